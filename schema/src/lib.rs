@@ -1,0 +1,1 @@
+//! What happened: see the README for the map.
