@@ -1,1 +1,7 @@
 //! What should happen: the pure core.
+
+pub mod class;
+pub mod pattern;
+pub mod suggest;
+pub mod template;
+pub mod window;
