@@ -1,1 +1,3 @@
 //! What should happen: the pure core.
+
+pub mod cel;
