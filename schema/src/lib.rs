@@ -1,1 +1,38 @@
-//! What happened: see the README for the map.
+//! What happened.
+//!
+//! Everything that Weir records and answers is a type of this crate: identifiers that are parsed
+//! once, events as CloudEvents, the records of the log, decisions and their reasons. Nothing here
+//! decides anything; `rules` does.
+//!
+//! ```text
+//! bytes ── Event::from_json ──> Event ── Record::encode ──> bytes of the log
+//!   (CloudEvents 1.0)          (typed)    (canonical JSON, chained by hash)
+//! ```
+
+pub mod canonical;
+mod decision;
+mod digest;
+mod event;
+pub mod json_schema;
+pub mod record;
+mod repository;
+mod severity;
+mod tag;
+mod timestamp;
+
+pub use decision::{
+    Decision, PromotionOutcome, Reason, ReasonCode, TagRef, TargetRef, Verdict, Violation,
+};
+pub use digest::{Digest, DigestError};
+pub use event::{
+    Actor, Approval, Body, Descriptor, Event, EventError, Finding, HoldPlaced, HoldReleased,
+    HoldScope, ImagePushed, InputRejected, ManifestDeleted, ManifestResolved, OverrideGranted,
+    OverrideRevoked, OverrideScope, Platform, PromotionRequested, Received, Repository,
+    RepositoryConfigured, RequestedTarget, RuleFile, RulesActivated, ScanCompleted, ScanFailed,
+    ScanRequested, ScanStarted, Scanner, ScannerUpdated, SeverityCounts, TagDeleted, media_type,
+};
+pub use record::{Position, Record, RecordError};
+pub use repository::{RepositoryName, RepositoryNameError};
+pub use severity::Severity;
+pub use tag::{Tag, TagError};
+pub use timestamp::{Timestamp, TimestampError};

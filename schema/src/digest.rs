@@ -1,0 +1,258 @@
+//! Content digests as OCI writes them: `sha256:<64 hex>` or `sha512:<128 hex>`.
+
+use std::{fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256, Sha512};
+
+/// The digest of some content. Anything but the two registered algorithms in lower-case
+/// hexadecimal is refused: a short or masked digest is never completed by guessing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Digest {
+    /// SHA-256, what registries use.
+    Sha256([u8; 32]),
+    /// SHA-512, which the image specification registers too.
+    Sha512(Box<[u8; 64]>),
+}
+
+/// Why a text is no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DigestError {
+    /// There is no `algorithm:` in front.
+    #[error("`{0}` is no digest: expected `sha256:` or `sha512:` and hexadecimal digits")]
+    Algorithm(String),
+    /// The number of digits is wrong.
+    #[error(
+        "`{text}` is no digest: {algorithm} has {expected} hexadecimal digits, this has {found}"
+    )]
+    Length {
+        /// The text as given.
+        text: String,
+        /// The algorithm it names.
+        algorithm: &'static str,
+        /// How many digits that algorithm has.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A character is no lower-case hexadecimal digit.
+    #[error("`{0}` is no digest: only the digits 0-9 and a-f are allowed after the colon")]
+    Digits(String),
+}
+
+impl Digest {
+    /// The SHA-256 digest of `content`.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        Self::Sha256(Sha256::digest(content).into())
+    }
+
+    /// Whether `content` has this digest.
+    #[must_use]
+    pub fn matches(&self, content: &[u8]) -> bool {
+        match self {
+            Self::Sha256(bytes) => Sha256::digest(content).as_slice() == bytes,
+            Self::Sha512(bytes) => Sha512::digest(content).as_slice() == bytes.as_slice(),
+        }
+    }
+
+    /// The algorithm's name as it stands before the colon.
+    #[must_use]
+    pub fn algorithm(&self) -> &'static str {
+        match self {
+            Self::Sha256(_) => "sha256",
+            Self::Sha512(_) => "sha512",
+        }
+    }
+
+    /// The bytes of the hash.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Sha256(bytes) => bytes,
+            Self::Sha512(bytes) => bytes.as_slice(),
+        }
+    }
+
+    /// The hexadecimal digits without the algorithm.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        let mut hex = String::with_capacity(self.bytes().len() * 2);
+        push_hex(&mut hex, self.bytes());
+        hex
+    }
+
+    /// The first twelve digits: enough for people to tell digests apart, never an identifier.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.hex()[..12].to_owned()
+    }
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// Fills `bytes` from hexadecimal digits; `None` where one is not a lower-case digit.
+fn from_hex(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
+    }
+    Some(())
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let (algorithm, expected, hex) = if let Some(hex) = text.strip_prefix("sha256:") {
+            ("sha256", 64, hex)
+        } else if let Some(hex) = text.strip_prefix("sha512:") {
+            ("sha512", 128, hex)
+        } else {
+            return Err(DigestError::Algorithm(clip(text)));
+        };
+        if hex.len() != expected {
+            let found = hex.chars().count();
+            return Err(DigestError::Length {
+                text: clip(text),
+                algorithm,
+                expected,
+                found,
+            });
+        }
+        let refused = || DigestError::Digits(clip(text));
+        if expected == 64 {
+            let mut bytes = [0; 32];
+            from_hex(hex.as_bytes(), &mut bytes).ok_or_else(refused)?;
+            Ok(Self::Sha256(bytes))
+        } else {
+            let mut bytes = Box::new([0; 64]);
+            from_hex(hex.as_bytes(), bytes.as_mut_slice()).ok_or_else(refused)?;
+            Ok(Self::Sha512(bytes))
+        }
+    }
+}
+
+/// A text short enough for an error message.
+pub(crate) fn clip(text: &str) -> String {
+    const LONGEST: usize = 160;
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm(), self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(7 + self.bytes().len() * 2);
+        text.push_str(self.algorithm());
+        text.push(':');
+        push_hex(&mut text, self.bytes());
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse_str(deserializer)
+    }
+}
+
+impl JsonSchema for Digest {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$"
+        })
+    }
+}
+
+/// Deserializes a string and parses it, without an allocation where the input can be borrowed.
+pub(crate) fn parse_str<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    struct Visitor<T>(std::marker::PhantomData<T>);
+    impl<T> de::Visitor<'_> for Visitor<T>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Visitor(std::marker::PhantomData))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_reads_as_it_is_written() {
+        for text in [
+            format!("sha256:{}", "0a".repeat(32)),
+            format!("sha512:{}", "f9".repeat(64)),
+        ] {
+            assert_eq!(text.parse::<Digest>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            Digest::of(b"").to_string(),
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+
+    #[test]
+    fn f20_a_short_or_masked_digest_is_refused_with_its_reason() {
+        let check = |text: &str, reason: &str| {
+            let error = text.parse::<Digest>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        };
+        check("sha256:91ef6", "has 64 hexadecimal digits, this has 5");
+        check(&format!("sha256:{}", "x".repeat(64)), "only the digits");
+        check(&format!("sha256:{}", "AB".repeat(32)), "only the digits");
+        check(&"a".repeat(64), "expected `sha256:`");
+        check("md5:d41d8cd98f00b204e9800998ecf8427e", "expected `sha256:`");
+        check("", "expected `sha256:`");
+        check(&format!("sha256:{}", "é".repeat(32)), "only the digits");
+    }
+}

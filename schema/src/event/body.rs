@@ -1,0 +1,139 @@
+//! The closed enum of all events, and the one table from types to data.
+
+use serde::{Deserialize, de};
+
+use super::data::{
+    Approval, HoldPlaced, HoldReleased, ImagePushed, InputRejected, ManifestDeleted,
+    ManifestResolved, OverrideGranted, OverrideRevoked, PromotionRequested, Repository,
+    RepositoryConfigured, RulesActivated, ScanCompleted, ScanFailed, ScanRequested, ScanStarted,
+    ScannerUpdated, TagDeleted,
+};
+use crate::{Decision, PromotionOutcome, Violation};
+
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident($data:ty) $kind:literal,)*) => {
+        /// What happened. A new kind of event is a new variant; a stored shape never changes.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Body {
+            $($(#[$doc])* $name($data),)*
+            /// Nothing but that time has passed.
+            ClockTicked,
+            /// A type that this version does not know: recorded, and of no effect.
+            Unknown(String),
+        }
+
+        impl Body {
+            /// The types that this version knows.
+            pub const TYPES: &[&str] = &[$($kind,)* CLOCK_TICKED];
+
+            /// The CloudEvents `type`.
+            #[must_use]
+            pub fn kind(&self) -> &str {
+                match self {
+                    $(Self::$name(_) => $kind,)*
+                    Self::ClockTicked => CLOCK_TICKED,
+                    Self::Unknown(kind) => kind,
+                }
+            }
+
+            /// Reads the `data` of an event of type `kind`.
+            ///
+            /// # Errors
+            /// If a required field is missing or a field has a value that it cannot have.
+            pub(crate) fn deserialize<'de, D: de::Deserializer<'de>>(kind: &str, data: D) -> Result<Self, D::Error> {
+                match kind {
+                    $($kind => <$data>::deserialize(data).map(Self::$name),)*
+                    CLOCK_TICKED => Ok(Self::ClockTicked),
+                    _ => Ok(Self::Unknown(kind.to_owned())),
+                }
+            }
+
+            /// The `data` as JSON; `null` where the event has none or it is not known.
+            #[must_use]
+            pub fn data(&self) -> serde_json::Value {
+                let value = match self {
+                    $(Self::$name(data) => serde_json::to_value(data),)*
+                    Self::ClockTicked => return serde_json::json!({}),
+                    Self::Unknown(_) => return serde_json::Value::Null,
+                };
+                value.expect("types of the schema serialize")
+            }
+
+            /// The JSON Schema of the `data` of each type.
+            #[must_use]
+            pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+                vec![$(($kind, schemars::schema_for!($data)),)*]
+            }
+        }
+    };
+}
+
+const CLOCK_TICKED: &str = "weir.clock.ticked";
+
+bodies! {
+    /// A repository was created.
+    RepositoryCreated(Repository) "weir.repository.created",
+    /// A repository was deleted: its tags go.
+    RepositoryDeleted(Repository) "weir.repository.deleted",
+    /// Whether a repository's tags are immutable.
+    RepositoryConfigured(RepositoryConfigured) "weir.repository.configured",
+    /// A manifest was pushed.
+    ImagePushed(ImagePushed) "weir.image.pushed",
+    /// What a manifest is became known.
+    ManifestResolved(ManifestResolved) "weir.manifest.resolved",
+    /// A tag was deleted.
+    TagDeleted(TagDeleted) "weir.tag.deleted",
+    /// A manifest was deleted.
+    ManifestDeleted(ManifestDeleted) "weir.manifest.deleted",
+    /// A scan runs.
+    ScanStarted(ScanStarted) "weir.scan.started",
+    /// A scan ended well.
+    ScanCompleted(ScanCompleted) "weir.scan.completed",
+    /// A scan is asked for.
+    ScanRequested(ScanRequested) "weir.scan.requested",
+    /// A scan ended badly.
+    ScanFailed(ScanFailed) "weir.scan.failed",
+    /// A scanner has a new database.
+    ScannerUpdated(ScannerUpdated) "weir.scanner.updated",
+    /// A vulnerability does not count, somewhere, for a time.
+    OverrideGranted(OverrideGranted) "weir.override.granted",
+    /// It counts again.
+    OverrideRevoked(OverrideRevoked) "weir.override.revoked",
+    /// Somebody approves.
+    ApprovalGranted(Approval) "weir.approval.granted",
+    /// Somebody approves no longer.
+    ApprovalRevoked(Approval) "weir.approval.revoked",
+    /// A freeze.
+    HoldPlaced(HoldPlaced) "weir.hold.placed",
+    /// The end of a freeze.
+    HoldReleased(HoldReleased) "weir.hold.released",
+    /// Somebody wants a promotion by hand.
+    PromotionRequested(PromotionRequested) "weir.promotion.requested",
+    /// Other rules are in force.
+    RulesActivated(RulesActivated) "weir.rules.activated",
+    /// Something came that could not be read.
+    InputRejected(InputRejected) "weir.input.rejected",
+    /// A verdict changed.
+    DecisionMade(Decision) "weir.decision.made",
+    /// The copy of a promotion began.
+    PromotionStarted(PromotionOutcome) "weir.promotion.started",
+    /// The target tag points at the digest, by Weir's hand.
+    PromotionCompleted(PromotionOutcome) "weir.promotion.completed",
+    /// A promotion was given up, or overtaken.
+    PromotionFailed(PromotionOutcome) "weir.promotion.failed",
+    /// What was promoted would not be promoted now.
+    ViolationFound(Violation) "weir.violation.found",
+    /// It would be again.
+    ViolationCleared(Violation) "weir.violation.cleared",
+}
+
+impl Body {
+    /// Whether only Weir itself may say this: such an event is never taken from outside.
+    #[must_use]
+    pub fn is_conclusion(&self) -> bool {
+        matches!(
+            self,
+            Self::DecisionMade(_) | Self::ViolationFound(_) | Self::ViolationCleared(_)
+        )
+    }
+}

@@ -1,0 +1,278 @@
+//! The CloudEvents 1.0 envelope, structured mode.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::Body;
+use crate::{Digest, Timestamp, canonical, digest::clip};
+
+/// An event. `(source, id)` identifies a delivery of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Unique within the source.
+    pub id: String,
+    /// Who says so, as a URI reference.
+    pub source: String,
+    /// When it happened, by the source's clock: shown, never trusted for order.
+    pub time: Option<Timestamp>,
+    /// What it is about, as the source puts it.
+    pub subject: Option<String>,
+    /// What happened.
+    pub body: Body,
+}
+
+/// An event as it came: what it means, and its whole canonical text with the fields that mean
+/// nothing to this version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    /// What it means.
+    pub event: Event,
+    /// Canonical JSON of all that came.
+    pub json: String,
+}
+
+/// Why some bytes are no event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// No JSON object of the envelope's form.
+    #[error("not a CloudEvent: {0}")]
+    Envelope(String),
+    /// An envelope of a version that this is not written for.
+    #[error("not a CloudEvent of version 1.0: `specversion` is `{0}`")]
+    Version(String),
+    /// A required attribute is empty.
+    #[error("not a CloudEvent: `{0}` is empty")]
+    Empty(&'static str),
+    /// The data does not fit the type.
+    #[error("`data` of `{kind}`: {problem}")]
+    Data {
+        /// The event's type.
+        kind: String,
+        /// What is wrong, with line and column within the data.
+        problem: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    specversion: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    time: Option<Timestamp>,
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default, borrow)]
+    data: Option<&'a RawValue>,
+}
+
+impl Event {
+    /// Reads an event from CloudEvents JSON (structured mode).
+    ///
+    /// # Errors
+    /// Says what is wrong and where; nothing is guessed or repaired.
+    pub fn from_json(json: &[u8]) -> Result<Self, EventError> {
+        let text = std::str::from_utf8(json).map_err(|error| {
+            EventError::Envelope(format!("invalid UTF-8 at byte {}", error.valid_up_to()))
+        })?;
+        Self::from_text(text)
+    }
+
+    fn from_text(text: &str) -> Result<Self, EventError> {
+        let envelope: Envelope<'_> =
+            serde_json::from_str(text).map_err(|error| EventError::Envelope(error.to_string()))?;
+        if envelope.specversion != "1.0" {
+            return Err(EventError::Version(clip(&envelope.specversion)));
+        }
+        for (name, value) in [
+            ("id", &envelope.id),
+            ("source", &envelope.source),
+            ("type", &envelope.kind),
+        ] {
+            if value.is_empty() {
+                return Err(EventError::Empty(name));
+            }
+        }
+        let body = body(&envelope.kind, envelope.data.map_or("{}", RawValue::get))?;
+        Ok(Self {
+            id: envelope.id.into_owned(),
+            source: envelope.source.into_owned(),
+            time: envelope.time,
+            subject: envelope.subject,
+            body,
+        })
+    }
+
+    /// The event as a CloudEvents JSON object, without what this version does not know.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let mut object = serde_json::Map::new();
+        object.insert("specversion".into(), "1.0".into());
+        object.insert("id".into(), self.id.as_str().into());
+        object.insert("source".into(), self.source.as_str().into());
+        object.insert("type".into(), self.body.kind().into());
+        if let Some(time) = self.time {
+            object.insert("time".into(), time.to_string().into());
+        }
+        if let Some(subject) = &self.subject {
+            object.insert("subject".into(), subject.as_str().into());
+        }
+        let data = self.body.data();
+        if !data.is_null() {
+            object.insert("data".into(), data);
+        }
+        Value::Object(object)
+    }
+}
+
+/// Reads the data of an event of type `kind`.
+fn body(kind: &str, data: &str) -> Result<Body, EventError> {
+    let refused = |problem: String| EventError::Data {
+        kind: clip(kind),
+        problem,
+    };
+    let mut reader = serde_json::Deserializer::from_str(data);
+    let body = Body::deserialize(kind, &mut reader).map_err(|error| refused(error.to_string()))?;
+    match &body {
+        Body::ScanCompleted(scan) if scan.findings.is_none() && scan.counts.is_none() => Err(refused(
+            "neither `findings` nor `counts`: a report that does not say what was found is no completed scan".into(),
+        )),
+        Body::ScannerUpdated(updated) if updated.scanner.db_updated_at.is_none() => {
+            Err(refused("missing field `db_updated_at` in `scanner`".into()))
+        }
+        _ => Ok(body),
+    }
+}
+
+impl Received {
+    /// Reads an event and keeps all that came with it.
+    ///
+    /// # Errors
+    /// As [`Event::from_json`].
+    pub fn from_json(json: &[u8]) -> Result<Self, EventError> {
+        let event = Event::from_json(json)?;
+        let json =
+            canonical::from_slice(json).map_err(|error| EventError::Envelope(error.to_string()))?;
+        Ok(Self { event, json })
+    }
+
+    /// Reads an event from its CloudEvents attributes and its data (binary mode).
+    ///
+    /// # Errors
+    /// As [`Event::from_json`].
+    pub fn from_parts(
+        attributes: serde_json::Map<String, Value>,
+        data: Value,
+    ) -> Result<Self, EventError> {
+        let mut object = attributes;
+        object.insert("data".into(), data);
+        Self::from_json(Value::Object(object).to_string().as_bytes())
+    }
+
+    /// An identifier of what was said, whoever delivered it: the digest of type and data.
+    #[must_use]
+    pub fn content_digest(&self) -> Digest {
+        let data = self.event.body.data();
+        Digest::of(
+            format!(
+                "{}\n{}",
+                self.event.body.kind(),
+                canonical::to_string(&data)
+            )
+            .as_bytes(),
+        )
+    }
+}
+
+impl From<Event> for Received {
+    fn from(event: Event) -> Self {
+        let json = canonical::to_string(&event.to_value());
+        Self { event, json }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUSH: &str = r#"{"specversion":"1.0","id":"1","source":"test","type":"weir.image.pushed",
+        "time":"2026-08-21T10:00:00Z","vendor":7,"data":{"repository":"dev/web","tag":"1.0","extra":[1],
+        "digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "media_type":"application/vnd.oci.image.manifest.v1+json"}}"#;
+
+    #[test]
+    fn an_event_keeps_the_fields_that_mean_nothing() {
+        let received = Received::from_json(PUSH.as_bytes()).unwrap();
+        assert!(
+            received.json.contains(r#""extra":[1]"#) && received.json.contains(r#""vendor":7"#)
+        );
+        let again = Received::from_json(received.json.as_bytes()).unwrap();
+        assert_eq!(again, received);
+    }
+
+    #[test]
+    fn an_event_reads_as_it_is_written() {
+        let event = Event::from_json(PUSH.as_bytes()).unwrap();
+        let written = Received::from(event.clone());
+        assert_eq!(Event::from_json(written.json.as_bytes()).unwrap(), event);
+    }
+
+    #[test]
+    fn e53_an_unknown_type_is_kept() {
+        let event = Event::from_json(
+            br#"{"specversion":"1.0","id":"1","source":"s","type":"acme.new","data":3}"#,
+        )
+        .unwrap();
+        assert_eq!(event.body, Body::Unknown("acme.new".into()));
+    }
+
+    #[test]
+    fn what_is_no_event_is_refused_with_place_and_cause() {
+        let check = |json: &str, cause: &str| {
+            let error = Event::from_json(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(cause), "{error}");
+        };
+        check("", "EOF");
+        check("[]", "not a CloudEvent");
+        check(
+            &PUSH.replace("\"1.0\",\"id\"", "\"0.3\",\"id\""),
+            "`specversion` is `0.3`",
+        );
+        check(
+            &PUSH.replace("\"id\":\"1\"", "\"id\":\"\""),
+            "`id` is empty",
+        );
+        check(&PUSH.replace("2026-08-21T10", "yesterday"), "is no time");
+        check(&PUSH.replace("dev/web", "dev/../web"), "the part `..`");
+        check(
+            &PUSH.replace("e3b0c4", ""),
+            "has 64 hexadecimal digits, this has 58",
+        );
+        check(
+            &PUSH.replace("media_type", "mediatype"),
+            "missing field `media_type`",
+        );
+        assert!(Event::from_json(b"\xff").is_err());
+    }
+
+    #[test]
+    fn f1_a_scan_that_says_nothing_of_findings_is_refused() {
+        let scan = format!(
+            r#"{{"specversion":"1.0","id":"1","source":"s","type":"weir.scan.completed","data":{{"digest":"{}","scanner":{{"name":"trivy"}}}}}}"#,
+            Digest::of(b"")
+        );
+        assert!(
+            Event::from_json(scan.as_bytes())
+                .unwrap_err()
+                .to_string()
+                .contains("neither `findings` nor `counts`")
+        );
+    }
+}

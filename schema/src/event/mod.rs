@@ -1,0 +1,16 @@
+//! Events: what happened, as CloudEvents 1.0 on the wire and as one closed enum inside.
+
+mod body;
+mod data;
+mod envelope;
+pub mod media_type;
+
+pub use body::Body;
+pub use data::{
+    Actor, Approval, Descriptor, Finding, HoldPlaced, HoldReleased, HoldScope, ImagePushed,
+    InputRejected, ManifestDeleted, ManifestResolved, OverrideGranted, OverrideRevoked,
+    OverrideScope, Platform, PromotionRequested, Repository, RepositoryConfigured, RequestedTarget,
+    RuleFile, RulesActivated, ScanCompleted, ScanFailed, ScanRequested, ScanStarted, Scanner,
+    ScannerUpdated, SeverityCounts, TagDeleted,
+};
+pub use envelope::{Event, EventError, Received};

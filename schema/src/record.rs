@@ -1,0 +1,248 @@
+//! Records: events in the log, each bound to the one before by its hash.
+//!
+//! A record's bytes are canonical JSON with a format version. They are what is hashed, stored and
+//! exported; everything else is derived from them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::{Event, EventError, Received, Timestamp};
+
+/// The version of the record's own form. A new form gets a new number, and the old one stays
+/// readable.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The hash of a record, and the leaf hash of the log's Merkle tree (RFC 6962, section 2.1).
+pub type Hash = [u8; 32];
+
+/// What the first record has for the hash of the one before.
+pub const NO_HASH: Hash = [0; 32];
+
+/// Where an input came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "lowercase")]
+pub enum Position {
+    /// A message of a JetStream stream.
+    Stream {
+        /// The stream's name.
+        stream: String,
+        /// When the stream was created: a recreated stream starts to count anew.
+        created: String,
+        /// The message's sequence, from 1.
+        sequence: u64,
+        /// Which event of the message, from 0: a body may hold several.
+        index: u32,
+    },
+    /// The engine's own intake, in the embedded default.
+    Local,
+    /// A line of a file, from 1.
+    Line {
+        /// The line.
+        line: u64,
+    },
+    /// Concluded by Weir from the record `trigger`.
+    Step {
+        /// The sequence of the input at hand.
+        trigger: u64,
+    },
+}
+
+/// An event with its place in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Dense, from 1.
+    pub seq: u64,
+    /// The log's time: never decreases.
+    pub recorded_at: Timestamp,
+    /// What happened.
+    pub event: Event,
+    /// Where it came from.
+    pub position: Position,
+    /// Hash of the record before; [`NO_HASH`] for the first.
+    pub previous: Hash,
+}
+
+/// Why some bytes are no record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Not JSON of the record's form.
+    #[error("not a record: {0}")]
+    Form(String),
+    /// A newer version of Weir wrote it.
+    #[error(
+        "record {seq} has format version {version}, this version of Weir reads up to {FORMAT_VERSION}"
+    )]
+    Version {
+        /// The record's sequence.
+        seq: u64,
+        /// The version it has.
+        version: u32,
+    },
+    /// The event in it cannot be read.
+    #[error("record {seq}: {source}")]
+    Event {
+        /// The record's sequence.
+        seq: u64,
+        /// What is wrong with the event.
+        source: EventError,
+    },
+}
+
+#[derive(Deserialize)]
+struct Stored<'a> {
+    #[serde(borrow)]
+    event: &'a RawValue,
+    position: Position,
+    previous: &'a str,
+    recorded_at: Timestamp,
+    seq: u64,
+    v: u32,
+}
+
+/// The bytes of a record: canonical JSON, made without parsing `json` again.
+///
+/// `received.json` must be the canonical text of the event, as [`Received`] holds it.
+#[must_use]
+pub fn encode(
+    seq: u64,
+    recorded_at: Timestamp,
+    received: &Received,
+    position: &Position,
+    previous: &Hash,
+) -> Vec<u8> {
+    let position = crate::canonical::to_string(position);
+    let mut bytes = String::with_capacity(received.json.len() + position.len() + 180);
+    bytes.push_str("{\"event\":");
+    bytes.push_str(&received.json);
+    bytes.push_str(",\"position\":");
+    bytes.push_str(&position);
+    bytes.push_str(",\"previous\":\"");
+    bytes.push_str(&hex(previous));
+    bytes.push_str("\",\"recorded_at\":\"");
+    bytes.push_str(&recorded_at.to_string());
+    bytes.push_str("\",\"seq\":");
+    bytes.push_str(&seq.to_string());
+    bytes.push_str(",\"v\":");
+    bytes.push_str(&FORMAT_VERSION.to_string());
+    bytes.push('}');
+    bytes.into_bytes()
+}
+
+/// The hash of a record's bytes: `SHA-256(0x00 || bytes)`.
+#[must_use]
+pub fn hash(bytes: &[u8]) -> Hash {
+    Sha256::new()
+        .chain_update([0])
+        .chain_update(bytes)
+        .finalize()
+        .into()
+}
+
+/// Lower-case hexadecimal digits of a hash.
+#[must_use]
+pub fn hex(hash: &Hash) -> String {
+    crate::Digest::Sha256(*hash).hex()
+}
+
+fn stored(bytes: &[u8]) -> Result<Stored<'_>, RecordError> {
+    let stored: Stored<'_> =
+        serde_json::from_slice(bytes).map_err(|error| RecordError::Form(error.to_string()))?;
+    match stored.v {
+        FORMAT_VERSION => Ok(stored),
+        version => Err(RecordError::Version {
+            seq: stored.seq,
+            version,
+        }),
+    }
+}
+
+fn previous(stored: &Stored<'_>) -> Result<Hash, RecordError> {
+    match format!("sha256:{}", stored.previous).parse() {
+        Ok(crate::Digest::Sha256(hash)) => Ok(hash),
+        _ => Err(RecordError::Form(format!(
+            "`previous` of record {} is no hash",
+            stored.seq
+        ))),
+    }
+}
+
+/// The sequence of a record and the hash of the one before, without reading its event.
+///
+/// # Errors
+/// If the bytes are no record of a version that this one reads.
+pub fn link(bytes: &[u8]) -> Result<(u64, Hash), RecordError> {
+    let stored = stored(bytes)?;
+    Ok((stored.seq, previous(&stored)?))
+}
+
+impl Record {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// If the bytes are no record of a version that this one reads.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let stored = stored(bytes)?;
+        let seq = stored.seq;
+        let event = Event::from_json(stored.event.get().as_bytes())
+            .map_err(|source| RecordError::Event { seq, source })?;
+        Ok(Self {
+            seq,
+            recorded_at: stored.recorded_at,
+            event,
+            previous: previous(&stored)?,
+            position: stored.position,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Body;
+
+    #[test]
+    fn a_record_is_canonical_and_reads_as_it_is_written() {
+        let event = Event {
+            id: "1".into(),
+            source: "test".into(),
+            time: None,
+            subject: None,
+            body: Body::ClockTicked,
+        };
+        let record = Record {
+            seq: 7,
+            recorded_at: "2026-08-21T10:00:00Z".parse().unwrap(),
+            event: event.clone(),
+            position: Position::Stream {
+                stream: "weir".into(),
+                created: "2026-08-21T09:00:00Z".into(),
+                sequence: 3,
+                index: 0,
+            },
+            previous: [0xab; 32],
+        };
+        let bytes = encode(
+            7,
+            record.recorded_at,
+            &event.into(),
+            &record.position,
+            &record.previous,
+        );
+        assert_eq!(
+            crate::canonical::from_slice(&bytes).unwrap().into_bytes(),
+            bytes
+        );
+        assert_eq!(Record::decode(&bytes).unwrap(), record);
+        assert_eq!(link(&bytes).unwrap(), (7, [0xab; 32]));
+    }
+
+    #[test]
+    fn a_record_of_a_newer_form_is_refused_by_name() {
+        let bytes = br#"{"event":{},"position":{"from":"local"},"previous":"","recorded_at":"2026-08-21T10:00:00Z","seq":4,"v":2}"#;
+        assert_eq!(
+            Record::decode(bytes),
+            Err(RecordError::Version { seq: 4, version: 2 })
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! Severities of findings.
+
+use std::{convert::Infallible, fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::digest::parse_str;
+
+/// A finding's severity, the least first. Scanners' other words become [`Severity::Unknown`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Severity {
+    /// The source gave none, or a word that is none of the others.
+    Unknown,
+    /// Debian's and Clair's least.
+    Negligible,
+    /// CVSS 0.1 to 3.9.
+    Low,
+    /// CVSS 4.0 to 6.9.
+    Medium,
+    /// CVSS 7.0 to 8.9.
+    High,
+    /// CVSS 9.0 to 10.0.
+    Critical,
+}
+
+impl Severity {
+    /// All of them, the worst first.
+    pub const ALL: [Self; 6] = [
+        Self::Critical,
+        Self::High,
+        Self::Medium,
+        Self::Low,
+        Self::Negligible,
+        Self::Unknown,
+    ];
+
+    /// The word in upper case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "CRITICAL",
+            Self::High => "HIGH",
+            Self::Medium => "MEDIUM",
+            Self::Low => "LOW",
+            Self::Negligible => "NEGLIGIBLE",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+impl FromStr for Severity {
+    type Err = Infallible;
+
+    fn from_str(word: &str) -> Result<Self, Infallible> {
+        let known = Self::ALL
+            .into_iter()
+            .find(|severity| word.eq_ignore_ascii_case(severity.as_str()));
+        Ok(known.unwrap_or(Self::Unknown))
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Severity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse_str(deserializer)
+    }
+}
