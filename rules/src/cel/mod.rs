@@ -12,6 +12,8 @@
 
 mod environment;
 pub mod facts;
+mod limits;
+mod limits;
 mod map;
 mod record;
 mod time;
@@ -19,6 +21,8 @@ mod types;
 mod value;
 
 pub use environment::{Environment, Field, Presence, RecordType, Variable};
+pub use limits::Limits;
+pub use limits::Limits;
 pub use map::Map;
 pub use record::{FactError, Facts, Record};
 pub use time::Duration;

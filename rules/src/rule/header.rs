@@ -1,0 +1,184 @@
+//! The header of a rule file: its `//! key: value` lines, each with its place.
+//!
+//! This file only takes the lines apart; what the values mean is in `keys`.
+
+use std::ops::Range;
+
+use super::located::{Level, Located};
+use crate::suggest::nearest;
+
+/// Every key that a header may have, in the order of the reference page.
+pub(super) const KEYS: [&str; 17] = [
+    "rule",
+    "kind",
+    "from",
+    "to",
+    "tag",
+    "class",
+    "scan",
+    "scanners",
+    "soak",
+    "approvals",
+    "separate",
+    "window",
+    "message",
+    "about",
+    "owner",
+    "link",
+    "severity",
+];
+
+/// One `//! key: value` line. Spans are bytes of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<'a> {
+    pub key: &'static str,
+    pub key_span: Range<usize>,
+    /// Without surrounding space; never empty.
+    pub value: &'a str,
+    /// Where the value begins.
+    pub value_start: usize,
+}
+
+/// A rule file taken apart.
+#[derive(Debug)]
+pub(super) struct SplitFile<'a> {
+    pub entries: Vec<Entry<'a>>,
+    /// From the first line that is neither header, comment nor blank; without trailing space.
+    pub expression: &'a str,
+    /// Where the expression begins.
+    pub expression_start: usize,
+}
+
+/// Takes a file apart. `text` is without a byte order mark.
+///
+/// Header lines may be mixed with blank lines and comments, but all stand before the expression:
+/// one further down would look like a key and be a comment, so it is refused.
+pub(super) fn split_file<'a>(
+    path: &str,
+    text: &'a str,
+    errors: &mut Vec<Located>,
+) -> SplitFile<'a> {
+    let mut entries: Vec<Entry<'a>> = Vec::new();
+    let mut expression_start = None;
+    // Within a text of several lines, `//!` is text.
+    let may_hold_long_text = text.contains("\"\"\"") || text.contains("'''");
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let content = line.trim();
+        let start = offset + (line.len() - line.trim_start().len());
+        offset += line.len();
+        let span = start..start + content.len();
+        match (content.strip_prefix("//!"), expression_start) {
+            (Some(header), None) => {
+                if let Some(entry) = parse_line(path, text, header, span, errors) {
+                    add_entry(path, text, entry, &mut entries, errors);
+                }
+            }
+            (Some(_), Some(_)) if !may_hold_long_text => errors.push(Located::new(
+                path,
+                text,
+                span,
+                Level::Error,
+                "header line below the expression",
+                Some("move it to the top of the file, or write `//` for a comment".to_owned()),
+            )),
+            (None, None) if !content.is_empty() && !content.starts_with("//") => {
+                expression_start = Some(start);
+            }
+            _ => {}
+        }
+    }
+    let expression_start = expression_start.unwrap_or(text.len());
+    let expression = text.get(expression_start..).unwrap_or("").trim_end();
+    SplitFile {
+        entries,
+        expression,
+        expression_start,
+    }
+}
+
+/// The entry of one line; `header` is what follows `//!`, and ends where `span` ends.
+fn parse_line<'a>(
+    path: &str,
+    text: &str,
+    header: &'a str,
+    span: Range<usize>,
+    errors: &mut Vec<Located>,
+) -> Option<Entry<'a>> {
+    let mut refuse = |span: Range<usize>, message: String, help: Option<String>| {
+        errors.push(Located::new(path, text, span, Level::Error, message, help));
+    };
+    let header_start = span.end - header.len();
+    if header.trim().is_empty() {
+        return None;
+    }
+    let Some((written_key, value)) = header.split_once(':') else {
+        refuse(
+            span,
+            "expected `//! key: value`".to_owned(),
+            Some("write `//` for a comment".to_owned()),
+        );
+        return None;
+    };
+    let word = written_key.trim();
+    let key_start = header_start + (written_key.len() - written_key.trim_start().len());
+    let key_span = key_start..key_start + word.len();
+    let Some(key) = KEYS.into_iter().find(|key| *key == word) else {
+        let help = match nearest(word, KEYS) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if word.contains(char::is_whitespace) => "write `//` for a comment".to_owned(),
+            None => format!("keys are `{}`", KEYS.join("`, `")),
+        };
+        refuse(key_span, format!("unknown key `{word}`"), Some(help));
+        return None;
+    };
+    let trimmed = value.trim();
+    if trimmed.is_empty() {
+        refuse(
+            key_span,
+            format!("`{key}` has no value"),
+            Some("leave the line out for the default".to_owned()),
+        );
+        return None;
+    }
+    let value_start = span.end - value.len() + (value.len() - value.trim_start().len());
+    Some(Entry {
+        key,
+        key_span,
+        value: trimmed,
+        value_start,
+    })
+}
+
+fn add_entry<'a>(
+    path: &str,
+    text: &str,
+    entry: Entry<'a>,
+    entries: &mut Vec<Entry<'a>>,
+    errors: &mut Vec<Located>,
+) {
+    let earlier = entries.iter().find(|earlier| earlier.key == entry.key);
+    let Some(earlier) = earlier else {
+        entries.push(entry);
+        return;
+    };
+    let first_line = text
+        .get(..earlier.key_span.start)
+        .map_or(1, |before| before.matches('\n').count() + 1);
+    let help = match entry.key {
+        "from" => format!("first at line {first_line}; separate several patterns with commas"),
+        "class" | "scanners" | "separate" => {
+            format!("first at line {first_line}; separate several with commas")
+        }
+        "window" => format!("first at line {first_line}; separate several with `;`"),
+        _ => format!("first at line {first_line}"),
+    };
+    errors.push(Located::new(
+        path,
+        text,
+        entry.key_span,
+        Level::Error,
+        format!("key `{}` twice", entry.key),
+        Some(help),
+    ));
+}

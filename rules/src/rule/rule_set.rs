@@ -1,0 +1,213 @@
+//! Rule sets: all files loaded together, or refused together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::Rule;
+use super::header::{SplitFile, split_file};
+use super::keys::{Settings, read_settings};
+use super::located::{Level, Located, MAX_ERRORS_A_FILE, RuleErrors};
+use crate::cel::Limits;
+
+/// The rules that are in force together.
+#[derive(Clone, Debug)]
+pub struct RuleSet {
+    rules: Vec<Arc<Rule>>,
+    digest: [u8; 32],
+}
+
+/// A rule set that may be put into force.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The rules.
+    pub rules: RuleSet,
+    /// What its authors should look at, in the order of files and places.
+    pub warnings: Vec<Located>,
+}
+
+impl RuleSet {
+    /// Loads `files`, pairs of path and text, in any order.
+    ///
+    /// All files are checked, whatever is wrong with the first; a set with any error is refused
+    /// whole. No files at all is a set without rules, which promotes nothing.
+    pub fn load(files: &[(String, String)], limits: &Limits) -> Result<Loaded, RuleErrors> {
+        let mut sorted: Vec<&(String, String)> = files.iter().collect();
+        sorted.sort();
+        let mut errors = Vec::new();
+        let mut warnings = Vec::new();
+        let mut rules: Vec<Arc<Rule>> = Vec::new();
+        let mut places: BTreeMap<String, String> = BTreeMap::new();
+        let mut hash = Sha256::new();
+        let mut last_path: Option<&str> = None;
+        for (path, text) in sorted {
+            hash_text(&mut hash, path);
+            hash_text(&mut hash, text);
+            let mut diagnostics = Vec::new();
+            if last_path == Some(path) {
+                let message = format!("file `{path}` given twice");
+                diagnostics.push(Located::of_file(path, "", message, "give each file once"));
+            }
+            last_path = Some(path);
+            if let Some((rule, first)) = load_file(path, text, limits, &mut diagnostics, &places) {
+                if first {
+                    places.insert(rule.name.clone(), path.clone());
+                }
+                rules.push(Arc::new(rule));
+            }
+            diagnostics.sort_by_key(|found| (found.line, found.column));
+            let (wrong, doubtful): (Vec<_>, Vec<_>) =
+                diagnostics.into_iter().partition(Located::is_error);
+            errors.extend(wrong.into_iter().take(MAX_ERRORS_A_FILE));
+            warnings.extend(doubtful);
+        }
+        if errors.is_empty() {
+            Ok(Loaded {
+                rules: Self {
+                    rules,
+                    digest: hash.finalize().into(),
+                },
+                warnings,
+            })
+        } else {
+            Err(RuleErrors { errors })
+        }
+    }
+
+    /// The rules, sorted by path.
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
+    /// The rule called `name`.
+    pub fn rule(&self, name: &str) -> Option<&Arc<Rule>> {
+        self.rules.iter().find(|rule| rule.name == name)
+    }
+
+    /// SHA-256 over path and text of the files, sorted by path, each preceded by its length.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+}
+
+impl Default for RuleSet {
+    /// No rules.
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            digest: Sha256::new().finalize().into(),
+        }
+    }
+}
+
+/// Adds a text so that no two lists of texts give the same digest.
+fn hash_text(hash: &mut Sha256, text: &str) {
+    hash.update((text.len() as u64).to_be_bytes());
+    hash.update(text.as_bytes());
+}
+
+/// The rule of one file, and whether it is the first of its name; `None` if it has an error.
+fn load_file(
+    path: &str,
+    whole_text: &str,
+    limits: &Limits,
+    diagnostics: &mut Vec<Located>,
+    places: &BTreeMap<String, String>,
+) -> Option<(Rule, bool)> {
+    // Editors on some systems write a byte order mark; it is no part of the rule.
+    let text = whole_text.strip_prefix('\u{feff}').unwrap_or(whole_text);
+    if text.trim().is_empty() {
+        let help = "a rule is a header and one expression that yields true or false";
+        diagnostics.push(Located::of_file(path, text, "the file is empty", help));
+        return None;
+    }
+    let split = split_file(path, text, diagnostics);
+    let settings = read_settings(path, text, &split.entries, diagnostics);
+    let first = settings
+        .as_ref()
+        .is_none_or(|settings| check_name(path, text, settings, places, diagnostics));
+    compile(path, text, &split, limits, diagnostics)?;
+    if diagnostics.iter().any(Located::is_error) {
+        return None;
+    }
+    let expression_line = line_of(text, split.expression_start);
+    let rule = assemble(path, settings?, split.expression, expression_line);
+    Some((rule, first))
+}
+
+fn check_name(
+    path: &str,
+    text: &str,
+    settings: &Settings,
+    places: &BTreeMap<String, String>,
+    diagnostics: &mut Vec<Located>,
+) -> bool {
+    let Some(other) = places.get(&settings.name) else {
+        return true;
+    };
+    diagnostics.push(Located::new(
+        path,
+        text,
+        settings.name_span.clone(),
+        Level::Error,
+        format!("two rules are called `{}`", settings.name),
+        Some(format!("the other is in {other}")),
+    ));
+    false
+}
+
+fn compile(
+    path: &str,
+    text: &str,
+    split: &SplitFile<'_>,
+    limits: &Limits,
+    diagnostics: &mut Vec<Located>,
+) -> Option<()> {
+    if split.expression.is_empty() {
+        let at = text.trim_end().len();
+        let help = "write `true` below the header if every tag may pass".to_owned();
+        let message = "there is no expression, only a header or comments";
+        diagnostics.push(Located::new(
+            path,
+            text,
+            at..at,
+            Level::Error,
+            message,
+            Some(help),
+        ));
+        return None;
+    }
+    let _ = limits;
+    Some(())
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.get(..offset)
+        .map_or(1, |before| before.matches('\n').count() + 1)
+}
+
+fn assemble(path: &str, settings: Settings, expression: &str, expression_line: usize) -> Rule {
+    Rule {
+        name: settings.name,
+        path: path.to_owned(),
+        kind: settings.kind,
+        about: settings.about,
+        owner: settings.owner,
+        link: settings.link,
+        severity: settings.severity,
+        from: settings.from,
+        to: settings.to,
+        tag: settings.tag,
+        classes: settings.classes,
+        scan: settings.scan,
+        scanners: settings.scanners,
+        soak: settings.soak,
+        approvals: settings.approvals,
+        separate: settings.separate,
+        window: settings.window,
+        message: settings.message,
+        expression_text: expression.to_owned(),
+        expression_line,
+    }
+}
