@@ -6,7 +6,12 @@ use super::time::{Duration, timestamp_from_nanos};
 use super::value::Value;
 use std::sync::Arc;
 
-pub(super) fn apply(how: Arithmetic, a: &Value, b: &Value, budget: &mut Budget) -> Result<Value, Fault> {
+pub(super) fn apply(
+    how: Arithmetic,
+    a: &Value,
+    b: &Value,
+    budget: &mut Budget,
+) -> Result<Value, Fault> {
     match how {
         Arithmetic::Add => add(a, b, budget),
         Arithmetic::Subtract => subtract(a, b),
@@ -73,7 +78,9 @@ pub(super) fn add(a: &Value, b: &Value, budget: &mut Budget) -> Result<Value, Fa
         }
         (Value::List(a), Value::List(b)) => {
             budget.make_items(a.len() + b.len())?;
-            Ok(Value::List(a.iter().chain(b.iter()).cloned().collect::<Arc<[_]>>()))
+            Ok(Value::List(
+                a.iter().chain(b.iter()).cloned().collect::<Arc<[_]>>(),
+            ))
         }
         (Value::Duration(a), Value::Duration(b)) => Ok(Value::Duration(sum(*a, *b)?)),
         (Value::Age(a), Value::Duration(b)) | (Value::Duration(b), Value::Age(a)) => {
@@ -86,7 +93,8 @@ pub(super) fn add(a: &Value, b: &Value, budget: &mut Budget) -> Result<Value, Fa
         (Value::Age(a), Value::Countdown(b)) | (Value::Countdown(b), Value::Age(a)) => {
             Ok(Value::Duration(sum(*a, *b)?))
         }
-        (Value::Timestamp(at), Value::Duration(by)) | (Value::Duration(by), Value::Timestamp(at)) => {
+        (Value::Timestamp(at), Value::Duration(by))
+        | (Value::Duration(by), Value::Timestamp(at)) => {
             shift(at.nanos() + i128::from(by.nanos())).map(Value::Timestamp)
         }
         (Value::Now(at), Value::Duration(by)) | (Value::Duration(by), Value::Now(at)) => {
@@ -117,7 +125,9 @@ fn subtract(a: &Value, b: &Value) -> Result<Value, Fault> {
             Ok(Value::Duration(between(a.nanos() - b.nanos())?))
         }
         (Value::Now(a), Value::Timestamp(b)) => Ok(Value::Age(between(a.nanos() - b.nanos())?)),
-        (Value::Timestamp(a), Value::Now(b)) => Ok(Value::Countdown(between(a.nanos() - b.nanos())?)),
+        (Value::Timestamp(a), Value::Now(b)) => {
+            Ok(Value::Countdown(between(a.nanos() - b.nanos())?))
+        }
         (Value::Timestamp(at), Value::Duration(by)) | (Value::Now(at), Value::Age(by)) => {
             shift(at.nanos() - i128::from(by.nanos())).map(Value::Timestamp)
         }
@@ -129,15 +139,23 @@ fn subtract(a: &Value, b: &Value) -> Result<Value, Fault> {
 }
 
 fn sum(a: Duration, b: Duration) -> Result<Duration, Fault> {
-    a.nanos().checked_add(b.nanos()).map(Duration::from_nanos).ok_or_else(overflow)
+    a.nanos()
+        .checked_add(b.nanos())
+        .map(Duration::from_nanos)
+        .ok_or_else(overflow)
 }
 
 fn difference(a: Duration, b: Duration) -> Result<Duration, Fault> {
-    a.nanos().checked_sub(b.nanos()).map(Duration::from_nanos).ok_or_else(overflow)
+    a.nanos()
+        .checked_sub(b.nanos())
+        .map(Duration::from_nanos)
+        .ok_or_else(overflow)
 }
 
 fn between(nanos: i128) -> Result<Duration, Fault> {
-    i64::try_from(nanos).map(Duration::from_nanos).map_err(|_| overflow())
+    i64::try_from(nanos)
+        .map(Duration::from_nanos)
+        .map_err(|_| overflow())
 }
 
 fn shift(nanos: i128) -> Result<weir_schema::Timestamp, Fault> {

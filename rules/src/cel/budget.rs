@@ -33,7 +33,10 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(limits: &Limits) -> Budget {
-        Budget { left: limits.steps, limits: *limits }
+        Budget {
+            left: limits.steps,
+            limits: *limits,
+        }
     }
 
     /// Takes `steps` steps.
@@ -51,7 +54,10 @@ impl Budget {
     #[cold]
     fn exhausted(&mut self) -> Fault {
         self.left = 0;
-        Fault::Exhausted(format!("this exceeds the budget of {} steps", self.limits.steps))
+        Fault::Exhausted(format!(
+            "this exceeds the budget of {} steps",
+            self.limits.steps
+        ))
     }
 
     /// To be called before a text or bytes of this length are made.
@@ -64,7 +70,9 @@ impl Budget {
     pub(super) fn fits_bytes(&self, length: usize) -> Result<(), Fault> {
         if length > self.limits.string_bytes {
             let limit = self.limits.string_bytes;
-            return Err(Fault::Exhausted(format!("this makes a text of more than {limit} bytes")));
+            return Err(Fault::Exhausted(format!(
+                "this makes a text of more than {limit} bytes"
+            )));
         }
         Ok(())
     }
@@ -79,7 +87,9 @@ impl Budget {
     pub(super) fn fits_items(&self, length: usize) -> Result<(), Fault> {
         if length > self.limits.list_items {
             let limit = self.limits.list_items;
-            return Err(Fault::Exhausted(format!("this makes a list of more than {limit} elements")));
+            return Err(Fault::Exhausted(format!(
+                "this makes a list of more than {limit} elements"
+            )));
         }
         Ok(())
     }

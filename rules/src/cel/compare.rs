@@ -71,9 +71,8 @@ pub(super) fn order(a: &Value, b: &Value) -> Option<Ordering> {
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
         (Value::Semver(a), Value::Semver(b)) => Some(a.cmp_precedence(b)),
         (a, b) => match (nanos(a)?, nanos(b)?) {
-            (Nanos::Duration(a), Nanos::Duration(b)) | (Nanos::Timestamp(a), Nanos::Timestamp(b)) => {
-                Some(a.cmp(&b))
-            }
+            (Nanos::Duration(a), Nanos::Duration(b))
+            | (Nanos::Timestamp(a), Nanos::Timestamp(b)) => Some(a.cmp(&b)),
             _ => None,
         },
     }

@@ -32,11 +32,21 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(super) fn error(span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { severity: Severity::Error, message: message.into(), span, help: None }
+        Diagnostic {
+            severity: Severity::Error,
+            message: message.into(),
+            span,
+            help: None,
+        }
     }
 
     pub(super) fn warning(span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { severity: Severity::Warning, message: message.into(), span, help: None }
+        Diagnostic {
+            severity: Severity::Warning,
+            message: message.into(),
+            span,
+            help: None,
+        }
     }
 
     pub(super) fn with_help(mut self, help: impl Into<Option<String>>) -> Diagnostic {
@@ -71,7 +81,13 @@ impl Diagnostic {
             .chars()
             .count()
             .max(1);
-        let _ = write!(text, "  {gutter} | {line}\n  {:width$} | {indent}{}", "", "^".repeat(marked), width = gutter.len());
+        let _ = write!(
+            text,
+            "  {gutter} | {line}\n  {:width$} | {indent}{}",
+            "",
+            "^".repeat(marked),
+            width = gutter.len()
+        );
         if let Some(help) = &self.help {
             let _ = write!(text, " {help}");
         }
@@ -112,7 +128,8 @@ fn floor_boundary(source: &str, offset: usize) -> usize {
 
 /// Sorted by place, and the errors cut to the first few.
 pub(super) fn arrange(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    diagnostics.sort_by(|a, b| (a.span, a.severity, &a.message).cmp(&(b.span, b.severity, &b.message)));
+    diagnostics
+        .sort_by(|a, b| (a.span, a.severity, &a.message).cmp(&(b.span, b.severity, &b.message)));
     diagnostics.dedup();
     let mut errors = 0;
     diagnostics.retain(|diagnostic| {
@@ -123,7 +140,10 @@ pub(super) fn arrange(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 /// `did you mean ...?` for the one of `candidates` that is closest to `name`, if one is close.
-pub(super) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(super) fn suggest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     closest(name, candidates).map(|candidate| format!("did you mean '{candidate}'?"))
 }
 
@@ -143,8 +163,16 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 fn distance(a: &str, b: &str) -> usize {
     // A name longer than this is no misspelling, and the table below would be large.
     const LONGEST: usize = 64;
-    let a: Vec<char> = a.chars().flat_map(char::to_lowercase).take(LONGEST).collect();
-    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).take(LONGEST).collect();
+    let a: Vec<char> = a
+        .chars()
+        .flat_map(char::to_lowercase)
+        .take(LONGEST)
+        .collect();
+    let b: Vec<char> = b
+        .chars()
+        .flat_map(char::to_lowercase)
+        .take(LONGEST)
+        .collect();
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
     for i in 0..=a.len() {
         for j in 0..=b.len() {
@@ -152,7 +180,9 @@ fn distance(a: &str, b: &str) -> usize {
                 i + j
             } else {
                 let same = usize::from(a[i - 1] != b[j - 1]);
-                let mut best = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + same);
+                let mut best = (rows[i - 1][j] + 1)
+                    .min(rows[i][j - 1] + 1)
+                    .min(rows[i - 1][j - 1] + same);
                 if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                     best = best.min(rows[i - 2][j - 2] + 1);
                 }

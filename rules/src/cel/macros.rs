@@ -10,17 +10,27 @@ pub(super) fn expand(
     args: Vec<Expr>,
     span: Span,
 ) -> Result<Expr, Diagnostic> {
-    let call = Call { target, function, args, span };
+    let call = Call {
+        target,
+        function,
+        args,
+        span,
+    };
     let kind = match (&call.target, call.function.text.as_str(), call.args.len()) {
         (None, "has", 1) => call.has(),
-        (Some(Expr { kind: ExprKind::Ident(namespace), .. }), name, _) if namespace == "cel" => {
-            match (name, call.args.len()) {
-                ("bind", 3) => call.bind(),
-                ("block", 2) => call.block(),
-                ("index" | "iterVar" | "accuVar", _) => call.block_variable(),
-                _ => call.plain(),
-            }
-        }
+        (
+            Some(Expr {
+                kind: ExprKind::Ident(namespace),
+                ..
+            }),
+            name,
+            _,
+        ) if namespace == "cel" => match (name, call.args.len()) {
+            ("bind", 3) => call.bind(),
+            ("block", 2) => call.block(),
+            ("index" | "iterVar" | "accuVar", _) => call.block_variable(),
+            _ => call.plain(),
+        },
         (Some(_), "optMap", 2) => call.optional(Binding::OptionalMap),
         (Some(_), "optFlatMap", 2) => call.optional(Binding::OptionalFlatMap),
         (Some(_), name, count) => match loop_of(name, count) {
@@ -59,21 +69,52 @@ fn loop_of(name: &str, args: usize) -> Option<Shape> {
         ("sortBy", 2) => (LoopKind::SortBy, 1, false),
         _ => return None,
     };
-    Some(Shape { how, variables, filter })
+    Some(Shape {
+        how,
+        variables,
+        filter,
+    })
 }
 
 /// The names of the looping macros, for suggestions and the reference page.
 pub(super) const LOOPS: &[(&str, &str)] = &[
-    ("all(x, condition)", "Whether the condition holds for every element."),
-    ("exists(x, condition)", "Whether the condition holds for some element."),
-    ("exists_one(x, condition)", "Whether the condition holds for exactly one element."),
-    ("filter(x, condition)", "The elements for which the condition holds."),
-    ("map(x, expression)", "The value of the expression for every element."),
-    ("map(x, condition, expression)", "The value of the expression for the elements for which the condition holds."),
+    (
+        "all(x, condition)",
+        "Whether the condition holds for every element.",
+    ),
+    (
+        "exists(x, condition)",
+        "Whether the condition holds for some element.",
+    ),
+    (
+        "exists_one(x, condition)",
+        "Whether the condition holds for exactly one element.",
+    ),
+    (
+        "filter(x, condition)",
+        "The elements for which the condition holds.",
+    ),
+    (
+        "map(x, expression)",
+        "The value of the expression for every element.",
+    ),
+    (
+        "map(x, condition, expression)",
+        "The value of the expression for the elements for which the condition holds.",
+    ),
     ("sortBy(x, key)", "The elements in the order of their keys."),
-    ("transformList(i, x, expression)", "Like `map`, with the index or key as well; a condition may stand before the expression."),
-    ("transformMap(k, v, expression)", "A map with the same keys and new values; a condition may stand before the expression."),
-    ("transformMapEntry(k, v, {key: value})", "A map of new entries; a condition may stand before the entry."),
+    (
+        "transformList(i, x, expression)",
+        "Like `map`, with the index or key as well; a condition may stand before the expression.",
+    ),
+    (
+        "transformMap(k, v, expression)",
+        "A map with the same keys and new values; a condition may stand before the expression.",
+    ),
+    (
+        "transformMapEntry(k, v, {key: value})",
+        "A map of new entries; a condition may stand before the entry.",
+    ),
 ];
 
 struct Call {
@@ -96,7 +137,10 @@ impl Call {
         let span = self.span;
         match self.args.into_iter().next().map(|arg| arg.kind) {
             Some(ExprKind::Select { operand, field }) => Ok(ExprKind::Has { operand, field }),
-            _ => Err(Diagnostic::error(span, "`has()` takes a field, as in `has(image.size)`")),
+            _ => Err(Diagnostic::error(
+                span,
+                "`has()` takes a field, as in `has(image.size)`",
+            )),
         }
     }
 
@@ -112,9 +156,16 @@ impl Call {
 
     fn optional(self, how: Binding) -> Result<ExprKind, Diagnostic> {
         let span = self.span;
-        let init = self.target.ok_or_else(|| misuse(span, &self.function.text))?;
+        let init = self
+            .target
+            .ok_or_else(|| misuse(span, &self.function.text))?;
         let [name, body] = take(self.args, span)?;
-        Ok(ExprKind::Bind { name: variable(&name)?, init: init.into(), body: body.into(), how })
+        Ok(ExprKind::Bind {
+            name: variable(&name)?,
+            init: init.into(),
+            body: body.into(),
+            how,
+        })
     }
 
     fn block(self) -> Result<ExprKind, Diagnostic> {
@@ -127,7 +178,10 @@ impl Call {
                     body: body.into(),
                 })
             }
-            _ => Err(Diagnostic::error(inits.span, "`cel.block()` takes a list of expressions")),
+            _ => Err(Diagnostic::error(
+                inits.span,
+                "`cel.block()` takes a list of expressions",
+            )),
         }
     }
 
@@ -140,7 +194,9 @@ impl Call {
 
     fn into_loop(self, shape: Shape) -> Result<ExprKind, Diagnostic> {
         let span = self.span;
-        let range = self.target.ok_or_else(|| misuse(span, &self.function.text))?;
+        let range = self
+            .target
+            .ok_or_else(|| misuse(span, &self.function.text))?;
         let mut args = self.args.into_iter();
         let mut next = || args.next().ok_or_else(|| misuse(span, &self.function.text));
         let first = next()?;
@@ -160,9 +216,19 @@ impl Call {
         let filter = if shape.filter { Some(next()?) } else { None };
         let body = next()?;
         if shape.how == LoopKind::TransformMapEntry && !matches!(body.kind, ExprKind::Map(_)) {
-            return Err(Diagnostic::error(body.span, "`transformMapEntry()` takes a map of new entries"));
+            return Err(Diagnostic::error(
+                body.span,
+                "`transformMapEntry()` takes a map of new entries",
+            ));
         }
-        Ok(ExprKind::Loop(Box::new(Loop { how: shape.how, range, variable: name, second, filter, body })))
+        Ok(ExprKind::Loop(Box::new(Loop {
+            how: shape.how,
+            range,
+            variable: name,
+            second,
+            filter,
+            body,
+        })))
     }
 }
 
@@ -178,7 +244,10 @@ fn misuse(span: Span, name: &str) -> Diagnostic {
 fn variable(expr: &Expr) -> Result<String, Diagnostic> {
     match &expr.kind {
         ExprKind::Ident(name) if !name.starts_with('.') => Ok(name.clone()),
-        _ => Err(Diagnostic::error(expr.span, "a macro binds a plain name, as in `all(x, x > 0)`")),
+        _ => Err(Diagnostic::error(
+            expr.span,
+            "a macro binds a plain name, as in `all(x, x > 0)`",
+        )),
     }
 }
 

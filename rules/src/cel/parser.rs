@@ -36,12 +36,26 @@ pub(super) fn parse(source: &str, limits: &Limits) -> Result<Expr, Vec<Diagnosti
         return Err(vec![Diagnostic::error(scan.whole(), message)]);
     }
     // No macros: they are ours, and their calls are left as written.
-    let parser = Env::default().parser().enable_ident_escape_syntax(true).error_recovery_limit(5);
+    let parser = Env::default()
+        .parser()
+        .enable_ident_escape_syntax(true)
+        .error_recovery_limit(5);
     let readable = blank_byte_order_mark(source);
-    let (tree, info) = parser
-        .parse_with_source_info(&readable)
-        .map_err(|errors| errors.errors.iter().map(|error| syntax_error(source, &scan, error)).collect::<Vec<_>>())?;
-    let mut conversion = Conversion { source, info: &info, scan: &scan, limits, nodes: 0, depth: 0 };
+    let (tree, info) = parser.parse_with_source_info(&readable).map_err(|errors| {
+        errors
+            .errors
+            .iter()
+            .map(|error| syntax_error(source, &scan, error))
+            .collect::<Vec<_>>()
+    })?;
+    let mut conversion = Conversion {
+        source,
+        info: &info,
+        scan: &scan,
+        limits,
+        nodes: 0,
+        depth: 0,
+    };
     conversion.expr(tree).map_err(|diagnostic| vec![diagnostic])
 }
 
@@ -67,15 +81,24 @@ fn syntax_error(source: &str, scan: &Scan, error: &ParseError) -> Diagnostic {
         .map(char::len_utf8)
         .sum();
     let start = (line_start + in_line).min(source.len());
-    let message = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
-    let at = |length: usize| Span { start: start as u32, end: (start + length) as u32 };
+    let message = error
+        .msg
+        .strip_prefix("Syntax error: ")
+        .unwrap_or(&error.msg);
+    let at = |length: usize| Span {
+        start: start as u32,
+        end: (start + length) as u32,
+    };
     if message.contains("Recursion limit") {
         return Diagnostic::error(scan.whole(), "the expression is nested too deeply");
     }
     if message.contains("<EOF>") && message.contains("input '<EOF>'") {
         let end = scan.whole().end;
         return Diagnostic::error(
-            Span { start: end.saturating_sub(1), end },
+            Span {
+                start: end.saturating_sub(1),
+                end,
+            },
             "the expression ends too early",
         )
         .with_help(scan.unclosed());
@@ -87,7 +110,11 @@ fn syntax_error(source: &str, scan: &Scan, error: &ParseError) -> Diagnostic {
     let unexpected = quoted("extraneous input '")
         .or_else(|| quoted("mismatched input '"))
         .or_else(|| quoted("no viable alternative at input '"));
-    match (unexpected, quoted("missing '"), quoted("token recognition error at: '")) {
+    match (
+        unexpected,
+        quoted("missing '"),
+        quoted("token recognition error at: '"),
+    ) {
         (Some(token), _, _) => Diagnostic::error(at(token.len()), format!("unexpected `{token}`")),
         (_, Some(token), _) => Diagnostic::error(at(1), format!("`{token}` is missing here")),
         (_, _, Some(token)) => {
@@ -116,8 +143,10 @@ impl Conversion<'_> {
         }
         self.depth += 1;
         if self.depth > self.limits.depth {
-            let message =
-                format!("the expression is nested more than {} levels deep", self.limits.depth);
+            let message = format!(
+                "the expression is nested more than {} levels deep",
+                self.limits.depth
+            );
             return Err(Diagnostic::error(token, message));
         }
         let expr = self.kind(tree, token)?;
@@ -130,15 +159,37 @@ impl Conversion<'_> {
             CrateKind::Unspecified => {
                 return Err(Diagnostic::error(token, "nothing is written here"));
             }
-            CrateKind::Literal(literal) => (self.signed(token, &literal), ExprKind::Literal(value(literal))),
+            CrateKind::Literal(literal) => (
+                self.signed(token, &literal),
+                ExprKind::Literal(value(literal)),
+            ),
             CrateKind::Ident(name) => {
-                let span = Span { start: token.start, end: token.end };
-                (if name.starts_with('.') { self.scan.with_leading_dot(span) } else { span }, ExprKind::Ident(name))
+                let span = Span {
+                    start: token.start,
+                    end: token.end,
+                };
+                (
+                    if name.starts_with('.') {
+                        self.scan.with_leading_dot(span)
+                    } else {
+                        span
+                    },
+                    ExprKind::Ident(name),
+                )
             }
             CrateKind::Select(select) => {
                 let operand = self.expr(*select.operand)?;
-                let field = Name { text: select.field, span: self.scan.name_after(token) };
-                (operand.span.around(field.span), ExprKind::Select { operand: operand.into(), field })
+                let field = Name {
+                    text: select.field,
+                    span: self.scan.name_after(token),
+                };
+                (
+                    operand.span.around(field.span),
+                    ExprKind::Select {
+                        operand: operand.into(),
+                        field,
+                    },
+                )
             }
             CrateKind::List(list) => {
                 let mut span = token;
@@ -146,7 +197,10 @@ impl Conversion<'_> {
                 for (at, element) in list.elements.into_iter().enumerate() {
                     let value = self.expr(element)?;
                     span = span.around(value.span);
-                    items.push(Item { value, optional: list.optional_indices.contains(&at) });
+                    items.push(Item {
+                        value,
+                        optional: list.optional_indices.contains(&at),
+                    });
                 }
                 (span, ExprKind::List(items))
             }
@@ -159,17 +213,27 @@ impl Conversion<'_> {
                     };
                     let (key, value) = (self.expr(entry.key)?, self.expr(entry.value)?);
                     span = span.around(key.span).around(value.span);
-                    entries.push(Entry { key, value, optional: entry.optional });
+                    entries.push(Entry {
+                        key,
+                        value,
+                        optional: entry.optional,
+                    });
                 }
                 (span, ExprKind::Map(entries))
             }
             CrateKind::Struct(message) => (token, ExprKind::Message(message.type_name)),
             CrateKind::Call(call) => return self.call(call, token),
             CrateKind::Comprehension(_) => {
-                return Err(Diagnostic::error(token, "macros are not expanded by the parser"));
+                return Err(Diagnostic::error(
+                    token,
+                    "macros are not expanded by the parser",
+                ));
             }
         };
-        Ok(Expr { span: self.scan.balanced(span), kind })
+        Ok(Expr {
+            span: self.scan.balanced(span),
+            kind,
+        })
     }
 
     fn call(&mut self, call: CallExpr, token: Span) -> Result<Expr, Diagnostic> {
@@ -196,14 +260,25 @@ impl Conversion<'_> {
                 span = span.around(self.scan.name_after(token));
             }
             let kind = self.operator(&name, args, token)?;
-            return Ok(Expr { span: self.scan.balanced(span), kind });
+            return Ok(Expr {
+                span: self.scan.balanced(span),
+                kind,
+            });
         }
-        let function = Name { span: self.scan.name_before(token), text: name };
+        let function = Name {
+            span: self.scan.name_before(token),
+            text: name,
+        };
         span = self.scan.balanced(span.around(function.span));
         macros::expand(target, function, args, span)
     }
 
-    fn operator(&mut self, name: &str, args: Vec<Expr>, token: Span) -> Result<ExprKind, Diagnostic> {
+    fn operator(
+        &mut self,
+        name: &str,
+        args: Vec<Expr>,
+        token: Span,
+    ) -> Result<ExprKind, Diagnostic> {
         let wrong = || Diagnostic::error(token, format!("wrong use of the operator `{name}`"));
         let compare = |how, a: Expr, b: Expr| ExprKind::Compare(how, a.into(), b.into());
         let calculate = |how, a: Expr, b: Expr| ExprKind::Arithmetic(how, a.into(), b.into());
@@ -231,16 +306,26 @@ impl Conversion<'_> {
             operators::DIVIDE => calculate(Arithmetic::Divide, first, second),
             operators::MODULO => calculate(Arithmetic::Modulo, first, second),
             operators::IN => ExprKind::In(first.into(), second.into()),
-            operators::INDEX => ExprKind::Index { operand: first.into(), index: second.into() },
-            operators::OPT_INDEX => {
-                ExprKind::OptionalIndex { operand: first.into(), index: second.into() }
-            }
+            operators::INDEX => ExprKind::Index {
+                operand: first.into(),
+                index: second.into(),
+            },
+            operators::OPT_INDEX => ExprKind::OptionalIndex {
+                operand: first.into(),
+                index: second.into(),
+            },
             operators::OPT_SELECT => {
                 let ExprKind::Literal(Value::String(text)) = second.kind else {
                     return Err(wrong());
                 };
-                let field = Name { text: text.to_string(), span: self.scan.name_after(token) };
-                ExprKind::OptionalSelect { operand: first.into(), field }
+                let field = Name {
+                    text: text.to_string(),
+                    span: self.scan.name_after(token),
+                };
+                ExprKind::OptionalSelect {
+                    operand: first.into(),
+                    field,
+                }
             }
             operators::CONDITIONAL => {
                 let third = args.next().ok_or_else(wrong)?;
@@ -254,7 +339,10 @@ impl Conversion<'_> {
     fn token(&self, id: u64) -> Span {
         let (start, stop) = self.info.offset_for(id).unwrap_or_default();
         let length = self.source.len() as u32;
-        Span { start: start.min(length), end: stop.saturating_add(1).clamp(start.min(length), length) }
+        Span {
+            start: start.min(length),
+            end: stop.saturating_add(1).clamp(start.min(length), length),
+        }
     }
 
     /// The place of a literal with its sign, which the parser reads as part of the number.
@@ -264,7 +352,11 @@ impl Conversion<'_> {
             LiteralValue::Double(number) => number.inner().is_sign_negative(),
             _ => false,
         };
-        if negative { self.scan.with_sign(token) } else { token }
+        if negative {
+            self.scan.with_sign(token)
+        } else {
+            token
+        }
     }
 }
 

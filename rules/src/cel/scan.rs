@@ -36,14 +36,19 @@ impl Scan<'_> {
         while at < bytes.len() {
             match bytes[at] {
                 b'/' if bytes.get(at + 1) == Some(&b'/') => {
-                    let end = source[at..].find('\n').map_or(bytes.len(), |length| at + length);
+                    let end = source[at..]
+                        .find('\n')
+                        .map_or(bytes.len(), |length| at + length);
                     scan.code[at..end].fill(false);
                     at = end;
                 }
                 b'"' | b'\'' => {
                     let end = end_of_text(bytes, at).ok_or_else(|| {
                         Diagnostic::error(
-                            Span { start: at as u32, end: at as u32 + 1 },
+                            Span {
+                                start: at as u32,
+                                end: at as u32 + 1,
+                            },
                             "this text is not closed",
                         )
                         .with_help(format!("a `{}` is missing", char::from(bytes[at])))
@@ -51,7 +56,9 @@ impl Scan<'_> {
                     at = end;
                 }
                 b'`' => {
-                    at = source[at + 1..].find('`').map_or(bytes.len(), |length| at + length + 2);
+                    at = source[at + 1..]
+                        .find('`')
+                        .map_or(bytes.len(), |length| at + length + 2);
                 }
                 b'(' | b'[' | b'{' => {
                     count(&mut open, &mut scan.longest_chain);
@@ -79,7 +86,10 @@ impl Scan<'_> {
                 _ => at += 1,
             }
         }
-        scan.unclosed = open.get(1..).and_then(<[_]>::last).map(|(start, _)| bytes[*start as usize]);
+        scan.unclosed = open
+            .get(1..)
+            .and_then(<[_]>::last)
+            .map(|(start, _)| bytes[*start as usize]);
         Ok(scan)
     }
 
@@ -94,9 +104,10 @@ impl Scan<'_> {
         let first = self.source.bytes().enumerate().find(is_code);
         let last = self.source.bytes().enumerate().filter(is_code).last();
         match (first, last) {
-            (Some((first, _)), Some((last, _))) => {
-                Span { start: first as u32, end: last as u32 + 1 }
-            }
+            (Some((first, _)), Some((last, _))) => Span {
+                start: first as u32,
+                end: last as u32 + 1,
+            },
             _ => Span::default(),
         }
     }
@@ -108,7 +119,8 @@ impl Scan<'_> {
 
     /// What to say of the innermost bracket that is not closed.
     pub(super) fn unclosed(&self) -> Option<String> {
-        self.unclosed.map(|bracket| format!("a `{}` is not closed", char::from(bracket)))
+        self.unclosed
+            .map(|bracket| format!("a `{}` is not closed", char::from(bracket)))
     }
 
     /// The span widened until every bracket in it has its partner in it.
@@ -134,16 +146,23 @@ impl Scan<'_> {
         let bytes = self.source.as_bytes();
         let mut start = token.start as usize;
         while start < bytes.len()
-            && (!self.code[start] || matches!(bytes[start], b'.' | b'?') || bytes[start].is_ascii_whitespace())
+            && (!self.code[start]
+                || matches!(bytes[start], b'.' | b'?')
+                || bytes[start].is_ascii_whitespace())
         {
             start += 1;
         }
         let end = if bytes.get(start) == Some(&b'`') {
-            self.source[start + 1..].find('`').map_or(bytes.len(), |length| start + length + 2)
+            self.source[start + 1..]
+                .find('`')
+                .map_or(bytes.len(), |length| start + length + 2)
         } else {
             start + word_at(bytes, start).len()
         };
-        Span { start: start as u32, end: end as u32 }
+        Span {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// The place of the name before the opening bracket at `token`.
@@ -157,7 +176,10 @@ impl Scan<'_> {
         while start > 0 && is_word(bytes[start - 1]) {
             start -= 1;
         }
-        Span { start: start as u32, end: end as u32 }
+        Span {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// The span with the minus sign before it.
@@ -177,7 +199,10 @@ impl Scan<'_> {
             start -= 1;
         }
         if start > 0 && bytes[start - 1] == prefix {
-            Span { start: start as u32 - 1, end: span.end }
+            Span {
+                start: start as u32 - 1,
+                end: span.end,
+            }
         } else {
             span
         }
@@ -226,7 +251,10 @@ fn is_word(byte: u8) -> bool {
 /// The letters, digits and underscores from `at`.
 fn word_at(bytes: &[u8], at: usize) -> &[u8] {
     let rest = bytes.get(at..).unwrap_or_default();
-    let length = rest.iter().position(|byte| !is_word(*byte)).unwrap_or(rest.len());
+    let length = rest
+        .iter()
+        .position(|byte| !is_word(*byte))
+        .unwrap_or(rest.len());
     &rest[..length]
 }
 
@@ -234,9 +262,15 @@ fn word_at(bytes: &[u8], at: usize) -> &[u8] {
 fn end_of_text(bytes: &[u8], start: usize) -> Option<usize> {
     let quote = *bytes.get(start)?;
     let prefix = &bytes[start.saturating_sub(2)..start];
-    let raw = prefix.last().is_some_and(|byte| matches!(byte, b'r' | b'R'))
-        || (prefix.last().is_some_and(|byte| matches!(byte, b'b' | b'B'))
-            && prefix.first().is_some_and(|byte| matches!(byte, b'r' | b'R')));
+    let raw = prefix
+        .last()
+        .is_some_and(|byte| matches!(byte, b'r' | b'R'))
+        || (prefix
+            .last()
+            .is_some_and(|byte| matches!(byte, b'b' | b'B'))
+            && prefix
+                .first()
+                .is_some_and(|byte| matches!(byte, b'r' | b'R')));
     let triple = bytes.get(start..start + 3) == Some(&[quote; 3]);
     let mut at = start + if triple { 3 } else { 1 };
     while let Some(byte) = bytes.get(at) {

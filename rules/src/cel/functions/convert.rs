@@ -21,22 +21,43 @@ pub(super) const TABLE: &[Function] = &[
         "The number of characters, bytes, elements or entries.",
         size,
     ),
-    function("bool", &["bool(bool) -> bool", "bool(string) -> bool"], "A truth value from a text.", to_bool),
+    function(
+        "bool",
+        &["bool(bool) -> bool", "bool(string) -> bool"],
+        "A truth value from a text.",
+        to_bool,
+    ),
     function(
         "int",
-        &["int(int) -> int", "int(uint) -> int", "int(double) -> int", "int(string) -> int", "int(timestamp) -> int"],
+        &[
+            "int(int) -> int",
+            "int(uint) -> int",
+            "int(double) -> int",
+            "int(string) -> int",
+            "int(timestamp) -> int",
+        ],
         "A signed integer; of a timestamp its seconds since 1970.",
         to_int,
     ),
     function(
         "uint",
-        &["uint(uint) -> uint", "uint(int) -> uint", "uint(double) -> uint", "uint(string) -> uint"],
+        &[
+            "uint(uint) -> uint",
+            "uint(int) -> uint",
+            "uint(double) -> uint",
+            "uint(string) -> uint",
+        ],
         "An unsigned integer.",
         to_uint,
     ),
     function(
         "double",
-        &["double(double) -> double", "double(int) -> double", "double(uint) -> double", "double(string) -> double"],
+        &[
+            "double(double) -> double",
+            "double(int) -> double",
+            "double(uint) -> double",
+            "double(string) -> double",
+        ],
         "A floating point number.",
         to_double,
     ),
@@ -56,21 +77,43 @@ pub(super) const TABLE: &[Function] = &[
         "The value as text.",
         to_string,
     ),
-    function("bytes", &["bytes(bytes) -> bytes", "bytes(string) -> bytes"], "The bytes of a text in UTF-8.", to_bytes),
+    function(
+        "bytes",
+        &["bytes(bytes) -> bytes", "bytes(string) -> bytes"],
+        "The bytes of a text in UTF-8.",
+        to_bytes,
+    ),
     function(
         "duration",
-        &["duration(duration) -> duration", "duration(string) -> duration"],
+        &[
+            "duration(duration) -> duration",
+            "duration(string) -> duration",
+        ],
         "A duration such as `72h`, `1h30m` or `1.5s`.",
         to_duration,
     ),
     function(
         "timestamp",
-        &["timestamp(timestamp) -> timestamp", "timestamp(string) -> timestamp", "timestamp(int) -> timestamp"],
+        &[
+            "timestamp(timestamp) -> timestamp",
+            "timestamp(string) -> timestamp",
+            "timestamp(int) -> timestamp",
+        ],
         "An instant, from RFC 3339 or the seconds since 1970.",
         to_timestamp,
     ),
-    function("type", &["type(dyn) -> type"], "The type of the value.", type_of),
-    function("dyn", &["dyn(dyn) -> dyn"], "The value, with its type left to run time.", as_dyn),
+    function(
+        "type",
+        &["type(dyn) -> type"],
+        "The type of the value.",
+        type_of,
+    ),
+    function(
+        "dyn",
+        &["dyn(dyn) -> dyn"],
+        "The value, with its type left to run time.",
+        as_dyn,
+    ),
 ];
 
 fn size(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
@@ -107,13 +150,18 @@ fn unreadable(text: &str, what: &str) -> Fault {
 fn to_int(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     match args {
         [Value::Int(value)] => Ok(Value::Int(*value)),
-        [Value::Uint(value)] => i64::try_from(*value).map(Value::Int).map_err(|_| out_of_range("int")),
+        [Value::Uint(value)] => i64::try_from(*value)
+            .map(Value::Int)
+            .map_err(|_| out_of_range("int")),
         // The bounds themselves are out: as doubles they are no exact integers any more.
         [Value::Double(value)] if *value > i64::MIN as f64 && *value < i64::MAX as f64 => {
             Ok(Value::Int(value.trunc() as i64))
         }
         [Value::Double(_)] => Err(out_of_range("int")),
-        [Value::String(text)] => text.parse().map(Value::Int).map_err(|_| unreadable(text, "int")),
+        [Value::String(text)] => text
+            .parse()
+            .map(Value::Int)
+            .map_err(|_| unreadable(text, "int")),
         [Value::Timestamp(at)] => Ok(Value::Int(at.datetime().timestamp())),
         _ => Err(Fault::NoOverload),
     }
@@ -126,12 +174,17 @@ fn out_of_range(what: &str) -> Fault {
 fn to_uint(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     match args {
         [Value::Uint(value)] => Ok(Value::Uint(*value)),
-        [Value::Int(value)] => u64::try_from(*value).map(Value::Uint).map_err(|_| out_of_range("uint")),
+        [Value::Int(value)] => u64::try_from(*value)
+            .map(Value::Uint)
+            .map_err(|_| out_of_range("uint")),
         [Value::Double(value)] if *value > -1.0 && *value < u64::MAX as f64 => {
             Ok(Value::Uint(value.trunc() as u64))
         }
         [Value::Double(_)] => Err(out_of_range("uint")),
-        [Value::String(text)] => text.parse().map(Value::Uint).map_err(|_| unreadable(text, "uint")),
+        [Value::String(text)] => text
+            .parse()
+            .map(Value::Uint)
+            .map_err(|_| unreadable(text, "uint")),
         _ => Err(Fault::NoOverload),
     }
 }
@@ -141,7 +194,10 @@ fn to_double(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
         [Value::Double(value)] => Ok(Value::Double(*value)),
         [Value::Int(value)] => Ok(Value::Double(*value as f64)),
         [Value::Uint(value)] => Ok(Value::Double(*value as f64)),
-        [Value::String(text)] => text.parse().map(Value::Double).map_err(|_| unreadable(text, "double")),
+        [Value::String(text)] => text
+            .parse()
+            .map(Value::Double)
+            .map_err(|_| unreadable(text, "double")),
         _ => Err(Fault::NoOverload),
     }
 }
@@ -208,9 +264,9 @@ fn to_bytes(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 fn to_duration(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     match args {
         [Value::Duration(duration)] => Ok(Value::Duration(*duration)),
-        [Value::String(text)] => {
-            Duration::parse(text).map(Value::Duration).ok_or_else(|| unreadable(text, "duration"))
-        }
+        [Value::String(text)] => Duration::parse(text)
+            .map(Value::Duration)
+            .ok_or_else(|| unreadable(text, "duration")),
         _ => Err(Fault::NoOverload),
     }
 }
@@ -218,9 +274,9 @@ fn to_duration(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 fn to_timestamp(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     match args {
         [Value::Timestamp(at)] => Ok(Value::Timestamp(*at)),
-        [Value::String(text)] => {
-            parse_timestamp(text).map(Value::Timestamp).ok_or_else(|| unreadable(text, "timestamp"))
-        }
+        [Value::String(text)] => parse_timestamp(text)
+            .map(Value::Timestamp)
+            .ok_or_else(|| unreadable(text, "timestamp")),
         [Value::Int(seconds)] => timestamp_from_nanos(i128::from(*seconds) * 1_000_000_000)
             .map(Value::Timestamp)
             .ok_or_else(|| out_of_range("timestamp")),

@@ -5,29 +5,47 @@ use super::super::value::Value;
 use super::{Function, function};
 
 pub(super) const TABLE: &[Function] = &[
-    function("base64.encode", &["base64.encode(bytes) -> string"], "The bytes as base64.", encode),
-    function("base64.decode", &["base64.decode(string) -> bytes"], "The bytes that the base64 stands for.", decode),
+    function(
+        "base64.encode",
+        &["base64.encode(bytes) -> string"],
+        "The bytes as base64.",
+        encode,
+    ),
+    function(
+        "base64.decode",
+        &["base64.decode(string) -> bytes"],
+        "The bytes that the base64 stands for.",
+        decode,
+    ),
 ];
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 fn encode(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
-    let [Value::Bytes(bytes)] = args else { return Err(Fault::NoOverload) };
+    let [Value::Bytes(bytes)] = args else {
+        return Err(Fault::NoOverload);
+    };
     budget.make_bytes(bytes.len().div_ceil(3) * 4)?;
     Ok(to_base64(bytes).into())
 }
 
 fn decode(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
-    let [Value::String(text)] = args else { return Err(Fault::NoOverload) };
+    let [Value::String(text)] = args else {
+        return Err(Fault::NoOverload);
+    };
     budget.make_bytes(text.len())?;
-    from_base64(text).map(|bytes| Value::Bytes(bytes.into())).ok_or_else(|| Fault::failed("the text is not base64"))
+    from_base64(text)
+        .map(|bytes| Value::Bytes(bytes.into()))
+        .ok_or_else(|| Fault::failed("the text is not base64"))
 }
 
 /// Standard base64, padded.
 pub(in super::super) fn to_base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, byte| (bits << 8) | u32::from(*byte))
+        let bits = group
+            .iter()
+            .fold(0u32, |bits, byte| (bits << 8) | u32::from(*byte))
             << (8 * (3 - group.len()));
         for place in 0..4 {
             if place <= group.len() {
@@ -43,7 +61,10 @@ pub(in super::super) fn to_base64(bytes: &[u8]) -> String {
 
 /// Standard base64, padded or not; `None` for anything else.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
+    let digits = text
+        .strip_suffix("==")
+        .or_else(|| text.strip_suffix('='))
+        .unwrap_or(text);
     if digits.len() != text.len() && text.len() % 4 != 0 {
         return None;
     }

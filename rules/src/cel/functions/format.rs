@@ -10,7 +10,9 @@ const DEFAULT_PRECISION: usize = 6;
 const MAX_PRECISION: usize = 100;
 
 pub(super) fn format(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
-    let [Value::String(format), Value::List(args)] = args else { return Err(Fault::NoOverload) };
+    let [Value::String(format), Value::List(args)] = args else {
+        return Err(Fault::NoOverload);
+    };
     let mut args = args.iter();
     let mut out = String::new();
     let mut rest = format.as_ref();
@@ -22,10 +24,14 @@ pub(super) fn format(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault
             rest = after;
             continue;
         }
-        let arg = args.next().ok_or_else(|| Fault::failed("the format has more places than arguments"))?;
+        let arg = args
+            .next()
+            .ok_or_else(|| Fault::failed("the format has more places than arguments"))?;
         let (precision, after) = precision(rest)?;
         let mut letters = after.chars();
-        let letter = letters.next().ok_or_else(|| Fault::failed("the format ends within a place"))?;
+        let letter = letters
+            .next()
+            .ok_or_else(|| Fault::failed("the format ends within a place"))?;
         rest = letters.as_str();
         let before = out.len();
         write(&mut out, letter, precision, arg, budget)?;
@@ -38,11 +44,17 @@ pub(super) fn format(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault
 }
 
 fn precision(place: &str) -> Result<(usize, &str), Fault> {
-    let Some(rest) = place.strip_prefix('.') else { return Ok((DEFAULT_PRECISION, place)) };
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let Some(rest) = place.strip_prefix('.') else {
+        return Ok((DEFAULT_PRECISION, place));
+    };
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     match rest[..end].parse() {
         Ok(precision) if precision <= MAX_PRECISION => Ok((precision, &rest[end..])),
-        _ => Err(Fault::Failed(format!("a precision is a number up to {MAX_PRECISION}"))),
+        _ => Err(Fault::Failed(format!(
+            "a precision is a number up to {MAX_PRECISION}"
+        ))),
     }
 }
 
@@ -73,7 +85,10 @@ fn write(
         ('x' | 'X', Value::String(text)) => hex(text.as_bytes(), letter, budget)?,
         ('x' | 'X', Value::Bytes(bytes)) => hex(bytes, letter, budget)?,
         ('d' | 'f' | 'e' | 'b' | 'o' | 'x' | 'X', other) => {
-            let message = format!("`%{letter}` cannot show a value of type {}", other.type_name());
+            let message = format!(
+                "`%{letter}` cannot show a value of type {}",
+                other.type_name()
+            );
             return Err(Fault::Failed(message));
         }
         _ => return Err(Fault::Failed(format!("`%{letter}` has no meaning"))),
@@ -123,7 +138,10 @@ fn write_text(out: &mut String, arg: &Value, budget: &mut Budget) -> Result<(), 
             }
             // By the keys as they are shown: `1` and `"1"` are different keys.
             entries.sort();
-            let entries: Vec<_> = entries.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|(key, value)| format!("{key}: {value}"))
+                .collect();
             out.push('{');
             out.push_str(&entries.join(", "));
             out.push('}');
@@ -140,7 +158,11 @@ fn not_finite(number: f64) -> Option<&'static str> {
     if number.is_nan() {
         Some("NaN")
     } else if number.is_infinite() {
-        Some(if number > 0.0 { "Infinity" } else { "-Infinity" })
+        Some(if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        })
     } else {
         None
     }
@@ -158,7 +180,9 @@ fn fraction(letter: char, number: f64, precision: usize) -> String {
         return format!("{number:.precision$}");
     }
     let text = format!("{number:.precision$e}");
-    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let Some((digits, exponent)) = text.split_once('e') else {
+        return text;
+    };
     let (sign, exponent) = match exponent.strip_prefix('-') {
         Some(exponent) => ('-', exponent),
         None => ('+', exponent),
@@ -174,6 +198,12 @@ fn hex(bytes: &[u8], letter: char, budget: &mut Budget) -> Result<String, Fault>
     budget.make_bytes(bytes.len() * 2)?;
     Ok(bytes
         .iter()
-        .map(|byte| if letter == 'x' { format!("{byte:02x}") } else { format!("{byte:02X}") })
+        .map(|byte| {
+            if letter == 'x' {
+                format!("{byte:02x}")
+            } else {
+                format!("{byte:02X}")
+            }
+        })
         .collect())
 }

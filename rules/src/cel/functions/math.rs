@@ -19,47 +19,134 @@ pub(super) const TABLE: &[Function] = &[
         "The smallest of the numbers.",
         |budget, args| extreme(budget, args, Ordering::Less),
     ),
-    function("math.ceil", &["math.ceil(double) -> double"], "The next whole number up.", |_, args| real(args, f64::ceil)),
-    function("math.floor", &["math.floor(double) -> double"], "The next whole number down.", |_, args| real(args, f64::floor)),
-    function("math.round", &["math.round(double) -> double"], "The nearest whole number, halves away from zero.", |_, args| real(args, f64::round)),
-    function("math.trunc", &["math.trunc(double) -> double"], "Without its fraction.", |_, args| real(args, f64::trunc)),
-    function("math.isInf", &["math.isInf(double) -> bool"], "Whether it is infinite.", |_, args| judge(args, f64::is_infinite)),
-    function("math.isNaN", &["math.isNaN(double) -> bool"], "Whether it is not a number.", |_, args| judge(args, f64::is_nan)),
-    function("math.isFinite", &["math.isFinite(double) -> bool"], "Whether it is neither infinite nor NaN.", |_, args| judge(args, f64::is_finite)),
+    function(
+        "math.ceil",
+        &["math.ceil(double) -> double"],
+        "The next whole number up.",
+        |_, args| real(args, f64::ceil),
+    ),
+    function(
+        "math.floor",
+        &["math.floor(double) -> double"],
+        "The next whole number down.",
+        |_, args| real(args, f64::floor),
+    ),
+    function(
+        "math.round",
+        &["math.round(double) -> double"],
+        "The nearest whole number, halves away from zero.",
+        |_, args| real(args, f64::round),
+    ),
+    function(
+        "math.trunc",
+        &["math.trunc(double) -> double"],
+        "Without its fraction.",
+        |_, args| real(args, f64::trunc),
+    ),
+    function(
+        "math.isInf",
+        &["math.isInf(double) -> bool"],
+        "Whether it is infinite.",
+        |_, args| judge(args, f64::is_infinite),
+    ),
+    function(
+        "math.isNaN",
+        &["math.isNaN(double) -> bool"],
+        "Whether it is not a number.",
+        |_, args| judge(args, f64::is_nan),
+    ),
+    function(
+        "math.isFinite",
+        &["math.isFinite(double) -> bool"],
+        "Whether it is neither infinite nor NaN.",
+        |_, args| judge(args, f64::is_finite),
+    ),
     function(
         "math.abs",
-        &["math.abs(double) -> double", "math.abs(int) -> int", "math.abs(uint) -> uint"],
+        &[
+            "math.abs(double) -> double",
+            "math.abs(int) -> int",
+            "math.abs(uint) -> uint",
+        ],
         "Without its sign.",
         abs,
     ),
     function(
         "math.sign",
-        &["math.sign(double) -> double", "math.sign(int) -> int", "math.sign(uint) -> uint"],
+        &[
+            "math.sign(double) -> double",
+            "math.sign(int) -> int",
+            "math.sign(uint) -> uint",
+        ],
         "-1, 0 or 1.",
         sign,
     ),
-    function("math.sqrt", &["math.sqrt(double) -> double", "math.sqrt(int) -> double", "math.sqrt(uint) -> double"], "The square root.", sqrt),
-    function("math.bitAnd", BIT_AND, "The bits that are set in both.", |_, args| bits(args, |a, b| a & b, |a, b| a & b)),
-    function("math.bitOr", BIT_OR, "The bits that are set in either.", |_, args| bits(args, |a, b| a | b, |a, b| a | b)),
-    function("math.bitXor", BIT_XOR, "The bits that are set in one.", |_, args| bits(args, |a, b| a ^ b, |a, b| a ^ b)),
-    function("math.bitNot", &["math.bitNot(int) -> int", "math.bitNot(uint) -> uint"], "The bits that are not set.", bit_not),
+    function(
+        "math.sqrt",
+        &[
+            "math.sqrt(double) -> double",
+            "math.sqrt(int) -> double",
+            "math.sqrt(uint) -> double",
+        ],
+        "The square root.",
+        sqrt,
+    ),
+    function(
+        "math.bitAnd",
+        BIT_AND,
+        "The bits that are set in both.",
+        |_, args| bits(args, |a, b| a & b, |a, b| a & b),
+    ),
+    function(
+        "math.bitOr",
+        BIT_OR,
+        "The bits that are set in either.",
+        |_, args| bits(args, |a, b| a | b, |a, b| a | b),
+    ),
+    function(
+        "math.bitXor",
+        BIT_XOR,
+        "The bits that are set in one.",
+        |_, args| bits(args, |a, b| a ^ b, |a, b| a ^ b),
+    ),
+    function(
+        "math.bitNot",
+        &["math.bitNot(int) -> int", "math.bitNot(uint) -> uint"],
+        "The bits that are not set.",
+        bit_not,
+    ),
     function(
         "math.bitShiftLeft",
-        &["math.bitShiftLeft(int, int) -> int", "math.bitShiftLeft(uint, int) -> uint"],
+        &[
+            "math.bitShiftLeft(int, int) -> int",
+            "math.bitShiftLeft(uint, int) -> uint",
+        ],
         "The bits moved left by so many places.",
         |_, args| shift(args, true),
     ),
     function(
         "math.bitShiftRight",
-        &["math.bitShiftRight(int, int) -> int", "math.bitShiftRight(uint, int) -> uint"],
+        &[
+            "math.bitShiftRight(int, int) -> int",
+            "math.bitShiftRight(uint, int) -> uint",
+        ],
         "The bits moved right by so many places, filled with zeros.",
         |_, args| shift(args, false),
     ),
 ];
 
-const BIT_AND: &[&str] = &["math.bitAnd(int, int) -> int", "math.bitAnd(uint, uint) -> uint"];
-const BIT_OR: &[&str] = &["math.bitOr(int, int) -> int", "math.bitOr(uint, uint) -> uint"];
-const BIT_XOR: &[&str] = &["math.bitXor(int, int) -> int", "math.bitXor(uint, uint) -> uint"];
+const BIT_AND: &[&str] = &[
+    "math.bitAnd(int, int) -> int",
+    "math.bitAnd(uint, uint) -> uint",
+];
+const BIT_OR: &[&str] = &[
+    "math.bitOr(int, int) -> int",
+    "math.bitOr(uint, uint) -> uint",
+];
+const BIT_XOR: &[&str] = &[
+    "math.bitXor(int, int) -> int",
+    "math.bitXor(uint, uint) -> uint",
+];
 
 fn extreme(budget: &mut Budget, args: &[Value], wanted: Ordering) -> Result<Value, Fault> {
     let numbers = match args {
@@ -67,9 +154,12 @@ fn extreme(budget: &mut Budget, args: &[Value], wanted: Ordering) -> Result<Valu
         numbers => numbers,
     };
     budget.spend(numbers.len())?;
-    let is_number = |value: &Value| matches!(value, Value::Int(_) | Value::Uint(_) | Value::Double(_));
+    let is_number =
+        |value: &Value| matches!(value, Value::Int(_) | Value::Uint(_) | Value::Double(_));
     let mut items = numbers.iter();
-    let mut best = items.next().ok_or_else(|| Fault::failed("there is no number to choose from"))?;
+    let mut best = items
+        .next()
+        .ok_or_else(|| Fault::failed("there is no number to choose from"))?;
     if !numbers.iter().all(is_number) {
         return Err(Fault::NoOverload);
     }
@@ -98,9 +188,10 @@ fn judge(args: &[Value], function: fn(f64) -> bool) -> Result<Value, Fault> {
 fn abs(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     match args {
         [Value::Double(number)] => Ok(Value::Double(number.abs())),
-        [Value::Int(number)] => {
-            number.checked_abs().map(Value::Int).ok_or_else(|| Fault::failed("integer overflow"))
-        }
+        [Value::Int(number)] => number
+            .checked_abs()
+            .map(Value::Int)
+            .ok_or_else(|| Fault::failed("integer overflow")),
         [Value::Uint(number)] => Ok(Value::Uint(*number)),
         _ => Err(Fault::NoOverload),
     }
@@ -125,7 +216,11 @@ fn sqrt(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn bits(args: &[Value], signed: fn(i64, i64) -> i64, unsigned: fn(u64, u64) -> u64) -> Result<Value, Fault> {
+fn bits(
+    args: &[Value],
+    signed: fn(i64, i64) -> i64,
+    unsigned: fn(u64, u64) -> u64,
+) -> Result<Value, Fault> {
     match args {
         [Value::Int(a), Value::Int(b)] => Ok(Value::Int(signed(*a, *b))),
         [Value::Uint(a), Value::Uint(b)] => Ok(Value::Uint(unsigned(*a, *b))),

@@ -6,15 +6,16 @@
 
 mod convert;
 mod encoders;
+mod format;
 mod lists;
 mod math;
 mod optional;
 mod semver;
 mod sets;
 mod strings;
-mod format;
 mod time;
 
+pub(super) use encoders::to_base64;
 pub(super) use lists::sort_by_keys;
 
 use super::budget::{Budget, Fault};
@@ -59,11 +60,18 @@ pub(super) struct Overload {
 
 impl Overload {
     pub(super) fn accepts_count(&self, count: usize) -> bool {
-        if self.variadic { count + 1 > self.params.len() } else { count == self.params.len() }
+        if self.variadic {
+            count + 1 > self.params.len()
+        } else {
+            count == self.params.len()
+        }
     }
 
     pub(super) fn param(&self, at: usize) -> &Type {
-        self.params.get(at).or(self.params.last()).unwrap_or(&Type::Dyn)
+        self.params
+            .get(at)
+            .or(self.params.last())
+            .unwrap_or(&Type::Dyn)
     }
 }
 
@@ -79,7 +87,14 @@ const fn function(
     doc: &'static str,
     body: Body,
 ) -> Function {
-    Function { name, signatures, doc, body, passes_on: false, overloads: parsed_overloads }
+    Function {
+        name,
+        signatures,
+        doc,
+        body,
+        passes_on: false,
+        overloads: parsed_overloads,
+    }
 }
 
 const TABLES: &[&[Function]] = &[
@@ -110,8 +125,11 @@ static TABLE: LazyLock<BTreeMap<&'static str, (&'static Function, Vec<Overload>)
             .iter()
             .flat_map(|table| table.iter())
             .map(|function| {
-                let overloads =
-                    function.signatures.iter().filter_map(|text| parse_signature(text)).collect();
+                let overloads = function
+                    .signatures
+                    .iter()
+                    .filter_map(|text| parse_signature(text))
+                    .collect();
                 (function.name, (function, overloads))
             })
             .collect()
@@ -135,7 +153,12 @@ fn parse_signature(text: &str) -> Option<Overload> {
     for arg in split_args(args.trim_end_matches("...")) {
         params.push(parse_type(arg)?);
     }
-    Some(Overload { member: receiver.is_some(), params, variadic, result: parse_type(result)? })
+    Some(Overload {
+        member: receiver.is_some(),
+        params,
+        variadic,
+        result: parse_type(result)?,
+    })
 }
 
 /// The bracket that opens the arguments, which the last character closes.
@@ -172,13 +195,16 @@ fn split_args(args: &str) -> Vec<&str> {
 
 fn parse_type(text: &str) -> Option<Type> {
     if let Some((name, args)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) {
-        let args = split_args(args).into_iter().map(parse_type).collect::<Option<Vec<_>>>()?;
+        let args = split_args(args)
+            .into_iter()
+            .map(parse_type)
+            .collect::<Option<Vec<_>>>()?;
         return match (name, <[Type; 1]>::try_from(args)) {
             ("list", Ok([element])) => Some(Type::list(element)),
             ("optional", Ok([value])) => Some(Type::optional(value)),
-            ("map", Err(args)) => {
-                <[Type; 2]>::try_from(args).ok().map(|[key, value]| Type::map(key, value))
-            }
+            ("map", Err(args)) => <[Type; 2]>::try_from(args)
+                .ok()
+                .map(|[key, value]| Type::map(key, value)),
             _ => None,
         };
     }
@@ -209,7 +235,11 @@ mod tests {
         for function in TABLES.iter().flat_map(|table| table.iter()) {
             for text in function.signatures {
                 assert!(parse_signature(text).is_some(), "{text}");
-                assert!(text.contains(function.name), "{text} is not of {}", function.name);
+                assert!(
+                    text.contains(function.name),
+                    "{text} is not of {}",
+                    function.name
+                );
             }
         }
     }

@@ -10,19 +10,67 @@ const fn passing_on(mut function: Function) -> Function {
 }
 
 pub(super) const TABLE: &[Function] = &[
-    passing_on(function("optional.of", &["optional.of(T) -> optional(T)"], "A present value.", of)),
-    function("optional.none", &["optional.none() -> optional(dyn)"], "An absent value.", none),
-    function("optional.ofNonZeroValue", &["optional.ofNonZeroValue(T) -> optional(T)"], "The value, absent if it is zero or empty.", of_non_zero),
-    passing_on(function("hasValue", &["optional(T).hasValue() -> bool"], "Whether there is a value.", has_value)),
-    passing_on(function("value", &["optional(T).value() -> T"], "The value; an error if there is none.", value)),
-    passing_on(function("or", &["optional(T).or(optional(T)) -> optional(T)"], "This if there is a value, else the other.", or)),
-    passing_on(function("orValue", &["optional(T).orValue(T) -> T"], "The value, else the other.", or_value)),
-    function("optional.unwrap", &["optional.unwrap(list(optional(T))) -> list(T)"], "The values that there are.", unwrap),
-    function("unwrapOpt", &["list(optional(T)).unwrapOpt() -> list(T)"], "The values that there are.", unwrap),
+    passing_on(function(
+        "optional.of",
+        &["optional.of(T) -> optional(T)"],
+        "A present value.",
+        of,
+    )),
+    function(
+        "optional.none",
+        &["optional.none() -> optional(dyn)"],
+        "An absent value.",
+        none,
+    ),
+    function(
+        "optional.ofNonZeroValue",
+        &["optional.ofNonZeroValue(T) -> optional(T)"],
+        "The value, absent if it is zero or empty.",
+        of_non_zero,
+    ),
+    passing_on(function(
+        "hasValue",
+        &["optional(T).hasValue() -> bool"],
+        "Whether there is a value.",
+        has_value,
+    )),
+    passing_on(function(
+        "value",
+        &["optional(T).value() -> T"],
+        "The value; an error if there is none.",
+        value,
+    )),
+    passing_on(function(
+        "or",
+        &["optional(T).or(optional(T)) -> optional(T)"],
+        "This if there is a value, else the other.",
+        or,
+    )),
+    passing_on(function(
+        "orValue",
+        &["optional(T).orValue(T) -> T"],
+        "The value, else the other.",
+        or_value,
+    )),
+    function(
+        "optional.unwrap",
+        &["optional.unwrap(list(optional(T))) -> list(T)"],
+        "The values that there are.",
+        unwrap,
+    ),
+    function(
+        "unwrapOpt",
+        &["list(optional(T)).unwrapOpt() -> list(T)"],
+        "The values that there are.",
+        unwrap,
+    ),
 ];
 
 fn of(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
-    args.first().cloned().map(Value::some).ok_or(Fault::NoOverload)
+    args.first()
+        .cloned()
+        .map(Value::some)
+        .ok_or(Fault::NoOverload)
 }
 
 fn none(_: &mut Budget, _: &[Value]) -> Result<Value, Fault> {
@@ -30,7 +78,9 @@ fn none(_: &mut Budget, _: &[Value]) -> Result<Value, Fault> {
 }
 
 fn of_non_zero(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
-    let [value] = args else { return Err(Fault::NoOverload) };
+    let [value] = args else {
+        return Err(Fault::NoOverload);
+    };
     let zero = match value {
         Value::Null => true,
         Value::Bool(value) => !value,
@@ -46,7 +96,11 @@ fn of_non_zero(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
         Value::Optional(value) => value.is_none(),
         _ => false,
     };
-    Ok(if zero { Value::NONE } else { Value::some(value.clone()) })
+    Ok(if zero {
+        Value::NONE
+    } else {
+        Value::some(value.clone())
+    })
 }
 
 fn has_value(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
@@ -81,7 +135,9 @@ fn or_value(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 }
 
 fn unwrap(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
-    let [Value::List(list)] = args else { return Err(Fault::NoOverload) };
+    let [Value::List(list)] = args else {
+        return Err(Fault::NoOverload);
+    };
     budget.make_items(list.len())?;
     let mut values = Vec::new();
     for item in list.iter() {

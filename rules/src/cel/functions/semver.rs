@@ -23,30 +23,61 @@ pub(super) const TABLE: &[Function] = &[
         "Whether the text is a semantic version.",
         is_version,
     ),
-    function("major", &["semver.major() -> int"], "The first number of the version.", |_, args| part(args, |v| v.major)),
-    function("minor", &["semver.minor() -> int"], "The second number of the version.", |_, args| part(args, |v| v.minor)),
-    function("patch", &["semver.patch() -> int"], "The third number of the version.", |_, args| part(args, |v| v.patch)),
-    function("isPrerelease", &["semver.isPrerelease() -> bool"], "Whether it is a pre-release such as `1.0.0-rc.1`.", |_, args| match args {
-        [Value::Semver(version)] => Ok(Value::Bool(!version.pre.is_empty())),
-        _ => Err(Fault::NoOverload),
-    }),
-    function("isLessThan", &["semver.isLessThan(semver) -> bool"], "Whether it is the older version.", |_, args| {
-        Ok(Value::Bool(compare(args)? == Ordering::Less))
-    }),
-    function("isGreaterThan", &["semver.isGreaterThan(semver) -> bool"], "Whether it is the newer version.", |_, args| {
-        Ok(Value::Bool(compare(args)? == Ordering::Greater))
-    }),
-    function("compareTo", &["semver.compareTo(semver) -> int"], "-1, 0 or 1 if it is older, the same or newer.", |_, args| {
-        Ok(Value::Int(compare(args)? as i64))
-    }),
+    function(
+        "major",
+        &["semver.major() -> int"],
+        "The first number of the version.",
+        |_, args| part(args, |v| v.major),
+    ),
+    function(
+        "minor",
+        &["semver.minor() -> int"],
+        "The second number of the version.",
+        |_, args| part(args, |v| v.minor),
+    ),
+    function(
+        "patch",
+        &["semver.patch() -> int"],
+        "The third number of the version.",
+        |_, args| part(args, |v| v.patch),
+    ),
+    function(
+        "isPrerelease",
+        &["semver.isPrerelease() -> bool"],
+        "Whether it is a pre-release such as `1.0.0-rc.1`.",
+        |_, args| match args {
+            [Value::Semver(version)] => Ok(Value::Bool(!version.pre.is_empty())),
+            _ => Err(Fault::NoOverload),
+        },
+    ),
+    function(
+        "isLessThan",
+        &["semver.isLessThan(semver) -> bool"],
+        "Whether it is the older version.",
+        |_, args| Ok(Value::Bool(compare(args)? == Ordering::Less)),
+    ),
+    function(
+        "isGreaterThan",
+        &["semver.isGreaterThan(semver) -> bool"],
+        "Whether it is the newer version.",
+        |_, args| Ok(Value::Bool(compare(args)? == Ordering::Greater)),
+    ),
+    function(
+        "compareTo",
+        &["semver.compareTo(semver) -> int"],
+        "-1, 0 or 1 if it is older, the same or newer.",
+        |_, args| Ok(Value::Int(compare(args)? as i64)),
+    ),
 ];
 
 fn parse_version(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     let (text, lenient) = text(args)?;
-    parse(text, lenient).map(|version| Value::Semver(Arc::new(version))).ok_or_else(|| {
-        let clipped: String = text.chars().take(40).collect();
-        Fault::Failed(format!("`{clipped}` is no semantic version"))
-    })
+    parse(text, lenient)
+        .map(|version| Value::Semver(Arc::new(version)))
+        .ok_or_else(|| {
+            let clipped: String = text.chars().take(40).collect();
+            Fault::Failed(format!("`{clipped}` is no semantic version"))
+        })
 }
 
 fn is_version(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
@@ -67,9 +98,17 @@ fn parse(text: &str, lenient: bool) -> Option<Version> {
         return None;
     }
     let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
-    let version = if lenient { Version::parse(&complete(text)) } else { Version::parse(text) };
+    let version = if lenient {
+        Version::parse(&complete(text))
+    } else {
+        Version::parse(text)
+    };
     // The numbers are given out as CEL's signed integers.
-    version.ok().filter(|v| [v.major, v.minor, v.patch].iter().all(|n| i64::try_from(*n).is_ok()))
+    version.ok().filter(|v| {
+        [v.major, v.minor, v.patch]
+            .iter()
+            .all(|n| i64::try_from(*n).is_ok())
+    })
 }
 
 /// `1.02` as `1.2.0`.
@@ -80,7 +119,11 @@ fn complete(text: &str) -> String {
         .split('.')
         .map(|number| {
             let trimmed = number.trim_start_matches('0');
-            if trimmed.is_empty() && !number.is_empty() { "0" } else { trimmed }
+            if trimmed.is_empty() && !number.is_empty() {
+                "0"
+            } else {
+                trimmed
+            }
         })
         .collect();
     while numbers.len() < 3 {
@@ -91,7 +134,9 @@ fn complete(text: &str) -> String {
 
 fn part(args: &[Value], part: fn(&Version) -> u64) -> Result<Value, Fault> {
     match args {
-        [Value::Semver(version)] => Ok(Value::Int(i64::try_from(part(version)).unwrap_or(i64::MAX))),
+        [Value::Semver(version)] => {
+            Ok(Value::Int(i64::try_from(part(version)).unwrap_or(i64::MAX)))
+        }
         _ => Err(Fault::NoOverload),
     }
 }

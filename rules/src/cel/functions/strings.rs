@@ -10,69 +10,123 @@ use super::{Function, format, function};
 const PATTERN_STEPS: usize = 5_000;
 
 pub(super) const TABLE: &[Function] = &[
-    function("contains", &["string.contains(string) -> bool"], "Whether the text contains the other.", |budget, args| {
-        test(budget, args, |text, part| text.contains(part))
-    }),
-    function("startsWith", &["string.startsWith(string) -> bool"], "Whether the text starts with the other.", |budget, args| {
-        test(budget, args, |text, part| text.starts_with(part))
-    }),
-    function("endsWith", &["string.endsWith(string) -> bool"], "Whether the text ends with the other.", |budget, args| {
-        test(budget, args, |text, part| text.ends_with(part))
-    }),
+    function(
+        "contains",
+        &["string.contains(string) -> bool"],
+        "Whether the text contains the other.",
+        |budget, args| test(budget, args, |text, part| text.contains(part)),
+    ),
+    function(
+        "startsWith",
+        &["string.startsWith(string) -> bool"],
+        "Whether the text starts with the other.",
+        |budget, args| test(budget, args, |text, part| text.starts_with(part)),
+    ),
+    function(
+        "endsWith",
+        &["string.endsWith(string) -> bool"],
+        "Whether the text ends with the other.",
+        |budget, args| test(budget, args, |text, part| text.ends_with(part)),
+    ),
     function(
         "matches",
-        &["string.matches(string) -> bool", "matches(string, string) -> bool"],
+        &[
+            "string.matches(string) -> bool",
+            "matches(string, string) -> bool",
+        ],
         "Whether the pattern (RE2) occurs in the text; `^` and `$` stand for its ends.",
         matches,
     ),
-    function("charAt", &["string.charAt(int) -> string"], "The character at a place.", char_at),
+    function(
+        "charAt",
+        &["string.charAt(int) -> string"],
+        "The character at a place.",
+        char_at,
+    ),
     function(
         "indexOf",
-        &["string.indexOf(string) -> int", "string.indexOf(string, int) -> int"],
+        &[
+            "string.indexOf(string) -> int",
+            "string.indexOf(string, int) -> int",
+        ],
         "Where the other text occurs first, from a place on; -1 if it does not.",
         index_of,
     ),
     function(
         "lastIndexOf",
-        &["string.lastIndexOf(string) -> int", "string.lastIndexOf(string, int) -> int"],
+        &[
+            "string.lastIndexOf(string) -> int",
+            "string.lastIndexOf(string, int) -> int",
+        ],
         "Where the other text occurs last, up to a place; -1 if it does not.",
         last_index_of,
     ),
     function(
         "join",
-        &["list(string).join() -> string", "list(string).join(string) -> string"],
+        &[
+            "list(string).join() -> string",
+            "list(string).join(string) -> string",
+        ],
         "The texts in one, with a separator between them.",
         join,
     ),
-    function("lowerAscii", &["string.lowerAscii() -> string"], "With the letters A to Z in lower case.", |budget, args| {
-        map(budget, args, str::to_ascii_lowercase)
-    }),
-    function("upperAscii", &["string.upperAscii() -> string"], "With the letters a to z in upper case.", |budget, args| {
-        map(budget, args, str::to_ascii_uppercase)
-    }),
-    function("trim", &["string.trim() -> string"], "Without the white space around it.", |budget, args| {
-        map(budget, args, |text| text.trim().to_owned())
-    }),
+    function(
+        "lowerAscii",
+        &["string.lowerAscii() -> string"],
+        "With the letters A to Z in lower case.",
+        |budget, args| map(budget, args, str::to_ascii_lowercase),
+    ),
+    function(
+        "upperAscii",
+        &["string.upperAscii() -> string"],
+        "With the letters a to z in upper case.",
+        |budget, args| map(budget, args, str::to_ascii_uppercase),
+    ),
+    function(
+        "trim",
+        &["string.trim() -> string"],
+        "Without the white space around it.",
+        |budget, args| map(budget, args, |text| text.trim().to_owned()),
+    ),
     function(
         "replace",
-        &["string.replace(string, string) -> string", "string.replace(string, string, int) -> string"],
+        &[
+            "string.replace(string, string) -> string",
+            "string.replace(string, string, int) -> string",
+        ],
         "With one text replaced by another, at most so many times.",
         replace,
     ),
     function(
         "split",
-        &["string.split(string) -> list(string)", "string.split(string, int) -> list(string)"],
+        &[
+            "string.split(string) -> list(string)",
+            "string.split(string, int) -> list(string)",
+        ],
         "The parts between separators, at most so many.",
         split,
     ),
     function(
         "substring",
-        &["string.substring(int) -> string", "string.substring(int, int) -> string"],
+        &[
+            "string.substring(int) -> string",
+            "string.substring(int, int) -> string",
+        ],
         "The characters from one place up to another.",
         substring,
     ),
-    function("format", &["string.format(list(dyn)) -> string"], "With `%s`, `%d` and the like filled in.", format::format),
-    function("strings.quote", &["strings.quote(string) -> string"], "As a text is written in an expression.", quote),
+    function(
+        "format",
+        &["string.format(list(dyn)) -> string"],
+        "With `%s`, `%d` and the like filled in.",
+        format::format,
+    ),
+    function(
+        "strings.quote",
+        &["strings.quote(string) -> string"],
+        "As a text is written in an expression.",
+        quote,
+    ),
 ];
 
 fn test(budget: &mut Budget, args: &[Value], test: fn(&str, &str) -> bool) -> Result<Value, Fault> {
@@ -112,7 +166,11 @@ fn matches(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 fn byte_of(text: &str, at: i64) -> Result<usize, Fault> {
     let outside = || Fault::Failed(format!("the place {at} is outside of the text"));
     let at = usize::try_from(at).map_err(|_| outside())?;
-    text.char_indices().map(|(byte, _)| byte).chain([text.len()]).nth(at).ok_or_else(outside)
+    text.char_indices()
+        .map(|(byte, _)| byte)
+        .chain([text.len()])
+        .nth(at)
+        .ok_or_else(outside)
 }
 
 fn char_of(text: &str, byte: usize) -> Value {
@@ -133,7 +191,9 @@ fn char_at(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 
 fn index_of(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     let (text, part, from) = search(budget, args, 0)?;
-    let Some(from) = from else { return Ok(char_of(text, text.len())) };
+    let Some(from) = from else {
+        return Ok(char_of(text, text.len()));
+    };
     Ok(match text[from..].find(part) {
         Some(byte) => char_of(text, from + byte),
         None => Value::Int(-1),
@@ -142,7 +202,9 @@ fn index_of(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 
 fn last_index_of(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     let (text, part, until) = search(budget, args, usize::MAX)?;
-    let Some(until) = until else { return Ok(char_of(text, text.len())) };
+    let Some(until) = until else {
+        return Ok(char_of(text, text.len()));
+    };
     // The last occurrence that starts at or before the place.
     let end = until.saturating_add(part.len()).min(text.len());
     let mut end = end;
@@ -170,7 +232,9 @@ fn search<'a>(
             match byte_of(text, *at) {
                 Ok(byte) if byte < text.len() || part.is_empty() => Ok((text, part, Some(byte))),
                 Err(_) if *at >= 0 && part.is_empty() => Ok((text, part, None)),
-                _ => Err(Fault::Failed(format!("the place {at} is outside of the text"))),
+                _ => Err(Fault::Failed(format!(
+                    "the place {at} is outside of the text"
+                ))),
             }
         }
         _ => Err(Fault::NoOverload),
@@ -185,7 +249,9 @@ fn join(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     };
     let mut joined = String::new();
     for (at, item) in list.iter().enumerate() {
-        let Value::String(text) = item else { return Err(Fault::NoOverload) };
+        let Value::String(text) = item else {
+            return Err(Fault::NoOverload);
+        };
         budget.make_bytes(text.len() + separator.len())?;
         budget.fits_bytes(joined.len() + text.len() + separator.len())?;
         if at > 0 {
@@ -199,9 +265,12 @@ fn join(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 fn replace(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     let (text, from, to, limit) = match args {
         [Value::String(text), Value::String(from), Value::String(to)] => (text, from, to, -1),
-        [Value::String(text), Value::String(from), Value::String(to), Value::Int(limit)] => {
-            (text, from, to, *limit)
-        }
+        [
+            Value::String(text),
+            Value::String(from),
+            Value::String(to),
+            Value::Int(limit),
+        ] => (text, from, to, *limit),
         _ => return Err(Fault::NoOverload),
     };
     budget.read_bytes(text.len())?;
@@ -215,9 +284,11 @@ fn replace(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 fn split(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     let (text, separator, limit) = match args {
         [Value::String(text), Value::String(separator)] => (text, separator, -1),
-        [Value::String(text), Value::String(separator), Value::Int(limit)] => {
-            (text, separator, *limit)
-        }
+        [
+            Value::String(text),
+            Value::String(separator),
+            Value::Int(limit),
+        ] => (text, separator, *limit),
         _ => return Err(Fault::NoOverload),
     };
     budget.make_bytes(text.len())?;
@@ -235,9 +306,16 @@ fn split(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
             None
         } else if separator.is_empty() {
             // Between characters, and without an empty part at the end.
-            current.chars().next().map(char::len_utf8).filter(|length| *length < current.len()).map(|at| (at, at))
+            current
+                .chars()
+                .next()
+                .map(char::len_utf8)
+                .filter(|length| *length < current.len())
+                .map(|at| (at, at))
         } else {
-            current.find(separator.as_ref()).map(|at| (at, at + separator.len()))
+            current
+                .find(separator.as_ref())
+                .map(|at| (at, at + separator.len()))
         };
         if separator.is_empty() && current.is_empty() {
             break;
@@ -254,9 +332,7 @@ fn split(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 
 fn substring(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     let (text, start, end) = match args {
-        [Value::String(text), Value::Int(start)] => {
-            (text, byte_of(text, *start)?, text.len())
-        }
+        [Value::String(text), Value::Int(start)] => (text, byte_of(text, *start)?, text.len()),
         [Value::String(text), Value::Int(start), Value::Int(end)] => {
             (text, byte_of(text, *start)?, byte_of(text, *end)?)
         }
@@ -270,7 +346,9 @@ fn substring(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 }
 
 fn quote(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
-    let [Value::String(text)] = args else { return Err(Fault::NoOverload) };
+    let [Value::String(text)] = args else {
+        return Err(Fault::NoOverload);
+    };
     budget.make_bytes(text.len() * 2 + 2)?;
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

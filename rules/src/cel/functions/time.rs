@@ -33,16 +33,47 @@ macro_rules! accessor {
 }
 
 pub(super) const TABLE: &[Function] = &[
-    accessor!("getFullYear", "The year, in UTC or a time zone.", |at| at.year().into()),
+    accessor!("getFullYear", "The year, in UTC or a time zone.", |at| at
+        .year()
+        .into()),
     accessor!("getMonth", "The month from 0.", |at| at.month0().into()),
-    accessor!("getDate", "The day of the month from 1.", |at| at.day().into()),
-    accessor!("getDayOfMonth", "The day of the month from 0.", |at| at.day0().into()),
-    accessor!("getDayOfWeek", "The day of the week; Sunday is 0.", |at| at.weekday().num_days_from_sunday().into()),
-    accessor!("getDayOfYear", "The day of the year from 0.", |at| at.ordinal0().into()),
-    accessor!("getHours", "The hour; of a duration all its hours.", |at| at.hour().into(), |nanos| nanos / 3_600_000_000_000),
-    accessor!("getMinutes", "The minute; of a duration all its minutes.", |at| at.minute().into(), |nanos| nanos / 60_000_000_000),
-    accessor!("getSeconds", "The second; of a duration all its seconds.", |at| at.second().into(), |nanos| nanos / 1_000_000_000),
-    accessor!("getMilliseconds", "The milliseconds beyond the second.", |at| at.timestamp_subsec_millis().into(), |nanos| nanos / 1_000_000 % 1_000),
+    accessor!("getDate", "The day of the month from 1.", |at| at
+        .day()
+        .into()),
+    accessor!("getDayOfMonth", "The day of the month from 0.", |at| at
+        .day0()
+        .into()),
+    accessor!("getDayOfWeek", "The day of the week; Sunday is 0.", |at| at
+        .weekday()
+        .num_days_from_sunday()
+        .into()),
+    accessor!("getDayOfYear", "The day of the year from 0.", |at| at
+        .ordinal0()
+        .into()),
+    accessor!(
+        "getHours",
+        "The hour; of a duration all its hours.",
+        |at| at.hour().into(),
+        |nanos| nanos / 3_600_000_000_000
+    ),
+    accessor!(
+        "getMinutes",
+        "The minute; of a duration all its minutes.",
+        |at| at.minute().into(),
+        |nanos| nanos / 60_000_000_000
+    ),
+    accessor!(
+        "getSeconds",
+        "The second; of a duration all its seconds.",
+        |at| at.second().into(),
+        |nanos| nanos / 1_000_000_000
+    ),
+    accessor!(
+        "getMilliseconds",
+        "The milliseconds beyond the second.",
+        |at| at.timestamp_subsec_millis().into(),
+        |nanos| nanos / 1_000_000 % 1_000
+    ),
 ];
 
 fn part(
@@ -64,7 +95,12 @@ fn part(
 
 /// The time in a zone, given by its name or as `[+-]HH:MM`.
 fn in_zone(at: Timestamp, zone: &str) -> Result<DateTime<FixedOffset>, Fault> {
-    let unknown = || Fault::Failed(format!("there is no time zone `{}`", zone.chars().take(40).collect::<String>()));
+    let unknown = || {
+        Fault::Failed(format!(
+            "there is no time zone `{}`",
+            zone.chars().take(40).collect::<String>()
+        ))
+    };
     let at = at.datetime();
     if let Some((hours, minutes)) = zone.split_once(':') {
         let sign = if hours.starts_with('-') { -1 } else { 1 };
@@ -73,9 +109,14 @@ fn in_zone(at: Timestamp, zone: &str) -> Result<DateTime<FixedOffset>, Fault> {
         if !(-23..=23).contains(&hours) || !(0..=59).contains(&minutes) {
             return Err(unknown());
         }
-        let offset = FixedOffset::east_opt((hours * 60 + sign * minutes) * 60).ok_or_else(unknown)?;
+        let offset =
+            FixedOffset::east_opt((hours * 60 + sign * minutes) * 60).ok_or_else(unknown)?;
         return Ok(at.with_timezone(&offset));
     }
-    let zone: chrono_tz::Tz = if zone.is_empty() { chrono_tz::UTC } else { zone.parse().map_err(|_| unknown())? };
+    let zone: chrono_tz::Tz = if zone.is_empty() {
+        chrono_tz::UTC
+    } else {
+        zone.parse().map_err(|_| unknown())?
+    };
     Ok(at.with_timezone(&zone).fixed_offset())
 }
