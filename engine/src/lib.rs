@@ -1,1 +1,6 @@
-//! Makes it happen.
+//! Makes it happen: log, stream, adapters, executor, interfaces.
+
+pub mod cli;
+pub mod dedup;
+pub mod replay;
+pub mod rules_dir;
