@@ -104,6 +104,7 @@ impl<'a> Run<'a> {
     pub(super) fn eval(&mut self, node: &Node) -> Result<Value, Failure> {
         match &node.kind {
             Kind::Constant(value) => Ok(value.clone()),
+            Kind::Fail(message) => Err(self.fail(node, message.clone())),
             Kind::Variable(place) => self.variable(node, *place).cloned(),
             Kind::Local(slot) => Ok(self.locals[usize::from(*slot)].clone()),
             Kind::Select(select) => self.select(node, select),
