@@ -206,9 +206,15 @@ fn last_index_of(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
         return Ok(char_of(text, text.len()));
     };
     budget.spend((text.len() / 16).saturating_mul(part.len() / 16))?;
-    let starts = text.char_indices().map(|(byte, _)| byte).chain([text.len()]);
+    let starts = text
+        .char_indices()
+        .map(|(byte, _)| byte)
+        .chain([text.len()]);
     let before: Vec<usize> = starts.take_while(|byte| *byte <= until).collect();
-    let found = before.into_iter().rev().find(|byte| text[*byte..].starts_with(part));
+    let found = before
+        .into_iter()
+        .rev()
+        .find(|byte| text[*byte..].starts_with(part));
     Ok(found.map_or(Value::Int(-1), |byte| char_of(text, byte)))
 }
 
