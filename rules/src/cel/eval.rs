@@ -104,6 +104,7 @@ impl<'a> Run<'a> {
     pub(super) fn eval(&mut self, node: &Node) -> Result<Value, Failure> {
         match &node.kind {
             Kind::Constant(value) => Ok(value.clone()),
+            Kind::Fail(message) => Err(self.fail(node, message.clone())),
             Kind::Variable(place) => self.variable(node, *place).cloned(),
             Kind::Local(slot) => Ok(self.locals[usize::from(*slot)].clone()),
             Kind::Select(select) => self.select(node, select),
@@ -348,10 +349,13 @@ impl<'a> Run<'a> {
 
     fn optional_select(&mut self, node: &Node, select: &Select) -> Result<Value, Failure> {
         let operand = self.eval(&select.operand)?;
-        match &operand {
-            Value::Optional(inner) => self.select_in_optional(node, inner.as_deref(), select),
-            other => self.select_in_optional(node, Some(other), select),
-        }
+        let operand = match &operand {
+            Value::Optional(inner) => inner.as_deref(),
+            other => Some(other),
+        };
+        // What has no fields has not this one either.
+        let operand = operand.filter(|value| matches!(value, Value::Map(_) | Value::Record(_)));
+        self.select_in_optional(node, operand, select)
     }
 
     fn index(&mut self, node: &Node, operands: &[Node; 2]) -> Result<Value, Failure> {
@@ -384,10 +388,25 @@ impl<'a> Run<'a> {
         let index = self.eval(index)?;
         let found = match &operand {
             Value::Optional(None) => None,
-            Value::Optional(Some(inner)) => self.element(node, inner, &index)?,
-            other => self.element(node, other, &index)?,
+            Value::Optional(Some(inner)) => self.element_if_any(node, inner, &index)?,
+            other => self.element_if_any(node, other, &index)?,
         };
         Ok(found.map_or(Value::NONE, Value::some))
+    }
+
+    fn element_if_any(
+        &self,
+        node: &Node,
+        operand: &Value,
+        index: &Value,
+    ) -> Result<Option<Value>, Failure> {
+        // What has no elements, or none under such an index, has not this one either.
+        match (operand, index) {
+            (_, Value::List(_) | Value::Map(_) | Value::Record(_) | Value::Null) => Ok(None),
+            (Value::List(_), Value::Bool(_) | Value::String(_) | Value::Bytes(_)) => Ok(None),
+            (Value::List(_) | Value::Map(_), _) => self.element(node, operand, index),
+            _ => Ok(None),
+        }
     }
 
     fn element(

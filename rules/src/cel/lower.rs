@@ -138,6 +138,15 @@ impl<'a> Lowering<'a> {
         self.unknown(span)
     }
 
+    /// A name that does not exist: refused by the checker, else an error once it is reached.
+    fn refuse(&mut self, span: Span, diagnostic: Diagnostic) -> Lowered {
+        let node = self.node(span, Kind::Fail(diagnostic.message.clone()));
+        if self.environment.is_checked() {
+            self.diagnostics.push(diagnostic);
+        }
+        (node, Type::Dyn)
+    }
+
     /// Stands for what could not be lowered; its type agrees with everything.
     fn unknown(&mut self, span: Span) -> Lowered {
         (self.node(span, Kind::Constant(Value::Null)), Type::Dyn)
@@ -317,8 +326,7 @@ impl<'a> Lowering<'a> {
             bound.chain(self.environment.variables().iter().map(|v| &*v.name)),
         );
         let diagnostic = Diagnostic::error(span, format!("no variable '{name}'")).with_help(help);
-        self.diagnostics.push(diagnostic);
-        self.unknown(span)
+        self.refuse(span, diagnostic)
     }
 
     /// The name in the container and in those around it; a leading dot means none of them.
@@ -768,7 +776,7 @@ impl<'a> Lowering<'a> {
                 (format!("no function '{full}'"), suggest(&full, names))
             };
         let diagnostic = Diagnostic::error(name.span, message).with_help(help);
-        self.diagnostics.push(diagnostic);
+        let refused = self.refuse(span, diagnostic);
         // The arguments of a macro name what it would bind; of a function they are checked too.
         if namespace.is_none()
             && !macros::LOOPS
@@ -779,7 +787,7 @@ impl<'a> Lowering<'a> {
                 self.lower(arg);
             }
         }
-        self.unknown(span)
+        refused
     }
 
     fn refuse_call(

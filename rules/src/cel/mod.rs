@@ -32,6 +32,7 @@ mod node;
 mod parser;
 mod program;
 mod record;
+mod reference;
 mod regexp;
 mod scan;
 mod time;
