@@ -344,7 +344,7 @@ impl<'a> Run<'a> {
                 other => Ok(self.field_of(node, other, select)?.is_some()),
             };
         }
-        Ok(self.field(node, select)?.is_some())
+        Ok(self.field(node, select)?.is_some_and(|value| says_something(&value)))
     }
 
     fn optional_select(&mut self, node: &Node, select: &Select) -> Result<Value, Failure> {
@@ -785,5 +785,15 @@ fn brief(value: &Value) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Double(number) => number.to_string(),
         other => format!("a {}", short_type(other)),
+    }
+}
+
+/// Whether a declared field has more than its default: an absent text is the empty one and an
+/// absent score is 0.0, and `has()` is false of both, as it is of the fields of messages.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Double(number) => *number != 0.0,
+        _ => true,
     }
 }

@@ -4,8 +4,9 @@
 //! it, and the core that supplies the values uses the index constants declared by the same lines,
 //! so a field cannot exist for one and not for another.
 //!
-//! A text that is absent is the empty string. A time or a number that is absent makes its field
-//! absent: `has()` is false of it and reading it is an error.
+//! A text that is absent is the empty string and an absent score is 0.0; `has()` is false of both.
+//! A time or a size that is absent makes its field absent: `has()` is false of it and reading it
+//! is an error.
 
 use super::environment::{Field, Presence, RecordType, Variable};
 use super::types::Type;
