@@ -488,10 +488,7 @@ impl State {
             data.counts.clone().unwrap_or_default(),
             data.licenses.clone().unwrap_or_default(),
         );
-        let database = data
-            .scanner
-            .db_updated_at
-            .or_else(|| self.scanner_databases.get(&scanner).copied());
+        let database = data.scanner.db_updated_at;
         let covered = data
             .covers
             .iter()

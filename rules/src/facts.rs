@@ -188,7 +188,7 @@ impl<'a> CaseFacts<'a> {
             view.scanned_at = view
                 .scanned_at
                 .max(Some(held.scanned_at.unwrap_or(held.recorded_at)));
-            view.db_updated_at = match (view.db_updated_at, held.db_updated_at) {
+            view.db_updated_at = match (view.db_updated_at, held.db_updated_at.or(held.db_known)) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };

@@ -118,6 +118,7 @@ struct HeldDump {
     recorded_at: Timestamp,
     scanned_at: Option<Timestamp>,
     db_updated_at: Option<Timestamp>,
+    db_known: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -225,6 +226,7 @@ impl State {
                         recorded_at: held.recorded_at,
                         scanned_at: held.scanned_at,
                         db_updated_at: held.db_updated_at,
+                        db_known: held.db_known,
                     }),
                 });
                 let scanners = scanners.collect();
@@ -657,6 +659,7 @@ impl State {
                     recorded_at: held.recorded_at,
                     scanned_at: held.scanned_at,
                     db_updated_at: held.db_updated_at,
+                    db_known: held.db_known,
                 });
                 let state = ScannerState {
                     attempt,

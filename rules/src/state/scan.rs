@@ -291,6 +291,9 @@ pub(crate) struct Held {
     pub(crate) recorded_at: Timestamp,
     pub(crate) scanned_at: Option<Timestamp>,
     pub(crate) db_updated_at: Option<Timestamp>,
+    /// The scanner's database as it was known when the scan completed, where the scan does not
+    /// say it: a fact for rules, never a measure of which result is older.
+    pub(crate) db_known: Option<Timestamp>,
 }
 
 /// What one scanner did about one digest.
@@ -394,11 +397,13 @@ impl super::State {
                 .seen
                 .push((id, recorded_at));
         }
+        let db_known = self.scanner_databases.get(&scanner).copied();
         let held = Held {
             report: id,
             recorded_at,
             scanned_at,
             db_updated_at,
+            db_known,
         };
         let state = self.scanner_state(digest, scanner);
         state.attempt = Some(Attempt::Completed);
