@@ -4,3 +4,5 @@ pub mod cli;
 pub mod dedup;
 pub mod replay;
 pub mod rules_dir;
+pub mod secret;
+pub mod stream;
