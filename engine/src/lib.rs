@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod dedup;
+pub mod http;
 pub mod replay;
 pub mod rules_dir;
 pub mod secret;

@@ -9,15 +9,13 @@ use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use tokio::time::Instant;
 
 use super::{
     Connection, PublishError, Stream,
     connection::pause,
     message::subject_of_kind,
     provision::{info, said},
-    publisher::Letter,
+    publisher::{Letter, deliver_all},
 };
 
 /// Outputs published before the cursor moves. Also what a restart has to look back over.
@@ -159,42 +157,36 @@ impl Outbox {
                         after: done,
                         source,
                     })?;
-            let due: Vec<&Output> = batch
+            let due = batch
                 .outputs
-                .iter()
-                .filter(|output| output.seq > done && !published.also.contains(&output.seq))
-                .collect();
-            stream::iter(due.into_iter().map(|output| self.publish(output, done)))
-                .buffer_unordered(CHUNK)
-                .collect::<()>()
-                .await;
+                .into_iter()
+                .filter(|output| output.seq > done && !published.also.contains(&output.seq));
+            self.publish(&due.collect::<Vec<_>>(), done).await;
             done = batch.through.max(done);
             cursor.store(done).await.map_err(OutboxError::Cursor)?;
         }
     }
 
-    /// Publishes one output, for as long as it takes.
-    async fn publish(&self, output: &Output, done: u64) {
+    /// Publishes outputs in order, for as long as it takes.
+    async fn publish(&self, outputs: &[Output], done: u64) {
         let patience = self.connection.config.publish_wait();
-        let mut letter = self.letter(output, done, output.json.clone());
-        let mut attempt = 0;
-        loop {
-            let start = Instant::now();
-            match letter
-                .deliver(&self.connection, &self.stream, patience)
-                .await
-            {
-                Ok(_) => return,
-                Err(error @ PublishError::TooLarge { .. }) if attempt == 0 => {
-                    tracing::warn!(seq = output.seq, %error, "publishing an output without its data");
+        let letter = |output: &Output| self.letter(output, done, output.json.clone());
+        let letters: Vec<Letter> = outputs.iter().map(letter).collect();
+        let results = deliver_all(&letters, &self.connection, &self.stream, patience).await;
+        for ((output, mut letter), result) in outputs.iter().zip(letters).zip(results) {
+            let mut result = result;
+            let mut attempt = 0;
+            while let Err(error) = result {
+                tracing::warn!(seq = output.seq, %error, "cannot publish an output; trying again");
+                if matches!(error, PublishError::TooLarge { .. }) {
                     letter = self.letter(output, done, reference(output));
                 }
-                Err(error) => {
-                    tracing::warn!(seq = output.seq, %error, "cannot publish an output; trying again");
-                    tokio::time::sleep(pause(attempt).saturating_sub(start.elapsed())).await;
-                }
+                tokio::time::sleep(pause(attempt)).await;
+                attempt += 1;
+                result = letter
+                    .deliver(&self.connection, &self.stream, patience)
+                    .await;
             }
-            attempt += 1;
         }
     }
 

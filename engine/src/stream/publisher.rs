@@ -12,7 +12,6 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 use weir_schema::{Digest, Received};
 
@@ -83,6 +82,15 @@ pub enum PublishError {
     },
 }
 
+impl From<jetstream::publish::PublishAck> for Ack {
+    fn from(ack: jetstream::publish::PublishAck) -> Self {
+        Self {
+            sequence: ack.sequence,
+            duplicate: ack.duplicate,
+        }
+    }
+}
+
 impl PublishError {
     /// Whether the same message may go through later.
     #[must_use]
@@ -146,13 +154,10 @@ impl Publisher {
     /// If the connection breaks in between, events that have to be sent again may come to stand
     /// after later ones.
     pub async fn publish_events(&self, events: &[Received]) -> Vec<Result<Ack, PublishError>> {
-        stream::iter(events.iter().map(|event| {
-            let letter = self.letter(event);
-            async move { self.deliver(&letter).await }
-        }))
-        .buffered(IN_FLIGHT)
-        .collect()
-        .await
+        let letters: Vec<Letter> = events.iter().map(|event| self.letter(event)).collect();
+        let connection = &self.stream.connection;
+        let patience = connection.config.publish_wait();
+        deliver_all(&letters, connection, self.stream.name(), patience).await
     }
 
     fn letter(&self, event: &Received) -> Letter {
@@ -186,6 +191,35 @@ fn event_id(source: &str, id: &str) -> String {
     Digest::of(format!("{}:{source}{id}", source.len()).as_bytes()).hex()
 }
 
+/// Publishes in order, many at a time; the results are in the order of `letters`. What is not
+/// acknowledged at once is sent again, for at most `patience` each.
+pub(super) async fn deliver_all(
+    letters: &[Letter],
+    connection: &Connection,
+    stream: &str,
+    patience: Duration,
+) -> Vec<Result<Ack, PublishError>> {
+    let mut results = Vec::with_capacity(letters.len());
+    for chunk in letters.chunks(IN_FLIGHT) {
+        // One after the other: sends that run at once overtake each other.
+        let mut on_their_way = Vec::with_capacity(chunk.len());
+        for letter in chunk {
+            on_their_way.push(letter.send(connection, stream).await);
+        }
+        for (letter, sent) in chunk.iter().zip(on_their_way) {
+            let first = match sent {
+                Ok(ack) => ack.await,
+                Err(error) => Err(error),
+            };
+            results.push(match first {
+                Ok(ack) => Ok(ack.into()),
+                Err(_) => letter.deliver(connection, stream, patience).await,
+            });
+        }
+    }
+    results
+}
+
 /// A message to publish, as often as it takes.
 pub(super) struct Letter {
     subject: String,
@@ -217,12 +251,7 @@ impl Letter {
             let attempt = async { self.send(connection, stream).await?.await };
             attempts += 1;
             match tokio::time::timeout(patience.saturating_sub(start.elapsed()), attempt).await {
-                Ok(Ok(ack)) => {
-                    return Ok(Ack {
-                        sequence: ack.sequence,
-                        duplicate: ack.duplicate,
-                    });
-                }
+                Ok(Ok(ack)) => return Ok(ack.into()),
                 Ok(Err(error)) => match self.judge(&error, connection, stream) {
                     Some(verdict) => return Err(verdict),
                     None => problem = said(&error),
