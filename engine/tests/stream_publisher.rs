@@ -230,6 +230,31 @@ async fn credentials_are_used_and_a_refusal_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_sync_is_warned_of() {
+    let check = async |sync: &str, warned: bool| {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let lines = format!("jetstream {{ {sync} }}\nhttp: 127.0.0.1:{port}");
+        let Some(nats) = Nats::start_with(&lines) else {
+            return;
+        };
+        let mut config = nats.config();
+        config.monitoring_url = Some(format!("http://127.0.0.1:{port}"));
+        let stream = Stream::open(&config).await.unwrap();
+        let found = stream
+            .warnings()
+            .iter()
+            .any(|warning| warning.contains("sync_interval: always"));
+        assert_eq!(found, warned, "{sync}: {:?}", stream.warnings());
+    };
+    check("", true).await;
+    check("sync_interval: always", false).await;
+}
+
+#[tokio::test]
 async fn no_server_is_told_with_the_address() {
     let config = StreamConfig {
         urls: vec!["nats://127.0.0.1:1".into()],

@@ -16,6 +16,7 @@ use super::{ConnectError, Connection, StreamConfig, server};
 pub struct Stream {
     pub(super) connection: Connection,
     created: String,
+    warnings: Vec<String>,
 }
 
 /// Why the stream cannot be used.
@@ -66,7 +67,8 @@ impl Stream {
     /// The stream cannot carry inputs without losing some, or the server cannot be reached.
     pub async fn open(config: &StreamConfig) -> Result<Self, OpenError> {
         let connection = Connection::open(config).await?;
-        for warning in server::warnings(&connection).await {
+        let warnings = server::warnings(&connection).await;
+        for warning in &warnings {
             tracing::warn!("{warning}");
         }
         let info = ensure(&connection, wanted_inputs(&connection)).await?;
@@ -78,6 +80,7 @@ impl Stream {
         Ok(Self {
             connection,
             created: created(&info),
+            warnings,
         })
     }
 
@@ -92,6 +95,12 @@ impl Stream {
     #[must_use]
     pub fn created(&self) -> &str {
         &self.created
+    }
+
+    /// What the server cannot promise, in sentences with their remedies.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The connection that the stream is reached by.

@@ -37,11 +37,15 @@ impl Nats {
             .and_then(|listener| listener.local_addr())
             .expect("a free port")
             .port();
-        let config = format!(
-            "server_name: weir_test\nlisten: 127.0.0.1:{port}\n\
-             jetstream {{ store_dir: {:?}, max_file_store: 4GB, max_memory_store: 256MB }}\n{lines}\n",
-            directory.path().join("store"),
-        );
+        let store = directory.path().join("store");
+        let jetstream =
+            format!("store_dir: {store:?}, max_file_store: 4GB, max_memory_store: 256MB");
+        // A table in `lines` would replace ours, so its keys are put into it.
+        let lines = match lines.strip_prefix("jetstream {") {
+            Some(rest) => format!("jetstream {{ {jetstream}\n{rest}"),
+            None => format!("jetstream {{ {jetstream} }}\n{lines}"),
+        };
+        let config = format!("server_name: weir_test\nlisten: 127.0.0.1:{port}\n{lines}\n");
         std::fs::write(directory.path().join("nats.conf"), config).expect("the configuration");
         let mut nats = Self {
             port,
