@@ -3,7 +3,7 @@
 #[path = "support/nats.rs"]
 mod nats;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use nats::Nats;
 use weir_engine::stream::{
@@ -312,12 +312,75 @@ async fn a_server_that_lost_its_store_is_an_error() {
     publish(&stream, 1, 3).await;
     let mut consumer = Consumer::start(&stream, None).await.unwrap();
     read(&mut consumer, 1, 3).await;
-    nats.wipe();
+    nats.kill();
+    std::fs::remove_dir_all(nats.store()).unwrap();
     nats.restart();
     assert!(matches!(
         read_error(&mut consumer).await,
         ConsumeError::Deleted { .. }
     ));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// What a power cut does to a server that does not sync: it comes back with an older store, and
+/// gives the sequences that it lost to other inputs.
+#[tokio::test]
+async fn a_server_that_forgot_what_it_acknowledged_is_an_error() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    publish(&stream, 1, 3).await;
+    nats.kill();
+    let (store, older) = (nats.store(), nats.store().with_file_name("older"));
+    copy(&store, &older);
+    nats.restart();
+    publish(&stream, 4, 6).await;
+    let mut consumer = Consumer::start(&stream, None).await.unwrap();
+    read(&mut consumer, 1, 6).await;
+
+    let forget = |nats: &mut Nats| {
+        nats.kill();
+        std::fs::remove_dir_all(&store).unwrap();
+        copy(&older, &store);
+        nats.restart();
+    };
+    forget(&mut nats);
+    let rewound = ConsumeError::Rewound {
+        stream: "WEIR".into(),
+        last: 3,
+        logged: 6,
+    };
+    assert_eq!(read_error(&mut consumer).await, rewound);
+
+    publish(&stream, 4, 6).await;
+    let position = StreamPosition {
+        sequence: 3,
+        ..consumer.position()
+    };
+    let mut consumer = Consumer::start(&stream, Some(position)).await.unwrap();
+    read(&mut consumer, 4, 3).await;
+    // The reader is busy elsewhere while the server forgets again and other inputs come.
+    forget(&mut nats);
+    publish(&stream, 7, 10).await;
+    assert_eq!(
+        read_error(&mut consumer).await,
+        ConsumeError::Rewritten {
+            stream: "WEIR".into(),
+            sequence: 6
+        }
+    );
 }
 
 #[tokio::test]

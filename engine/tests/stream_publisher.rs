@@ -131,6 +131,25 @@ async fn a_server_that_is_gone_gives_no_acknowledgement() {
 }
 
 #[tokio::test]
+async fn a_publish_into_a_stream_that_is_gone_is_not_acknowledged() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let mut config = nats.config();
+    config.publish_wait_seconds = 8;
+    let stream = Stream::open(&config).await.unwrap();
+    nats.kill();
+    std::fs::remove_dir_all(nats.store()).unwrap();
+    nats.restart();
+    let error = Publisher::new(&stream)
+        .publish_event(&tick("a"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("no stream found"), "{error}");
+    assert!(error.may_pass());
+}
+
+#[tokio::test]
 async fn a_publish_waits_through_a_restart_and_lands_once() {
     let Some(mut nats) = Nats::start() else {
         return;
@@ -436,7 +455,7 @@ async fn another_log_publishes_its_own_outputs() {
     assert_eq!(published(&nats).await.len(), 10);
 }
 
-async fn acquire(stream: &Stream, holder: &str) -> Result<Lease, String> {
+async fn acquire(stream: &Stream, holder: &str) -> Result<Box<Lease>, String> {
     match Lease::acquire(stream, holder).await.unwrap() {
         Acquired::Held(lease) => Ok(lease),
         Acquired::By { holder } => Err(holder),

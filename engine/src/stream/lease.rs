@@ -31,7 +31,7 @@ pub struct Lease {
 /// What came of trying to acquire a lease.
 pub enum Acquired {
     /// This node holds it now.
-    Held(Lease),
+    Held(Box<Lease>),
     /// Another node holds it.
     By {
         /// The node, as it calls itself.
@@ -77,7 +77,7 @@ impl Lease {
         let key = stream.name().to_owned();
         let asked = Instant::now();
         match store.create(&key, holder.to_owned().into()).await {
-            Ok(revision) => Ok(Acquired::Held(Self {
+            Ok(revision) => Ok(Acquired::Held(Box::new(Self {
                 store,
                 key,
                 holder: holder.to_owned(),
@@ -85,7 +85,7 @@ impl Lease {
                 revision,
                 ttl,
                 expires: asked + ttl,
-            })),
+            }))),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
                 let entry = store
                     .entry(&key)

@@ -108,10 +108,9 @@ impl Nats {
         }
     }
 
-    /// Stops the server and takes away all that it stored.
-    pub fn wipe(&mut self) {
-        self.kill();
-        std::fs::remove_dir_all(self.directory.path().join("store")).expect("the store is there");
+    /// Where the server keeps its streams; hands off while it runs.
+    pub fn store(&self) -> PathBuf {
+        self.directory.path().join("store")
     }
 }
 
