@@ -2,5 +2,8 @@
 
 pub mod cli;
 pub mod dedup;
+pub mod http;
 pub mod replay;
 pub mod rules_dir;
+pub mod secret;
+pub mod stream;
