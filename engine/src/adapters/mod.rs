@@ -1,0 +1,257 @@
+//! What registries and scanners really send, decoded into events.
+//!
+//! Pure functions: no clock, no IO. Each source has a small module that knows its format and its
+//! traps; what they share is beside them. What cannot be read is rejected with the place and the
+//! cause, never guessed; what is no event of ours is ignored with a reason.
+//!
+//! ```text
+//! Delivery ── decode ──> Event           ready for the log
+//!                    ├─> NeedsResolving  a digest, a media type or a leaf is missing: Pending
+//!                    ├─> Ignored         pulls, blobs, pings
+//!                    └─> Rejected        recorded as weir.input.rejected
+//! ```
+
+mod cloudevents;
+mod context;
+mod detect;
+mod distribution;
+mod field;
+mod json;
+mod pending;
+mod problem;
+mod reference;
+mod report;
+mod time;
+mod trivy;
+
+use serde::Deserialize;
+use weir_schema::{Body, Digest, Event, InputRejected, Received};
+
+pub use pending::{Need, Pending, UNKNOWN_MEDIA_TYPE};
+
+use context::Context;
+use problem::Problem;
+
+/// One delivery of a source: the body of a webhook, a message, a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// The adapter that the configuration names; `None` to find it by headers and body.
+    pub adapter: Option<&'a str>,
+    /// The source's name in the configuration: part of the events' CloudEvents `source`. If empty,
+    /// the adapter's name stands in.
+    pub source: &'a str,
+    /// What identifies this delivery at the intake (a stream sequence, for example), for sources
+    /// that give neither an identifier nor a time: Quay and JFrog say "tag 1.0 was pushed" in the
+    /// same words each time. `None` makes such events equal.
+    pub delivery_id: Option<&'a str>,
+    /// Headers, with lower-case names.
+    pub headers: &'a [(String, String)],
+    /// The payload.
+    pub body: &'a [u8],
+    /// How the configuration says to read this source.
+    pub settings: &'a AdapterSettings,
+}
+
+/// How the configuration says to read a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdapterSettings {
+    /// The host that counts as the default registry: it is left out of repository names.
+    pub default_registry: Option<String>,
+    /// The host of the registry that this source is. It is put before repository names that have
+    /// no host, unless it is the default registry.
+    pub registry: Option<String>,
+    /// The scanner to name where a registry reports a failed scan without saying whose. Default:
+    /// `trivy`, what Harbor comes with.
+    pub scanner: Option<String>,
+}
+
+/// What one event of a delivery is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoded {
+    /// An event, ready for the log.
+    Event(Box<Received>),
+    /// An event that lacks something which the payload does not say.
+    NeedsResolving(Box<Pending>),
+    /// No event of ours, and why: it is not recorded.
+    Ignored(String),
+    /// It cannot be read: to be recorded, see [`rejection`].
+    Rejected(InputRejected),
+}
+
+/// What kind of source an adapter is for; the first part of its events' `source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Registry,
+    Scanner,
+    Other,
+}
+
+struct Adapter {
+    name: &'static str,
+    about: &'static str,
+    origin: Origin,
+    decode: fn(&Context<'_>) -> Result<Vec<Decoded>, Problem>,
+}
+
+const ADAPTERS: &[Adapter] = &[
+    Adapter {
+        name: "distribution",
+        about: "CNCF distribution (registry:2 and 3): notifications",
+        origin: Origin::Registry,
+        decode: distribution::decode,
+    },
+    Adapter {
+        name: "trivy",
+        about: "Trivy: JSON, CycloneDX and SARIF reports",
+        origin: Origin::Scanner,
+        decode: trivy::decode,
+    },
+    Adapter {
+        name: "cloudevents",
+        about: "Weir's own events, and any other CloudEvents 1.0",
+        origin: Origin::Other,
+        decode: cloudevents::decode,
+    },
+];
+
+/// Other names under which people look for an adapter.
+const ALIASES: &[(&str, &str)] = &[("weir", "cloudevents")];
+
+/// The names of the adapters, each with a line about it.
+#[must_use]
+pub fn names() -> Vec<(&'static str, &'static str)> {
+    let names = ADAPTERS.iter();
+    names.map(|adapter| (adapter.name, adapter.about)).collect()
+}
+
+/// Decodes a delivery. The result is never empty: what is nothing says so.
+///
+/// A body of several JSON lines is read as a delivery each, a list as a delivery each, and an
+/// object of just `headers` and `body` as the delivery that it records.
+#[must_use]
+pub fn decode(delivery: &Delivery<'_>) -> Vec<Decoded> {
+    if let Some((headers, body)) = detect::recorded(delivery.body) {
+        return decode_body(&Delivery {
+            headers: &headers,
+            body: &body,
+            ..*delivery
+        });
+    }
+    match json::lines(delivery.body) {
+        Some(lines) => {
+            let each = lines
+                .into_iter()
+                .flat_map(|(_, body)| decode_body(&Delivery { body, ..*delivery }));
+            each.collect()
+        }
+        None => decode_body(delivery),
+    }
+}
+
+/// Decodes one JSON value: an object is a delivery, a list is one per element.
+fn decode_body(delivery: &Delivery<'_>) -> Vec<Decoded> {
+    if !detect::is_list(delivery.body) {
+        return decode_object(delivery);
+    }
+    match json::parse::<Vec<&serde_json::value::RawValue>>(delivery.body) {
+        Err(problem) => vec![context(delivery).rejected(&problem)],
+        Ok(elements) if elements.is_empty() => {
+            vec![Decoded::Ignored("an empty list".into())]
+        }
+        Ok(elements) => {
+            let each = elements.into_iter().flat_map(|element| {
+                decode_object(&Delivery {
+                    body: element.get().as_bytes(),
+                    ..*delivery
+                })
+            });
+            each.collect()
+        }
+    }
+}
+
+fn decode_object(delivery: &Delivery<'_>) -> Vec<Decoded> {
+    let adapter = match named(delivery) {
+        Ok(adapter) => adapter,
+        Err(problem) => return vec![context(delivery).rejected(&problem)],
+    };
+    let context = Context::new(delivery, adapter.name, adapter.origin);
+    match (adapter.decode)(&context) {
+        Ok(decoded) if decoded.is_empty() => {
+            vec![context.ignored("the payload says nothing that is an event")]
+        }
+        Ok(decoded) => decoded,
+        Err(problem) => vec![context.rejected(&problem)],
+    }
+}
+
+/// The context of a delivery whose adapter is not known.
+fn context<'a>(delivery: &'a Delivery<'a>) -> Context<'a> {
+    let named = delivery.adapter.and_then(find);
+    named.map_or_else(
+        || Context::new(delivery, "unknown", Origin::Other),
+        |adapter| Context::new(delivery, adapter.name, adapter.origin),
+    )
+}
+
+/// The adapter that the delivery names, or that fits it.
+fn named(delivery: &Delivery<'_>) -> Result<&'static Adapter, Problem> {
+    if let Some(name) = delivery.adapter {
+        return find(name).ok_or_else(|| {
+            let names: Vec<_> = ADAPTERS.iter().map(|adapter| adapter.name).collect();
+            Problem::meaning(format!(
+                "no adapter `{}`: there are {}",
+                clip(name),
+                names.join(", ")
+            ))
+        });
+    }
+    if let Some(adapter) = detect::detect(delivery.headers, delivery.body).and_then(find) {
+        return Ok(adapter);
+    }
+    json::value(delivery.body)?;
+    Err(Problem::meaning(
+        "no adapter knows a payload of this form: name one with `--adapter` or in the configuration",
+    ))
+}
+
+fn find(name: &str) -> Option<&'static Adapter> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    let name = alias.map_or(name, |(_, name)| name);
+    ADAPTERS.iter().find(|adapter| adapter.name == name)
+}
+
+/// The event that records a rejected input of the source named `source`. The same payload refused
+/// for the same reason is the same event.
+#[must_use]
+pub fn rejection(source: &str, rejected: InputRejected) -> Received {
+    let name = match (source, &rejected.adapter) {
+        ("", Some(adapter)) => adapter.as_str(),
+        ("", None) => "unknown",
+        (source, _) => source,
+    };
+    let key = format!("{}\n{}", rejected.payload_digest, rejected.reason);
+    Received::from(Event {
+        id: Digest::of(key.as_bytes()).hex(),
+        source: format!("/intake/{name}"),
+        time: None,
+        subject: None,
+        body: Body::InputRejected(rejected),
+    })
+}
+
+/// The value of the header `name`, which is lower-case.
+fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = headers.iter().find(|(header, _)| header == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// A text short enough for a reason.
+fn clip(text: &str) -> String {
+    const LONGEST: usize = 160;
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}
