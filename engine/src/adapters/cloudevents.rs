@@ -9,7 +9,7 @@ use weir_schema::Received;
 use super::context::Context;
 use super::json;
 use super::problem::Problem;
-use super::{Decoded, clip};
+use super::{Decoded, clip, percent_decoded};
 
 /// Decodes one event.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
@@ -103,45 +103,4 @@ pub(super) fn unwrap(context: &Context<'_>) -> Result<Wrapped, Problem> {
         data,
         whole,
     })
-}
-
-/// A header's value, whose characters outside of printable ASCII are percent-encoded.
-fn percent_decoded(value: &str) -> String {
-    let bytes = value.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((first, after)) = rest.split_first() {
-        let byte = after
-            .get(..2)
-            .filter(|_| *first == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        rest = match byte {
-            Some(byte) => {
-                decoded.push(byte);
-                after.get(2..).unwrap_or_default()
-            }
-            None => {
-                decoded.push(*first);
-                after
-            }
-        };
-    }
-    String::from_utf8(decoded).unwrap_or_else(|_| value.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn header_values_are_percent_decoded() {
-        for (value, decoded) in [
-            ("plain", "plain"),
-            ("Euro%20%E2%82%AC", "Euro €"),
-            ("100%", "100%"),
-            ("%zz", "%zz"),
-            ("%ff", "%ff"),
-        ] {
-            assert_eq!(super::percent_decoded(value), decoded);
-        }
-    }
 }

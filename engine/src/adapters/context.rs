@@ -43,15 +43,6 @@ impl<'a> Context<'a> {
         self.delivery.settings
     }
 
-    /// The same delivery for another adapter, where a source embeds another's format.
-    pub(super) fn as_adapter(&self, adapter: &'static str, origin: Origin) -> Self {
-        Self {
-            delivery: self.delivery,
-            adapter,
-            origin,
-        }
-    }
-
     /// The value of a header.
     pub(super) fn header(&self, name: &str) -> Option<&'a str> {
         super::header(self.delivery.headers, name)

@@ -6,6 +6,9 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Headers with lower-case names.
+type Headers = Vec<(String, String)>;
+
 /// What the top level of a payload looks like.
 #[derive(Default)]
 struct Shape<'a> {
@@ -36,7 +39,7 @@ pub(super) fn is_list(body: &[u8]) -> bool {
 }
 
 /// A delivery that was recorded with its headers: an object of just `headers` and `body`.
-pub(super) fn recorded(body: &[u8]) -> Option<(Vec<(String, String)>, Vec<u8>)> {
+pub(super) fn recorded(body: &[u8]) -> Option<(Headers, Vec<u8>)> {
     let shape = shape(body)?;
     if shape.fields.len() != 2 || shape.list {
         return None;

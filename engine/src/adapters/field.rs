@@ -28,6 +28,12 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The same value, said to stand at `path`.
+    pub(super) fn named(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// The field `name`; absent if this is no object.
     pub(super) fn get(&self, name: &str) -> Self {
         let path = if self.path.is_empty() {

@@ -11,25 +11,49 @@
 //!                    └─> Rejected        recorded as weir.input.rejected
 //! ```
 
+mod acr;
+mod auth;
 mod cloudevents;
 mod context;
+mod cosign_vuln;
+mod cyclonedx;
 mod detect;
 mod distribution;
+mod dockerhub;
+mod dtr;
+mod ecr;
 mod field;
+mod gar;
+mod ghcr;
+mod grype;
+mod harbor;
+mod harbor_report;
+mod jfrog;
 mod json;
+pub mod manifest;
+mod nexus;
+mod openvex;
 mod pending;
+mod percent;
 mod problem;
+mod purl;
+mod quay;
 mod reference;
 mod report;
+mod sarif;
 mod time;
 mod trivy;
+mod vex;
+mod zot;
 
 use serde::Deserialize;
 use weir_schema::{Body, Digest, Event, InputRejected, Received};
 
+pub use auth::{AuthError, Secret, WebhookAuth, verify};
 pub use pending::{Need, Pending, UNKNOWN_MEDIA_TYPE};
 
 use context::Context;
+use percent::percent_decoded;
 use problem::Problem;
 
 /// One delivery of a source: the body of a webhook, a message, a file.
@@ -97,15 +121,117 @@ struct Adapter {
 const ADAPTERS: &[Adapter] = &[
     Adapter {
         name: "distribution",
-        about: "CNCF distribution (registry:2 and 3): notifications",
+        about: "CNCF distribution (registry 2 and 3): notifications",
         origin: Origin::Registry,
         decode: distribution::decode,
     },
     Adapter {
+        name: "harbor",
+        about: "Harbor: webhooks of both formats, and of Harbor 1.x",
+        origin: Origin::Registry,
+        decode: harbor::decode,
+    },
+    Adapter {
+        name: "zot",
+        about: "zot: events over NATS and HTTP",
+        origin: Origin::Registry,
+        decode: zot::decode,
+    },
+    Adapter {
+        name: "dtr",
+        about: "Docker Trusted Registry and MSR 2 and 3: webhooks",
+        origin: Origin::Registry,
+        decode: dtr::decode,
+    },
+    Adapter {
+        name: "quay",
+        about: "Quay: repository notifications",
+        origin: Origin::Registry,
+        decode: quay::decode,
+    },
+    Adapter {
+        name: "ecr",
+        about: "Amazon ECR and Inspector through EventBridge",
+        origin: Origin::Registry,
+        decode: ecr::decode,
+    },
+    Adapter {
+        name: "acr",
+        about: "Azure Container Registry: webhooks and Event Grid",
+        origin: Origin::Registry,
+        decode: acr::decode,
+    },
+    Adapter {
+        name: "gar",
+        about: "Google Artifact Registry through Pub/Sub",
+        origin: Origin::Registry,
+        decode: gar::decode,
+    },
+    Adapter {
+        name: "ghcr",
+        about: "GitHub Packages: webhooks about containers",
+        origin: Origin::Registry,
+        decode: ghcr::decode,
+    },
+    Adapter {
+        name: "dockerhub",
+        about: "Docker Hub: webhooks",
+        origin: Origin::Registry,
+        decode: dockerhub::decode,
+    },
+    Adapter {
+        name: "jfrog",
+        about: "JFrog Artifactory: webhooks about Docker images",
+        origin: Origin::Registry,
+        decode: jfrog::decode,
+    },
+    Adapter {
+        name: "nexus",
+        about: "Sonatype Nexus: webhooks about components and assets",
+        origin: Origin::Registry,
+        decode: nexus::decode,
+    },
+    Adapter {
         name: "trivy",
-        about: "Trivy: JSON, CycloneDX and SARIF reports",
+        about: "Trivy: reports as JSON, CycloneDX or SARIF",
         origin: Origin::Scanner,
         decode: trivy::decode,
+    },
+    Adapter {
+        name: "grype",
+        about: "Grype: reports as JSON, CycloneDX or SARIF",
+        origin: Origin::Scanner,
+        decode: grype::decode,
+    },
+    Adapter {
+        name: "harbor-report",
+        about: "reports of Harbor's scanner adapters",
+        origin: Origin::Scanner,
+        decode: harbor_report::decode,
+    },
+    Adapter {
+        name: "sarif",
+        about: "SARIF 2.1.0 from a scanner of images",
+        origin: Origin::Scanner,
+        decode: sarif::decode,
+    },
+    Adapter {
+        name: "cyclonedx",
+        about: "CycloneDX with vulnerabilities: scans and VEX",
+        origin: Origin::Scanner,
+        decode: cyclonedx::decode,
+    },
+    Adapter {
+        name: "openvex",
+        about: "OpenVEX documents: overrides",
+        origin: Origin::Scanner,
+        decode: openvex::decode,
+    },
+    Adapter {
+        name: "cosign-vuln",
+        about: "in-toto attestations of scans (cosign `vuln`, in-toto `vulns`)",
+        origin: Origin::Scanner,
+        decode: cosign_vuln::decode,
     },
     Adapter {
         name: "cloudevents",

@@ -16,7 +16,7 @@ use weir_schema::{Digest, Finding, Scanner};
 use super::context::Context;
 use super::problem::Problem;
 use super::report::{self, Image, Report, highest, severity, some};
-use super::{Decoded, clip, json, time};
+use super::{Decoded, clip, cyclonedx, json, sarif, time};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -122,6 +122,11 @@ struct Scores {
 
 /// Decodes a report, in any of the formats that Trivy writes.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    match super::detect::of_report(context.body()) {
+        Some("sarif") => return sarif::decode(context),
+        Some("cyclonedx") => return cyclonedx::decode(context),
+        _ => {}
+    }
     let report = report(context, context.body())?;
     Ok(vec![report::completed(context, report)?])
 }
