@@ -2,6 +2,7 @@
 //! events with stable identifiers.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 use weir_schema::{
@@ -20,6 +21,7 @@ pub(super) struct Context<'a> {
     /// The adapter at work.
     adapter: &'static str,
     origin: Origin,
+    body_digest: OnceCell<Digest>,
 }
 
 /// How much of a rejected payload is kept: enough to see what it is.
@@ -31,7 +33,14 @@ impl<'a> Context<'a> {
             delivery,
             adapter,
             origin,
+            body_digest: OnceCell::new(),
         }
+    }
+
+    /// The digest of the body. Hashed once: a body of many events may reject each of them.
+    pub(super) fn body_digest(&self) -> Digest {
+        let digest = self.body_digest.get_or_init(|| Digest::of(self.body()));
+        digest.clone()
     }
 
     /// The body as it came.
@@ -232,8 +241,8 @@ impl<'a> Context<'a> {
     fn input_rejected(&self, reason: String) -> InputRejected {
         InputRejected {
             reason,
-            payload_digest: Digest::of(self.body()),
-            adapter: Some(self.adapter.to_owned()),
+            payload_digest: self.body_digest(),
+            adapter: (self.adapter != super::UNKNOWN).then(|| self.adapter.to_owned()),
             payload: Some(excerpt(self.body())),
         }
     }

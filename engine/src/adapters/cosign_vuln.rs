@@ -14,6 +14,9 @@ use super::problem::Problem;
 use super::report::{self, Image, Report, highest, severity, severity_of_score};
 use super::{Decoded, clip, cyclonedx, detect, grype, json, sarif, trivy};
 
+/// An attestation is about one image, or the platforms of one: more is a mistake or an attack.
+const MOST_SUBJECTS: usize = 64;
+
 /// Decodes a statement.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
@@ -39,6 +42,12 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let subjects: Vec<_> = root.get("subject").items().collect();
     if subjects.is_empty() {
         return Err(root.get("subject").missing());
+    }
+    // Each subject gets the whole report.
+    if subjects.len() > MOST_SUBJECTS {
+        return Err(root
+            .get("subject")
+            .problem(format!("more than {MOST_SUBJECTS} subjects")));
     }
     let report = report(context, &root.get("predicate"))?;
     let decoded = subjects.iter().map(|subject| {

@@ -40,6 +40,14 @@ pub(super) fn is_list(body: &[u8]) -> bool {
 
 /// A delivery that was recorded with its headers: an object of just `headers` and `body`.
 pub(super) fn recorded(body: &[u8]) -> Option<(Headers, Vec<u8>)> {
+    // Most payloads are none, which their first field tells.
+    let start = body
+        .trim_ascii_start()
+        .strip_prefix(b"{")?
+        .trim_ascii_start();
+    if !start.starts_with(b"\"headers\"") && !start.starts_with(b"\"body\"") {
+        return None;
+    }
     let shape = shape(body)?;
     if shape.fields.len() != 2 || shape.list {
         return None;

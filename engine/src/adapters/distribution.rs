@@ -68,6 +68,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     if envelope.events.is_empty() {
         return Ok(vec![context.ignored("an envelope without events")]);
     }
+    super::at_most(envelope.events.len())?;
     let decoded = envelope.events.iter().enumerate().map(|(index, event)| {
         self::event(context, event.get(), &format!("events[{index}]."))
             .unwrap_or_else(|problem| context.rejected(&problem))

@@ -69,17 +69,17 @@ fn describe(text: &str, error: &serde_json::Error) -> String {
 }
 
 /// The lines of JSON Lines, each with its number; `None` if `body` is no such text: then the first
-/// line is not one whole JSON value, or there is no second.
-pub(super) fn lines(body: &[u8]) -> Option<Vec<(usize, &[u8])>> {
-    let lines: Vec<_> = body
+/// line is not one whole JSON value, or there is no second. Not many more than `most` are given.
+pub(super) fn lines(body: &[u8], most: usize) -> Option<Vec<(usize, &[u8])>> {
+    let mut lines = body
         .split(|byte| *byte == b'\n')
         .enumerate()
         .map(|(index, line)| (index + 1, line.trim_ascii()))
-        .filter(|(_, line)| !line.is_empty())
-        .collect();
-    let (_, first) = lines.first()?;
-    let whole = lines.len() > 1 && serde_json::from_slice::<serde::de::IgnoredAny>(first).is_ok();
-    whole.then_some(lines)
+        .filter(|(_, line)| !line.is_empty());
+    let first = lines.next()?;
+    serde_json::from_slice::<serde::de::IgnoredAny>(first.1).ok()?;
+    let lines: Vec<_> = std::iter::once(first).chain(lines.take(most)).collect();
+    (lines.len() > 1).then_some(lines)
 }
 
 #[cfg(test)]
@@ -112,9 +112,9 @@ mod tests {
 
     #[test]
     fn json_lines_are_told_from_one_value_over_several_lines() {
-        assert_eq!(lines(b"{}\n\n[1]\r\n").unwrap().len(), 2);
-        assert!(lines(b"{\n}\n").is_none());
-        assert!(lines(b"{}").is_none());
-        assert!(lines(b"").is_none());
+        assert_eq!(lines(b"{}\n\n[1]\r\n", 9).unwrap().len(), 2);
+        assert!(lines(b"{\n}\n", 9).is_none());
+        assert!(lines(b"{}", 9).is_none());
+        assert!(lines(b"", 9).is_none());
     }
 }

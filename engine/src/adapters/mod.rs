@@ -10,6 +10,34 @@
 //!                    ├─> Ignored         pulls, blobs, pings
 //!                    └─> Rejected        recorded as weir.input.rejected
 //! ```
+//!
+//! An event's `source` is `/registries/NAME` or `/scanners/NAME` with the name that the
+//! configuration gives the source; its `id` is the source's own where it has one that a redelivery
+//! keeps, else a SHA-256 over type, time and data. A repository is named as its source names it,
+//! without the default registry's host and after the `registry` of the source's settings.
+//!
+//! | source | adapter | gives | lacks | Weir |
+//! |---|---|---|---|---|
+//! | CNCF distribution 2, 3 | `distribution` | pushes, deletions of manifests and tags, event id, login | children of an index; a deleted blob looks like a manifest; events are lost when it stops | reads the index from the registry; reconciles; drops blobs, mounts and pulls |
+//! | Harbor 1.x, 2.x | `harbor` | pushes, deletions, scans (counts) | media type; ids in the default format; which child of an index a summary is of | asks the registry for the type; content key; counts are for the digest named and cover nothing else; SBOM scans and scans below 100 % complete nothing |
+//! | zot | `zot` | pushes with the whole manifest, tag deletions, scans (counts), repositories, event id | order, retries | checks that the manifest has the digest; reconciles; `lint_failed` is no push |
+//! | DTR, MSR 2, 3 | `dtr` | pushes, deletions, scans (counts), immutable tags, scanner updates | ids, media type, the digest of a scan | resolves the tag as of the scan; only status 6 completes; critical, major, minor count as CRITICAL, MEDIUM, LOW |
+//! | Quay | `quay` | names of pushed tags | digest, id, time, deletions, completed scans | resolves the tag; "vulnerability found" is no completed scan |
+//! | Amazon ECR, Inspector | `ecr` | pushes, deletions, scans (counts), event id | sometimes the media type; delivery is best effort | asks the registry; `TOTAL` is no severity; reconciles |
+//! | Azure Container Registry | `acr` | pushes and deletions of manifests, event id | deletions of tags | reconciles; quarantine and charts are no pushes |
+//! | Google Artifact Registry | `gar` | pushes, deletions, message id | media type | asks the registry |
+//! | GitHub Container Registry | `ghcr` | pushes with media type, delivery id | deletions | reconciles; trusts `container_metadata`, not `package_type` |
+//! | Docker Hub | `dockerhub` | the pushed tag, time | digest, id, deletions | resolves the tag; content key |
+//! | JFrog Artifactory | `jfrog` | pushes, deletions of tags | media type, id, time | asks the registry; the delivery tells equal pushes apart; the repository is `REPO_KEY/IMAGE` |
+//! | Sonatype Nexus | `nexus` | the tag that came or went, time, delivery id | digest | resolves the tag |
+//! | Trivy | `trivy` | findings, licences, configuration digest | the digest of the leaf when an index was scanned; whether `--severity` filtered it | finds the leaf by its configuration; refuses reports that saw no packages; suppressed findings do not count |
+//! | Grype | `grype` | findings, licences, manifest digest, database time | | refuses reports of directories, filtered ones, and those that recognised nothing |
+//! | Harbor's scan reports | `harbor-report` | findings | the image, in a clean report from the API | one scan per image that it names |
+//! | SARIF 2.1.0 | `sarif` | findings | Grype's: the image, unless it was scanned by digest; whether nothing was found or nothing seen | refuses documents without results |
+//! | CycloneDX | `cyclonedx` | findings, licences; analyses (VEX) | whether an empty list means that somebody looked | refuses SBOMs; analyses become overrides |
+//! | OpenVEX | `openvex` | overrides with status and justification | scopes by version | scope: digest, repository, package; a revised document revokes |
+//! | in-toto attestations | `cosign-vuln` | a scanner's report and its subject | | the subject is the image; signatures are not checked here |
+//! | Weir, any CloudEvent | `cloudevents` | events as they are (structured, batched, binary) | | unknown types are recorded and change nothing |
 
 mod acr;
 mod auth;
@@ -51,6 +79,7 @@ use weir_schema::{Body, Digest, Event, InputRejected, Received};
 
 pub use auth::{AuthError, Secret, WebhookAuth, verify};
 pub use pending::{Need, Pending, UNKNOWN_MEDIA_TYPE};
+pub use report::SUBJECT_HEADER;
 
 use context::Context;
 use percent::percent_decoded;
@@ -241,6 +270,23 @@ const ADAPTERS: &[Adapter] = &[
     },
 ];
 
+/// Stands for the adapter of a delivery that none was found for.
+const UNKNOWN: &str = "unknown";
+
+/// The most events that one body may hold. Sources send one or a few; a body of millions of empty
+/// ones would cost memory out of all proportion.
+const MOST_EVENTS: usize = 10_000;
+
+/// Refuses a body of more than [`MOST_EVENTS`] events.
+fn at_most(events: usize) -> Result<(), Problem> {
+    if events > MOST_EVENTS {
+        return Err(Problem::meaning(format!(
+            "more than {MOST_EVENTS} events in one body"
+        )));
+    }
+    Ok(())
+}
+
 /// Other names under which people look for an adapter.
 const ALIASES: &[(&str, &str)] = &[("weir", "cloudevents")];
 
@@ -264,15 +310,27 @@ pub fn decode(delivery: &Delivery<'_>) -> Vec<Decoded> {
             ..*delivery
         });
     }
-    match json::lines(delivery.body) {
-        Some(lines) => {
-            let each = lines
-                .into_iter()
-                .flat_map(|(_, body)| decode_body(&Delivery { body, ..*delivery }));
-            each.collect()
-        }
-        None => decode_body(delivery),
+    let Some(lines) = json::lines(delivery.body, MOST_EVENTS) else {
+        return decode_body(delivery);
+    };
+    if let Err(problem) = at_most(lines.len()) {
+        return vec![context(delivery).rejected(&problem)];
     }
+    let mut decoded = Vec::new();
+    for (line, body) in lines {
+        decoded.extend(
+            decode_body(&Delivery { body, ..*delivery })
+                .into_iter()
+                .map(|decoded| match decoded {
+                    Decoded::Rejected(mut rejected) => {
+                        rejected.reason = format!("line {line}: {}", rejected.reason);
+                        Decoded::Rejected(rejected)
+                    }
+                    decoded => decoded,
+                }),
+        );
+    }
+    decoded
 }
 
 /// Decodes one JSON value: an object is a delivery, a list is one per element.
@@ -280,21 +338,21 @@ fn decode_body(delivery: &Delivery<'_>) -> Vec<Decoded> {
     if !detect::is_list(delivery.body) {
         return decode_object(delivery);
     }
-    match json::parse::<Vec<&serde_json::value::RawValue>>(delivery.body) {
-        Err(problem) => vec![context(delivery).rejected(&problem)],
+    let elements = json::parse::<Vec<&serde_json::value::RawValue>>(delivery.body);
+    let elements = match elements.and_then(|list| at_most(list.len()).map(|()| list)) {
         Ok(elements) if elements.is_empty() => {
-            vec![Decoded::Ignored("an empty list".into())]
+            return vec![Decoded::Ignored("an empty list".into())];
         }
-        Ok(elements) => {
-            let each = elements.into_iter().flat_map(|element| {
-                decode_object(&Delivery {
-                    body: element.get().as_bytes(),
-                    ..*delivery
-                })
-            });
-            each.collect()
-        }
-    }
+        Ok(elements) => elements,
+        Err(problem) => return vec![context(delivery).rejected(&problem)],
+    };
+    let each = elements.into_iter().flat_map(|element| {
+        decode_object(&Delivery {
+            body: element.get().as_bytes(),
+            ..*delivery
+        })
+    });
+    each.collect()
 }
 
 fn decode_object(delivery: &Delivery<'_>) -> Vec<Decoded> {
@@ -316,7 +374,7 @@ fn decode_object(delivery: &Delivery<'_>) -> Vec<Decoded> {
 fn context<'a>(delivery: &'a Delivery<'a>) -> Context<'a> {
     let named = delivery.adapter.and_then(find);
     named.map_or_else(
-        || Context::new(delivery, "unknown", Origin::Other),
+        || Context::new(delivery, UNKNOWN, Origin::Other),
         |adapter| Context::new(delivery, adapter.name, adapter.origin),
     )
 }

@@ -42,7 +42,7 @@ pub(super) struct Image {
 
 /// The header by which a scan worker says which leaf it was asked to scan. It knows; the report
 /// may not say.
-pub(super) const SUBJECT_HEADER: &str = "weir-subject-digest";
+pub const SUBJECT_HEADER: &str = "weir-subject-digest";
 
 impl Image {
     /// Adds a digest that the image is named by.
@@ -102,7 +102,7 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
             licenses: (!licenses.is_empty()).then(|| licenses.into_iter().collect()),
             scanned_at,
             covers: None,
-            report_digest: Some(Digest::of(context.body())),
+            report_digest: Some(context.body_digest()),
         })
     };
     if let Some(subject) = context.header(SUBJECT_HEADER) {
