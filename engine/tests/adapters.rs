@@ -5,9 +5,16 @@
 //! change, `WEIR_UPDATE_GOLDEN=1 cargo test -p weir-engine --test adapters` writes them anew; accept
 //! them by reading the difference.
 
-#[path = "adapters/meaning.rs"]
-mod meaning;
+#[path = "adapters/forms.rs"]
+mod forms;
+#[path = "adapters/registries.rs"]
+mod registries;
+#[path = "adapters/scanners.rs"]
+mod scanners;
+#[path = "adapters/words.rs"]
+mod words;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,22 +26,22 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
+/// The files in the directories of `of`.
+fn files(of: &Path) -> BTreeSet<PathBuf> {
+    let directories = fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path());
+    let directories = directories.filter(|path| path.is_dir());
+    let files = directories.flat_map(|directory| fs::read_dir(directory).unwrap());
+    files.map(|entry| entry.unwrap().path()).collect()
+}
+
 /// Every payload, as `source/file`, with its bytes.
 fn payloads() -> Vec<(String, Vec<u8>)> {
-    let mut payloads = Vec::new();
-    for source in fs::read_dir(fixtures().join("adapters")).unwrap() {
-        let source = source.unwrap().path();
-        if !source.is_dir() {
-            continue;
-        }
-        for file in fs::read_dir(&source).unwrap() {
-            let file = file.unwrap().path();
-            let name = file.strip_prefix(fixtures().join("adapters")).unwrap();
-            payloads.push((name.display().to_string(), fs::read(&file).unwrap()));
-        }
-    }
-    payloads.sort();
-    payloads
+    let root = fixtures().join("adapters");
+    let payloads = files(&root).into_iter().map(|file| {
+        let name = file.strip_prefix(&root).unwrap().display().to_string();
+        (name, fs::read(&file).unwrap())
+    });
+    payloads.collect()
 }
 
 /// The bytes of the payload `source/file`.
@@ -94,6 +101,7 @@ fn line(decoded: Decoded) -> Value {
 fn every_fixture_decodes_to_its_golden_lines() {
     let update = std::env::var_os("WEIR_UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
+    let mut expected = BTreeSet::new();
     for (name, body) in payloads() {
         let lines = decode_as(None, &body)
             .into_iter()
@@ -101,6 +109,7 @@ fn every_fixture_decodes_to_its_golden_lines() {
         let found: String = lines.collect();
         let stem = name.trim_end_matches(".jsonl").trim_end_matches(".json");
         let golden = fixtures().join("golden").join(format!("{stem}.jsonl"));
+        expected.insert(golden.clone());
         if update {
             fs::create_dir_all(golden.parent().unwrap()).unwrap();
             fs::write(&golden, found).unwrap();
@@ -108,6 +117,8 @@ fn every_fixture_decodes_to_its_golden_lines() {
             wrong.push(format!("{name}:\n{found}"));
         }
     }
+    let golden = files(&fixtures().join("golden"));
+    assert_eq!(golden, expected, "golden files without a payload");
     assert!(
         wrong.is_empty(),
         "differ from their golden files:\n{}",

@@ -121,7 +121,13 @@ impl<'a> Context<'a> {
                 "no manifest digest: the report names the image only by its configuration {config_digest} (`ImageID`)"
             ),
         });
-        Decoded::NeedsResolving(Box::new(Pending::new(need, event, extra, rejection)))
+        Decoded::NeedsResolving(Box::new(Pending::new(
+            need,
+            event,
+            extra,
+            own.is_none(),
+            rejection,
+        )))
     }
 
     fn envelope(

@@ -11,7 +11,7 @@ use serde_json::{Value, value::RawValue};
 use weir_schema::{Body, Digest, ImagePushed, ManifestDeleted, RepositoryName, Tag, media_type};
 
 use super::Decoded;
-use super::context::Context;
+use super::context::{Context, Fill, Push};
 use super::json;
 use super::problem::Problem;
 use super::time;
@@ -133,14 +133,37 @@ pub(super) fn event(context: &Context<'_>, text: &str, place: &str) -> Result<De
         };
         return Ok(context.event(id, time, body));
     }
-    let media_type = present(&target.media_type).ok_or_else(|| missing("target.mediaType"))?;
+    let digest = digest.ok_or_else(|| missing("target.digest"))?;
+    let size = target.size.as_ref().and_then(Value::as_u64);
+    let artifact_type = present(&target.artifact_type).map(str::to_owned);
+    let Some(media_type) = present(&target.media_type) else {
+        // What has a tag or a manifest's URL is a manifest; its type can be asked for.
+        let url = present(&target.url).unwrap_or_default();
+        if tag.is_none() && !url.contains("/manifests/") {
+            return Err(missing("target.mediaType"));
+        }
+        let push = Push {
+            repository,
+            tag,
+            digest: Some(digest),
+            media_type: None,
+            registry: None,
+            fill: Fill {
+                size,
+                artifact_type,
+                platform: None,
+                actor,
+            },
+        };
+        return Ok(context.push(id, time, push));
+    };
     let body = Body::ImagePushed(ImagePushed {
         repository,
-        digest: digest.ok_or_else(|| missing("target.digest"))?,
+        digest,
         media_type: media_type.to_owned(),
         tag,
-        size: target.size.as_ref().and_then(Value::as_u64),
-        artifact_type: present(&target.artifact_type).map(str::to_owned),
+        size,
+        artifact_type,
         annotations: None,
         platform: None,
         // `references` lists the children without their annotations, so it does not tell an

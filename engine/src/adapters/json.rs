@@ -76,10 +76,14 @@ pub(super) fn lines(body: &[u8], most: usize) -> Option<Vec<(usize, &[u8])>> {
         .enumerate()
         .map(|(index, line)| (index + 1, line.trim_ascii()))
         .filter(|(_, line)| !line.is_empty());
-    let first = lines.next()?;
+    let (first, second) = (lines.next()?, lines.next()?);
     serde_json::from_slice::<serde::de::IgnoredAny>(first.1).ok()?;
-    let lines: Vec<_> = std::iter::once(first).chain(lines.take(most)).collect();
-    (lines.len() > 1).then_some(lines)
+    Some(
+        [first, second]
+            .into_iter()
+            .chain(lines.take(most))
+            .collect(),
+    )
 }
 
 #[cfg(test)]

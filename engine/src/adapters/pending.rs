@@ -14,6 +14,8 @@ pub struct Pending {
     need: Need,
     event: Event,
     extra: Map<String, Value>,
+    /// Whether the event's identifier was made of its content.
+    keyed: bool,
     rejection: InputRejected,
 }
 
@@ -70,12 +72,14 @@ impl Pending {
         need: Need,
         event: Event,
         extra: Map<String, Value>,
+        keyed: bool,
         rejection: InputRejected,
     ) -> Self {
         Self {
             need,
             event,
             extra,
+            keyed,
             rejection,
         }
     }
@@ -97,7 +101,13 @@ impl Pending {
     #[must_use]
     pub fn with_digest(mut self, digest: Digest, media_type: &str) -> Received {
         let resolved = match &self.need {
-            Need::Digest { .. } => json!(["digest", "media_type"]),
+            Need::Digest { .. } => {
+                // The same words about a tag mean another push when it points elsewhere.
+                if self.keyed {
+                    self.event.id = format!("{}-{}", self.event.id, digest.short());
+                }
+                json!(["digest", "media_type"])
+            }
             Need::MediaType { .. } => json!(["media_type"]),
             Need::Leaf { claimed, .. } if claimed.as_ref() == Some(&digest) => json!([]),
             Need::Leaf { claimed, .. } => {
