@@ -1,5 +1,6 @@
 //! Makes it happen: log, stream, adapters, executor, interfaces.
 
+pub mod adapters;
 pub mod cli;
 pub mod dedup;
 pub mod http;
