@@ -181,14 +181,7 @@ impl Log {
         position: Option<StreamPosition>,
         extra: &[(&str, &[u8])],
     ) -> Result<Pending, AppendError> {
-        if self.read_only {
-            return Err(AppendError::ReadOnly {
-                dir: self.shared.dir.clone(),
-            });
-        }
-        if let Some(error) = self.shared.commits.failure() {
-            return Err(failed(&self.shared, &error));
-        }
+        self.ready()?;
         self.check(records)?;
         let mut changes = Changes::default();
         for (name, value) in extra {
@@ -202,12 +195,39 @@ impl Log {
             changes.put(&keys::meta(name.as_bytes()), value.to_vec());
         }
         // From here on the writer is ahead of the store, so an error stops the log.
-        let result = self
-            .writer
-            .lay_out(records, position, &mut changes)
-            .map_err(|error| StoreError::Io(io::Error::other(error)))
-            .and_then(|()| self.shared.store.apply(Area::Log, changes));
-        if let Err(error) = result {
+        let laid_out = self.writer.lay_out(records, position, &mut changes);
+        if let Err(error) = laid_out {
+            let error = self
+                .shared
+                .commits
+                .fail(StoreError::Io(io::Error::other(error)));
+            return Err(failed(&self.shared, &error));
+        }
+        self.write(changes)
+    }
+
+    /// Keeps a row of the log's own beside the records; durable when it returns.
+    pub(super) fn keep(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), AppendError> {
+        self.ready()?;
+        let mut changes = Changes::default();
+        changes.put(&key, value);
+        self.write(changes)?.wait()
+    }
+
+    fn ready(&self) -> Result<(), AppendError> {
+        if self.read_only {
+            return Err(AppendError::ReadOnly {
+                dir: self.shared.dir.clone(),
+            });
+        }
+        match self.shared.commits.failure() {
+            Some(error) => Err(failed(&self.shared, &error)),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, changes: Changes) -> Result<Pending, AppendError> {
+        if let Err(error) = self.shared.store.apply(Area::Log, changes) {
             let error = self.shared.commits.fail(error);
             return Err(failed(&self.shared, &error));
         }
@@ -330,7 +350,7 @@ fn put_chunk(
     Ok(())
 }
 
-fn failed(shared: &Shared, error: &Arc<StoreError>) -> AppendError {
+pub(super) fn failed(shared: &Shared, error: &Arc<StoreError>) -> AppendError {
     let dir = shared.dir.clone();
     match &**error {
         StoreError::Io(io)

@@ -6,6 +6,7 @@
 //! | `b` name | a small value of the engine's |
 //! | `c` first sequence (u64) [part (u16)] | a chunk of records, its continuation rows |
 //! | `d` dictionary id | a dictionary made after this program |
+//! | `k` size (u64) | a signed checkpoint |
 //! | `n` level (u8) index (u64) | a hash of the Merkle tree |
 //!
 //! Numbers are big-endian, so that keys sort as the numbers do.
@@ -13,6 +14,8 @@
 pub(super) const HEAD: &[u8] = b"a";
 pub(super) const DICTIONARIES: &[u8] = b"d";
 pub(super) const DICTIONARIES_END: &[u8] = b"e";
+pub(super) const CHECKPOINTS: &[u8] = b"k";
+pub(super) const CHECKPOINTS_END: &[u8] = b"l";
 
 /// A small value of the engine's.
 pub(super) fn meta(name: &[u8]) -> Vec<u8> {
@@ -34,6 +37,11 @@ pub(super) fn chunk_first(key: &[u8]) -> Option<u64> {
 /// A continuation row, `part` from 1.
 pub(super) fn chunk_part(first: u64, part: u16) -> Vec<u8> {
     [&chunk(first)[..], &part.to_be_bytes()].concat()
+}
+
+/// The kept checkpoint of `size`.
+pub(super) fn checkpoint(size: u64) -> Vec<u8> {
+    [CHECKPOINTS, &size.to_be_bytes()].concat()
 }
 
 /// A hash of the Merkle tree.

@@ -20,24 +20,32 @@
 //! | `store/` | the key-value store ([`store`]) |
 
 mod append;
+pub mod checkpoint;
+mod checkpoints;
 mod chunk;
 mod commit;
 mod dictionary;
 mod directory;
 mod guard;
 mod head;
+pub mod key;
 mod keys;
 mod open;
 mod reader;
 mod record;
+mod snapshots;
 mod store;
 pub mod tree;
+mod verify;
 mod witness;
 
 pub use append::{AppendError, EncodedRecord, Log, Pending};
+pub use checkpoints::MakeError;
 pub use head::{Head, StreamPosition};
 pub use open::{LogOptions, OpenError};
 pub use reader::{LogReader, Range, ReadError};
+pub use snapshots::{SnapshotInfo, Snapshots};
+pub use verify::{Problem, VerifyReport, verify};
 pub use weir_schema::record::Hash;
 
 use std::path::PathBuf;

@@ -68,6 +68,14 @@ impl LogReader {
         LogReader { shared }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
     /// The head of what is durable.
     #[must_use]
     pub fn head(&self) -> Arc<Head> {

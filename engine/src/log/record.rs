@@ -1,4 +1,4 @@
-//! The two fields that the log reads in a record on the append path, without decoding the rest.
+//! The fields that the log reads in a record by itself, without decoding the rest.
 //!
 //! A record is canonical JSON: keys in order, no white space. After `previous` come a time and
 //! two numbers, so the last `"previous":` in the bytes is the record's own, whatever the event
@@ -17,14 +17,25 @@ pub(super) fn recorded_at_of(record: &[u8]) -> Option<Timestamp> {
     string_after(record, b"\"recorded_at\":\"")?.parse().ok()
 }
 
+/// The sequence of the record, as the record states it.
+pub(super) fn seq_of(record: &[u8]) -> Option<u64> {
+    let digits = after(record, b"\"seq\":")?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    std::str::from_utf8(digits.get(..end)?).ok()?.parse().ok()
+}
+
 fn string_after<'a>(record: &'a [u8], key: &[u8]) -> Option<&'a str> {
+    let rest = after(record, key)?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    std::str::from_utf8(rest.get(..end)?).ok()
+}
+
+fn after<'a>(record: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let start = record
         .windows(key.len())
         .rposition(|window| window == key)?
         + key.len();
-    let rest = record.get(start..)?;
-    let end = rest.iter().position(|byte| *byte == b'"')?;
-    std::str::from_utf8(rest.get(..end)?).ok()
+    record.get(start..)
 }
 
 /// 64 hexadecimal digits as a hash.
