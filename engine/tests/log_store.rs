@@ -24,7 +24,10 @@ fn position(sequence: u64) -> StreamPosition {
 
 #[test]
 fn typical_records_are_records() {
-    for record in Records::new(1).take(500) {
+    let mut records = Records::new(1);
+    let mut all = records.take(500);
+    all.extend((0..200).map(|_| records.rare()));
+    for record in all {
         let decoded = weir_schema::record::Record::decode(&record.bytes).expect("it decodes");
         assert_eq!(decoded.seq, record.seq);
         let canonical = weir_schema::canonical::from_slice(&record.bytes).expect("it is JSON");

@@ -173,6 +173,126 @@ impl Records {
         }
     }
 
+    /// One of the kinds of event that [`Self::take`] leaves out, each in turn.
+    #[allow(dead_code, reason = "not every test file needs it")]
+    pub fn rare(&mut self) -> EncodedRecord {
+        let (repository, digest) = self.known();
+        let child = self.digest();
+        let (id, cve, patch) = (self.random.next(), self.cve(), self.random.skewed(200));
+        let name = repository.rsplit('/').next().unwrap_or("").to_owned();
+        let promotion = format!(
+            r#""promotion_id":"{id:016x}","rule":"to-staging","source":{{"digest":"{digest}","repository":"{repository}","tag":"1.4.{patch}"}},"target":{{"repository":"staging/{name}","tag":"1.4.{patch}"}}"#
+        );
+        let kinds = [
+            ("weir.clock.ticked", "{}".to_owned()),
+            (
+                "weir.repository.created",
+                format!(r#"{{"repository":"{repository}"}}"#),
+            ),
+            (
+                "weir.repository.configured",
+                format!(r#"{{"immutable_tags":true,"repository":"{repository}"}}"#),
+            ),
+            (
+                "weir.manifest.resolved",
+                format!(
+                    r#"{{"config_digest":"{child}","digest":"{digest}","labels":{{"org.opencontainers.image.revision":"{id:016x}","org.opencontainers.image.version":"1.4.{patch}"}},"media_type":"application/vnd.docker.distribution.manifest.v2+json"}}"#
+                ),
+            ),
+            (
+                "weir.manifest.resolved",
+                format!(
+                    r#"{{"annotations":{{"io.docker.app.format":"cnab","io.docker.type":"app"}},"digest":"{digest}","manifests":[{{"annotations":{{"io.cnab.manifest.type":"config"}},"digest":"{child}","media_type":"application/vnd.oci.image.manifest.v1+json","size":188}},{{"annotations":{{"io.cnab.component.name":"api","io.cnab.manifest.type":"component"}},"digest":"{child}","media_type":"application/vnd.docker.distribution.manifest.list.v2+json","size":1357}},{{"annotations":{{"vnd.docker.reference.digest":"{child}","vnd.docker.reference.type":"attestation-manifest"}},"digest":"{child}","media_type":"application/vnd.oci.image.manifest.v1+json","platform":{{"architecture":"unknown","os":"unknown"}},"size":840}}],"media_type":"application/vnd.oci.image.index.v1+json"}}"#
+                ),
+            ),
+            (
+                "weir.tag.deleted",
+                format!(r#"{{"repository":"{repository}","tag":"1.4.{patch}"}}"#),
+            ),
+            (
+                "weir.scan.started",
+                format!(r#"{{"digest":"{digest}","scanner":{{"name":"trivy"}}}}"#),
+            ),
+            (
+                "weir.scan.requested",
+                format!(
+                    r#"{{"digest":"{digest}","reference":"{repository}@{digest}","repository":"{repository}"}}"#
+                ),
+            ),
+            (
+                "weir.scan.failed",
+                format!(
+                    r#"{{"digest":"{digest}","reason":"analysis timed out","scanner":{{"name":"grype","version":"0.104.0"}}}}"#
+                ),
+            ),
+            (
+                "weir.scan.completed",
+                format!(
+                    r#"{{"counts":{{"CRITICAL":0,"HIGH":3,"LOW":12,"MEDIUM":7,"NEGLIGIBLE":1,"UNKNOWN":0}},"covers":["{child}"],"digest":"{digest}","report_digest":"{child}","scanner":{{"name":"grype","version":"0.104.0"}}}}"#
+                ),
+            ),
+            (
+                "weir.scanner.updated",
+                r#"{"scanner":{"db_updated_at":"2026-09-07T06:12:43Z","name":"trivy"}}"#.to_owned(),
+            ),
+            (
+                "weir.override.revoked",
+                format!(r#"{{"actor":"maria.lopez","override_id":"{id:016x}","reason":"fixed"}}"#),
+            ),
+            (
+                "weir.approval.granted",
+                format!(
+                    r#"{{"actor":"maria.lopez","comment":"looks good","digest":"{digest}","repository":"{repository}","target":"prod/{name}"}}"#
+                ),
+            ),
+            (
+                "weir.hold.placed",
+                format!(
+                    r#"{{"actor":"j.smith","hold_id":"{id:016x}","reason":"release freeze","scope":{{"repository":"prod/**"}}}}"#
+                ),
+            ),
+            (
+                "weir.hold.released",
+                format!(r#"{{"actor":"j.smith","hold_id":"{id:016x}"}}"#),
+            ),
+            ("weir.promotion.started", format!("{{{promotion}}}")),
+            (
+                "weir.promotion.completed",
+                format!(r#"{{"attempts":1,{promotion}}}"#),
+            ),
+            (
+                "weir.promotion.failed",
+                format!(r#"{{"attempts":3,"error":"superseded",{promotion}}}"#),
+            ),
+            (
+                "weir.promotion.requested",
+                format!(
+                    r#"{{"actor":"maria.lopez","reason":"hotfix","repository":"{repository}","tag":"1.4.{patch}","target":{{"repository":"prod/{name}","tag":"1.4.{patch}"}}}}"#
+                ),
+            ),
+            (
+                "weir.violation.found",
+                format!(
+                    r#"{{"digest":"{digest}","reasons":[{{"clause":"scan.critical == 0","code":"clause-false"}}],"repository":"staging/{name}","rule":"to-staging","tag":"1.4.{patch}"}}"#
+                ),
+            ),
+            (
+                "weir.violation.cleared",
+                format!(
+                    r#"{{"digest":"{digest}","reasons":[],"repository":"staging/{name}","rule":"to-staging","tag":"1.4.{patch}"}}"#
+                ),
+            ),
+            (
+                "weir.override.granted",
+                format!(
+                    r#"{{"actor":"j.smith","override_id":"{id:016x}","reason":"not affected","scope":{{"digest":"{digest}","package":"openssl"}},"status":"not_affected","vulnerability":"{cve}"}}"#
+                ),
+            ),
+        ];
+        let (kind, data) = &kinds[(self.seq / 5) as usize % kinds.len()];
+        self.record(kind, data)
+    }
+
     fn record(&mut self, kind: &str, data: &str) -> EncodedRecord {
         self.nanos += i128::from(self.random.below(40_000_000_000));
         let at = Timestamp::from_nanos(self.nanos).expect("a time in chrono's range");
