@@ -37,6 +37,8 @@ mod snapshots;
 mod store;
 pub mod tree;
 mod verify;
+#[cfg(test)]
+mod verify_tests;
 mod witness;
 
 pub use append::{AppendError, EncodedRecord, Log, Pending};
