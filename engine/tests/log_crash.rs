@@ -17,6 +17,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use log_support::disk::{Mounted, make_image, shell, skipped};
 use log_support::{Random, Records, check_whole};
 use tempfile::TempDir;
 use weir_engine::log::key::SigningKey;
@@ -228,26 +229,15 @@ fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
     for cut in 0..cuts {
         if cut % 4 == 0 {
             acks.clear();
-            if let Err(why) = make_image(&image) {
-                // Past the capture of test output: nobody must believe this was tested.
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "\nSKIPPED: simulated power cuts need root and loop devices: {why}\n"
-                );
-                return;
+            if let Err(why) = make_image(&image, 512) {
+                return skipped("simulated power cuts", &why);
             }
         }
         let next = dir.path().join(format!("image-{}", cut + 1));
         {
-            let mounted = match Mounted::new(&image, dir.path()) {
+            let mounted = match Mounted::new(&image, dir.path(), "rw") {
                 Ok(mounted) => mounted,
-                Err(why) => {
-                    let _ = writeln!(
-                        std::io::stderr(),
-                        "\nSKIPPED: simulated power cuts need root and loop devices: {why}\n"
-                    );
-                    return;
-                }
+                Err(why) => return skipped("simulated power cuts", &why),
             };
             let writer = Writer::start(&mounted.path().join("log"), random.next());
             writer.wait_ready();
@@ -263,7 +253,7 @@ fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
         fs::remove_file(&image).expect("it goes");
         image = next;
         {
-            let mounted = Mounted::new(&image, dir.path()).expect("it mounts");
+            let mounted = Mounted::new(&image, dir.path(), "rw").expect("it mounts");
             let path = mounted.path().join("log");
             acknowledged = acks.len();
             if acks.is_empty() && !path.exists() {
@@ -276,63 +266,6 @@ fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
         std::io::stderr(),
         "\n{cuts} simulated power cuts, the last log with {acknowledged} acknowledged batches: none lost\n"
     );
-}
-
-fn make_image(path: &Path) -> Result<(), String> {
-    let file = fs::File::create(path).map_err(|error| error.to_string())?;
-    file.set_len(512 << 20).map_err(|error| error.to_string())?;
-    shell("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), path.as_ref()])
-}
-
-/// A file system in an image, mounted until dropped.
-struct Mounted {
-    dir: TempDir,
-}
-
-impl Mounted {
-    fn new(image: &Path, beside: &Path) -> Result<Mounted, String> {
-        let dir = TempDir::new_in(beside).map_err(|error| error.to_string())?;
-        shell(
-            "mount",
-            &[
-                "-o".as_ref(),
-                "loop".as_ref(),
-                image.as_ref(),
-                dir.path().as_ref(),
-            ],
-        )?;
-        Ok(Mounted { dir })
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // The kernel may hold the files of a process just killed for a moment.
-        for _ in 0..100 {
-            if shell("umount", &[self.dir.path().as_ref()]).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-fn shell(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<(), String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .map_err(|error| format!("`{program}`: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "`{program}`: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        )),
-    }
 }
 
 fn signal(child: &Child, signal: &str) {

@@ -41,12 +41,16 @@ fn write_over(log: &Log, records: &[Vec<u8>]) {
     let store = reader.store();
     let mut encoder = Encoder::new(dictionary::builtin()).expect("an encoder");
     let mut changes = Changes::default();
-    for (first, group) in (1..).step_by(chunk::CHUNK_RECORDS).zip(records.chunks(chunk::CHUNK_RECORDS)) {
+    for (first, group) in (1..)
+        .step_by(chunk::CHUNK_RECORDS)
+        .zip(records.chunks(chunk::CHUNK_RECORDS))
+    {
         let mut chunk = Chunk::new(first);
         group.iter().for_each(|bytes| chunk.push(bytes));
         let rows = chunk.encode(&mut encoder).expect("it encodes");
         assert_eq!(rows.len(), 1);
-        rows.into_iter().for_each(|row| changes.put(&keys::chunk(first), row));
+        rows.into_iter()
+            .for_each(|row| changes.put(&keys::chunk(first), row));
     }
     store.apply(Area::Log, changes).expect("it is written");
 }
@@ -60,7 +64,11 @@ fn check(name: &str, change: impl Fn(&mut Vec<Vec<u8>>), wanted: (u64, Problem))
     write_over(&log, &bytes);
     for threads in [1, 2, 3] {
         let report = verify(&log.reader(), &[], None, threads, |_, _| Ok(()), |_| ());
-        assert_eq!(report.first_bad.as_ref(), Some(&wanted), "{name}, {threads} threads");
+        assert_eq!(
+            report.first_bad.as_ref(),
+            Some(&wanted),
+            "{name}, {threads} threads"
+        );
     }
 }
 
@@ -74,7 +82,11 @@ fn edit(bytes: &mut Vec<u8>, from: &str, to: &str) {
 fn an_edited_record_is_named() {
     for seq in [1, 2, 16, 17, 255, 256, 257, 599, 600] {
         let change = |records: &mut Vec<Vec<u8>>| edit(&mut records[seq - 1], "scan", "pass");
-        check(&format!("record {seq}"), change, (seq as u64, Problem::Edited));
+        check(
+            &format!("record {seq}"),
+            change,
+            (seq as u64, Problem::Edited),
+        );
     }
 }
 
@@ -82,20 +94,32 @@ fn an_edited_record_is_named() {
 fn a_record_with_another_link_is_named() {
     let zeroes = hex(&NO_HASH);
     let other = hex(&[7; 32]);
-    check("the first", |records| edit(&mut records[0], &zeroes, &other), (1, Problem::Unchained));
+    check(
+        "the first",
+        |records| edit(&mut records[0], &zeroes, &other),
+        (1, Problem::Unchained),
+    );
     let link = |records: &mut Vec<Vec<u8>>, seq: usize| {
         let link = hex(&tree::leaf_hash(&records[seq - 2]));
         edit(&mut records[seq - 1], &link, &other);
     };
     for seq in [2, 256, 257, 300, 600] {
-        check(&format!("record {seq}"), |records| link(records, seq), (seq as u64, Problem::Unchained));
+        check(
+            &format!("record {seq}"),
+            |records| link(records, seq),
+            (seq as u64, Problem::Unchained),
+        );
     }
 }
 
 #[test]
 fn records_that_were_moved_removed_or_inserted_are_named() {
     let sequence = |found| Problem::Sequence { found: Some(found) };
-    check("swapped", |records| records.swap(99, 100), (100, sequence(101)));
+    check(
+        "swapped",
+        |records| records.swap(99, 100),
+        (100, sequence(101)),
+    );
     check(
         "two chunks swapped",
         |records| (0..16).for_each(|place| records.swap(160 + place, 320 + place)),
@@ -117,7 +141,10 @@ fn records_that_were_moved_removed_or_inserted_are_named() {
 fn a_past_written_anew_in_the_rows_alone_does_not_fit_tree_and_head() {
     let anew = |records: &mut Vec<Vec<u8>>| {
         let previous = tree::leaf_hash(&records[299]);
-        for (slot, record) in records[300..].iter_mut().zip(chain(301, 300, "pass", previous)) {
+        for (slot, record) in records[300..]
+            .iter_mut()
+            .zip(chain(301, 300, "pass", previous))
+        {
             *slot = record.bytes;
         }
     };
@@ -130,7 +157,10 @@ fn a_row_that_does_not_decompress_is_named() {
     let log = log_of(dir.path(), &chain(1, 100, "scan", NO_HASH));
     let reader = log.reader();
     let store = reader.store();
-    let row = store.get(Area::Log, &keys::chunk(33)).expect("it reads").expect("a row");
+    let row = store
+        .get(Area::Log, &keys::chunk(33))
+        .expect("it reads")
+        .expect("a row");
     let with = |place: usize, value: u8| {
         let mut row = row.to_vec();
         row[place] = value;
@@ -143,7 +173,10 @@ fn a_row_that_does_not_decompress_is_named() {
             other => panic!("expected record 33 to be unreadable, got {other:?}"),
         }
     };
-    assert_eq!(with(0, 9), "made by a newer version of weir (row version 9)");
+    assert_eq!(
+        with(0, 9),
+        "made by a newer version of weir (row version 9)"
+    );
     assert!(with(1, row[1] ^ 1).starts_with("compressed with an unknown dictionary"));
     assert_eq!(with(5, 15), "its number of records is wrong");
     assert_eq!(with(6, 255), "its length is impossible");

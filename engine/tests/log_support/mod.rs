@@ -1,5 +1,8 @@
 //! What the log's tests and its bench share: typical records from a seed.
 
+#[allow(dead_code, reason = "not every test file needs it")]
+pub mod disk;
+
 use weir_engine::log::{EncodedRecord, Hash, Log, LogReader};
 use weir_schema::Timestamp;
 use weir_schema::record::{NO_HASH, hex};
