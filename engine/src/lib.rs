@@ -8,3 +8,6 @@ pub mod replay;
 pub mod rules_dir;
 pub mod secret;
 pub mod stream;
+//! Makes it happen.
+
+pub mod log;
