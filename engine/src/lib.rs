@@ -1,1 +1,3 @@
 //! Makes it happen.
+
+pub mod oci;
