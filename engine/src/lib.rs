@@ -1,3 +1,4 @@
 //! Makes it happen.
 
+pub mod copy;
 pub mod oci;

@@ -40,4 +40,4 @@ pub use limit::Slot;
 pub use lists::{Referrers, fallback_tag};
 pub use manifests::{MANIFEST_LIMIT, ManifestHead, RawManifest, Reference, Stored};
 pub use tls::install_crypto_provider;
-pub use transfer::{Blob, Lane, stream_blob};
+pub use transfer::{Blob, move_blob};

@@ -25,7 +25,7 @@ use super::{
 /// The places that one streamed blob takes in its two registries. Copies within one registry take
 /// one: waiting for a second while holding the first could wait for ever.
 #[derive(Debug, Clone)]
-pub struct Lane {
+struct Lane {
     source: Arc<Slot>,
     target: Arc<Slot>,
 }
@@ -63,7 +63,7 @@ pub struct Blob {
 ///
 /// # Errors
 /// As every request; of source and target, the one that failed first.
-pub async fn stream_blob(
+async fn stream_blob(
     source: &Client,
     blob: &Blob,
     target: &Client,
@@ -251,5 +251,45 @@ impl Download {
                 }
             }
         })
+    }
+}
+
+/// A blob up to this size is held in memory once: fewer requests, and a failed upload costs no
+/// second download.
+const SMALL: u64 = 1 << 20;
+
+/// Brings the bytes of `blob` into `repository` of `target`, through `upload` if one is open
+/// already. Broken uploads begin again after looking whether the blob has arrived all the same.
+///
+/// # Errors
+/// As every request, of source or target; the registry in the message tells which.
+pub async fn move_blob(
+    source: &Client,
+    blob: &Blob,
+    target: &Client,
+    repository: &str,
+    mut upload: Option<Upload>,
+    progress: impl Fn(u64) + Clone + Send + Sync + 'static,
+) -> Result<(), OciError> {
+    let mut retry = target.limits().retry();
+    loop {
+        let opened = match upload.take() {
+            Some(open) => open,
+            None => target.start_upload(repository).await?,
+        };
+        let moved = if blob.size <= SMALL {
+            let limit = usize::try_from(SMALL).unwrap_or(usize::MAX);
+            let bytes = source.get_blob(&blob.repository, &blob.digest, limit).await?;
+            progress(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            target.finish_upload(opened, &blob.digest, bytes).await
+        } else {
+            let lane = Lane::between(source, target).await;
+            stream_blob(source, blob, target, opened, lane, progress.clone()).await
+        };
+        let Err(error) = moved else { return Ok(()) };
+        retry.after(error).await?;
+        if target.head_blob(repository, &blob.digest).await?.is_some() {
+            return Ok(());
+        }
     }
 }
