@@ -11,3 +11,6 @@ pub mod stream;
 //! Makes it happen.
 
 pub mod log;
+pub mod copy;
+pub mod oci;
+pub mod resolve;
