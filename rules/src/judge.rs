@@ -361,7 +361,7 @@ impl State {
     }
 
     /// Stage 4: holds, approvals, soak and window.
-    fn people_reasons(&self, path: &Path, case: &Case, wake: &mut Wake) -> Vec<Reason> {
+    pub(crate) fn people_reasons(&self, path: &Path, case: &Case, wake: &mut Wake) -> Vec<Reason> {
         let mut reasons = self.held(case, &path.rule.name);
         let have = u32::try_from(self.approvers(path, case)).unwrap_or(u32::MAX);
         if have < path.rule.approvals {

@@ -16,6 +16,7 @@
 pub mod cel;
 pub mod class;
 mod evolve;
+mod explain;
 mod facts;
 pub mod gate;
 mod judge;
@@ -26,8 +27,11 @@ mod state;
 mod step;
 pub mod suggest;
 pub mod template;
+mod view;
 pub mod window;
 
 pub use class::{Class, UnknownClass};
+pub use explain::{Deny, Explanation, Image, LeftOut, Stage};
 pub use state::{MANUAL, Settings, State};
+pub use view::{HopView, PromotionView, TagView, VerdictView};
 pub use step::{Command, Conclusion, Copy, Execution, Step, recheck, step};

@@ -26,7 +26,7 @@ pub(crate) use promotion::{
     Hop, Origin, Progress, Promoted, Promotion, Settled, Subject, TagKey, TagState, TargetBefore,
 };
 pub(crate) use scan::{
-    Attempt, Counts, Held, Report, ReportId, Reports, ScannerState, Scans, Tally, distinct,
+    Attempt, Held, Report, ReportId, Reports, ScannerState, Scans, Tally, distinct,
 };
 
 use crate::{
