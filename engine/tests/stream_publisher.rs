@@ -491,7 +491,8 @@ async fn a_lease_that_is_not_renewed_passes_on_and_its_holder_knows() {
     let second = loop {
         match acquire(&stream, "second").await {
             Ok(lease) => break lease,
-            Err(holder) => assert_eq!(holder, "first"),
+            // Between the attempt and the look at who holds it, it may have expired.
+            Err(holder) => assert!(holder == "first" || holder.contains("gave it up")),
         }
         // Never two at once: as long as the first counts itself valid, the second has nothing.
         tokio::time::sleep(Duration::from_millis(50)).await;
