@@ -1,8 +1,6 @@
 //! The index finds exactly what a look at every record finds.
 
-mod log_support;
-
-use log_support::{Random, Records};
+use crate::records::{Random, Records};
 use tempfile::TempDir;
 use weir_engine::log::index::{Dimension, Filter, Index, terms};
 use weir_engine::log::{Log, LogOptions, LogReader};
