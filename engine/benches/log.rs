@@ -6,15 +6,16 @@
 //! The machine's speed changes from minute to minute, so what is compared alternates within a
 //! round, and the median of the rounds' ratios is what counts.
 
-#[path = "../tests/log_support/mod.rs"]
-mod log_support;
+#[path = "../tests/log/records.rs"]
+#[expect(dead_code, reason = "the tests need more of it")]
+mod records;
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use log_support::{Random, Records};
+use records::{Random, Records};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use weir_engine::log::{EncodedRecord, Log, LogOptions, Pending, verify};

@@ -256,9 +256,8 @@ impl Log {
 
     /// Checks that `records` follow the log, each the one before it.
     fn check(&self, records: &[EncodedRecord]) -> Result<(), AppendError> {
-        let mut next_seq = self.writer.tip.next_seq();
         let mut previous = self.writer.tip.previous;
-        for record in records {
+        for (next_seq, record) in (self.writer.tip.next_seq()..).zip(records) {
             let refuse = |problem| {
                 Err(AppendError::NotNext {
                     seq: record.seq,
@@ -288,7 +287,6 @@ impl Log {
                 "hash of record {}",
                 record.seq
             );
-            next_seq += 1;
             previous = record.hash;
         }
         Ok(())

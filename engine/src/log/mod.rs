@@ -28,6 +28,7 @@ mod dictionary;
 mod directory;
 mod guard;
 mod head;
+pub mod index;
 pub mod key;
 mod keys;
 mod open;

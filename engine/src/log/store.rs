@@ -48,6 +48,8 @@ pub(super) enum Area {
     Log,
     /// State snapshots.
     Snapshots,
+    /// Posting lists.
+    Index,
 }
 
 /// Changes that take effect together or not at all.
@@ -76,6 +78,7 @@ pub(super) struct Store {
     db: sled::Db,
     log: sled::Tree,
     snapshots: sled::Tree,
+    index: sled::Tree,
     /// The second handle on the data file, for the sync that sled leaves out.
     file: File,
     dir: PathBuf,
@@ -95,12 +98,13 @@ impl Store {
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES);
         let started = Instant::now();
-        let (db, log, snapshots) = loop {
+        let (db, log, snapshots, index) = loop {
             let opened = run(|| {
                 let db = config.open()?;
                 let log = db.open_tree("log")?;
                 let snapshots = db.open_tree("snapshots")?;
-                Ok((db, log, snapshots))
+                let index = db.open_tree("index")?;
+                Ok((db, log, snapshots, index))
             });
             match opened {
                 Err(StoreError::Locked) if started.elapsed() < LOCK_PATIENCE => {
@@ -117,6 +121,7 @@ impl Store {
             db,
             log,
             snapshots,
+            index,
             file,
             dir: dir.to_owned(),
         };
@@ -172,6 +177,7 @@ impl Store {
         match area {
             Area::Log => &self.log,
             Area::Snapshots => &self.snapshots,
+            Area::Index => &self.index,
         }
     }
 

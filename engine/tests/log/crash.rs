@@ -7,8 +7,6 @@
 //! loop image, the writer is stopped at a random moment, and the image is copied. The copy is what
 //! had reached the block device; what the kernel still held is lost. It is mounted and checked.
 
-mod log_support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
@@ -17,8 +15,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use log_support::disk::{Mounted, make_image, shell, skipped};
-use log_support::{Random, Records, check_whole};
+use crate::images::{Mounted, make_image, shell, skipped};
+use crate::records::{Random, Records, check_whole};
 use tempfile::TempDir;
 use weir_engine::log::key::SigningKey;
 use weir_engine::log::{Log, LogOptions, OpenError, verify};
@@ -113,7 +111,7 @@ struct Writer {
 
 impl Writer {
     fn start(dir: &Path, seed: u64) -> Writer {
-        let mut child = run_self("writer", dir, seed)
+        let mut child = run_self("crash::writer", dir, seed)
             .spawn()
             .expect("the writer starts");
         let stdout = BufReader::new(child.stdout.take().expect("its stdout"));
@@ -332,7 +330,7 @@ fn damage_anywhere_is_found_or_harmless() {
 
 /// What the checker says of a log; how it died if it did.
 fn told(dir: &Path) -> String {
-    let mut child = run_self("checker", dir, 0)
+    let mut child = run_self("crash::checker", dir, 0)
         .stderr(Stdio::piped())
         .spawn()
         .expect("the checker starts");

@@ -1,11 +1,9 @@
 //! What makes the log a proof: tree, proofs, checkpoints, snapshots beside it.
 
-mod log_support;
-
 use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
 
-use log_support::{Random, Records};
+use crate::records::{Random, Records};
 use tempfile::TempDir;
 use weir_engine::log::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use weir_engine::log::key::{KeyError, SigningKey};
@@ -519,7 +517,7 @@ fn snapshots_are_whole_or_not_there() {
     snapshots.clear().expect("it clears");
     assert_eq!(snapshots.list().expect("it lists").len(), 0);
     assert_eq!(snapshots.get(12).expect("it reads"), None);
-    assert_eq!(log_support::check_whole(&log.reader()).len(), 20);
+    assert_eq!(crate::records::check_whole(&log.reader()).len(), 20);
     let blobs = std::fs::read_dir(dir.path().join("log/store/blobs")).expect("it is there");
     assert_eq!(blobs.count(), 0);
 }

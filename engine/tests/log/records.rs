@@ -1,8 +1,5 @@
 //! What the log's tests and its bench share: typical records from a seed.
 
-#[allow(dead_code, reason = "not every test file needs it")]
-pub mod disk;
-
 use weir_engine::log::{EncodedRecord, Hash, Log, LogReader};
 use weir_schema::Timestamp;
 use weir_schema::record::{NO_HASH, hex};
@@ -56,7 +53,6 @@ impl Records {
     }
 
     /// Goes on where `log` ends.
-    #[allow(dead_code, reason = "not every test file needs it")]
     pub fn after(seed: u64, log: &Log) -> Records {
         let head = log.head();
         Records {
@@ -71,7 +67,6 @@ impl Records {
     }
 
     /// A record with an event of about `bytes` bytes that do not compress.
-    #[allow(dead_code, reason = "not every test file needs it")]
     pub fn large(&mut self, bytes: usize) -> EncodedRecord {
         let mut text = String::with_capacity(bytes + 64);
         while text.len() < bytes {
@@ -177,7 +172,6 @@ impl Records {
     }
 
     /// One of the kinds of event that [`Self::take`] leaves out, each in turn.
-    #[allow(dead_code, reason = "not every test file needs it")]
     pub fn rare(&mut self) -> EncodedRecord {
         let (repository, digest) = self.known();
         let child = self.digest();
@@ -390,7 +384,6 @@ impl Records {
 }
 
 /// Reads everything and checks sequence, chain and tree by the slow way; returns the records.
-#[allow(dead_code, reason = "not every test file needs it")]
 pub fn check_whole(reader: &LogReader) -> Vec<Vec<u8>> {
     let head = reader.head();
     let mut previous = NO_HASH;

@@ -1,10 +1,8 @@
 //! The promises of the log's interface: what every store under it must keep.
 
-mod log_support;
-
 use std::time::Duration;
 
-use log_support::{Records, check_whole};
+use crate::records::{Records, check_whole};
 use tempfile::TempDir;
 use weir_engine::log::{
     AppendError, EncodedRecord, Head, Log, LogOptions, OpenError, StreamPosition,

@@ -1,11 +1,9 @@
 //! The log on a disk that is full or read-only: whole afterwards, and the error says what to do.
 
-mod log_support;
-
 use std::fs;
 
-use log_support::disk::{Mounted, make_image, skipped};
-use log_support::{Records, check_whole};
+use crate::images::{Mounted, make_image, skipped};
+use crate::records::{Records, check_whole};
 use tempfile::TempDir;
 use weir_engine::log::{AppendError, Log, LogOptions, OpenError};
 
