@@ -633,8 +633,7 @@ impl<'a> Lowering<'a> {
             }
         };
         if let Some(element) = element
-            && !element.agrees_with(&item_type)
-            && !(element.is_number() && item_type.is_number())
+            && !element.may_equal(&item_type)
         {
             let message = format!("a value of type {item_type} is never in {range_type}");
             self.mismatch(span, message, None);
@@ -673,7 +672,7 @@ impl<'a> Lowering<'a> {
                 Type::clone(element)
             }
             Type::Map(key, value) => {
-                if !key.agrees_with(index_type) && !(key.is_number() && index_type.is_number()) {
+                if !key.may_equal(index_type) {
                     self.mismatch(
                         index.span,
                         format!("the keys are of type {key}, not {index_type}"),
