@@ -40,7 +40,7 @@ mod types;
 mod value;
 
 pub use ast::Span;
-pub use diagnostics::{Diagnostic, Position, Severity, closest};
+pub use diagnostics::{Diagnostic, Position, Severity};
 pub use environment::{Environment, Field, Presence, RecordType, Variable};
 pub use eval::EvalError;
 pub use explain::{Element, Explanation};
