@@ -375,7 +375,7 @@ async fn published(nats: &Nats) -> Vec<u64> {
     let mut found = Vec::new();
     for sequence in 1..=last {
         let message = stream.get_raw_message(sequence).await.unwrap();
-        assert_eq!(message.subject.as_str(), "weir.events.decision.made");
+        assert_eq!(message.subject.as_str(), "weir.events.weir.decision.made");
         found.push(
             message
                 .headers

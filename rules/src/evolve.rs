@@ -241,9 +241,13 @@ impl State {
             .artifact_type
             .filter(|kind| !kind.is_empty())
             .map(|kind| self.names.intern(kind));
+        // A source that did not know what it was is corrected by one that does.
+        let untold = self.is_untold(id);
         let manifest = self.manifest_mut(id);
-        let mut changed = manifest.media_type.is_none();
-        manifest.media_type.get_or_insert(media_type);
+        let mut changed = manifest.media_type.is_none() || (untold && facts.media_type != media_type::UNTOLD);
+        if changed {
+            manifest.media_type = Some(media_type);
+        }
         if manifest.size.is_none() && facts.size.is_some() {
             manifest.size = facts.size;
             changed = true;

@@ -127,7 +127,9 @@ impl State {
     fn expand(&self, subject: DigestId) -> Structure {
         let mut found = Structure::default();
         if !self.is_index(subject) {
-            if self.is_non_image(subject) {
+            if self.is_untold(subject) {
+                found.unknown.insert(subject);
+            } else if self.is_non_image(subject) {
                 found.left_out.insert((subject, LeftOut::Artifact));
             } else {
                 let leaf = Leaf {

@@ -1,13 +1,20 @@
 //! The command line: data to stdout, talk to stderr, exit codes as documented.
 
+pub mod access;
 mod error;
+mod log;
+mod operate;
 mod replay;
+mod run;
+mod send;
+mod why;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use weir_schema::Reason;
 
+pub use access::Access;
 pub use error::{CliError, NO, OUTSIDE, USAGE};
 
 /// Promotion and policy engine for container registries.
@@ -34,7 +41,25 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::RunArgs),
     Replay(replay::ReplayArgs),
+    Log(log::LogArgs),
+    Why(why::WhyArgs),
+    Show(why::ShowArgs),
+    Promotions(why::PromotionsArgs),
+    Send(send::SendArgs),
+    Promote(operate::PromoteArgs),
+    Approve(operate::ApproveArgs),
+    Hold(operate::HoldArgs),
+    Release(operate::ReleaseArgs),
+    /// Grant or revoke an override.
+    #[command(subcommand)]
+    Override(operate::OverrideCommand),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 impl Cli {
@@ -42,7 +67,22 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let done = match self.command {
+            Command::Run(args) => run::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Log(args) => log::run(&args),
+            Command::Why(args) => why::why(&args),
+            Command::Show(args) => why::show(&args),
+            Command::Promotions(args) => why::promotions(&args),
+            Command::Send(args) => send::run(&args),
+            Command::Promote(args) => operate::promote(&args),
+            Command::Approve(args) => operate::approve(&args),
+            Command::Hold(args) => operate::hold(&args),
+            Command::Release(args) => operate::release(&args),
+            Command::Override(command) => operate::overriding(&command),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut <Self as clap::CommandFactory>::command(), "weir", &mut std::io::stdout());
+                Ok(ExitCode::SUCCESS)
+            }
         };
         done.unwrap_or_else(|error| error.report())
     }

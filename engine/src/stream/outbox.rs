@@ -253,7 +253,7 @@ impl Outbox {
     }
 }
 
-/// The end of an output's subject: its type without the `weir.` that the subject begins with.
+/// The end of an output's subject: its type.
 fn subject_of_output(kind: &str) -> String {
     subject_of_kind(kind)
 }

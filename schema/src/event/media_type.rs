@@ -17,6 +17,9 @@ pub const CNAB_MANIFEST: &str = "application/vnd.cnab.manifest.v1";
 /// The configuration of a CNAB bundle: no image.
 pub const CNAB_CONFIG: &str = "application/vnd.cnab.config.v1+json";
 
+/// What a source says that does not know: it may be anything, and nothing is guessed.
+pub const UNTOLD: &str = "application/octet-stream";
+
 /// Whether a manifest of this media type lists other manifests.
 #[must_use]
 pub fn is_index(media_type: &str) -> bool {

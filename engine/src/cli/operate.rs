@@ -1,0 +1,261 @@
+//! What operators say: promote, approve, hold, release, override. What moves something needs
+//! `--confirm`; without it the event is only shown.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use weir_schema::Received;
+
+use super::{Access, CliError, why::tag_of};
+
+/// What all of them have.
+#[derive(Debug, Args)]
+pub struct Who {
+    /// Who says it.
+    #[arg(long, env = "USER")]
+    actor: String,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Promote a tag by hand, without a rule.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// The source, as `repository:tag`.
+    #[arg(value_name = "REPO:TAG")]
+    source: String,
+    /// The target, as `repository:tag`.
+    #[arg(value_name = "TARGET:TAG")]
+    target: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    /// Reason codes that shall not stop it; may be repeated.
+    #[arg(long, value_name = "CODE")]
+    waive: Vec<weir_schema::ReasonCode>,
+    /// Do it; without this the request is only shown.
+    #[arg(long)]
+    confirm: bool,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Approve a digest for a target repository.
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The source, as `repository@sha256:...`.
+    #[arg(value_name = "REPO@DIGEST")]
+    source: String,
+    /// The target repository.
+    #[arg(long)]
+    target: String,
+    /// What to say with it.
+    #[arg(long)]
+    comment: Option<String>,
+    /// Take the vote back.
+    #[arg(long)]
+    revoke: bool,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Place a hold: nothing in its scope is promoted.
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// Names it, for releasing.
+    hold_id: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    /// Only where source or target match this pattern.
+    #[arg(long, value_name = "PATTERN")]
+    repository: Option<String>,
+    /// Only this digest.
+    #[arg(long)]
+    digest: Option<String>,
+    /// Only this rule.
+    #[arg(long)]
+    rule: Option<String>,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Release a hold.
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// Which.
+    hold_id: String,
+    /// Do it: what waits for it may move at once.
+    #[arg(long)]
+    confirm: bool,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Grant or revoke an override.
+#[derive(Debug, Subcommand)]
+pub enum OverrideCommand {
+    /// A vulnerability stops counting.
+    Grant(GrantArgs),
+    /// It counts again.
+    Revoke(RevokeArgs),
+}
+
+/// What an override says.
+#[derive(Debug, Args)]
+pub struct GrantArgs {
+    /// Names it, for revoking.
+    override_id: String,
+    /// The vulnerability, as `CVE-2024-3094`.
+    vulnerability: String,
+    /// Why it does not count.
+    #[arg(long)]
+    reason: String,
+    /// Only in source repositories that match this pattern.
+    #[arg(long, value_name = "PATTERN")]
+    repository: Option<String>,
+    /// Only in this image, or in what is below this index.
+    #[arg(long)]
+    digest: Option<String>,
+    /// Only in this package.
+    #[arg(long)]
+    package: Option<String>,
+    /// Until when (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+    /// Do it: what it blocked may move at once.
+    #[arg(long)]
+    confirm: bool,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Which override no longer holds.
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// Which.
+    override_id: String,
+    /// Why.
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    who: Who,
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_nulls(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other,
+    }
+}
+
+fn say(who: &Who, kind: &str, data: Value, confirmed: bool) -> Result<ExitCode, CliError> {
+    let event = json!({
+        "specversion": "1.0",
+        "id": uuid::Uuid::new_v4().to_string(),
+        "source": "/operators",
+        "type": kind,
+        "time": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        "data": without_nulls(data),
+    });
+    let event = Received::from_json(event.to_string().as_bytes()).map_err(CliError::usage)?;
+    if !confirmed {
+        println!("{}", event.json);
+        eprintln!("nothing was sent: add --confirm");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let answer = who.access.running()?.publish(&[event])?;
+    eprintln!("recorded: {answer}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `weir promote`.
+///
+/// # Errors
+/// If the request makes no sense or no daemon takes it.
+pub fn promote(args: &PromoteArgs) -> Result<ExitCode, CliError> {
+    let (repository, tag) = tag_of(&args.source)?;
+    let (target, target_tag) = tag_of(&args.target)?;
+    let waive: Vec<&str> = args.waive.iter().map(|code| code.as_str()).collect();
+    let data = json!({
+        "repository": repository,
+        "tag": tag,
+        "target": {"repository": target, "tag": target_tag},
+        "actor": args.who.actor,
+        "reason": args.reason,
+        "waive": if waive.is_empty() { Value::Null } else { json!(waive) },
+    });
+    say(&args.who, "weir.promotion.requested", data, args.confirm)
+}
+
+/// Runs `weir approve`.
+///
+/// # Errors
+/// If the vote makes no sense or no daemon takes it.
+pub fn approve(args: &ApproveArgs) -> Result<ExitCode, CliError> {
+    let (repository, digest) = args.source.split_once('@').ok_or_else(|| {
+        CliError::usage(format!("`{}` names no digest: an approval is bound to `repository@sha256:...`", args.source))
+    })?;
+    let kind = if args.revoke { "weir.approval.revoked" } else { "weir.approval.granted" };
+    let data = json!({
+        "repository": repository,
+        "digest": digest,
+        "target": args.target,
+        "actor": args.who.actor,
+        "comment": args.comment,
+    });
+    say(&args.who, kind, data, true)
+}
+
+/// Runs `weir hold`.
+///
+/// # Errors
+/// If the hold makes no sense or no daemon takes it.
+pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
+    let data = json!({
+        "hold_id": args.hold_id,
+        "actor": args.who.actor,
+        "reason": args.reason,
+        "scope": {"repository": args.repository, "digest": args.digest, "rule": args.rule},
+    });
+    say(&args.who, "weir.hold.placed", data, true)
+}
+
+/// Runs `weir release`.
+///
+/// # Errors
+/// If no daemon takes it.
+pub fn release(args: &ReleaseArgs) -> Result<ExitCode, CliError> {
+    let data = json!({"hold_id": args.hold_id, "actor": args.who.actor});
+    say(&args.who, "weir.hold.released", data, args.confirm)
+}
+
+/// Runs `weir override`.
+///
+/// # Errors
+/// If the override makes no sense or no daemon takes it.
+pub fn overriding(command: &OverrideCommand) -> Result<ExitCode, CliError> {
+    match command {
+        OverrideCommand::Grant(args) => {
+            let data = json!({
+                "override_id": args.override_id,
+                "vulnerability": args.vulnerability,
+                "reason": args.reason,
+                "actor": args.who.actor,
+                "scope": {"repository": args.repository, "digest": args.digest, "package": args.package},
+                "expires_at": args.expires_at,
+            });
+            say(&args.who, "weir.override.granted", data, args.confirm)
+        }
+        OverrideCommand::Revoke(args) => {
+            let data = json!({"override_id": args.override_id, "actor": args.who.actor, "reason": args.reason});
+            say(&args.who, "weir.override.revoked", data, true)
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! `weir why`, `show` and `promotions`: what is, and why.
+
+use std::{fmt::Write as _, process::ExitCode};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Access, CliError, NO, Output};
+use crate::http::{EventFilter, Query};
+
+/// Explain why a tag is or is not promoted.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// The tag, as `repository:tag`.
+    #[arg(value_name = "REPO:TAG")]
+    tag: String,
+    /// Only under this rule.
+    #[arg(long)]
+    rule: Option<String>,
+    /// As it was at this sequence or time.
+    #[arg(long, value_name = "SEQ|TIME")]
+    at: Option<String>,
+    /// Exit with 1 if something stands in the way.
+    #[arg(long)]
+    exit_code: bool,
+    /// Form of what is printed.
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Show the state of a repository or a tag: its components and their scans.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A repository, or a tag as `repository:tag`; all repositories if not given.
+    #[arg(value_name = "REPO[:TAG]")]
+    what: Option<String>,
+    /// As it was at this sequence or time.
+    #[arg(long, value_name = "SEQ|TIME")]
+    at: Option<String>,
+    /// Form of what is printed.
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Show promotions that are decided, running or failed.
+#[derive(Debug, Args)]
+pub struct PromotionsArgs {
+    /// Form of what is printed.
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Splits `repository:tag`; a colon before a slash belongs to a registry's port.
+///
+/// # Errors
+/// If there is no tag.
+pub fn tag_of(text: &str) -> Result<(String, String), CliError> {
+    match text.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') && !repository.is_empty() => {
+            Ok((repository.to_owned(), tag.to_owned()))
+        }
+        _ => Err(CliError::usage(format!("`{text}` names no tag: expected `repository:tag`"))),
+    }
+}
+
+/// Runs `weir why`.
+///
+/// # Errors
+/// If the tag does not exist or nobody can be asked.
+pub fn why(args: &WhyArgs) -> Result<ExitCode, CliError> {
+    let (repository, tag) = tag_of(&args.tag)?;
+    let query = Query::Why { repository, tag, rule: args.rule.clone(), at: args.at.clone() };
+    let answer = args.access.open()?.ask(&query)?;
+    let all = answer.as_array().cloned().unwrap_or_default();
+    match args.output {
+        Output::Table => all.iter().for_each(|one| print!("{}", explanation(one))),
+        Output::Json => println!("{answer}"),
+        Output::Jsonl => all.iter().for_each(|one| println!("{one}")),
+    }
+    let blocked = all.iter().any(|one| one["verdict"] != "promote");
+    Ok(if args.exit_code && blocked { ExitCode::from(NO) } else { ExitCode::SUCCESS })
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// An explanation as people read it.
+#[must_use]
+pub fn explanation(one: &Value) -> String {
+    let mut page = String::new();
+    let mut say = |line: String| {
+        page.push_str(&line);
+        page.push('\n');
+    };
+    say(format!("{} -> {}   rule {}   {}", text(&one["source"]), text(&one["target"]), text(&one["rule"]), text(&one["verdict"])));
+    say(format!("  {} {}", text(&one["class"]), text(&one["digest"])));
+    for image in one["images"].as_array().into_iter().flatten() {
+        say(image_line(image));
+    }
+    for left in one["left_out"].as_array().into_iter().flatten() {
+        say(format!("    {:<20} {:<12} not scanned: {}", "", short(text(&left["digest"])), text(&left["why"])));
+    }
+    for stage in one["stages"].as_array().into_iter().flatten() {
+        let reasons = stage["reasons"].as_array().cloned().unwrap_or_default();
+        if reasons.is_empty() {
+            say(format!("  {:<16} ok", text(&stage["stage"])));
+            continue;
+        }
+        for reason in reasons {
+            say(format!("  {:<16} {}", text(&stage["stage"]), reason_line(&reason)));
+        }
+    }
+    if let Ok(tree) = serde_json::to_string_pretty(&one["expression"])
+        && one["verdict"] != "promote"
+        && !one["expression"].is_null()
+    {
+        say("  values".to_owned());
+        values(&one["expression"], 2, &mut say);
+        let _ = tree;
+    }
+    let needs = one["needs"].as_array().cloned().unwrap_or_default();
+    if !needs.is_empty() && one["verdict"] != "promote" {
+        say("  it would pass with".to_owned());
+        for need in &needs {
+            say(format!("    - {}", text(need)));
+        }
+    }
+    page.push('\n');
+    page
+}
+
+fn short(digest: &str) -> String {
+    digest.split_once(':').map_or(digest, |(_, hex)| hex).chars().take(12).collect()
+}
+
+fn image_line(image: &Value) -> String {
+    let platform = &image["platform"];
+    let platform = if platform.is_object() {
+        format!("{}/{}", text(&platform["os"]), text(&platform["architecture"]))
+    } else {
+        String::new()
+    };
+    let name = image["component"].as_str().unwrap_or_else(|| text(&image["role"]));
+    let mut line = format!("    {:<20} {:<12} {:<14} scan {}", name, short(text(&image["digest"])), platform, text(&image["scan"]));
+    let counts: Vec<u64> = image["findings"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    if let [critical, high, medium, low, ..] = counts[..]
+        && image["scan"] == "completed"
+    {
+        let _ = write!(line, "  ({critical} critical, {high} high, {medium} medium, {low} low)");
+    }
+    line
+}
+
+fn reason_line(reason: &Value) -> String {
+    let mut line = text(&reason["code"]).to_owned();
+    for key in ["component", "clause", "deny_rule", "hold_id", "message", "until"] {
+        if let Some(value) = reason[key].as_str() {
+            let _ = write!(line, "  {value}");
+        }
+    }
+    if let Some(digest) = reason["digest"].as_str() {
+        let _ = write!(line, "  {}", short(digest));
+    }
+    if let (Some(have), Some(need)) = (reason["have"].as_u64(), reason["need"].as_u64()) {
+        let _ = write!(line, "  {have} of {need}");
+    }
+    line
+}
+
+/// The values of an expression's parts, indented by depth, as far as they decided.
+fn values(node: &Value, depth: usize, say: &mut impl FnMut(String)) {
+    const DEEPEST: usize = 6;
+    if depth > DEEPEST {
+        return;
+    }
+    let source = node["text"].as_str().or(node["source"].as_str()).or(node["expression"].as_str());
+    if let Some(source) = source {
+        let value = match (&node["value"], node["error"].as_str()) {
+            (_, Some(error)) => format!("error: {error}"),
+            (value, None) => value.to_string(),
+        };
+        let value: String = value.chars().take(100).collect();
+        say(format!("{}{source} = {value}", "  ".repeat(depth)));
+    }
+    for key in ["clauses", "children", "parts", "operands", "elements"] {
+        for child in node[key].as_array().into_iter().flatten() {
+            values(child, depth + 1, say);
+        }
+    }
+}
+
+/// Runs `weir show`.
+///
+/// # Errors
+/// If it does not exist or nobody can be asked.
+pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
+    let mut source = args.access.open()?;
+    let answer = match &args.what {
+        None if args.at.is_none() => source.ask(&Query::Tags { repository: None })?,
+        None => return Err(CliError::usage("--at needs a repository or a tag")),
+        Some(what) => {
+            let (repository, tag) = match tag_of(what) {
+                Ok((repository, tag)) => (repository, Some(tag)),
+                Err(_) => (what.clone(), None),
+            };
+            source.ask(&Query::Show { repository, tag, at: args.at.clone() })?
+        }
+    };
+    let tags = match &answer {
+        Value::Array(tags) => tags.clone(),
+        one => vec![one.clone()],
+    };
+    match args.output {
+        Output::Json => println!("{answer}"),
+        Output::Jsonl => tags.iter().for_each(|tag| println!("{tag}")),
+        Output::Table if args.what.as_deref().is_some_and(|what| tag_of(what).is_ok()) => {
+            tags.iter().for_each(|tag| print!("{}", detail(tag)));
+        }
+        Output::Table => println!("{}", overview(&tags)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn overview(tags: &[Value]) -> comfy_table::Table {
+    let mut table = super::table(["TAG", "CLASS", "DIGEST", "PUSHED", "SCANNED", "VERDICTS"]);
+    for tag in tags {
+        let images = tag["images"].as_array().cloned().unwrap_or_default();
+        let scanned = images.iter().filter(|image| image["scan"] == "completed").count();
+        let verdicts = tag["verdicts"].as_array().into_iter().flatten();
+        let verdicts: Vec<String> = verdicts.map(|one| format!("{}: {}", text(&one["rule"]), text(&one["verdict"]))).collect();
+        table.add_row([
+            format!("{}:{}", text(&tag["repository"]), text(&tag["tag"])),
+            text(&tag["class"]).to_owned(),
+            short(text(&tag["digest"])),
+            text(&tag["pushed_at"]).to_owned(),
+            format!("{scanned}/{}", images.len()),
+            verdicts.join(", "),
+        ]);
+    }
+    table
+}
+
+fn detail(tag: &Value) -> String {
+    let mut page = format!(
+        "{}:{}   {}   {}\n  pushed {}{}\n",
+        text(&tag["repository"]),
+        text(&tag["tag"]),
+        text(&tag["class"]),
+        text(&tag["digest"]),
+        text(&tag["pushed_at"]),
+        tag["pushed_by"].as_str().map(|actor| format!(" by {actor}")).unwrap_or_default()
+    );
+    for image in tag["images"].as_array().into_iter().flatten() {
+        page.push_str(&image_line(image));
+        page.push('\n');
+    }
+    for unknown in tag["unknown"].as_array().into_iter().flatten() {
+        let _ = writeln!(page, "    children of {} are not known", short(text(unknown)));
+    }
+    for hop in tag["lineage"].as_array().into_iter().flatten() {
+        let _ = writeln!(page, "  came from {} by rule {} at {}", text(&hop["source"]), text(&hop["rule"]), text(&hop["at"]));
+    }
+    for verdict in tag["verdicts"].as_array().into_iter().flatten() {
+        let _ = writeln!(page, "  {} -> {}: {}", text(&verdict["rule"]), text(&verdict["target"]), text(&verdict["verdict"]));
+        for reason in verdict["reasons"].as_array().into_iter().flatten() {
+            let _ = writeln!(page, "    {}", reason_line(reason));
+        }
+    }
+    for reason in tag["violation"].as_array().into_iter().flatten() {
+        let _ = writeln!(page, "  violation: {}", reason_line(reason));
+    }
+    page
+}
+
+/// Runs `weir promotions`.
+///
+/// # Errors
+/// If nobody can be asked.
+pub fn promotions(args: &PromotionsArgs) -> Result<ExitCode, CliError> {
+    let answer = args.access.open()?.ask(&Query::Promotions(EventFilter::default()))?;
+    let all = answer.as_array().cloned().unwrap_or_default();
+    match args.output {
+        Output::Json => println!("{answer}"),
+        Output::Jsonl => all.iter().for_each(|one| println!("{one}")),
+        Output::Table => {
+            let mut table = super::table(["PROMOTION", "RULE", "SOURCE", "TARGET", "PROGRESS", "TRIES", "ERROR"]);
+            for one in &all {
+                let place = |value: &Value| format!("{}:{}", text(&value["repository"]), text(&value["tag"]));
+                table.add_row([
+                    text(&one["promotion_id"]).to_owned(),
+                    text(&one["rule"]).to_owned(),
+                    place(&one["source"]),
+                    place(&one["target"]),
+                    text(&one["progress"]).to_owned(),
+                    one["attempts"].to_string(),
+                    text(&one["error"]).to_owned(),
+                ]);
+            }
+            println!("{table}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
