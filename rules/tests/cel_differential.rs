@@ -68,7 +68,7 @@ fn compare_all() {
         match (&ours_text, &theirs_text) {
             (Ok(a), Ok(b)) if a == b => values += 1,
             (Err(_), Err(_)) => errors += 1,
-            (ours, Err(error)) if ours.is_ok() && theirs_is_stricter(error) => known += 1,
+            (ours, Err(error)) if ours.is_ok() && theirs_is_stricter(&source, error) => known += 1,
             (Err(error), Ok(_)) if ours_is_stricter(&source, error) => known += 1,
             _ => differences.push(format!(
                 "{source}\n    ours:   {ours_text:?}\n    theirs: {theirs_text:?}"
@@ -89,19 +89,31 @@ fn compare_all() {
     );
 }
 
+/// The text of a duration is no random one here: the crate ignores what follows a duration in a text
+/// (`2h|3`) and reads its decimals as a floating point number.
+///
 /// The crate checks the literal arguments of `math.least` before anything is evaluated, and gives an
-/// error where NaN is compared with a number of another kind; the specification says false.
-fn theirs_is_stricter(error: &str) -> bool {
-    error.contains("invalid single argument value")
+/// error where NaN is compared; the specification says false. A value that cannot be a key is not in
+/// a map for us, and an error for it. It evaluates the default of `or` and `orValue` although there
+/// is a value, where the reference implementation and we do not.
+fn theirs_is_stricter(source: &str, error: &str) -> bool {
+    source.contains(".or(")
+        || source.contains(".orValue(")
+        || error.contains("invalid single argument value")
         || error.contains("simple literal arguments must be numeric")
+        || error.contains("can not be compared")
+        || error.contains("'@in' applied to")
         || ["<", "<=", ">", ">="]
             .iter()
             .any(|operator| error.contains(&format!("'_{operator}_'")) && error.contains("double"))
 }
 
-/// The crate takes a plain value where `[?x]` and `{?k: x}` want an optional one.
+/// Our budget, which the crate has not. And the crate takes a plain value where `[?x]` and `{?k: x}` want an optional one.
 fn ours_is_stricter(source: &str, error: &str) -> bool {
-    (source.contains("?") && source.contains(['[', '{'])) && error.starts_with("not possible with ")
+    error.starts_with("this exceeds the budget")
+        || error.starts_with("this makes a")
+        || (source.contains("?") && source.contains(['[', '{']))
+            && error.starts_with("not possible with ")
 }
 
 struct Dice(u64);
@@ -286,7 +298,6 @@ fn expression(dice: &mut Dice, kind: Kind, depth: usize) -> String {
             ("(# + #)", &[duration, duration]),
             ("(# - #)", &[timestamp, timestamp]),
             ("(# - #)", &[duration, duration]),
-            ("duration(#)", &[string]),
         ],
         timestamp => &[
             ("(# + #)", &[timestamp, duration]),

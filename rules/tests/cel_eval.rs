@@ -373,3 +373,12 @@ impl Facts for Variables {
         Ok(self.0[usize::from(index)].clone())
     }
 }
+
+#[test]
+fn the_default_of_a_value_that_is_there_is_not_looked_at() {
+    let facts = case();
+    let source = "optional.of(1).orValue(1 / scan.critical) == 1";
+    assert_eq!(decide(source, &facts).outcome, Ok(true));
+    let source = "optional.none().orValue(1 / scan.critical) == 1";
+    assert!(decide(source, &facts).outcome.is_err());
+}

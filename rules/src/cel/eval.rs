@@ -4,6 +4,7 @@ use super::arithmetic;
 use super::ast::{Binding, Comparison, LoopKind, Span};
 use super::budget::{Budget, Fault};
 use super::compare::{are_comparable, equal, order};
+use super::functions::Function;
 use super::map::Map;
 use super::moving::{Clock, NextChange};
 use super::node::{Bind, Kind, Loop, Node, Select};
@@ -148,20 +149,7 @@ impl<'a> Run<'a> {
             }
             Kind::List(items) => self.list(node, items),
             Kind::Map(entries) => self.map(node, entries),
-            Kind::Call(function, args) => {
-                let mut values = Vec::with_capacity(args.len());
-                for arg in args {
-                    let value = self.eval(arg)?;
-                    values.push(if function.passes_on {
-                        value
-                    } else {
-                        self.settle(value)
-                    });
-                }
-                self.spend(node, 1)?;
-                (function.body)(&mut self.budget, &values)
-                    .map_err(|fault| self.fault(node, fault, &values.iter().collect::<Vec<_>>()))
-            }
+            Kind::Call(function, args) => self.call(node, function, args),
             Kind::Loop(each) => self.each(node, each),
             Kind::Bind(bind) => self.bind(bind, node),
             Kind::Block(bindings, body) => {
@@ -172,6 +160,27 @@ impl<'a> Run<'a> {
                 self.eval(body)
             }
         }
+    }
+
+    fn call(&mut self, node: &Node, function: &Function, args: &[Node]) -> Result<Value, Failure> {
+        let mut values = Vec::with_capacity(args.len());
+        for arg in args {
+            let value = self.eval(arg)?;
+            values.push(if function.passes_on {
+                value
+            } else {
+                self.settle(value)
+            });
+            // The default of a value that is there is not looked at: it may be an error.
+            if let (Some(default_of), [Value::Optional(Some(inner))]) =
+                (function.default_of, values.as_slice())
+            {
+                return Ok(default_of(inner));
+            }
+        }
+        self.spend(node, 1)?;
+        (function.body)(&mut self.budget, &values)
+            .map_err(|fault| self.fault(node, fault, &values.iter().collect::<Vec<_>>()))
     }
 
     /// The truth of a node that yields a boolean.
@@ -344,7 +353,9 @@ impl<'a> Run<'a> {
                 other => Ok(self.field_of(node, other, select)?.is_some()),
             };
         }
-        Ok(self.field(node, select)?.is_some_and(|value| says_something(&value)))
+        Ok(self
+            .field(node, select)?
+            .is_some_and(|value| says_something(&value)))
     }
 
     fn optional_select(&mut self, node: &Node, select: &Select) -> Result<Value, Failure> {

@@ -22,7 +22,7 @@ use super::budget::{Budget, Fault};
 use super::types::Type;
 use super::value::Value;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 type Body = fn(&mut Budget, &[Value]) -> Result<Value, Fault>;
 
@@ -37,6 +37,8 @@ pub(super) struct Function {
     /// Whether it passes its arguments on without looking at them, so that what moves with the
     /// clock may keep moving.
     pub passes_on: bool,
+    /// For a function that gives a default for its receiver: the result if there is a value.
+    pub default_of: Option<fn(&Arc<Value>) -> Value>,
     /// Made from `signatures`.
     overloads: fn(&'static str) -> &'static [Overload],
 }
@@ -93,6 +95,7 @@ const fn function(
         doc,
         body,
         passes_on: false,
+        default_of: None,
         overloads: parsed_overloads,
     }
 }

@@ -3,9 +3,16 @@
 use super::super::budget::{Budget, Fault};
 use super::super::value::Value;
 use super::{Function, function};
+use std::sync::Arc;
 
 const fn passing_on(mut function: Function) -> Function {
     function.passes_on = true;
+    function
+}
+
+const fn defaulting(mut function: Function, default_of: fn(&Arc<Value>) -> Value) -> Function {
+    function.passes_on = true;
+    function.default_of = Some(default_of);
     function
 }
 
@@ -40,18 +47,24 @@ pub(super) const TABLE: &[Function] = &[
         "The value; an error if there is none.",
         value,
     )),
-    passing_on(function(
-        "or",
-        &["optional(T).or(optional(T)) -> optional(T)"],
-        "This if there is a value, else the other.",
-        or,
-    )),
-    passing_on(function(
-        "orValue",
-        &["optional(T).orValue(T) -> T"],
-        "The value, else the other.",
-        or_value,
-    )),
+    defaulting(
+        function(
+            "or",
+            &["optional(T).or(optional(T)) -> optional(T)"],
+            "This if there is a value, else the other.",
+            or,
+        ),
+        |value| Value::Optional(Some(value.clone())),
+    ),
+    defaulting(
+        function(
+            "orValue",
+            &["optional(T).orValue(T) -> T"],
+            "The value, else the other.",
+            or_value,
+        ),
+        |value| Value::clone(value),
+    ),
     function(
         "optional.unwrap",
         &["optional.unwrap(list(optional(T))) -> list(T)"],
