@@ -36,6 +36,7 @@ mod reader;
 mod record;
 mod snapshots;
 mod store;
+pub mod transfer;
 pub mod tree;
 mod verify;
 #[cfg(test)]
