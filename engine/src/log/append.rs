@@ -10,7 +10,7 @@ use super::chunk::{Chunk, ChunkError, Encoder, MAX_RECORD_BYTES};
 use super::head::{Head, StreamPosition, Tip};
 use super::reader::{self, LogReader, ReadError};
 use super::store::{Area, Changes, MAX_VALUE_BYTES, StoreError};
-use super::{Shared, keys, record, tree};
+use super::{Shared, dictionary, keys, record, tree};
 
 /// A record as it is stored and hashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,6 +236,33 @@ impl Log {
             shared: self.shared.clone(),
             number,
         })
+    }
+
+    /// Compresses with another zstd dictionary from the next chunk on, and keeps it with the log;
+    /// what is written already stays as it is. See [`LogReader::train_dictionary`].
+    ///
+    /// # Errors
+    /// As [`Self::append`]; a dictionary has at most 96 KiB.
+    pub fn use_dictionary(&mut self, dictionary: &[u8]) -> Result<(), AppendError> {
+        self.ready()?;
+        if dictionary.len() > MAX_VALUE_BYTES {
+            return Err(AppendError::TooLarge {
+                what: "the dictionary".to_owned(),
+                bytes: dictionary.len(),
+                limit: MAX_VALUE_BYTES,
+            });
+        }
+        let known = dictionary::register(dictionary);
+        let encoder = Encoder::new(known).map_err(|error| AppendError::Failed {
+            dir: self.shared.dir.clone(),
+            source: Arc::new(error),
+        })?;
+        let mut changes = Changes::default();
+        changes.put(&keys::dictionary(known.id), dictionary.to_vec());
+        changes.put(keys::DICTIONARIES, known.id.to_vec());
+        self.write(changes)?.wait()?;
+        self.writer.encoder = encoder;
+        Ok(())
     }
 
     /// The number of records in each stored chunk, in order: how well the log is packed.

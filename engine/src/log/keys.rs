@@ -5,6 +5,7 @@
 //! | `a` | the head |
 //! | `b` name | a small value of the engine's |
 //! | `c` first sequence (u64) [part (u16)] | a chunk of records, its continuation rows |
+//! | `d` | the id of the dictionary in use, if it is not the program's |
 //! | `d` dictionary id | a dictionary made after this program |
 //! | `k` size (u64) | a signed checkpoint |
 //! | `n` level (u8) index (u64) | a hash of the Merkle tree |
@@ -37,6 +38,11 @@ pub(super) fn chunk_first(key: &[u8]) -> Option<u64> {
 /// A continuation row, `part` from 1.
 pub(super) fn chunk_part(first: u64, part: u16) -> Vec<u8> {
     [&chunk(first)[..], &part.to_be_bytes()].concat()
+}
+
+/// A dictionary.
+pub(super) fn dictionary(id: [u8; 4]) -> Vec<u8> {
+    [DICTIONARIES, &id].concat()
 }
 
 /// The kept checkpoint of `size`.

@@ -10,6 +10,10 @@
 //! [`Log::append`] only when they are durable. [`LogReader`] sees what is durable, from any
 //! number of threads. What a record means is no business of this module: records are bytes.
 //!
+//! Beside the records: [`checkpoint`] and [`key`] (signed claims that pin all history), [`tree`]
+//! (proofs), [`verify`] (everything checked), [`Snapshots`] (a cache of the state), [`index`]
+//! (finding records without reading all), [`transfer`] (JSON Lines and plain archive files).
+//!
 //! On disk a log is a directory:
 //!
 //! | file | |
@@ -36,6 +40,7 @@ mod reader;
 mod record;
 mod snapshots;
 mod store;
+pub mod transfer;
 pub mod tree;
 mod verify;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::append::{Log, Writer};
 use super::chunk::{Chunk, Encoder};
 use super::commit::Commits;
+use super::dictionary::Dictionary;
 use super::directory::{self, Found, Lock};
 use super::head::{Head, Tip};
 use super::reader::{self, ReadError};
@@ -171,9 +172,10 @@ impl Log {
         let (witness, seen) = Witness::open(&dir.join("witness")).map_err(on)?;
         let store = Store::open(&dir.join("store"), options.cache_bytes)
             .map_err(|error| from_store(dir, error))?;
+        let dictionary =
+            load_dictionaries(&store).map_err(|problem| problem.into_open_error(dir))?;
         let (tip, tail) = load(&store, seen).map_err(|problem| problem.into_open_error(dir))?;
-        let encoder =
-            Encoder::new(dictionary::builtin()).map_err(|error| on(io::Error::other(error)))?;
+        let encoder = Encoder::new(dictionary).map_err(|error| on(io::Error::other(error)))?;
         let shared = Shared {
             dir: dir.to_owned(),
             store,
@@ -222,17 +224,35 @@ impl Problem {
     }
 }
 
-/// Reads the head and the open chunk, and checks that the records end where the head says and
-/// not before what was acknowledged.
-fn load(store: &Store, seen: Option<Seen>) -> Result<(Tip, Chunk), Problem> {
-    for (_, bytes) in store.range(
+/// Makes the store's own dictionaries known, and gives the one in use.
+fn load_dictionaries(store: &Store) -> Result<&'static Dictionary, Problem> {
+    let mut chosen = None;
+    let rows = store.range(
         Area::Log,
         keys::DICTIONARIES,
         keys::DICTIONARIES_END,
         usize::MAX,
-    )? {
-        dictionary::register(&bytes);
+    )?;
+    for (key, value) in rows {
+        if key == keys::DICTIONARIES {
+            chosen = Some(value);
+        } else {
+            dictionary::register(&value);
+        }
     }
+    let Some(id) = chosen else {
+        return Ok(dictionary::builtin());
+    };
+    let known = id.first_chunk().and_then(|id| dictionary::find(*id));
+    known.ok_or_else(|| Problem::Damaged {
+        first_bad: None,
+        cause: "the dictionary in use is missing".to_owned(),
+    })
+}
+
+/// Reads the head and the open chunk, and checks that the records end where the head says and
+/// not before what was acknowledged.
+fn load(store: &Store, seen: Option<Seen>) -> Result<(Tip, Chunk), Problem> {
     let tip = match store.get(Area::Log, keys::HEAD)? {
         Some(row) => Tip::decode(&row).ok_or_else(|| Problem::Damaged {
             first_bad: None,

@@ -7,3 +7,4 @@ mod index;
 mod proof;
 mod records;
 mod store;
+mod transfer;

@@ -389,3 +389,27 @@ fn a_store_that_lost_acknowledged_records_is_refused() {
         other => panic!("expected damage at record 6, got {:?}", other.err()),
     }
 }
+
+#[test]
+fn another_dictionary_serves_new_chunks_and_the_old_stay_readable() {
+    let dir = TempDir::new().expect("a directory");
+    let mut log = open(&dir);
+    let mut records = Records::new(17);
+    let mut all = records.take(2000);
+    log.append(&all, None).expect("it appends");
+    let dictionary = log.reader().train_dictionary(1, 2001).expect("it trains");
+    log.use_dictionary(&dictionary).expect("it is used");
+    for _ in 0..2 {
+        let more = records.take(100);
+        log.append(&more, None).expect("it appends");
+        all.extend(more);
+        drop(log);
+        log = open(&dir);
+    }
+    let wanted: Vec<_> = all.into_iter().map(|record| record.bytes).collect();
+    assert_eq!(check_whole(&log.reader()), wanted);
+    assert!(matches!(
+        log.use_dictionary(&[1; 100_000]),
+        Err(AppendError::TooLarge { .. })
+    ));
+}

@@ -1,0 +1,226 @@
+//! Records in and out as JSON Lines, and sealed segments as plain files.
+//!
+//! A line is a record's bytes as they are hashed, so what is written and read again is equal to
+//! the byte, and a dozen lines of any language check the chain. An archive file is the same
+//! through zstd: `records-FIRST-LAST.jsonl.zst`, readable with `zstdcat` when neither this
+//! program nor its store can be had any more. It is also the source to repair a log from.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::append::{AppendError, EncodedRecord, Log};
+use super::chunk::MAX_RECORD_BYTES;
+use super::reader::{LogReader, ReadError};
+use super::record::{previous_of, seq_of};
+use super::store::sync_dir;
+
+/// Archives are written once and kept for years, off the append path.
+const ARCHIVE_LEVEL: i32 = 9;
+
+/// Records imported in one batch.
+const IMPORT_BATCH: usize = 256;
+
+/// Why records could not be moved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The log cannot be written, or the records do not follow it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The file cannot be read or written.
+    #[error("{what}: {source}")]
+    Io {
+        /// Which file or stream.
+        what: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A line that is no record.
+    #[error("line {line}: {problem}; what stood before it was imported")]
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The log does not have these records.
+    #[error("the log has no records {first} to {last}; it ends before {next_seq}")]
+    Missing {
+        /// The first asked for.
+        first: u64,
+        /// The last asked for.
+        last: u64,
+        /// Where the log ends.
+        next_seq: u64,
+    },
+}
+
+/// Writes the records from `from` up to but without `to` as JSON Lines; returns how many.
+///
+/// # Errors
+/// A record cannot be read, or `out` not be written.
+pub fn export(
+    reader: &LogReader,
+    from: u64,
+    to: Option<u64>,
+    out: &mut impl Write,
+) -> Result<u64, TransferError> {
+    let io = |source| TransferError::Io {
+        what: "cannot write the export".to_owned(),
+        source,
+    };
+    let mut count = 0;
+    for item in reader.range(from, to) {
+        let (_, bytes) = item?;
+        out.write_all(&bytes)
+            .and_then(|()| out.write_all(b"\n"))
+            .map_err(io)?;
+        count += 1;
+    }
+    out.flush().map_err(io)?;
+    Ok(count)
+}
+
+/// Appends records from JSON Lines, to an empty log or to one that they continue; returns how
+/// many. Every record must name the hash of the one before, or nothing from there on is taken.
+///
+/// # Errors
+/// A line is no record, or does not follow; what stood before it is in the log.
+pub fn import(log: &mut Log, lines: impl BufRead) -> Result<u64, TransferError> {
+    let mut count = 0;
+    let mut batch = Vec::with_capacity(IMPORT_BATCH);
+    let mut append = |batch: &mut Vec<EncodedRecord>| -> Result<(), AppendError> {
+        log.append(batch, None)?;
+        count += batch.len() as u64;
+        batch.clear();
+        Ok(())
+    };
+    let mut previous = None;
+    for (line, bytes) in (1..).zip(Lines { lines }) {
+        let io = |source| TransferError::Io {
+            what: "cannot read the import".to_owned(),
+            source,
+        };
+        let bytes = bytes.map_err(io)?;
+        let record = read_line(bytes, previous);
+        match record {
+            Ok(record) => {
+                previous = Some(record.hash);
+                batch.push(record);
+            }
+            Err(problem) => {
+                append(&mut batch)?;
+                return Err(TransferError::Line { line, problem });
+            }
+        }
+        if batch.len() == IMPORT_BATCH {
+            append(&mut batch)?;
+        }
+    }
+    append(&mut batch)?;
+    Ok(count)
+}
+
+fn read_line(bytes: Vec<u8>, previous: Option<super::Hash>) -> Result<EncodedRecord, &'static str> {
+    let canonical = weir_schema::canonical::from_slice(&bytes);
+    if !canonical.is_ok_and(|canonical| canonical.as_bytes() == bytes) {
+        return Err("it is not canonical JSON");
+    }
+    let seq = seq_of(&bytes).ok_or("it is no record")?;
+    let link = previous_of(&bytes).ok_or("it is no record")?;
+    if previous.is_some_and(|previous| previous != link) {
+        return Err("it does not follow the line before");
+    }
+    Ok(EncodedRecord::new(seq, bytes))
+}
+
+/// Lines of bounded length, without their line feeds.
+struct Lines<R> {
+    lines: R,
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = io::Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        let limit = MAX_RECORD_BYTES as u64 + 1;
+        match io::Read::take(&mut self.lines, limit).read_until(b'\n', &mut line) {
+            Err(error) => Some(Err(error)),
+            Ok(0) => None,
+            Ok(_) => {
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                }
+                Some(Ok(line))
+            }
+        }
+    }
+}
+
+/// Writes records `first` to `last` to an archive file in `dir` and makes it durable and
+/// read-only. A file of that name that is there already is complete, and left alone.
+///
+/// # Errors
+/// The log does not have or cannot read the records, or the file cannot be written; then no file
+/// of that name is there.
+pub fn archive(
+    reader: &LogReader,
+    dir: &Path,
+    first: u64,
+    last: u64,
+) -> Result<PathBuf, TransferError> {
+    let next_seq = reader.head().next_seq;
+    if first == 0 || first > last || last >= next_seq {
+        return Err(TransferError::Missing {
+            first,
+            last,
+            next_seq,
+        });
+    }
+    let path = dir.join(format!("records-{first:012}-{last:012}.jsonl.zst"));
+    let io = |source| TransferError::Io {
+        what: format!("cannot write `{}`", path.display()),
+        source,
+    };
+    if path.exists() {
+        return Ok(path);
+    }
+    fs::create_dir_all(dir).map_err(io)?;
+    let unfinished = path.with_extension("zst.unfinished");
+    let file = File::create(&unfinished).map_err(io)?;
+    let mut packed = zstd::Encoder::new(BufWriter::new(file), ARCHIVE_LEVEL).map_err(io)?;
+    packed.include_checksum(true).map_err(io)?;
+    export(reader, first, Some(last + 1), &mut packed)?;
+    let finish = || {
+        let file = packed
+            .finish()?
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        let mut permissions = file.metadata()?.permissions();
+        permissions.set_readonly(true);
+        file.set_permissions(permissions)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        sync_dir(dir)
+    };
+    finish().map_err(io)?;
+    Ok(path)
+}
+
+/// The lines of an archive file, for [`import`].
+///
+/// # Errors
+/// The file cannot be read.
+pub fn open_archive(path: &Path) -> Result<impl BufRead, TransferError> {
+    let io = |source| TransferError::Io {
+        what: format!("cannot read `{}`", path.display()),
+        source,
+    };
+    let file = File::open(path).map_err(io)?;
+    Ok(BufReader::new(zstd::Decoder::new(file).map_err(io)?))
+}
