@@ -1,1 +1,2 @@
 //! Makes it happen.
+pub mod cli;
