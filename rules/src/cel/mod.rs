@@ -10,20 +10,43 @@
 //! what the crate does not give: types checked at load, errors with a place in the source, a
 //! budget, limits on sizes, and knowledge of when the answer will change as time passes.
 
+mod arithmetic;
+mod ast;
+mod budget;
+mod check;
+mod compare;
+mod diagnostics;
 mod environment;
+mod eval;
+mod explain;
 pub mod facts;
+mod functions;
+mod json;
 mod limits;
-mod limits;
+mod lint;
+mod lower;
+mod macros;
 mod map;
+mod moving;
+mod node;
+mod parser;
+mod program;
 mod record;
+mod regexp;
+mod scan;
 mod time;
 mod types;
 mod value;
 
+pub use ast::Span;
+pub use diagnostics::{Diagnostic, Position, Severity, closest};
 pub use environment::{Environment, Field, Presence, RecordType, Variable};
-pub use limits::Limits;
+pub use eval::EvalError;
+pub use explain::{Element, Explanation};
 pub use limits::Limits;
 pub use map::Map;
+pub use moving::NextChange;
+pub use program::{Clause, ClauseOutcome, Evaluation, Program};
 pub use record::{FactError, Facts, Record};
 pub use time::Duration;
 pub use types::Type;

@@ -1,0 +1,106 @@
+//! The work that one evaluation may do, and how a function fails.
+//!
+//! One step is one turn of a loop, one element made, or sixteen bytes made: so the budget bounds
+//! the memory of an evaluation as well as its time.
+
+use super::limits::Limits;
+
+const BYTES_PER_STEP: usize = 16;
+
+/// Why a function or an operator gave no value.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// There is no such function for values of these types.
+    NoOverload,
+    /// The function is there, but not for these values.
+    Failed(String),
+    /// A limit was reached. Unlike other errors this one is never absorbed by `&&` and `||`.
+    Exhausted(String),
+}
+
+impl Fault {
+    pub(super) fn failed(message: impl Into<String>) -> Fault {
+        Fault::Failed(message.into())
+    }
+}
+
+/// What is left of the limits of one evaluation.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: u64,
+    limits: Limits,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Budget {
+        Budget {
+            left: limits.steps,
+            limits: *limits,
+        }
+    }
+
+    /// Takes `steps` steps.
+    #[inline]
+    pub(super) fn spend(&mut self, steps: usize) -> Result<(), Fault> {
+        match self.left.checked_sub(steps as u64) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(self.exhausted()),
+        }
+    }
+
+    #[cold]
+    fn exhausted(&mut self) -> Fault {
+        self.left = 0;
+        Fault::Exhausted(format!(
+            "this exceeds the budget of {} steps",
+            self.limits.steps
+        ))
+    }
+
+    /// To be called before a text or bytes of this length are made.
+    pub(super) fn make_bytes(&mut self, length: usize) -> Result<(), Fault> {
+        self.fits_bytes(length)?;
+        self.spend(1 + length / BYTES_PER_STEP)
+    }
+
+    /// Whether a text of this length may be made; takes nothing.
+    pub(super) fn fits_bytes(&self, length: usize) -> Result<(), Fault> {
+        if length > self.limits.string_bytes {
+            let limit = self.limits.string_bytes;
+            return Err(Fault::Exhausted(format!(
+                "this makes a text of more than {limit} bytes"
+            )));
+        }
+        Ok(())
+    }
+
+    /// To be called before a list or map of this length is made.
+    pub(super) fn make_items(&mut self, length: usize) -> Result<(), Fault> {
+        self.fits_items(length)?;
+        self.spend(1 + length)
+    }
+
+    /// Whether a list of this length may be made; takes nothing.
+    pub(super) fn fits_items(&self, length: usize) -> Result<(), Fault> {
+        if length > self.limits.list_items {
+            let limit = self.limits.list_items;
+            return Err(Fault::Exhausted(format!(
+                "this makes a list of more than {limit} elements"
+            )));
+        }
+        Ok(())
+    }
+
+    /// To be called before this many bytes are looked through.
+    pub(super) fn read_bytes(&mut self, length: usize) -> Result<(), Fault> {
+        self.spend(length / (BYTES_PER_STEP * 4))
+    }
+
+    /// The steps taken so far.
+    pub(super) fn spent(&self) -> u64 {
+        self.limits.steps - self.left
+    }
+}
