@@ -15,6 +15,7 @@ mod located;
 mod rule_set;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
@@ -22,6 +23,7 @@ pub use duration::{DurationError, parse_duration};
 pub use located::{Level, Located, MAX_ERRORS_A_FILE, RuleErrors};
 pub use rule_set::{Loaded, RuleSet};
 
+use crate::cel::Program;
 use crate::class::Class;
 use crate::pattern::RepositoryPatterns;
 use crate::template::Template;
@@ -119,6 +121,8 @@ pub struct Rule {
     pub expression_text: String,
     /// The line of the file on which the expression begins, from 1.
     pub expression_line: usize,
+    /// The expression, checked.
+    pub program: Arc<Program>,
 }
 
 impl Rule {

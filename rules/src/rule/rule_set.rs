@@ -9,7 +9,7 @@ use super::Rule;
 use super::header::{SplitFile, split_file};
 use super::keys::{Settings, read_settings};
 use super::located::{Level, Located, MAX_ERRORS_A_FILE, RuleErrors};
-use crate::cel::Limits;
+use crate::cel::{Environment, Limits, Program, Severity};
 
 /// The rules that are in force together.
 #[derive(Clone, Debug)]
@@ -127,12 +127,12 @@ fn load_file(
     let first = settings
         .as_ref()
         .is_none_or(|settings| check_name(path, text, settings, places, diagnostics));
-    compile(path, text, &split, limits, diagnostics)?;
+    let program = compile(path, text, &split, limits, diagnostics)?;
     if diagnostics.iter().any(Located::is_error) {
         return None;
     }
     let expression_line = line_of(text, split.expression_start);
-    let rule = assemble(path, settings?, split.expression, expression_line);
+    let rule = assemble(path, settings?, split.expression, expression_line, program);
     Some((rule, first))
 }
 
@@ -163,7 +163,7 @@ fn compile(
     split: &SplitFile<'_>,
     limits: &Limits,
     diagnostics: &mut Vec<Located>,
-) -> Option<()> {
+) -> Option<Program> {
     if split.expression.is_empty() {
         let at = text.trim_end().len();
         let help = "write `true` below the header if every tag may pass".to_owned();
@@ -178,8 +178,28 @@ fn compile(
         ));
         return None;
     }
-    let _ = limits;
-    Some(())
+    // The header is comments to CEL: the whole file is compiled, so that places need no mapping.
+    let compiled = Program::compile_predicate(text, Environment::rules(), limits);
+    let (program, found) = match compiled {
+        Ok((program, warnings)) => (Some(program), warnings),
+        Err(errors) => (None, errors),
+    };
+    for diagnostic in found {
+        let level = match diagnostic.severity {
+            Severity::Error => Level::Error,
+            Severity::Warning => Level::Warning,
+        };
+        let span = diagnostic.span.start as usize..diagnostic.span.end as usize;
+        diagnostics.push(Located::new(
+            path,
+            text,
+            span,
+            level,
+            diagnostic.message,
+            diagnostic.help,
+        ));
+    }
+    program
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -187,7 +207,13 @@ fn line_of(text: &str, offset: usize) -> usize {
         .map_or(1, |before| before.matches('\n').count() + 1)
 }
 
-fn assemble(path: &str, settings: Settings, expression: &str, expression_line: usize) -> Rule {
+fn assemble(
+    path: &str,
+    settings: Settings,
+    expression: &str,
+    expression_line: usize,
+    program: Program,
+) -> Rule {
     Rule {
         name: settings.name,
         path: path.to_owned(),
@@ -209,5 +235,6 @@ fn assemble(path: &str, settings: Settings, expression: &str, expression_line: u
         message: settings.message,
         expression_text: expression.to_owned(),
         expression_line,
+        program: Arc::new(program),
     }
 }
