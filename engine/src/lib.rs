@@ -1,2 +1,26 @@
-//! Makes it happen.
+//! Makes it happen: log, stream, adapters, executor, interfaces.
+//!
+//! ```text
+//!  http ──┐                       ┌─> outputs (stream::outbox)
+//!         ├─> adapters ──> node ──┼─> copy ──> oci ──> registries
+//! stream ─┘                 │     └─> answers (query) ──> http, cli
+//!                          log
+//! ```
+//!
+//! `node` is one thread that owns log, state and rules; everything else brings it inputs or
+//! carries out what it decided.
+
+pub mod adapters;
 pub mod cli;
+pub mod copy;
+pub mod dedup;
+pub mod http;
+pub mod log;
+pub mod node;
+pub mod oci;
+pub mod query;
+pub mod replay;
+pub mod resolve;
+pub mod rules_dir;
+pub mod secret;
+pub mod stream;

@@ -1,2 +1,9 @@
 //! The `weir` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    weir_engine::cli::Cli::parse().run()
+}

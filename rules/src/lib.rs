@@ -1,9 +1,37 @@
 //! What should happen: the pure core.
+//!
+//! ```text
+//!  record ──> step(state, record) ──> records to append, commands to run
+//!               │
+//!               ├─ evolve    what an event does to the state, and what it touches
+//!               ├─ gate      is every image scanned and present?
+//!               ├─ facts     what a rule may read ──> cel: the rule's expression
+//!               └─ judge     gate, rule, target, people and time: a verdict with its reasons
+//! ```
+//!
+//! No clock, no IO, no randomness, no async, nothing that depends on the order of a hash map:
+//! time is the `recorded_at` of the record at hand, and what shall happen outside leaves as a
+//! [`Command`]. The same records give the same state and the same decisions, bit for bit.
 
 pub mod cel;
 pub mod class;
+mod evolve;
+mod explain;
+mod facts;
+pub mod gate;
+mod judge;
 pub mod pattern;
 pub mod rule;
+pub mod snapshot;
+mod state;
+mod step;
 pub mod suggest;
 pub mod template;
+mod view;
 pub mod window;
+
+pub use class::{Class, UnknownClass};
+pub use explain::{Deny, Explanation, Image, LeftOut, Stage};
+pub use state::{MANUAL, Settings, State};
+pub use view::{HopView, PromotionView, TagView, VerdictView};
+pub use step::{Command, Conclusion, Copy, Execution, Step, recheck, step};

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::error::{CliError, OUTSIDE, USAGE};
+
 /// Why a command could not give its answer. An answer of "no" is not a failure: it is exit code 1
 /// with the answer printed.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +54,16 @@ impl Failure {
     /// 2 for a wrong question, 3 for trouble outside.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Input(_) => 2,
+            Self::Input(_) => USAGE,
             // A path that does not exist was mistyped; everything else is trouble outside.
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => 2,
-            Self::Read { .. } | Self::Write { .. } | Self::Output(_) => 3,
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => USAGE,
+            Self::Read { .. } | Self::Write { .. } | Self::Output(_) => OUTSIDE,
         }
+    }
+}
+
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        Self { message: failure.to_string(), hint: None, code: failure.exit_code() }
     }
 }

@@ -38,7 +38,6 @@ pub(super) fn arithmetic(how: Arithmetic, a: &Type, b: &Type) -> Option<Type> {
 
 /// What is wrong with comparing two types, if anything.
 pub(super) fn comparison(how: Comparison, a: &Type, b: &Type) -> Result<(), Option<&'static str>> {
-    let numbers = a.is_number() && b.is_number();
     if matches!(how, Comparison::Equal | Comparison::NotEqual) {
         return match (a, b) {
             (Type::Dyn, _) | (_, Type::Dyn) => Ok(()),
@@ -47,12 +46,12 @@ pub(super) fn comparison(how: Comparison, a: &Type, b: &Type) -> Result<(), Opti
                 "nothing is ever null here: use `has()` or compare with an empty value",
             )),
             (Type::Record(_), Type::Record(_)) => Err(Some("compare their fields")),
-            _ if numbers || a.agrees_with(b) => Ok(()),
+            _ if a.may_equal(b) => Ok(()),
             _ => Err(remedy(a, b)),
         };
     }
     let ordered = |ty: &Type| ty.is_ordered() || *ty == Type::Semver;
-    if ordered(a) && ordered(b) && (numbers || a.agrees_with(b)) {
+    if ordered(a) && ordered(b) && a.may_equal(b) {
         Ok(())
     } else {
         Err(remedy(a, b))
@@ -143,9 +142,7 @@ fn unify(param: &Type, arg: &Type, bound: &mut BTreeMap<char, Type>) -> bool {
     match (param, arg) {
         (Type::Parameter(name), arg) => {
             let joined = match bound.get(name) {
-                Some(before)
-                    if !before.agrees_with(arg) && !(before.is_number() && arg.is_number()) =>
-                {
+                Some(before) if !before.may_equal(arg) => {
                     return false;
                 }
                 Some(before) => before.join(arg),

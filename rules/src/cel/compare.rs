@@ -84,20 +84,9 @@ pub(super) fn are_comparable(a: &Value, b: &Value) -> bool {
     (number(a) && number(b)) || order(a, b).is_some()
 }
 
+/// At the precision of the double, as CEL defines it.
 fn order_with_double(whole: i128, number: f64) -> Option<Ordering> {
-    if number.is_nan() {
-        return None;
-    }
-    // Every integer is well within these bounds, and between them the cut is exact.
-    if number >= 1e20 {
-        return Some(Ordering::Less);
-    }
-    if number <= -1e20 {
-        return Some(Ordering::Greater);
-    }
-    let cut = number.trunc();
-    let rest = 0.0.partial_cmp(&(number - cut)).unwrap_or(Ordering::Equal);
-    Some(whole.cmp(&(cut as i128)).then(rest))
+    (whole as f64).partial_cmp(&number)
 }
 
 /// A point on one of the two time scales.

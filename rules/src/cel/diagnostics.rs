@@ -1,6 +1,7 @@
 //! What is wrong with an expression, where, and what might have been meant.
 
 use super::ast::Span;
+use crate::suggest::nearest;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -144,51 +145,5 @@ pub(super) fn suggest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    closest(name, candidates).map(|candidate| format!("did you mean '{candidate}'?"))
-}
-
-/// The one of `candidates` that is at most a third of its letters away from `name`.
-pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, candidate)| {
-            *distance <= (candidate.chars().count().max(name.chars().count()) / 3).max(1)
-        })
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be inserted, removed, changed or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    // A name longer than this is no misspelling, and the table below would be large.
-    const LONGEST: usize = 64;
-    let a: Vec<char> = a
-        .chars()
-        .flat_map(char::to_lowercase)
-        .take(LONGEST)
-        .collect();
-    let b: Vec<char> = b
-        .chars()
-        .flat_map(char::to_lowercase)
-        .take(LONGEST)
-        .collect();
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let same = usize::from(a[i - 1] != b[j - 1]);
-                let mut best = (rows[i - 1][j] + 1)
-                    .min(rows[i][j - 1] + 1)
-                    .min(rows[i - 1][j - 1] + same);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    best = best.min(rows[i - 2][j - 2] + 1);
-                }
-                best
-            };
-        }
-    }
-    rows[a.len()][b.len()]
+    nearest(name, candidates).map(|candidate| format!("did you mean '{candidate}'?"))
 }

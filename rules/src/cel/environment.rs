@@ -107,8 +107,8 @@ impl Environment {
         }
     }
 
-    /// The same environment with its type checks left to run time: an expression is refused only
-    /// if it cannot be parsed or names what does not exist.
+    /// The same environment with its checks left to run time: an expression is refused only if it
+    /// cannot be parsed.
     pub fn unchecked(mut self) -> Environment {
         self.checked = false;
         self

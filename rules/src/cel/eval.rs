@@ -104,6 +104,7 @@ impl<'a> Run<'a> {
     pub(super) fn eval(&mut self, node: &Node) -> Result<Value, Failure> {
         match &node.kind {
             Kind::Constant(value) => Ok(value.clone()),
+            Kind::Fail(message) => Err(self.fail(node, message.clone())),
             Kind::Variable(place) => self.variable(node, *place).cloned(),
             Kind::Local(slot) => Ok(self.locals[usize::from(*slot)].clone()),
             Kind::Select(select) => self.select(node, select),
@@ -343,15 +344,18 @@ impl<'a> Run<'a> {
                 other => Ok(self.field_of(node, other, select)?.is_some()),
             };
         }
-        Ok(self.field(node, select)?.is_some())
+        Ok(self.field(node, select)?.is_some_and(|value| says_something(&value)))
     }
 
     fn optional_select(&mut self, node: &Node, select: &Select) -> Result<Value, Failure> {
         let operand = self.eval(&select.operand)?;
-        match &operand {
-            Value::Optional(inner) => self.select_in_optional(node, inner.as_deref(), select),
-            other => self.select_in_optional(node, Some(other), select),
-        }
+        let operand = match &operand {
+            Value::Optional(inner) => inner.as_deref(),
+            other => Some(other),
+        };
+        // What has no fields has not this one either.
+        let operand = operand.filter(|value| matches!(value, Value::Map(_) | Value::Record(_)));
+        self.select_in_optional(node, operand, select)
     }
 
     fn index(&mut self, node: &Node, operands: &[Node; 2]) -> Result<Value, Failure> {
@@ -384,10 +388,25 @@ impl<'a> Run<'a> {
         let index = self.eval(index)?;
         let found = match &operand {
             Value::Optional(None) => None,
-            Value::Optional(Some(inner)) => self.element(node, inner, &index)?,
-            other => self.element(node, other, &index)?,
+            Value::Optional(Some(inner)) => self.element_if_any(node, inner, &index)?,
+            other => self.element_if_any(node, other, &index)?,
         };
         Ok(found.map_or(Value::NONE, Value::some))
+    }
+
+    fn element_if_any(
+        &self,
+        node: &Node,
+        operand: &Value,
+        index: &Value,
+    ) -> Result<Option<Value>, Failure> {
+        // What has no elements, or none under such an index, has not this one either.
+        match (operand, index) {
+            (_, Value::List(_) | Value::Map(_) | Value::Record(_) | Value::Null) => Ok(None),
+            (Value::List(_), Value::Bool(_) | Value::String(_) | Value::Bytes(_)) => Ok(None),
+            (Value::List(_) | Value::Map(_), _) => self.element(node, operand, index),
+            _ => Ok(None),
+        }
     }
 
     fn element(
@@ -766,5 +785,15 @@ fn brief(value: &Value) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Double(number) => number.to_string(),
         other => format!("a {}", short_type(other)),
+    }
+}
+
+/// Whether a declared field has more than its default: an absent text is the empty one and an
+/// absent score is 0.0, and `has()` is false of both, as it is of the fields of messages.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Double(number) => *number != 0.0,
+        _ => true,
     }
 }

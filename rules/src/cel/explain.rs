@@ -120,7 +120,7 @@ impl Explaining<'_> {
             return explanation;
         }
         match &node.kind {
-            Kind::Constant(_) | Kind::Variable(_) | Kind::Local(_) => {}
+            Kind::Constant(_) | Kind::Fail(_) | Kind::Variable(_) | Kind::Local(_) => {}
             // A field shows its own value; what it was read from is in the text.
             Kind::Select(_) | Kind::Has(_) | Kind::OptionalSelect(_) => {}
             Kind::Conditional(parts) => {

@@ -4,11 +4,22 @@
 //! it, and the core that supplies the values uses the index constants declared by the same lines,
 //! so a field cannot exist for one and not for another.
 //!
-//! A text that is absent is the empty string. A time or a number that is absent makes its field
-//! absent: `has()` is false of it and reading it is an error.
+//! A text that is absent is the empty string and an absent score is 0.0; `has()` is false of both.
+//! A time or a size that is absent makes its field absent: `has()` is false of it and reading it
+//! is an error.
 
 use super::environment::{Field, Presence, RecordType, Variable};
 use super::types::Type;
+
+/// Constants numbered from the first expression up, each with its documentation.
+macro_rules! indices {
+    ($index:expr;) => {};
+    ($index:expr; $constant:ident $doc:literal; $($rest:tt)*) => {
+        #[doc = $doc]
+        pub const $constant: u16 = $index;
+        indices!($constant + 1; $($rest)*);
+    };
+}
 
 /// Declares one record: its index constants and its [`RecordType`], from the same lines.
 macro_rules! record {
@@ -21,16 +32,7 @@ macro_rules! record {
         pub mod $module {
             use super::{Field, Presence, RecordType, Type};
 
-            #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as its constants")]
-            #[repr(u16)]
-            enum Index {
-                $($constant,)*
-            }
-
-            $(
-                #[doc = $field_doc]
-                pub const $constant: u16 = Index::$constant as u16;
-            )*
+            indices!(0u16; $($constant $field_doc;)*);
 
             /// The name of the record type.
             pub const TYPE: &str = $name;
@@ -59,16 +61,7 @@ macro_rules! variables {
     ($($constant:ident $name:literal: $ty:expr, $doc:literal;)*) => {
         /// Indices of the variables of a rule.
         pub mod variable {
-            #[expect(clippy::upper_case_acronyms, reason = "named as its constants")]
-            #[repr(u16)]
-            enum Index {
-                $($constant,)*
-            }
-
-            $(
-                #[doc = $doc]
-                pub const $constant: u16 = Index::$constant as u16;
-            )*
+            indices!(0u16; $($constant $doc;)*);
         }
 
         pub(super) fn variables() -> Vec<Variable> {

@@ -32,6 +32,7 @@ mod node;
 mod parser;
 mod program;
 mod record;
+mod reference;
 mod regexp;
 mod scan;
 mod time;
@@ -39,7 +40,7 @@ mod types;
 mod value;
 
 pub use ast::Span;
-pub use diagnostics::{Diagnostic, Position, Severity, closest};
+pub use diagnostics::{Diagnostic, Position, Severity};
 pub use environment::{Environment, Field, Presence, RecordType, Variable};
 pub use eval::EvalError;
 pub use explain::{Element, Explanation};

@@ -15,6 +15,8 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) enum Kind {
     Constant(Value),
+    /// What is known to fail whenever it is reached.
+    Fail(String),
     /// By its place among the variables that the program reads.
     Variable(u16),
     /// By its place among the bound names.

@@ -79,6 +79,9 @@ impl Visitor for Differences {
                 | ast::AssertionKind::EndText => {}
                 _ => return Err("this kind of word boundary is not part of RE2".to_owned()),
             },
+            Ast::Repetition(repetition) if matches!(*repetition.ast, Ast::Repetition(_)) => {
+                return Err("a repetition of a repetition is put in `( )`".to_owned());
+            }
             _ => {}
         }
         Ok(())

@@ -100,11 +100,18 @@ impl Scan<'_> {
 
     /// From the first to the last byte that is code.
     pub(super) fn whole(&self) -> Span {
-        let is_code = |(at, byte): &(usize, u8)| self.code[*at] && !byte.is_ascii_whitespace();
-        let first = self.source.bytes().enumerate().find(is_code);
-        let last = self.source.bytes().enumerate().filter(is_code).last();
+        let is_code = |(at, byte): (usize, u8)| {
+            self.code.get(at) == Some(&true) && !byte.is_ascii_whitespace()
+        };
+        let first = self.source.bytes().enumerate().position(is_code);
+        let last = self
+            .source
+            .bytes()
+            .enumerate()
+            .rev()
+            .find(|place| is_code(*place));
         match (first, last) {
-            (Some((first, _)), Some((last, _))) => Span {
+            (Some(first), Some((last, _))) => Span {
                 start: first as u32,
                 end: last as u32 + 1,
             },

@@ -93,6 +93,11 @@ impl Type {
         }
     }
 
+    /// Whether a value of this type can be equal to one of type `other`: numbers of all kinds can.
+    pub(super) fn may_equal(&self, other: &Type) -> bool {
+        self.agrees_with(other) || (self.is_number() && other.is_number())
+    }
+
     /// The type of a value that is either of the two: their common type, else `dyn`.
     pub(super) fn join(&self, other: &Type) -> Type {
         match (self, other) {

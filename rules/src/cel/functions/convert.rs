@@ -177,7 +177,7 @@ fn to_uint(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
         [Value::Int(value)] => u64::try_from(*value)
             .map(Value::Uint)
             .map_err(|_| out_of_range("uint")),
-        [Value::Double(value)] if *value > -1.0 && *value < u64::MAX as f64 => {
+        [Value::Double(value)] if *value >= 0.0 && *value < u64::MAX as f64 => {
             Ok(Value::Uint(value.trunc() as u64))
         }
         [Value::Double(_)] => Err(out_of_range("uint")),

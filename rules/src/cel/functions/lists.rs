@@ -73,7 +73,9 @@ fn range(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     let [Value::Int(end)] = args else {
         return Err(Fault::NoOverload);
     };
-    budget.make_items(usize::try_from(*end).unwrap_or(0))?;
+    let length =
+        usize::try_from(*end).map_err(|_| Fault::failed("the end of a range is negative"))?;
+    budget.make_items(length)?;
     Ok((0..*end).map(Value::Int).collect::<Vec<_>>().into())
 }
 

@@ -199,7 +199,8 @@ fn abs(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 
 fn sign(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     match args {
-        [Value::Double(number)] if *number == 0.0 || number.is_nan() => Ok(Value::Double(*number)),
+        [Value::Double(number)] if *number == 0.0 => Ok(Value::Double(0.0)),
+        [Value::Double(number)] if number.is_nan() => Ok(Value::Double(*number)),
         [Value::Double(number)] => Ok(Value::Double(number.signum())),
         [Value::Int(number)] => Ok(Value::Int(number.signum())),
         [Value::Uint(number)] => Ok(Value::Uint((*number).min(1))),

@@ -93,7 +93,6 @@ fn of_non_zero(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
         Value::Map(map) => map.is_empty(),
         Value::Duration(duration) => duration.nanos() == 0,
         Value::Timestamp(at) => at.nanos() == 0,
-        Value::Optional(value) => value.is_none(),
         _ => false,
     };
     Ok(if zero {

@@ -205,13 +205,16 @@ fn last_index_of(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     let Some(until) = until else {
         return Ok(char_of(text, text.len()));
     };
-    // The last occurrence that starts at or before the place.
-    let end = until.saturating_add(part.len()).min(text.len());
-    let mut end = end;
-    while !text.is_char_boundary(end) {
-        end += 1;
-    }
-    let found = text[..end].rfind(part).filter(|byte| *byte <= until);
+    budget.spend((text.len() / 16).saturating_mul(part.len() / 16))?;
+    let starts = text
+        .char_indices()
+        .map(|(byte, _)| byte)
+        .chain([text.len()]);
+    let before: Vec<usize> = starts.take_while(|byte| *byte <= until).collect();
+    let found = before
+        .into_iter()
+        .rev()
+        .find(|byte| text[*byte..].starts_with(part));
     Ok(found.map_or(Value::Int(-1), |byte| char_of(text, byte)))
 }
 

@@ -1,6 +1,6 @@
 //! Parts of timestamps and durations.
 
-use super::super::budget::{Budget, Fault};
+use super::super::budget::Fault;
 use super::super::value::Value;
 use super::{Function, function};
 use chrono::{DateTime, Datelike, FixedOffset, Timelike};

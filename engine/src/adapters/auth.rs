@@ -1,0 +1,266 @@
+//! Whether a webhook comes from whom it should: shared secrets and signatures, compared in constant
+//! time.
+
+use std::fmt;
+
+use base64::Engine as _;
+use hmac::{Hmac, Mac};
+use serde::Deserialize;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// How a source proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum WebhookAuth {
+    /// A header with a shared secret (Harbor's `Authorization`, distribution's own headers).
+    Header {
+        /// The header's name.
+        name: String,
+        /// Its whole value.
+        value: Secret,
+    },
+    /// `Authorization: Bearer TOKEN`.
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+    /// `Authorization: Basic …`.
+    Basic {
+        /// The user's name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// GitHub: `X-Hub-Signature-256: sha256=` and the HMAC-SHA256 of the body.
+    Github {
+        /// The webhook's secret.
+        secret: Secret,
+    },
+    /// JFrog: `X-JFrog-Event-Auth` is the HMAC-SHA256 of the body, or the secret itself.
+    Jfrog {
+        /// The webhook's secret.
+        secret: Secret,
+    },
+    /// Nexus: `X-Nexus-Webhook-Signature` is the HMAC-SHA1 of the body.
+    Nexus {
+        /// The webhook's secret.
+        secret: Secret,
+    },
+}
+
+/// A text that is not shown in logs.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Why a delivery is not believed. It never says what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// The header that carries the proof is not there.
+    #[error("the header `{0}` is missing")]
+    Missing(String),
+    /// The header is not of the form that it has.
+    #[error("the header `{0}` is not of the form that this kind of authentication has")]
+    Form(String),
+    /// The proof is wrong.
+    #[error("the header `{0}` does not match the configured secret")]
+    Mismatch(String),
+}
+
+/// Checks a delivery. `headers` have lower-case names; `body` is the body as it came.
+///
+/// # Errors
+/// If the proof is missing, malformed or wrong. The delivery must then be refused with 401 and
+/// nothing of it be used.
+pub fn verify(
+    auth: &WebhookAuth,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<(), AuthError> {
+    let header = |name: &str| {
+        super::header(headers, name).ok_or_else(|| AuthError::Missing(name.to_owned()))
+    };
+    let form = |name: &str| AuthError::Form(name.to_owned());
+    let decide = |name: &str, equal: bool| match equal {
+        true => Ok(()),
+        false => Err(AuthError::Mismatch(name.to_owned())),
+    };
+    match auth {
+        WebhookAuth::Header { name, value } => {
+            let name = name.to_ascii_lowercase();
+            decide(&name, same(header(&name)?.as_bytes(), value))
+        }
+        WebhookAuth::Bearer { token } => {
+            let given = after_scheme(header("authorization")?, "bearer");
+            let given = given.ok_or_else(|| form("authorization"))?;
+            decide("authorization", same(given.as_bytes(), token))
+        }
+        WebhookAuth::Basic { username, password } => {
+            let given = after_scheme(header("authorization")?, "basic");
+            let given = given.ok_or_else(|| form("authorization"))?;
+            let given = base64::engine::general_purpose::STANDARD
+                .decode(given)
+                .map_err(|_| form("authorization"))?;
+            let expected = Secret(format!("{username}:{}", password.expose()));
+            decide("authorization", same(&given, &expected))
+        }
+        WebhookAuth::Github { secret } => {
+            let name = "x-hub-signature-256";
+            let given = header(name)?
+                .strip_prefix("sha256=")
+                .ok_or_else(|| form(name))?;
+            let given = hex(given).ok_or_else(|| form(name))?;
+            decide(name, signed::<Hmac<Sha256>>(secret, body, &given))
+        }
+        WebhookAuth::Jfrog { secret } => {
+            let name = "x-jfrog-event-auth";
+            let given = header(name)?;
+            let by_signature =
+                hex(given).is_some_and(|given| signed::<Hmac<Sha256>>(secret, body, &given));
+            decide(name, by_signature | same(given.as_bytes(), secret))
+        }
+        WebhookAuth::Nexus { secret } => {
+            let name = "x-nexus-webhook-signature";
+            let given = hex(header(name)?).ok_or_else(|| form(name))?;
+            decide(name, signed::<Hmac<Sha1>>(secret, body, &given))
+        }
+    }
+}
+
+/// Whether both are equal, in a time that tells neither their contents nor their lengths.
+fn same(given: &[u8], expected: &Secret) -> bool {
+    let given = Sha256::digest(given);
+    let expected = Sha256::digest(expected.expose().as_bytes());
+    given.ct_eq(&expected).into()
+}
+
+fn signed<M: Mac + hmac::digest::KeyInit>(secret: &Secret, body: &[u8], given: &[u8]) -> bool {
+    let key = secret.expose().as_bytes();
+    // HMAC takes keys of any length.
+    let Ok(mac) = <M as Mac>::new_from_slice(key) else {
+        return false;
+    };
+    mac.chain_update(body).verify_slice(given).is_ok()
+}
+
+/// What stands after the scheme's name, which has no case (RFC 9110, section 11.1).
+fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+    let (given, rest) = value.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim().as_bytes();
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let bytes = digits.chunks_exact(2).map(|pair| match pair {
+        [high, low] => Some((digit(*high)? << 4) | digit(*low)?),
+        _ => None,
+    });
+    bytes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[u8] = b"Hello, World!";
+
+    fn auth(toml: &str) -> WebhookAuth {
+        toml::from_str(toml).unwrap()
+    }
+
+    fn check(auth: &WebhookAuth, header: &str, good: &str) {
+        let with = |value: &str| verify(auth, &[(header.to_owned(), value.to_owned())], BODY);
+        assert_eq!(with(good), Ok(()));
+        assert_eq!(
+            verify(auth, &[], BODY),
+            Err(AuthError::Missing(header.into()))
+        );
+        assert!(with("").is_err());
+        assert!(with(&format!("{good}0")).is_err());
+        assert!(with(&good.replace(['a', '7'], "b")).is_err());
+        let body = verify(auth, &[(header.to_owned(), good.to_owned())], b"other");
+        let signs = !matches!(
+            auth,
+            WebhookAuth::Header { .. } | WebhookAuth::Bearer { .. } | WebhookAuth::Basic { .. }
+        );
+        assert_eq!(body.is_err(), signs, "{auth:?}");
+    }
+
+    #[test]
+    fn the_right_proof_is_believed_and_no_other() {
+        check(
+            &auth("kind = 'header'\nname = 'X-Token'\nvalue = 'al7pha'"),
+            "x-token",
+            "al7pha",
+        );
+        check(
+            &auth("kind = 'bearer'\ntoken = 'al7pha'"),
+            "authorization",
+            "bearer al7pha",
+        );
+        check(
+            &auth("kind = 'basic'\nusername = 'ann'\npassword = 'x'"),
+            "authorization",
+            "Basic YW5uOng=",
+        );
+        // GitHub's documented example: the secret and the signature of "Hello, World!".
+        check(
+            &auth("kind = 'github'\nsecret = \"It's a Secret to Everybody\""),
+            "x-hub-signature-256",
+            "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+        );
+        check(
+            &auth("kind = 'jfrog'\nsecret = \"It's a Secret to Everybody\""),
+            "x-jfrog-event-auth",
+            "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+        );
+        // Computed with `openssl dgst -sha1 -hmac key`.
+        check(
+            &auth("kind = 'nexus'\nsecret = 'key'"),
+            "x-nexus-webhook-signature",
+            "b688f6f2602474b86713f193726755f0095edc8b",
+        );
+    }
+
+    #[test]
+    fn jfrog_may_send_the_bare_secret() {
+        let auth = auth("kind = 'jfrog'\nsecret = 'abc'");
+        let headers = [("x-jfrog-event-auth".to_owned(), "abc".to_owned())];
+        assert_eq!(verify(&auth, &headers, BODY), Ok(()));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        assert!(!format!("{:?}", auth("kind = 'bearer'\ntoken = 'al7pha'")).contains("al7pha"));
+    }
+}

@@ -1,0 +1,106 @@
+//! CloudEvents 1.0: Weir's own events, and those of types that Weir does not know, which are
+//! recorded and change nothing. Structured mode here; binary mode (attributes in `ce-` headers) is
+//! put together first.
+
+use base64::Engine as _;
+use serde_json::{Map, Value};
+use weir_schema::Received;
+
+use super::context::Context;
+use super::json;
+use super::problem::Problem;
+use super::{Decoded, clip, percent_decoded};
+
+/// Decodes one event.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let body = context.body();
+    let received = if context.header("ce-type").is_some() {
+        let data = json::value(body)?;
+        Received::from_parts(attributes(context), data)
+    } else {
+        // For its complaint about what is no JSON at all.
+        let text = json::text(body)?;
+        Received::from_json(text.as_bytes())
+    };
+    let received = received.map_err(|error| match json::value(body) {
+        Err(problem) => problem,
+        Ok(_) => Problem::meaning(error.to_string()),
+    })?;
+    if received.event.body.is_conclusion() {
+        return Err(Problem::meaning(format!(
+            "`{}` is concluded by Weir from the events before it and not taken from outside",
+            received.event.body.kind()
+        )));
+    }
+    Ok(vec![Decoded::Event(Box::new(received))])
+}
+
+/// The attributes of an event in binary mode (CloudEvents HTTP binding, section 3.1).
+fn attributes(context: &Context<'_>) -> Map<String, Value> {
+    let names = ["specversion", "id", "source", "type", "time", "subject"];
+    let attributes = names.into_iter().filter_map(|name| {
+        let value = context.header(&format!("ce-{name}"))?;
+        Some((name.to_owned(), Value::String(percent_decoded(value))))
+    });
+    attributes.collect()
+}
+
+/// An event in a dialect that is a CloudEvent: its type, its own attributes, its data.
+pub(super) struct Wrapped {
+    pub(super) kind: String,
+    pub(super) id: Option<String>,
+    pub(super) time: Option<weir_schema::Timestamp>,
+    pub(super) data: Value,
+    /// The whole object, for attributes that stand beside the data (Harbor's `operator`).
+    pub(super) whole: Value,
+}
+
+/// Reads a CloudEvent, structured or binary, without knowing its type.
+pub(super) fn unwrap(context: &Context<'_>) -> Result<Wrapped, Problem> {
+    let body = json::value(context.body())?;
+    if let Some(kind) = context.header("ce-type") {
+        return Ok(Wrapped {
+            kind: percent_decoded(kind),
+            id: context.header("ce-id").map(percent_decoded),
+            time: context.header("ce-time").and_then(super::time::from_text),
+            data: body,
+            whole: Value::Null,
+        });
+    }
+    let mut whole = body;
+    let text = |name: &str| {
+        let text = whole.get(name).and_then(Value::as_str);
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let kind = text("type").ok_or_else(|| Problem::Missing {
+        path: "type".into(),
+    })?;
+    let id = text("id");
+    let time = whole.get("time").and_then(super::time::from_json);
+    let encoded = text("data_base64");
+    let data = match (whole.get_mut("data").map(Value::take), encoded) {
+        // Some senders put the data in as text.
+        (Some(Value::String(data)), _) => {
+            json::value(data.as_bytes()).map_err(|problem| Problem::field("data", problem))?
+        }
+        (Some(data), _) if !data.is_null() => data,
+        (_, Some(encoded)) => {
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(encoded)
+                .map_err(|error| Problem::field("data_base64", error))?;
+            json::value(&bytes).map_err(|problem| Problem::field("data_base64", problem))?
+        }
+        _ => {
+            return Err(Problem::Missing {
+                path: format!("data` of the event `{}", clip(&kind)),
+            });
+        }
+    };
+    Ok(Wrapped {
+        kind,
+        id,
+        time,
+        data,
+        whole,
+    })
+}

@@ -1,0 +1,163 @@
+//! Attestations of scans: in-toto statements with cosign's `vuln` predicate or in-toto's `vulns`,
+//! bare or in a DSSE envelope. The subject names the manifest; the report inside says what was
+//! found. Signatures are not checked here.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use serde_json::Value;
+use weir_schema::{Digest, Finding, Scanner, Severity};
+
+use super::context::Context;
+use super::field::Field;
+use super::problem::Problem;
+use super::report::{self, Image, Report, highest, severity, severity_of_score};
+use super::{Decoded, clip, cyclonedx, detect, grype, json, sarif, trivy};
+
+/// An attestation is about one image, or the platforms of one: more is a mistake or an attack.
+const MOST_SUBJECTS: usize = 64;
+
+/// Decodes a statement.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let body = json::value(context.body())?;
+    let envelope = Field::root(&body).get("payload");
+    let statement = match envelope.text() {
+        Some(encoded) => {
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(encoded)
+                .map_err(|error| envelope.problem(format!("no base64: {error}")))?;
+            json::value(&bytes).map_err(|problem| envelope.problem(problem))?
+        }
+        None => body,
+    };
+    let root = Field::root(&statement);
+    let kind = root.get("predicateType");
+    let word = kind.required()?;
+    if !word.contains("/vuln") {
+        return Ok(vec![context.ignored(format!(
+            "an attestation of another kind: `{}`",
+            clip(word)
+        ))]);
+    }
+    let subjects: Vec<_> = root.get("subject").items().collect();
+    if subjects.is_empty() {
+        return Err(root.get("subject").missing());
+    }
+    // Each subject gets the whole report.
+    if subjects.len() > MOST_SUBJECTS {
+        return Err(root
+            .get("subject")
+            .problem(format!("more than {MOST_SUBJECTS} subjects")));
+    }
+    let report = report(context, &root.get("predicate"))?;
+    let decoded = subjects.iter().map(|subject| {
+        let digest = digest(&subject.get("digest"))?;
+        let mut image = Image {
+            config_digest: report.image.config_digest.clone(),
+            manifest: Some(digest.clone()),
+            ..Image::default()
+        };
+        image.candidate(digest);
+        let report = Report {
+            scanner: report.scanner.clone(),
+            findings: report.findings.clone(),
+            licenses: report.licenses.clone(),
+            scanned_at: report.scanned_at,
+            image,
+        };
+        report::completed(context, report)
+    });
+    let decoded = decoded.map(|one| one.unwrap_or_else(|problem| context.rejected(&problem)));
+    Ok(decoded.collect())
+}
+
+/// A digest set: `{"sha256": HEX}`.
+fn digest(set: &Field<'_>) -> Result<Digest, Problem> {
+    let hex = set.get("sha256");
+    let text = hex.required()?;
+    format!("sha256:{text}")
+        .parse()
+        .map_err(|error| hex.problem(error))
+}
+
+fn report(context: &Context<'_>, predicate: &Field<'_>) -> Result<Report, Problem> {
+    let said = predicate.get("scanner");
+    let result = said.get("result");
+    let mut report = match result.value() {
+        Value::Array(_) => listed(&said, &result)?,
+        Value::Object(_) => {
+            let bytes = result.value().to_string().into_bytes();
+            embedded(context, &bytes).map_err(|problem| result.problem(problem))?
+        }
+        _ => return Err(result.missing()),
+    };
+    let database = said.get("db");
+    let metadata = predicate.get("metadata");
+    if report.scanner.version.is_none() {
+        report.scanner.version = said.get("version").string();
+    }
+    if report.scanner.db_updated_at.is_none() {
+        report.scanner.db_updated_at = database.first(&["lastUpdate", "version"]).time();
+    }
+    let finished = metadata.first(&["scanFinishedOn", "scanStartedOn"]).time();
+    report.scanned_at = finished.or(report.scanned_at);
+    Ok(report)
+}
+
+/// A scanner's own report within the predicate.
+fn embedded(context: &Context<'_>, bytes: &[u8]) -> Result<Report, Problem> {
+    match detect::of_report(bytes) {
+        Some("trivy") => trivy::report(context, bytes),
+        Some("grype") => grype::report(context, bytes),
+        Some("sarif") => sarif::scan(context, bytes),
+        Some("cyclonedx") => cyclonedx::scan(context, bytes),
+        _ => Err(Problem::meaning("a report in a form that is not known")),
+    }
+}
+
+/// The list of in-toto's `vulns` predicate.
+fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
+    let findings = result.items().map(|vulnerability| {
+        let ratings: Vec<_> = vulnerability.get("severity").items().collect();
+        let score = highest(
+            ratings
+                .iter()
+                .filter_map(|rating| rating.get("score").number()),
+        );
+        let word = ratings
+            .iter()
+            .map(|rating| severity(rating.get("score").text()))
+            .max();
+        let said = word.filter(|word| *word != Severity::Unknown);
+        Ok(Finding {
+            id: vulnerability.get("id").required()?.to_owned(),
+            severity: said.unwrap_or_else(|| score.map_or(Severity::Unknown, severity_of_score)),
+            package: None,
+            version: None,
+            fixed_version: None,
+            score,
+            layer: None,
+        })
+    });
+    let uri = said.get("uri").required()?;
+    let name = uri
+        .split(['@', '?', '#'])
+        .next()
+        .unwrap_or(uri)
+        .trim_end_matches('/');
+    Ok(Report {
+        scanner: Scanner {
+            name: name
+                .rsplit(['/', ':'])
+                .next()
+                .unwrap_or(name)
+                .to_lowercase(),
+            version: said.get("version").string(),
+            db_updated_at: None,
+        },
+        findings: findings.collect::<Result<_, Problem>>()?,
+        licenses: BTreeSet::new(),
+        scanned_at: None,
+        image: Image::default(),
+    })
+}

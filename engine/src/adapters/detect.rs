@@ -1,0 +1,210 @@
+//! Which adapter a delivery is for, by its headers or the shape of its body. The body is read once,
+//! and only the names of its top-level fields and a few texts are looked at.
+
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Headers with lower-case names.
+type Headers = Vec<(String, String)>;
+
+/// What the top level of a payload looks like.
+#[derive(Default)]
+struct Shape<'a> {
+    fields: Vec<(String, &'a RawValue)>,
+    list: bool,
+}
+
+/// The adapter for a delivery; `None` if nothing is known that looks like it.
+pub(super) fn detect(headers: &[(String, String)], body: &[u8]) -> Option<&'static str> {
+    by_headers(headers).or_else(|| {
+        let shape = shape(body)?;
+        if shape.list {
+            return None;
+        }
+        by_shape(&shape)
+    })
+}
+
+/// Which report format `body` is, for adapters that take several.
+pub(super) fn of_report(body: &[u8]) -> Option<&'static str> {
+    by_shape(&shape(body)?)
+}
+
+/// Whether `body` is a list: then its elements are deliveries.
+pub(super) fn is_list(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.trim_ascii_start().first() == Some(&b'[')
+}
+
+/// A delivery that was recorded with its headers: an object of just `headers` and `body`.
+pub(super) fn recorded(body: &[u8]) -> Option<(Headers, Vec<u8>)> {
+    // Most payloads are none, which their first field tells.
+    let start = body
+        .trim_ascii_start()
+        .strip_prefix(b"{")?
+        .trim_ascii_start();
+    if !start.starts_with(b"\"headers\"") && !start.starts_with(b"\"body\"") {
+        return None;
+    }
+    let shape = shape(body)?;
+    if shape.fields.len() != 2 || shape.list {
+        return None;
+    }
+    let headers: std::collections::BTreeMap<String, String> =
+        serde_json::from_str(shape.get("headers")?.get()).ok()?;
+    let headers = headers
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let body = shape.get("body")?.get();
+    // A body that is text was recorded as it was.
+    let body = serde_json::from_str::<String>(body).unwrap_or_else(|_| body.to_owned());
+    Some((headers.collect(), body.into_bytes()))
+}
+
+fn by_headers(headers: &[(String, String)]) -> Option<&'static str> {
+    let header = |name: &str| super::header(headers, name);
+    if let Some(kind) = header("ce-type") {
+        return Some(by_event_type(kind));
+    }
+    let content_type = header("content-type").unwrap_or_default();
+    if content_type.starts_with("application/vnd.docker.distribution.events.") {
+        return Some("distribution");
+    }
+    [
+        ("x-github-event", "ghcr"),
+        ("x-nexus-webhook-id", "nexus"),
+        ("x-jfrog-event-auth", "jfrog"),
+    ]
+    .into_iter()
+    .find_map(|(name, adapter)| header(name).map(|_| adapter))
+}
+
+/// The adapter for a CloudEvent of type `kind`.
+fn by_event_type(kind: &str) -> &'static str {
+    if kind.starts_with("harbor.") {
+        "harbor"
+    } else if kind.starts_with("zotregistry.") {
+        "zot"
+    } else if kind.starts_with("Microsoft.") {
+        "acr"
+    } else {
+        "cloudevents"
+    }
+}
+
+fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
+    let has = |name: &str| shape.get(name).is_some();
+    let text = |name: &str| shape.text(name).unwrap_or_default();
+    let kind = text("type");
+
+    if has("specversion") || kind.starts_with("weir.") {
+        return Some(by_event_type(&kind));
+    }
+    let found = if has("events") {
+        "distribution"
+    } else if has("detail-type") {
+        "ecr"
+    } else if has("eventType") && (has("data") || has("topic")) {
+        "acr"
+    } else if has("bomFormat") {
+        "cyclonedx"
+    } else if has("runs") {
+        "sarif"
+    } else if text("@context").contains("openvex") {
+        "openvex"
+    } else if has("predicateType") || (has("payloadType") && has("payload")) {
+        "cosign-vuln"
+    } else if has("ArtifactType") || has("SchemaVersion") || (has("Target") && has("Type")) {
+        "trivy"
+    } else if has("matches") && (has("source") || has("descriptor")) {
+        "grype"
+    } else if has("event_data") {
+        "harbor"
+    } else if shape.is_harbor_report() {
+        "harbor-report"
+    } else if has("contents") && !kind.is_empty() {
+        "dtr"
+    } else if has("docker_url") {
+        "quay"
+    } else if has("message") && (has("subscription") || has("deliveryAttempt")) {
+        "gar"
+    } else if has("package") || has("registry_package") || (has("zen") && has("hook_id")) {
+        "ghcr"
+    } else if has("push_data") {
+        "dockerhub"
+    } else if has("domain") && has("event_type") {
+        "jfrog"
+    } else if has("repositoryName") && (has("component") || has("asset")) {
+        "nexus"
+    } else if has("action") && (has("target") || text("action") == "ping") {
+        "acr"
+    } else if has("action") && (has("digest") || has("tag")) {
+        "gar"
+    } else {
+        return None;
+    };
+    Some(found)
+}
+
+impl Shape<'_> {
+    fn get(&self, name: &str) -> Option<&RawValue> {
+        let found = self.fields.iter().find(|(field, _)| field == name);
+        found.map(|(_, value)| *value)
+    }
+
+    /// The text of a field; of the first element of a list of texts (`@context` may be one).
+    fn text(&self, name: &str) -> Option<String> {
+        let value = self.get(name)?.get();
+        serde_json::from_str::<String>(value)
+            .or_else(|_| serde_json::from_str::<Vec<String>>(value).map(|texts| texts.concat()))
+            .ok()
+    }
+
+    fn is_harbor_report(&self) -> bool {
+        let keyed = self.fields.iter().any(|(name, _)| {
+            name.starts_with("application/vnd.scanner.adapter.vuln.report")
+                || name.starts_with("application/vnd.security.vulnerability.report")
+        });
+        let has = |name: &str| self.get(name).is_some();
+        keyed
+            || (has("vulnerabilities")
+                && has("scanner")
+                && (has("generated_at") || has("artifact")))
+    }
+}
+
+fn shape(body: &[u8]) -> Option<Shape<'_>> {
+    let text = super::json::text(body).ok()?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let shape = reader.deserialize_any(TopLevel).ok()?;
+    reader.end().ok()?;
+    Some(shape)
+}
+
+struct TopLevel;
+
+impl<'de> Visitor<'de> for TopLevel {
+    type Value = Shape<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape<'de>, A::Error> {
+        let mut shape = Shape::default();
+        while let Some(name) = map.next_key::<String>()? {
+            shape.fields.push((name, map.next_value()?));
+        }
+        Ok(shape)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Shape<'de>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Shape {
+            fields: Vec::new(),
+            list: true,
+        })
+    }
+}

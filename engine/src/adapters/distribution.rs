@@ -1,0 +1,192 @@
+//! CNCF distribution's notifications: envelopes of versions 1 and 2, and what copies their form.
+//!
+//! A push of a manifest is a push; a retag is one too. Blobs, mounts and pulls are not ours. A
+//! delete by digest may be a blob's: it looks the same, and a blob's digest is no manifest that
+//! anything binds to, so taking it for a manifest's changes nothing.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use weir_schema::{Body, Digest, ImagePushed, ManifestDeleted, RepositoryName, Tag, media_type};
+
+use super::Decoded;
+use super::context::{Context, Fill, Push};
+use super::json;
+use super::problem::Problem;
+use super::time;
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+/// One event. Fields that are not here mean nothing to us.
+#[derive(Deserialize)]
+struct Notification<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    timestamp: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    action: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    target: Option<Target<'a>>,
+    #[serde(borrow, default)]
+    actor: Option<Actor<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Target<'a> {
+    #[serde(borrow, default)]
+    media_type: Option<Cow<'a, str>>,
+    #[serde(default)]
+    size: Option<Value>,
+    #[serde(borrow, default)]
+    digest: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    repository: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    url: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    tag: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    artifact_type: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Actor<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+}
+
+/// Decodes an envelope: one event of it that cannot be read does not take the others with it.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let envelope: Envelope<'_> = json::parse(context.body())?;
+    if envelope.events.is_empty() {
+        return Ok(vec![context.ignored("an envelope without events")]);
+    }
+    super::at_most(envelope.events.len())?;
+    let decoded = envelope.events.iter().enumerate().map(|(index, event)| {
+        self::event(context, event.get(), &format!("events[{index}]."))
+            .unwrap_or_else(|problem| context.rejected(&problem))
+    });
+    Ok(decoded.collect())
+}
+
+/// Decodes one event, which stands at `place` (with the dot after it) in the payload.
+pub(super) fn event(context: &Context<'_>, text: &str, place: &str) -> Result<Decoded, Problem> {
+    let notification: Notification<'_> = serde_json::from_str(text)
+        .map_err(|error| Problem::Meaning(format!("`{place}`: {error}").replace(".`", "`")))?;
+    let path = |field: &str| format!("{place}{field}");
+    let missing = |field: &str| Problem::Missing { path: path(field) };
+
+    let action = present(&notification.action).ok_or_else(|| missing("action"))?;
+    if !matches!(action, "push" | "delete") {
+        return Ok(context.ignored(format!(
+            "the action `{}` changes nothing",
+            super::clip(action)
+        )));
+    }
+    let target = notification
+        .target
+        .as_ref()
+        .ok_or_else(|| missing("target"))?;
+    if action == "push" && is_blob(target) {
+        return Ok(context.ignored("a blob, not a manifest"));
+    }
+
+    let repository = present(&target.repository).ok_or_else(|| missing("target.repository"))?;
+    let repository: RepositoryName = context
+        .repository_named(repository)
+        .map_err(|error| Problem::field(path("target.repository"), error))?;
+    let digest = present(&target.digest)
+        .map(str::parse::<Digest>)
+        .transpose()
+        .map_err(|error| Problem::field(path("target.digest"), error))?;
+    let tag = match present(&target.tag) {
+        Some(tag) if tag.parse::<Digest>().is_ok() => None,
+        tag => tag
+            .map(str::parse::<Tag>)
+            .transpose()
+            .map_err(|error| Problem::field(path("target.tag"), error))?,
+    };
+    let actor = notification
+        .actor
+        .as_ref()
+        .and_then(|actor| present(&actor.name));
+    let actor = actor.map(str::to_owned);
+    let id = present(&notification.id);
+    let time = present(&notification.timestamp).and_then(time::from_text);
+
+    if action == "delete" {
+        let body = match (digest, tag) {
+            (Some(digest), _) => Body::ManifestDeleted(ManifestDeleted {
+                repository,
+                digest,
+                actor,
+            }),
+            (None, Some(tag)) => return Ok(context.tag_deleted(id, time, repository, tag, actor)),
+            (None, None) => return Err(missing("target.digest")),
+        };
+        return Ok(context.event(id, time, body));
+    }
+    let digest = digest.ok_or_else(|| missing("target.digest"))?;
+    let size = target.size.as_ref().and_then(Value::as_u64);
+    let artifact_type = present(&target.artifact_type).map(str::to_owned);
+    let Some(media_type) = present(&target.media_type) else {
+        // What has a tag or a manifest's URL is a manifest; its type can be asked for.
+        let url = present(&target.url).unwrap_or_default();
+        if tag.is_none() && !url.contains("/manifests/") {
+            return Err(missing("target.mediaType"));
+        }
+        let push = Push {
+            repository,
+            tag,
+            digest: Some(digest),
+            media_type: None,
+            registry: None,
+            fill: Fill {
+                size,
+                artifact_type,
+                platform: None,
+                actor,
+            },
+        };
+        return Ok(context.push(id, time, push));
+    };
+    let body = Body::ImagePushed(ImagePushed {
+        repository,
+        digest,
+        media_type: media_type.to_owned(),
+        tag,
+        size,
+        artifact_type,
+        annotations: None,
+        platform: None,
+        // `references` lists the children without their annotations, so it does not tell an
+        // application's configuration from its images: the manifest itself is read instead.
+        manifests: None,
+        actor,
+    });
+    Ok(context.event(id, time, body))
+}
+
+fn present<'b>(text: &'b Option<Cow<'_, str>>) -> Option<&'b str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}
+
+/// Whether a push is of a blob. The URL tells for certain; without it the media type does.
+fn is_blob(target: &Target<'_>) -> bool {
+    let url = target.url.as_deref().unwrap_or_default();
+    let kind = target.media_type.as_deref().unwrap_or_default();
+    if url.contains("/blobs/") {
+        return true;
+    }
+    if url.contains("/manifests/") || media_type::is_index(kind) {
+        return false;
+    }
+    kind == super::UNKNOWN_MEDIA_TYPE || kind.contains(".layer.") || kind.contains(".rootfs.")
+}

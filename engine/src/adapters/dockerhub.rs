@@ -1,0 +1,40 @@
+//! Docker Hub's webhook: a tag, without digest or identifier, and a time that may be a float.
+
+use super::context::{Context, Fill, Push, required_tag};
+use super::field::Field;
+use super::problem::Problem;
+use super::{Decoded, json};
+
+/// Decodes a webhook's body.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let body = json::value(context.body())?;
+    let root = Field::root(&body);
+    let pushed = root.get("push_data");
+    let repository = root.get("repository");
+    let whole = repository.get("repo_name");
+    let push = Push {
+        repository: if whole.text().is_some() {
+            context.repository(&whole)?
+        } else {
+            let name = repository.get("name");
+            let namespace = repository.first(&["namespace", "owner"]).required()?;
+            let path = format!("{namespace}/{}", name.required()?);
+            context
+                .repository_named(&path)
+                .map_err(|error| name.problem(error))?
+        },
+        tag: Some(required_tag(&pushed.get("tag"))?),
+        digest: None,
+        media_type: None,
+        registry: Some("registry-1.docker.io".into()),
+        fill: Fill {
+            actor: pushed.get("pusher").string(),
+            ..Fill::default()
+        },
+    };
+    Ok(vec![context.push(
+        None,
+        pushed.get("pushed_at").time(),
+        push,
+    )])
+}

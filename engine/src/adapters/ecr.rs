@@ -1,0 +1,158 @@
+//! Amazon ECR and Inspector through EventBridge.
+//!
+//! Severities without findings are absent; `TOTAL` is no severity. Inspector gives the repository as
+//! an ARN. Delivery is best effort, so reconciling is needed beside it.
+
+use weir_schema::{
+    Body, ManifestDeleted, RepositoryName, ScanCompleted, ScanFailed, ScanStarted, Scanner,
+    SeverityCounts,
+};
+
+use super::context::{Context, Fill, Push, optional_tag};
+use super::field::Field;
+use super::problem::Problem;
+use super::{Decoded, clip, json, report};
+
+/// Decodes an EventBridge event.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let body = json::value(context.body())?;
+    let root = Field::root(&body);
+    let decoded = match root.get("detail-type").required()? {
+        "ECR Image Action" => action(context, &root)?,
+        "ECR Image Scan" => scan(context, &root, "ecr")?,
+        "Inspector2 Scan" => scan(context, &root, "inspector")?,
+        other => context.ignored(format!("EventBridge's `{}` changes nothing", clip(other))),
+    };
+    Ok(vec![decoded])
+}
+
+fn action(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
+    let detail = root.get("detail");
+    let id = root.get("id").text();
+    let time = root.get("time").time();
+    let result = detail.get("result").text().unwrap_or("SUCCESS");
+    if !result.eq_ignore_ascii_case("SUCCESS") {
+        let reason = format!(
+            "the action's result is `{}`: nothing happened",
+            clip(result)
+        );
+        return Ok(context.ignored(reason));
+    }
+    let repository = repository(context, &detail)?;
+    let tag = optional_tag(&detail.get("image-tag"))?;
+    let digest = detail.get("image-digest").optional_digest()?;
+    let actor = root.get("detail").get("user-identity").string();
+    match (detail.get("action-type").required()?, digest, tag) {
+        ("PUSH", digest, tag) => {
+            let artifact = detail.get("artifact-media-type");
+            let push = Push {
+                repository,
+                tag,
+                digest,
+                media_type: detail.get("manifest-media-type").string(),
+                registry: None,
+                fill: Fill {
+                    artifact_type: artifact
+                        .string()
+                        .filter(|kind| weir_schema::media_type::is_non_image_artifact(Some(kind))),
+                    actor,
+                    ..Fill::default()
+                },
+            };
+            Ok(context.push(id, time, push))
+        }
+        // Another tag may still hold the manifest.
+        ("DELETE", _, Some(tag)) => Ok(context.tag_deleted(id, time, repository, tag, actor)),
+        ("DELETE", Some(digest), None) => {
+            let body = Body::ManifestDeleted(ManifestDeleted {
+                repository,
+                digest,
+                actor,
+            });
+            Ok(context.event(id, time, body))
+        }
+        ("DELETE", None, None) => Err(detail.get("image-digest").missing()),
+        (other, ..) => Ok(context.ignored(format!("ECR's `{}` changes nothing", clip(other)))),
+    }
+}
+
+/// The name in `repository-name`, which may be an ARN: `arn:aws:ecr:REGION:ACCOUNT:repository/NAME`.
+fn repository(context: &Context<'_>, detail: &Field<'_>) -> Result<RepositoryName, Problem> {
+    let field = detail.get("repository-name");
+    let text = field.required()?;
+    let name = match text.starts_with("arn:") {
+        true => text
+            .split_once(":repository/")
+            .map_or(text, |(_, name)| name),
+        false => text,
+    };
+    context
+        .repository_named(name)
+        .map_err(|error| field.problem(error))
+}
+
+fn scan(context: &Context<'_>, root: &Field<'_>, scanner: &str) -> Result<Decoded, Problem> {
+    let detail = root.get("detail");
+    let id = root.get("id").text();
+    let time = root.get("time").time();
+    let scanner = Scanner {
+        name: scanner.into(),
+        version: None,
+        db_updated_at: None,
+    };
+    // A text; an object with a `status` in the answers of the API.
+    let status = detail.get("scan-status");
+    let status = match status.value() {
+        serde_json::Value::Object(_) => status.get("status"),
+        _ => status,
+    };
+    let word = status.required()?;
+    let digest = detail.get("image-digest").digest();
+    let body = match word.to_ascii_uppercase().as_str() {
+        "COMPLETE" | "COMPLETED" | "INITIAL_SCAN_COMPLETE" | "SCAN_COMPLETE" => {
+            let counts = counts(&detail.get("finding-severity-counts"))?;
+            Body::ScanCompleted(ScanCompleted {
+                digest: digest?,
+                scanner,
+                findings: None,
+                counts: Some(counts),
+                licenses: None,
+                scanned_at: time,
+                covers: None,
+                report_digest: None,
+            })
+        }
+        "FAILED" | "UNSUPPORTED_IMAGE" => Body::ScanFailed(ScanFailed {
+            digest: digest?,
+            scanner,
+            reason: match detail.first(&["scan-status-description", "reason"]).text() {
+                Some(reason) => format!("{word}: {}", clip(reason)),
+                None => word.to_owned(),
+            },
+        }),
+        "IN_PROGRESS" => Body::ScanStarted(ScanStarted {
+            digest: digest?,
+            scanner,
+        }),
+        other => {
+            let reason = format!("the scan's status is `{}`: not completed", clip(other));
+            return Ok(context.ignored(reason));
+        }
+    };
+    Ok(context.event(id, time, body))
+}
+
+fn counts(by_severity: &Field<'_>) -> Result<SeverityCounts, Problem> {
+    if !by_severity.value().is_object() {
+        return Err(by_severity.missing());
+    }
+    let mut counts = SeverityCounts::default();
+    for (word, count) in by_severity.entries() {
+        if word.eq_ignore_ascii_case("TOTAL") {
+            continue;
+        }
+        let sum = counts.0.entry(report::severity(Some(word))).or_default();
+        *sum = sum.saturating_add(count.count()?);
+    }
+    Ok(counts)
+}

@@ -1,0 +1,215 @@
+//! Grype's JSON report.
+//!
+//! `manifestDigest` is the manifest that was scanned, `imageID` its configuration. Without any match
+//! the distribution that it recognised is what proves that it saw packages. A report that only lists
+//! what has a fix is filtered, and says so in its configuration: no completed scan.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+use weir_schema::{Finding, Scanner};
+
+use super::context::Context;
+use super::field::Field;
+use super::problem::Problem;
+use super::report::{self, Image, Report, highest, severity, some};
+use super::{Decoded, clip, cyclonedx, json, sarif};
+
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow, default)]
+    matches: Option<Vec<Match<'a>>>,
+    #[serde(default)]
+    source: Value,
+    #[serde(default)]
+    distro: Value,
+    #[serde(default)]
+    descriptor: Value,
+}
+
+#[derive(Deserialize)]
+struct Match<'a> {
+    #[serde(borrow, default)]
+    vulnerability: Option<Vulnerability<'a>>,
+    #[serde(borrow, default)]
+    artifact: Option<Artifact<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Vulnerability<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    severity: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    cvss: Option<Vec<Cvss<'a>>>,
+    #[serde(borrow, default)]
+    fix: Option<Fix<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Cvss<'a> {
+    #[serde(borrow, default)]
+    version: Option<Cow<'a, str>>,
+    #[serde(default)]
+    metrics: Option<Metrics>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metrics {
+    #[serde(default)]
+    base_score: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Fix<'a> {
+    #[serde(borrow, default)]
+    versions: Option<Vec<Cow<'a, str>>>,
+}
+
+#[derive(Deserialize)]
+struct Artifact<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    version: Option<Cow<'a, str>>,
+    #[serde(default)]
+    licenses: Option<Value>,
+    #[serde(default)]
+    locations: Option<Value>,
+}
+
+/// Decodes a report, in any of the formats that Grype writes.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    match super::detect::of_report(context.body()) {
+        Some("sarif") => return sarif::decode(context),
+        Some("cyclonedx") => return cyclonedx::decode(context),
+        _ => {}
+    }
+    let report = report(context, context.body())?;
+    Ok(vec![report::completed(context, report)?])
+}
+
+/// Reads a report out of `body`, which may be part of a payload.
+pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem> {
+    let document: Document<'_> = json::parse(body)?;
+    let descriptor = Field::root(&document.descriptor).named("descriptor");
+    let source = Field::root(&document.source).named("source");
+    let matches = document.matches.ok_or_else(|| Problem::Missing {
+        path: "matches".into(),
+    })?;
+
+    let kind = source.get("type");
+    if kind.required()? != "image" {
+        return Err(kind.problem(format!("`{}` is not an image", clip(kind.required()?))));
+    }
+    let configuration = descriptor.get("configuration");
+    for filter in ["only-fixed", "only-notfixed"] {
+        if configuration.get(filter).value() == &Value::Bool(true) {
+            return Err(configuration
+                .get(filter)
+                .problem("the report is filtered: what it leaves out is not known to be absent"));
+        }
+    }
+    let distro = Field::root(&document.distro).named("distro");
+    if matches.is_empty() && distro.get("name").is_absent() {
+        return Err(Problem::meaning(
+            "not a completed scan: nothing recognised in the image (no `matches`, and no `distro`)",
+        ));
+    }
+    let findings = matches.iter().enumerate().map(|(index, found)| {
+        found.finding().ok_or_else(|| Problem::Missing {
+            path: format!("matches[{index}].vulnerability.id"),
+        })
+    });
+    let database = descriptor.get("db");
+    Ok(Report {
+        scanner: Scanner {
+            name: "grype".into(),
+            version: descriptor.get("version").string(),
+            db_updated_at: database
+                .get("built")
+                .time()
+                .or_else(|| database.get("status").get("built").time()),
+        },
+        findings: findings.collect::<Result<_, _>>()?,
+        licenses: matches.iter().flat_map(Match::licenses).collect(),
+        scanned_at: descriptor.get("timestamp").time(),
+        image: image(context, &source.get("target"))?,
+    })
+}
+
+fn image(context: &Context<'_>, target: &Field<'_>) -> Result<Image, Problem> {
+    let mut image = Image {
+        config_digest: target.get("imageID").optional_digest()?,
+        ..Image::default()
+    };
+    if let Some(digest) = target.get("manifestDigest").optional_digest()? {
+        image.manifest = Some(digest.clone());
+        image.candidate(digest);
+    }
+    for list in ["repoDigests", "tags"] {
+        for reference in target.get(list).items() {
+            if let Some(text) = reference.text() {
+                image.reference(context, text, reference.path())?;
+            }
+        }
+    }
+    Ok(image)
+}
+
+impl Match<'_> {
+    /// `None` if it has no identifier.
+    fn finding(&self) -> Option<Finding> {
+        let vulnerability = self.vulnerability.as_ref()?;
+        let artifact = self.artifact.as_ref();
+        let fixed = vulnerability.fix.as_ref();
+        let fixed = fixed.and_then(|fix| fix.versions.as_ref());
+        let fixed = fixed.map(|versions| versions.join(", "));
+        Some(Finding {
+            id: some(vulnerability.id.as_deref())?,
+            severity: severity(vulnerability.severity.as_deref()),
+            package: artifact.and_then(|artifact| some(artifact.name.as_deref())),
+            version: artifact.and_then(|artifact| some(artifact.version.as_deref())),
+            fixed_version: some(fixed.as_deref()),
+            score: vulnerability.score(),
+            layer: artifact.and_then(Artifact::layer),
+        })
+    }
+
+    fn licenses(&self) -> BTreeSet<String> {
+        let licenses = self
+            .artifact
+            .as_ref()
+            .and_then(|artifact| artifact.licenses.as_ref());
+        let licenses = licenses.and_then(Value::as_array).into_iter().flatten();
+        // Texts, or objects with a `value` in newer versions.
+        let licenses = licenses
+            .filter_map(|license| license.as_str().or_else(|| license.get("value")?.as_str()));
+        licenses.filter_map(|name| some(Some(name))).collect()
+    }
+}
+
+impl Vulnerability<'_> {
+    /// The highest score; of CVSS 2 only where there is no later one.
+    fn score(&self) -> Option<f64> {
+        let of = |second: bool| {
+            let scores = self.cvss.iter().flatten();
+            let scores = scores.filter(move |cvss| {
+                cvss.version.as_deref().unwrap_or_default().starts_with('2') == second
+            });
+            highest(scores.filter_map(|cvss| cvss.metrics.as_ref()?.base_score))
+        };
+        of(false).or_else(|| of(true))
+    }
+}
+
+impl Artifact<'_> {
+    fn layer(&self) -> Option<String> {
+        let first = self.locations.as_ref()?.get(0)?;
+        some(first.get("layerID").and_then(Value::as_str))
+    }
+}

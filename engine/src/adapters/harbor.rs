@@ -1,0 +1,323 @@
+//! Harbor's webhooks: default format, CloudEvents, and the words of Harbor 1.x.
+//!
+//! - `tag` holds the digest where there is no tag; the media type is never said.
+//! - "Scanning completed" is said of SBOMs too (`scan_type`), and of an index with a summary merged
+//!   from its children: it gives counts for the digest it names and covers nothing else.
+//! - `complete_percent` below 100, or a status that is not success, is no completed scan.
+
+use serde_json::{Map, Value};
+use weir_schema::{
+    Body, Digest, ManifestDeleted, RepositoryName, ScanCompleted, ScanFailed, Scanner,
+    SeverityCounts, Timestamp,
+};
+
+use super::context::{Context, Fill, Push, numbered, optional_tag};
+use super::field::Field;
+use super::problem::Problem;
+use super::{Decoded, clip, cloudevents, detect, harbor_report, json};
+
+/// What happened, in any of the three vocabularies.
+#[derive(Clone, Copy)]
+enum Kind {
+    Pushed,
+    Deleted,
+    Scanned,
+    ScanFailed,
+    ScanStopped,
+}
+
+fn kind(word: &str) -> Option<Kind> {
+    Some(match word {
+        "PUSH_ARTIFACT" | "harbor.artifact.pushed" | "pushImage" => Kind::Pushed,
+        "DELETE_ARTIFACT" | "harbor.artifact.deleted" | "deleteImage" => Kind::Deleted,
+        "SCANNING_COMPLETED" | "harbor.scan.completed" | "scanningCompleted" => Kind::Scanned,
+        "SCANNING_FAILED" | "harbor.scan.failed" | "scanningFailed" => Kind::ScanFailed,
+        "SCANNING_STOPPED" | "harbor.scan.stopped" | "scanningStopped" => Kind::ScanStopped,
+        _ => return None,
+    })
+}
+
+/// What all resources of a delivery share.
+struct Delivered<'a> {
+    own: Option<&'a str>,
+    time: Option<Timestamp>,
+    actor: Option<String>,
+    repository: RepositoryName,
+}
+
+/// Decodes a webhook's body; a scanner's report too, if that is what it is.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    if detect::of_report(context.body()) == Some("harbor-report") {
+        return harbor_report::decode(context);
+    }
+    let body = json::value(context.body())?;
+    let binary = context.header("ce-type").is_some();
+    if binary || body.get("specversion").is_some() {
+        let wrapped = cloudevents::unwrap(context)?;
+        let operator = Field::root(&wrapped.whole).get("operator").string();
+        let operator = operator.or_else(|| context.header("ce-operator").map(str::to_owned));
+        let data = Field::root(&wrapped.data).named(if binary { "" } else { "data" });
+        return event(
+            context,
+            &wrapped.kind,
+            wrapped.id.as_deref(),
+            wrapped.time,
+            operator,
+            &data,
+        );
+    }
+    let root = Field::root(&body);
+    event(
+        context,
+        root.get("type").required()?,
+        None,
+        root.get("occur_at").time(),
+        root.get("operator").string(),
+        &root.get("event_data"),
+    )
+}
+
+fn event(
+    context: &Context<'_>,
+    word: &str,
+    own: Option<&str>,
+    time: Option<Timestamp>,
+    actor: Option<String>,
+    data: &Field<'_>,
+) -> Result<Vec<Decoded>, Problem> {
+    let Some(kind) = kind(word) else {
+        let reason = format!("Harbor's `{}` changes nothing", clip(word));
+        return Ok(vec![context.ignored(reason)]);
+    };
+    if data
+        .get("scan")
+        .get("scan_type")
+        .text()
+        .is_some_and(|scan| scan != "vulnerability")
+    {
+        return Ok(vec![context.ignored(
+            "a scan of another type (`scan_type`), for example for an SBOM: not a scan for vulnerabilities",
+        )]);
+    }
+    let delivered = Delivered {
+        own,
+        time,
+        actor,
+        repository: repository(context, &data.get("repository"))?,
+    };
+    let mut decoded = Vec::new();
+    for resource in data.get("resources").items() {
+        let events = self::resource(context, kind, &delivered, &resource, decoded.len())
+            .unwrap_or_else(|problem| vec![context.rejected(&problem)]);
+        decoded.extend(events);
+    }
+    if decoded.is_empty() {
+        return Err(data.get("resources").missing());
+    }
+    Ok(decoded)
+}
+
+fn repository(context: &Context<'_>, repository: &Field<'_>) -> Result<RepositoryName, Problem> {
+    let whole = repository.get("repo_full_name");
+    if whole.text().is_some() {
+        return context.repository(&whole);
+    }
+    let name = repository.get("name");
+    let path = match repository.get("namespace").text() {
+        Some(namespace) => format!("{namespace}/{}", name.required()?),
+        None => name.required()?.to_owned(),
+    };
+    context
+        .repository_named(&path)
+        .map_err(|error| name.problem(error))
+}
+
+fn resource(
+    context: &Context<'_>,
+    kind: Kind,
+    delivered: &Delivered<'_>,
+    resource: &Field<'_>,
+    first: usize,
+) -> Result<Vec<Decoded>, Problem> {
+    let id = |index| numbered(delivered.own, first + index);
+    let digest = resource.get("digest").optional_digest()?;
+    let time = delivered.time;
+    let repository = delivered.repository.clone();
+    let actor = delivered.actor.clone();
+    match kind {
+        Kind::Pushed => {
+            let push = Push {
+                repository,
+                tag: optional_tag(&resource.get("tag"))?,
+                digest,
+                media_type: None,
+                registry: None,
+                fill: Fill {
+                    actor,
+                    ..Fill::default()
+                },
+            };
+            Ok(vec![context.push(id(0).as_deref(), time, push)])
+        }
+        Kind::Deleted => {
+            let tag = optional_tag(&resource.get("tag"))?;
+            let mut decoded = Vec::new();
+            if let Some(digest) = digest {
+                let body = Body::ManifestDeleted(ManifestDeleted {
+                    repository: repository.clone(),
+                    digest,
+                    actor: actor.clone(),
+                });
+                decoded.push(context.event(id(0).as_deref(), time, body));
+            }
+            if let Some(tag) = tag {
+                let id = id(decoded.len());
+                decoded.push(context.tag_deleted(id.as_deref(), time, repository, tag, actor));
+            }
+            if decoded.is_empty() {
+                return Err(resource.get("digest").missing());
+            }
+            Ok(decoded)
+        }
+        Kind::Scanned | Kind::ScanFailed | Kind::ScanStopped => {
+            let digest = digest.ok_or_else(|| resource.get("digest").missing())?;
+            let overviews: Vec<_> = resource.get("scan_overview").entries().collect();
+            if overviews.is_empty() {
+                return no_overview(context, kind, delivered, resource, digest, id(0).as_deref());
+            }
+            let scans = overviews.iter().enumerate().map(|(index, (_, overview))| {
+                scan(
+                    context,
+                    kind,
+                    delivered,
+                    overview,
+                    digest.clone(),
+                    id(index).as_deref(),
+                )
+            });
+            scans.collect()
+        }
+    }
+}
+
+/// A scan event without an overview: a failure stays one, a completion says nothing.
+fn no_overview(
+    context: &Context<'_>,
+    kind: Kind,
+    delivered: &Delivered<'_>,
+    resource: &Field<'_>,
+    digest: Digest,
+    id: Option<&str>,
+) -> Result<Vec<Decoded>, Problem> {
+    let reason = match kind {
+        Kind::ScanFailed => "failed",
+        Kind::ScanStopped => "stopped",
+        _ if !resource.get("sbom_overview").is_absent() => {
+            return Ok(vec![
+                context.ignored("an SBOM, not a scan for vulnerabilities"),
+            ]);
+        }
+        _ => {
+            return Err(resource.get("scan_overview").problem(
+                "missing: without it the event does not say that vulnerabilities were looked for",
+            ));
+        }
+    };
+    let body = Body::ScanFailed(ScanFailed {
+        digest,
+        scanner: scanner(context, &resource.get("scan_overview")),
+        reason: reason.into(),
+    });
+    Ok(vec![context.event(id, delivered.time, body)])
+}
+
+/// The scanner that an overview names; failed scans name none.
+fn scanner(context: &Context<'_>, overview: &Field<'_>) -> Scanner {
+    let said = overview.get("scanner");
+    let assumed = context.settings().scanner.as_deref().unwrap_or("trivy");
+    Scanner {
+        name: said.get("name").text().unwrap_or(assumed).to_lowercase(),
+        version: said.get("version").string(),
+        db_updated_at: None,
+    }
+}
+
+fn scan(
+    context: &Context<'_>,
+    kind: Kind,
+    delivered: &Delivered<'_>,
+    overview: &Field<'_>,
+    digest: Digest,
+    id: Option<&str>,
+) -> Result<Decoded, Problem> {
+    let scanner = scanner(context, overview);
+    let status = overview.get("scan_status");
+    let status_word = status.text().unwrap_or_default().to_lowercase();
+    let failed = |reason: &str| {
+        let body = Body::ScanFailed(ScanFailed {
+            digest: digest.clone(),
+            scanner: scanner.clone(),
+            reason: reason.to_owned(),
+        });
+        Ok(context.event(id, delivered.time, body))
+    };
+    match (kind, status_word.as_str()) {
+        (Kind::ScanStopped, _) | (_, "stopped") => return failed("stopped"),
+        (Kind::ScanFailed, _) | (_, "error" | "failed") => return failed("failed"),
+        (_, "success" | "finished") => {}
+        (_, "") => return Err(status.missing()),
+        (_, other) => {
+            let reason = format!("the scan's status is `{}`: not completed", clip(other));
+            return Ok(context.ignored(reason));
+        }
+    }
+    let percent = overview.get("complete_percent");
+    if percent.number().is_some_and(|percent| percent < 100.0) {
+        return Ok(context.ignored(format!(
+            "`{}` is below 100: not all images of the index are scanned",
+            percent.path()
+        )));
+    }
+    let summary = overview.get("summary");
+    let counts = counts(&summary)?;
+    let scanned_at = overview.first(&["end_time", "start_time"]).time();
+    let body = Body::ScanCompleted(ScanCompleted {
+        digest,
+        scanner,
+        findings: None,
+        counts: Some(counts),
+        licenses: None,
+        scanned_at,
+        covers: None,
+        report_digest: None,
+    });
+    let mut extra = Map::new();
+    if let Some(report) = overview.get("report_id").text() {
+        extra.insert("report_id".into(), Value::from(report));
+    }
+    Ok(context.event_with(id, delivered.time, body, extra))
+}
+
+fn counts(summary: &Field<'_>) -> Result<SeverityCounts, Problem> {
+    if summary.is_absent() {
+        return Err(summary.missing());
+    }
+    let by_severity = summary.get("summary");
+    let mut counts = SeverityCounts::default();
+    if by_severity.is_absent() {
+        // A total of nothing needs no parts; of something, its severities are not known.
+        let total = summary.get("total").count()?;
+        if total > 0 {
+            counts.0.insert(weir_schema::Severity::Unknown, total);
+        }
+        return Ok(counts);
+    }
+    for (word, count) in by_severity.entries() {
+        let sum = counts
+            .0
+            .entry(super::report::severity(Some(word)))
+            .or_default();
+        *sum = sum.saturating_add(count.count()?);
+    }
+    Ok(counts)
+}

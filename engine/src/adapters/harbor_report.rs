@@ -1,0 +1,99 @@
+//! Reports of Harbor's scanner adapters (`application/vnd.security.vulnerability.report`), as the
+//! adapter gives them or, keyed by media type, as Harbor's API does.
+//!
+//! The adapter's form names what was scanned (`artifact.digest`); the API's form only says of each
+//! vulnerability which images have it (`artifact_digests`): one scan per image named. A clean
+//! report in the API's form names nothing and is refused, unless the sender says what it is about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_schema::{Digest, Finding, Scanner};
+
+use super::context::Context;
+use super::field::Field;
+use super::problem::Problem;
+use super::report::{self, Image, Report, highest, severity};
+use super::{Decoded, json};
+
+/// Decodes a report.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let body = json::value(context.body())?;
+    let root = Field::root(&body);
+    let keyed: Vec<_> = root
+        .entries()
+        .filter(|(name, _)| name.starts_with("application/vnd."))
+        .collect();
+    if keyed.is_empty() {
+        return report(context, &root);
+    }
+    let mut decoded = Vec::new();
+    for (_, report) in &keyed {
+        decoded.extend(self::report(context, report)?);
+    }
+    Ok(decoded)
+}
+
+fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
+    let said = report.get("scanner");
+    let scanner = Scanner {
+        name: said.get("name").required()?.to_lowercase(),
+        version: said.get("version").string(),
+        db_updated_at: None,
+    };
+    let list = report.get("vulnerabilities");
+    if list.value().as_array().is_none() && report.get("severity").is_absent() {
+        return Err(list.missing());
+    }
+    let whole = report.get("artifact").get("digest").optional_digest()?;
+
+    let mut findings = Vec::new();
+    let mut by_image: BTreeMap<Digest, Vec<Finding>> = BTreeMap::new();
+    for vulnerability in list.items() {
+        let finding = finding(&vulnerability)?;
+        for digest in vulnerability.get("artifact_digests").items() {
+            by_image
+                .entry(digest.digest()?)
+                .or_default()
+                .push(finding.clone());
+        }
+        findings.push(finding);
+    }
+    let scanned_at = report.get("generated_at").time();
+    let one = |findings, digest: Option<Digest>| {
+        let report = Report {
+            scanner: scanner.clone(),
+            findings,
+            licenses: BTreeSet::new(),
+            scanned_at,
+            image: Image {
+                manifest: digest,
+                ..Image::default()
+            },
+        };
+        report::completed(context, report)
+    };
+    if whole.is_some() || by_image.is_empty() || context.header(report::SUBJECT_HEADER).is_some() {
+        return Ok(vec![one(findings, whole)?]);
+    }
+    let scans = by_image
+        .into_iter()
+        .map(|(digest, findings)| one(findings, Some(digest)));
+    scans.collect()
+}
+
+fn finding(vulnerability: &Field<'_>) -> Result<Finding, Problem> {
+    let cvss = vulnerability.get("preferred_cvss");
+    let layer = vulnerability.get("layer");
+    Ok(Finding {
+        id: vulnerability.get("id").required()?.to_owned(),
+        severity: severity(vulnerability.get("severity").text()),
+        package: vulnerability.get("package").string(),
+        version: vulnerability.get("version").string(),
+        fixed_version: vulnerability
+            .first(&["fix_version", "fixed_version"])
+            .string(),
+        score: highest(cvss.get("score_v3").number())
+            .or_else(|| highest(cvss.get("score_v2").number())),
+        layer: layer.first(&["digest", "diff_id"]).string(),
+    })
+}

@@ -1,0 +1,91 @@
+//! JFrog Artifactory's webhooks of the domain `docker`.
+//!
+//! `sha256` is the digest without its prefix; `list.manifest.json` is an index. There is neither
+//! identifier nor time. The repository is `REPO_KEY/IMAGE`: images of one name in the repositories
+//! `dev` and `prod` are not the same.
+
+use weir_schema::Digest;
+
+use super::context::{Context, Fill, Push, optional_tag, required_tag};
+use super::field::Field;
+use super::problem::Problem;
+use super::{Decoded, clip, json};
+
+/// Decodes a webhook's body.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let body = json::value(context.body())?;
+    let root = Field::root(&body);
+    let data = root.get("data");
+    let domain = root.get("domain").text().unwrap_or("docker");
+    if domain != "docker" {
+        let reason = format!("the domain `{}` has no images", clip(domain));
+        return Ok(vec![context.ignored(reason)]);
+    }
+    let name = data.get("image_name");
+    let path = match data.get("repo_key").text() {
+        Some(key) => format!("{key}/{}", name.required()?),
+        None => name.required()?.to_owned(),
+    };
+    let repository = context
+        .repository_named(&path)
+        .map_err(|error| name.problem(error))?;
+    let actor = root.get("userContext").get("id").string();
+    let tag = data.get("tag");
+    let event = match root.get("event_type").required()? {
+        "pushed" => {
+            let push = Push {
+                repository,
+                tag: optional_tag(&tag)?,
+                digest: digest(&data.get("sha256"))?,
+                media_type: None,
+                registry: host(&root.get("jpd_origin")),
+                fill: Fill {
+                    size: data.get("size").value().as_u64(),
+                    actor,
+                    ..Fill::default()
+                },
+            };
+            context.push(None, None, push)
+        }
+        // It does not say which of the two repositories it names: the registry knows.
+        "promoted" => {
+            let push = Push {
+                repository,
+                tag: Some(required_tag(&tag)?),
+                digest: None,
+                media_type: None,
+                registry: host(&root.get("jpd_origin")),
+                fill: Fill {
+                    actor,
+                    ..Fill::default()
+                },
+            };
+            context.push(None, None, push)
+        }
+        "deleted" => context.tag_deleted(None, None, repository, required_tag(&tag)?, actor),
+        other => context.ignored(format!("Artifactory's `{}` changes nothing", clip(other))),
+    };
+    Ok(vec![event])
+}
+
+fn digest(field: &Field<'_>) -> Result<Option<Digest>, Problem> {
+    if field.is_absent() {
+        return Ok(None);
+    }
+    let hex = field.required()?;
+    let text = if hex.starts_with("sha256:") {
+        hex.to_owned()
+    } else {
+        format!("sha256:{hex}")
+    };
+    text.parse().map(Some).map_err(|error| field.problem(error))
+}
+
+fn host(origin: &Field<'_>) -> Option<String> {
+    let url = origin.text()?;
+    let host = url.split_once("://").map_or(url, |(_, host)| host);
+    host.split('/')
+        .next()
+        .filter(|host| !host.is_empty())
+        .map(str::to_owned)
+}

@@ -1,0 +1,124 @@
+//! Reading JSON so that a refusal says where and why: comments, typographic quotes and invalid
+//! UTF-8 are named, since files copied from documentation have them.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::problem::Problem;
+
+/// Reads `body` as a `T`.
+///
+/// # Errors
+/// With line and column.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    let text = text(body)?;
+    serde_json::from_str(text).map_err(|error| Problem::Json(describe(text, &error)))
+}
+
+/// Reads `body` as any JSON value.
+///
+/// # Errors
+/// With line and column.
+pub(super) fn value(body: &[u8]) -> Result<Value, Problem> {
+    parse(body)
+}
+
+/// The body as text, without a byte order mark.
+pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") {
+        return Err(Problem::Json(
+            "the text is UTF-16: save it as UTF-8".to_owned(),
+        ));
+    }
+    std::str::from_utf8(body).map_err(|error| {
+        let line = 1 + body.get(..error.valid_up_to()).map_or(0, |valid| {
+            valid.iter().filter(|byte| **byte == b'\n').count()
+        });
+        Problem::Json(format!(
+            "invalid UTF-8 at byte {} (line {line})",
+            error.valid_up_to()
+        ))
+    })
+}
+
+/// What serde_json says, and what it most likely means.
+fn describe(text: &str, error: &serde_json::Error) -> String {
+    let line = text.lines().nth(error.line().saturating_sub(1));
+    let rest = line.and_then(|line| {
+        // The column counts bytes and may stand on or just after what is wrong.
+        let mut start = error.column().saturating_sub(1).min(line.len());
+        while !line.is_char_boundary(start) {
+            start -= 1;
+        }
+        line.get(start..)
+    });
+    let rest = rest.unwrap_or_default().trim_start();
+    let hint = if rest.starts_with('/') || rest.starts_with('#') {
+        ": JSON has no comments"
+    } else if rest.starts_with([
+        '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',
+    ]) {
+        ": these are typographic quotation marks, JSON has only \""
+    } else if rest.starts_with('\'') {
+        ": JSON has only double quotation marks"
+    } else {
+        ""
+    };
+    format!("{error}{hint}")
+}
+
+/// The lines of JSON Lines, each with its number; `None` if `body` is no such text: then the first
+/// line is not one whole JSON value, or there is no second. Not many more than `most` are given.
+pub(super) fn lines(body: &[u8], most: usize) -> Option<Vec<(usize, &[u8])>> {
+    let mut lines = body
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .map(|(index, line)| (index + 1, line.trim_ascii()))
+        .filter(|(_, line)| !line.is_empty());
+    let (first, second) = (lines.next()?, lines.next()?);
+    serde_json::from_slice::<serde::de::IgnoredAny>(first.1).ok()?;
+    Some(
+        [first, second]
+            .into_iter()
+            .chain(lines.take(most))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_where_and_why() {
+        let check = |body: &[u8], expected: &[&str]| {
+            let problem = value(body).unwrap_err().to_string();
+            for part in expected {
+                assert!(problem.contains(part), "{problem}");
+            }
+        };
+        check(
+            b"{\n  // the id\n  \"id\": 1}",
+            &["line 2 column 3", "no comments"],
+        );
+        check(b"{\"a\": 1, /* x */ \"b\": 2}", &["line 1", "no comments"]);
+        check(
+            "{\n \u{201c}id\u{201d}: 1}".as_bytes(),
+            &["line 2 column 2", "typographic"],
+        );
+        check(b"{'id': 1}", &["double quotation marks"]);
+        check(b"{\"id\": \"\xff\"}", &["invalid UTF-8 at byte 8"]);
+        check(b"\xff\xfe{\0}\0", &["UTF-16"]);
+        check(b"", &["EOF"]);
+        check(&[b'['; 100_000], &["recursion limit"]);
+    }
+
+    #[test]
+    fn json_lines_are_told_from_one_value_over_several_lines() {
+        assert_eq!(lines(b"{}\n\n[1]\r\n", 9).unwrap().len(), 2);
+        assert!(lines(b"{\n}\n", 9).is_none());
+        assert!(lines(b"{}", 9).is_none());
+        assert!(lines(b"", 9).is_none());
+    }
+}

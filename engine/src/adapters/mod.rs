@@ -1,0 +1,441 @@
+//! What registries and scanners really send, decoded into events.
+//!
+//! Pure functions: no clock, no IO. Each source has a small module that knows its format and its
+//! traps; what they share is beside them. What cannot be read is rejected with the place and the
+//! cause, never guessed; what is no event of ours is ignored with a reason.
+//!
+//! ```text
+//! Delivery ── decode ──> Event           ready for the log
+//!                    ├─> NeedsResolving  a digest, a media type or a leaf is missing: Pending
+//!                    ├─> Ignored         pulls, blobs, pings
+//!                    └─> Rejected        recorded as weir.input.rejected
+//! ```
+//!
+//! An event's `source` is `/registries/NAME` or `/scanners/NAME` with the name that the
+//! configuration gives the source; its `id` is the source's own where it has one that a redelivery
+//! keeps, else a SHA-256 over type, time and data. A repository is named as its source names it,
+//! without the default registry's host and after the `registry` of the source's settings.
+//!
+//! | source | adapter | gives | lacks | Weir |
+//! |---|---|---|---|---|
+//! | CNCF distribution 2, 3 | `distribution` | pushes, deletions of manifests and tags, event id, login | children of an index; a deleted blob looks like a manifest; events are lost when it stops | reads the index from the registry; reconciles; drops blobs, mounts and pulls |
+//! | Harbor 1.x, 2.x | `harbor` | pushes, deletions, scans (counts) | media type; ids in the default format; which child of an index a summary is of | asks the registry for the type; content key; counts are for the digest named and cover nothing else; SBOM scans and scans below 100 % complete nothing |
+//! | zot | `zot` | pushes with the whole manifest, tag deletions, scans (counts), repositories, event id | order, retries | checks that the manifest has the digest; reconciles; `lint_failed` is no push |
+//! | DTR, MSR 2, 3 | `dtr` | pushes, deletions, scans (counts), immutable tags, scanner updates | ids, media type, the digest of a scan | resolves the tag as of the scan; only status 6 completes; critical, major, minor count as CRITICAL, MEDIUM, LOW |
+//! | Quay | `quay` | names of pushed tags | digest, id, time, deletions, completed scans | resolves the tag; "vulnerability found" is no completed scan |
+//! | Amazon ECR, Inspector | `ecr` | pushes, deletions, scans (counts), event id | sometimes the media type; delivery is best effort | asks the registry; `TOTAL` is no severity; reconciles |
+//! | Azure Container Registry | `acr` | pushes and deletions of manifests, event id | deletions of tags | reconciles; quarantine and charts are no pushes |
+//! | Google Artifact Registry | `gar` | pushes, deletions, message id | media type | asks the registry |
+//! | GitHub Container Registry | `ghcr` | pushes with media type, delivery id | deletions | reconciles; trusts `container_metadata`, not `package_type` |
+//! | Docker Hub | `dockerhub` | the pushed tag, time | digest, id, deletions | resolves the tag; content key |
+//! | JFrog Artifactory | `jfrog` | pushes, deletions of tags | media type, id, time | asks the registry; the delivery tells equal pushes apart; the repository is `REPO_KEY/IMAGE` |
+//! | Sonatype Nexus | `nexus` | the tag that came or went, time, delivery id | digest | resolves the tag |
+//! | Trivy | `trivy` | findings, licences, configuration digest | the digest of the leaf when an index was scanned; whether `--severity` filtered it | finds the leaf by its configuration; refuses reports that saw no packages; suppressed findings do not count |
+//! | Grype | `grype` | findings, licences, manifest digest, database time | | refuses reports of directories, filtered ones, and those that recognised nothing |
+//! | Harbor's scan reports | `harbor-report` | findings | the image, in a clean report from the API | one scan per image that it names |
+//! | SARIF 2.1.0 | `sarif` | findings | Grype's: the image, unless it was scanned by digest; whether nothing was found or nothing seen | refuses documents without results |
+//! | CycloneDX | `cyclonedx` | findings, licences; analyses (VEX) | whether an empty list means that somebody looked | refuses SBOMs; analyses become overrides |
+//! | OpenVEX | `openvex` | overrides with status and justification | scopes by version | scope: digest, repository, package; a revised document revokes |
+//! | in-toto attestations | `cosign-vuln` | a scanner's report and its subject | | the subject is the image; signatures are not checked here |
+//! | Weir, any CloudEvent | `cloudevents` | events as they are (structured, batched, binary) | | unknown types are recorded and change nothing |
+
+mod acr;
+mod auth;
+mod cloudevents;
+mod context;
+mod cosign_vuln;
+mod cyclonedx;
+mod detect;
+mod distribution;
+mod dockerhub;
+mod dtr;
+mod ecr;
+mod field;
+mod gar;
+mod ghcr;
+mod grype;
+mod harbor;
+mod harbor_report;
+mod jfrog;
+mod json;
+pub mod manifest;
+mod nexus;
+mod openvex;
+mod pending;
+mod percent;
+mod problem;
+mod purl;
+mod quay;
+mod reference;
+mod report;
+mod sarif;
+mod time;
+mod trivy;
+mod vex;
+mod zot;
+
+use serde::Deserialize;
+use weir_schema::{Body, Digest, Event, InputRejected, Received};
+
+pub use auth::{AuthError, Secret, WebhookAuth, verify};
+pub use pending::{Need, Pending, UNKNOWN_MEDIA_TYPE};
+pub use report::SUBJECT_HEADER;
+
+use context::Context;
+use percent::percent_decoded;
+use problem::Problem;
+
+/// One delivery of a source: the body of a webhook, a message, a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// The adapter that the configuration names; `None` to find it by headers and body.
+    pub adapter: Option<&'a str>,
+    /// The source's name in the configuration: part of the events' CloudEvents `source`. If empty,
+    /// the adapter's name stands in.
+    pub source: &'a str,
+    /// What identifies this delivery at the intake (a stream sequence, for example), for sources
+    /// that give neither an identifier nor a time: Quay and JFrog say "tag 1.0 was pushed" in the
+    /// same words each time. `None` makes such events equal.
+    pub delivery_id: Option<&'a str>,
+    /// Headers, with lower-case names.
+    pub headers: &'a [(String, String)],
+    /// The payload.
+    pub body: &'a [u8],
+    /// How the configuration says to read this source.
+    pub settings: &'a AdapterSettings,
+}
+
+/// How the configuration says to read a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdapterSettings {
+    /// The host that counts as the default registry: it is left out of repository names.
+    pub default_registry: Option<String>,
+    /// The host of the registry that this source is. It is put before repository names that have
+    /// no host, unless it is the default registry.
+    pub registry: Option<String>,
+    /// The scanner to name where a registry reports a failed scan without saying whose. Default:
+    /// `trivy`, what Harbor comes with.
+    pub scanner: Option<String>,
+}
+
+/// What one event of a delivery is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoded {
+    /// An event, ready for the log.
+    Event(Box<Received>),
+    /// An event that lacks something which the payload does not say.
+    NeedsResolving(Box<Pending>),
+    /// No event of ours, and why: it is not recorded.
+    Ignored(String),
+    /// It cannot be read: to be recorded, see [`rejection`].
+    Rejected(InputRejected),
+}
+
+/// What kind of source an adapter is for; the first part of its events' `source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Registry,
+    Scanner,
+    Other,
+}
+
+struct Adapter {
+    name: &'static str,
+    about: &'static str,
+    origin: Origin,
+    decode: fn(&Context<'_>) -> Result<Vec<Decoded>, Problem>,
+}
+
+const ADAPTERS: &[Adapter] = &[
+    Adapter {
+        name: "distribution",
+        about: "CNCF distribution (registry 2 and 3): notifications",
+        origin: Origin::Registry,
+        decode: distribution::decode,
+    },
+    Adapter {
+        name: "harbor",
+        about: "Harbor: webhooks of both formats, and of Harbor 1.x",
+        origin: Origin::Registry,
+        decode: harbor::decode,
+    },
+    Adapter {
+        name: "zot",
+        about: "zot: events over NATS and HTTP",
+        origin: Origin::Registry,
+        decode: zot::decode,
+    },
+    Adapter {
+        name: "dtr",
+        about: "Docker Trusted Registry and MSR 2 and 3: webhooks",
+        origin: Origin::Registry,
+        decode: dtr::decode,
+    },
+    Adapter {
+        name: "quay",
+        about: "Quay: repository notifications",
+        origin: Origin::Registry,
+        decode: quay::decode,
+    },
+    Adapter {
+        name: "ecr",
+        about: "Amazon ECR and Inspector through EventBridge",
+        origin: Origin::Registry,
+        decode: ecr::decode,
+    },
+    Adapter {
+        name: "acr",
+        about: "Azure Container Registry: webhooks and Event Grid",
+        origin: Origin::Registry,
+        decode: acr::decode,
+    },
+    Adapter {
+        name: "gar",
+        about: "Google Artifact Registry through Pub/Sub",
+        origin: Origin::Registry,
+        decode: gar::decode,
+    },
+    Adapter {
+        name: "ghcr",
+        about: "GitHub Packages: webhooks about containers",
+        origin: Origin::Registry,
+        decode: ghcr::decode,
+    },
+    Adapter {
+        name: "dockerhub",
+        about: "Docker Hub: webhooks",
+        origin: Origin::Registry,
+        decode: dockerhub::decode,
+    },
+    Adapter {
+        name: "jfrog",
+        about: "JFrog Artifactory: webhooks about Docker images",
+        origin: Origin::Registry,
+        decode: jfrog::decode,
+    },
+    Adapter {
+        name: "nexus",
+        about: "Sonatype Nexus: webhooks about components and assets",
+        origin: Origin::Registry,
+        decode: nexus::decode,
+    },
+    Adapter {
+        name: "trivy",
+        about: "Trivy: reports as JSON, CycloneDX or SARIF",
+        origin: Origin::Scanner,
+        decode: trivy::decode,
+    },
+    Adapter {
+        name: "grype",
+        about: "Grype: reports as JSON, CycloneDX or SARIF",
+        origin: Origin::Scanner,
+        decode: grype::decode,
+    },
+    Adapter {
+        name: "harbor-report",
+        about: "reports of Harbor's scanner adapters",
+        origin: Origin::Scanner,
+        decode: harbor_report::decode,
+    },
+    Adapter {
+        name: "sarif",
+        about: "SARIF 2.1.0 from a scanner of images",
+        origin: Origin::Scanner,
+        decode: sarif::decode,
+    },
+    Adapter {
+        name: "cyclonedx",
+        about: "CycloneDX with vulnerabilities: scans and VEX",
+        origin: Origin::Scanner,
+        decode: cyclonedx::decode,
+    },
+    Adapter {
+        name: "openvex",
+        about: "OpenVEX documents: overrides",
+        origin: Origin::Scanner,
+        decode: openvex::decode,
+    },
+    Adapter {
+        name: "cosign-vuln",
+        about: "in-toto attestations of scans (cosign `vuln`, in-toto `vulns`)",
+        origin: Origin::Scanner,
+        decode: cosign_vuln::decode,
+    },
+    Adapter {
+        name: "cloudevents",
+        about: "Weir's own events, and any other CloudEvents 1.0",
+        origin: Origin::Other,
+        decode: cloudevents::decode,
+    },
+];
+
+/// Stands for the adapter of a delivery that none was found for.
+const UNKNOWN: &str = "unknown";
+
+/// The most events that one body may hold. Sources send one or a few; a body of millions of empty
+/// ones would cost memory out of all proportion.
+const MOST_EVENTS: usize = 10_000;
+
+/// Refuses a body of more than [`MOST_EVENTS`] events.
+fn at_most(events: usize) -> Result<(), Problem> {
+    if events > MOST_EVENTS {
+        return Err(Problem::meaning(format!(
+            "more than {MOST_EVENTS} events in one body"
+        )));
+    }
+    Ok(())
+}
+
+/// Other names under which people look for an adapter.
+const ALIASES: &[(&str, &str)] = &[("weir", "cloudevents")];
+
+/// The names of the adapters, each with a line about it.
+#[must_use]
+pub fn names() -> Vec<(&'static str, &'static str)> {
+    let names = ADAPTERS.iter();
+    names.map(|adapter| (adapter.name, adapter.about)).collect()
+}
+
+/// Decodes a delivery. The result is never empty: what is nothing says so.
+///
+/// A body of several JSON lines is read as a delivery each, a list as a delivery each, and an
+/// object of just `headers` and `body` as the delivery that it records.
+#[must_use]
+pub fn decode(delivery: &Delivery<'_>) -> Vec<Decoded> {
+    if let Some((headers, body)) = detect::recorded(delivery.body) {
+        return decode_body(&Delivery {
+            headers: &headers,
+            body: &body,
+            ..*delivery
+        });
+    }
+    let Some(lines) = json::lines(delivery.body, MOST_EVENTS) else {
+        return decode_body(delivery);
+    };
+    if let Err(problem) = at_most(lines.len()) {
+        return vec![context(delivery).rejected(&problem)];
+    }
+    let mut decoded = Vec::new();
+    for (line, body) in lines {
+        decoded.extend(
+            decode_body(&Delivery { body, ..*delivery })
+                .into_iter()
+                .map(|decoded| match decoded {
+                    Decoded::Rejected(mut rejected) => {
+                        rejected.reason = format!("line {line}: {}", rejected.reason);
+                        Decoded::Rejected(rejected)
+                    }
+                    decoded => decoded,
+                }),
+        );
+    }
+    decoded
+}
+
+/// Decodes one JSON value: an object is a delivery, a list is one per element.
+fn decode_body(delivery: &Delivery<'_>) -> Vec<Decoded> {
+    if !detect::is_list(delivery.body) {
+        return decode_object(delivery);
+    }
+    let elements = json::parse::<Vec<&serde_json::value::RawValue>>(delivery.body);
+    let elements = match elements.and_then(|list| at_most(list.len()).map(|()| list)) {
+        Ok(elements) if elements.is_empty() => {
+            return vec![Decoded::Ignored("an empty list".into())];
+        }
+        Ok(elements) => elements,
+        Err(problem) => return vec![context(delivery).rejected(&problem)],
+    };
+    let each = elements.into_iter().flat_map(|element| {
+        decode_object(&Delivery {
+            body: element.get().as_bytes(),
+            ..*delivery
+        })
+    });
+    each.collect()
+}
+
+fn decode_object(delivery: &Delivery<'_>) -> Vec<Decoded> {
+    let adapter = match named(delivery) {
+        Ok(adapter) => adapter,
+        Err(problem) => return vec![context(delivery).rejected(&problem)],
+    };
+    let context = Context::new(delivery, adapter.name, adapter.origin);
+    match (adapter.decode)(&context) {
+        Ok(decoded) if decoded.is_empty() => {
+            vec![context.ignored("the payload says nothing that is an event")]
+        }
+        Ok(decoded) => decoded,
+        Err(problem) => vec![context.rejected(&problem)],
+    }
+}
+
+/// The context of a delivery whose adapter is not known.
+fn context<'a>(delivery: &'a Delivery<'a>) -> Context<'a> {
+    let named = delivery.adapter.and_then(find);
+    named.map_or_else(
+        || Context::new(delivery, UNKNOWN, Origin::Other),
+        |adapter| Context::new(delivery, adapter.name, adapter.origin),
+    )
+}
+
+/// The adapter that the delivery names, or that fits it.
+fn named(delivery: &Delivery<'_>) -> Result<&'static Adapter, Problem> {
+    if let Some(name) = delivery.adapter {
+        return find(name).ok_or_else(|| {
+            let names: Vec<_> = ADAPTERS.iter().map(|adapter| adapter.name).collect();
+            Problem::meaning(format!(
+                "no adapter `{}`: there are {}",
+                clip(name),
+                names.join(", ")
+            ))
+        });
+    }
+    if let Some(adapter) = detect::detect(delivery.headers, delivery.body).and_then(find) {
+        return Ok(adapter);
+    }
+    json::value(delivery.body)?;
+    Err(Problem::meaning(
+        "no adapter knows a payload of this form: name one with `--adapter` or in the configuration",
+    ))
+}
+
+fn find(name: &str) -> Option<&'static Adapter> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    let name = alias.map_or(name, |(_, name)| name);
+    ADAPTERS.iter().find(|adapter| adapter.name == name)
+}
+
+/// The event that records a rejected input of the source named `source`. The same payload refused
+/// for the same reason is the same event.
+#[must_use]
+pub fn rejection(source: &str, rejected: InputRejected) -> Received {
+    let name = match (source, &rejected.adapter) {
+        ("", Some(adapter)) => adapter.as_str(),
+        ("", None) => "unknown",
+        (source, _) => source,
+    };
+    let key = format!("{}\n{}", rejected.payload_digest, rejected.reason);
+    Received::from(Event {
+        id: Digest::of(key.as_bytes()).hex(),
+        source: format!("/intake/{name}"),
+        time: None,
+        subject: None,
+        body: Body::InputRejected(rejected),
+    })
+}
+
+/// The value of the header `name`, which is lower-case.
+fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = headers.iter().find(|(header, _)| header == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// A text short enough for a reason.
+fn clip(text: &str) -> String {
+    const LONGEST: usize = 160;
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}

@@ -1,0 +1,203 @@
+//! OpenVEX documents: `not_affected` and `fixed` become overrides, with status and justification in
+//! the reason; `affected` and `under_investigation` override nothing.
+//!
+//! A product that is an image (`pkg:oci`, `pkg:docker`) limits the override to its digest and
+//! repository, a subcomponent to its package. A product that is a package limits it to that package,
+//! in every image and version: overrides know no versions, so the reason names the one meant.
+
+use weir_schema::Timestamp;
+
+use super::context::Context;
+use super::field::Field;
+use super::problem::Problem;
+use super::purl;
+use super::vex::{self, Scope, Statement, Verdict};
+use super::{Decoded, clip, json};
+
+/// Decodes a document.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let body = json::value(context.body())?;
+    let root = Field::root(&body);
+    let list = root.get("statements");
+    if !list.value().is_array() {
+        return Err(list.missing());
+    }
+    let mut statements: Vec<(Option<Timestamp>, Statement)> = Vec::new();
+    let mut rejected = Vec::new();
+    let document_time = root.first(&["last_updated", "timestamp"]).time();
+    for statement in list.items() {
+        let time = statement.first(&["last_updated", "timestamp"]).time();
+        match self::statements(context, &root, &statement) {
+            Ok(some) => {
+                statements.extend(some.into_iter().map(|one| (time.or(document_time), one)))
+            }
+            Err(problem) => rejected.push(context.rejected(&problem)),
+        }
+    }
+    // The last word about a thing is the latest; a stable sort keeps the document's order for ties.
+    statements.sort_by_key(|(time, _)| *time);
+    let statements = statements
+        .into_iter()
+        .map(|(_, statement)| statement)
+        .collect();
+    let revises = root
+        .get("version")
+        .number()
+        .is_some_and(|version| version > 1.0);
+    let mut decoded = vex::events(context, statements, document_time, revises);
+    decoded.extend(rejected);
+    Ok(decoded)
+}
+
+/// A statement once for each place it is about.
+fn statements(
+    context: &Context<'_>,
+    root: &Field<'_>,
+    statement: &Field<'_>,
+) -> Result<Vec<Statement>, Problem> {
+    let vulnerability = statement.get("vulnerability");
+    let vulnerability = match vulnerability.text() {
+        Some(name) => name,
+        None => vulnerability.first(&["name", "@id"]).required()?,
+    };
+    let status = statement.get("status");
+    let word = status.required()?;
+    let products: Vec<_> = statement.get("products").items().collect();
+    if products.is_empty() {
+        return Err(statement.get("products").missing());
+    }
+    let mut decoded = Vec::new();
+    for product in &products {
+        for (scope, about) in scopes(context, product)? {
+            decoded.push(Statement {
+                document: root.get("@id").text().unwrap_or_default().to_owned(),
+                vulnerability: vulnerability.to_owned(),
+                scope,
+                actor: root.get("author").text().unwrap_or("unknown").to_owned(),
+                status: word.to_owned(),
+                verdict: verdict(statement, word, &status, &about)?,
+            });
+        }
+    }
+    Ok(decoded)
+}
+
+fn verdict(
+    statement: &Field<'_>,
+    word: &str,
+    status: &Field<'_>,
+    about: &str,
+) -> Result<Verdict, Problem> {
+    let why: Vec<_> = ["justification", "impact_statement", "status_notes"]
+        .into_iter()
+        .filter_map(|name| statement.get(name).text())
+        .collect();
+    match word {
+        "not_affected"
+            if statement
+                .first(&["justification", "impact_statement"])
+                .is_absent() =>
+        {
+            Err(status.problem("`not_affected` without `justification` or `impact_statement`"))
+        }
+        "not_affected" | "fixed" => {
+            let mut reason = word.to_owned();
+            if !why.is_empty() {
+                reason = format!("{reason}: {}", why.join("; "));
+            }
+            Ok(Verdict::DoesNotCount(format!(
+                "{reason} (stated for {about})"
+            )))
+        }
+        "affected" | "under_investigation" => Ok(Verdict::Counts),
+        other => Err(status.problem(format!("`{}` is no status of OpenVEX", clip(other)))),
+    }
+}
+
+/// Where a statement about `product` holds, each with the words that the document has for it.
+fn scopes(context: &Context<'_>, product: &Field<'_>) -> Result<Vec<(Scope, String)>, Problem> {
+    let (scope, about) = scope(context, product)?;
+    let subcomponents: Vec<_> = product.get("subcomponents").items().collect();
+    if subcomponents.is_empty() {
+        return Ok(vec![(scope, about)]);
+    }
+    let scopes = subcomponents.iter().map(|subcomponent| {
+        let (_, name) = identifier(subcomponent)?;
+        let package = purl::parse(&name).map_or_else(|| name.clone(), |purl| purl.package());
+        let scope = Scope {
+            package: Some(package),
+            ..scope.clone()
+        };
+        Ok((scope, format!("{name} in {about}")))
+    });
+    scopes.collect()
+}
+
+fn scope(context: &Context<'_>, product: &Field<'_>) -> Result<(Scope, String), Problem> {
+    let (field, name) = identifier(product)?;
+    let hashes = product.get("hashes");
+    let hash = hashes.first(&["sha-256", "sha256"]);
+    let hash = hash
+        .text()
+        .map(|hex| format!("sha256:{hex}").parse())
+        .transpose();
+    let digest = hash.map_err(|error| hashes.problem(error))?;
+    let Some(purl) = purl::parse(&name) else {
+        // A reference, or a word that only the author understands.
+        let mut image = super::report::Image::default();
+        image.reference(context, &name, field.path())?;
+        let digest = digest.or_else(|| image.candidates.first().cloned());
+        if digest.is_none() {
+            return Err(field.problem(format!(
+                "`{}` names neither an image by its digest nor a package (no package URL)",
+                clip(&name)
+            )));
+        }
+        let scope = Scope {
+            digest,
+            ..Scope::default()
+        };
+        return Ok((scope, name));
+    };
+    if !purl.is_image() {
+        let scope = Scope {
+            package: Some(purl.package()),
+            ..Scope::default()
+        };
+        return Ok((scope, name));
+    }
+    let repository = purl
+        .repository()
+        .map(|name| context.repository_named(&name));
+    let repository = repository
+        .transpose()
+        .map_err(|error| field.problem(error))?;
+    let digest = purl.digest().or(digest);
+    if digest.is_none() && repository.is_none() {
+        return Err(
+            field.problem("an image with neither digest nor `repository_url`: it could be any")
+        );
+    }
+    let scope = Scope {
+        repository,
+        digest,
+        package: None,
+    };
+    Ok((scope, name))
+}
+
+/// What a product or subcomponent is called: a text in old documents, `@id` or a package URL among
+/// the `identifiers` in new ones.
+fn identifier<'a>(product: &Field<'a>) -> Result<(Field<'a>, String), Problem> {
+    if let Some(name) = product.text() {
+        return Ok((product.clone(), name.to_owned()));
+    }
+    let purl = product.get("identifiers").get("purl");
+    let field = if purl.is_absent() {
+        product.get("@id")
+    } else {
+        purl
+    };
+    let name = field.required()?.to_owned();
+    Ok((field, name))
+}

@@ -1,0 +1,152 @@
+//! Package URLs (`pkg:TYPE/NAMESPACE/NAME@VERSION?QUALIFIERS#SUBPATH`), as far as reports use them.
+
+use weir_schema::Digest;
+
+/// The parts of a package URL, percent-decoded, not checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Purl {
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) version: Option<String>,
+    qualifiers: Vec<(String, String)>,
+}
+
+/// Takes a package URL apart; `None` if it is none.
+pub(super) fn parse(text: &str) -> Option<Purl> {
+    let rest = text.strip_prefix("pkg:")?.trim_start_matches('/');
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (kind, path) = path.split_once('/')?;
+    // A version's own `@` is encoded; a scope's (`@angular/core`) may not be.
+    let (path, version) = match path.rsplit_once('@') {
+        Some((path, version)) if !path.is_empty() && !version.contains('/') => {
+            (path, Some(version))
+        }
+        _ => (path, None),
+    };
+    let (namespace, name) = path
+        .trim_matches('/')
+        .rsplit_once('/')
+        .unwrap_or(("", path));
+    if name.is_empty() {
+        return None;
+    }
+    let qualifiers = query.split('&').filter_map(|pair| pair.split_once('='));
+    let qualifiers = qualifiers.map(|(name, value)| (name.to_owned(), decoded(value)));
+    Some(Purl {
+        kind: kind.to_lowercase(),
+        namespace: decoded(namespace),
+        name: decoded(name),
+        version: version.map(decoded).filter(|version| !version.is_empty()),
+        qualifiers: qualifiers.collect(),
+    })
+}
+
+impl Purl {
+    /// A qualifier's value.
+    pub(super) fn qualifier(&self, name: &str) -> Option<&str> {
+        let found = self
+            .qualifiers
+            .iter()
+            .find(|(qualifier, _)| qualifier == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Whether it names a container image.
+    pub(super) fn is_image(&self) -> bool {
+        matches!(self.kind.as_str(), "oci" | "docker")
+    }
+
+    /// The digest of an image, if its version is one.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.version.as_deref()?.parse().ok()
+    }
+
+    /// The repository of an image.
+    pub(super) fn repository(&self) -> Option<String> {
+        if let Some(url) = self.qualifier("repository_url") {
+            let url = url.split_once("://").map_or(url, |(_, rest)| rest);
+            let url = url.trim_end_matches('/');
+            // For `oci` the URL may leave the name out (purl types, "oci").
+            return Some(
+                if url.rsplit('/').next() == Some(&self.name) || url == self.name {
+                    url.to_owned()
+                } else {
+                    format!("{url}/{}", self.name)
+                },
+            );
+        }
+        (self.kind == "docker").then(|| self.package())
+    }
+
+    /// The package's name as scanners write it: Maven's with a colon, others' with a slash, those
+    /// of distributions without the distribution's name.
+    pub(super) fn package(&self) -> String {
+        match (self.kind.as_str(), self.namespace.as_str()) {
+            (_, "") | ("deb" | "rpm" | "apk" | "alpm" | "bitnami", _) => self.name.clone(),
+            ("maven", namespace) => format!("{namespace}:{}", self.name),
+            (_, namespace) => format!("{namespace}/{}", self.name),
+        }
+    }
+}
+
+fn decoded(text: &str) -> String {
+    super::percent_decoded(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_named_as_scanners_name_it() {
+        let check = |text: &str, package: &str, version: Option<&str>| {
+            let purl = parse(text).unwrap();
+            assert_eq!(purl.package(), package);
+            assert_eq!(purl.version.as_deref(), version);
+        };
+        check(
+            "pkg:apk/alpine/libssl3@3.0.8-r3",
+            "libssl3",
+            Some("3.0.8-r3"),
+        );
+        check(
+            "pkg:deb/debian/zlib@1.2?arch=amd64&epoch=1",
+            "zlib",
+            Some("1.2"),
+        );
+        check("pkg:maven/org.acme/core@1.0", "org.acme:core", Some("1.0"));
+        check("pkg:npm/%40angular/core@1.0", "@angular/core", Some("1.0"));
+        check("pkg:npm/@angular/core", "@angular/core", None);
+        check("pkg:golang/github.com/a/b@v1", "github.com/a/b", Some("v1"));
+        assert_eq!(parse("openssl"), None);
+        assert_eq!(parse("pkg:deb"), None);
+    }
+
+    #[test]
+    fn an_image_has_its_digest_and_repository() {
+        let hex = "12".repeat(32);
+        let check = |text: String, repository: Option<&str>| {
+            let purl = parse(&text).unwrap();
+            assert!(purl.is_image());
+            assert_eq!(purl.digest().unwrap().hex(), hex);
+            assert_eq!(purl.repository().as_deref(), repository);
+        };
+        check(format!("pkg:oci/web@sha256%3A{hex}"), None);
+        check(
+            format!("pkg:oci/web@sha256:{hex}?repository_url=a%3A5000%2Fteam%2Fweb"),
+            Some("a:5000/team/web"),
+        );
+        check(
+            format!("pkg:oci/web@sha256:{hex}?repository_url=ghcr.io/team"),
+            Some("ghcr.io/team/web"),
+        );
+        check(
+            format!("pkg:docker/team/web@sha256:{hex}"),
+            Some("team/web"),
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! A scanner's report, whatever its format: what was looked at, and what was found.
+//!
+//! A report is bound to the manifest that was scanned. Scanners name an image by the reference they
+//! were given, whose digest may be an index's, and by the digest of its configuration, which is the
+//! leaf's for certain. So a report with both waits for whoever knows the index ([`Need::Leaf`]).
+
+use std::collections::BTreeSet;
+
+use serde_json::Map;
+use weir_schema::{
+    Body, Digest, Finding, RepositoryName, ScanCompleted, Scanner, Severity, Tag, Timestamp,
+};
+
+use super::Decoded;
+use super::context::Context;
+use super::pending::{Need, UNRESOLVED};
+use super::problem::Problem;
+use super::reference;
+
+/// What a completed vulnerability scan says. A format's module makes it only of a report that
+/// proves that packages were looked at.
+pub(super) struct Report {
+    pub(super) scanner: Scanner,
+    pub(super) findings: Vec<Finding>,
+    pub(super) licenses: BTreeSet<String>,
+    pub(super) scanned_at: Option<Timestamp>,
+    pub(super) image: Image,
+}
+
+/// What a report says of the image that was scanned.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Image {
+    /// The digest of its configuration.
+    pub(super) config_digest: Option<Digest>,
+    /// Digests that it is named by, the likeliest first. Each may be an index's.
+    pub(super) candidates: Vec<Digest>,
+    /// Tags that it is named by.
+    pub(super) tags: Vec<(RepositoryName, Tag)>,
+    /// The manifest, where the format has a field for just that.
+    pub(super) manifest: Option<Digest>,
+}
+
+/// The header by which a scan worker says which leaf it was asked to scan. It knows; the report
+/// may not say.
+pub const SUBJECT_HEADER: &str = "weir-subject-digest";
+
+impl Image {
+    /// Adds a digest that the image is named by.
+    pub(super) fn candidate(&mut self, digest: Digest) {
+        if !self.candidates.contains(&digest) {
+            self.candidates.push(digest);
+        }
+    }
+
+    /// Adds what a reference `name[:tag][@digest]` says; `path` is where it stands.
+    pub(super) fn reference(
+        &mut self,
+        context: &Context<'_>,
+        text: &str,
+        path: &str,
+    ) -> Result<(), Problem> {
+        let reference = reference::split(text);
+        if let Some(digest) = reference.digest {
+            let digest = digest
+                .parse()
+                .map_err(|error| Problem::field(path, error))?;
+            self.candidate(digest);
+        }
+        // Scanners call files and directories by the same field: what is no name is no name.
+        if let Some(tag) = reference.tag
+            && let Ok(repository) = context.repository_named(reference.name)
+            && let Ok(tag) = tag.parse()
+        {
+            let named = (repository, tag);
+            if !self.tags.contains(&named) {
+                self.tags.push(named);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The event of a report, or what it lacks to become one.
+pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded, Problem> {
+    let Report {
+        scanner,
+        findings,
+        licenses,
+        scanned_at,
+        image,
+    } = report;
+    let mut extra = Map::new();
+    if let Some(config) = &image.config_digest {
+        extra.insert("config_digest".into(), config.to_string().into());
+    }
+    let scan = |digest: Digest| {
+        Body::ScanCompleted(ScanCompleted {
+            digest,
+            scanner,
+            findings: Some(findings),
+            counts: None,
+            licenses: (!licenses.is_empty()).then(|| licenses.into_iter().collect()),
+            scanned_at,
+            covers: None,
+            report_digest: Some(context.body_digest()),
+        })
+    };
+    if let Some(subject) = context.header(SUBJECT_HEADER) {
+        let digest = subject
+            .parse()
+            .map_err(|error| Problem::meaning(format!("header `{SUBJECT_HEADER}`: {error}")))?;
+        return Ok(context.event_with(None, scanned_at, scan(digest), extra));
+    }
+    let claimed = image.manifest.clone().or(match &image.candidates[..] {
+        [only] => Some(only.clone()),
+        _ => None,
+    });
+    match (claimed, image.config_digest, &image.tags[..]) {
+        (claimed, Some(config_digest), _) => {
+            let need = Need::Leaf {
+                config_digest,
+                candidates: image.candidates,
+                tags: image.tags,
+                claimed,
+            };
+            Ok(context.pending(need, None, scanned_at, scan(UNRESOLVED), extra))
+        }
+        (Some(digest), None, _) => Ok(context.event_with(None, scanned_at, scan(digest), extra)),
+        (None, None, [(repository, tag)]) if image.candidates.is_empty() => {
+            let need = Need::Digest {
+                repository: repository.clone(),
+                tag: tag.clone(),
+                registry: None,
+                scanned_at,
+            };
+            Ok(context.pending(need, None, scanned_at, scan(UNRESOLVED), extra))
+        }
+        (None, None, _) if image.candidates.len() > 1 => Err(Problem::meaning(
+            "the report names several digests and does not say which of them was scanned",
+        )),
+        (None, None, _) => Err(Problem::meaning(
+            "the report does not say which image was scanned: no manifest digest, no configuration digest, no tag",
+        )),
+    }
+}
+
+/// The severity of a CVSS score, by the bands of CVSS 3 ("Qualitative Severity Rating Scale").
+pub(super) fn severity_of_score(score: f64) -> Severity {
+    match score {
+        9.0.. => Severity::Critical,
+        7.0.. => Severity::High,
+        4.0.. => Severity::Medium,
+        0.1.. => Severity::Low,
+        _ => Severity::Unknown,
+    }
+}
+
+/// The severity that a word means; [`Severity::Unknown`] where there is none.
+pub(super) fn severity(word: Option<&str>) -> Severity {
+    let Ok(severity) = word.unwrap_or_default().trim().parse();
+    severity
+}
+
+/// Keeps a score if it is one that CVSS has.
+pub(super) fn score(score: f64) -> Option<f64> {
+    (0.0..=10.0).contains(&score).then_some(score)
+}
+
+/// The highest of several scores: vendors differ, and the one that is wrong is not known.
+pub(super) fn highest(scores: impl IntoIterator<Item = f64>) -> Option<f64> {
+    scores.into_iter().filter_map(score).reduce(f64::max)
+}
+
+/// The text, unless it is empty.
+pub(super) fn some(text: Option<&str>) -> Option<String> {
+    text.map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+}

@@ -1,0 +1,227 @@
+//! SARIF 2.1.0 from scanners of images: Trivy says in `properties` what it scanned, Grype in the
+//! texts of its results.
+//!
+//! A run without results is refused: SARIF does not tell a clean image from one in which nothing was
+//! recognised. Only results of vulnerabilities count, not secrets or misconfigurations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_schema::{Finding, Scanner, Severity};
+
+use super::context::Context;
+use super::field::Field;
+use super::problem::Problem;
+use super::report::{self, Image, Report, highest, severity, severity_of_score, some};
+use super::{Decoded, json};
+
+/// Decodes a document: one scan per run.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let body = json::value(context.body())?;
+    let root = Field::root(&body);
+    let runs: Vec<_> = root.get("runs").items().collect();
+    if runs.is_empty() {
+        return Err(root.get("runs").missing());
+    }
+    let decoded = runs.iter().map(|run| {
+        let report = self::run(context, run);
+        report
+            .and_then(|report| report::completed(context, report))
+            .unwrap_or_else(|problem| context.rejected(&problem))
+    });
+    Ok(decoded.collect())
+}
+
+/// Reads the first run of a document that is part of a payload.
+pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem> {
+    let body = json::value(body)?;
+    let runs = Field::root(&body).get("runs");
+    let first = runs.items().next().ok_or_else(|| runs.missing())?;
+    run(context, &first)
+}
+
+fn run(context: &Context<'_>, run: &Field<'_>) -> Result<Report, Problem> {
+    let driver = run.get("tool").get("driver");
+    let list = driver.get("rules");
+    let rules: BTreeMap<&str, Field<'_>> = list
+        .items()
+        .filter_map(|rule| Some((rule.get("id").text()?, rule)))
+        .collect();
+    let tool = driver.get("name").required()?.to_lowercase();
+    let results = run.get("results");
+    let results: Vec<_> = results.items().collect();
+    let mut findings = Vec::new();
+    let mut image = image(context, run)?;
+    for result in &results {
+        let rule_id = result.first(&["ruleId"]).text();
+        let rule_id = rule_id.or_else(|| result.get("rule").get("id").text());
+        let id = rule_id.ok_or_else(|| result.get("ruleId").missing())?;
+        let rule = rules.get(id);
+        if !result
+            .get("suppressions")
+            .value()
+            .as_array()
+            .is_none_or(Vec::is_empty)
+        {
+            continue;
+        }
+        if is_vulnerability(&tool, id, rule) {
+            findings.push(finding(id, rule, result));
+            if image.candidates.is_empty() {
+                image_of_result(context, result, &mut image)?;
+            }
+        }
+    }
+    if findings.is_empty() {
+        let why = if results.is_empty() {
+            "no results: SARIF does not tell a clean image from one in which nothing was recognised; send the scanner's JSON report"
+        } else {
+            "none of the results is a vulnerability"
+        };
+        return Err(run
+            .get("results")
+            .problem(format!("not a completed scan: {why}")));
+    }
+    Ok(Report {
+        scanner: Scanner {
+            name: tool,
+            version: driver.first(&["version", "semanticVersion"]).string(),
+            db_updated_at: None,
+        },
+        findings,
+        licenses: BTreeSet::new(),
+        scanned_at: run
+            .get("invocations")
+            .items()
+            .find_map(|invocation| invocation.first(&["endTimeUtc", "startTimeUtc"]).time()),
+        image,
+    })
+}
+
+/// Trivy's properties of a run.
+fn image(context: &Context<'_>, run: &Field<'_>) -> Result<Image, Problem> {
+    let properties = run.get("properties");
+    let mut image = Image {
+        config_digest: properties.get("imageID").optional_digest()?,
+        ..Image::default()
+    };
+    for list in ["repoDigests", "repoTags"] {
+        for reference in properties.get(list).items() {
+            if let Some(text) = reference.text() {
+                image.reference(context, text, reference.path())?;
+            }
+        }
+    }
+    Ok(image)
+}
+
+/// Grype's "was found in image REFERENCE at: PATH", where the reference has a digest.
+fn image_of_result(
+    context: &Context<'_>,
+    result: &Field<'_>,
+    image: &mut Image,
+) -> Result<(), Problem> {
+    let message = result.get("message").get("text");
+    let text = message.text().unwrap_or_default();
+    let Some((_, rest)) = text.split_once(" found in image ") else {
+        return Ok(());
+    };
+    let reference = rest.split(' ').next().unwrap_or_default();
+    if reference.contains("@sha") {
+        image.reference(context, reference, message.path())?;
+    }
+    Ok(())
+}
+
+/// Whether a result is a vulnerability in a package.
+fn is_vulnerability(tool: &str, id: &str, rule: Option<&Field<'_>>) -> bool {
+    let name = rule
+        .and_then(|rule| rule.get("name").text())
+        .unwrap_or_default();
+    let tagged = rule.is_some_and(|rule| {
+        let tags = rule.get("properties").get("tags");
+        tags.items().any(|tag| tag.text() == Some("vulnerability"))
+    });
+    let known = [
+        "CVE-", "GHSA-", "DLA-", "DSA-", "RHSA-", "ALAS", "ELSA-", "GO-", "PYSEC-", "TEMP-",
+    ];
+    tool == "grype"
+        || tagged
+        || name.ends_with("Vulnerability")
+        || known.iter().any(|prefix| id.starts_with(prefix))
+}
+
+fn finding(id: &str, rule: Option<&Field<'_>>, result: &Field<'_>) -> Finding {
+    let message = result.get("message").get("text").text().unwrap_or_default();
+    let help = rule.map(|rule| rule.get("help").get("text"));
+    let help = help.as_ref().and_then(Field::text).unwrap_or_default();
+    let line = |names: &[&str]| {
+        let texts = [message, help];
+        let found = texts
+            .iter()
+            .find_map(|text| names.iter().find_map(|name| labelled(text, name)));
+        found.map(str::to_owned)
+    };
+    let score = rule.and_then(|rule| rule.get("properties").get("security-severity").number());
+    let score = highest(score);
+    let package = line(&["Package"]);
+    // Grype's rules are one per vulnerability and package.
+    let id = match (line(&["Vulnerability"]), &package) {
+        (Some(vulnerability), _) => vulnerability,
+        (None, Some(package)) => id
+            .strip_suffix(&format!("-{package}"))
+            .unwrap_or(id)
+            .to_owned(),
+        (None, None) => id.to_owned(),
+    };
+    Finding {
+        severity: severity_of(rule, result, line(&["Severity"]).as_deref(), score),
+        id,
+        package,
+        version: line(&["Installed Version", "Version"]),
+        fixed_version: line(&["Fixed Version", "Fix Version"]),
+        score,
+        layer: None,
+    }
+}
+
+/// The severity as the scanner's text says it; else by tag, score and level.
+fn severity_of(
+    rule: Option<&Field<'_>>,
+    result: &Field<'_>,
+    word: Option<&str>,
+    score: Option<f64>,
+) -> Severity {
+    let tags = rule.map(|rule| rule.get("properties").get("tags"));
+    let tagged = tags
+        .iter()
+        .flat_map(Field::items)
+        .map(|tag| severity(tag.text()))
+        .max();
+    let by_level = match result.get("level").text() {
+        Some("error") => Severity::High,
+        Some("warning") => Severity::Medium,
+        Some("note") => Severity::Low,
+        _ => Severity::Unknown,
+    };
+    match word {
+        Some(word) => severity(Some(word)),
+        None => match tagged.filter(|said| *said != Severity::Unknown) {
+            Some(said) => said,
+            None => score.map_or(by_level, severity_of_score),
+        },
+    }
+}
+
+/// The value of the line `NAME: VALUE` (or `NAME VALUE` for Trivy's and Grype's "Vulnerability ID").
+fn labelled<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let lines = text.lines().filter_map(|line| {
+        let rest = line.trim().strip_prefix(name)?;
+        let value = rest.strip_prefix(':').or_else(|| {
+            rest.strip_prefix(' ')
+                .filter(|id| name == "Vulnerability" && !id.contains(' '))
+        });
+        some(value)?;
+        value.map(str::trim)
+    });
+    lines.into_iter().next()
+}

@@ -1,0 +1,276 @@
+//! Trivy's JSON report (schema 2).
+//!
+//! A result of a package class says that packages were looked at; without one nothing was
+//! recognised, and the report is no completed scan however clean it looks (an application's index
+//! gives such a report under the application's digest). Secrets and misconfigurations are no
+//! vulnerabilities; findings that a VEX document suppressed are none either. Whether `--severity`
+//! filtered the report it does not say: do not filter reports that policy depends on.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+use weir_schema::{Digest, Finding, Scanner};
+
+use super::context::Context;
+use super::problem::Problem;
+use super::report::{self, Image, Report, highest, severity, some};
+use super::{Decoded, clip, cyclonedx, json, sarif, time};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    #[serde(default)]
+    created_at: Value,
+    #[serde(borrow, default)]
+    artifact_name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    artifact_type: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    trivy: Option<Program<'a>>,
+    #[serde(borrow, default)]
+    metadata: Option<Metadata<'a>>,
+    #[serde(borrow, default)]
+    results: Option<Vec<Found<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Program<'a> {
+    #[serde(borrow, default)]
+    version: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize, Default)]
+struct Metadata<'a> {
+    #[serde(borrow, default, rename = "ImageID")]
+    image_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "RepoTags")]
+    repo_tags: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow, default, rename = "RepoDigests")]
+    repo_digests: Option<Vec<Cow<'a, str>>>,
+}
+
+/// What was looked at, and what was found there.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found<'a> {
+    #[serde(borrow, default)]
+    class: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    vulnerabilities: Option<Vec<Vulnerability<'a>>>,
+    #[serde(borrow, default)]
+    packages: Option<Vec<Package<'a>>>,
+    #[serde(borrow, default)]
+    licenses: Option<Vec<License<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Package<'a> {
+    #[serde(borrow, default)]
+    licenses: Option<Vec<Cow<'a, str>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct License<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Vulnerability<'a> {
+    #[serde(borrow, default, rename = "VulnerabilityID")]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pkg_name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    installed_version: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    fixed_version: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    severity: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    layer: Option<Layer<'a>>,
+    #[serde(default, rename = "CVSS")]
+    cvss: Option<BTreeMap<String, Scores>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Layer<'a> {
+    #[serde(borrow, default)]
+    digest: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "DiffID")]
+    diff_id: Option<Cow<'a, str>>,
+}
+
+/// CVSS base scores by one vendor.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Scores {
+    #[serde(default)]
+    v2_score: Option<f64>,
+    #[serde(default)]
+    v3_score: Option<f64>,
+    #[serde(default)]
+    v40_score: Option<f64>,
+}
+
+/// Decodes a report, in any of the formats that Trivy writes.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    match super::detect::of_report(context.body()) {
+        Some("sarif") => return sarif::decode(context),
+        Some("cyclonedx") => return cyclonedx::decode(context),
+        _ => {}
+    }
+    let report = report(context, context.body())?;
+    Ok(vec![report::completed(context, report)?])
+}
+
+/// Reads a report out of `body`, which may be part of a payload.
+pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem> {
+    let document: Document<'_> = json::parse(body)?;
+    match document.artifact_type.as_deref() {
+        None | Some("" | "container_image") => {}
+        Some(other) => {
+            return Err(Problem::field(
+                "ArtifactType",
+                format!("`{}` is not a container image", clip(other)),
+            ));
+        }
+    }
+    let results = document.results.unwrap_or_default();
+    if !results.iter().any(Found::is_of_packages) {
+        return Err(Problem::meaning(nothing_recognised(&results)));
+    }
+    let mut findings = Vec::new();
+    let mut licenses = BTreeSet::new();
+    for (at, result) in results.iter().enumerate() {
+        let vulnerabilities = result.vulnerabilities.iter().flatten().enumerate();
+        for (index, vulnerability) in vulnerabilities {
+            findings.push(vulnerability.finding().ok_or_else(|| Problem::Missing {
+                path: format!("Results[{at}].Vulnerabilities[{index}].VulnerabilityID"),
+            })?);
+        }
+        licenses.extend(result.licenses());
+    }
+    Ok(Report {
+        scanner: Scanner {
+            name: "trivy".into(),
+            version: document
+                .trivy
+                .and_then(|program| some(program.version.as_deref())),
+            db_updated_at: None,
+        },
+        findings,
+        licenses,
+        scanned_at: time::from_json(&document.created_at),
+        image: image(
+            context,
+            document.artifact_name.as_deref(),
+            &document.metadata.unwrap_or_default(),
+        )?,
+    })
+}
+
+/// Why a report without package results is no completed scan.
+fn nothing_recognised(results: &[Found<'_>]) -> String {
+    let classes: BTreeSet<_> = results
+        .iter()
+        .filter_map(|result| result.class.as_deref())
+        .collect();
+    if classes.is_empty() {
+        "not a completed scan: nothing recognised in the image (no result of class os-pkgs or lang-pkgs in `Results`)".into()
+    } else {
+        let classes: Vec<_> = classes.into_iter().map(clip).collect();
+        format!(
+            "not a completed scan for vulnerabilities: `Results` has only the classes {}",
+            classes.join(", ")
+        )
+    }
+}
+
+fn image(
+    context: &Context<'_>,
+    artifact_name: Option<&str>,
+    metadata: &Metadata<'_>,
+) -> Result<Image, Problem> {
+    let mut image = Image::default();
+    if let Some(id) = metadata.image_id.as_deref().filter(|id| !id.is_empty()) {
+        let id: Digest = id
+            .parse()
+            .map_err(|error| Problem::field("Metadata.ImageID", error))?;
+        image.config_digest = Some(id);
+    }
+    let lists = [
+        ("RepoDigests", &metadata.repo_digests),
+        ("RepoTags", &metadata.repo_tags),
+    ];
+    for (name, list) in lists {
+        for (index, reference) in list.iter().flatten().enumerate() {
+            image.reference(context, reference, &format!("Metadata.{name}[{index}]"))?;
+        }
+    }
+    if image.candidates.is_empty()
+        && let Some(name) = artifact_name.filter(|name| name.contains("@sha"))
+    {
+        image.reference(context, name, "ArtifactName")?;
+    }
+    Ok(image)
+}
+
+impl Found<'_> {
+    /// Whether packages were looked at here.
+    fn is_of_packages(&self) -> bool {
+        match self.class.as_deref() {
+            Some("os-pkgs" | "lang-pkgs") => true,
+            // A result without a class, or of one that is not known, proves it by what it found.
+            _ => self
+                .vulnerabilities
+                .as_ref()
+                .is_some_and(|list| !list.is_empty()),
+        }
+    }
+
+    fn licenses(&self) -> impl Iterator<Item = String> + '_ {
+        let of_files = self.licenses.iter().flatten();
+        let of_files = of_files.filter_map(|license| some(license.name.as_deref()));
+        let of_packages = self.packages.iter().flatten();
+        let of_packages = of_packages
+            .flat_map(|package| package.licenses.iter().flatten())
+            .filter_map(|name| some(Some(name)));
+        of_files.chain(of_packages)
+    }
+}
+
+impl Vulnerability<'_> {
+    /// `None` if it has no identifier.
+    fn finding(&self) -> Option<Finding> {
+        let layer = self.layer.as_ref();
+        let layer = layer.and_then(|layer| {
+            some(layer.digest.as_deref()).or_else(|| some(layer.diff_id.as_deref()))
+        });
+        Some(Finding {
+            id: some(self.id.as_deref())?,
+            severity: severity(self.severity.as_deref()),
+            package: some(self.pkg_name.as_deref()),
+            version: some(self.installed_version.as_deref()),
+            fixed_version: some(self.fixed_version.as_deref()),
+            score: self.score(),
+            layer,
+        })
+    }
+
+    /// The highest score of any vendor; version 2 only where there is no later one.
+    fn score(&self) -> Option<f64> {
+        let vendors = || self.cvss.iter().flat_map(BTreeMap::values);
+        highest(
+            vendors().flat_map(|scores| [scores.v3_score, scores.v40_score].into_iter().flatten()),
+        )
+        .or_else(|| highest(vendors().filter_map(|scores| scores.v2_score)))
+    }
+}

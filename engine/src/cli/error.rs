@@ -1,0 +1,59 @@
+//! What a command can end with, and the exit code that says so.
+
+use std::process::ExitCode;
+
+/// The answer is no: a test failed, something is blocked, a verification failed.
+pub const NO: u8 = 1;
+/// The command line, the configuration or a rule is wrong.
+pub const USAGE: u8 = 2;
+/// Something outside failed: a file, a server, the log.
+pub const OUTSIDE: u8 = 3;
+
+/// An error of a command, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CliError {
+    /// What is wrong: place and cause.
+    pub message: String,
+    /// The remedy.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub code: u8,
+}
+
+impl CliError {
+    /// Something the user said is wrong.
+    pub fn usage(message: impl ToString) -> Self {
+        Self {
+            message: message.to_string(),
+            hint: None,
+            code: USAGE,
+        }
+    }
+
+    /// Something outside failed.
+    pub fn outside(message: impl ToString) -> Self {
+        Self {
+            message: message.to_string(),
+            hint: None,
+            code: OUTSIDE,
+        }
+    }
+
+    /// The same with a remedy.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints the error to stderr and gives its exit code.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        eprintln!("weir: {}", self.message);
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {hint}");
+        }
+        ExitCode::from(self.code)
+    }
+}

@@ -1,0 +1,148 @@
+//! Why a copy did not complete.
+
+use std::time::Duration;
+
+use weir_schema::{Digest, RepositoryName, Tag};
+
+use crate::oci::{ManifestError, OciError};
+
+/// A copy that did not complete. The target tag was not moved by it, unless the registry lost the
+/// answer to the last request; running the copy again finds out.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The source tag no longer points at the digest that was judged.
+    #[error("superseded: `{repository}:{tag}` {}, no longer at {expected}", now_at(.found.as_ref()))]
+    Superseded {
+        /// The source repository.
+        repository: RepositoryName,
+        /// The source tag.
+        tag: Tag,
+        /// The digest that was judged.
+        expected: Digest,
+        /// What the tag points at now.
+        found: Option<Digest>,
+    },
+    /// The target tag is not what the decision saw: somebody else moved it.
+    #[error(
+        "the target `{repository}:{tag}` {}, but the decision saw it {}: it is left as it is", now_at(.found.as_ref()), seen(.expected.as_ref())
+    )]
+    TargetMoved {
+        /// The target repository.
+        repository: RepositoryName,
+        /// The target tag.
+        tag: Tag,
+        /// What the decision saw.
+        expected: Option<Digest>,
+        /// What it points at now.
+        found: Option<Digest>,
+    },
+    /// Something below the digest is no longer in the source repository.
+    #[error("{digest} is no longer in `{repository}`: push it there again")]
+    SourceMissing {
+        /// The source repository.
+        repository: RepositoryName,
+        /// The manifest or blob that is missing.
+        digest: Digest,
+    },
+    /// The target registry does not let the tag be moved.
+    #[error("the target `{repository}:{tag}` cannot be set: {refusal}")]
+    TagRefused {
+        /// The target repository.
+        repository: RepositoryName,
+        /// The target tag.
+        tag: Tag,
+        /// What the registry said; an immutable tag is one reason among others.
+        refusal: Box<OciError>,
+    },
+    /// A manifest below the digest is none that can be copied.
+    #[error("`{repository}@{digest}` cannot be copied: {cause}")]
+    Invalid {
+        /// The source repository.
+        repository: RepositoryName,
+        /// The manifest.
+        digest: Digest,
+        /// What is wrong with it.
+        #[source]
+        cause: ManifestError,
+    },
+    /// Indexes are nested deeper, or there are more manifests, than any application has.
+    #[error("`{repository}@{digest}` cannot be copied: {limit}")]
+    TooLarge {
+        /// The source repository.
+        repository: RepositoryName,
+        /// The manifest at which the limit was reached.
+        digest: Digest,
+        /// The limit.
+        limit: &'static str,
+    },
+    /// The target has signatures, attestations or an SBOM under this tag that the source has not.
+    #[error(
+        "`{repository}:{tag}` holds {found}, which the source's {expected} would replace: merge the two, or delete the tag in the target repository"
+    )]
+    ReferrerConflict {
+        /// The target repository.
+        repository: RepositoryName,
+        /// The tag that belongs to a digest.
+        tag: Tag,
+        /// What the source has under that tag.
+        expected: Digest,
+        /// What the target has.
+        found: Digest,
+    },
+    /// Something that was copied is not at the target.
+    #[error("{digest} is not in `{repository}` although it was stored there: the copy starts again")]
+    TargetIncomplete {
+        /// The target repository.
+        repository: RepositoryName,
+        /// The manifest that is missing.
+        digest: Digest,
+    },
+    /// A request failed.
+    #[error(transparent)]
+    Registry(#[from] OciError),
+}
+
+fn now_at(found: Option<&Digest>) -> String {
+    found.map_or_else(|| "is gone".to_owned(), |digest| format!("points at {digest}"))
+}
+
+fn seen(expected: Option<&Digest>) -> String {
+    expected.map_or_else(|| "absent".to_owned(), |digest| format!("at {digest}"))
+}
+
+impl CopyError {
+    /// Whether the same copy may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Registry(OciError::Refused { codes, .. }) => {
+                // Something the manifest names vanished between our looking and its storing.
+                codes.iter().any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UPLOAD_UNKNOWN")
+            }
+            Self::Registry(error) => error.is_retryable(),
+            Self::TargetIncomplete { .. } => true,
+            Self::Superseded { .. }
+            | Self::TargetMoved { .. }
+            | Self::SourceMissing { .. }
+            | Self::TagRefused { .. }
+            | Self::Invalid { .. }
+            | Self::TooLarge { .. }
+            | Self::ReferrerConflict { .. } => false,
+        }
+    }
+
+    /// How long the registry asked to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Registry(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody else was faster: the source tag moved on, or the target tag is another.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        matches!(self, Self::Superseded { .. } | Self::TargetMoved { .. })
+    }
+}

@@ -1,0 +1,89 @@
+//! The tags at both ends: still what the decision saw, and moved last.
+
+use weir_schema::{Digest, Tag};
+
+use super::{
+    CopyError, Plan,
+    job::{Job, Side},
+};
+use crate::oci::{OciError, RawManifest, Reference};
+
+async fn look(side: &Side, tag: &Tag) -> Result<Option<Digest>, CopyError> {
+    let head = side.client.head_manifest(&side.path, &Reference::Tag(tag.clone())).await?;
+    Ok(head.map(|head| head.digest))
+}
+
+/// The source tag still points at the digest, if the plan asks for that.
+pub(super) async fn check_source(job: &Job, plan: &Plan) -> Result<(), CopyError> {
+    let Some(tag) = &plan.source_tag else { return Ok(()) };
+    let found = look(&job.source, tag).await?;
+    if found.as_ref() == Some(&plan.digest) {
+        return Ok(());
+    }
+    Err(CopyError::Superseded {
+        repository: job.source.name.clone(),
+        tag: tag.clone(),
+        expected: plan.digest.clone(),
+        found,
+    })
+}
+
+/// The target tag is what the decision saw, or already what it should become: then `true`.
+pub(super) async fn check_target(job: &Job, plan: &Plan) -> Result<bool, CopyError> {
+    let found = look(&job.target, &plan.target_tag).await?;
+    if found.as_ref() == Some(&plan.digest) {
+        return Ok(true);
+    }
+    if found == plan.expected {
+        return Ok(false);
+    }
+    Err(CopyError::TargetMoved {
+        repository: job.target.name.clone(),
+        tag: plan.target_tag.clone(),
+        expected: plan.expected.clone(),
+        found,
+    })
+}
+
+/// Points the target tag at the digest; `false` if it already did. Registries have no
+/// compare-and-set, so the look before the write leaves a moment open; it is one request long.
+pub(super) async fn set(job: &Job, plan: &Plan, root: Root) -> Result<bool, CopyError> {
+    let target = &job.target;
+    if check_target(job, plan).await? {
+        return Ok(false);
+    }
+    let reference = Reference::Tag(plan.target_tag.clone());
+    let stored = target.client.put_manifest(&target.path, &reference, &root.media_type, root.raw.bytes.clone()).await;
+    match stored {
+        Ok(_) => {}
+        // The answer may have been lost, not the request: what the tag is now says so.
+        Err(error) if error.is_retryable() => {
+            return if check_target(job, plan).await? { Ok(true) } else { Err(error.into()) };
+        }
+        Err(refusal @ OciError::Refused { .. }) => {
+            return Err(CopyError::TagRefused {
+                repository: target.name.clone(),
+                tag: plan.target_tag.clone(),
+                refusal: Box::new(refusal),
+            });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let found = look(target, &plan.target_tag).await?;
+    if found.as_ref() == Some(&plan.digest) {
+        return Ok(true);
+    }
+    Err(CopyError::TargetMoved {
+        repository: target.name.clone(),
+        tag: plan.target_tag.clone(),
+        expected: Some(plan.digest.clone()),
+        found,
+    })
+}
+
+/// The bytes that the tag is set with, and the media type they are sent with.
+#[derive(Debug, Clone)]
+pub(super) struct Root {
+    pub media_type: String,
+    pub raw: RawManifest,
+}

@@ -1,0 +1,192 @@
+//! The manifests below one digest: surveyed at the source, copied children first, verified at the
+//! target.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::try_join_all;
+use weir_schema::Digest;
+
+use super::{
+    CopyError, blobs,
+    job::{Job, Side},
+    tag::Root,
+};
+use crate::oci::{Descriptor, Manifest, RawManifest, Reference, media_type};
+
+/// The root, and eight levels of indexes below it.
+const DEEPEST: usize = 9;
+
+/// More manifests than this are not an application.
+const MOST_MANIFESTS: usize = 10_000;
+
+/// All manifests below a root.
+pub(super) struct Tree {
+    root: Root,
+    /// Everything that lists nothing.
+    leaves: BTreeSet<Digest>,
+    /// The indexes, and the root where it is one, by level: the deepest last.
+    indexes: Vec<BTreeMap<Digest, Root>>,
+}
+
+impl Tree {
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Every digest in it, the root among them.
+    pub fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.leaves.iter().chain(self.indexes.iter().flat_map(BTreeMap::keys))
+    }
+}
+
+/// Reads the tree at the source. Every leaf is seen there.
+pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError> {
+    let (root, manifest) = fetch(job, digest).await?;
+    let mut tree = Tree { root: root.clone(), leaves: BTreeSet::new(), indexes: Vec::new() };
+    job.count(|progress| progress.manifests += 1);
+    if !manifest.is_index() {
+        tree.leaves.insert(digest.clone());
+        return Ok(tree);
+    }
+    tree.indexes.push(BTreeMap::from([(digest.clone(), root)]));
+    let mut known = BTreeSet::from([digest.clone()]);
+    let mut children = manifest.manifests;
+    while !children.is_empty() {
+        let limit = |digest: &Digest, limit| CopyError::TooLarge {
+            repository: job.source.name.clone(),
+            digest: digest.clone(),
+            limit,
+        };
+        children.retain(|child| known.insert(child.digest.clone()));
+        if known.len() > MOST_MANIFESTS {
+            return Err(limit(digest, "it holds more than 10,000 manifests"));
+        }
+        let found = try_join_all(children.iter().map(|child| look(job, child))).await?;
+        job.count(|progress| progress.manifests += u64::try_from(found.len()).unwrap_or(u64::MAX));
+        let mut level = BTreeMap::new();
+        let mut below = Vec::new();
+        for (child, found) in children.iter().zip(found) {
+            match found {
+                None => {
+                    tree.leaves.insert(child.digest.clone());
+                }
+                Some((root, manifest)) => {
+                    if tree.indexes.len() >= DEEPEST {
+                        return Err(limit(&child.digest, "indexes are nested more than 8 levels deep"));
+                    }
+                    below.extend(manifest.manifests);
+                    level.insert(child.digest.clone(), root);
+                }
+            }
+        }
+        if !level.is_empty() {
+            tree.indexes.push(level);
+        }
+        children = below;
+    }
+    Ok(tree)
+}
+
+/// Looks at a child; fetches it if it is an index.
+async fn look(job: &Job, child: &Descriptor) -> Result<Option<(Root, Manifest)>, CopyError> {
+    if media_type::is_image(&child.media_type) {
+        let reference = Reference::Digest(child.digest.clone());
+        match job.source.client.head_manifest(&job.source.path, &reference).await? {
+            None => return Err(missing(job, &child.digest)),
+            Some(head) if !head.media_type.as_deref().is_some_and(media_type::is_index) => return Ok(None),
+            // The descriptor and the registry disagree: the content decides.
+            Some(_) => {}
+        }
+    }
+    let (root, manifest) = fetch(job, &child.digest).await?;
+    Ok(manifest.is_index().then_some((root, manifest)))
+}
+
+fn missing(job: &Job, digest: &Digest) -> CopyError {
+    CopyError::SourceMissing { repository: job.source.name.clone(), digest: digest.clone() }
+}
+
+/// A manifest of the source, its digest verified.
+pub(super) async fn fetch(job: &Job, digest: &Digest) -> Result<(Root, Manifest), CopyError> {
+    let reference = Reference::Digest(digest.clone());
+    let raw = match job.source.client.get_manifest(&job.source.path, &reference).await {
+        Err(error) if error.is_not_found() => return Err(missing(job, digest)),
+        other => other?,
+    };
+    let manifest = read(job, &raw)?;
+    Ok((Root { media_type: manifest.media_type.clone(), raw }, manifest))
+}
+
+pub(super) fn read(job: &Job, raw: &RawManifest) -> Result<Manifest, CopyError> {
+    Manifest::parse(&raw.bytes, raw.content_type.as_deref()).map_err(|cause| CopyError::Invalid {
+        repository: job.source.name.clone(),
+        digest: raw.digest.clone(),
+        cause,
+    })
+}
+
+/// Brings the tree to the target: leaves with their blobs, then indexes, the deepest first.
+pub(super) async fn copy(job: &Job, tree: &Tree) -> Result<(), CopyError> {
+    if job.same_repository {
+        let count = u64::try_from(tree.digests().count()).unwrap_or(u64::MAX);
+        job.count(|progress| progress.manifests_done += count);
+        return Ok(());
+    }
+    try_join_all(tree.leaves.iter().map(|leaf| copy_leaf(job, tree, leaf))).await?;
+    for level in tree.indexes.iter().rev() {
+        try_join_all(level.values().map(|index| store(job, index))).await?;
+    }
+    Ok(())
+}
+
+async fn copy_leaf(job: &Job, tree: &Tree, digest: &Digest) -> Result<(), CopyError> {
+    // The semaphore is never closed; if it were, all leaves at once would still be right.
+    let _place = job.manifests.acquire().await.ok();
+    if is_there(&job.target, digest).await? {
+        job.count(|progress| progress.manifests_done += 1);
+        return Ok(());
+    }
+    let (root, manifest) = if *digest == tree.root.raw.digest {
+        (tree.root.clone(), read(job, &tree.root.raw)?)
+    } else {
+        fetch(job, digest).await?
+    };
+    blobs::copy_all(job, &manifest).await?;
+    put(job, &root).await
+}
+
+async fn store(job: &Job, index: &Root) -> Result<(), CopyError> {
+    if is_there(&job.target, &index.raw.digest).await? {
+        job.count(|progress| progress.manifests_done += 1);
+        return Ok(());
+    }
+    put(job, index).await
+}
+
+async fn put(job: &Job, manifest: &Root) -> Result<(), CopyError> {
+    let target = &job.target;
+    let reference = Reference::Digest(manifest.raw.digest.clone());
+    target.client.put_manifest(&target.path, &reference, &manifest.media_type, manifest.raw.bytes.clone()).await?;
+    job.count(|progress| {
+        progress.manifests_done += 1;
+        progress.manifests_stored += 1;
+    });
+    Ok(())
+}
+
+async fn is_there(side: &Side, digest: &Digest) -> Result<bool, CopyError> {
+    Ok(side.client.head_manifest(&side.path, &Reference::Digest(digest.clone())).await?.is_some())
+}
+
+/// Sees every manifest of the tree, and the `others`, at the target.
+pub(super) async fn verify(job: &Job, tree: &Tree, others: &BTreeSet<Digest>) -> Result<(), CopyError> {
+    let all: BTreeSet<&Digest> = tree.digests().chain(others).collect();
+    try_join_all(all.into_iter().map(|digest| async move {
+        if is_there(&job.target, digest).await? {
+            return Ok(());
+        }
+        Err(CopyError::TargetIncomplete { repository: job.target.name.clone(), digest: digest.clone() })
+    }))
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! What comes in: deliveries of registries and scanners, and operators' events.
+//!
+//! A delivery is answered for its durability only. What is wrong with its content becomes a record;
+//! a registry that got an error for it would stop sending, or send it for ever.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::{Path, Query as Parameters, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use weir_schema::Received;
+
+use super::{Backend, Delivery, Problem, server::App};
+
+/// Events in one request of an operator.
+const MOST_EVENTS: usize = 10_000;
+/// Headers of the connection rather than of the delivery.
+const CONNECTION_HEADERS: [&str; 10] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+/// Words in the name of a header that may hold a secret, which must not get into the log.
+const SECRET_WORDS: [&str; 6] = ["auth", "cookie", "token", "secret", "password", "api-key"];
+/// Types that only the engine concludes; as input they would be forged history.
+const CONCLUSIONS: [&str; 7] = [
+    "weir.decision.made",
+    "weir.promotion.started",
+    "weir.promotion.completed",
+    "weir.promotion.failed",
+    "weir.violation.found",
+    "weir.violation.cleared",
+    "weir.input.rejected",
+];
+
+/// Parameters of a delivery. Unknown ones are left alone: registries add their own.
+#[derive(Debug, Deserialize)]
+pub(super) struct IntakeParameters {
+    source: Option<String>,
+}
+
+/// `POST /v1/intake/{adapter}`.
+pub(super) async fn deliver<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    Path(adapter): Path<String>,
+    parameters: Result<Parameters<IntakeParameters>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    deliver_for(&app, Some(adapter), parameters, &headers, body).await
+}
+
+/// `POST /v1/intake`: the adapter is recognised by the content.
+pub(super) async fn deliver_any<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    parameters: Result<Parameters<IntakeParameters>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    deliver_for(&app, None, parameters, &headers, body).await
+}
+
+async fn deliver_for<B: Backend>(
+    app: &App<B>,
+    adapter: Option<String>,
+    parameters: Result<Parameters<IntakeParameters>, QueryRejection>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let source = parameters
+        .ok()
+        .and_then(|parameters| parameters.0.source)
+        .or_else(|| adapter.clone())
+        .unwrap_or_else(|| "unknown".into());
+    let body = read_body(body, app.max_body_bytes).await?;
+    let delivery = Delivery {
+        adapter,
+        source,
+        headers: content_headers(headers),
+        body,
+    };
+    let accepted = app.backend.intake(delivery).await?;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(json!({ "sequence": accepted.sequence })),
+    )
+        .into_response())
+}
+
+/// `POST /v1/events`: CloudEvents of operators, one or a batch, structured or binary.
+pub(super) async fn publish<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let body = read_body(body, app.max_body_bytes).await?;
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let (events, single) = match content_type.as_str() {
+        // A batch is told from a single event by its form, whatever of the three it is called.
+        "application/cloudevents+json"
+        | "application/cloudevents-batch+json"
+        | "application/json" => {
+            if headers.contains_key("ce-specversion") {
+                (vec![binary(&headers, &body)?], true)
+            } else if body.trim_ascii_start().starts_with(b"[") {
+                (batch(&body)?, false)
+            } else {
+                (vec![event(&body, "the event")?], true)
+            }
+        }
+        other => {
+            return Err(Problem::bad_request(format!(
+                "`content-type` is `{other}`, expected `application/cloudevents+json`, `application/cloudevents-batch+json` or `application/json`"
+            )));
+        }
+    };
+    let accepted = app.backend.publish(events).await?;
+    let sequences: Vec<u64> = accepted.iter().map(|accepted| accepted.sequence).collect();
+    Ok(Json(match (single, sequences.as_slice()) {
+        (true, [sequence]) => json!({ "sequence": sequence }),
+        _ => json!({ "sequences": sequences }),
+    }))
+}
+
+fn batch(body: &Bytes) -> Result<Vec<Received>, Problem> {
+    let items: Vec<Box<serde_json::value::RawValue>> = serde_json::from_slice(body)
+        .map_err(|error| Problem::bad_request(format!("the batch is no JSON array: {error}")))?;
+    if items.len() > MOST_EVENTS {
+        return Err(Problem::too_large(format!(
+            "{} events in one batch, at most {MOST_EVENTS}: send several batches",
+            items.len()
+        )));
+    }
+    let read = |(index, item): (usize, Box<serde_json::value::RawValue>)| {
+        event(
+            item.get().as_bytes(),
+            &format!("event {index} of the batch"),
+        )
+    };
+    items.into_iter().enumerate().map(read).collect()
+}
+
+fn event(json: &[u8], which: &str) -> Result<Received, Problem> {
+    let received = Received::from_json(json)
+        .map_err(|error| Problem::bad_request(format!("{which}: {error}")))?;
+    admissible(received, which)
+}
+
+fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Received, Problem> {
+    let mut attributes = serde_json::Map::new();
+    for (name, value) in headers {
+        if let Some(attribute) = name.as_str().strip_prefix("ce-") {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            attributes.insert(attribute.to_owned(), value.into());
+        }
+    }
+    let data = match body.trim_ascii().is_empty() {
+        true => json!({}),
+        false => serde_json::from_slice(body)
+            .map_err(|error| Problem::bad_request(format!("the body is no JSON: {error}")))?,
+    };
+    let received = Received::from_parts(attributes, data)
+        .map_err(|error| Problem::bad_request(format!("the event: {error}")))?;
+    admissible(received, "the event")
+}
+
+fn admissible(received: Received, which: &str) -> Result<Received, Problem> {
+    let kind = received.event.body.kind();
+    if CONCLUSIONS.contains(&kind) {
+        return Err(Problem::forbidden(format!(
+            "{which}: `{kind}` is what Weir concludes, nobody sends it"
+        )));
+    }
+    Ok(received)
+}
+
+async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    to_bytes(body, limit).await.map_err(|error| {
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(error) = cause {
+            // The one cause that is the sender's; its type is not public in axum.
+            if error.to_string().contains("length limit exceeded") {
+                return Problem::too_large(format!(
+                    "the body is larger than {limit} bytes; `http.max_body_bytes` is the limit"
+                ));
+            }
+            cause = error.source();
+        }
+        Problem::bad_request(format!("the body broke off: {error}"))
+    })
+}
+
+/// The headers of a delivery, sorted by name.
+fn content_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let mut kept: Vec<(String, String)> = headers
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.as_str();
+            !CONNECTION_HEADERS.contains(&name)
+                && !SECRET_WORDS.iter().any(|word| name.contains(word))
+        })
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    kept.sort();
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_the_connection_are_left_out_of_a_delivery() {
+        let headers: HeaderMap = [
+            ("authorization", "Bearer s"),
+            ("x-gitlab-token", "s"),
+            ("cookie", "s"),
+            ("host", "weir"),
+            ("x-request-id", "7"),
+            ("content-type", "application/json"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+        .collect();
+        assert_eq!(
+            content_headers(&headers),
+            [
+                ("content-type".into(), "application/json".into()),
+                ("x-request-id".to_owned(), "7".to_owned())
+            ]
+        );
+    }
+}

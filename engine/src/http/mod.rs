@@ -1,0 +1,25 @@
+//! The HTTP edge: intake for registries, queries for people and programs.
+//!
+//! ```text
+//! request ── admission (token) ── route ── Backend ── JSON, or a problem (RFC 9457)
+//! ```
+//!
+//! Nothing is decided here: a [`Backend`] makes deliveries durable and answers queries.
+
+mod admission;
+mod backend;
+mod config;
+mod intake;
+mod metrics;
+mod problem;
+mod read;
+mod server;
+
+pub use admission::{Admission, ListenError, check_listen};
+pub use backend::{
+    Accepted, Backend, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError,
+};
+pub use config::{HttpConfig, HttpConfigError};
+pub use metrics::Metrics;
+pub use problem::Problem;
+pub use server::{ServeError, Server};

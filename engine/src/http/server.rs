@@ -1,0 +1,213 @@
+//! The server: routes, admission and counting for every request, and a graceful end.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use tokio::{net::TcpListener, sync::watch};
+
+use super::{
+    Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, check_listen,
+    intake, read,
+};
+
+/// How long requests that run at the end may take to finish.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What every request can reach.
+pub(super) struct App<B> {
+    pub(super) backend: B,
+    pub(super) metrics: Metrics,
+    pub(super) max_body_bytes: usize,
+    /// Becomes true when the server is to end.
+    pub(super) stopped: watch::Receiver<bool>,
+    admission: Admission,
+}
+
+/// Why the server cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] HttpConfigError),
+    /// It would let anybody in.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The address cannot be listened at.
+    #[error("cannot listen at `{listen}`: set `http.listen` to another address or port")]
+    Bind {
+        /// The address.
+        listen: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Serving failed.
+    #[error("the HTTP server failed")]
+    Serve(#[source] std::io::Error),
+}
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    admission: Admission,
+    max_body_bytes: usize,
+}
+
+impl Server {
+    /// Listens, without answering yet.
+    ///
+    /// # Errors
+    /// The address is taken, or open to others without a token.
+    pub async fn bind(config: &HttpConfig) -> Result<Self, ServeError> {
+        let admission = Admission::new(config)?;
+        let failed = |source| ServeError::Bind {
+            listen: config.listen.clone(),
+            source,
+        };
+        // Every address the name stands for is judged before any is listened at.
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host(&config.listen)
+            .await
+            .map_err(failed)?
+            .collect();
+        for address in &addresses {
+            check_listen(*address, &admission)?;
+        }
+        let listener = TcpListener::bind(addresses.as_slice())
+            .await
+            .map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self {
+            listener,
+            address,
+            admission,
+            max_body_bytes: config.max_body_bytes,
+        })
+    }
+
+    /// Where it listens; tells the port if the configuration left it open.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `stop` completes, then lets running ones finish for a while.
+    ///
+    /// # Errors
+    /// The listener fails.
+    pub async fn serve(
+        self,
+        backend: impl Backend,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let (stop_now, stopped) = watch::channel(false);
+        let mut end = stopped.clone();
+        let app = Arc::new(App {
+            backend,
+            metrics: Metrics::default(),
+            max_body_bytes: self.max_body_bytes,
+            stopped,
+            admission: self.admission,
+        });
+        tracing::info!(address = %self.address, "listening");
+        let ended = async move {
+            // The sender lives until this function returns.
+            let _ = end.wait_for(|stopped| *stopped).await;
+        };
+        let serve = async {
+            axum::serve(self.listener, router(app))
+                .with_graceful_shutdown(ended)
+                .await
+        };
+        let mut serve = std::pin::pin!(serve);
+        tokio::select! {
+            result = &mut serve => return result.map_err(ServeError::Serve),
+            () = stop => {}
+        }
+        stop_now.send_replace(true);
+        match tokio::time::timeout(GRACE, serve).await {
+            Ok(result) => result.map_err(ServeError::Serve),
+            Err(_elapsed) => {
+                tracing::warn!("requests still run after {GRACE:?}; ending without them");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn router<B: Backend>(app: Arc<App<B>>) -> Router {
+    Router::new()
+        .route("/v1/intake", post(intake::deliver_any::<B>))
+        .route("/v1/intake/{adapter}", post(intake::deliver::<B>))
+        .route(
+            "/v1/events",
+            get(read::events::<B>).post(intake::publish::<B>),
+        )
+        .route("/v1/tags", get(read::tags::<B>))
+        .route("/v1/repositories", get(read::repositories::<B>))
+        .route("/v1/why", get(read::why::<B>))
+        .route("/v1/show", get(read::show::<B>))
+        .route("/v1/decisions", get(read::decisions::<B>))
+        .route("/v1/promotions", get(read::promotions::<B>))
+        .route("/v1/rules", get(read::rules::<B>))
+        .route("/healthz", get(read::healthz))
+        .route("/readyz", get(read::readyz::<B>))
+        .route("/metrics", get(read::metrics::<B>))
+        .fallback(async || Problem::not_found("there is nothing here"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(from_fn_with_state(Arc::clone(&app), admit_and_count::<B>))
+        .with_state(app)
+}
+
+async fn admit_and_count<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let start = Instant::now();
+    let route = route(request.uri().path());
+    let admitted = match route {
+        "/healthz" | "/readyz" => Ok(()),
+        route => app
+            .admission
+            .check(request.headers(), route == "/v1/intake"),
+    };
+    let response = match admitted {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    app.metrics
+        .answered(route, response.status().as_u16(), start.elapsed());
+    response
+}
+
+/// The route of a path, from a closed set: what callers invent must not fill the counters.
+fn route(path: &str) -> &'static str {
+    const ROUTES: [&str; 11] = [
+        "/v1/events",
+        "/v1/tags",
+        "/v1/repositories",
+        "/v1/why",
+        "/v1/show",
+        "/v1/decisions",
+        "/v1/promotions",
+        "/v1/rules",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ];
+    if path == "/v1/intake" || path.starts_with("/v1/intake/") {
+        return "/v1/intake";
+    }
+    let known = ROUTES.into_iter().find(|route| *route == path);
+    known.unwrap_or("other")
+}

@@ -1,0 +1,367 @@
+//! The one writer: checks records, lays them out as rows, and commits them.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use weir_schema::record::Hash;
+
+use super::chunk::{Chunk, ChunkError, Encoder, MAX_RECORD_BYTES};
+use super::head::{Head, StreamPosition, Tip};
+use super::reader::{self, LogReader, ReadError};
+use super::store::{Area, Changes, MAX_VALUE_BYTES, StoreError};
+use super::{Shared, keys, record, tree};
+
+/// A record as it is stored and hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedRecord {
+    /// Dense, from 1.
+    pub seq: u64,
+    /// Canonical JSON; contains no line feed.
+    pub bytes: Vec<u8>,
+    /// `SHA-256(0x00 || bytes)`: the leaf of the Merkle tree and the link that the next record
+    /// carries.
+    pub hash: Hash,
+}
+
+impl EncodedRecord {
+    /// The record with its hash computed.
+    #[must_use]
+    pub fn new(seq: u64, bytes: Vec<u8>) -> EncodedRecord {
+        let hash = tree::leaf_hash(&bytes);
+        EncodedRecord { seq, bytes, hash }
+    }
+}
+
+/// The one writer of a log.
+pub struct Log {
+    shared: Arc<Shared>,
+    writer: Writer,
+    read_only: bool,
+}
+
+/// What the writer knows of the end of the log, ahead of what is durable.
+pub(super) struct Writer {
+    pub(super) tip: Tip,
+    /// The last chunk, while it has room.
+    pub(super) tail: Chunk,
+    pub(super) encoder: Encoder,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The log was opened for reading.
+    #[error("the log in `{}` was opened for reading only", dir.display())]
+    ReadOnly {
+        /// The log's directory.
+        dir: PathBuf,
+    },
+    /// A record that is not the next one: the caller works from another state than the log.
+    #[error("record {seq} does not follow the log, which ends before {next_seq}: {problem}")]
+    NotNext {
+        /// The record's sequence.
+        seq: u64,
+        /// The sequence that the log expects.
+        next_seq: u64,
+        /// What does not fit.
+        problem: &'static str,
+    },
+    /// A record or value that no row can hold.
+    #[error("{what} has {bytes} bytes, at most {limit} fit into the log")]
+    TooLarge {
+        /// Which one.
+        what: String,
+        /// Its length.
+        bytes: usize,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// The file system is full. The log is whole and takes no more until it is opened again.
+    #[error("no space left for the log in `{}`: nothing acknowledged is lost; free some space and start again", dir.display())]
+    NoSpace {
+        /// The log's directory.
+        dir: PathBuf,
+    },
+    /// Writing failed. What was acknowledged is safe; the log takes no more until it is opened
+    /// again, for after a failed sync nothing may be assumed of what was written.
+    #[error("cannot write the log in `{}`: {source}; nothing acknowledged is lost: check the disk and start again", dir.display())]
+    Failed {
+        /// The log's directory.
+        dir: PathBuf,
+        /// What happened.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A batch that is written and not yet known to be durable.
+#[must_use = "a batch may only be acknowledged once `wait` has returned"]
+pub struct Pending {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Pending {
+    /// Returns once the batch and all before it survive a power cut. On any thread: the thread
+    /// that waits does the sync, and one sync serves all that wait.
+    ///
+    /// # Errors
+    /// The log has failed: the batch may or may not be there when it is opened again.
+    pub fn wait(self) -> Result<(), AppendError> {
+        let waited = self.shared.commits.wait(&self.shared.store, self.number);
+        waited.map_err(|error| failed(&self.shared, &error))
+    }
+}
+
+impl Log {
+    pub(super) fn new(shared: Arc<Shared>, writer: Writer, read_only: bool) -> Log {
+        Log {
+            shared,
+            writer,
+            read_only,
+        }
+    }
+
+    /// The head of what was submitted, durable or not: what the next record must follow.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.writer.tip.head()
+    }
+
+    /// A reader of what is durable.
+    #[must_use]
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(self.shared.clone())
+    }
+
+    /// Appends `records` and moves the stream position, in one atomic batch. Returns when all of
+    /// it is durable; only then may the caller acknowledge. A `position` of `None` leaves the
+    /// last one in place.
+    ///
+    /// # Errors
+    /// Nothing was appended; see [`AppendError`] for whether the log goes on.
+    pub fn append(
+        &mut self,
+        records: &[EncodedRecord],
+        position: Option<StreamPosition>,
+    ) -> Result<(), AppendError> {
+        self.append_with(records, position, &[])
+    }
+
+    /// As [`Self::append`], with values for [`LogReader::meta_get`] in the same batch.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_with(
+        &mut self,
+        records: &[EncodedRecord],
+        position: Option<StreamPosition>,
+        extra: &[(&str, &[u8])],
+    ) -> Result<(), AppendError> {
+        self.submit(records, position, extra)?.wait()
+    }
+
+    /// Sets one value outside of any batch of records; durable when it returns.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn meta_put(&mut self, name: &str, value: &[u8]) -> Result<(), AppendError> {
+        self.append_with(&[], None, &[(name, value)])
+    }
+
+    /// Writes a batch without waiting for the disk, so that the caller can prepare the next one
+    /// while this one is made durable. Batches become durable in the order of submission.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn submit(
+        &mut self,
+        records: &[EncodedRecord],
+        position: Option<StreamPosition>,
+        extra: &[(&str, &[u8])],
+    ) -> Result<Pending, AppendError> {
+        self.ready()?;
+        self.check(records)?;
+        let mut changes = Changes::default();
+        for (name, value) in extra {
+            if value.len() > MAX_VALUE_BYTES {
+                return Err(AppendError::TooLarge {
+                    what: format!("value `{name}`"),
+                    bytes: value.len(),
+                    limit: MAX_VALUE_BYTES,
+                });
+            }
+            changes.put(&keys::meta(name.as_bytes()), value.to_vec());
+        }
+        // From here on the writer is ahead of the store, so an error stops the log.
+        let laid_out = self.writer.lay_out(records, position, &mut changes);
+        if let Err(error) = laid_out {
+            let error = self
+                .shared
+                .commits
+                .fail(StoreError::Io(io::Error::other(error)));
+            return Err(failed(&self.shared, &error));
+        }
+        self.write(changes)
+    }
+
+    /// Keeps a row of the log's own beside the records; durable when it returns.
+    pub(super) fn keep(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), AppendError> {
+        self.ready()?;
+        let mut changes = Changes::default();
+        changes.put(&key, value);
+        self.write(changes)?.wait()
+    }
+
+    fn ready(&self) -> Result<(), AppendError> {
+        if self.read_only {
+            return Err(AppendError::ReadOnly {
+                dir: self.shared.dir.clone(),
+            });
+        }
+        match self.shared.commits.failure() {
+            Some(error) => Err(failed(&self.shared, &error)),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, changes: Changes) -> Result<Pending, AppendError> {
+        if let Err(error) = self.shared.store.apply(Area::Log, changes) {
+            let error = self.shared.commits.fail(error);
+            return Err(failed(&self.shared, &error));
+        }
+        let number = self.shared.commits.written(self.writer.tip.head());
+        Ok(Pending {
+            shared: self.shared.clone(),
+            number,
+        })
+    }
+
+    /// The number of records in each stored chunk, in order: how well the log is packed.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn chunk_sizes(&self) -> Result<Vec<usize>, ReadError> {
+        let mut sizes = Vec::new();
+        let mut next = 1;
+        let end = self.reader().head().next_seq;
+        while next < end {
+            let chunk = reader::chunk_with(&self.shared.store, next)?;
+            sizes.push(chunk.records().count());
+            next = chunk.end();
+        }
+        Ok(sizes)
+    }
+
+    /// Checks that `records` follow the log, each the one before it.
+    fn check(&self, records: &[EncodedRecord]) -> Result<(), AppendError> {
+        let mut previous = self.writer.tip.previous;
+        for (next_seq, record) in (self.writer.tip.next_seq()..).zip(records) {
+            let refuse = |problem| {
+                Err(AppendError::NotNext {
+                    seq: record.seq,
+                    next_seq,
+                    problem,
+                })
+            };
+            if record.bytes.len() > MAX_RECORD_BYTES {
+                return Err(AppendError::TooLarge {
+                    what: format!("record {}", record.seq),
+                    bytes: record.bytes.len(),
+                    limit: MAX_RECORD_BYTES,
+                });
+            }
+            if record.seq != next_seq {
+                return refuse("its sequence is not the next");
+            }
+            if record::previous_of(&record.bytes) != Some(previous) {
+                return refuse("its `previous` is not the hash of the record before");
+            }
+            if record.bytes.contains(&b'\n') {
+                return refuse("it is not canonical JSON");
+            }
+            debug_assert_eq!(
+                record.hash,
+                tree::leaf_hash(&record.bytes),
+                "hash of record {}",
+                record.seq
+            );
+            previous = record.hash;
+        }
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// Moves the tip past `records` and puts every row that changes into `changes`.
+    fn lay_out(
+        &mut self,
+        records: &[EncodedRecord],
+        position: Option<StreamPosition>,
+        changes: &mut Changes,
+    ) -> Result<(), ChunkError> {
+        let mut completed = Vec::new();
+        let mut unwritten = false;
+        for record in records {
+            if !self.tail.has_room_for(&record.bytes) {
+                if unwritten {
+                    put_chunk(&self.tail, &mut self.encoder, changes)?;
+                }
+                self.tail = Chunk::new(self.tail.end());
+            }
+            self.tail.push(&record.bytes);
+            unwritten = true;
+            self.tip.frontier.push(record.hash, &mut completed);
+            self.tip.previous = record.hash;
+        }
+        if unwritten {
+            put_chunk(&self.tail, &mut self.encoder, changes)?;
+        }
+        if let Some(last) = records.last() {
+            self.tip.last_recorded_at =
+                record::recorded_at_of(&last.bytes).or(self.tip.last_recorded_at);
+        }
+        for tree::Node { level, index, hash } in completed {
+            changes.put(&keys::node(level, index), hash.to_vec());
+        }
+        if position.is_some() {
+            self.tip.position = position;
+        }
+        changes.put(keys::HEAD, self.tip.encode());
+        Ok(())
+    }
+}
+
+fn put_chunk(
+    chunk: &Chunk,
+    encoder: &mut Encoder,
+    changes: &mut Changes,
+) -> Result<(), ChunkError> {
+    let mut rows = chunk.encode(encoder)?.into_iter();
+    if let Some(first) = rows.next() {
+        changes.put(&keys::chunk(chunk.first), first);
+    }
+    for (part, row) in (1..).zip(rows) {
+        changes.put(&keys::chunk_part(chunk.first, part), row);
+    }
+    Ok(())
+}
+
+pub(super) fn failed(shared: &Shared, error: &Arc<StoreError>) -> AppendError {
+    let dir = shared.dir.clone();
+    match &**error {
+        StoreError::Io(io)
+            if matches!(
+                io.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+        {
+            AppendError::NoSpace { dir }
+        }
+        _ => AppendError::Failed {
+            dir,
+            source: error.clone(),
+        },
+    }
+}

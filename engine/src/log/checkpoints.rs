@@ -1,0 +1,115 @@
+//! The checkpoints that the log keeps of itself.
+
+use weir_schema::record::Hash;
+
+use super::append::{AppendError, Log};
+use super::checkpoint::{Checkpoint, SignedCheckpoint};
+use super::key::SigningKey;
+use super::keys;
+use super::reader::{LogReader, ReadError};
+use super::store::Area;
+
+/// Why no checkpoint was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MakeError {
+    /// It could not be kept.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The log does not continue the one that the last checkpoint pinned. To sign its new head
+    /// would be to sign a forged past.
+    #[error(
+        "the log does not fit its own checkpoint of size {size}: its past was changed; run `weir verify`"
+    )]
+    Forked {
+        /// The size of the last checkpoint.
+        size: u64,
+    },
+}
+
+impl Log {
+    /// Signs what is durable now, keeps the checkpoint with the log, and returns it. Never signs
+    /// a log that does not continue its own last checkpoint. `None` if the log is empty.
+    ///
+    /// # Errors
+    /// See [`MakeError`].
+    pub fn checkpoint(&mut self, key: &SigningKey) -> Result<Option<SignedCheckpoint>, MakeError> {
+        let reader = self.reader();
+        let head = reader.head();
+        if head.tree_size == 0 {
+            return Ok(None);
+        }
+        if let Some(last) = reader.last_checkpoint()? {
+            let last = last.checkpoint;
+            let root: Option<Hash> = reader.root_at(last.size)?;
+            if root != Some(last.root) {
+                return Err(MakeError::Forked { size: last.size });
+            }
+        }
+        let origin = key.verifier().name().to_owned();
+        let checkpoint = Checkpoint {
+            origin,
+            size: head.tree_size,
+            root: head.root,
+            extensions: Vec::new(),
+        };
+        let signed = checkpoint.sign(key);
+        self.keep_checkpoint(&signed)?;
+        Ok(Some(signed))
+    }
+
+    /// Keeps a checkpoint with the log, as one that came back from a witness.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn keep_checkpoint(&mut self, signed: &SignedCheckpoint) -> Result<(), AppendError> {
+        self.keep(
+            keys::checkpoint(signed.checkpoint.size),
+            signed.to_string().into_bytes(),
+        )
+    }
+}
+
+impl LogReader {
+    /// The kept checkpoints, by size. Their signatures are not checked.
+    ///
+    /// # Errors
+    /// The log cannot be read, or one of them is damaged.
+    pub fn checkpoints(&self) -> Result<Vec<SignedCheckpoint>, ReadError> {
+        let rows = self.store().range(
+            Area::Log,
+            keys::CHECKPOINTS,
+            keys::CHECKPOINTS_END,
+            usize::MAX,
+        )?;
+        rows.iter().map(|(_, note)| parse(note)).collect()
+    }
+
+    /// The kept checkpoint of the largest size.
+    ///
+    /// # Errors
+    /// The log cannot be read, or the checkpoint is damaged.
+    pub fn last_checkpoint(&self) -> Result<Option<SignedCheckpoint>, ReadError> {
+        let last = self
+            .store()
+            .at_or_before(Area::Log, &keys::checkpoint(u64::MAX))?;
+        match last {
+            Some((key, note)) if key.starts_with(keys::CHECKPOINTS) => parse(&note).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn parse(note: &[u8]) -> Result<SignedCheckpoint, ReadError> {
+    let note = std::str::from_utf8(note).map_err(|error| error.to_string());
+    note.and_then(|note| {
+        note.parse()
+            .map_err(|error: super::checkpoint::CheckpointError| error.to_string())
+    })
+    .map_err(|error| ReadError::Store {
+        cause: format!("a kept checkpoint is damaged: {error}"),
+    })
+}

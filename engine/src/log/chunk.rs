@@ -1,0 +1,244 @@
+//! Chunks: up to 16 records in one compressed row.
+//!
+//! A row of its own for each record makes the store several times larger and half as fast; a
+//! chunk lets neighbouring records, which repeat each other, compress together. The last chunk is
+//! *open*: each append writes it again with the new records until it is full, so no short row
+//! stays behind.
+//!
+//! A row is a header of [`HEADER_BYTES`] and the records, joined by line feeds (canonical JSON
+//! contains none) and compressed with zstd. Where that is larger than one value may be, the rest
+//! follows in continuation rows.
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | version of this form: 1 |
+//! | 4 | dictionary |
+//! | 1 | number of records |
+//! | 4 | length of the joined records, big-endian |
+//! | 2 | number of continuation rows, big-endian |
+
+use std::cell::RefCell;
+
+use super::dictionary::{self, Dictionary, DictionaryId};
+use super::store::MAX_VALUE_BYTES;
+
+/// Records in a full chunk.
+pub(super) const CHUNK_RECORDS: usize = 16;
+
+/// A chunk is full at this length too, so that writing the open chunk again stays cheap. A
+/// longer record has a chunk of its own.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// The longest record.
+pub(super) const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 12;
+
+/// Records with consecutive sequences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// The sequence of the first.
+    pub(super) first: u64,
+    count: usize,
+    /// The records, joined by line feeds.
+    joined: Vec<u8>,
+}
+
+impl Chunk {
+    /// A chunk that will begin at `first`.
+    pub(super) fn new(first: u64) -> Chunk {
+        Chunk {
+            first,
+            count: 0,
+            joined: Vec::new(),
+        }
+    }
+
+    /// The sequence after the last record.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.count as u64
+    }
+
+    /// Whether `record` belongs into this chunk rather than the next.
+    pub(super) fn has_room_for(&self, record: &[u8]) -> bool {
+        self.count == 0
+            || self.count < CHUNK_RECORDS && self.joined.len() + record.len() < CHUNK_BYTES
+    }
+
+    /// Adds a record, which contains no line feed.
+    pub(super) fn push(&mut self, record: &[u8]) {
+        if self.count > 0 {
+            self.joined.push(b'\n');
+        }
+        self.joined.extend_from_slice(record);
+        self.count += 1;
+    }
+
+    /// The records with their sequences.
+    pub(super) fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let lines = self.joined.split(|byte| *byte == b'\n');
+        (self.first..).zip(lines.take(self.count))
+    }
+
+    /// The record `seq`, if it is here.
+    pub(super) fn get(&self, seq: u64) -> Option<&[u8]> {
+        let place = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        self.records().nth(place).map(|(_, record)| record)
+    }
+
+    /// The rows to store, the first with the header.
+    pub(super) fn encode(&self, encoder: &mut Encoder) -> Result<Vec<Vec<u8>>, ChunkError> {
+        let size = |_| ChunkError::TooLarge;
+        let packed = encoder.compress(&self.joined)?;
+        let rest = (HEADER_BYTES + packed.len()).saturating_sub(MAX_VALUE_BYTES);
+        let parts = u16::try_from(rest.div_ceil(MAX_VALUE_BYTES)).map_err(size)?;
+        let mut first = Vec::with_capacity((HEADER_BYTES + packed.len()).min(MAX_VALUE_BYTES));
+        first.push(VERSION);
+        first.extend_from_slice(&encoder.dictionary);
+        first.push(u8::try_from(self.count).map_err(size)?);
+        first.extend_from_slice(
+            &u32::try_from(self.joined.len())
+                .map_err(size)?
+                .to_be_bytes(),
+        );
+        first.extend_from_slice(&parts.to_be_bytes());
+        let (head, tail) = packed.split_at(packed.len().min(MAX_VALUE_BYTES - HEADER_BYTES));
+        first.extend_from_slice(head);
+        let mut rows = vec![first];
+        rows.extend(tail.chunks(MAX_VALUE_BYTES).map(<[u8]>::to_vec));
+        Ok(rows)
+    }
+
+    /// Reads the row of the chunk that begins at `first`; `continuation` gives row 1, 2, ... of
+    /// those that follow it.
+    pub(super) fn decode<E: From<ChunkError>>(
+        first: u64,
+        row: &[u8],
+        mut continuation: impl FnMut(u16) -> Result<Vec<u8>, E>,
+    ) -> Result<Chunk, E> {
+        let header = Header::parse(row)?;
+        let packed = row.get(HEADER_BYTES..).unwrap_or_default();
+        let joined = if header.parts == 0 {
+            decompress(&header, packed)?
+        } else {
+            let mut whole = packed.to_vec();
+            for part in 1..=header.parts {
+                whole.extend(continuation(part)?);
+            }
+            decompress(&header, &whole)?
+        };
+        let count = usize::from(header.count);
+        let lines = 1 + joined.iter().filter(|byte| **byte == b'\n').count();
+        if count == 0 || lines != count {
+            return Err(ChunkError::Damaged("its number of records is wrong").into());
+        }
+        Ok(Chunk {
+            first,
+            count,
+            joined,
+        })
+    }
+}
+
+/// Why a chunk cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChunkError {
+    #[error("made by a newer version of weir (row version {0})")]
+    Version(u8),
+    #[error("compressed with an unknown dictionary {0:02x?}")]
+    Dictionary(DictionaryId),
+    #[error("{0}")]
+    Damaged(&'static str),
+    #[error("does not decompress: {0}")]
+    Decompress(std::io::Error),
+    #[error("compression failed: {0}")]
+    Compress(std::io::Error),
+    #[error("too large")]
+    TooLarge,
+}
+
+struct Header {
+    dictionary: DictionaryId,
+    count: u8,
+    joined_bytes: u32,
+    parts: u16,
+}
+
+impl Header {
+    fn parse(row: &[u8]) -> Result<Header, ChunkError> {
+        let Some(header) = row.first_chunk::<HEADER_BYTES>() else {
+            return Err(ChunkError::Damaged("shorter than its header"));
+        };
+        let [version, d0, d1, d2, d3, count, j0, j1, j2, j3, p0, p1] = *header;
+        if version != VERSION {
+            return Err(ChunkError::Version(version));
+        }
+        Ok(Header {
+            dictionary: [d0, d1, d2, d3],
+            count,
+            joined_bytes: u32::from_be_bytes([j0, j1, j2, j3]),
+            parts: u16::from_be_bytes([p0, p1]),
+        })
+    }
+}
+
+/// Compresses chunks; keeps its tables between them.
+pub(super) struct Encoder {
+    dictionary: DictionaryId,
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+impl Encoder {
+    /// An encoder with that dictionary.
+    pub(super) fn new(dictionary: &'static Dictionary) -> Result<Encoder, ChunkError> {
+        use zstd::zstd_safe::CParameter;
+        let prepare = || {
+            let mut compressor =
+                zstd::bulk::Compressor::with_prepared_dictionary(&dictionary.encoder)?;
+            // The row's header has the length and the dictionary; the checksum is what finds
+            // damage that the store underneath let through.
+            compressor.set_parameter(CParameter::ContentSizeFlag(false))?;
+            compressor.set_parameter(CParameter::DictIdFlag(false))?;
+            compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+            Ok(compressor)
+        };
+        let compressor = prepare().map_err(ChunkError::Compress)?;
+        Ok(Encoder {
+            dictionary: dictionary.id,
+            compressor,
+        })
+    }
+
+    fn compress(&mut self, bytes: &[u8]) -> Result<Vec<u8>, ChunkError> {
+        self.compressor
+            .compress(bytes)
+            .map_err(ChunkError::Compress)
+    }
+}
+
+fn decompress(header: &Header, packed: &[u8]) -> Result<Vec<u8>, ChunkError> {
+    thread_local! {
+        static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    let dictionary =
+        dictionary::find(header.dictionary).ok_or(ChunkError::Dictionary(header.dictionary))?;
+    let length = header.joined_bytes as usize;
+    // A damaged length must not make us reserve memory for it.
+    if length > MAX_RECORD_BYTES + CHUNK_BYTES {
+        return Err(ChunkError::Damaged("its length is impossible"));
+    }
+    let joined = DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.set_prepared_dictionary(&dictionary.decoder)?;
+        decompressor.decompress(packed, length)
+    });
+    let joined = joined.map_err(ChunkError::Decompress)?;
+    if joined.len() != length {
+        return Err(ChunkError::Damaged("its length is wrong"));
+    }
+    Ok(joined)
+}

@@ -1,0 +1,166 @@
+//! Making appended batches durable, several at once where they overlap.
+//!
+//! Whoever waits for a batch syncs the store if nobody does; one sync covers all that was written
+//! before it began. A batch becomes visible to readers, as the new head, only when it is durable.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::head::Head;
+use super::store::{Store, StoreError};
+use super::witness::{Seen, Witness};
+
+/// The commits of one open log.
+pub(super) struct Commits {
+    state: Mutex<State>,
+    changed: Condvar,
+    heads: watch::Sender<u64>,
+}
+
+struct State {
+    /// Batches written so far, and how many of them are durable.
+    written: u64,
+    durable: u64,
+    syncing: bool,
+    /// Why the log takes no more: the first error while writing.
+    failed: Option<Arc<StoreError>>,
+    /// Heads of the batches that are written and not yet durable.
+    pending: VecDeque<(u64, Arc<Head>)>,
+    head: Arc<Head>,
+    witness: Witness,
+}
+
+impl Commits {
+    pub(super) fn new(head: Head, witness: Witness) -> Commits {
+        let heads = watch::Sender::new(head.next_seq);
+        let state = State {
+            written: 0,
+            durable: 0,
+            syncing: false,
+            failed: None,
+            pending: VecDeque::new(),
+            head: Arc::new(head),
+            witness,
+        };
+        Commits {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            heads,
+        }
+    }
+
+    /// The head of what is durable.
+    pub(super) fn head(&self) -> Arc<Head> {
+        self.lock().head.clone()
+    }
+
+    /// The error that stopped the log, if one did.
+    pub(super) fn failure(&self) -> Option<Arc<StoreError>> {
+        self.lock().failed.clone()
+    }
+
+    /// Stops the log for good.
+    pub(super) fn fail(&self, error: StoreError) -> Arc<StoreError> {
+        let mut state = self.lock();
+        let error = state.failed.get_or_insert_with(|| Arc::new(error)).clone();
+        self.changed.notify_all();
+        error
+    }
+
+    /// Counts a batch that is in the store and not yet durable; returns its number.
+    pub(super) fn written(&self, head: Head) -> u64 {
+        let mut state = self.lock();
+        state.written += 1;
+        let number = state.written;
+        state.pending.push_back((number, Arc::new(head)));
+        number
+    }
+
+    /// Returns once batch `number` is durable.
+    pub(super) fn wait(&self, store: &Store, number: u64) -> Result<(), Arc<StoreError>> {
+        let mut state = self.lock();
+        loop {
+            if state.durable >= number {
+                return Ok(());
+            }
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            if state.syncing {
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                continue;
+            }
+            state.syncing = true;
+            let target = state.written;
+            drop(state);
+            let synced = store.sync();
+            state = self.lock();
+            state.syncing = false;
+            match synced {
+                Ok(()) => self.publish(&mut state, target),
+                Err(error) => {
+                    state.failed.get_or_insert_with(|| Arc::new(error));
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    fn publish(&self, state: &mut State, durable: u64) {
+        state.durable = durable;
+        while let Some((_, head)) = state.pending.pop_front_if(|(number, _)| *number <= durable) {
+            state.head = head;
+        }
+        let seen = Seen {
+            next_seq: state.head.next_seq,
+            previous: state.head.previous,
+        };
+        if let Err(error) = state.witness.note(seen) {
+            // The records are durable; only the guard against a lost tail is weaker.
+            tracing::warn!(%error, "cannot write the log's witness file");
+        }
+        self.heads.send_replace(state.head.next_seq);
+    }
+
+    /// Waits until record `seq` is durable; false if it is not within `timeout`.
+    pub(super) fn wait_past(&self, seq: u64, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.lock();
+        while state.head.next_seq <= seq {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.failed.is_some() {
+                return false;
+            }
+            state = match self.changed.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        true
+    }
+
+    /// The next sequence of what is durable, as it changes.
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.heads.subscribe()
+    }
+
+    /// Lets the witness survive a power cut too, at the end.
+    pub(super) fn close(&self) {
+        if let Err(error) = self.lock().witness.sync() {
+            tracing::warn!(%error, "cannot sync the log's witness file");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics while the lock is held; the state is whole in any case.
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,95 @@
+//! The log's directory: its lock and the file that names its format.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+use super::store::sync_dir;
+
+/// What the file `format` says.
+pub(super) const FORMAT: &str = "weir log 1\n";
+
+/// The exclusive lock of a log. Released when dropped, or by the kernel when the process dies.
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock; `Ok(Err(text))` if another has it, with what it wrote of itself.
+    pub(super) fn take(dir: &Path) -> io::Result<Result<Lock, String>> {
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(dir.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0)?;
+                write!(file, "process {}", std::process::id())?;
+                Ok(Ok(Lock { _file: file }))
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.rewind()?;
+                file.take(100).read_to_string(&mut holder)?;
+                Ok(Err(holder))
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// What a directory is.
+pub(super) enum Found {
+    /// A log of this format.
+    Log,
+    /// A log of another format, by its own words.
+    OtherFormat(String),
+    /// Nothing: a log may be made here.
+    Nothing,
+    /// Something that is no log.
+    Something,
+}
+
+/// Looks without changing anything.
+pub(super) fn inspect(dir: &Path) -> io::Result<Found> {
+    match fs::read(dir.join("format")) {
+        Ok(format) if format == FORMAT.as_bytes() => Ok(Found::Log),
+        Ok(format) => {
+            let text = String::from_utf8_lossy(format.get(..60).unwrap_or(&format))
+                .trim()
+                .to_owned();
+            Ok(Found::OtherFormat(text))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            for entry in fs::read_dir(dir)? {
+                // A crash while the log was being made leaves these.
+                if !["lock", "format.new"].iter().any(|name| {
+                    *name
+                        == entry
+                            .as_ref()
+                            .map_or_else(|_| "".into(), |entry| entry.file_name())
+                }) {
+                    return Ok(Found::Something);
+                }
+            }
+            Ok(Found::Nothing)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the file that makes the directory a log, durably and all at once.
+pub(super) fn create(dir: &Path) -> io::Result<()> {
+    let new = dir.join("format.new");
+    let mut file = File::create(&new)?;
+    file.write_all(FORMAT.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, dir.join("format"))?;
+    sync_dir(dir)?;
+    if let Some(parent) = dir.canonicalize()?.parent() {
+        sync_dir(parent)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The log: append-only, durable through a power cut, tamper-evident.
+//!
+//! ```text
+//! records ──> chunk (16, compressed) ─┐
+//!         ──> frontier, stored hashes ├─> one atomic batch ──> flush ──> fdatasync ──> head
+//! position, extra ─> head, values ────┘                                               visible
+//! ```
+//!
+//! [`Log`] is the one writer. It checks that records are dense and chained, and returns from
+//! [`Log::append`] only when they are durable. [`LogReader`] sees what is durable, from any
+//! number of threads. What a record means is no business of this module: records are bytes.
+//!
+//! On disk a log is a directory:
+//!
+//! | file | |
+//! |---|---|
+//! | `format` | names the format and its version; a directory without it is no log |
+//! | `lock` | held while a process has the log open |
+//! | `witness` | the last acknowledged record ([`witness`]) |
+//! | `store/` | the key-value store ([`store`]) |
+
+mod append;
+pub mod checkpoint;
+mod checkpoints;
+mod chunk;
+mod commit;
+mod dictionary;
+mod directory;
+mod guard;
+mod head;
+pub mod index;
+pub mod key;
+mod keys;
+mod open;
+mod reader;
+mod record;
+mod snapshots;
+mod store;
+pub mod tree;
+mod verify;
+#[cfg(test)]
+mod verify_tests;
+mod witness;
+
+pub use append::{AppendError, EncodedRecord, Log, Pending};
+pub use checkpoints::MakeError;
+pub use head::{Head, StreamPosition};
+pub use open::{LogOptions, OpenError};
+pub use reader::{LogReader, Range, ReadError};
+pub use snapshots::{SnapshotInfo, Snapshots};
+pub use verify::{Problem, VerifyReport, verify};
+pub use weir_schema::record::Hash;
+
+use std::path::PathBuf;
+
+use commit::Commits;
+use store::Store;
+
+/// What the writer and the readers of an open log share.
+struct Shared {
+    dir: PathBuf,
+    store: Store,
+    commits: Commits,
+    /// Released last, when no reader is left.
+    _lock: directory::Lock,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.commits.close();
+    }
+}

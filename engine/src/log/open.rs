@@ -1,0 +1,319 @@
+//! Opening a log: lock, format, store, and a check that it ends where it says it does.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::append::{Log, Writer};
+use super::chunk::{Chunk, Encoder};
+use super::commit::Commits;
+use super::directory::{self, Found, Lock};
+use super::head::{Head, Tip};
+use super::reader::{self, ReadError};
+use super::store::{Area, Store, StoreError};
+use super::witness::{Seen, Witness};
+use super::{Shared, dictionary, keys, tree};
+
+/// How to open a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Memory for the store's cache.
+    pub cache_bytes: u64,
+    /// Refuse to append and to create. The directory must be writable all the same: the store
+    /// underneath tidies up after a crash when it opens.
+    pub read_only: bool,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions {
+            cache_bytes: 128 * 1024 * 1024,
+            read_only: false,
+        }
+    }
+}
+
+/// Why a log cannot be opened. Nothing was overwritten.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the log in `{}` is in use{}; stop that process, or ask it instead of the directory", dir.display(), by(holder))]
+    InUse {
+        /// The log's directory.
+        dir: PathBuf,
+        /// Who has it, if known: `process 4711`.
+        holder: String,
+    },
+    /// Made by another version.
+    #[error("the log in `{}` has the format `{found}`, this version of weir reads `{}`; open it with the version that made it and export it", dir.display(), directory::FORMAT.trim_end())]
+    OtherFormat {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The format that it names.
+        found: String,
+    },
+    /// A directory with something else in it.
+    #[error("`{}` is not empty and holds no log; name another directory", dir.display())]
+    NotALog {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// No log, and none may be made.
+    #[error("no log in `{}`; check the data directory, or start `weir run` there once", dir.display())]
+    Missing {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The files are not what was written.
+    #[error("the log in `{}` is damaged{}: {cause}; nothing was changed by weir: restore the directory from a copy, or move it away and fill a new one from the stream or an export", dir.display(), at(first_bad))]
+    Damaged {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The first sequence that is known to be bad or missing.
+        first_bad: Option<u64>,
+        /// What was found.
+        cause: String,
+    },
+    /// The file system is full.
+    #[error("no space to open the log in `{}`; free some, nothing was lost", dir.display())]
+    NoSpace {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Not allowed.
+    #[error("no permission for the log in `{}`: {source}; run weir as the owner of the directory, or change the owner", dir.display())]
+    Denied {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A file system mounted read-only.
+    #[error("the log in `{}` is on a read-only file system; mount it writable, or copy the directory and open the copy", dir.display())]
+    ReadOnly {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Any other error of the system.
+    #[error("cannot open the log in `{}`: {source}", dir.display())]
+    Io {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+fn by(holder: &str) -> String {
+    if holder.is_empty() {
+        String::new()
+    } else {
+        format!(" by {holder}")
+    }
+}
+
+fn at(first_bad: &Option<u64>) -> String {
+    first_bad
+        .map(|seq| format!(" at record {seq}"))
+        .unwrap_or_default()
+}
+
+impl Log {
+    /// Opens the log in `dir`, or makes one there if the directory is missing or empty.
+    ///
+    /// # Errors
+    /// Each says where, why and what to do. A log that lost acknowledged records is refused.
+    pub fn open(dir: &Path, options: LogOptions) -> Result<Log, OpenError> {
+        let on = |error| from_io(dir, error);
+        if options.read_only && !dir.is_dir() {
+            return Err(OpenError::Missing {
+                dir: dir.to_owned(),
+            });
+        }
+        std::fs::create_dir_all(dir).map_err(on)?;
+        match directory::inspect(dir).map_err(on)? {
+            Found::Log | Found::Nothing => {}
+            Found::OtherFormat(found) => {
+                return Err(OpenError::OtherFormat {
+                    dir: dir.to_owned(),
+                    found,
+                });
+            }
+            Found::Something => {
+                return Err(OpenError::NotALog {
+                    dir: dir.to_owned(),
+                });
+            }
+        }
+        let lock = match Lock::take(dir).map_err(on)? {
+            Ok(lock) => lock,
+            Err(holder) => {
+                return Err(OpenError::InUse {
+                    dir: dir.to_owned(),
+                    holder,
+                });
+            }
+        };
+        // Looked at again: another process may have made it before we had the lock.
+        if !matches!(directory::inspect(dir).map_err(on)?, Found::Log) {
+            if options.read_only {
+                return Err(OpenError::Missing {
+                    dir: dir.to_owned(),
+                });
+            }
+            directory::create(dir).map_err(on)?;
+        }
+        let (witness, seen) = Witness::open(&dir.join("witness")).map_err(on)?;
+        let store = Store::open(&dir.join("store"), options.cache_bytes)
+            .map_err(|error| from_store(dir, error))?;
+        let (tip, tail) = load(&store, seen).map_err(|problem| problem.into_open_error(dir))?;
+        let encoder =
+            Encoder::new(dictionary::builtin()).map_err(|error| on(io::Error::other(error)))?;
+        let shared = Shared {
+            dir: dir.to_owned(),
+            store,
+            commits: Commits::new(tip.head(), witness),
+            _lock: lock,
+        };
+        let writer = Writer { tip, tail, encoder };
+        Ok(Log::new(Arc::new(shared), writer, options.read_only))
+    }
+}
+
+enum Problem {
+    Damaged {
+        first_bad: Option<u64>,
+        cause: String,
+    },
+    Store(StoreError),
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        Problem::Store(error)
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Problem {
+        let first_bad = error.seq();
+        Problem::Damaged {
+            first_bad,
+            cause: error.cause(),
+        }
+    }
+}
+
+impl Problem {
+    fn into_open_error(self, dir: &Path) -> OpenError {
+        match self {
+            Problem::Damaged { first_bad, cause } => OpenError::Damaged {
+                dir: dir.to_owned(),
+                first_bad,
+                cause,
+            },
+            Problem::Store(error) => from_store(dir, error),
+        }
+    }
+}
+
+/// Reads the head and the open chunk, and checks that the records end where the head says and
+/// not before what was acknowledged.
+fn load(store: &Store, seen: Option<Seen>) -> Result<(Tip, Chunk), Problem> {
+    for (_, bytes) in store.range(
+        Area::Log,
+        keys::DICTIONARIES,
+        keys::DICTIONARIES_END,
+        usize::MAX,
+    )? {
+        dictionary::register(&bytes);
+    }
+    let tip = match store.get(Area::Log, keys::HEAD)? {
+        Some(row) => Tip::decode(&row).ok_or_else(|| Problem::Damaged {
+            first_bad: None,
+            cause: "the head cannot be read".to_owned(),
+        })?,
+        None => Tip::default(),
+    };
+    let next_seq = tip.next_seq();
+    if let Some(seen) = seen {
+        if seen.next_seq > next_seq {
+            return Err(Problem::Damaged {
+                first_bad: Some(next_seq),
+                cause: format!(
+                    "it ends there, but records up to {} were acknowledged",
+                    seen.next_seq - 1
+                ),
+            });
+        }
+        if seen.next_seq > 1 {
+            let last = seen.next_seq - 1;
+            let chunk = reader::chunk_with(store, last)?;
+            if chunk.get(last).map(tree::leaf_hash) != Some(seen.previous) {
+                return Err(Problem::Damaged {
+                    first_bad: Some(last),
+                    cause: "it is not the record that was acknowledged".to_owned(),
+                });
+            }
+        }
+    }
+    let last = store.at_or_before(Area::Log, &keys::chunk(u64::MAX))?;
+    let last = last.and_then(|(key, _)| keys::chunk_first(&key));
+    if next_seq == 1 {
+        return match last {
+            None => Ok((tip, Chunk::new(1))),
+            Some(_) => Err(Problem::Damaged {
+                first_bad: Some(1),
+                cause: "it has records and no head".to_owned(),
+            }),
+        };
+    }
+    let tail = reader::chunk_with(store, next_seq - 1)?;
+    let hash = tail.get(next_seq - 1).map(tree::leaf_hash);
+    if tail.end() != next_seq || hash != Some(tip.previous) || last > Some(tail.first) {
+        return Err(Problem::Damaged {
+            first_bad: Some(next_seq - 1),
+            cause: "the last record is not the one that the head names".to_owned(),
+        });
+    }
+    Ok((tip, tail))
+}
+
+fn from_store(dir: &Path, error: StoreError) -> OpenError {
+    match error {
+        StoreError::Locked => OpenError::InUse {
+            dir: dir.to_owned(),
+            holder: String::new(),
+        },
+        StoreError::Io(error) => from_io(dir, error),
+        StoreError::Damaged(cause) => OpenError::Damaged {
+            dir: dir.to_owned(),
+            first_bad: None,
+            cause,
+        },
+    }
+}
+
+fn from_io(dir: &Path, source: io::Error) -> OpenError {
+    let dir = dir.to_owned();
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            OpenError::NoSpace { dir, source }
+        }
+        io::ErrorKind::PermissionDenied => OpenError::Denied { dir, source },
+        io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly { dir, source },
+        _ => OpenError::Io { dir, source },
+    }
+}
+
+/// The head of an empty log.
+impl Default for Head {
+    fn default() -> Head {
+        Tip::default().head()
+    }
+}

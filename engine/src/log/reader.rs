@@ -1,0 +1,292 @@
+//! Readers: see what is durable, from any thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use weir_schema::record::Hash;
+
+use super::chunk::{Chunk, ChunkError};
+use super::head::Head;
+use super::store::{Area, Store, StoreError};
+use super::tree::{self, Nodes};
+use super::{Shared, keys};
+
+/// A view of a log, cheap to clone. It sees a record once it is durable.
+#[derive(Clone)]
+pub struct LogReader {
+    shared: Arc<Shared>,
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// It is not what was written.
+    #[error(
+        "record {seq} of the log is damaged: {cause}; restore the log's directory from a copy, or fill a new one from the stream or an export"
+    )]
+    Damaged {
+        /// The first record that cannot be read.
+        seq: u64,
+        /// What was found.
+        cause: String,
+    },
+    /// The store cannot be read.
+    #[error("cannot read the log: {cause}; check the disk, then `weir verify`")]
+    Store {
+        /// What happened.
+        cause: String,
+    },
+}
+
+impl ReadError {
+    pub(super) fn seq(&self) -> Option<u64> {
+        match self {
+            ReadError::Damaged { seq, .. } => Some(*seq),
+            ReadError::Store { .. } => None,
+        }
+    }
+
+    pub(super) fn cause(self) -> String {
+        match self {
+            ReadError::Damaged { cause, .. } | ReadError::Store { cause } => cause,
+        }
+    }
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> ReadError {
+        ReadError::Store {
+            cause: error.to_string(),
+        }
+    }
+}
+
+impl LogReader {
+    pub(super) fn new(shared: Arc<Shared>) -> LogReader {
+        LogReader { shared }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// The head of what is durable.
+    #[must_use]
+    pub fn head(&self) -> Arc<Head> {
+        self.shared.commits.head()
+    }
+
+    /// The bytes of record `seq`; `None` if there is none (yet).
+    ///
+    /// # Errors
+    /// The record was written and cannot be read.
+    pub fn get(&self, seq: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        if seq == 0 || seq >= self.head().next_seq {
+            return Ok(None);
+        }
+        let chunk = chunk_with(&self.shared.store, seq)?;
+        Ok(chunk.get(seq).map(<[u8]>::to_vec))
+    }
+
+    /// The hash of record `seq`, computed from its bytes; `None` if there is none (yet).
+    ///
+    /// # Errors
+    /// The record was written and cannot be read.
+    pub fn leaf_hash(&self, seq: u64) -> Result<Option<Hash>, ReadError> {
+        Ok(self.get(seq)?.map(|bytes| tree::leaf_hash(&bytes)))
+    }
+
+    /// The records from `from` on, up to but without `to`; without a `to` up to the end as it is
+    /// now. The iterator ends after the first error.
+    #[must_use]
+    pub fn range(&self, from: u64, to: Option<u64>) -> Range {
+        let end = self.head().next_seq.min(to.unwrap_or(u64::MAX));
+        Range {
+            shared: self.shared.clone(),
+            next: from.max(1),
+            end,
+            chunk: None,
+        }
+    }
+
+    /// A value set by [`super::Log::append_with`] or [`super::Log::meta_put`]. Unlike records it
+    /// may be seen a moment before it is durable.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn meta_get(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        let value = self
+            .shared
+            .store
+            .get(Area::Log, &keys::meta(name.as_bytes()))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    /// Waits until record `seq` can be read; false if that is not so within `timeout`.
+    #[must_use]
+    pub fn wait_past(&self, seq: u64, timeout: Duration) -> bool {
+        self.shared.commits.wait_past(seq, timeout)
+    }
+
+    /// The next sequence, as it changes: for followers in async code.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.shared.commits.subscribe()
+    }
+
+    /// The root of the Merkle tree when the log had `size` records; `None` if it has fewer.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn root_at(&self, size: u64) -> Result<Option<Hash>, ReadError> {
+        if size > self.head().tree_size {
+            return Ok(None);
+        }
+        tree::root_at(self, size).map(Some)
+    }
+
+    /// The proof that record `seq` is in the tree of the first `size` records (RFC 6962, 2.1.1);
+    /// `None` unless `1 <= seq <= size` and the log has `size` records.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn inclusion_proof(&self, seq: u64, size: u64) -> Result<Option<Vec<Hash>>, ReadError> {
+        match seq.checked_sub(1) {
+            Some(index) if size <= self.head().tree_size => {
+                tree::inclusion_proof(self, index, size)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The proof that the first `old` records are a prefix of the first `new` (RFC 6962, 2.1.2);
+    /// `None` unless `old <= new` and the log has `new` records.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn consistency_proof(&self, old: u64, new: u64) -> Result<Option<Vec<Hash>>, ReadError> {
+        if new > self.head().tree_size {
+            return Ok(None);
+        }
+        tree::consistency_proof(self, old, new)
+    }
+
+    /// The bytes that the store takes on disk.
+    ///
+    /// # Errors
+    /// The file system does not say.
+    pub fn size_on_disk(&self) -> Result<u64, ReadError> {
+        Ok(self.shared.store.size_on_disk()?)
+    }
+}
+
+impl Nodes for LogReader {
+    type Error = ReadError;
+
+    fn hashes(&self, level: u8, first: u64, count: u64) -> Result<Vec<Hash>, ReadError> {
+        // Leaf `index` is record `index + 1`.
+        let begins_at = (first << level) + 1;
+        if level == 0 {
+            return self
+                .range(begins_at, Some(begins_at + count))
+                .map(|record| record.map(|(_, bytes)| tree::leaf_hash(&bytes)))
+                .collect();
+        }
+        let rows = self.shared.store.range(
+            Area::Log,
+            &keys::node(level, first),
+            &keys::node(level, first + count),
+            usize::MAX,
+        )?;
+        let hashes: Vec<Hash> = rows
+            .iter()
+            .filter_map(|(_, hash)| Hash::try_from(&hash[..]).ok())
+            .collect();
+        if hashes.len() as u64 != count {
+            return Err(ReadError::Damaged {
+                seq: begins_at,
+                cause: "hashes of the Merkle tree are missing".to_owned(),
+            });
+        }
+        Ok(hashes)
+    }
+}
+
+/// Iterates over records; see [`LogReader::range`].
+pub struct Range {
+    shared: Arc<Shared>,
+    next: u64,
+    end: u64,
+    chunk: Option<std::vec::IntoIter<(u64, Vec<u8>)>>,
+}
+
+impl Iterator for Range {
+    type Item = Result<(u64, Vec<u8>), ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.next >= self.end {
+                return None;
+            }
+            if let Some((seq, bytes)) = self.chunk.as_mut().and_then(Iterator::next) {
+                self.next = seq + 1;
+                return Some(Ok((seq, bytes)));
+            }
+            match chunk_with(&self.shared.store, self.next) {
+                Ok(chunk) => {
+                    let wanted = chunk.records().filter(|(seq, _)| *seq >= self.next);
+                    let records: Vec<_> =
+                        wanted.map(|(seq, bytes)| (seq, bytes.to_vec())).collect();
+                    self.chunk = Some(records.into_iter());
+                }
+                Err(error) => {
+                    self.next = self.end;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// The chunk that holds record `seq`, which must have been written.
+pub(super) fn chunk_with(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
+    let damaged = |cause: String| ReadError::Damaged { seq, cause };
+    let at = |error: StoreError| damaged(error.to_string());
+    // Reading in order always asks for the first record of a chunk: one look-up.
+    let key = keys::chunk(seq);
+    let found = match store.get(Area::Log, &key).map_err(at)? {
+        Some(row) => Some((seq, row)),
+        None => {
+            let before = store.at_or_before(Area::Log, &key).map_err(at)?;
+            before.and_then(|(key, row)| Some((keys::chunk_first(&key)?, row)))
+        }
+    };
+    let Some((first, row)) = found else {
+        return Err(damaged("it is missing".to_owned()));
+    };
+    let continuation = |part| match store.get(Area::Log, &keys::chunk_part(first, part)) {
+        Ok(Some(row)) => Ok(row.to_vec()),
+        Ok(None) => Err(Unreadable("a part of it is missing".to_owned())),
+        Err(error) => Err(Unreadable(error.to_string())),
+    };
+    let chunk =
+        Chunk::decode(first, &row, continuation).map_err(|Unreadable(cause)| damaged(cause))?;
+    if seq >= chunk.end() {
+        return Err(damaged("it is missing".to_owned()));
+    }
+    Ok(chunk)
+}
+
+struct Unreadable(String);
+
+impl From<ChunkError> for Unreadable {
+    fn from(error: ChunkError) -> Unreadable {
+        Unreadable(error.to_string())
+    }
+}

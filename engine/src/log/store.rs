@@ -1,0 +1,245 @@
+//! The key-value store under the log: the only file that names `sled`.
+//!
+//! sled 0.34.7 is used narrowly, because two of its promises do not hold on Linux:
+//!
+//! - `flush()` hands the bytes to the kernel but never calls `fsync`. [`Store::sync`] therefore
+//!   syncs the data file through a handle of its own after each flush. Nothing is durable before
+//!   it returns.
+//! - A page larger than a quarter of a segment goes to a file of its own under `blobs/`, which is
+//!   never synced at all. Segments are 8 MiB and no value is larger than [`MAX_VALUE_BYTES`], so
+//!   no such file is ever made; [`Store::open`] refuses a store that has one.
+//!
+//! It also panics on some damaged files, so every call goes through [`guarded`].
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::guard::guarded;
+
+/// The largest value. A leaf page holds up to 17 values, 19 for a moment after a merge, and must
+/// stay under a quarter of a segment: 19 x 96 KiB < 2 MiB.
+pub(super) const MAX_VALUE_BYTES: usize = 96 * 1024;
+
+const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long to wait for a lock that this process or one just killed is about to give up.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A stored value.
+pub(super) type Value = sled::IVec;
+
+/// What can go wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreError {
+    #[error("the store is locked by another process")]
+    Locked,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Damaged(String),
+}
+
+/// An independent key space of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Area {
+    /// Records, head and everything written in one batch with them.
+    Log,
+    /// State snapshots.
+    Snapshots,
+    /// Posting lists.
+    Index,
+}
+
+/// Changes that take effect together or not at all.
+#[derive(Debug, Default)]
+pub(super) struct Changes(sled::Batch);
+
+impl Changes {
+    /// Sets a value of at most [`MAX_VALUE_BYTES`].
+    pub(super) fn put(&mut self, key: &[u8], value: Vec<u8>) {
+        assert!(
+            value.len() <= MAX_VALUE_BYTES,
+            "a value of {} bytes would become a blob",
+            value.len()
+        );
+        self.0.insert(key, value);
+    }
+
+    /// Removes a key if it is there.
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        self.0.remove(key);
+    }
+}
+
+/// An open store. Dropping it releases the files.
+pub(super) struct Store {
+    db: sled::Db,
+    log: sled::Tree,
+    snapshots: sled::Tree,
+    index: sled::Tree,
+    /// The second handle on the data file, for the sync that sled leaves out.
+    file: File,
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Opens or creates the store in `dir`. The caller holds the lock of the log's directory, so
+    /// files left by a process that died may be tidied.
+    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Store, StoreError> {
+        fs::create_dir_all(dir)?;
+        remove_unfinished_snapshots(dir)?;
+        let config = sled::Config::new()
+            .path(dir)
+            .mode(sled::Mode::HighThroughput)
+            .flush_every_ms(None)
+            .use_compression(false)
+            .cache_capacity(cache_bytes)
+            .segment_size(SEGMENT_BYTES);
+        let started = Instant::now();
+        let (db, log, snapshots, index) = loop {
+            let opened = run(|| {
+                let db = config.open()?;
+                let log = db.open_tree("log")?;
+                let snapshots = db.open_tree("snapshots")?;
+                let index = db.open_tree("index")?;
+                Ok((db, log, snapshots, index))
+            });
+            match opened {
+                Err(StoreError::Locked) if started.elapsed() < LOCK_PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                other => break other?,
+            }
+        };
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(dir.join("db"))?;
+        let store = Store {
+            db,
+            log,
+            snapshots,
+            index,
+            file,
+            dir: dir.to_owned(),
+        };
+        store.refuse_blobs()?;
+        store.sync_new_files()?;
+        Ok(store)
+    }
+
+    pub(super) fn get(&self, area: Area, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        run(|| self.tree(area).get(key))
+    }
+
+    /// The entry with the largest key that is at most `key`.
+    pub(super) fn at_or_before(
+        &self,
+        area: Area,
+        key: &[u8],
+    ) -> Result<Option<(Value, Value)>, StoreError> {
+        run(|| self.tree(area).range(..=key).next_back().transpose())
+    }
+
+    /// Up to `limit` entries with `from <= key < to`, in key order.
+    pub(super) fn range(
+        &self,
+        area: Area,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Value, Value)>, StoreError> {
+        run(|| self.tree(area).range(from..to).take(limit).collect())
+    }
+
+    /// Writes `changes` atomically. They are durable only after the next [`Store::sync`].
+    pub(super) fn apply(&self, area: Area, changes: Changes) -> Result<(), StoreError> {
+        run(|| self.tree(area).apply_batch(changes.0))
+    }
+
+    /// Returns once everything applied before the call survives a power cut. After an error
+    /// nothing may be assumed and the store must not be written again: a second `fsync` can
+    /// succeed without the pages that the first one lost.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        run(|| self.db.flush())?;
+        self.file.sync_data()?;
+        Ok(())
+    }
+
+    /// The size of the store's files.
+    pub(super) fn size_on_disk(&self) -> Result<u64, StoreError> {
+        run(|| self.db.size_on_disk())
+    }
+
+    fn tree(&self, area: Area) -> &sled::Tree {
+        match area {
+            Area::Log => &self.log,
+            Area::Snapshots => &self.snapshots,
+            Area::Index => &self.index,
+        }
+    }
+
+    fn refuse_blobs(&self) -> Result<(), StoreError> {
+        let blobs = self.dir.join("blobs");
+        match fs::read_dir(&blobs)?.next() {
+            None => Ok(()),
+            Some(_) => Err(StoreError::Damaged(format!(
+                "`{}` is not empty: something else has written to this store",
+                blobs.display()
+            ))),
+        }
+    }
+
+    /// Makes the names and the settings file of a new store durable: sled syncs neither.
+    fn sync_new_files(&self) -> Result<(), StoreError> {
+        File::open(self.dir.join("conf"))?.sync_all()?;
+        self.sync()?;
+        sync_dir(&self.dir.join("blobs"))?;
+        sync_dir(&self.dir)?;
+        Ok(())
+    }
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn run<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+    match guarded(work) {
+        Ok(result) => result.map_err(StoreError::from),
+        Err(panic) => Err(StoreError::Damaged(panic)),
+    }
+}
+
+/// sled writes its page table to `snap.N.generating` and renames it; a crash between leaves a
+/// file that the next start would take for the newest finished one.
+fn remove_unfinished_snapshots(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+impl From<sled::Error> for StoreError {
+    fn from(error: sled::Error) -> StoreError {
+        match error {
+            // sled wraps a refused lock in an `Other` error; nothing else identifies it.
+            sled::Error::Io(io)
+                if io.kind() == io::ErrorKind::Other
+                    && io.to_string().starts_with("could not acquire lock") =>
+            {
+                StoreError::Locked
+            }
+            sled::Error::Io(io) => StoreError::Io(io),
+            other => StoreError::Damaged(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What verification finds when the rows themselves were changed by somebody who can write the
+//! store: each kind of change, by the first record that is not what was written.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+use weir_schema::record::{NO_HASH, hex};
+
+use super::chunk::{Chunk, Encoder};
+use super::dictionary;
+use super::store::{Area, Changes};
+use super::*;
+
+fn record(seq: u64, text: &str, previous: &Hash) -> EncodedRecord {
+    let previous = hex(previous);
+    let bytes = format!(
+        r#"{{"event":{{"data":"{text}"}},"position":{{"from":"local"}},"previous":"{previous}","recorded_at":"2026-08-21T10:00:00Z","seq":{seq},"v":1}}"#
+    );
+    EncodedRecord::new(seq, bytes.into_bytes())
+}
+
+/// Consecutive records from `from` on, after one with the hash `previous`.
+fn chain(from: u64, count: u64, text: &str, mut previous: Hash) -> Vec<EncodedRecord> {
+    let next = |seq| {
+        let record = record(seq, text, &previous);
+        previous = record.hash;
+        record
+    };
+    (from..from + count).map(next).collect()
+}
+
+fn log_of(dir: &Path, records: &[EncodedRecord]) -> Log {
+    let mut log = Log::open(&dir.join("log"), LogOptions::default()).expect("the log opens");
+    log.append(records, None).expect("it appends");
+    log
+}
+
+/// Puts `records` over the rows of the log, leaving head and tree as they are.
+fn write_over(log: &Log, records: &[Vec<u8>]) {
+    let reader = log.reader();
+    let store = reader.store();
+    let mut encoder = Encoder::new(dictionary::builtin()).expect("an encoder");
+    let mut changes = Changes::default();
+    for (first, group) in (1..)
+        .step_by(chunk::CHUNK_RECORDS)
+        .zip(records.chunks(chunk::CHUNK_RECORDS))
+    {
+        let mut chunk = Chunk::new(first);
+        group.iter().for_each(|bytes| chunk.push(bytes));
+        let rows = chunk.encode(&mut encoder).expect("it encodes");
+        assert_eq!(rows.len(), 1);
+        rows.into_iter()
+            .for_each(|row| changes.put(&keys::chunk(first), row));
+    }
+    store.apply(Area::Log, changes).expect("it is written");
+}
+
+fn check(name: &str, change: impl Fn(&mut Vec<Vec<u8>>), wanted: (u64, Problem)) {
+    let dir = TempDir::new().expect("a directory");
+    let records = chain(1, 600, "scan", NO_HASH);
+    let log = log_of(dir.path(), &records);
+    let mut bytes: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
+    change(&mut bytes);
+    write_over(&log, &bytes);
+    for threads in [1, 2, 3] {
+        let report = verify(&log.reader(), &[], None, threads, |_, _| Ok(()), |_| ());
+        assert_eq!(
+            report.first_bad.as_ref(),
+            Some(&wanted),
+            "{name}, {threads} threads"
+        );
+    }
+}
+
+fn edit(bytes: &mut Vec<u8>, from: &str, to: &str) {
+    let text = String::from_utf8_lossy(bytes).replacen(from, to, 1);
+    assert_ne!(text.as_bytes(), &bytes[..], "`{from}` is in it");
+    *bytes = text.into_bytes();
+}
+
+#[test]
+fn an_edited_record_is_named() {
+    for seq in [1, 2, 16, 17, 255, 256, 257, 599, 600] {
+        let change = |records: &mut Vec<Vec<u8>>| edit(&mut records[seq - 1], "scan", "pass");
+        check(
+            &format!("record {seq}"),
+            change,
+            (seq as u64, Problem::Edited),
+        );
+    }
+}
+
+#[test]
+fn a_record_with_another_link_is_named() {
+    let zeroes = hex(&NO_HASH);
+    let other = hex(&[7; 32]);
+    check(
+        "the first",
+        |records| edit(&mut records[0], &zeroes, &other),
+        (1, Problem::Unchained),
+    );
+    let link = |records: &mut Vec<Vec<u8>>, seq: usize| {
+        let link = hex(&tree::leaf_hash(&records[seq - 2]));
+        edit(&mut records[seq - 1], &link, &other);
+    };
+    for seq in [2, 256, 257, 300, 600] {
+        check(
+            &format!("record {seq}"),
+            |records| link(records, seq),
+            (seq as u64, Problem::Unchained),
+        );
+    }
+}
+
+#[test]
+fn records_that_were_moved_removed_or_inserted_are_named() {
+    let sequence = |found| Problem::Sequence { found: Some(found) };
+    check(
+        "swapped",
+        |records| records.swap(99, 100),
+        (100, sequence(101)),
+    );
+    check(
+        "two chunks swapped",
+        |records| (0..16).for_each(|place| records.swap(160 + place, 320 + place)),
+        (161, sequence(321)),
+    );
+    let remove = |records: &mut Vec<Vec<u8>>| {
+        let removed = records.remove(49);
+        records.push(removed);
+    };
+    check("removed", remove, (50, sequence(51)));
+    let insert = |records: &mut Vec<Vec<u8>>| {
+        records.insert(49, records[49].clone());
+        records.pop();
+    };
+    check("inserted", insert, (51, sequence(50)));
+}
+
+#[test]
+fn a_past_written_anew_in_the_rows_alone_does_not_fit_tree_and_head() {
+    let anew = |records: &mut Vec<Vec<u8>>| {
+        let previous = tree::leaf_hash(&records[299]);
+        for (slot, record) in records[300..]
+            .iter_mut()
+            .zip(chain(301, 300, "pass", previous))
+        {
+            *slot = record.bytes;
+        }
+    };
+    check("anew from 301 on", anew, (257, Problem::Tree { level: 8 }));
+}
+
+#[test]
+fn a_row_that_does_not_decompress_is_named() {
+    let dir = TempDir::new().expect("a directory");
+    let log = log_of(dir.path(), &chain(1, 100, "scan", NO_HASH));
+    let reader = log.reader();
+    let store = reader.store();
+    let row = store
+        .get(Area::Log, &keys::chunk(33))
+        .expect("it reads")
+        .expect("a row");
+    let with = |place: usize, value: u8| {
+        let mut row = row.to_vec();
+        row[place] = value;
+        let mut changes = Changes::default();
+        changes.put(&keys::chunk(33), row);
+        store.apply(Area::Log, changes).expect("it is written");
+        let report = verify(&log.reader(), &[], None, 1, |_, _| Ok(()), |_| ());
+        match report.first_bad {
+            Some((33, Problem::Unreadable(cause))) => cause,
+            other => panic!("expected record 33 to be unreadable, got {other:?}"),
+        }
+    };
+    assert_eq!(
+        with(0, 9),
+        "made by a newer version of weir (row version 9)"
+    );
+    assert!(with(1, row[1] ^ 1).starts_with("compressed with an unknown dictionary"));
+    assert_eq!(with(5, 15), "its number of records is wrong");
+    assert_eq!(with(6, 255), "its length is impossible");
+    assert!(!with(8, row[8] ^ 1).is_empty());
+    assert!(!with(40, row[40] ^ 1).is_empty());
+    assert!(!with(row.len() - 1, row[row.len() - 1] ^ 1).is_empty());
+}

@@ -1,0 +1,310 @@
+//! Logging in: answers a registry's challenges and keeps the tokens it was given.
+//!
+//! A token is fetched for a set of scopes and cached under it: a mount needs two scopes in one
+//! token, and a token for one of them is refused.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use reqwest::{
+    Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
+};
+use serde::Deserialize;
+use tokio::{
+    sync::{Mutex as AsyncMutex, OnceCell},
+    time::Instant,
+};
+
+use super::{
+    challenge::{self, Challenge, TokenServer},
+    config::{RegistryConfig, Secret},
+    credentials::{self, Credentials},
+    error::{AuthFailure, OciError, from_transport, innermost},
+};
+
+/// What a request needs, `repository:team/web:pull,push`, in order and each once.
+pub(super) type Scopes = Vec<String>;
+
+/// The scope of doing `actions` in a repository.
+pub(super) fn scope(repository: &str, actions: &str) -> String {
+    format!("repository:{repository}:{actions}")
+}
+
+pub(super) struct Auth {
+    registry: String,
+    config: RegistryConfig,
+    http: reqwest::Client,
+    credentials: OnceCell<Credentials>,
+    /// The last challenge met: later requests bring what it asks for at once.
+    challenge: RwLock<Option<Challenge>>,
+    tokens: Mutex<BTreeMap<Scopes, Arc<AsyncMutex<Option<Token>>>>>,
+}
+
+struct Token {
+    header: HeaderValue,
+    expires: Instant,
+}
+
+/// What a token server answers.
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<Secret>,
+    access_token: Option<Secret>,
+    expires_in: Option<u64>,
+}
+
+/// A token that names no life has this one (distribution's token specification).
+const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+
+/// A token is renewed so long before its end, for a request takes time to arrive.
+const MARGIN: Duration = Duration::from_secs(5);
+
+impl Auth {
+    pub fn new(registry: &str, config: &RegistryConfig, http: reqwest::Client) -> Self {
+        Self {
+            registry: registry.to_owned(),
+            config: config.clone(),
+            http,
+            credentials: OnceCell::new(),
+            challenge: RwLock::new(None),
+            tokens: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// What to send along with a request that needs `scopes`; nothing as long as the registry
+    /// has not asked for a login.
+    pub async fn header(&self, scopes: &Scopes) -> Result<Option<HeaderValue>, OciError> {
+        let known = self.challenge.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            None => Ok(None),
+            Some(Challenge::Basic) => Ok(basic(self.credentials().await?)),
+            Some(Challenge::Bearer(server)) => {
+                if let Credentials::Bearer(token) = self.credentials().await? {
+                    return Ok(secret_header("Bearer", token.reveal()));
+                }
+                self.token(&server, scopes, scopes, None).await.map(Some)
+            }
+        }
+    }
+
+    /// Takes in the challenge of a 401, answered to a request for `what` that was sent with
+    /// `sent`. Returns what to send with the second try.
+    ///
+    /// # Errors
+    /// If a second try is pointless: the login is missing, wrong, or not enough.
+    pub async fn answer(
+        &self,
+        what: &str,
+        headers: &HeaderMap,
+        scopes: &Scopes,
+        sent: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, OciError> {
+        let values: Vec<&str> = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()).collect();
+        let challenges = challenge::parse(values.iter().copied());
+        let bearer = challenges.iter().find(|challenge| matches!(challenge, Challenge::Bearer(_)));
+        let Some(chosen) = bearer.or_else(|| challenges.first()).cloned() else {
+            return Err(failed(AuthFailure::UnknownChallenge {
+                registry: self.registry.clone(),
+                what: what.to_owned(),
+                challenge: values.join(", "),
+            }));
+        };
+        *self.challenge.write().unwrap_or_else(PoisonError::into_inner) = Some(chosen.clone());
+        let credentials = self.credentials().await?;
+        let fresh = match (&chosen, credentials) {
+            (_, Credentials::Bearer(token)) => secret_header("Bearer", token.reveal()),
+            (Challenge::Basic, _) => basic(credentials),
+            (Challenge::Bearer(server), _) => {
+                let mut wanted: Scopes = scopes.iter().chain(&server.scopes).cloned().collect();
+                wanted.sort();
+                wanted.dedup();
+                return self.token(server, scopes, &wanted, sent).await;
+            }
+        };
+        match fresh {
+            None => Err(failed(AuthFailure::LoginNeeded {
+                registry: self.registry.clone(),
+                what: what.to_owned(),
+            })),
+            Some(fresh) if sent == Some(&fresh) => Err(self.refused("the registry", String::new()).await),
+            Some(fresh) => Ok(fresh),
+        }
+    }
+
+    /// The error for a request that was refused although it brought the best login we have.
+    pub async fn denied(&self, what: &str, headers: &HeaderMap, scopes: &Scopes, message: String) -> OciError {
+        let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok());
+        let asked = challenge::parse(values).into_iter().find_map(|challenge| match challenge {
+            Challenge::Bearer(server) if !server.scopes.is_empty() => Some(server.scopes),
+            _ => None,
+        });
+        if matches!(self.credentials().await, Ok(Credentials::Anonymous)) {
+            return failed(AuthFailure::LoginNeeded { registry: self.registry.clone(), what: what.to_owned() });
+        }
+        failed(AuthFailure::Denied {
+            registry: self.registry.clone(),
+            what: what.to_owned(),
+            who: self.who().await,
+            scopes: asked.unwrap_or_else(|| scopes.clone()),
+            message,
+        })
+    }
+
+    async fn credentials(&self) -> Result<&Credentials, OciError> {
+        self.credentials
+            .get_or_try_init(|| credentials::find(&self.registry, &self.config))
+            .await
+            .map_err(|error| OciError::Credentials(Box::new(error)))
+    }
+
+    /// The token cached under `key`, or a new one for `wanted`. One caller fetches, the others
+    /// wait for it. A token equal to `stale` is not given again.
+    async fn token(
+        &self,
+        server: &TokenServer,
+        key: &Scopes,
+        wanted: &Scopes,
+        stale: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, OciError> {
+        let place = {
+            let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(tokens.entry(key.clone()).or_default())
+        };
+        let mut cached = place.lock().await;
+        if let Some(token) = cached.as_ref()
+            && token.expires > Instant::now()
+            && stale != Some(&token.header)
+        {
+            return Ok(token.header.clone());
+        }
+        let token = self.fetch(server, wanted).await?;
+        let header = token.header.clone();
+        *cached = Some(token);
+        Ok(header)
+    }
+
+    async fn fetch(&self, server: &TokenServer, scopes: &Scopes) -> Result<Token, OciError> {
+        let what = format!("fetching a token from `{}`", server.realm);
+        let protocol = |reason: String| OciError::Protocol {
+            registry: self.registry.clone(),
+            what: what.clone(),
+            reason,
+        };
+        let mut realm = Url::parse(&server.realm).map_err(|error| protocol(error.to_string()))?;
+        let credentials = self.credentials().await?;
+        if realm.scheme() != "https"
+            && !self.config.insecure
+            && !realm.host_str().is_some_and(super::endpoint::is_loopback)
+            && *credentials != Credentials::Anonymous
+        {
+            return Err(failed(AuthFailure::PlainTokenServer {
+                registry: self.registry.clone(),
+                realm: server.realm.clone(),
+            }));
+        }
+        let host = realm.host_str().unwrap_or_default().to_owned();
+        let request = if let Credentials::Identity(refresh) = credentials {
+            let mut form = Url::parse("form:").map_err(|error| protocol(error.to_string()))?;
+            form.query_pairs_mut()
+                .append_pair("grant_type", "refresh_token")
+                .append_pair("refresh_token", refresh.reveal())
+                .append_pair("client_id", "weir")
+                .append_pair("scope", &scopes.join(" "))
+                .append_pair("service", server.service.as_deref().unwrap_or_default());
+            self.http
+                .post(realm)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(form.query().unwrap_or_default().to_owned())
+        } else {
+            {
+                let mut query = realm.query_pairs_mut();
+                if let Some(service) = &server.service {
+                    query.append_pair("service", service);
+                }
+                for scope in scopes {
+                    query.append_pair("scope", scope);
+                }
+            }
+            let request = self.http.get(realm);
+            match basic(credentials) {
+                Some(header) => request.header(AUTHORIZATION, header),
+                None => request,
+            }
+        };
+        let response = request.send().await.map_err(|error| from_transport(&self.registry, &host, &what, &error))?;
+        let status = response.status();
+        let retry_after = super::answer::retry_after(response.headers());
+        let text = super::answer::read(response, TOKEN_LIMIT)
+            .await
+            .map_err(|error| error.into_oci(&self.registry, &what))?;
+        if status == 401 || status == 403 || (status == 400 && matches!(credentials, Credentials::Identity(_))) {
+            let message = super::answer::Complaint::of(&text).message;
+            return Err(if *credentials == Credentials::Anonymous {
+                failed(AuthFailure::LoginNeeded { registry: self.registry.clone(), what })
+            } else {
+                self.refused(&format!("its token server `{}`", server.realm), message).await
+            });
+        }
+        if status == 429 || status.is_server_error() {
+            let message = super::answer::Complaint::of(&text).message;
+            let registry = self.registry.clone();
+            return Err(OciError::Unavailable { registry, what, status: status.as_u16(), message, retry_after });
+        }
+        if !status.is_success() {
+            return Err(protocol(format!("answered {status}")));
+        }
+        let answer: TokenAnswer = serde_json::from_slice(&text).map_err(|error| protocol(innermost(&error)))?;
+        let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
+        let token = answer.token.or(answer.access_token).ok_or_else(|| protocol("the answer has no token".into()))?;
+        Ok(Token {
+            header: secret_header("Bearer", token.reveal())
+                .ok_or_else(|| protocol("the token has characters that no header may carry".into()))?,
+            expires: Instant::now() + life.saturating_sub(MARGIN),
+        })
+    }
+
+    async fn who(&self) -> String {
+        match self.credentials().await {
+            Ok(Credentials::Basic { username, .. }) => format!("`{username}`"),
+            Ok(Credentials::Anonymous) | Err(_) => "nobody (no login)".to_owned(),
+            Ok(Credentials::Identity(_) | Credentials::Bearer(_)) => "a token".to_owned(),
+        }
+    }
+
+    async fn refused(&self, by: &str, message: String) -> OciError {
+        failed(AuthFailure::LoginRefused {
+            registry: self.registry.clone(),
+            who: self.who().await,
+            by: by.to_owned(),
+            message,
+        })
+    }
+
+}
+
+fn failed(failure: AuthFailure) -> OciError {
+    OciError::Auth(Box::new(failure))
+}
+
+/// Tokens are a few kilobytes; more is not a token.
+const TOKEN_LIMIT: usize = 1 << 20;
+
+fn basic(credentials: &Credentials) -> Option<HeaderValue> {
+    match credentials {
+        Credentials::Basic { username, password } => {
+            secret_header("Basic", &STANDARD.encode(format!("{username}:{}", password.reveal())))
+        }
+        _ => None,
+    }
+}
+
+fn secret_header(scheme: &str, secret: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("{scheme} {secret}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

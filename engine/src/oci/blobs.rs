@@ -1,0 +1,171 @@
+//! Blobs: looked for, mounted, fetched whole where they are small, and deleted. Large ones are
+//! streamed by `transfer`.
+
+use bytes::Bytes;
+use reqwest::{
+    Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use weir_schema::Digest;
+
+use super::{
+    auth::scope,
+    client::{Call, Client, ERROR_LIMIT, text},
+    error::OciError,
+};
+
+/// What a registry made of the wish to mount a blob.
+#[derive(Debug)]
+pub enum Mount {
+    /// The blob is in the repository now.
+    Done,
+    /// The registry opened an upload instead; the blob's bytes go there.
+    Declined(Upload),
+}
+
+/// An upload that a registry opened.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    pub(super) repository: String,
+    pub(super) location: String,
+}
+
+impl Client {
+    /// The size of a blob, `Some(None)` where the registry gives none; `None` if it is not there.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn head_blob(&self, repository: &str, digest: &Digest) -> Result<Option<Option<u64>>, OciError> {
+        let call = blob_call(Method::HEAD, "looking for", repository, digest, "pull");
+        let answer = self.answer(&call, ERROR_LIMIT).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Some(text(&answer.headers, "content-length").and_then(|size| size.parse().ok()))),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(self.refusal(&call, &answer)),
+        }
+    }
+
+    /// Fetches a blob of at most `limit` bytes and verifies its digest.
+    ///
+    /// # Errors
+    /// As every request; `TooLarge` where it is larger.
+    pub async fn get_blob(&self, repository: &str, digest: &Digest, limit: usize) -> Result<Bytes, OciError> {
+        let call = blob_call(Method::GET, "getting", repository, digest, "pull");
+        let answer = self.answer(&call, limit).await?;
+        if answer.status != StatusCode::OK {
+            return Err(self.refusal(&call, &answer));
+        }
+        if !digest.matches(&answer.body) {
+            return Err(OciError::WrongDigest {
+                registry: self.registry().to_owned(),
+                what: call.what,
+                expected: digest.clone(),
+                found: Digest::of(&answer.body).to_string(),
+            });
+        }
+        Ok(answer.body)
+    }
+
+    /// Makes a blob of repository `from` part of `repository` without moving its bytes.
+    ///
+    /// # Errors
+    /// As every request. It needs a login that may pull `from` and push to `repository`.
+    pub async fn mount_blob(&self, repository: &str, digest: &Digest, from: &str) -> Result<Mount, OciError> {
+        let mut scopes = vec![scope(repository, "pull,push"), scope(from, "pull")];
+        scopes.sort();
+        let call = Call::new(
+            format!("mounting `{repository}@{digest}` from `{from}`"),
+            Method::POST,
+            format!("v2/{repository}/blobs/uploads/?mount={digest}&from={}", encode(from)),
+            scopes,
+        );
+        let answer = self.answer(&call, ERROR_LIMIT).await?;
+        match answer.status {
+            StatusCode::CREATED => Ok(Mount::Done),
+            StatusCode::ACCEPTED => Ok(Mount::Declined(self.upload(&call, &answer.headers, repository)?)),
+            _ => Err(self.refusal(&call, &answer)),
+        }
+    }
+
+    /// Opens an upload.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn start_upload(&self, repository: &str) -> Result<Upload, OciError> {
+        let call = Call::new(
+            format!("starting an upload to `{repository}`"),
+            Method::POST,
+            format!("v2/{repository}/blobs/uploads/"),
+            vec![scope(repository, "pull,push")],
+        );
+        let answer = self.answer(&call, ERROR_LIMIT).await?;
+        match answer.status {
+            StatusCode::ACCEPTED => self.upload(&call, &answer.headers, repository),
+            _ => Err(self.refusal(&call, &answer)),
+        }
+    }
+
+    /// Sends a small blob into `upload`, which is used up by it. Tried once, since a second try
+    /// needs a new upload.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn finish_upload(&self, upload: Upload, digest: &Digest, bytes: Bytes) -> Result<(), OciError> {
+        let _slot = self.slot().await;
+        let mut call = finish_call(&upload, digest);
+        call.body = bytes;
+        let answer = self.answer_once(&call, ERROR_LIMIT).await?;
+        if answer.status.is_success() { Ok(()) } else { Err(self.refusal(&call, &answer)) }
+    }
+
+    /// Deletes a blob from a repository. `false` if it was not there.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<bool, OciError> {
+        let call = blob_call(Method::DELETE, "deleting", repository, digest, "delete");
+        let answer = self.answer(&call, ERROR_LIMIT).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            _ => Err(self.refusal(&call, &answer)),
+        }
+    }
+
+    fn upload(
+        &self,
+        call: &Call,
+        headers: &reqwest::header::HeaderMap,
+        repository: &str,
+    ) -> Result<Upload, OciError> {
+        let location = text(headers, "location")
+            .ok_or_else(|| self.protocol(&call.what, "an upload was opened, but it has no address"))?;
+        Ok(Upload { repository: repository.to_owned(), location: location.to_owned() })
+    }
+}
+
+pub(super) fn blob_call(method: Method, doing: &str, repository: &str, digest: &Digest, actions: &str) -> Call {
+    Call::new(
+        format!("{doing} blob `{repository}@{digest}`"),
+        method,
+        format!("v2/{repository}/blobs/{digest}"),
+        vec![scope(repository, actions)],
+    )
+}
+
+/// The request that ends an upload with its content.
+pub(super) fn finish_call(upload: &Upload, digest: &Digest) -> Call {
+    let separator = if upload.location.contains('?') { '&' } else { '?' };
+    Call::new(
+        format!("uploading blob `{}@{digest}`", upload.repository),
+        Method::PUT,
+        format!("{}{separator}digest={}", upload.location, encode(&digest.to_string())),
+        vec![scope(&upload.repository, "pull,push")],
+    )
+    .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+}
+
+/// Repository names and digests need these two encoded, and nothing else they may contain.
+fn encode(text: &str) -> String {
+    text.replace('/', "%2F").replace(':', "%3A")
+}

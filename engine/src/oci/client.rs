@@ -1,0 +1,280 @@
+//! One registry's client: sends requests with login, limits and repetition. What the requests
+//! mean is in the modules beside this one.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use reqwest::{
+    Method, Response, StatusCode, Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
+};
+
+use super::{
+    answer::{self, Answer, Complaint},
+    auth::{Auth, Scopes},
+    config::RegistryConfig,
+    endpoint::{Endpoint, is_loopback},
+    error::{OciError, TlsFailure, from_transport, innermost},
+    limit::{Limits, Slot},
+    tls,
+};
+
+/// How Weir introduces itself; its own pushes are recognised by it in a registry's events.
+pub const USER_AGENT: &str = concat!("weir/", env!("CARGO_PKG_VERSION"));
+
+/// How long a TCP or TLS connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client of one registry. Cloning it is cheap, and the clones share connections, tokens and
+/// limits.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: String,
+    http: reqwest::Client,
+    endpoint: Endpoint,
+    auth: Auth,
+    limits: Limits,
+    max_concurrent: usize,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client").field(&self.inner.registry).finish()
+    }
+}
+
+/// One request, which may be sent several times.
+pub(super) struct Call {
+    /// What is being done, for messages: ``getting manifest `team/web@sha256:…` ``.
+    pub what: String,
+    pub method: Method,
+    /// Below the registry's root, or a whole URL that the registry gave.
+    pub path: String,
+    pub scopes: Scopes,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Bytes,
+}
+
+impl Call {
+    pub fn new(what: String, method: Method, path: String, scopes: Scopes) -> Self {
+        Self { what, method, path, scopes, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+impl Client {
+    /// A client of the registry that repositories name `registry`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// If `ca_file` cannot be read.
+    pub fn new(registry: &str, config: &RegistryConfig) -> Result<Self, OciError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .tls_backend_preconfigured(tls::client_config(registry, config)?)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(Duration::from_secs(config.idle_timeout_seconds.max(1)));
+        let endpoint = Endpoint::new(registry, config);
+        if is_loopback(endpoint.host()) {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| {
+            Box::new(TlsFailure::Handshake { registry: registry.to_owned(), reason: innermost(&error) })
+        })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                registry: registry.to_owned(),
+                auth: Auth::new(registry, config, http.clone()),
+                http,
+                endpoint,
+                limits: Limits::new(config),
+                max_concurrent: usize::try_from(config.max_concurrent.get()).unwrap_or(usize::MAX),
+            }),
+        })
+    }
+
+    /// The registry's name, as repositories carry it.
+    #[must_use]
+    pub fn registry(&self) -> &str {
+        &self.inner.registry
+    }
+
+    /// How many requests may run at a time.
+    #[must_use]
+    pub fn max_concurrent(&self) -> usize {
+        self.inner.max_concurrent
+    }
+
+    /// Waits for one of the registry's concurrent places. The methods that take a [`Slot`] stream
+    /// and leave it to the caller to hold one; all others take one themselves.
+    pub async fn slot(&self) -> Slot {
+        self.inner.limits.slot().await
+    }
+
+    /// Asks the registry for `/v2/`: it answers, TLS works and the login, if any, is right.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn ping(&self) -> Result<(), OciError> {
+        let call = Call::new("asking for its version".into(), Method::GET, "v2/".into(), Vec::new());
+        let answer = self.answer(&call, ERROR_LIMIT).await?;
+        if answer.status.is_success() { Ok(()) } else { Err(self.refusal(&call, &answer)) }
+    }
+
+    /// Sends `call` until it is answered, and reads the answer, of which `limit` bytes may come.
+    /// Only what may succeed later is tried again; a refusal is an answer.
+    pub(super) async fn answer(&self, call: &Call, limit: usize) -> Result<Answer, OciError> {
+        let _slot = self.slot().await;
+        let mut retry = self.inner.limits.retry();
+        loop {
+            match self.answer_once(call, limit).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    /// Like [`Self::answer`], but tried once: for requests that must not be repeated blindly, and
+    /// for callers that hold a slot.
+    pub(super) async fn answer_once(&self, call: &Call, limit: usize) -> Result<Answer, OciError> {
+        let response = self.send(call, || Some(call.body.clone().into())).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body =
+            answer::read(response, limit).await.map_err(|failure| failure.into_oci(self.registry(), &call.what))?;
+        Ok(Answer { status, headers, body })
+    }
+
+    /// Sends `call` until it is answered, and returns with the body still to come. The caller
+    /// holds a slot.
+    pub(super) async fn stream(&self, call: &Call, _slot: &Slot) -> Result<Response, OciError> {
+        let mut retry = self.inner.limits.retry();
+        loop {
+            match self.send(call, || Some(call.body.clone().into())).await {
+                Ok(response) => return Ok(response),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    /// Sends `call` once with `body` instead of its own. A stream can be sent only once: if the
+    /// registry wants another login first, that is made, and the error says to try again. The
+    /// caller holds a slot.
+    pub(super) async fn send_stream(&self, call: &Call, body: reqwest::Body, _slot: &Slot) -> Result<Answer, OciError> {
+        let mut body = Some(body);
+        let response = self.send(call, || body.take()).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = answer::read(response, ERROR_LIMIT)
+            .await
+            .map_err(|failure| failure.into_oci(self.registry(), &call.what))?;
+        Ok(Answer { status, headers, body })
+    }
+
+    /// One try, or two if the registry asks for a login. Overload and server errors are errors;
+    /// every other status is for the caller to judge.
+    async fn send(&self, call: &Call, mut body: impl FnMut() -> Option<reqwest::Body>) -> Result<Response, OciError> {
+        let inner = &*self.inner;
+        let url = self.url(call).await?;
+        let ours = url.origin() == inner.endpoint.base(&inner.http).await?.origin();
+        // A login is shown to the registry alone, wherever it may have sent us.
+        let mut login = if ours { inner.auth.header(&call.scopes).await? } else { None };
+        let mut challenged = false;
+        loop {
+            let Some(body) = body() else {
+                return Err(OciError::Connection {
+                    registry: self.registry().to_owned(),
+                    what: call.what.clone(),
+                    reason: "the login had to be renewed".to_owned(),
+                });
+            };
+            inner.limits.pace().await;
+            let mut request = inner.http.request(call.method.clone(), url.clone());
+            for (name, value) in &call.headers {
+                request = request.header(name, value);
+            }
+            if let Some(login) = &login {
+                request = request.header(AUTHORIZATION, login);
+            }
+            let response = request
+                .body(body)
+                .send()
+                .await
+                .map_err(|error| from_transport(self.registry(), inner.endpoint.host(), &call.what, &error))?;
+            let status = response.status();
+            if status == StatusCode::UNAUTHORIZED && ours {
+                let headers = response.headers().clone();
+                if !challenged {
+                    challenged = true;
+                    // Read to the end, so that the connection can be used again.
+                    let _refusal = answer::read(response, ERROR_LIMIT).await;
+                    login = Some(inner.auth.answer(&call.what, &headers, &call.scopes, login.as_ref()).await?);
+                    continue;
+                }
+                let text = answer::read(response, ERROR_LIMIT).await.unwrap_or_default();
+                return Err(inner.auth.denied(&call.what, &headers, &call.scopes, Complaint::of(&text).message).await);
+            }
+            if matches!(status.as_u16(), 408 | 425 | 429 | 500..=599) {
+                let retry_after = answer::retry_after(response.headers());
+                let text = answer::read(response, ERROR_LIMIT).await.unwrap_or_default();
+                return Err(OciError::Unavailable {
+                    registry: self.registry().to_owned(),
+                    what: call.what.clone(),
+                    status: status.as_u16(),
+                    message: Complaint::of(&text).message,
+                    retry_after,
+                });
+            }
+            if status == StatusCode::FORBIDDEN {
+                let headers = response.headers().clone();
+                let text = answer::read(response, ERROR_LIMIT).await.unwrap_or_default();
+                return Err(inner.auth.denied(&call.what, &headers, &call.scopes, Complaint::of(&text).message).await);
+            }
+            return Ok(response);
+        }
+    }
+
+    async fn url(&self, call: &Call) -> Result<Url, OciError> {
+        let base = self.inner.endpoint.base(&self.inner.http).await?;
+        let mut url =
+            base.join(&call.path).map_err(|error| self.protocol(&call.what, format!("`{}`: {error}", call.path)))?;
+        // Behind a proxy that ends TLS, a registry may give its own addresses as plain HTTP.
+        if url.scheme() == "http" && base.scheme() == "https" && url.host() == base.host() {
+            // An error would mean that the base's own scheme is none.
+            let _same = url.set_scheme("https");
+        }
+        Ok(url)
+    }
+
+    /// The error for an answer that is not what was hoped for.
+    pub(super) fn refusal(&self, call: &Call, answer: &Answer) -> OciError {
+        let Complaint { codes, message } = Complaint::of(&answer.body);
+        let (registry, what) = (self.registry().to_owned(), call.what.clone());
+        if answer.status == StatusCode::NOT_FOUND {
+            OciError::NotFound { registry, what, message }
+        } else {
+            OciError::Refused { registry, what, status: answer.status.as_u16(), codes, message }
+        }
+    }
+
+    pub(super) fn protocol(&self, what: &str, reason: impl Into<String>) -> OciError {
+        OciError::Protocol { registry: self.registry().to_owned(), what: what.to_owned(), reason: reason.into() }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+}
+
+/// Error answers are small; of a larger one nothing is lost.
+pub(super) const ERROR_LIMIT: usize = 256 << 10;
+
+/// A header of `headers` as text.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

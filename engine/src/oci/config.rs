@@ -1,0 +1,118 @@
+//! How one registry is reached: the table `[registries."NAME"]` of the configuration file.
+
+use std::{fmt, num::NonZeroU32, path::PathBuf};
+
+use serde::Deserialize;
+
+/// One registry, as configured. The table's key is the name that repositories carry
+/// (`[registries."registry.example:5000"]`); everything in it may be left out.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistryConfig {
+    /// `host[:port]` to connect to, where it is not the registry's name:
+    /// `registry-1.docker.io` for `docker.io`, or a mirror.
+    pub host: Option<String>,
+    /// For tests and closed networks, on purpose: certificates are not verified, and if the
+    /// registry does not speak TLS at all, plain HTTP is used. Without it there is never plain
+    /// HTTP, not even on `localhost`.
+    pub insecure: bool,
+    /// PEM file of certificate authorities trusted for this registry besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Login name; goes with `password`.
+    pub username: Option<String>,
+    /// Password or access token of `username`.
+    pub password: Option<Secret>,
+    /// A bearer token sent as it is with every request, for registries that hand one out
+    /// themselves. Not to be given together with `username`.
+    pub token: Option<Secret>,
+    /// Docker's `config.json` or containers' `auth.json` to take the login from, instead of
+    /// looking in the usual places.
+    pub credentials_file: Option<PathBuf>,
+    /// Whether logins made with `docker`, `podman` or `skopeo` are looked up in their usual
+    /// places when nothing above gives one.
+    pub find_credentials: bool,
+    /// Most requests to this registry at a time.
+    pub max_concurrent: NonZeroU32,
+    /// Most requests to this registry in a second; without it there is no limit but the registry's.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// How often one request is tried before its promotion fails and is scheduled again.
+    pub max_attempts: NonZeroU32,
+    /// Longest pause between two tries. A registry that asks for a longer one (`Retry-After`)
+    /// fails the request at once, and the promotion is scheduled for when it asked.
+    pub max_backoff_seconds: u64,
+    /// How long a registry may be silent, in the middle of an answer too, before it counts as
+    /// unreachable.
+    pub idle_timeout_seconds: u64,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self {
+            host: None,
+            insecure: false,
+            ca_file: None,
+            username: None,
+            password: None,
+            token: None,
+            credentials_file: None,
+            find_credentials: true,
+            // Enough to hide latency, few enough that no registry takes it for abuse.
+            max_concurrent: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
+            requests_per_second: None,
+            max_attempts: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
+            max_backoff_seconds: 10,
+            idle_timeout_seconds: 60,
+        }
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` from being printed.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, to be sent and nothing else.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_table_is_a_registry_with_every_default() {
+        let config: RegistryConfig = toml::from_str("").unwrap();
+        assert!(!config.insecure && config.find_credentials && config.ca_file.is_none());
+        assert_eq!(config.max_concurrent.get(), 8);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = toml::from_str::<RegistryConfig>("insecre = true").unwrap_err().to_string();
+        assert!(error.contains("insecre"), "{error}");
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let config: RegistryConfig =
+            toml::from_str("username = \"ci\"\npassword = \"hunter2\"\ntoken = \"t0ken\"").unwrap();
+        let text = format!("{config:?}");
+        assert!(!text.contains("hunter2") && !text.contains("t0ken"), "{text}");
+    }
+}

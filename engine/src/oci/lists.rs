@@ -1,0 +1,159 @@
+//! Lists that come in pages: tags, repositories, referrers.
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, StatusCode};
+use serde::{Deserialize, de::DeserializeOwned};
+use weir_schema::{Digest, Tag};
+
+use super::{
+    answer::next_link,
+    auth::{Scopes, scope},
+    client::{Call, Client},
+    descriptor::Descriptor,
+    error::OciError,
+    manifests::Reference,
+};
+
+/// Largest page read.
+const PAGE_LIMIT: usize = 8 << 20;
+
+/// Entries asked for in one page; registries may give fewer.
+const PAGE_ENTRIES: usize = 1000;
+
+/// A list with more pages than this does not end.
+const MOST_PAGES: usize = 10_000;
+
+#[derive(Deserialize)]
+struct TagPage {
+    tags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct CatalogPage {
+    repositories: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct ReferrerPage {
+    manifests: Option<Vec<Descriptor>>,
+}
+
+/// What refers to a manifest, and how that was found out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Referrers {
+    /// The manifests that name it as their subject, sorted by digest.
+    pub descriptors: Vec<Descriptor>,
+    /// The index under the tag `ALGORITHM-HEX`, where there is one: registries without a
+    /// referrers API keep the list there, and whoever pushes maintains it.
+    pub fallback: Option<Digest>,
+    /// Whether the registry has a referrers API.
+    pub has_api: bool,
+}
+
+/// The tag under which referrers of `digest` are listed in registries that do not list them
+/// themselves.
+///
+/// # Errors
+/// Never for the digests there are; the type cannot say so.
+pub fn fallback_tag(digest: &Digest) -> Result<Tag, weir_schema::TagError> {
+    // The specification cuts the hexadecimal part at 64 characters.
+    let hex: String = digest.hex().chars().take(64).collect();
+    format!("{}-{hex}", digest.algorithm()).parse()
+}
+
+impl Client {
+    /// The tags of a repository, in the registry's order. What is no tag is left out. Empty for a
+    /// repository that is not there.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn tags(&self, repository: &str) -> Result<Vec<Tag>, OciError> {
+        let path = format!("v2/{repository}/tags/list?n={PAGE_ENTRIES}");
+        let what = format!("listing the tags of `{repository}`");
+        let pages: Option<Vec<TagPage>> = self.pages(what, path, vec![scope(repository, "pull")]).await?;
+        let names = pages.unwrap_or_default().into_iter().flat_map(|page| page.tags.unwrap_or_default());
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// The repositories of the registry that the login may see, as paths within the registry.
+    ///
+    /// # Errors
+    /// As every request; many public registries have no catalog and refuse.
+    pub async fn catalog(&self) -> Result<Vec<String>, OciError> {
+        let path = format!("v2/_catalog?n={PAGE_ENTRIES}");
+        let what = "listing the repositories".to_owned();
+        let scopes = vec!["registry:catalog:*".to_owned()];
+        let pages: Option<Vec<CatalogPage>> = self.pages(what.clone(), path, scopes).await?;
+        match pages {
+            Some(pages) => Ok(pages.into_iter().flat_map(|page| page.repositories.unwrap_or_default()).collect()),
+            None => Err(self.protocol(&what, "it has no catalog")),
+        }
+    }
+
+    /// What refers to `subject`: from the referrers API where there is one, and from the tag that
+    /// stands in for it.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn referrers(&self, repository: &str, subject: &Digest) -> Result<Referrers, OciError> {
+        let path = format!("v2/{repository}/referrers/{subject}");
+        let what = format!("listing what refers to `{repository}@{subject}`");
+        let scopes = vec![scope(repository, "pull")];
+        let mut found = Referrers::default();
+        match self.pages::<ReferrerPage>(what.clone(), path, scopes).await {
+            Ok(Some(pages)) => {
+                found.has_api = true;
+                found.descriptors = pages.into_iter().flat_map(|page| page.manifests.unwrap_or_default()).collect();
+            }
+            // Registries older than the API answer in many ways, all of them refusals.
+            Ok(None) | Err(OciError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let tag = fallback_tag(subject).map_err(|error| self.protocol(&what, error.to_string()))?;
+        match self.get_manifest(repository, &Reference::Tag(tag)).await {
+            Ok(listed) => {
+                // A tag of this name that holds no index is an artifact of another tool; it is
+                // copied as what it is, but lists nothing.
+                if let Ok(page) = serde_json::from_slice::<ReferrerPage>(&listed.bytes) {
+                    found.descriptors.extend(page.manifests.unwrap_or_default());
+                }
+                found.fallback = Some(listed.digest);
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+        found.descriptors.sort_by(|left, right| left.digest.cmp(&right.digest));
+        found.descriptors.dedup_by(|left, right| left.digest == right.digest);
+        Ok(found)
+    }
+
+    /// Every page of a list; `None` if the list is not there.
+    async fn pages<Page: DeserializeOwned>(
+        &self,
+        what: String,
+        path: String,
+        scopes: Scopes,
+    ) -> Result<Option<Vec<Page>>, OciError> {
+        let mut pages = Vec::new();
+        let mut call = Call::new(what, Method::GET, path, scopes);
+        // A registry whose pages come round again would be asked for ever.
+        let mut seen = BTreeSet::new();
+        loop {
+            let answer = self.answer(&call, PAGE_LIMIT).await?;
+            match answer.status {
+                StatusCode::OK => {}
+                StatusCode::NOT_FOUND if pages.is_empty() => return Ok(None),
+                _ => return Err(self.refusal(&call, &answer)),
+            }
+            let page = serde_json::from_slice(&answer.body)
+                .map_err(|error| self.protocol(&call.what, format!("the answer is no list: {error}")))?;
+            pages.push(page);
+            let Some(next) = next_link(&answer.headers) else { return Ok(Some(pages)) };
+            if !seen.insert(next.clone()) || pages.len() >= MOST_PAGES {
+                return Err(self.protocol(&call.what, format!("its pages do not end (`{next}`)")));
+            }
+            call.path = next;
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The registry client: the OCI distribution API on raw bytes.
+//!
+//! What is promoted is never written anew: manifests are fetched, verified and stored as the
+//! bytes they are, and reading them ([`Manifest`]) is for decisions only.
+//!
+//! ```text
+//! manifests, blobs, lists, transfer      what is asked of a registry
+//!        client                          one request: login, limits, repetition
+//! auth  endpoint  tls  limit             a token, an address, a connection, a moment
+//! ```
+
+mod answer;
+mod auth;
+mod blobs;
+mod certificate;
+mod challenge;
+mod client;
+mod clients;
+mod config;
+mod credentials;
+mod descriptor;
+mod endpoint;
+mod error;
+mod limit;
+mod lists;
+mod manifests;
+pub mod media_type;
+mod tls;
+mod transfer;
+
+pub use blobs::{Mount, Upload};
+pub use certificate::CertificateSummary;
+pub use client::{Client, USER_AGENT};
+pub use clients::Clients;
+pub use config::{RegistryConfig, Secret};
+pub use credentials::CredentialsError;
+pub use descriptor::{Descriptor, Manifest, ManifestError, PlatformField};
+pub use error::{AuthFailure, OciError, TlsFailure};
+pub use limit::Slot;
+pub use lists::{Referrers, fallback_tag};
+pub use manifests::{MANIFEST_LIMIT, ManifestHead, RawManifest, Reference, Stored};
+pub use tls::install_crypto_provider;
+pub use transfer::{Blob, move_blob};

@@ -1,0 +1,226 @@
+//! Answers: questions about state and log, as JSON, for HTTP and command line alike.
+
+use serde_json::{Value, json};
+use weir_rules::{Settings, State, cel};
+use weir_schema::Timestamp;
+
+use crate::{
+    http::{EventFilter, EventPage, Query, QueryError},
+    log::LogReader,
+    node::state_at,
+};
+
+/// How many records a page has if nothing is said.
+const PAGE: usize = 100;
+
+/// The most records a page may have.
+const LARGEST_PAGE: usize = 10_000;
+
+/// Answers a question about the state; about a past one if it says when.
+///
+/// # Errors
+/// If it makes no sense or what it asks for does not exist.
+pub fn answer(state: &State, reader: &LogReader, settings: &Settings, query: &Query) -> Result<Value, QueryError> {
+    match query {
+        Query::Tags { repository } => json(&state.tags(repository.as_deref())),
+        Query::Repositories => json(&state.repository_names()),
+        Query::Why { repository, tag, rule, at } => match at {
+            Some(at) => why(&past(reader, settings, at)?, repository, tag, rule.as_deref()),
+            None => why(state, repository, tag, rule.as_deref()),
+        },
+        Query::Show { repository, tag, at } => match at {
+            Some(at) => show(&past(reader, settings, at)?, repository, tag.as_deref()),
+            None => show(state, repository, tag.as_deref()),
+        },
+        Query::Decisions(filter) => {
+            let filter = EventFilter { kind: Some("weir.decision.made".into()), ..filter.clone() };
+            page_json(&events(reader, &filter)?)
+        }
+        Query::Promotions(_) => json(&state.promotions()),
+        Query::Rules => {
+            let rules = state.rules().rules().iter().map(|rule| {
+                json!({
+                    "rule": rule.name,
+                    "path": rule.path,
+                    "kind": format!("{:?}", rule.kind).to_lowercase(),
+                    "severity": format!("{:?}", rule.severity).to_lowercase(),
+                    "about": rule.about,
+                    "expression": rule.expression_text,
+                })
+            });
+            let rules: Vec<Value> = rules.collect();
+            Ok(json!({
+                "rules": rules,
+                "rules_digest": format!("sha256:{}", weir_schema::record::hex(&state.rules().digest())),
+                "refused": state.rules_refused(),
+            }))
+        }
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Value, QueryError> {
+    serde_json::to_value(value).map_err(|error| QueryError::Unavailable(error.to_string()))
+}
+
+fn page_json(page: &EventPage) -> Result<Value, QueryError> {
+    let events: Vec<&Value> = page.events.iter().map(|(_, event)| event).collect();
+    Ok(json!({"events": events, "through": page.through, "more": page.more}))
+}
+
+fn why(state: &State, repository: &str, tag: &str, rule: Option<&str>) -> Result<Value, QueryError> {
+    if state.tag(repository, tag).is_none() {
+        return Err(QueryError::NotFound(format!("there is no tag `{repository}:{tag}`")));
+    }
+    let found = state.explain(repository, tag, rule);
+    if found.is_empty() {
+        let which = rule.map_or_else(|| "no promote rule".to_owned(), |rule| format!("no promote rule `{rule}`"));
+        return Err(QueryError::NotFound(format!(
+            "{which} in force takes `{repository}:{tag}`: nothing promotes it"
+        )));
+    }
+    json(&found)
+}
+
+fn show(state: &State, repository: &str, tag: Option<&str>) -> Result<Value, QueryError> {
+    match tag {
+        Some(tag) => match state.tag(repository, tag) {
+            Some(view) => json(&view),
+            None => Err(QueryError::NotFound(format!("there is no tag `{repository}:{tag}`"))),
+        },
+        None => json(&state.tags(Some(repository))),
+    }
+}
+
+/// The state at a sequence or a time.
+fn past(reader: &LogReader, settings: &Settings, at: &str) -> Result<State, QueryError> {
+    let seq = match at.parse::<u64>() {
+        Ok(seq) => seq,
+        Err(_) => {
+            let time: Timestamp = at.parse().map_err(|_| {
+                QueryError::Invalid(format!("`{at}` is neither a sequence nor a time as in 2026-08-21T10:00:00Z"))
+            })?;
+            last_before(reader, time)?
+        }
+    };
+    state_at(reader, settings.clone(), seq).map_err(|error| QueryError::Unavailable(error.to_string()))
+}
+
+/// The last record not after `time`, by binary search: times never decrease.
+fn last_before(reader: &LogReader, time: Timestamp) -> Result<u64, QueryError> {
+    let (mut low, mut high) = (0, reader.head().next_seq - 1);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if recorded_at(reader, middle)? <= time {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Ok(low)
+}
+
+fn recorded_at(reader: &LogReader, seq: u64) -> Result<Timestamp, QueryError> {
+    #[derive(serde::Deserialize)]
+    struct When {
+        recorded_at: Timestamp,
+    }
+    let unreadable = |cause: String| QueryError::Unavailable(format!("cannot read record {seq}: {cause}"));
+    let bytes = reader.get(seq).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = bytes.ok_or_else(|| unreadable("it does not exist".into()))?;
+    let when: When = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    Ok(when.recorded_at)
+}
+
+/// Records that match a filter, oldest first.
+///
+/// # Errors
+/// If the filter makes no sense or the log cannot be read.
+pub fn events(reader: &LogReader, filter: &EventFilter) -> Result<EventPage, QueryError> {
+    let limit = if filter.limit == 0 { PAGE } else { filter.limit.min(LARGEST_PAGE) };
+    let time = |text: &Option<String>| match text {
+        None => Ok(None),
+        Some(text) => text.parse::<Timestamp>().map(Some).map_err(|error| QueryError::Invalid(error.to_string())),
+    };
+    let (since, until) = (time(&filter.since)?, time(&filter.until)?);
+    let condition = filter.expression.as_deref().map(Condition::compile).transpose()?;
+    let mut page = EventPage { events: Vec::new(), through: filter.after, more: false };
+    for row in reader.range(filter.after + 1, None) {
+        let (seq, bytes) = row.map_err(|error| QueryError::Unavailable(error.to_string()))?;
+        if page.events.len() == limit {
+            page.more = true;
+            break;
+        }
+        page.through = seq;
+        let record: Value =
+            serde_json::from_slice(&bytes).map_err(|error| QueryError::Unavailable(format!("record {seq}: {error}")))?;
+        let at = record["recorded_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+        if since.is_some_and(|since| at < Some(since)) || until.is_some_and(|until| at >= Some(until)) {
+            continue;
+        }
+        if matches(&record, filter) && condition.as_ref().is_none_or(|condition| condition.holds(&record)) {
+            page.events.push((seq, record));
+        }
+    }
+    Ok(page)
+}
+
+/// Whether a record is about what the filter names, as source or target.
+fn matches(record: &Value, filter: &EventFilter) -> bool {
+    let event = &record["event"];
+    let data = &event["data"];
+    let is = |wanted: &Option<String>, values: &[&Value]| {
+        wanted.as_deref().is_none_or(|wanted| values.iter().any(|value| value.as_str() == Some(wanted)))
+    };
+    is(&filter.kind, &[&event["type"]])
+        && is(
+            &filter.repository,
+            &[&data["repository"], &data["source"]["repository"], &data["target"]["repository"], &data["target"]],
+        )
+        && is(&filter.tag, &[&data["tag"], &data["source"]["tag"], &data["target"]["tag"]])
+        && is(&filter.digest, &[&data["digest"], &data["source"]["digest"]])
+        && is(&filter.actor, &[&data["actor"]])
+        && is(&filter.rule, &[&data["rule"]])
+}
+
+/// A CEL condition on a record.
+struct Condition {
+    program: cel::Program,
+}
+
+/// What a condition on a record may name.
+const RECORD_VARIABLES: [&str; 4] = ["seq", "recorded_at", "event", "data"];
+
+struct RecordFacts<'a>(&'a Value);
+
+impl cel::Facts for RecordFacts<'_> {
+    fn variable(&self, index: u16) -> Result<cel::Value, cel::FactError> {
+        let value = match index {
+            0 => &self.0["seq"],
+            1 => {
+                let time = self.0["recorded_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+                return Ok(time.map_or(cel::Value::Null, cel::Value::Timestamp));
+            }
+            2 => &self.0["event"],
+            _ => &self.0["event"]["data"],
+        };
+        Ok(cel::Value::from_json(value))
+    }
+}
+
+impl Condition {
+    fn compile(text: &str) -> Result<Self, QueryError> {
+        let environment = cel::Environment::open(RECORD_VARIABLES);
+        match cel::Program::compile(text, &environment, &cel::Limits::RULES) {
+            Ok((program, _)) => Ok(Self { program }),
+            Err(errors) => {
+                let texts: Vec<String> = errors.iter().map(|error| error.render("expression", text)).collect();
+                Err(QueryError::Invalid(texts.join("\n")))
+            }
+        }
+    }
+
+    /// A record for which the condition errs is not one of those asked for: fields differ by type.
+    fn holds(&self, record: &Value) -> bool {
+        matches!(self.program.evaluate(&RecordFacts(record)), Ok(cel::Value::Bool(true)))
+    }
+}

@@ -1,0 +1,271 @@
+//! Replaying a history: the same step as a live node, with time from the events.
+
+use std::io::{self, BufRead, Write};
+
+use serde::Serialize;
+use weir_rules::{Execution, Settings, State, step};
+use weir_schema::{
+    Body, Decision, Digest, Event, InputRejected, Reason, RuleFile, RulesActivated, TagRef,
+    TargetRef, Timestamp, Verdict, Violation,
+};
+
+use crate::dedup::Dedup;
+
+/// The longest payload that a rejection keeps.
+const KEPT_PAYLOAD: usize = 4096;
+
+/// What a replay prints for a record; the order of fields is that of the interface.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// A decision.
+    Decision {
+        /// The decision's record.
+        seq: u64,
+        /// Its time.
+        at: Timestamp,
+        /// The rule.
+        rule: String,
+        /// The tag judged.
+        source: TagRef,
+        /// Where it would go.
+        target: TargetRef,
+        /// The answer.
+        verdict: Verdict,
+        /// Why.
+        reasons: Vec<Reason>,
+        /// The record that made it change.
+        trigger: u64,
+    },
+    /// A violation, found or cleared.
+    Violation {
+        /// Its record.
+        seq: u64,
+        /// Its time.
+        at: Timestamp,
+        /// `found` or `cleared`.
+        violation: &'static str,
+        /// The rule that promoted it.
+        rule: String,
+        /// The target repository.
+        repository: String,
+        /// The target tag.
+        tag: String,
+        /// What it points at.
+        digest: Digest,
+        /// What no longer holds.
+        reasons: Vec<Reason>,
+    },
+}
+
+/// What a replay comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Events taken, without repeated deliveries and without what was rejected.
+    pub events: u64,
+    /// Records in all.
+    pub records: u64,
+    /// Decisions made.
+    pub decisions: u64,
+    /// Promotions decided.
+    pub promotions: u64,
+    /// Violations found.
+    pub violations: u64,
+    /// Lines that were no valid event.
+    pub rejected: u64,
+    /// The digest of the state at the end.
+    pub state_digest: String,
+}
+
+impl Line {
+    /// What is printed for a conclusion; `None` where nothing is.
+    #[must_use]
+    pub fn of(seq: u64, at: Timestamp, body: &Body) -> Option<Self> {
+        match body {
+            Body::DecisionMade(decision) => Some(Self::decision(seq, at, decision)),
+            Body::ViolationFound(violation) => Some(Self::violation(seq, at, "found", violation)),
+            Body::ViolationCleared(violation) => {
+                Some(Self::violation(seq, at, "cleared", violation))
+            }
+            _ => None,
+        }
+    }
+
+    fn decision(seq: u64, at: Timestamp, decision: &Decision) -> Self {
+        Self::Decision {
+            seq,
+            at,
+            rule: decision.rule.clone(),
+            source: decision.source.clone(),
+            target: decision.target.clone(),
+            verdict: decision.verdict,
+            reasons: decision.reasons.clone(),
+            trigger: decision.trigger,
+        }
+    }
+
+    fn violation(seq: u64, at: Timestamp, found: &'static str, violation: &Violation) -> Self {
+        Self::Violation {
+            seq,
+            at,
+            violation: found,
+            rule: violation.rule.clone(),
+            repository: violation.repository.to_string(),
+            tag: violation.tag.to_string(),
+            digest: violation.digest.clone(),
+            reasons: violation.reasons.clone(),
+        }
+    }
+}
+
+/// A history being replayed.
+pub struct Replay<F> {
+    state: State,
+    dedup: Dedup,
+    execution: Execution,
+    rules: Option<Vec<RuleFile>>,
+    /// Rejections that came before the first event, whose time they take.
+    early: Vec<InputRejected>,
+    summary: Summary,
+    print: F,
+}
+
+impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
+    /// A replay under `rules`; `print` gets every decision and violation.
+    pub fn new(settings: Settings, rules: Vec<RuleFile>, execution: Execution, print: F) -> Self {
+        Self {
+            state: State::new(settings),
+            dedup: Dedup::default(),
+            execution,
+            rules: Some(rules),
+            early: Vec::new(),
+            summary: Summary::default(),
+            print,
+        }
+    }
+
+    /// Takes a line of a file. A line that is no valid event is a rejected input; an empty one is
+    /// nothing.
+    ///
+    /// # Errors
+    /// Only if printing fails.
+    pub fn line(&mut self, line: &[u8]) -> io::Result<()> {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        let event = Event::from_json(line).map_err(|error| error.to_string());
+        let timed = event.and_then(|event| match event.time {
+            Some(time) => Ok((event, time)),
+            None => Err("`time` is missing: a replay takes the record's time from it".to_owned()),
+        });
+        match timed {
+            Ok((event, time)) => self.event(&event, time),
+            Err(reason) => {
+                let rejected = rejected(line, reason);
+                if self.rules.is_some() {
+                    self.early.push(rejected);
+                    return Ok(());
+                }
+                self.rejected(rejected)
+            }
+        }
+    }
+
+    fn rejected(&mut self, rejected: InputRejected) -> io::Result<()> {
+        self.summary.rejected += 1;
+        self.step(self.state.now(), &Body::InputRejected(rejected))
+    }
+
+    fn event(&mut self, event: &Event, time: Timestamp) -> io::Result<()> {
+        self.begin(time)?;
+        let at = time.max(self.state.now());
+        if !self.dedup.is_new(event, at) {
+            return Ok(());
+        }
+        self.summary.events += 1;
+        self.step(at, &event.body)
+    }
+
+    /// The first record activates the rules, at the time of the first event.
+    fn begin(&mut self, time: Timestamp) -> io::Result<()> {
+        let Some(files) = self.rules.take() else {
+            return Ok(());
+        };
+        self.step(
+            time,
+            &Body::RulesActivated(RulesActivated { files, actor: None }),
+        )?;
+        for rejected in std::mem::take(&mut self.early) {
+            self.rejected(rejected)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, at: Timestamp, body: &Body) -> io::Result<()> {
+        let taken = step(&mut self.state, at, body, self.execution);
+        for conclusion in &taken.conclusions {
+            match &conclusion.body {
+                Body::DecisionMade(decision) => {
+                    self.summary.decisions += 1;
+                    self.summary.promotions += u64::from(decision.promotion_id.is_some());
+                }
+                Body::ViolationFound(_) => self.summary.violations += 1,
+                _ => {}
+            }
+            if let Some(line) = Line::of(conclusion.seq, self.state.now(), &conclusion.body) {
+                (self.print)(&line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the replay.
+    ///
+    /// # Errors
+    /// Only if printing fails.
+    pub fn finish(mut self) -> io::Result<(Summary, State)> {
+        self.begin(Timestamp::EPOCH)?;
+        self.summary.records = self.state.seq();
+        self.summary.state_digest = self.state.state_digest().to_string();
+        Ok((self.summary, self.state))
+    }
+}
+
+fn rejected(line: &[u8], reason: String) -> InputRejected {
+    let text = String::from_utf8_lossy(line);
+    let payload = match text.char_indices().nth(KEPT_PAYLOAD) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text.into_owned(),
+    };
+    InputRejected {
+        reason,
+        payload_digest: Digest::of(line),
+        adapter: None,
+        payload: Some(payload),
+    }
+}
+
+/// Replays every line that `input` has.
+///
+/// # Errors
+/// If reading or printing fails.
+pub fn lines<F: FnMut(&Line) -> io::Result<()>>(
+    replay: &mut Replay<F>,
+    mut input: impl BufRead,
+) -> io::Result<()> {
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line)? > 0 {
+        replay.line(&line)?;
+        line.clear();
+    }
+    Ok(())
+}
+
+/// Writes a value as one line of JSON.
+///
+/// # Errors
+/// If writing fails.
+pub fn write_line<T: Serialize>(mut output: impl Write, value: &T) -> io::Result<()> {
+    serde_json::to_writer(&mut output, value)?;
+    output.write_all(b"\n")
+}

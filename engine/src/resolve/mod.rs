@@ -1,0 +1,180 @@
+//! The resolver: asks registries what a tag points at and what a manifest contains, and answers
+//! with facts for the log.
+//!
+//! A fact is content that was read and whose digest was verified. What cannot be read yet is not
+//! a fact, and nothing is put in its place: the caller asks again later.
+
+mod facts;
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use weir_schema::{Digest, ManifestResolved, RepositoryName, Tag};
+
+use crate::oci::{Client, Clients, Manifest, ManifestError, OciError, Reference, media_type};
+
+/// The root, and eight levels of indexes below it.
+const DEEPEST: usize = 9;
+
+/// More manifests than this below one digest are not read.
+const MOST_MANIFESTS: usize = 10_000;
+
+/// Largest image configuration read for its labels. One that is larger has no labels here.
+const CONFIG_LIMIT: usize = 4 << 20;
+
+/// What was found below one digest.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// Facts, parents before children: the digest itself first.
+    pub facts: Vec<ManifestResolved>,
+    /// What is listed but cannot be read now. It stays unknown; ask again later.
+    pub unreadable: Vec<(Digest, OciError)>,
+    /// What is there and is no manifest that can be understood. It stays unknown for ever.
+    pub invalid: Vec<(Digest, ManifestError)>,
+}
+
+/// Why nothing was resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// It is not there, or not yet: events may arrive before what they tell of can be read.
+    #[error("`{repository}` has no `{reference}`, or not yet: {cause}")]
+    NotReadable {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag or digest.
+        reference: String,
+        /// What the registry answered.
+        cause: Box<OciError>,
+    },
+    /// It is no manifest that can be understood.
+    #[error("`{repository}@{digest}` is no manifest: {cause}")]
+    Invalid {
+        /// The repository.
+        repository: RepositoryName,
+        /// The manifest.
+        digest: Digest,
+        /// What is wrong with it.
+        #[source]
+        cause: ManifestError,
+    },
+    /// It holds more than any application does.
+    #[error("`{repository}@{digest}` is not read: {limit}")]
+    TooLarge {
+        /// The repository.
+        repository: RepositoryName,
+        /// The manifest.
+        digest: Digest,
+        /// The limit.
+        limit: &'static str,
+    },
+    /// A request failed.
+    #[error(transparent)]
+    Registry(#[from] OciError),
+}
+
+impl ResolveError {
+    /// Whether asking again later may give an answer.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NotReadable { .. } => true,
+            Self::Invalid { .. } | Self::TooLarge { .. } => false,
+            Self::Registry(error) => error.is_retryable(),
+        }
+    }
+}
+
+/// What `tag` points at just now.
+///
+/// # Errors
+/// `NotReadable` if there is no such tag, which may be since it is not there yet.
+pub async fn resolve_tag(clients: &Clients, repository: &RepositoryName, tag: &Tag) -> Result<Digest, ResolveError> {
+    let client = clients.of(repository)?;
+    let head = client.head_manifest(repository.path(), &Reference::Tag(tag.clone())).await?;
+    head.map(|head| head.digest).ok_or_else(|| ResolveError::NotReadable {
+        repository: repository.clone(),
+        reference: tag.to_string(),
+        cause: Box::new(OciError::NotFound {
+            registry: client.registry().to_owned(),
+            what: format!("looking for `{}:{tag}`", repository.path()),
+            message: String::new(),
+        }),
+    })
+}
+
+/// The facts of `digest` and of every manifest below it.
+///
+/// # Errors
+/// If `digest` itself cannot be read or understood; faults below it are in the answer.
+pub async fn resolve(clients: &Clients, repository: &RepositoryName, digest: &Digest) -> Result<Resolved, ResolveError> {
+    let client = clients.of(repository)?;
+    let path = repository.path();
+    let mut resolved = Resolved::default();
+    let mut known = BTreeSet::from([digest.clone()]);
+    let mut level = vec![digest.clone()];
+    for depth in 0.. {
+        let too_large = |limit| ResolveError::TooLarge { repository: repository.clone(), digest: digest.clone(), limit };
+        if known.len() > MOST_MANIFESTS {
+            return Err(too_large("it holds more than 10,000 manifests"));
+        }
+        let answers = join_all(level.iter().map(|digest| read(&client, path, digest))).await;
+        let mut below = Vec::new();
+        for (digest, answer) in level.iter().zip(answers) {
+            match answer {
+                Ok(facts) => {
+                    let children = facts.manifests.iter().flatten().map(|child| &child.digest);
+                    below.extend(children.filter(|child| known.insert((*child).clone())).cloned());
+                    resolved.facts.push(facts);
+                }
+                Err(fault) if depth == 0 => return Err(at_root(repository, digest, fault)),
+                Err(Fault::Registry(error)) => resolved.unreadable.push((digest.clone(), *error)),
+                Err(Fault::Manifest(error)) => resolved.invalid.push((digest.clone(), error)),
+            }
+        }
+        if below.is_empty() {
+            break;
+        }
+        // The children of the deepest index that is allowed are leaves, and read as such.
+        if depth > DEEPEST {
+            return Err(too_large("indexes are nested more than 8 levels deep"));
+        }
+        level = below;
+    }
+    Ok(resolved)
+}
+
+enum Fault {
+    Registry(Box<OciError>),
+    Manifest(ManifestError),
+}
+
+fn at_root(repository: &RepositoryName, digest: &Digest, fault: Fault) -> ResolveError {
+    match fault {
+        Fault::Registry(cause) if cause.is_not_found() => {
+            ResolveError::NotReadable { repository: repository.clone(), reference: digest.to_string(), cause }
+        }
+        Fault::Registry(cause) => ResolveError::Registry(*cause),
+        Fault::Manifest(cause) => {
+            ResolveError::Invalid { repository: repository.clone(), digest: digest.clone(), cause }
+        }
+    }
+}
+
+/// The facts of one manifest.
+async fn read(client: &Client, path: &str, digest: &Digest) -> Result<ManifestResolved, Fault> {
+    let registry = |error| Fault::Registry(Box::new(error));
+    let raw = client.get_manifest(path, &Reference::Digest(digest.clone())).await.map_err(registry)?;
+    let manifest = Manifest::parse(&raw.bytes, raw.content_type.as_deref()).map_err(Fault::Manifest)?;
+    let labels = match &manifest.config {
+        // Only an image's configuration has labels; whatever else a config is, is not looked into.
+        Some(config) if matches!(config.media_type.as_str(), media_type::OCI_CONFIG | media_type::DOCKER_CONFIG) => {
+            match client.get_blob(path, &config.digest, CONFIG_LIMIT).await {
+                Ok(bytes) => facts::labels(&bytes),
+                Err(OciError::TooLarge { .. }) => None,
+                Err(error) => return Err(registry(error)),
+            }
+        }
+        _ => None,
+    };
+    Ok(facts::of(digest, manifest, labels))
+}

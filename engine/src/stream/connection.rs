@@ -1,0 +1,230 @@
+//! The connection to the NATS servers: one client that reconnects by itself, for good.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerError, jetstream};
+use tokio::{sync::watch, time::Instant};
+
+use super::{StreamConfig, StreamConfigError, config::Credentials};
+
+/// How long one request to JetStream may take before it counts as lost and is repeated.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest pause between two attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Publishes that may wait for their acknowledgement at once.
+const MOST_UNACKNOWLEDGED: usize = 4096;
+
+/// A connection that survives its servers' restarts. Clones share it.
+#[derive(Clone)]
+pub struct Connection {
+    pub(super) client: async_nats::Client,
+    pub(super) jetstream: jetstream::Context,
+    /// Counts how often the connection was made: whoever holds server-side state (a consumer)
+    /// makes it anew when this changes.
+    pub(super) made: watch::Receiver<u64>,
+    pub(super) config: Arc<StreamConfig>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] StreamConfigError),
+    /// The server refuses the credentials: waiting would not help.
+    #[error(
+        "NATS at {urls} refuses the credentials: check `stream.user`, `token`, `nkey_file` or `creds_file`"
+    )]
+    Refused {
+        /// The servers tried.
+        urls: String,
+        /// What the client says.
+        source: async_nats::ConnectError,
+    },
+    /// TLS cannot be set up or the server's certificate is not trusted.
+    #[error(
+        "no TLS with NATS at {urls}: {source}; set `stream.ca_file` to the authority of its certificate"
+    )]
+    Tls {
+        /// The servers tried.
+        urls: String,
+        /// What the client says.
+        source: async_nats::ConnectError,
+    },
+    /// No server answers.
+    #[error(
+        "no NATS server answers at {urls} within {waited:?}: {source}; check `stream.urls`, or start `nats-server -js`"
+    )]
+    Unreachable {
+        /// The servers tried.
+        urls: String,
+        /// For how long.
+        waited: Duration,
+        /// What the client says.
+        source: async_nats::ConnectError,
+    },
+    /// A server answers that has no JetStream.
+    #[error(
+        "the NATS server at {urls} has no JetStream: start it with `-js`, or enable `jetstream` for this account"
+    )]
+    NoJetStream {
+        /// The servers tried.
+        urls: String,
+    },
+}
+
+impl Connection {
+    /// Connects, trying again for `connect_wait_seconds` while no server answers.
+    ///
+    /// # Errors
+    /// At once for what waiting does not mend (configuration, credentials, certificates).
+    pub async fn open(config: &StreamConfig) -> Result<Self, ConnectError> {
+        config.check()?;
+        let (made_in, made) = watch::channel(0);
+        let options = options(config, made_in).await?;
+        let urls = config.urls.join(", ");
+        let patience = Duration::from_secs(config.connect_wait_seconds);
+        let start = Instant::now();
+        let mut attempt = 0;
+        let client = loop {
+            let source = match options.clone().connect(config.urls.clone()).await {
+                Ok(client) => break client,
+                Err(error) => error,
+            };
+            match source.kind() {
+                ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                    return Err(ConnectError::Refused { urls, source });
+                }
+                ConnectErrorKind::Tls => return Err(ConnectError::Tls { urls, source }),
+                ConnectErrorKind::ServerParse => {
+                    return Err(StreamConfigError::Value {
+                        key: "urls",
+                        problem: format!("`{urls}`: expected `nats://host:port`"),
+                    }
+                    .into());
+                }
+                _ => {}
+            }
+            let pause = pause(attempt);
+            if start.elapsed() + pause > patience {
+                let waited = start.elapsed();
+                return Err(ConnectError::Unreachable {
+                    urls,
+                    waited,
+                    source,
+                });
+            }
+            tracing::warn!(%urls, error = %source, "no NATS server answers; trying again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        };
+        let info = client.server_info();
+        if !info.jetstream && info.domain.is_none() {
+            return Err(ConnectError::NoJetStream { urls });
+        }
+        let jetstream = jetstream::ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .ack_timeout(REQUEST_TIMEOUT)
+            .max_ack_inflight(MOST_UNACKNOWLEDGED)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        tracing::info!(server = %info.server_name, version = %info.version, "connected to NATS");
+        Ok(Self {
+            client,
+            jetstream,
+            made,
+            config: Arc::new(config.clone()),
+        })
+    }
+
+    /// Version of the server at the other end.
+    #[must_use]
+    pub fn server_version(&self) -> String {
+        self.client.server_info().version
+    }
+
+    /// Whether the connection stands right now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// The largest message, headers included, that the server takes.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+}
+
+/// The pause before attempt `attempt + 1`: doubles from 50 ms up to [`LONGEST_PAUSE`].
+pub(super) fn pause(attempt: usize) -> Duration {
+    let exponent = u32::try_from(attempt).unwrap_or(u32::MAX).min(10);
+    (Duration::from_millis(50) * 2_u32.pow(exponent)).min(LONGEST_PAUSE)
+}
+
+async fn options(
+    config: &StreamConfig,
+    made: watch::Sender<u64>,
+) -> Result<ConnectOptions, StreamConfigError> {
+    let made = Arc::new(made);
+    let mut options = ConnectOptions::new()
+        .name("weir")
+        .reconnect_delay_callback(pause)
+        .event_callback(move |event| {
+            let made = Arc::clone(&made);
+            async move { on_event(&event, &made) }
+        });
+    options = match config.credentials()? {
+        Credentials::None => options,
+        Credentials::Password { user, password } => {
+            options.user_and_password(user, password.reveal().to_owned())
+        }
+        Credentials::Token(token) => options.token(token.reveal().to_owned()),
+        Credentials::Nkey(seed) => options.nkey(seed.reveal().to_owned()),
+        Credentials::Creds(path) => {
+            options
+                .credentials_file(&path)
+                .await
+                .map_err(|source| StreamConfigError::File {
+                    key: "creds_file",
+                    path,
+                    source,
+                })?
+        }
+    };
+    if let Some(path) = &config.ca_file {
+        options = options
+            .add_root_certificates(path.clone())
+            .require_tls(true);
+    }
+    if let (Some(certificate), Some(key)) = (&config.cert_file, &config.key_file) {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    Ok(options)
+}
+
+fn on_event(event: &Event, made: &watch::Sender<u64>) {
+    match event {
+        Event::Connected => {
+            made.send_modify(|count| *count += 1);
+            tracing::debug!("connection to NATS made");
+        }
+        Event::Disconnected => tracing::warn!("connection to NATS lost; reconnecting"),
+        Event::ServerError(ServerError::AuthorizationViolation) => {
+            tracing::error!("NATS refuses the credentials");
+        }
+        other => tracing::info!(event = %other, "NATS client"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_limit() {
+        assert_eq!(pause(0), Duration::from_millis(50));
+        assert_eq!(pause(3), Duration::from_millis(400));
+        assert_eq!(pause(usize::MAX), LONGEST_PAUSE);
+    }
+}

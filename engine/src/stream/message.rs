@@ -1,0 +1,267 @@
+//! A message of the stream of inputs, and the subjects and headers by which it is known.
+
+use bytes::Bytes;
+use weir_schema::{Digest, Timestamp};
+
+/// Before the name of each header that came with a raw body.
+const CONTENT_HEADER: &str = "Weir-Header-";
+/// The adapter that a raw body is for, as its sender wrote it.
+pub(super) const ADAPTER: &str = "Weir-Adapter";
+/// The source of a raw body, as its sender wrote it.
+pub(super) const SOURCE: &str = "Weir-Source";
+/// Digest of the payload by its producer: damage on the way or in the stream shows.
+pub(super) const DIGEST: &str = "Weir-Digest";
+
+/// A message with its place in the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where it was published.
+    pub subject: String,
+    /// Its headers, sorted by name.
+    pub headers: Vec<(String, String)>,
+    /// Its body, as it came.
+    pub payload: Bytes,
+    /// Its sequence in the stream, from 1.
+    pub sequence: u64,
+    /// When the broker stored it, by the broker's clock.
+    pub timestamp: Timestamp,
+}
+
+/// What a message is, by its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// A raw body for an adapter.
+    Intake {
+        /// The adapter's name.
+        adapter: &'a str,
+        /// Who sent it.
+        source: &'a str,
+    },
+    /// An event in canonical form.
+    Event {
+        /// The type that the subject names; the event's own type counts.
+        kind: &'a str,
+    },
+    /// A subject that the stream holds besides ours.
+    Other,
+}
+
+/// The payload is not what its producer sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("payload of message {sequence} was damaged: its producer sent {sent}, it is {found}")]
+pub struct Damaged {
+    /// The message.
+    pub sequence: u64,
+    /// What the producer said.
+    pub sent: String,
+    /// What is there.
+    pub found: Digest,
+}
+
+impl Message {
+    /// The first header of this name, whatever its case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The headers that came with a raw body, under their own names.
+    pub fn content_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().filter_map(|(name, value)| {
+            let own = name
+                .get(..CONTENT_HEADER.len())
+                .filter(|start| start.eq_ignore_ascii_case(CONTENT_HEADER))
+                .and_then(|_| name.get(CONTENT_HEADER.len()..))?;
+            Some((own, value.as_str()))
+        })
+    }
+
+    /// What this is, given the first part of the subjects of inputs.
+    #[must_use]
+    pub fn origin(&self, subjects: &str) -> Origin<'_> {
+        let Some(rest) = self
+            .subject
+            .strip_prefix(subjects)
+            .and_then(|rest| rest.strip_prefix('.'))
+        else {
+            return Origin::Other;
+        };
+        if let Some(kind) = rest.strip_prefix("events.") {
+            return Origin::Event { kind };
+        }
+        let Some(rest) = rest.strip_prefix("intake.") else {
+            return Origin::Other;
+        };
+        let (adapter, source) = rest.split_once('.').unwrap_or((rest, ""));
+        Origin::Intake {
+            adapter: self.header(ADAPTER).unwrap_or(adapter),
+            source: self.header(SOURCE).unwrap_or(source),
+        }
+    }
+
+    /// Compares the payload with the digest that its producer sent along, if it did.
+    ///
+    /// # Errors
+    /// The payload is another one. It must not be read as if it were what was said.
+    pub fn check_payload(&self) -> Result<(), Damaged> {
+        let Some(sent) = self.header(DIGEST) else {
+            return Ok(());
+        };
+        let found = Digest::of(&self.payload);
+        if found.to_string() == sent {
+            return Ok(());
+        }
+        Err(Damaged {
+            sequence: self.sequence,
+            sent: sent.to_owned(),
+            found,
+        })
+    }
+}
+
+/// The name under which a header of a raw body travels.
+pub(super) fn content_header(name: &str) -> String {
+    let name: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_graphic() && c != ':' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    format!("{CONTENT_HEADER}{name}")
+}
+
+/// The value of a header on one line: what would end it becomes a space.
+pub(super) fn header_value(value: &str) -> String {
+    value
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+/// One part of a subject: what may not stand in it becomes `_`, and it is never empty.
+pub(super) fn subject_token(text: &str) -> String {
+    /// Longer parts are cut: subjects are for filtering, the header holds the whole text.
+    const LONGEST: usize = 100;
+    let token: String = text
+        .chars()
+        .take(LONGEST)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    if token.is_empty() { "_".into() } else { token }
+}
+
+/// An event's type as the end of a subject: its dots separate parts.
+pub(super) fn subject_of_kind(kind: &str) -> String {
+    kind.split('.')
+        .map(subject_token)
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(subject: &str, headers: &[(&str, &str)]) -> Message {
+        Message {
+            subject: subject.into(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+            payload: Bytes::from_static(b"body"),
+            sequence: 1,
+            timestamp: Timestamp::EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_subject_says_what_a_message_is() {
+        let check = |subject: &str, headers: &[(&str, &str)], expected: Origin<'_>| {
+            assert_eq!(message(subject, headers).origin("registry"), expected);
+        };
+        check(
+            "registry.intake.harbor.eu_1",
+            &[],
+            Origin::Intake {
+                adapter: "harbor",
+                source: "eu_1",
+            },
+        );
+        check(
+            "registry.intake.harbor.eu_1",
+            &[("weir-source", "eu.1")],
+            Origin::Intake {
+                adapter: "harbor",
+                source: "eu.1",
+            },
+        );
+        check(
+            "registry.events.weir.image.pushed",
+            &[],
+            Origin::Event {
+                kind: "weir.image.pushed",
+            },
+        );
+        check("registry.other", &[], Origin::Other);
+        check("registries.events.a", &[], Origin::Other);
+    }
+
+    #[test]
+    fn text_of_a_sender_cannot_make_another_subject() {
+        for (text, token) in [
+            ("harbor", "harbor"),
+            ("a.b", "a_b"),
+            ("a b", "a_b"),
+            ("*", "_"),
+            (">", "_"),
+            ("", "_"),
+            ("é\r\nPUB x", "___PUB_x"),
+        ] {
+            assert_eq!(subject_token(text), token, "{text}");
+        }
+        assert_eq!(subject_of_kind("acme..new thing"), "acme._.new_thing");
+    }
+
+    #[test]
+    fn a_header_cannot_start_another_header() {
+        assert_eq!(content_header("X-A: b\r\nc"), "Weir-Header-X-A--b--c");
+        assert_eq!(header_value("a\r\nNats-Msg-Id: 1"), "a  Nats-Msg-Id: 1");
+    }
+
+    #[test]
+    fn content_headers_come_back_under_their_own_names() {
+        let message = message(
+            "a",
+            &[("Weir-Header-content-type", "x"), ("Nats-Msg-Id", "1")],
+        );
+        assert_eq!(
+            message.content_headers().collect::<Vec<_>>(),
+            [("content-type", "x")]
+        );
+    }
+
+    #[test]
+    fn a_damaged_payload_shows() {
+        let digest = Digest::of(b"body").to_string();
+        assert!(message("a", &[]).check_payload().is_ok());
+        assert!(message("a", &[(DIGEST, &digest)]).check_payload().is_ok());
+        let other = Digest::of(b"other").to_string();
+        assert!(message("a", &[(DIGEST, &other)]).check_payload().is_err());
+    }
+}

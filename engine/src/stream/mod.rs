@@ -1,0 +1,28 @@
+//! The stream: all inputs in one order, by NATS JetStream.
+//!
+//! ```text
+//! intake, operators, executor ── Publisher ──> JetStream `registry.>` ── Consumer ──> the log
+//! the log ── Outbox ──> JetStream `weir.events.>`
+//! ```
+//!
+//! The broker's order and time are the truth; the log keeps the position. The client library is
+//! named in this module only.
+
+mod config;
+mod connection;
+mod consumer;
+mod lease;
+mod message;
+mod outbox;
+mod provision;
+mod publisher;
+mod server;
+
+pub use config::{LeaseConfig, OutputsConfig, StreamConfig, StreamConfigError};
+pub use connection::{ConnectError, Connection};
+pub use consumer::{ConsumeError, Consumer, StreamPosition};
+pub use lease::{Acquired, Lease, LeaseError, Lost};
+pub use message::{Damaged, Message, Origin};
+pub use outbox::{Cursor, Outbox, OutboxError, Output, OutputBatch, Outputs};
+pub use provision::{OpenError, Stream};
+pub use publisher::{Ack, PublishError, Publisher};

@@ -1,0 +1,385 @@
+//! The stream of inputs itself: created if it is missing, checked if it is there.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    ErrorCode,
+    context::{CreateStreamErrorKind, GetStreamErrorKind},
+    stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType},
+};
+use weir_schema::Timestamp;
+
+use super::{ConnectError, Connection, StreamConfig, server};
+
+/// The stream of inputs on a connected server. Clones share the connection.
+#[derive(Clone)]
+pub struct Stream {
+    pub(super) connection: Connection,
+    created: String,
+    warnings: Vec<String>,
+}
+
+/// Why the stream cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The stream there is cannot carry inputs.
+    #[error("stream `{stream}` cannot carry the inputs: {problem}; {remedy}")]
+    Unfit {
+        /// The stream.
+        stream: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Another stream already takes our subjects.
+    #[error(
+        "cannot create stream `{stream}` on {subjects}: {owner} takes some of these subjects already; set `stream.stream` to that stream, or `stream.subjects` to another prefix"
+    )]
+    Overlap {
+        /// The stream wanted.
+        stream: String,
+        /// Its subjects.
+        subjects: String,
+        /// The stream in the way.
+        owner: String,
+    },
+    /// The server refuses, or does not answer.
+    #[error("cannot {doing} stream `{stream}`: {problem}")]
+    Server {
+        /// What was asked.
+        doing: &'static str,
+        /// The stream.
+        stream: String,
+        /// What the server says.
+        problem: String,
+    },
+}
+
+impl Stream {
+    /// Connects, and creates or checks the stream of inputs and, if enabled, that of outputs.
+    /// Warns in the log of what the server cannot promise.
+    ///
+    /// # Errors
+    /// The stream cannot carry inputs without losing some, or the server cannot be reached.
+    pub async fn open(config: &StreamConfig) -> Result<Self, OpenError> {
+        let connection = Connection::open(config).await?;
+        let warnings = server::warnings(&connection).await;
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        let info = ensure(&connection, wanted_inputs(&connection)).await?;
+        check_inputs(&info, config)?;
+        if config.outputs.enabled {
+            let info = ensure(&connection, wanted_outputs(&connection)).await?;
+            check_subjects(&info, &[format!("{}.events.>", config.outputs.subjects)])?;
+        }
+        Ok(Self {
+            connection,
+            created: created(&info),
+            warnings,
+        })
+    }
+
+    /// The stream's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.connection.config.stream
+    }
+
+    /// When the stream was created, as the server says. With the name it identifies the stream: one
+    /// that was deleted and created anew counts from 1 again.
+    #[must_use]
+    pub fn created(&self) -> &str {
+        &self.created
+    }
+
+    /// What the server cannot promise, in sentences with their remedies.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The connection that the stream is reached by.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Sequence of the last input in the stream; 0 if there is none yet.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn last_sequence(&self) -> Result<u64, OpenError> {
+        match info(&self.connection, self.name()).await {
+            Ok(Some(info)) => Ok(info.state.last_sequence),
+            Ok(None) => Err(failed("read", self.name(), "it does not exist")),
+            Err(problem) => Err(failed("read", self.name(), problem)),
+        }
+    }
+}
+
+/// Time of creation in the one form in which it is stored and compared.
+pub(super) fn created(info: &Info) -> String {
+    Timestamp::from_nanos(info.created.unix_timestamp_nanos())
+        .unwrap_or(Timestamp::EPOCH)
+        .to_string()
+}
+
+/// The stream's present state; `None` if there is no such stream.
+pub(super) async fn info(connection: &Connection, name: &str) -> Result<Option<Info>, String> {
+    match connection.jetstream.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(answer)
+                if answer.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Ok(None)
+            }
+            _ => Err(said(&error)),
+        },
+    }
+}
+
+/// An error with its causes, on one line.
+pub(super) fn said(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn failed(doing: &'static str, stream: &str, problem: impl Into<String>) -> OpenError {
+    OpenError::Server {
+        doing,
+        stream: stream.to_owned(),
+        problem: problem.into(),
+    }
+}
+
+async fn ensure(connection: &Connection, wanted: Config) -> Result<Info, OpenError> {
+    let name = wanted.name.clone();
+    match info(connection, &name).await {
+        Ok(Some(info)) => return Ok(info),
+        Ok(None) => {}
+        Err(problem) => return Err(failed("read", &name, problem)),
+    }
+    let subjects = wanted.subjects.clone();
+    let error = match connection.jetstream.create_stream(wanted).await {
+        Ok(stream) => {
+            tracing::info!(stream = %name, subjects = %subjects.join(", "), "created the stream");
+            return Ok(stream.cached_info().clone());
+        }
+        Err(error) => error,
+    };
+    if let CreateStreamErrorKind::JetStream(answer) = error.kind() {
+        if answer.error_code() == ErrorCode::STREAM_SUBJECT_OVERLAP {
+            return Err(OpenError::Overlap {
+                stream: name,
+                owner: owner(connection, &subjects).await,
+                subjects: subjects.join(", "),
+            });
+        }
+        // Another node created it between our look and our attempt.
+        if answer.error_code() == ErrorCode::STREAM_NAME_EXIST
+            && let Ok(Some(info)) = info(connection, &name).await
+        {
+            return Ok(info);
+        }
+    }
+    Err(failed("create", &name, said(&error)))
+}
+
+/// The stream that takes one of `subjects`, for people.
+async fn owner(connection: &Connection, subjects: &[String]) -> String {
+    for subject in subjects {
+        if let Ok(name) = connection
+            .jetstream
+            .stream_by_subject(subject.as_str())
+            .await
+        {
+            return format!("stream `{name}`");
+        }
+    }
+    "another stream".into()
+}
+
+fn wanted_inputs(connection: &Connection) -> Config {
+    let config = &connection.config;
+    Config {
+        name: config.stream.clone(),
+        description: Some("Inputs of Weir: what registries, scanners and operators said".into()),
+        subjects: config.input_subjects(),
+        retention: RetentionPolicy::Limits,
+        // A full stream refuses what is new, so that its sender knows; it never forgets what it
+        // acknowledged.
+        discard: DiscardPolicy::New,
+        storage: StorageType::File,
+        num_replicas: config.replicas,
+        max_age: Duration::from_secs(config.max_age_seconds),
+        max_bytes: limit(config.max_bytes),
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_consumers: -1,
+        duplicate_window: Duration::from_secs(config.duplicate_window_seconds),
+        deny_delete: true,
+        allow_direct: true,
+        allow_atomic_publish: connection.client.is_server_compatible(2, 12, 0),
+        ..Config::default()
+    }
+}
+
+fn wanted_outputs(connection: &Connection) -> Config {
+    let config = &connection.config;
+    Config {
+        name: config.outputs.stream.clone(),
+        description: Some("Outputs of Weir: decisions, promotions, violations".into()),
+        subjects: vec![format!("{}.events.>", config.outputs.subjects)],
+        discard: DiscardPolicy::Old,
+        max_age: Duration::from_secs(config.outputs.max_age_seconds),
+        max_bytes: limit(config.outputs.max_bytes),
+        deny_delete: false,
+        ..wanted_inputs(connection)
+    }
+}
+
+/// A limit as the server takes it: -1 is none.
+fn limit(bytes: u64) -> i64 {
+    match bytes {
+        0 => -1,
+        bytes => i64::try_from(bytes).unwrap_or(i64::MAX),
+    }
+}
+
+fn check_inputs(info: &Info, config: &StreamConfig) -> Result<(), OpenError> {
+    let found = &info.config;
+    let unfit = |problem: &str, remedy: &str| {
+        Err(OpenError::Unfit {
+            stream: found.name.clone(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        })
+    };
+    const ANOTHER: &str =
+        "set `stream.stream` to a new name and Weir creates the stream as it needs it";
+    match found.retention {
+        RetentionPolicy::Limits => {}
+        RetentionPolicy::WorkQueue => {
+            return unfit(
+                "its retention is `workqueue`: whatever is read is gone",
+                ANOTHER,
+            );
+        }
+        RetentionPolicy::Interest => {
+            return unfit(
+                "its retention is `interest`: what nobody waits for is lost",
+                ANOTHER,
+            );
+        }
+    }
+    if found.sealed {
+        return unfit("it is sealed", ANOTHER);
+    }
+    if found.no_ack {
+        return unfit(
+            "it acknowledges nothing (`no_ack`)",
+            "switch acknowledgements on with `nats stream edit`",
+        );
+    }
+    if found.mirror.is_some() {
+        return unfit(
+            "it is a mirror and takes no publishes",
+            "name the mirrored stream",
+        );
+    }
+    check_subjects(info, &config.input_subjects())?;
+    for (applies, warning) in [
+        (
+            found.storage == StorageType::Memory,
+            "is kept in memory: a restart of the server loses it",
+        ),
+        (
+            found.discard == DiscardPolicy::Old && (found.max_bytes > 0 || found.max_messages > 0),
+            "drops its oldest inputs when it is full: `discard: new` refuses new ones instead",
+        ),
+        (
+            found.max_messages_per_subject > 0,
+            "limits the messages of a subject: inputs may be lost before they are read",
+        ),
+        (
+            found.duplicate_window < Duration::from_secs(config.duplicate_window_seconds),
+            "recognises repeated publishes for a shorter time than `stream.duplicate_window_seconds`",
+        ),
+    ] {
+        if applies {
+            tracing::warn!(stream = %found.name, "the stream {warning}");
+        }
+    }
+    Ok(())
+}
+
+fn check_subjects(info: &Info, wanted: &[String]) -> Result<(), OpenError> {
+    let found = &info.config.subjects;
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|subject| !found.iter().any(|pattern| covers(pattern, subject)))
+        .map(String::as_str)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(OpenError::Unfit {
+        stream: info.config.name.clone(),
+        problem: format!(
+            "it takes {} but not {}",
+            found.join(", "),
+            missing.join(", ")
+        ),
+        remedy: "add the subjects with `nats stream edit`, or name another stream".into(),
+    })
+}
+
+/// Whether every subject that `subject` (which may have wildcards) matches, `pattern` matches too.
+fn covers(pattern: &str, subject: &str) -> bool {
+    let mut subject = subject.split('.');
+    for token in pattern.split('.') {
+        match (token, subject.next()) {
+            (">", Some(_)) => return true,
+            ("*", Some(other)) if other != ">" => {}
+            (token, Some(other)) if token == other => {}
+            _ => return false,
+        }
+    }
+    subject.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers;
+
+    #[test]
+    fn a_pattern_covers_what_it_matches_wholly() {
+        for (pattern, subject, expected) in [
+            ("registry.intake.>", "registry.intake.>", true),
+            ("registry.>", "registry.intake.>", true),
+            (">", "registry.intake.>", true),
+            ("*.intake.>", "registry.intake.>", true),
+            ("registry.*.>", "registry.intake.>", true),
+            ("registry.intake.*", "registry.intake.>", false),
+            ("registry.intake", "registry.intake.>", false),
+            ("registry.intake.harbor.>", "registry.intake.>", false),
+            ("other.>", "registry.intake.>", false),
+        ] {
+            assert_eq!(covers(pattern, subject), expected, "{pattern} {subject}");
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Publishing inputs. Only an acknowledgement counts; until it comes the same message is sent again
+//! under the same id, which the server recognises.
+
+use std::time::Duration;
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self,
+        context::{PublishAckFuture, PublishErrorKind},
+        message::PublishMessage,
+    },
+};
+use bytes::Bytes;
+use tokio::time::Instant;
+use weir_schema::{Digest, Received};
+
+use super::{
+    Connection, Stream,
+    connection::pause,
+    message::{
+        ADAPTER, DIGEST, SOURCE, content_header, header_value, subject_of_kind, subject_token,
+    },
+    provision::said,
+};
+
+/// Publishes that are on their way at once when several are sent.
+const IN_FLIGHT: usize = 256;
+
+/// Publishes inputs. Clones share the connection.
+#[derive(Clone)]
+pub struct Publisher {
+    stream: Stream,
+}
+
+/// The server's word that a message is in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// Its sequence; for a duplicate that of the first.
+    pub sequence: u64,
+    /// The same id was published before, within the duplicate window.
+    pub duplicate: bool,
+}
+
+/// Why a message is not known to be in the stream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The message can never be published.
+    #[error(
+        "{size} bytes do not fit into a message of at most {limit}: raise `max_payload` of the NATS server, or store the body and send its digest"
+    )]
+    TooLarge {
+        /// Bytes of the message.
+        size: usize,
+        /// Bytes that the server takes, headers included.
+        limit: usize,
+    },
+    /// The stream takes no more.
+    #[error(
+        "stream `{stream}` refuses the message: {problem}; if it is full, raise its limits with `nats stream edit`"
+    )]
+    Refused {
+        /// The stream.
+        stream: String,
+        /// What the server says.
+        problem: String,
+    },
+    /// No acknowledgement came in time. The message may be in the stream all the same: sending it
+    /// again as a new one may double it.
+    #[error(
+        "no acknowledgement from stream `{stream}` within {waited:?}, after {attempts} attempts: {problem}"
+    )]
+    Unacknowledged {
+        /// The stream.
+        stream: String,
+        /// For how long it was tried.
+        waited: Duration,
+        /// How often.
+        attempts: usize,
+        /// What the last attempt met.
+        problem: String,
+    },
+}
+
+impl From<jetstream::publish::PublishAck> for Ack {
+    fn from(ack: jetstream::publish::PublishAck) -> Self {
+        Self {
+            sequence: ack.sequence,
+            duplicate: ack.duplicate,
+        }
+    }
+}
+
+impl PublishError {
+    /// Whether the same message may go through later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::TooLarge { .. })
+    }
+}
+
+impl Publisher {
+    /// A publisher into `stream`.
+    #[must_use]
+    pub fn new(stream: &Stream) -> Self {
+        Self {
+            stream: stream.clone(),
+        }
+    }
+
+    /// Publishes the raw body of a delivery. Each call is a delivery of its own: a registry may say
+    /// the same twice and mean it (a tag that goes from A to B and back).
+    ///
+    /// `headers` are the delivery's own; secrets among them must have been taken out.
+    ///
+    /// # Errors
+    /// The body is not known to be durable; its sender must not be told that it is.
+    pub async fn publish_intake(
+        &self,
+        adapter: &str,
+        source: &str,
+        headers: &[(String, String)],
+        body: Bytes,
+    ) -> Result<Ack, PublishError> {
+        let subject = format!(
+            "{}.intake.{}.{}",
+            self.stream.connection.config.subjects,
+            subject_token(adapter),
+            subject_token(source)
+        );
+        let mut own = HeaderMap::new();
+        own.insert(ADAPTER, header_value(adapter));
+        own.insert(SOURCE, header_value(source));
+        own.insert(DIGEST, Digest::of(&body).to_string());
+        for (name, value) in headers {
+            own.append(content_header(name), header_value(value));
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        let letter = Letter::new(subject, &id, own, body);
+        self.deliver(&letter).await
+    }
+
+    /// Publishes an event. The same event, by source and id, is in the stream once however often it
+    /// is published within the duplicate window.
+    ///
+    /// # Errors
+    /// The event is not known to be durable.
+    pub async fn publish_event(&self, event: &Received) -> Result<Ack, PublishError> {
+        self.deliver(&self.letter(event)).await
+    }
+
+    /// Publishes events in order, many at a time; the results are in the order of `events`.
+    ///
+    /// If the connection breaks in between, events that have to be sent again may come to stand
+    /// after later ones.
+    pub async fn publish_events(&self, events: &[Received]) -> Vec<Result<Ack, PublishError>> {
+        let letters: Vec<Letter> = events.iter().map(|event| self.letter(event)).collect();
+        let connection = &self.stream.connection;
+        let patience = connection.config.publish_wait();
+        deliver_all(&letters, connection, self.stream.name(), patience).await
+    }
+
+    fn letter(&self, event: &Received) -> Letter {
+        let subject = format!(
+            "{}.events.{}",
+            self.stream.connection.config.subjects,
+            subject_of_kind(event.event.body.kind())
+        );
+        let body = Bytes::from(event.json.clone());
+        let mut headers = HeaderMap::new();
+        headers.insert(DIGEST, Digest::of(&body).to_string());
+        headers.insert("Content-Type", "application/cloudevents+json");
+        let id = event_id(&event.event.source, &event.event.id);
+        Letter::new(subject, &id, headers, body)
+    }
+
+    async fn deliver(&self, letter: &Letter) -> Result<Ack, PublishError> {
+        let connection = &self.stream.connection;
+        letter
+            .deliver(
+                connection,
+                self.stream.name(),
+                connection.config.publish_wait(),
+            )
+            .await
+    }
+}
+
+/// The id under which the server recognises an event: source and id, of bounded length.
+fn event_id(source: &str, id: &str) -> String {
+    Digest::of(format!("{}:{source}{id}", source.len()).as_bytes()).hex()
+}
+
+/// Publishes in order, many at a time; the results are in the order of `letters`. What is not
+/// acknowledged at once is sent again, for at most `patience` each.
+pub(super) async fn deliver_all(
+    letters: &[Letter],
+    connection: &Connection,
+    stream: &str,
+    patience: Duration,
+) -> Vec<Result<Ack, PublishError>> {
+    let mut results = Vec::with_capacity(letters.len());
+    for chunk in letters.chunks(IN_FLIGHT) {
+        // One after the other: sends that run at once overtake each other.
+        let mut on_their_way = Vec::with_capacity(chunk.len());
+        for letter in chunk {
+            on_their_way.push(letter.send(connection, stream).await);
+        }
+        for (letter, sent) in chunk.iter().zip(on_their_way) {
+            let first = match sent {
+                Ok(ack) => ack.await,
+                Err(error) => Err(error),
+            };
+            results.push(match first {
+                Ok(ack) => Ok(ack.into()),
+                Err(_) => letter.deliver(connection, stream, patience).await,
+            });
+        }
+    }
+    results
+}
+
+/// A message to publish, as often as it takes.
+pub(super) struct Letter {
+    subject: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Letter {
+    pub(super) fn new(subject: String, id: &str, mut headers: HeaderMap, body: Bytes) -> Self {
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, header_value(id));
+        Self {
+            subject,
+            headers,
+            body,
+        }
+    }
+
+    /// Publishes until it is acknowledged, for at most `patience`.
+    pub(super) async fn deliver(
+        &self,
+        connection: &Connection,
+        stream: &str,
+        patience: Duration,
+    ) -> Result<Ack, PublishError> {
+        let start = Instant::now();
+        let mut attempts = 0;
+        let mut problem = String::from("it does not answer");
+        loop {
+            let attempt = async { self.send(connection, stream).await?.await };
+            attempts += 1;
+            match tokio::time::timeout(patience.saturating_sub(start.elapsed()), attempt).await {
+                Ok(Ok(ack)) => return Ok(ack.into()),
+                Ok(Err(error)) => match self.judge(&error, connection, stream) {
+                    Some(verdict) => return Err(verdict),
+                    None => problem = said(&error),
+                },
+                Err(_elapsed) => {}
+            }
+            let pause = pause(attempts - 1);
+            let waited = start.elapsed();
+            if waited + pause >= patience {
+                return Err(PublishError::Unacknowledged {
+                    stream: stream.to_owned(),
+                    waited,
+                    attempts,
+                    problem,
+                });
+            }
+            tracing::debug!(subject = %self.subject, %problem, "publishing again under the same id");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn send(
+        &self,
+        connection: &Connection,
+        stream: &str,
+    ) -> Result<PublishAckFuture, jetstream::context::PublishError> {
+        let message = PublishMessage::build()
+            .payload(self.body.clone())
+            .headers(self.headers.clone())
+            .expected_stream(stream);
+        connection
+            .jetstream
+            .send_publish(self.subject.clone(), message)
+            .await
+    }
+
+    /// The final verdict on an attempt; `None` if another attempt may go through.
+    fn judge(
+        &self,
+        error: &jetstream::context::PublishError,
+        connection: &Connection,
+        stream: &str,
+    ) -> Option<PublishError> {
+        match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => Some(PublishError::TooLarge {
+                size: self.size(),
+                limit: connection.max_payload(),
+            }),
+            PublishErrorKind::Other => {
+                let answer =
+                    std::error::Error::source(error)?.downcast_ref::<jetstream::Error>()?;
+                // 503: the server is short of something for the moment, or has no leader. Full
+                // streams are 503 too, and are told apart by their text only.
+                (answer.code() != 503 || said(error).contains("exceeded")).then(|| {
+                    PublishError::Refused {
+                        stream: stream.to_owned(),
+                        problem: said(error),
+                    }
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn size(&self) -> usize {
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, values)| {
+                let name = name.to_string().len();
+                values
+                    .iter()
+                    .map(|value| name + value.as_str().len() + 4)
+                    .sum::<usize>()
+            })
+            .sum();
+        self.body.len() + headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::event_id;
+
+    #[test]
+    fn source_and_id_do_not_run_into_each_other() {
+        assert_ne!(event_id("ab", "c"), event_id("a", "bc"));
+        assert_eq!(event_id("ab", "c"), event_id("ab", "c"));
+    }
+}

@@ -1,0 +1,286 @@
+//! A promotion between real repositories: complete, equal to the byte, and done once.
+
+mod support;
+
+use std::sync::Arc;
+
+use serde_json::json;
+use support::{
+    app::{self, Content},
+    proxy::{Fault, Proxy},
+    registry::{Access, Options, Registry, as_dev, clients},
+};
+use weir_engine::{
+    copy::{self, CopyError, Outcome, Plan},
+    oci::{Client, Clients, RegistryConfig, fallback_tag},
+};
+use weir_schema::{Digest, RepositoryName, Tag};
+
+fn repository(host: &str, path: &str) -> RepositoryName {
+    format!("{host}/{path}").parse().unwrap()
+}
+
+fn plan(source: &RepositoryName, target: &RepositoryName, digest: &Digest, expected: Option<&Digest>) -> Plan {
+    Plan {
+        digest: digest.clone(),
+        source: source.clone(),
+        source_tag: None,
+        target: target.clone(),
+        target_tag: "1.0".parse().unwrap(),
+        expected: expected.cloned(),
+    }
+}
+
+async fn run(plan: &Plan, clients: &Clients) -> Result<Outcome, CopyError> {
+    copy::run(plan, clients, Arc::new(|_| {})).await
+}
+
+async fn tag(client: &Client, path: &str, tag: &str) -> Option<Digest> {
+    let tag: Tag = tag.parse().unwrap();
+    client.head_manifest(path, &tag.into()).await.unwrap().map(|head| head.digest)
+}
+
+/// Every manifest and every blob of `content` is in the repository, equal to the byte.
+async fn assert_complete(client: &Client, path: &str, content: &Content) {
+    for (_, bytes) in &content.manifests {
+        let there = client.get_manifest(path, &Digest::of(bytes).into()).await.unwrap();
+        assert_eq!(there.bytes, bytes);
+    }
+    for blob in &content.blobs {
+        let digest = Digest::of(blob);
+        assert!(client.head_blob(path, &digest).await.unwrap().is_some(), "blob {digest} is missing in {path}");
+    }
+}
+
+/// An application with all kinds of referrers, pushed.
+struct Signed {
+    application: Content,
+    referrers: Vec<Content>,
+    tags: Vec<(String, Content)>,
+}
+
+impl Signed {
+    async fn push(client: &Client, path: &str) -> Self {
+        let application = app::application("shop", &["web", "db"], &[40_000]);
+        let digest = application.push(client, path, Some("1.0")).await;
+        let component = app::image("shop-web", "amd64", &[40_000]);
+        let leaf = app::image("shop-cache", "arm64", &[40_000]);
+        let sbom = app::referrer(&component.descriptor(&json!({})), "application/spdx+json", "sbom of web");
+        let about_sbom = app::referrer(&sbom.descriptor(&json!({})), "application/signature", "signature of the sbom");
+        let attestation = app::referrer(&leaf.descriptor(&json!({})), "application/vnd.in-toto+json", "provenance");
+        let name = |digest: &Digest, ending: &str| format!("{}{ending}", fallback_tag(digest).unwrap());
+        let tags = vec![
+            (name(&component.digest(), ""), app::referrer_list(&[(&sbom, "application/spdx+json")])),
+            (name(&sbom.digest(), ""), app::referrer_list(&[(&about_sbom, "application/signature")])),
+            (name(&leaf.digest(), ""), app::referrer_list(&[(&attestation, "application/vnd.in-toto+json")])),
+            (name(&digest, ".sig"), app::cosign_signature(&["signed by release"])),
+            (name(&leaf.digest(), ".att"), app::cosign_signature(&["attested by build"])),
+        ];
+        let referrers = vec![sbom, about_sbom, attestation];
+        for referrer in &referrers {
+            referrer.push(client, path, None).await;
+        }
+        for (tag, content) in &tags {
+            content.push(client, path, Some(tag)).await;
+        }
+        Self { application, referrers, tags }
+    }
+
+    async fn assert_complete(&self, client: &Client, path: &str) {
+        assert_eq!(tag(client, path, "1.0").await, Some(self.application.digest()));
+        assert_complete(client, path, &self.application).await;
+        for referrer in &self.referrers {
+            assert_complete(client, path, referrer).await;
+        }
+        for (name, content) in &self.tags {
+            assert_eq!(tag(client, path, name).await, Some(content.digest()), "{name}");
+            assert_complete(client, path, content).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn f36_an_application_goes_with_its_referrers_through_the_stages_of_one_registry() {
+    let registry = Registry::start();
+    let proxy = Proxy::before(registry.address(), |_| Fault::None).await;
+    let host = proxy.host();
+    let clients = clients([(host.clone(), registry.config())]);
+    let client = clients.get(&host).unwrap();
+    let signed = Signed::push(&client, "dev/shop").await;
+    let stored = registry.stored_bytes();
+    let digest = signed.application.digest();
+
+    for (from, to) in [("dev/shop", "staging/shop"), ("staging/shop", "prod/shop")] {
+        let plan = plan(&repository(&host, from), &repository(&host, to), &digest, None);
+        let outcome = run(&plan, &clients).await.unwrap();
+        assert_eq!(outcome.progress.bytes_moved, 0, "blobs of one registry are mounted");
+        assert_eq!(outcome.progress.manifests, outcome.progress.manifests_done);
+        signed.assert_complete(&client, to).await;
+
+        let before = proxy.writes();
+        let again = run(&plan, &clients).await.unwrap();
+        assert!(again.already_there);
+        assert_eq!(again.progress.manifests_stored, 0);
+        assert_eq!(proxy.writes(), before, "a second run only looks");
+    }
+    assert_eq!(registry.stored_bytes(), stored, "no blob was stored twice");
+}
+
+#[tokio::test]
+async fn an_application_goes_with_its_referrers_to_another_registry() {
+    let (from, to) = (Registry::start(), Registry::start());
+    let proxy = Proxy::before(to.address(), |_| Fault::None).await;
+    let clients = clients([(from.host(), from.config()), (proxy.host(), to.config())]);
+    let source = clients.get(&from.host()).unwrap();
+    let target = clients.get(&proxy.host()).unwrap();
+    let signed = Signed::push(&source, "dev/shop").await;
+
+    let plan = plan(
+        &repository(&from.host(), "dev/shop"),
+        &repository(&proxy.host(), "prod/shop"),
+        &signed.application.digest(),
+        None,
+    );
+    let outcome = run(&plan, &clients).await.unwrap();
+    assert!(!outcome.already_there && outcome.progress.bytes_moved > 0);
+    signed.assert_complete(&target, "prod/shop").await;
+
+    // The shared layer, above all, went once.
+    let uploads = proxy.seen().into_iter().filter(|r| r.method == "PUT" && r.path.contains("/blobs/")).count();
+    assert_eq!(u64::try_from(uploads).unwrap(), outcome.progress.blobs_moved);
+    let before = proxy.writes();
+    assert!(run(&plan, &clients).await.unwrap().already_there);
+    assert_eq!(proxy.writes(), before, "a second run only looks");
+}
+
+#[tokio::test]
+async fn a_large_blob_is_streamed_and_a_broken_download_goes_on_where_it_broke() {
+    let (from, to) = (Registry::start(), Registry::start());
+    // Every download of a blob breaks after 3 MB, so that each needs several.
+    let proxy = Proxy::before(from.address(), |request| {
+        if request.method == "GET" && request.path.contains("/blobs/") { Fault::CutAnswer(3_000_000) } else { Fault::None }
+    })
+    .await;
+    let clients = clients([(proxy.host(), from.config()), (to.host(), to.config())]);
+    let image = app::image("large", "amd64", &[10_000_000]);
+    let digest = image.push(&Client::new(&from.host(), &from.config()).unwrap(), "dev/large", Some("1.0")).await;
+    let plan = plan(&repository(&proxy.host(), "dev/large"), &repository(&to.host(), "prod/large"), &digest, None);
+    let outcome = run(&plan, &clients).await.unwrap();
+    assert_complete(&clients.get(&to.host()).unwrap(), "prod/large", &image).await;
+    let size: usize = image.blobs.iter().map(Vec::len).sum();
+    assert_eq!(outcome.progress.bytes_moved, u64::try_from(size).unwrap(), "nothing was fetched twice");
+    assert!(proxy.seen().iter().filter(|request| request.range.is_some()).count() >= 3);
+}
+
+#[tokio::test]
+async fn what_is_not_distributable_stays_where_it_is() {
+    let registry = Registry::start();
+    let clients = clients([(registry.host(), registry.config())]);
+    let client = clients.get(&registry.host()).unwrap();
+    let mut image = app::image("windows", "amd64", &[]);
+    let mut manifest: serde_json::Value = serde_json::from_slice(&image.manifests[0].1).unwrap();
+    let mut layer = app::descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", b"not ours to give");
+    layer["urls"] = json!(["https://layers.example/base"]);
+    manifest["layers"].as_array_mut().unwrap().push(layer);
+    image.manifests[0].1 = manifest.to_string().into_bytes();
+    let digest = image.push(&client, "dev/windows", Some("1.0")).await;
+    let host = registry.host();
+    let plan = plan(&repository(&host, "dev/windows"), &repository(&host, "prod/windows"), &digest, None);
+    run(&plan, &clients).await.unwrap();
+    assert_complete(&client, "prod/windows", &image).await;
+}
+
+#[tokio::test]
+async fn f36_signatures_that_the_target_has_besides_are_not_lost() {
+    let registry = Registry::start();
+    let clients = clients([(registry.host(), registry.config())]);
+    let client = clients.get(&registry.host()).unwrap();
+    let image = app::image("web", "amd64", &[]);
+    let digest = image.push(&client, "dev/web", Some("1.0")).await;
+    let sig = format!("{}.sig", fallback_tag(&digest).unwrap());
+    let list = fallback_tag(&digest).unwrap().to_string();
+    let (sbom, scan) = (
+        app::referrer(&image.descriptor(&json!({})), "application/spdx+json", "sbom"),
+        app::referrer(&image.descriptor(&json!({})), "application/sarif+json", "scan"),
+    );
+    sbom.push(&client, "dev/web", None).await;
+    app::referrer_list(&[(&sbom, "application/spdx+json")]).push(&client, "dev/web", Some(&list)).await;
+    image.push(&client, "prod/web", None).await;
+    scan.push(&client, "prod/web", None).await;
+    app::referrer_list(&[(&scan, "application/sarif+json")]).push(&client, "prod/web", Some(&list)).await;
+    let host = registry.host();
+    let plan = plan(&repository(&host, "dev/web"), &repository(&host, "prod/web"), &digest, None);
+
+    // More signatures at the source replace fewer, fewer leave more alone, others are a conflict.
+    let signed = |payloads: &[&str]| app::cosign_signature(payloads);
+    signed(&["a", "b"]).push(&client, "dev/web", Some(&sig)).await;
+    signed(&["a"]).push(&client, "prod/web", Some(&sig)).await;
+    run(&plan, &clients).await.unwrap();
+    assert_eq!(tag(&client, "prod/web", &sig).await, Some(signed(&["a", "b"]).digest()));
+
+    let listed = client.referrers("prod/web", &digest).await.unwrap();
+    let mut kinds: Vec<_> = listed.descriptors.iter().filter_map(|listed| listed.artifact_type.as_deref()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["application/sarif+json", "application/spdx+json"]);
+
+    signed(&["a"]).push(&client, "dev/web", Some(&sig)).await;
+    run(&plan, &clients).await.unwrap();
+    assert_eq!(tag(&client, "prod/web", &sig).await, Some(signed(&["a", "b"]).digest()));
+
+    signed(&["c"]).push(&client, "dev/web", Some(&sig)).await;
+    let error = run(&plan, &clients).await.unwrap_err();
+    assert!(matches!(error, CopyError::ReferrerConflict { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_login_with_tokens_may_mount_between_repositories() {
+    let tokens = support::token::TokenServer::start().await;
+    let registry = Registry::start_with(&Options { access: tokens.access(), ..Options::default() });
+    let clients = clients([(registry.host(), as_dev(registry.config()))]);
+    let client = clients.get(&registry.host()).unwrap();
+    let application = app::application("shop", &["web"], &[]);
+    let digest = application.push(&client, "dev/shop", Some("1.0")).await;
+    let host = registry.host();
+    let plan = plan(&repository(&host, "dev/shop"), &repository(&host, "prod/shop"), &digest, None);
+    let outcome = run(&plan, &clients).await.unwrap();
+    assert_eq!(outcome.progress.bytes_moved, 0);
+    assert_complete(&client, "prod/shop", &application).await;
+    assert!(tokens.fetched() < 12, "tokens are kept: {} were fetched", tokens.fetched());
+}
+
+#[tokio::test]
+async fn a_login_by_htpasswd_may_mount_between_repositories() {
+    let registry = Registry::start_with(&Options { access: Access::Htpasswd, ..Options::default() });
+    let clients = clients([(registry.host(), as_dev(registry.config()))]);
+    let client = clients.get(&registry.host()).unwrap();
+    let image = app::image("web", "amd64", &[]);
+    let digest = image.push(&client, "dev/web", Some("1.0")).await;
+    let host = registry.host();
+    let plan = plan(&repository(&host, "dev/web"), &repository(&host, "prod/web"), &digest, None);
+    assert_eq!(run(&plan, &clients).await.unwrap().progress.bytes_moved, 0);
+}
+
+#[tokio::test]
+async fn a_copy_may_go_to_another_tag_of_the_same_repository() {
+    let registry = Registry::start();
+    let clients = clients([(registry.host(), registry.config())]);
+    let client = clients.get(&registry.host()).unwrap();
+    let digest = app::image("web", "amd64", &[]).push(&client, "team/web", Some("candidate")).await;
+    let repository = repository(&registry.host(), "team/web");
+    run(&plan(&repository, &repository, &digest, None), &clients).await.unwrap();
+    assert_eq!(tag(&client, "team/web", "1.0").await, Some(digest));
+}
+
+#[tokio::test]
+async fn one_place_at_a_time_is_enough() {
+    let registry = Registry::start();
+    let proxy = Proxy::before(registry.address(), |_| Fault::None).await;
+    let config = RegistryConfig { max_concurrent: 1.try_into().unwrap(), ..registry.config() };
+    let clients = clients([(proxy.host(), config.clone()), (registry.host(), config)]);
+    let image = app::image("web", "amd64", &[3_000_000]);
+    let digest = image.push(&clients.get(&registry.host()).unwrap(), "dev/web", Some("1.0")).await;
+    // Named differently, it is another registry, and its blobs are moved through both names.
+    let plan = plan(&repository(&proxy.host(), "dev/web"), &repository(&registry.host(), "prod/web"), &digest, None);
+    let done = tokio::time::timeout(std::time::Duration::from_secs(60), run(&plan, &clients)).await;
+    assert!(done.expect("no deadlock").unwrap().progress.bytes_moved > 3_000_000);
+}

@@ -1,0 +1,510 @@
+//! The HTTP edge over real sockets, with an engine that only remembers what it was told.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+use weir_engine::{
+    http::{
+        Accepted, Backend, Delivery, EventFilter, EventPage, HttpConfig, IntakeError, Query,
+        QueryError, Server,
+    },
+    secret::Secret,
+};
+use weir_schema::Received;
+
+/// An engine that remembers deliveries and shows published events as its log.
+#[derive(Clone)]
+struct Fake {
+    deliveries: Arc<Mutex<Vec<Delivery>>>,
+    log: Arc<watch::Sender<Vec<Value>>>,
+    down: Arc<Mutex<bool>>,
+}
+
+impl Fake {
+    fn append(&self, event: Value) -> Accepted {
+        self.log.send_modify(|log| log.push(event));
+        Accepted {
+            sequence: self.log.borrow().len() as u64,
+        }
+    }
+}
+
+impl Backend for Fake {
+    async fn intake(&self, delivery: Delivery) -> Result<Accepted, IntakeError> {
+        if *self.down.lock().unwrap() {
+            let problem = "no acknowledgement".into();
+            return Err(IntakeError::Unavailable {
+                problem,
+                retry_after_seconds: 7,
+            });
+        }
+        let mut deliveries = self.deliveries.lock().unwrap();
+        deliveries.push(delivery);
+        Ok(Accepted {
+            sequence: deliveries.len() as u64,
+        })
+    }
+
+    async fn publish(&self, events: Vec<Received>) -> Result<Vec<Accepted>, IntakeError> {
+        let append = |event: Received| self.append(serde_json::from_str(&event.json).unwrap());
+        Ok(events.into_iter().map(append).collect())
+    }
+
+    async fn events(&self, filter: &EventFilter) -> Result<EventPage, QueryError> {
+        if filter.expression.as_deref() == Some("(") {
+            return Err(QueryError::Invalid("1:2: unexpected end".into()));
+        }
+        let log = self.log.borrow();
+        let events: Vec<(u64, Value)> = (1..)
+            .zip(log.iter().cloned())
+            .filter(|(seq, _)| *seq > filter.after)
+            .take(filter.limit)
+            .collect();
+        let through = events.last().map_or(filter.after, |(seq, _)| *seq);
+        Ok(EventPage {
+            events,
+            through,
+            more: through < log.len() as u64,
+        })
+    }
+
+    fn appended(&self, after: u64) -> impl Future<Output = ()> + Send {
+        let mut log = self.log.subscribe();
+        async move {
+            log.wait_for(|log| log.len() as u64 > after).await.unwrap();
+        }
+    }
+
+    async fn query(&self, query: Query) -> Result<Value, QueryError> {
+        match query {
+            Query::Why { repository, .. } if repository == "gone" => {
+                Err(QueryError::NotFound("no such repository: `gone`".into()))
+            }
+            query => Ok(json!(format!("{query:?}"))),
+        }
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        match *self.down.lock().unwrap() {
+            true => Err("no connection to NATS".into()),
+            false => Ok(()),
+        }
+    }
+
+    async fn metrics(&self) -> String {
+        format!("weir_log_records {}\n", self.log.borrow().len())
+    }
+}
+
+/// A server on a port of its own, ended when dropped.
+struct Running {
+    url: String,
+    client: Client,
+    fake: Fake,
+    stop: Option<oneshot::Sender<()>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start(change: impl FnOnce(&mut HttpConfig)) -> Running {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut config = HttpConfig {
+        listen: "127.0.0.1:0".into(),
+        ..HttpConfig::default()
+    };
+    change(&mut config);
+    let server = Server::bind(&config).await.unwrap();
+    let url = format!("http://{}", server.address());
+    let fake = Fake {
+        deliveries: Arc::default(),
+        log: Arc::new(watch::Sender::new(Vec::new())),
+        down: Arc::default(),
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let backend = fake.clone();
+    let task = tokio::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        server.serve(backend, stopped).await.unwrap();
+    });
+    Running {
+        url,
+        client: Client::new(),
+        fake,
+        stop: Some(stop),
+        task,
+    }
+}
+
+impl Running {
+    async fn get(&self, path: &str) -> Response {
+        self.client
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .unwrap()
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Response {
+        self.client
+            .post(format!("{}{path}", self.url))
+            .header("content-type", content_type)
+            .body(body)
+            .send()
+            .await
+            .unwrap()
+    }
+}
+
+async fn problem(response: Response, status: u16, cause: &str) {
+    assert_eq!(response.status().as_u16(), status);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["status"], status);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(cause), "{detail}");
+}
+
+fn tick(id: &str) -> String {
+    format!(r#"{{"specversion":"1.0","id":"{id}","source":"test","type":"weir.clock.ticked"}}"#)
+}
+
+#[tokio::test]
+async fn a_delivery_is_handed_over_as_it_came() {
+    let server = start(|_| {}).await;
+    for (path, adapter, source) in [
+        ("/v1/intake/harbor?source=eu&x=1", Some("harbor"), "eu"),
+        ("/v1/intake/harbor", Some("harbor"), "harbor"),
+        ("/v1/intake", None, "unknown"),
+    ] {
+        let response = server
+            .post(path, "application/json", &b"\xff not json"[..])
+            .await;
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        let delivery = server.fake.deliveries.lock().unwrap().pop().unwrap();
+        assert_eq!(delivery.adapter.as_deref(), adapter);
+        assert_eq!(delivery.source, source);
+        assert_eq!(&delivery.body[..], b"\xff not json");
+        let content_type = ("content-type".to_owned(), "application/json".to_owned());
+        assert!(delivery.headers.contains(&content_type));
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_of_10_mb_is_taken_and_an_absurd_one_is_not() {
+    let server = start(|_| {}).await;
+    let response = server
+        .post("/v1/intake/trivy", "application/json", vec![b' '; 10 << 20])
+        .await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    let response = server
+        .post(
+            "/v1/intake/trivy",
+            "application/json",
+            vec![b' '; (32 << 20) + 1],
+        )
+        .await;
+    problem(response, 413, "larger than 33554432 bytes").await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_durable_is_to_be_sent_again() {
+    let server = start(|_| {}).await;
+    *server.fake.down.lock().unwrap() = true;
+    let response = server
+        .post("/v1/intake/harbor", "application/json", "{}")
+        .await;
+    assert_eq!(response.headers()["retry-after"], "7");
+    problem(response, 503, "cannot make the delivery durable").await;
+    problem(server.get("/readyz").await, 503, "no connection to NATS").await;
+    assert_eq!(server.get("/healthz").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn events_of_operators_are_taken_one_many_or_binary() {
+    let server = start(|_| {}).await;
+    let kind = "application/cloudevents+json";
+    let one: Value = server
+        .post("/v1/events", kind, tick("1"))
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(one, json!({"sequence": 1}));
+    let body = format!("[{},{}]", tick("2"), tick("3"));
+    let kind = "application/cloudevents-batch+json; charset=utf-8";
+    let many: Value = server
+        .post("/v1/events", kind, body)
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(many, json!({"sequences": [2, 3]}));
+    let mut request = server.client.post(format!("{}/v1/events", server.url));
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "4"),
+        ("ce-source", "test"),
+        ("ce-type", "acme.thing"),
+    ] {
+        request = request.header(name, value);
+    }
+    let binary: Value = request
+        .body(r#"{"a":1}"#)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(binary, json!({"sequence": 4}));
+    assert_eq!(server.fake.log.borrow()[3]["data"], json!({"a": 1}));
+}
+
+#[tokio::test]
+async fn events_that_are_none_are_refused_whole() {
+    let server = start(|_| {}).await;
+    let kind = "application/json";
+    problem(
+        server.post("/v1/events", kind, "{").await,
+        400,
+        "not a CloudEvent",
+    )
+    .await;
+    let body = format!("[{},{{}}]", tick("1"));
+    problem(
+        server.post("/v1/events", kind, body).await,
+        400,
+        "event 1 of the batch",
+    )
+    .await;
+    problem(
+        server.post("/v1/events", "text/plain", tick("1")).await,
+        400,
+        "`text/plain`",
+    )
+    .await;
+    assert!(server.fake.log.borrow().is_empty());
+}
+
+#[tokio::test]
+async fn conclusions_of_the_engine_cannot_be_sent() {
+    let server = start(|_| {}).await;
+    let body = r#"{"specversion":"1.0","id":"1","source":"s","type":"weir.promotion.completed",
+        "data":{"promotion_id":"p","rule":"r",
+        "source":{"repository":"a","tag":"1","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        "target":{"repository":"b","tag":"1"}}}"#;
+    let response = server.post("/v1/events", "application/json", body).await;
+    problem(response, 403, "nobody sends it").await;
+}
+
+#[tokio::test]
+async fn events_come_in_pages() {
+    let server = start(|_| {}).await;
+    let body = format!("[{},{},{}]", tick("1"), tick("2"), tick("3"));
+    server.post("/v1/events", "application/json", body).await;
+    let page: Value = server.get("/v1/events?limit=2").await.json().await.unwrap();
+    assert_eq!(page["next"], 2);
+    assert_eq!(page["events"][1]["id"], "2");
+    let page: Value = server.get("/v1/events?after=2").await.json().await.unwrap();
+    assert_eq!(
+        (&page["next"], page["events"].as_array().unwrap().len()),
+        (&Value::Null, 1)
+    );
+}
+
+#[tokio::test]
+async fn questions_that_make_no_sense_are_told_what_is_wrong() {
+    let server = start(|_| {}).await;
+    problem(server.get("/v1/events?limit=0").await, 400, "`limit` is 0").await;
+    problem(
+        server.get("/v1/events?repo=a").await,
+        400,
+        "unknown field `repo`",
+    )
+    .await;
+    problem(
+        server.get("/v1/events?where=(").await,
+        400,
+        "1:2: unexpected end",
+    )
+    .await;
+    problem(
+        server.get("/v1/events?where=(&follow=true").await,
+        400,
+        "1:2",
+    )
+    .await;
+    problem(
+        server.get("/v1/why?tag=1").await,
+        400,
+        "missing field `repository`",
+    )
+    .await;
+    problem(
+        server.get("/v1/why?repository=gone&tag=1").await,
+        404,
+        "no such repository",
+    )
+    .await;
+    problem(server.get("/v1/nothing").await, 404, "nothing here").await;
+    problem(
+        server.post("/v1/rules", "application/json", "").await,
+        405,
+        "method",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn queries_reach_the_engine() {
+    let server = start(|_| {}).await;
+    for (path, expected) in [
+        ("/v1/tags", "Tags { repository: None }"),
+        ("/v1/repositories", "Repositories"),
+        ("/v1/rules", "Rules"),
+        (
+            "/v1/show?repository=a%2Fb&tag=1",
+            r#"Show { repository: "a/b", tag: Some("1"), at: None }"#,
+        ),
+        (
+            "/v1/why?repository=a&tag=1&rule=r&at=5",
+            r#"Why { repository: "a", tag: "1", rule: Some("r"), at: Some("5") }"#,
+        ),
+        ("/v1/decisions?rule=r", "Decisions(EventFilter"),
+        (
+            "/v1/promotions?after=3",
+            "Promotions(EventFilter { after: 3",
+        ),
+    ] {
+        let answer: Value = server.get(path).await.json().await.unwrap();
+        assert!(
+            answer.as_str().unwrap().starts_with(expected),
+            "{path}: {answer}"
+        );
+    }
+}
+
+/// Reads server-sent events until there are `count` ids.
+async fn followed(response: &mut Response, count: usize) -> Vec<String> {
+    let mut text = String::new();
+    let read = async {
+        while text.matches("\n\n").count() < count {
+            let chunk = response.chunk().await.unwrap().expect("more events");
+            text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), read)
+        .await
+        .expect("events in time");
+    let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
+    ids.map(ToOwned::to_owned).collect()
+}
+
+#[tokio::test]
+async fn events_are_followed_live_and_from_where_a_reader_was() {
+    let server = start(|_| {}).await;
+    let body = format!("[{},{}]", tick("1"), tick("2"));
+    server.post("/v1/events", "application/json", body).await;
+    let mut response = server.get("/v1/events?follow=true&after=1").await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(followed(&mut response, 1).await, ["2"]);
+    server
+        .post("/v1/events", "application/json", tick("3"))
+        .await;
+    assert_eq!(followed(&mut response, 1).await, ["3"]);
+    let url = format!("{}/v1/events?follow=true", server.url);
+    let mut again = server
+        .client
+        .get(url)
+        .header("last-event-id", "1")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(followed(&mut again, 2).await, ["2", "3"]);
+}
+
+#[tokio::test]
+async fn the_end_of_the_server_ends_readers_that_follow() {
+    let mut server = start(|_| {}).await;
+    let mut response = server.get("/v1/events?follow=true").await;
+    server.stop.take().unwrap().send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while response.chunk().await.unwrap().is_some() {}
+        server.task.await.unwrap();
+    })
+    .await
+    .expect("the server ends soon");
+}
+
+#[tokio::test]
+async fn with_a_token_nothing_but_health_is_open() {
+    let server = start(|config| {
+        config.token = Some(Secret::new("main"));
+        config.intake_token = Some(Secret::new("hook"));
+    })
+    .await;
+    assert_eq!(server.get("/healthz").await.status(), StatusCode::OK);
+    assert_eq!(server.get("/readyz").await.status(), StatusCode::OK);
+    for path in ["/v1/events", "/metrics", "/v1/rules", "/nothing"] {
+        problem(server.get(path).await, 401, "a token is needed").await;
+    }
+    let refused = server
+        .post("/v1/intake/harbor", "application/json", "{}")
+        .await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert!(server.fake.deliveries.lock().unwrap().is_empty());
+    let check = async |path: &str, token: &str, status: StatusCode| {
+        let request = server.client.post(format!("{}{path}", server.url));
+        let request = request
+            .header("content-type", "application/json")
+            .bearer_auth(token);
+        assert_eq!(
+            request.body(tick("1")).send().await.unwrap().status(),
+            status,
+            "{path} {token}"
+        );
+    };
+    check("/v1/intake/harbor", "hook", StatusCode::ACCEPTED).await;
+    check("/v1/intake/harbor", "main", StatusCode::ACCEPTED).await;
+    check("/v1/events", "main", StatusCode::OK).await;
+    check("/v1/events", "hook", StatusCode::UNAUTHORIZED).await;
+}
+
+#[tokio::test]
+async fn listening_for_others_without_a_token_is_refused() {
+    let config = HttpConfig {
+        listen: "0.0.0.0:0".into(),
+        ..HttpConfig::default()
+    };
+    let error = Server::bind(&config).await.err().unwrap().to_string();
+    assert!(error.contains("without authentication"), "{error}");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_status() {
+    let server = start(|_| {}).await;
+    server.get("/v1/rules").await;
+    server.get("/invented/by/a/caller").await;
+    let text = server.get("/metrics").await.text().await.unwrap();
+    for line in [
+        r#"weir_http_requests_total{route="/v1/rules",status="200"} 1"#,
+        r#"weir_http_requests_total{route="other",status="404"} 1"#,
+        "weir_log_records 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+}

@@ -1,0 +1,520 @@
+//! Publishing, the stream's own checks, the outbox and the lease, against a real server.
+
+#[path = "support/nats.rs"]
+mod nats;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::jetstream::stream::{Config, RetentionPolicy};
+use nats::Nats;
+use weir_engine::stream::{
+    Acquired, Cursor, Lease, Lost, OpenError, Outbox, Output, OutputBatch, Outputs, PublishError,
+    Publisher, Stream, StreamConfig,
+};
+use weir_schema::Received;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where tests look past the engine, with the client itself.
+async fn raw(nats: &Nats) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap())
+}
+
+fn tick(id: &str) -> Received {
+    let json = format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"test","type":"weir.clock.ticked"}}"#
+    );
+    Received::from_json(json.as_bytes()).unwrap()
+}
+
+async fn open_error(config: &StreamConfig) -> String {
+    match Stream::open(config).await {
+        Ok(_) => panic!("it opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn an_event_published_twice_is_in_the_stream_once() {
+    let Some(nats) = Nats::start() else { return };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let publisher = Publisher::new(&stream);
+    let first = publisher.publish_event(&tick("a")).await.unwrap();
+    let again = publisher.publish_event(&tick("a")).await.unwrap();
+    assert!(!first.duplicate && again.duplicate);
+    assert_eq!(first.sequence, again.sequence);
+    assert_eq!(stream.last_sequence().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_same_body_delivered_twice_is_two_deliveries() {
+    let Some(nats) = Nats::start() else { return };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let publisher = Publisher::new(&stream);
+    for sequence in 1..=2 {
+        let ack = publisher
+            .publish_intake("dockerhub", "hub", &[], "same".into())
+            .await
+            .unwrap();
+        assert_eq!(ack.sequence, sequence);
+    }
+}
+
+#[tokio::test]
+async fn many_events_keep_their_order() {
+    let Some(nats) = Nats::start() else { return };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let events: Vec<Received> = (0..1000).map(|id| tick(&id.to_string())).collect();
+    let acks = Publisher::new(&stream).publish_events(&events).await;
+    let sequences: Vec<u64> = acks.into_iter().map(|ack| ack.unwrap().sequence).collect();
+    assert_eq!(sequences, (1..=1000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_body_too_large_for_the_server_is_refused_with_the_limit() {
+    let Some(nats) = Nats::start() else { return };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let body = vec![0; 2 << 20];
+    let error = Publisher::new(&stream)
+        .publish_intake("trivy", "ci", &[], body.into())
+        .await
+        .unwrap_err();
+    let PublishError::TooLarge { size, limit } = error else {
+        panic!("{error}")
+    };
+    assert!(size > 2 << 20 && limit == 1 << 20, "{size} {limit}");
+}
+
+#[tokio::test]
+async fn a_full_stream_refuses_and_keeps_what_it_has() {
+    let Some(nats) = Nats::start() else { return };
+    let mut config = nats.config();
+    config.max_bytes = 3000;
+    let stream = Stream::open(&config).await.unwrap();
+    let publisher = Publisher::new(&stream);
+    let body = bytes::Bytes::from(vec![0; 1000]);
+    let mut accepted = 0;
+    let error = loop {
+        match publisher.publish_intake("a", "b", &[], body.clone()).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, PublishError::Refused { .. }), "{error}");
+    assert!(accepted > 0);
+    assert_eq!(stream.last_sequence().await.unwrap(), accepted);
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_gives_no_acknowledgement() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let mut config = nats.config();
+    config.publish_wait_seconds = 1;
+    let stream = Stream::open(&config).await.unwrap();
+    nats.kill();
+    let error = Publisher::new(&stream)
+        .publish_event(&tick("a"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, PublishError::Unacknowledged { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_publish_into_a_stream_that_is_gone_is_not_acknowledged() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let mut config = nats.config();
+    config.publish_wait_seconds = 8;
+    let stream = Stream::open(&config).await.unwrap();
+    nats.kill();
+    std::fs::remove_dir_all(nats.store()).unwrap();
+    nats.restart();
+    let error = Publisher::new(&stream)
+        .publish_event(&tick("a"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("no stream found"), "{error}");
+    assert!(error.may_pass());
+}
+
+#[tokio::test]
+async fn a_publish_waits_through_a_restart_and_lands_once() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    nats.kill();
+    let publish = tokio::spawn({
+        let publisher = Publisher::new(&stream);
+        async move { publisher.publish_event(&tick("a")).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    nats.restart();
+    assert_eq!(publish.await.unwrap().unwrap().sequence, 1);
+    assert_eq!(stream.last_sequence().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_would_lose_inputs_is_refused() {
+    let Some(nats) = Nats::start() else { return };
+    let jetstream = raw(&nats).await;
+    let check = async |config: Config, cause: &str| {
+        jetstream.create_stream(config).await.unwrap();
+        let error = open_error(&nats.config()).await;
+        assert!(error.contains(cause), "{error}");
+        jetstream.delete_stream("WEIR").await.unwrap();
+    };
+    let good = Config {
+        name: "WEIR".into(),
+        subjects: vec!["registry.>".into()],
+        ..Config::default()
+    };
+    let retention = RetentionPolicy::WorkQueue;
+    check(
+        Config {
+            retention,
+            ..good.clone()
+        },
+        "retention is `workqueue`",
+    )
+    .await;
+    let retention = RetentionPolicy::Interest;
+    check(
+        Config {
+            retention,
+            ..good.clone()
+        },
+        "retention is `interest`",
+    )
+    .await;
+    check(
+        Config {
+            no_ack: true,
+            ..good.clone()
+        },
+        "acknowledges nothing",
+    )
+    .await;
+    let subjects = vec!["registry.intake.>".into()];
+    check(
+        Config {
+            subjects,
+            ..good.clone()
+        },
+        "but not registry.events.>",
+    )
+    .await;
+    jetstream.create_stream(good).await.unwrap();
+    Stream::open(&nats.config()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_in_the_way_is_named() {
+    let Some(nats) = Nats::start() else { return };
+    let config = Config {
+        name: "OTHER".into(),
+        subjects: vec!["registry.intake.harbor.*".into()],
+        ..Config::default()
+    };
+    raw(&nats).await.create_stream(config).await.unwrap();
+    let error = Stream::open(&nats.config()).await.err().unwrap();
+    assert!(matches!(error, OpenError::Overlap { .. }), "{error}");
+    assert!(error.to_string().contains("`OTHER`"), "{error}");
+}
+
+#[tokio::test]
+async fn credentials_are_used_and_a_refusal_is_told_at_once() {
+    let lines = "authorization { user: weir, password: hunter2 }";
+    let Some(nats) = Nats::start_with(lines) else {
+        return;
+    };
+    let error = open_error(&nats.config()).await;
+    assert!(error.contains("refuses the credentials"), "{error}");
+    let mut config = nats.config();
+    config.user = Some("weir".into());
+    config.password = Some(weir_engine::secret::Secret::new("hunter2"));
+    Stream::open(&config).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_sync_is_warned_of() {
+    let check = async |sync: &str, warned: bool| {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let lines = format!("jetstream {{ {sync} }}\nhttp: 127.0.0.1:{port}");
+        let Some(nats) = Nats::start_with(&lines) else {
+            return;
+        };
+        let mut config = nats.config();
+        config.monitoring_url = Some(format!("http://127.0.0.1:{port}"));
+        let stream = Stream::open(&config).await.unwrap();
+        let found = stream
+            .warnings()
+            .iter()
+            .any(|warning| warning.contains("sync_interval: always"));
+        assert_eq!(found, warned, "{sync}: {:?}", stream.warnings());
+    };
+    check("", true).await;
+    check("sync_interval: always", false).await;
+}
+
+#[tokio::test]
+async fn no_server_is_told_with_the_address() {
+    let config = StreamConfig {
+        urls: vec!["nats://127.0.0.1:1".into()],
+        connect_wait_seconds: 0,
+        ..StreamConfig::default()
+    };
+    let error = open_error(&config).await;
+    assert!(
+        error.contains("no NATS server answers at nats://127.0.0.1:1"),
+        "{error}"
+    );
+}
+
+/// A log of `count` records, every second of which is an output.
+struct Log {
+    count: u64,
+}
+
+impl Outputs for Log {
+    async fn after(&self, after: u64, max: usize) -> Result<OutputBatch, BoxError> {
+        if after >= self.count {
+            std::future::pending::<()>().await;
+        }
+        let outputs: Vec<Output> = (after + 1..=self.count)
+            .filter(|seq| seq % 2 == 0)
+            .take(max)
+            .map(|seq| Output {
+                seq,
+                kind: "weir.decision.made".into(),
+                id: format!("decision-{seq}"),
+                json: format!(r#"{{"id":"decision-{seq}","data":{{}}}}"#),
+            })
+            .collect();
+        let through = match outputs.last() {
+            Some(last) if outputs.len() == max => last.seq,
+            _ => self.count,
+        };
+        Ok(OutputBatch { outputs, through })
+    }
+}
+
+/// A cursor that may forget: `kept` is what a restart finds.
+#[derive(Default)]
+struct Kept(AtomicU64);
+
+impl Cursor for Kept {
+    async fn load(&self) -> Result<u64, BoxError> {
+        Ok(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn store(&self, seq: u64) -> Result<(), BoxError> {
+        self.0.store(seq, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// A log of one output, larger than the server takes.
+struct Large;
+
+impl Outputs for Large {
+    async fn after(&self, after: u64, _: usize) -> Result<OutputBatch, BoxError> {
+        if after >= 1 {
+            std::future::pending::<()>().await;
+        }
+        let data = "x".repeat(2 << 20);
+        let json = format!(r#"{{"id":"1","type":"weir.decision.made","data":"{data}"}}"#);
+        let kind = "weir.decision.made".into();
+        let outputs = vec![Output {
+            seq: 1,
+            kind,
+            id: "1".into(),
+            json,
+        }];
+        Ok(OutputBatch {
+            outputs,
+            through: 1,
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_output_too_large_for_the_server_is_published_as_a_reference() {
+    let Some(nats) = Nats::start() else { return };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let cursor = Kept::default();
+    run_until(&stream, &Large, &cursor, "log", 1).await;
+    let made = raw(&nats).await.get_stream("WEIR_EVENTS").await.unwrap();
+    let message = made.get_raw_message(1).await.unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&message.payload),
+        r#"{"dataref":"/v1/events?after=0&limit=1","id":"1","type":"weir.decision.made"}"#
+    );
+}
+
+/// The records in the stream of outputs, in its order.
+async fn published(nats: &Nats) -> Vec<u64> {
+    let mut stream = raw(nats).await.get_stream("WEIR_EVENTS").await.unwrap();
+    let last = stream.info().await.unwrap().state.last_sequence;
+    let mut found = Vec::new();
+    for sequence in 1..=last {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        assert_eq!(message.subject.as_str(), "weir.events.decision.made");
+        found.push(
+            message
+                .headers
+                .get("Weir-Seq")
+                .unwrap()
+                .as_str()
+                .parse()
+                .unwrap(),
+        );
+    }
+    found
+}
+
+async fn run_until(stream: &Stream, log: &impl Outputs, cursor: &Kept, name: &str, through: u64) {
+    let done = async {
+        while cursor.0.load(Ordering::SeqCst) < through {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(
+        Duration::from_secs(30),
+        Outbox::new(stream, name).run(log, cursor, done),
+    )
+    .await
+    .expect("the outbox ends")
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_are_published_each_once_over_kills_of_node_and_server() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let mut config = nats.config();
+    // So short that only what the stream itself says can prevent repeats.
+    config.duplicate_window_seconds = 1;
+    let stream = Stream::open(&config).await.unwrap();
+    let cursor = Arc::new(Kept::default());
+    let log = Arc::new(Log { count: 6000 });
+    for round in 0..6_u64 {
+        let task = tokio::spawn({
+            let (stream, log, cursor) = (stream.clone(), Arc::clone(&log), Arc::clone(&cursor));
+            async move {
+                let outbox = Outbox::new(&stream, "log");
+                outbox.run(&*log, &*cursor, std::future::pending()).await
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(20 + 13 * round)).await;
+        if round % 2 == 0 {
+            nats.kill();
+            nats.restart();
+        }
+        task.abort();
+        // The node was killed before its last cursor was written.
+        let kept = cursor.0.load(Ordering::SeqCst);
+        cursor.0.store(kept.saturating_sub(300), Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+    }
+    run_until(&stream, &*log, &cursor, "log", 6000).await;
+    let mut found = published(&nats).await;
+    found.sort_unstable();
+    assert_eq!(found, (1..=3000).map(|half| half * 2).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn another_log_publishes_its_own_outputs() {
+    let Some(nats) = Nats::start() else { return };
+    let mut config = nats.config();
+    config.duplicate_window_seconds = 1;
+    let stream = Stream::open(&config).await.unwrap();
+    let log = Log { count: 10 };
+    run_until(&stream, &log, &Kept::default(), "one", 10).await;
+    run_until(&stream, &log, &Kept::default(), "one", 10).await;
+    assert_eq!(published(&nats).await, [2, 4, 6, 8, 10]);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    run_until(&stream, &log, &Kept::default(), "two", 10).await;
+    assert_eq!(published(&nats).await.len(), 10);
+}
+
+async fn acquire(stream: &Stream, holder: &str) -> Result<Box<Lease>, String> {
+    match Lease::acquire(stream, holder).await.unwrap() {
+        Acquired::Held(lease) => Ok(lease),
+        Acquired::By { holder } => Err(holder),
+    }
+}
+
+#[tokio::test]
+async fn one_node_at_a_time_holds_the_lease() {
+    let Some(nats) = Nats::start() else { return };
+    let mut config = nats.config();
+    config.lease.ttl_seconds = 3;
+    let stream = Stream::open(&config).await.unwrap();
+    let mut first = acquire(&stream, "first").await.unwrap();
+    assert_eq!(acquire(&stream, "second").await.err().unwrap(), "first");
+    first.renew().await.unwrap();
+    first.renew().await.unwrap();
+    assert!(first.is_valid());
+    let token = first.fencing();
+    first.release().await;
+    let second = acquire(&stream, "second").await.unwrap();
+    assert!(second.fencing() > token);
+}
+
+#[tokio::test]
+async fn a_lease_that_is_not_renewed_passes_on_and_its_holder_knows() {
+    let Some(nats) = Nats::start() else { return };
+    let mut config = nats.config();
+    config.lease.ttl_seconds = 3;
+    let stream = Stream::open(&config).await.unwrap();
+    let mut first = acquire(&stream, "first").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(first.is_valid());
+    let second = loop {
+        match acquire(&stream, "second").await {
+            Ok(lease) => break lease,
+            // Between the attempt and the look at who holds it, it may have expired.
+            Err(holder) => assert!(holder == "first" || holder.contains("gave it up")),
+        }
+        // Never two at once: as long as the first counts itself valid, the second has nothing.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(!first.is_valid() && second.is_valid());
+    assert!(second.fencing() > first.fencing());
+    assert!(matches!(first.renew().await, Err(Lost::Expired(_))));
+}
+
+#[tokio::test]
+async fn a_lease_ends_when_the_server_is_gone() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let mut config = nats.config();
+    config.lease.ttl_seconds = 3;
+    let stream = Stream::open(&config).await.unwrap();
+    let mut lease = acquire(&stream, "first").await.unwrap();
+    nats.kill();
+    let lost = tokio::time::timeout(Duration::from_secs(5), lease.lost())
+        .await
+        .unwrap();
+    assert!(matches!(lost, Lost::Expired(_)), "{lost}");
+    assert!(!lease.is_valid());
+}

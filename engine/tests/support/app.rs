@@ -1,0 +1,205 @@
+//! Sample applications: the same call gives the same bytes and so the same digests.
+//!
+//! They have what real ones have and parsers stumble over: no media type in the index, `null`
+//! layers in the bundle configuration, an index among the components, a layer shared by all.
+
+use serde_json::{Value, json};
+use weir_engine::oci::{Client, media_type::*};
+use weir_schema::{Digest, Tag};
+
+/// The layer type of OCI images.
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// An image or application in memory, to be pushed in the order given.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    pub blobs: Vec<Vec<u8>>,
+    /// Media type and bytes, children before parents; the last is the thing itself.
+    pub manifests: Vec<(String, Vec<u8>)>,
+}
+
+impl Content {
+    /// The digest of the thing itself.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.manifests.last().unwrap().1)
+    }
+
+    /// A descriptor of the thing itself, with more fields.
+    pub fn descriptor(&self, more: &Value) -> Value {
+        let (media_type, bytes) = self.manifests.last().unwrap();
+        let mut descriptor = descriptor(media_type, bytes);
+        for (key, value) in more.as_object().unwrap() {
+            descriptor[key] = value.clone();
+        }
+        descriptor
+    }
+
+    /// Everything of `other`, to be pushed before what follows.
+    fn take(&mut self, other: Content) {
+        self.blobs.extend(other.blobs);
+        self.manifests.extend(other.manifests);
+    }
+
+    /// Pushes it; the last manifest under `tag`, if there is one.
+    pub async fn push(&self, client: &Client, repository: &str, tag: Option<&str>) -> Digest {
+        for blob in &self.blobs {
+            let digest = Digest::of(blob);
+            if client.head_blob(repository, &digest).await.unwrap().is_none() {
+                let upload = client.start_upload(repository).await.unwrap();
+                client.finish_upload(upload, &digest, blob.clone().into()).await.unwrap();
+            }
+        }
+        for (media_type, bytes) in &self.manifests {
+            let digest = Digest::of(bytes);
+            client.put_manifest(repository, &digest.into(), media_type, bytes.clone().into()).await.unwrap();
+        }
+        if let Some(tag) = tag {
+            let (media_type, bytes) = self.manifests.last().unwrap();
+            let tag: Tag = tag.parse().unwrap();
+            client.put_manifest(repository, &tag.into(), media_type, bytes.clone().into()).await.unwrap();
+        }
+        self.digest()
+    }
+}
+
+pub fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
+    json!({"mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len()})
+}
+
+/// Bytes that do not compress, the same for the same seed.
+pub fn noise(seed: &str, size: usize) -> Vec<u8> {
+    let mut state = u64::from_le_bytes(Digest::of(seed.as_bytes()).bytes()[..8].try_into().unwrap()) | 1;
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes
+}
+
+/// A platform image with a layer that all images share, a layer of its own, and one for each of
+/// `sizes`.
+pub fn image(name: &str, architecture: &str, sizes: &[usize]) -> Content {
+    let mut layers = vec![b"the base layer\n".to_vec(), format!("{name} {architecture}\n").into_bytes()];
+    layers.extend(sizes.iter().enumerate().map(|(n, size)| noise(&format!("{name}/{architecture}/{n}"), *size)));
+    let config = json!({
+        "created": "2024-01-01T00:00:00Z", "architecture": architecture, "os": "linux",
+        "config": {"Labels": {"sample.name": name}},
+        "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|l| Digest::of(l)).collect::<Vec<_>>()},
+    })
+    .to_string()
+    .into_bytes();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": descriptor(OCI_CONFIG, &config),
+        "layers": layers.iter().map(|layer| descriptor(LAYER, layer)).collect::<Vec<_>>(),
+    });
+    let mut blobs = layers;
+    blobs.push(config);
+    Content { blobs, manifests: vec![(OCI_MANIFEST.into(), manifest.to_string().into_bytes())] }
+}
+
+/// An index of images for several platforms.
+pub fn multi_arch(name: &str, sizes: &[usize]) -> Content {
+    let mut all = Content::default();
+    let mut children = Vec::new();
+    for architecture in ["amd64", "arm64"] {
+        let image = image(name, architecture, sizes);
+        children.push(image.descriptor(&json!({"platform": {"os": "linux", "architecture": architecture}})));
+        all.take(image);
+    }
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children});
+    all.manifests.push((OCI_INDEX.into(), index.to_string().into_bytes()));
+    all
+}
+
+/// An application: bundle configuration, invocation image, a plain component for each name, and
+/// `cache`, a component that is an index itself. Every image has one more layer for each of
+/// `sizes`.
+pub fn application(name: &str, components: &[&str], sizes: &[usize]) -> Content {
+    let mut parts = vec![("cache".to_owned(), multi_arch(&format!("{name}-cache"), sizes))];
+    parts.extend(components.iter().map(|part| ((*part).to_owned(), image(&format!("{name}-{part}"), "amd64", sizes))));
+    bundle(name, parts, sizes)
+}
+
+/// An application without an index among its components.
+pub fn flat_application(name: &str, components: &[&str], sizes: &[usize]) -> Content {
+    let parts = components.iter().map(|part| ((*part).to_owned(), image(&format!("{name}-{part}"), "amd64", sizes)));
+    bundle(name, parts.collect(), sizes)
+}
+
+fn bundle(name: &str, parts: Vec<(String, Content)>, sizes: &[usize]) -> Content {
+    let mut all = Content::default();
+    let config = json!({"schemaVersion": "v1.0.0", "name": name, "version": "1.0"}).to_string().into_bytes();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "config": descriptor("application/vnd.cnab.config.v1+json", &config),
+        "layers": null,
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let mut entry = descriptor(OCI_MANIFEST, &manifest);
+    entry["annotations"] = json!({"io.cnab.manifest.type": "config"});
+    let mut children = vec![entry];
+    all.blobs.push(config);
+    all.manifests.push((OCI_MANIFEST.into(), manifest));
+    let invocation = image(&format!("{name}-invoc"), "amd64", sizes);
+    children.push(invocation.descriptor(&json!({"annotations": {"io.cnab.manifest.type": "invocation"}})));
+    all.take(invocation);
+    for (part, content) in parts {
+        let annotations = json!({"io.cnab.manifest.type": "component", "io.cnab.component.name": part});
+        children.push(content.descriptor(&json!({"annotations": annotations})));
+        all.take(content);
+    }
+    let index = json!({
+        "schemaVersion": 2,
+        "manifests": children,
+        "annotations": {"org.opencontainers.artifactType": "application/vnd.cnab.manifest.v1"},
+    });
+    all.manifests.push((OCI_INDEX.into(), index.to_string().into_bytes()));
+    all
+}
+
+/// An artifact that names `subject` as what it is about.
+pub fn referrer(subject: &Value, kind: &str, payload: &str) -> Content {
+    let blob = payload.as_bytes().to_vec();
+    let empty = b"{}".to_vec();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": kind,
+        "config": descriptor("application/vnd.oci.empty.v1+json", &empty),
+        "layers": [descriptor("application/octet-stream", &blob)],
+        "subject": subject,
+    });
+    Content {
+        blobs: vec![blob, empty],
+        manifests: vec![(OCI_MANIFEST.into(), manifest.to_string().into_bytes())],
+    }
+}
+
+/// A signature as cosign stores it under the tag `sha256-HEX.sig`: a layer for each payload.
+pub fn cosign_signature(payloads: &[&str]) -> Content {
+    let layers: Vec<Vec<u8>> = payloads.iter().map(|payload| payload.as_bytes().to_vec()).collect();
+    let config = json!({"rootfs": {"type": "layers", "diff_ids": layers.iter().map(|l| Digest::of(l)).collect::<Vec<_>>()}})
+        .to_string()
+        .into_bytes();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": descriptor(OCI_CONFIG, &config),
+        "layers": layers
+            .iter()
+            .map(|l| descriptor("application/vnd.dev.cosign.simplesigning.v1+json", l))
+            .collect::<Vec<_>>(),
+    });
+    let mut blobs = layers;
+    blobs.push(config);
+    Content { blobs, manifests: vec![(OCI_MANIFEST.into(), manifest.to_string().into_bytes())] }
+}
+
+/// The index that lists `referrers` under the tag `sha256-HEX`.
+pub fn referrer_list(referrers: &[(&Content, &str)]) -> Content {
+    let entries: Vec<Value> =
+        referrers.iter().map(|(content, kind)| content.descriptor(&json!({"artifactType": kind}))).collect();
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries});
+    Content { blobs: Vec::new(), manifests: vec![(OCI_INDEX.into(), index.to_string().into_bytes())] }
+}

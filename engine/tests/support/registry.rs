@@ -1,0 +1,184 @@
+//! A real registry (CNCF distribution, the program `docker-registry`) on a port of its own, in a
+//! directory of its own, ended when it is dropped.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use weir_engine::oci::{Clients, RegistryConfig, Secret};
+
+/// Who may use the registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    #[default]
+    Open,
+    /// `dev` with password `dev`, by htpasswd.
+    Htpasswd,
+    /// Whoever brings a token of the server at this address, signed by the certificate.
+    Token {
+        /// The token server.
+        realm: String,
+        /// PEM file of the certificate that signs tokens.
+        certificate: PathBuf,
+    },
+}
+
+/// How to start a registry.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Who may use it.
+    pub access: Access,
+    /// Certificate and key, for TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+/// A running registry.
+pub struct Registry {
+    process: Child,
+    directory: TempDir,
+    port: u16,
+    tls: bool,
+}
+
+impl Registry {
+    pub fn start() -> Self {
+        Self::start_with(&Options::default())
+    }
+
+    pub fn start_with(options: &Options) -> Self {
+        // Between choosing a port and listening on it, somebody else may take it.
+        for _ in 0..10 {
+            if let Some(registry) = Self::try_start(options) {
+                return registry;
+            }
+        }
+        panic!("docker-registry does not start: is it installed? (Debian: apt-get install docker-registry)");
+    }
+
+    fn try_start(options: &Options) -> Option<Self> {
+        let directory = TempDir::new().unwrap();
+        let port = free_port();
+        let config = directory.path().join("config.yml");
+        fs::write(&config, configuration(options, &directory, port)).unwrap();
+        let log = fs::File::create(directory.path().join("log")).unwrap();
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("docker-registry is installed (Debian: apt-get install docker-registry)");
+        let mut registry = Self { process, directory, port, tls: options.tls.is_some() };
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(20) {
+            if registry.process.try_wait().unwrap().is_some() {
+                return None;
+            }
+            if TcpStream::connect(registry.address()).is_ok() {
+                return Some(registry);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// `127.0.0.1:PORT`, as repositories name it.
+    pub fn host(&self) -> String {
+        self.address().to_string()
+    }
+
+    /// How it is reached without more ado: nobody is asked, nothing is verified.
+    pub fn config(&self) -> RegistryConfig {
+        RegistryConfig { insecure: true, ..quiet() }
+    }
+
+    /// What the registry logged; it holds one line for each request.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// The bytes that its blobs take on disk.
+    pub fn stored_bytes(&self) -> u64 {
+        fn below(path: &std::path::Path) -> u64 {
+            let Ok(entries) = fs::read_dir(path) else { return 0 };
+            entries
+                .flatten()
+                .map(|entry| match entry.metadata() {
+                    Ok(found) if found.is_dir() => below(&entry.path()),
+                    Ok(found) => found.len(),
+                    Err(_) => 0,
+                })
+                .sum()
+        }
+        below(&self.directory.path().join("data/docker/registry/v2/blobs"))
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ended = self.process.kill();
+        let _ended = self.process.wait();
+    }
+}
+
+/// No logins of this machine, and no long waiting.
+pub fn quiet() -> RegistryConfig {
+    RegistryConfig { find_credentials: false, ..RegistryConfig::default() }
+}
+
+/// Logged in as `dev`.
+pub fn as_dev(config: RegistryConfig) -> RegistryConfig {
+    RegistryConfig { username: Some("dev".into()), password: Some(Secret::new("dev")), ..config }
+}
+
+/// Clients of registries by name.
+pub fn clients<'a>(configs: impl IntoIterator<Item = (String, RegistryConfig)>) -> Clients {
+    let configs: BTreeMap<String, RegistryConfig> = configs.into_iter().collect();
+    Clients::new("no-default.invalid", configs)
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn configuration(options: &Options, directory: &TempDir, port: u16) -> String {
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let data = path("data");
+    let mut text = format!(
+        "version: 0.1\nlog: {{level: info, accesslog: {{disabled: false}}}}\nstorage:\n  filesystem: {{rootdirectory: {data}}}\n  delete: {{enabled: true}}\n\
+         validation:\n  manifests:\n    urls:\n      allow: [\"^https://\"]\n\
+         http:\n  addr: 127.0.0.1:{port}\n  secret: test\n"
+    );
+    if let Some((certificate, key)) = &options.tls {
+        text += &format!("  tls: {{certificate: {}, key: {}}}\n", certificate.display(), key.display());
+    }
+    match &options.access {
+        Access::Open => {}
+        Access::Htpasswd => {
+            let file = path("htpasswd");
+            let made = Command::new("htpasswd").args(["-Bbn", "-C", "4", "dev", "dev"]).output().unwrap();
+            fs::write(&file, made.stdout).unwrap();
+            text += &format!("auth:\n  htpasswd: {{realm: test, path: {file}}}\n");
+        }
+        Access::Token { realm, certificate } => {
+            text += &format!(
+                "auth:\n  token: {{realm: \"{realm}\", service: test-registry, issuer: test-issuer, rootcertbundle: {}}}\n",
+                certificate.display()
+            );
+        }
+    }
+    text
+}

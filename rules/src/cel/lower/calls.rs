@@ -1,0 +1,220 @@
+//! Calls: which function is meant, whether it takes its arguments, and what it comes to if they are
+//! all literals.
+
+use super::{FOLD_STEPS, Lowered, Lowering, dotted};
+use crate::cel::ast::{Expr, Name, Span};
+use crate::cel::budget::{Budget, Fault};
+use crate::cel::check::{self, CallError};
+use crate::cel::diagnostics::{Diagnostic, suggest};
+use crate::cel::functions::{self, Function};
+use crate::cel::limits::Limits;
+use crate::cel::macros;
+use crate::cel::node::{Kind, Node};
+use crate::cel::regexp;
+use crate::cel::types::Type;
+use crate::cel::value::Value;
+
+impl Lowering<'_> {
+    pub(super) fn call(
+        &mut self,
+        span: Span,
+        target: Option<&Expr>,
+        name: &Name,
+        args: &[Expr],
+    ) -> Lowered {
+        let namespaced = target.and_then(dotted).and_then(|namespace| {
+            let root = namespace.split('.').next().unwrap_or_default();
+            let taken = self.scope.iter().any(|bound| bound.name == root)
+                || self.environment.variable(root).is_some();
+            let full = format!("{}.{}", namespace.trim_start_matches('.'), name.text);
+            (!taken).then(|| functions::find(&full)).flatten()
+        });
+        let (function, target) = match (namespaced, target) {
+            (Some(function), _) => (Some(function), None),
+            (None, target) => (functions::find(name.text.trim_start_matches('.')), target),
+        };
+        let Some(function) = function else {
+            return self.unknown_function(span, target, name, args);
+        };
+        let mut nodes = Vec::with_capacity(args.len() + 1);
+        let mut types = Vec::with_capacity(args.len() + 1);
+        for arg in target.into_iter().chain(args) {
+            let (node, ty) = self.lower(arg);
+            nodes.push(node);
+            types.push(ty);
+        }
+        let ty = match check::call(function, target.is_some(), &types) {
+            Ok(ty) => ty,
+            Err(error) => {
+                self.refuse_call(span, name, function, &types, target.is_some(), &error);
+                Type::Dyn
+            }
+        };
+        if function.name == "matches"
+            && let Some(node) = self.pattern(span, &mut nodes, args.last())
+        {
+            return (node, Type::Bool);
+        }
+        let folded = self.fold(function, &nodes, args, span);
+        let kind = folded.map_or_else(|| Kind::Call(function, nodes), Kind::Constant);
+        (self.node(span, kind), ty)
+    }
+
+    pub(super) fn unknown_function(
+        &mut self,
+        span: Span,
+        target: Option<&Expr>,
+        name: &Name,
+        args: &[Expr],
+    ) -> Lowered {
+        let namespace = target.and_then(dotted).filter(|namespace| {
+            functions::all().any(|function| function.name.starts_with(&format!("{namespace}.")))
+        });
+        let full = namespace.as_ref().map_or_else(
+            || name.text.clone(),
+            |namespace| format!("{namespace}.{}", name.text),
+        );
+        let macro_names = macros::LOOPS
+            .iter()
+            .filter_map(|(form, _)| form.split('(').next());
+        let names = functions::all()
+            .map(|function| function.name)
+            .chain(macro_names.clone())
+            .chain(["has"]);
+        let (message, help) =
+            if macro_names.clone().any(|known| known == name.text) || name.text == "has" {
+                let form = macros::LOOPS
+                    .iter()
+                    .find(|(form, _)| form.starts_with(&format!("{}(", name.text)));
+                let form = form.map_or("has(a.b)", |(form, _)| form);
+                (
+                    format!("wrong use of the macro '{}'", name.text),
+                    Some(format!("write it as `{form}`")),
+                )
+            } else {
+                (format!("no function '{full}'"), suggest(&full, names))
+            };
+        let diagnostic = Diagnostic::error(name.span, message).with_help(help);
+        let refused = self.refuse(span, diagnostic);
+        // The arguments of a macro name what it would bind; of a function they are checked too.
+        if namespace.is_none()
+            && !macros::LOOPS
+                .iter()
+                .any(|(form, _)| form.starts_with(&name.text))
+        {
+            for arg in target.into_iter().chain(args) {
+                self.lower(arg);
+            }
+        }
+        refused
+    }
+
+    pub(super) fn refuse_call(
+        &mut self,
+        span: Span,
+        name: &Name,
+        function: &Function,
+        types: &[Type],
+        member: bool,
+        error: &CallError,
+    ) {
+        let shapes = || function.signatures.join("`, `");
+        match error {
+            CallError::Style { .. } | CallError::Count(_) => {
+                // Wrong for any values: refused without the checker too.
+                let message = match error {
+                    CallError::Style { member: true } => format!("'{}' is a method", name.text),
+                    CallError::Style { member: false } => {
+                        format!("'{}' is not a method", name.text)
+                    }
+                    CallError::Count(counts) => {
+                        let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
+                        let given = types.len() - usize::from(member);
+                        format!(
+                            "'{}' takes {} arguments, not {given}",
+                            name.text,
+                            counts.join(" or ")
+                        )
+                    }
+                    CallError::Types => String::new(),
+                };
+                let diagnostic =
+                    Diagnostic::error(span, message).with_help(format!("it is `{}`", shapes()));
+                self.diagnostics.push(diagnostic);
+            }
+            CallError::Types => {
+                let given: Vec<_> = types.iter().map(ToString::to_string).collect();
+                let message = format!("'{}' does not take {}", name.text, given.join(", "));
+                self.mismatch(span, message, Some(&format!("it is `{}`", shapes())));
+            }
+        }
+    }
+
+    /// A call of `matches` with a literal pattern, which is compiled once.
+    pub(super) fn pattern(
+        &mut self,
+        span: Span,
+        nodes: &mut Vec<Node>,
+        pattern: Option<&Expr>,
+    ) -> Option<Node> {
+        let [
+            _,
+            Node {
+                kind: Kind::Constant(Value::String(text)),
+                ..
+            },
+        ] = nodes.as_slice()
+        else {
+            return None;
+        };
+        match regexp::compile(text) {
+            Ok(regex) => {
+                nodes.pop();
+                let subject = nodes.pop()?;
+                Some(self.node(span, Kind::Matches(subject.into(), regex.into())))
+            }
+            Err(message) => {
+                let place = pattern.map_or(span, |pattern| pattern.span);
+                self.mismatch(place, format!("not a pattern: {message}"), None);
+                None
+            }
+        }
+    }
+
+    /// The value of a call whose arguments are all literals. A conversion of a literal that cannot
+    /// succeed is a mistake.
+    pub(super) fn fold(
+        &mut self,
+        function: &Function,
+        nodes: &[Node],
+        args: &[Expr],
+        span: Span,
+    ) -> Option<Value> {
+        let values: Option<Vec<Value>> = nodes
+            .iter()
+            .map(|node| match &node.kind {
+                Kind::Constant(value) => Some(value.clone()),
+                _ => None,
+            })
+            .collect();
+        let values = values.filter(|values| !values.is_empty())?;
+        let mut budget = Budget::new(&Limits {
+            steps: FOLD_STEPS,
+            ..*self.limits
+        });
+        match (function.body)(&mut budget, &values) {
+            Ok(value) => Some(value),
+            Err(Fault::Failed(message))
+                if matches!(
+                    function.name,
+                    "duration" | "timestamp" | "semver" | "int" | "uint" | "double" | "bool"
+                ) =>
+            {
+                let place = args.first().map_or(span, |arg| arg.span);
+                self.mismatch(place, message, None);
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Names and fields: what they stand for, and whether they are known to be present.
+
+use super::{Lowered, Lowering, dotted};
+use crate::cel::ast::{Expr, ExprKind, Name, Span};
+use crate::cel::diagnostics::{Diagnostic, suggest};
+use crate::cel::environment::{Field, Presence};
+use crate::cel::node::{Kind, Select};
+use crate::cel::types::Type;
+use crate::cel::value::Value;
+
+impl Lowering<'_> {
+    pub(super) fn ident(&mut self, span: Span, name: &str) -> Lowered {
+        if let Some(bound) = self.scope.iter().rev().find(|bound| bound.name == name) {
+            let (slot, ty) = (bound.slot, bound.ty.clone());
+            return (self.node(span, Kind::Local(slot)), ty);
+        }
+        for candidate in self.candidates(name) {
+            if let Some(found) = self.global(span, &candidate) {
+                return found;
+            }
+        }
+        let bound = self.scope.iter().map(|bound| bound.name.as_str());
+        let help = suggest(
+            name,
+            bound.chain(self.environment.variables().iter().map(|v| &*v.name)),
+        );
+        let diagnostic = Diagnostic::error(span, format!("no variable '{name}'")).with_help(help);
+        self.refuse(span, diagnostic)
+    }
+
+    /// The name in the container and in those around it; a leading dot means none of them.
+    pub(super) fn candidates(&self, name: &str) -> Vec<String> {
+        if let Some(absolute) = name.strip_prefix('.') {
+            return vec![absolute.to_owned()];
+        }
+        let mut candidates = Vec::new();
+        let mut container = self.environment.container();
+        while !container.is_empty() {
+            candidates.push(format!("{container}.{name}"));
+            container = container.rsplit_once('.').map_or("", |(outer, _)| outer);
+        }
+        candidates.push(name.to_owned());
+        candidates
+    }
+
+    /// A variable of the environment or the name of a type.
+    pub(super) fn global(&mut self, span: Span, name: &str) -> Option<Lowered> {
+        if let Some((index, variable)) = self.environment.variable(name) {
+            let (name, ty) = (variable.name.clone(), variable.ty.clone());
+            self.reads += 1;
+            self.time_dependent |= *name == *"now";
+            let place = match self.variables.iter().position(|(known, _)| *known == index) {
+                Some(place) => place,
+                None => {
+                    self.variables.push((index, name));
+                    self.variables.len() - 1
+                }
+            };
+            return Some((self.node(span, Kind::Variable(place as u16)), ty));
+        }
+        let name = type_name(name)?;
+        Some((
+            self.node(span, Kind::Constant(Value::Type(name))),
+            Type::Type,
+        ))
+    }
+
+    /// A dotted name that is one variable or type, such as `google.protobuf.Timestamp`.
+    pub(super) fn qualified(&mut self, expr: &Expr) -> Option<Lowered> {
+        let name = dotted(expr)?;
+        let root = name.split('.').next().unwrap_or_default();
+        if self.scope.iter().any(|bound| bound.name == root) {
+            return None;
+        }
+        self.candidates(&name)
+            .into_iter()
+            .find_map(|candidate| self.global(expr.span, &candidate))
+    }
+
+    pub(super) fn select(&mut self, expr: &Expr, operand: &Expr, name: &Name) -> Lowered {
+        let path = self.path(expr);
+        let (select, ty, optional) = self.field(operand, name);
+        if optional && path.as_ref().is_none_or(|path| !self.guards.contains(path)) {
+            let text = expr.span.text(self.source);
+            let message = format!("'{}' may be absent", name.text);
+            let help = format!(
+                "guard it with `has({text})` or give a default with `.?{}.orValue(...)`",
+                name.text
+            );
+            self.mismatch(name.span, message, Some(&help));
+        }
+        (self.node(expr.span, Kind::Select(select.into())), ty)
+    }
+
+    /// The operand and index of a field, its type, and whether it may be absent.
+    pub(super) fn field(&mut self, operand: &Expr, name: &Name) -> (Select, Type, bool) {
+        let (operand, operand_type) = self.lower(operand);
+        let (ty, index, optional) = self.field_type(&operand_type, name);
+        let select = Select {
+            operand,
+            name: name.text.as_str().into(),
+            index,
+        };
+        (select, ty, optional)
+    }
+
+    pub(super) fn field_type(&mut self, operand: &Type, name: &Name) -> (Type, Option<u16>, bool) {
+        match operand {
+            Type::Record(record) => {
+                let environment = self.environment;
+                let Some(declared) = environment.record(record) else {
+                    return (Type::Dyn, None, false);
+                };
+                match declared.field(&name.text) {
+                    Some((index, Field { ty, presence, .. })) => {
+                        // Every duration among the facts is an age.
+                        self.time_dependent |= *ty == Type::Duration;
+                        (ty.clone(), Some(index), *presence == Presence::Optional)
+                    }
+                    None => {
+                        let help =
+                            suggest(&name.text, declared.fields.iter().map(|field| field.name))
+                                .or_else(|| self.elsewhere(&name.text));
+                        let message = format!("no field '{}' in {}", name.text, declared.noun);
+                        let diagnostic = Diagnostic::error(name.span, message).with_help(help);
+                        self.diagnostics.push(diagnostic);
+                        (Type::Dyn, None, false)
+                    }
+                }
+            }
+            Type::Map(_, value) => (Type::clone(value), None, false),
+            Type::Optional(inner) => match self.field_type(&inner.clone(), name) {
+                (ty @ Type::Optional(_), _, _) => (ty, None, false),
+                (ty, _, _) => (Type::optional(ty), None, false),
+            },
+            Type::Dyn => (Type::Dyn, None, false),
+            Type::List(_) => {
+                let help = "look at its elements with `all()`, `exists()` or an index";
+                self.mismatch(
+                    name.span,
+                    format!("no field '{}' in a list", name.text),
+                    Some(help),
+                );
+                (Type::Dyn, None, false)
+            }
+            other => {
+                self.mismatch(
+                    name.span,
+                    format!("no field '{}' in a value of type {other}", name.text),
+                    None,
+                );
+                (Type::Dyn, None, false)
+            }
+        }
+    }
+
+    /// Which variable has such a field, for one that was looked for in the wrong place.
+    pub(super) fn elsewhere(&self, field: &str) -> Option<String> {
+        self.environment.variables().iter().find_map(|variable| {
+            let Type::Record(record) = &variable.ty else {
+                return None;
+            };
+            self.environment.record(record)?.field(field)?;
+            Some(format!("there is `{}.{field}`", variable.name))
+        })
+    }
+
+    /// A path of names that stands for the same value wherever it is in scope.
+    pub(super) fn path(&self, expr: &Expr) -> Option<String> {
+        match &expr.kind {
+            ExprKind::Ident(name) => {
+                let bound = self.scope.iter().rev().find(|bound| bound.name == *name);
+                Some(bound.map_or_else(|| name.clone(), |bound| format!("#{}", bound.slot)))
+            }
+            ExprKind::Select { operand, field } => {
+                Some(format!("{}.{}", self.path(operand)?, field.text))
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes the paths whose presence follows if all `operands` hold (or, not `holding`, if all of
+    /// them are false).
+    pub(super) fn guard_all(&mut self, operands: &[&Expr], holding: bool) {
+        for operand in operands {
+            self.guard(operand, holding);
+        }
+    }
+
+    pub(super) fn guard(&mut self, expr: &Expr, holding: bool) {
+        match (&expr.kind, holding) {
+            (ExprKind::Has { operand, field }, true) => {
+                if let Some(path) = self.path(operand) {
+                    self.guards.push(format!("{path}.{}", field.text));
+                }
+            }
+            (ExprKind::Not(operand), _) => self.guard(operand, !holding),
+            (ExprKind::And(a, b), true) | (ExprKind::Or(a, b), false) => {
+                self.guard(a, holding);
+                self.guard(b, holding);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The names of types, which are values.
+fn type_name(name: &str) -> Option<&'static str> {
+    const NAMES: &[&str] = &[
+        "bool",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bytes",
+        "list",
+        "map",
+        "null_type",
+        "type",
+        "optional_type",
+        "google.protobuf.Duration",
+        "google.protobuf.Timestamp",
+        "semver",
+    ];
+    NAMES.iter().find(|known| **known == name).copied()
+}

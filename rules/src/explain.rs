@@ -1,0 +1,264 @@
+//! Why: everything that stands between a tag and its promotion, as a value.
+//!
+//! Unlike a decision, which names the first stage that objects, this goes through all of them.
+
+use serde::Serialize;
+use weir_schema::{Platform, Reason, ReasonCode, Verdict};
+
+use crate::{
+    cel,
+    facts::{Case, CaseFacts},
+    judge::Wake,
+    state::{DigestId, NameId, Path, State, SubjectKey},
+};
+
+/// Why a tag is, or is not, promoted under a rule.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// The rule.
+    pub rule: String,
+    /// The source, as `repository:tag`.
+    pub source: String,
+    /// What the tag points at.
+    pub digest: String,
+    /// `app`, `index`, `image` or `artifact`.
+    pub class: &'static str,
+    /// The target, as `repository:tag`.
+    pub target: String,
+    /// The last verdict recorded.
+    pub verdict: Verdict,
+    /// The record of that decision.
+    pub decided: u64,
+    /// Its reasons.
+    pub reasons: Vec<Reason>,
+    /// What objects now, by stage, whatever an earlier stage says.
+    pub stages: Vec<Stage>,
+    /// The images that must be scanned.
+    pub images: Vec<Image>,
+    /// What is in it and needs no scan.
+    pub left_out: Vec<LeftOut>,
+    /// The rule's expression with the value of each part.
+    pub expression: cel::Explanation,
+    /// Deny rules that look at this source and target.
+    pub denies: Vec<Deny>,
+    /// Overrides that keep findings from counting.
+    pub overrides: Vec<String>,
+    /// What would make it pass.
+    pub needs: Vec<String>,
+}
+
+/// One stage of the judgement.
+#[derive(Debug, Serialize)]
+pub struct Stage {
+    /// `gate`, `rule`, `target` or `people and time`.
+    pub stage: &'static str,
+    /// What objects.
+    pub reasons: Vec<Reason>,
+}
+
+/// An image that must be scanned.
+#[derive(Debug, Serialize)]
+pub struct Image {
+    /// Its digest.
+    pub digest: String,
+    /// The component it is.
+    pub component: Option<String>,
+    /// What it is in the bundle.
+    pub role: &'static str,
+    /// Its platform.
+    pub platform: Option<Platform>,
+    /// `completed`, `failed`, `running` or `missing`.
+    pub scan: &'static str,
+    /// Scanners in good standing.
+    pub scanners: Vec<String>,
+    /// Findings before overrides, by severity, the worst first.
+    pub findings: [u64; 6],
+}
+
+/// Something in the bundle that is not scanned.
+#[derive(Debug, Serialize)]
+pub struct LeftOut {
+    /// Its digest.
+    pub digest: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// A deny rule and what it says.
+#[derive(Debug, Serialize)]
+pub struct Deny {
+    /// The rule.
+    pub rule: String,
+    /// Whether it stops the promotion.
+    pub denies: bool,
+    /// Its expression with the value of each part.
+    pub expression: cel::Explanation,
+}
+
+impl State {
+    /// Explains a tag under every promote rule that takes it, or under `rule`.
+    #[must_use]
+    pub fn explain(&self, repository: &str, tag: &str, rule: Option<&str>) -> Vec<Explanation> {
+        // Explaining interns what the templates give, which must not reach the state itself.
+        let mut copy = self.clone();
+        let (Some(repository), Some(tag)) = (copy.names.find(repository), copy.names.find(tag)) else {
+            return Vec::new();
+        };
+        let key = (repository, tag);
+        let Some(bound) = copy.tags.get(&key).cloned() else { return Vec::new() };
+        let known = copy.repositories.get(&repository).map(|known| std::sync::Arc::clone(&known.paths));
+        let paths = known.iter().flat_map(|paths| paths.iter());
+        let wanted: Vec<Path> =
+            paths.filter(|path| rule.is_none_or(|rule| path.rule.name == rule)).cloned().collect();
+        let mut explanations = Vec::new();
+        for path in wanted {
+            if path.rule.classes.contains(&copy.class(repository, bound.digest)) {
+                let destination = copy.destination(&path, key, &bound, copy.now);
+                let case = copy.case(&path, key, &bound, &destination);
+                explanations.push(copy.explain_case((key, path.rule_name), &path, &case, &destination));
+            }
+        }
+        explanations
+    }
+
+    fn explain_case(
+        &self,
+        key: SubjectKey,
+        path: &Path,
+        case: &Case,
+        destination: &crate::judge::Destination,
+    ) -> Explanation {
+        let facts = CaseFacts::new(self, case);
+        let subject = self.subjects.get(&key);
+        let stages: Vec<Stage> = self.stages(path, case, destination);
+        let denies = self.matching_denies(case).into_iter().map(|rule| Deny {
+            denies: !matches!(rule.program.decide(&facts).outcome, Ok(false)),
+            expression: rule.program.explain(&facts),
+            rule: rule.name.clone(),
+        });
+        let needs = stages.iter().flat_map(|stage| &stage.reasons).filter_map(need).collect();
+        Explanation {
+            rule: path.rule.name.clone(),
+            source: format!("{}:{}", self.text(case.source.0), self.text(case.source.1)),
+            digest: self.digest(case.bound.digest).to_string(),
+            class: case.class.as_str(),
+            target: format!("{}:{}", destination.repository, destination.tag),
+            verdict: subject.map_or(Verdict::Wait, |subject| subject.verdict),
+            decided: subject.map_or(0, |subject| subject.decided),
+            reasons: subject.map(|subject| subject.reasons.to_vec()).unwrap_or_default(),
+            stages,
+            images: self.images_of(&case.structure, &case.scanners),
+            left_out: self.left_out_of(&case.structure),
+            expression: path.rule.program.explain(&facts),
+            denies: denies.collect(),
+            overrides: facts.overrides_used(),
+            needs,
+        }
+    }
+
+    fn stages(&self, path: &Path, case: &Case, destination: &crate::judge::Destination) -> Vec<Stage> {
+        let mut rule = crate::judge::Judgement {
+            verdict: Verdict::Promote,
+            reasons: Vec::new(),
+            overrides: Vec::new(),
+            wake: Wake::default(),
+        };
+        self.judge_rules(path, case, &mut rule);
+        let stages = [
+            ("gate", self.gate_reasons(path, case)),
+            ("rule", rule.reasons),
+            ("target", self.target_reasons(path.rule_name, case, destination)),
+            ("people and time", self.people_reasons(path, case, &mut Wake::default())),
+        ];
+        let sorted = stages.into_iter().map(|(stage, mut reasons)| {
+            reasons.sort();
+            Stage { stage, reasons }
+        });
+        sorted.collect()
+    }
+
+    pub(crate) fn images_of(&self, structure: &crate::gate::Structure, scanners: &[NameId]) -> Vec<Image> {
+        let leaves = structure.leaves.iter();
+        leaves
+            .map(|leaf| Image {
+                digest: self.digest(leaf.digest).to_string(),
+                component: leaf.component.map(|id| self.text(id).to_string()),
+                role: leaf.role.as_str(),
+                platform: leaf.platform.as_deref().cloned(),
+                scan: match self.scan_obstacle(leaf.digest, scanners) {
+                    None => "completed",
+                    Some(ReasonCode::ScanFailed) => "failed",
+                    Some(ReasonCode::ScanRunning) => "running",
+                    Some(_) => "missing",
+                },
+                scanners: self.scanners_of(leaf.digest),
+                findings: self.findings_of(leaf.digest),
+            })
+            .collect()
+    }
+
+    pub(crate) fn left_out_of(&self, structure: &crate::gate::Structure) -> Vec<LeftOut> {
+        let all = structure.left_out.iter();
+        all.map(|(digest, why)| LeftOut { digest: self.digest(*digest).to_string(), why: why.as_str() }).collect()
+    }
+
+    fn scanners_of(&self, leaf: DigestId) -> Vec<String> {
+        let scans = self.scans.get(&leaf);
+        let good = scans.into_iter().flat_map(|scans| scans.in_good_standing());
+        good.map(|(name, _)| self.text(name).to_string()).collect()
+    }
+
+    fn findings_of(&self, leaf: DigestId) -> [u64; 6] {
+        let mut most = [0; 6];
+        for (_, held) in self.scans.get(&leaf).into_iter().flat_map(|scans| scans.in_good_standing()) {
+            let report = self.reports.get(held.report);
+            for (place, severity) in weir_schema::Severity::ALL.into_iter().enumerate() {
+                let told = report.counts.0.get(&severity).copied().unwrap_or(0);
+                most[place] = most[place].max(report.tally.counts[place]).max(told);
+            }
+        }
+        most
+    }
+}
+
+/// What would take an obstacle away, in words.
+fn need(reason: &Reason) -> Option<String> {
+    let what = || {
+        let digest = reason.digest.as_ref().map(ToString::to_string).unwrap_or_default();
+        match (&reason.component, &reason.platform) {
+            (Some(component), Some(platform)) => format!("{component} ({platform}) {digest}"),
+            (Some(component), None) => format!("{component} {digest}"),
+            (None, Some(platform)) => format!("{platform} {digest}"),
+            (None, None) => digest,
+        }
+    };
+    let until = || reason.until.map(|until| until.to_string()).unwrap_or_default();
+    Some(match reason.code {
+        ReasonCode::ScanMissing => format!("a completed scan of {}", what()),
+        ReasonCode::ScanRunning => format!("the running scan of {} to complete", what()),
+        ReasonCode::ScanFailed => format!("a scan of {} that completes", what()),
+        ReasonCode::ManifestUnknown => format!("the children of {} to become known", what()),
+        ReasonCode::ManifestDeleted => format!("{} to be pushed again", what()),
+        ReasonCode::AppInvalid => format!("an application without the fault in {}", what()),
+        ReasonCode::NothingToScan => "an image in it".to_owned(),
+        ReasonCode::ClauseFalse => {
+            format!("`{}` to hold", reason.clause.as_deref().unwrap_or_default())
+        }
+        ReasonCode::RuleError => format!("a rule that can be evaluated: {}", reason.message.as_deref().unwrap_or_default()),
+        ReasonCode::Denied => format!("the deny rule `{}` not to match", reason.deny_rule.as_deref().unwrap_or_default()),
+        ReasonCode::Held => format!("the hold `{}` to be released", reason.hold_id.as_deref().unwrap_or_default()),
+        ReasonCode::ApprovalMissing => {
+            let missing = reason.need.unwrap_or(0).saturating_sub(reason.have.unwrap_or(0));
+            format!("{missing} more approval{}", if missing == 1 { "" } else { "s" })
+        }
+        ReasonCode::Soaking | ReasonCode::OutsideWindow => format!("time until {}", until()),
+        ReasonCode::TargetImmutable => "a target tag that does not exist yet".to_owned(),
+        ReasonCode::TargetNewer => "a newer build, or the target tag to be moved by hand".to_owned(),
+        ReasonCode::BadTag => "a template that gives a legal tag".to_owned(),
+        ReasonCode::Loop => "another rule: this one brought the tag here".to_owned(),
+        ReasonCode::AlreadyThere
+        | ReasonCode::TagDeleted
+        | ReasonCode::RepositoryDeleted
+        | ReasonCode::RuleRemoved => return None,
+    })
+}

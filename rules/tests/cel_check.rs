@@ -1,0 +1,323 @@
+//! What the checker refuses, where it points, and what it suggests.
+
+mod cel_support;
+
+use cel_support::{compile, diagnose};
+use weir_rules::cel::{Environment, Limits, Program, Type};
+
+#[test]
+fn a_misspelt_field_is_shown_where_it_stands() {
+    let source =
+        "//! rule: to-staging\n\n// Only clean ones.\ntag.name != \"\"\n  && scan.critcal == 0\n";
+    assert_eq!(
+        diagnose(source),
+        "rule.cel:5:11: no field 'critcal' in scan\n  \
+         5 |   && scan.critcal == 0\n    \
+         |           ^^^^^^^ did you mean 'critical'?\n"
+    );
+}
+
+#[test]
+fn columns_count_characters() {
+    assert!(
+        diagnose("\"é€\" == \"\" || scan.hihg == 0").starts_with("rule.cel:1:20: no field 'hihg'")
+    );
+}
+
+/// Source, and what the diagnostics must contain; nothing means that there are none.
+const CASES: &[(&str, &[&str])] = &[
+    // Right
+    ("scan.critical == 0", &[]),
+    ("true", &[]),
+    ("tag.name.matches('^v?[0-9]+$') && scan.high < 3", &[]),
+    (
+        "vulnerabilities.all(v, v.severity != \"HIGH\" || v.age < duration(\"72h\"))",
+        &[],
+    ),
+    ("images.exists(i, i.role == 'invocation')", &[]),
+    (
+        "artifact.labels['team'] == 'shop' || 'team' in artifact.labels",
+        &[],
+    ),
+    ("has(artifact.size) && artifact.size < 1000", &[]),
+    ("artifact.size < 1000 && has(artifact.size)", &[]),
+    ("!has(artifact.size) || artifact.size < 1000", &[]),
+    ("has(artifact.size) ? artifact.size < 1000 : false", &[]),
+    ("artifact.?size.orValue(0) < 1000", &[]),
+    (
+        "images.all(i, has(i.scan.db_age) && i.scan.db_age < duration('24h'))",
+        &[],
+    ),
+    (
+        "semver(tag.name) >= semver('1.2.0') && !semver(tag.name).isPrerelease()",
+        &[],
+    ),
+    ("now - tag.pushed_at > duration('1h')", &[]),
+    ("now.getDayOfWeek('Europe/Berlin') < 5", &[]),
+    ("scan.max_score < 7 && scan.max_score < 7.0", &[]),
+    ("cel.bind(n, scan.high + scan.medium, n < 3)", &[]),
+    ("approvals.map(a, a.actor).distinct().size() >= 2", &[]),
+    (
+        "referrers.exists(r, r.artifact_type.startsWith('application/vnd.dev.cosign'))",
+        &[],
+    ),
+    (
+        "vulnerabilities.filter(v, v.fixed_version != '').all(v, v.age < duration('168h'))",
+        &[],
+    ),
+    ("images.map(i, i.scan.critical).sum() == 0", &[]),
+    // Names
+    (
+        "tagg.name == ''",
+        &["1:1: no variable 'tagg'", "did you mean 'tag'?"],
+    ),
+    (
+        "images.all(i, i.scna.critical == 0)",
+        &["no field 'scna' in image", "did you mean 'scan'?"],
+    ),
+    (
+        "images.all(i, i.scan.critical == 0 && j.digest == '')",
+        &["no variable 'j'"],
+    ),
+    (
+        "tag.name.startWith('v')",
+        &["no function 'startWith'", "did you mean 'startsWith'?"],
+    ),
+    (
+        "tag.critical == 0",
+        &["no field 'critical' in tag", "there is `scan.critical`"],
+    ),
+    ("images.critical == 0", &["no field 'critical' in a list"]),
+    // Types
+    (
+        "scan.critical == \"0\"",
+        &["cannot compare int with string", "without quotes"],
+    ),
+    (
+        "scan.critical",
+        &["must be true or false, this is of type int"],
+    ),
+    (
+        "scan.critical && true",
+        &["`&&` takes truth values, this is of type int"],
+    ),
+    ("!scan.critical", &["`!` takes truth values"]),
+    (
+        "images.all(i, i.scan.critical)",
+        &["a condition is needed here, this is of type int"],
+    ),
+    (
+        "tag.name + 1 == ''",
+        &["cannot use `+` with string and int"],
+    ),
+    (
+        "scan.high + 1.5 < 3.0",
+        &["cannot use `+` with int and double", "convert one"],
+    ),
+    (
+        "vulnerabilities.all(v, v.age < '72h')",
+        &["cannot compare duration with string", "duration(\"72h\")"],
+    ),
+    (
+        "'team' in tag.name",
+        &["`in` takes a list or a map", "`.contains()`"],
+    ),
+    (
+        "5 in ['a', 'b']",
+        &["a value of type int is never in list(string)"],
+    ),
+    (
+        "tag.previous_digest == null",
+        &["cannot compare string with null", "use `has()`"],
+    ),
+    (
+        "tag == tag",
+        &["cannot compare Tag with Tag", "compare their fields"],
+    ),
+    (
+        "tag.name.size('x') == 1",
+        &["'size' takes 0 arguments, not 1"],
+    ),
+    (
+        "tag.name.contains(1)",
+        &["'contains' does not take string, int"],
+    ),
+    ("scan.high ? true : false", &["`?` takes truth values"]),
+    // Macros
+    ("images.all(i.scan, true)", &["a macro binds a plain name"]),
+    (
+        "images.all(i)",
+        &["wrong use of the macro 'all'", "all(x, condition)"],
+    ),
+    ("has(tag)", &["`has()` takes a field"]),
+    (
+        "tag.name.all(c, true)",
+        &["a list or a map is needed here, not string"],
+    ),
+    // Literals
+    (
+        "now - tag.pushed_at > duration('3 days')",
+        &["`3 days` is no duration"],
+    ),
+    (
+        "tag.pushed_at > timestamp('yesterday')",
+        &["`yesterday` is no timestamp"],
+    ),
+    ("tag.name.matches('[0-9')", &["1:18: not a pattern:"]),
+    ("scan.high / 0 == 1", &["this divides by zero"]),
+    // Optional
+    (
+        "artifact.size < 1000",
+        &["1:10: 'size' may be absent", "has(artifact.size)"],
+    ),
+    (
+        "has(artifact.size) || artifact.size < 1000",
+        &["'size' may be absent"],
+    ),
+    (
+        "images.all(i, i.scan.db_age < duration('24h'))",
+        &["'db_age' may be absent"],
+    ),
+    // Warnings
+    (
+        "tag.name >= '1.10.0'",
+        &["warning: this compares versions letter by letter", "semver"],
+    ),
+    (
+        "vulnerabilities.all(v, v.fixed_version < v.version)",
+        &["letter by letter"],
+    ),
+    (
+        "vulnerabilities.all(v, v.severity != 'Critical')",
+        &["'severity' is never 'Critical'", "did you mean 'CRITICAL'?"],
+    ),
+    (
+        "artifact.class in ['app', 'imgae']",
+        &["'class' is never 'imgae'"],
+    ),
+    (
+        "scan.high == 0 && 1 == 1",
+        &["1:19: warning: this clause is always true"],
+    ),
+    (
+        "scan.high == 0 && scan.low == scan.low",
+        &["warning: this clause is always true"],
+    ),
+    ("10 / scan.high > 2", &["warning: this may divide by zero"]),
+    // Syntax
+    ("", &["there is no expression"]),
+    ("// nothing\n", &["there is no expression"]),
+    ("scan.critical ==", &["ends too early"]),
+    ("(scan.critical == 0", &["1:20: `)` is missing here"]),
+    (
+        "(scan.critical ==",
+        &["ends too early", "a `(` is not closed"],
+    ),
+    ("tag.name == \"x", &["1:13: this text is not closed"]),
+    ("scan.critical = 0", &["1:15:"]),
+    ("scan.critical == 0 and true", &["unexpected `and`"]),
+    ("\u{feff}scan.critcal == 0", &["no field 'critcal'"]),
+];
+
+#[test]
+fn mistakes_are_named_and_right_rules_are_not_refused() {
+    for (source, wanted) in CASES {
+        let text = diagnose(source);
+        if wanted.is_empty() {
+            assert_eq!(text, "", "{source}");
+        }
+        for part in *wanted {
+            assert!(text.contains(part), "{source}\nwanted: {part}\ngot: {text}");
+        }
+    }
+}
+
+/// Every field of every record, each with every one of its letters left out.
+#[test]
+fn every_one_letter_typo_of_every_field_is_caught_at_its_place() {
+    let environment = Environment::rules();
+    let mut typos = 0;
+    for record in environment.records() {
+        let (before, after) = path_to(record.name);
+        for field in &record.fields {
+            for dropped in 0..field.name.len() {
+                let mut typo = field.name.to_owned();
+                typo.remove(dropped);
+                if typo.is_empty() || record.field(&typo).is_some() {
+                    continue;
+                }
+                let source = format!("{before}{typo} == dyn(1){after}");
+                let errors =
+                    Program::compile(&source, environment, &Limits::default()).expect_err(&source);
+                let place = errors[0].span;
+                assert_eq!(place.text(&source), typo, "{source}");
+                assert_eq!(place.start as usize, before.len(), "{source}");
+                assert!(
+                    errors[0].message.starts_with("no field"),
+                    "{}",
+                    errors[0].message
+                );
+                typos += 1;
+            }
+        }
+    }
+    assert!(typos > 500, "{typos}");
+}
+
+/// How an expression gets at a record of this type.
+fn path_to(record: &str) -> (String, &'static str) {
+    for variable in Environment::rules().variables() {
+        match &variable.ty {
+            Type::Record(name) if *name == record => return (format!("{}.", variable.name), ""),
+            Type::List(element)
+                if **element
+                    == Type::Record(
+                        Environment::rules().record(record).expect("declared").name,
+                    ) =>
+            {
+                return (format!("{}.all(x, x.", variable.name), ")");
+            }
+            _ => {}
+        }
+    }
+    ("images.all(x, x.scan.".to_owned(), ")")
+}
+
+#[test]
+fn at_most_five_errors_are_reported() {
+    let source = (0..9)
+        .map(|at| format!("x{at} == 1"))
+        .collect::<Vec<_>>()
+        .join(" && ");
+    assert_eq!(diagnose(&source).matches("no variable").count(), 5);
+}
+
+#[test]
+fn clauses_are_the_operands_of_the_outermost_and() {
+    let program = compile(
+        "//! rule: x\n// First\ntag.name.matches(\"^a  b\")\n  && (scan.critical == 0 // none\n  || scan.high\n  == 0)\n && true == (scan.low == 0)",
+    );
+    let texts: Vec<_> = program
+        .clauses()
+        .iter()
+        .map(|clause| clause.text.as_str())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "tag.name.matches(\"^a  b\")",
+            "scan.critical == 0 || scan.high == 0",
+            "true == (scan.low == 0)",
+        ]
+    );
+}
+
+#[test]
+fn a_program_knows_what_it_reads() {
+    let program = compile("scan.critical == 0 && images.all(i, i.digest != '')");
+    assert!(program.reads("scan") && program.reads("images"));
+    assert!(!program.reads("tag"));
+    assert!(!program.time_dependent());
+    assert!(compile("images.all(i, i.scan.age < duration('1h'))").time_dependent());
+    assert!(compile("now > timestamp('2026-01-01T00:00:00Z')").time_dependent());
+}
