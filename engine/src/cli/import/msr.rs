@@ -375,4 +375,18 @@ mod tests {
         }
         assert!(import("{").is_err());
     }
+
+    #[test]
+    fn the_tests_that_come_with_imported_rules_pass() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("policies.json");
+        std::fs::write(&file, POLICIES).unwrap();
+        let to = directory.path().join("rules");
+        let args = super::Args { file, to: to.clone(), force: false };
+        assert_eq!(super::run(&args).unwrap(), std::process::ExitCode::from(1));
+        let tested = crate::cli::rules::test::passes(&to);
+        assert_eq!(tested, Ok(()));
+        let again = super::run(&args).unwrap_err().to_string();
+        assert!(again.contains("cannot write"), "{again}");
+    }
 }

@@ -250,5 +250,12 @@ fn mutate_rule(tested: &Tested<'_>, document: &Document, mutation: &mut Mutation
     }
 }
 
+/// Whether all tests below `directory` pass, and what was found if not.
+#[cfg(test)]
+pub(crate) fn passes(directory: &Path) -> Result<(), String> {
+    let report = test(directory, false).map_err(|error| error.to_string())?;
+    if report.failed() == 0 && report.count() > 0 { Ok(()) } else { Err(report.table()) }
+}
+
 #[cfg(test)]
 mod tests;

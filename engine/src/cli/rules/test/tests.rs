@@ -201,3 +201,17 @@ fn machines_get_json_junit_and_markdown() {
     let markdown = run(RULE, TWO_CASES, |args| args.output = Output::Markdown).out;
     assert!(markdown.contains("| r | all & well | pass |"), "{markdown}");
 }
+
+#[test]
+fn the_examples_are_green_and_every_clause_is_covered() {
+    let args = Args {
+        directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../rules/examples").into(),
+        output: Output::Table,
+        min_coverage: Some(100.0),
+        mutate: false,
+    };
+    let (mut out, mut talk) = (Vec::new(), Vec::new());
+    let code = run_to(&args, &mut out, &mut talk).unwrap_or_else(|error| panic!("{error}"));
+    let shown = String::from_utf8(out).unwrap() + &String::from_utf8(talk).unwrap();
+    assert_eq!(code, ExitCode::SUCCESS, "{shown}");
+}
