@@ -57,7 +57,10 @@ fn read_input(path: &PathBuf) -> Result<Json, Failure> {
     if json.is_object() {
         Ok(json)
     } else {
-        Err(Failure::input(format!("{}: expected a JSON object", path.display())))
+        Err(Failure::input(format!(
+            "{}: expected a JSON object",
+            path.display()
+        )))
     }
 }
 
@@ -67,30 +70,40 @@ struct InputFacts(Vec<Value>);
 impl Facts for InputFacts {
     fn variable(&self, index: u16) -> Result<Value, FactError> {
         let value = self.0.get(usize::from(index)).cloned();
-        value.ok_or_else(|| FactError { message: "no such variable".to_owned() })
+        value.ok_or_else(|| FactError {
+            message: "no such variable".to_owned(),
+        })
     }
 }
 
 /// The value as JSON, or what is wrong and where.
 fn evaluate(expression: &str, input: &Json) -> Result<Json, String> {
     let object = input.as_object();
-    let names = object.into_iter().flat_map(|object| object.keys().map(String::as_str));
+    let names = object
+        .into_iter()
+        .flat_map(|object| object.keys().map(String::as_str));
     let environment = Environment::open(names);
-    let values = object.into_iter().flat_map(|object| object.values().map(Value::from_json));
+    let values = object
+        .into_iter()
+        .flat_map(|object| object.values().map(Value::from_json));
     let facts = InputFacts(values.collect());
-    let (program, _) = Program::compile(expression, &environment, &Limits::interactive())
-        .map_err(|diagnostics| {
+    let (program, _) = Program::compile(expression, &environment, &Limits::interactive()).map_err(
+        |diagnostics| {
             let shown: Vec<String> = diagnostics
                 .iter()
                 .map(|diagnostic| diagnostic.render(SOURCE_NAME, expression))
                 .collect();
             shown.join("\n")
-        })?;
-    program.evaluate(&facts).map(|value| value.to_json()).map_err(|error| {
-        let span = error.span.start as usize..error.span.end as usize;
-        let level = Level::Error;
-        Located::new(SOURCE_NAME, expression, span, level, error.message, None).to_string()
-    })
+        },
+    )?;
+    program
+        .evaluate(&facts)
+        .map(|value| value.to_json())
+        .map_err(|error| {
+            let span = error.span.start as usize..error.span.end as usize;
+            let level = Level::Error;
+            Located::new(SOURCE_NAME, expression, span, level, error.message, None).to_string()
+        })
 }
 
 #[cfg(test)]

@@ -64,6 +64,10 @@ impl Failure {
 
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
-        Self { message: failure.to_string(), hint: None, code: failure.exit_code() }
+        Self {
+            message: failure.to_string(),
+            hint: None,
+            code: failure.exit_code(),
+        }
     }
 }

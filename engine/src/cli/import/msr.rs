@@ -57,15 +57,24 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         for (ending, text) in [("cel", &policy.rule), ("test.yaml", &policy.test)] {
             let path = args.to.join(format!("{}.{ending}", policy.name));
             let mut options = fs::OpenOptions::new();
-            options.write(true).create(true).truncate(true).create_new(!args.force);
+            options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .create_new(!args.force);
             let mut file = options.open(&path).map_err(Failure::write(&path))?;
-            file.write_all(text.as_bytes()).map_err(Failure::write(&path))?;
+            file.write_all(text.as_bytes())
+                .map_err(Failure::write(&path))?;
         }
     }
     let mut out = std::io::stdout().lock();
     out.write_all(report(&imported, &refused).as_bytes())?;
     let complete = refused.is_empty() && imported.iter().all(|policy| !policy.off);
-    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 /// The files are loaded before they are written: an importer that writes what cannot be loaded
@@ -77,7 +86,9 @@ fn check_loads(imported: &[Imported]) -> Result<(), Failure> {
         .collect();
     match RuleSet::load(&files, &Limits::RULES) {
         Ok(_) => Ok(()),
-        Err(errors) => Err(Failure::input(format!("what was imported does not load:\n\n{errors}"))),
+        Err(errors) => Err(Failure::input(format!(
+            "what was imported does not load:\n\n{errors}"
+        ))),
     }
 }
 
@@ -96,18 +107,32 @@ fn import(json: &str) -> Result<(Vec<Imported>, Vec<String>), serde_json::Error>
 }
 
 fn import_policy(policy: &Policy, names: &mut BTreeSet<String>) -> Result<Imported, String> {
-    let id = if policy.id.is_empty() { "without id" } else { &policy.id };
+    let id = if policy.id.is_empty() {
+        "without id"
+    } else {
+        &policy.id
+    };
     if let Some(host) = &policy.remote_host {
         return Err(format!(
             "{id} mirrors to {host}: write a rule with `to: {host}/...` and give the registry's \
              credentials in the configuration"
         ));
     }
-    let Some(source) = policy.source_repository.as_deref().filter(|name| !name.is_empty()) else {
+    let Some(source) = policy
+        .source_repository
+        .as_deref()
+        .filter(|name| !name.is_empty())
+    else {
         return Err(format!("{id} has no source repository"));
     };
-    let Some(target) = policy.target_repository.as_deref().filter(|name| !name.is_empty()) else {
-        return Err(format!("{id} has no target repository: it promotes nothing"));
+    let Some(target) = policy
+        .target_repository
+        .as_deref()
+        .filter(|name| !name.is_empty())
+    else {
+        return Err(format!(
+            "{id} has no target repository: it promotes nothing"
+        ));
     };
     for name in [source, target] {
         name.parse::<weir_schema::RepositoryName>()
@@ -119,11 +144,15 @@ fn import_policy(policy: &Policy, names: &mut BTreeSet<String>) -> Result<Import
     let mut notes = Vec::new();
     let clauses: Vec<Result<Clause, String>> = policy.rules.iter().map(translate).collect();
     for (criterion, clause) in policy.rules.iter().zip(&clauses) {
-        let written =
-            format!("{} {} {:?}", criterion.field, criterion.operator, criterion.values);
+        let written = format!(
+            "{} {} {:?}",
+            criterion.field, criterion.operator, criterion.values
+        );
         match clause {
             Err(reason) => notes.push(format!("no equal: {written}: {reason}")),
-            Ok(Clause { note: Some(note), .. }) if !notes.iter().any(|known| known == note) => {
+            Ok(Clause {
+                note: Some(note), ..
+            }) if !notes.iter().any(|known| known == note) => {
                 notes.push((*note).to_owned());
             }
             Ok(_) => {}
@@ -140,7 +169,13 @@ fn import_policy(policy: &Policy, names: &mut BTreeSet<String>) -> Result<Import
     }
     let off = has_no_equal || policy.rules.is_empty();
     let name = unique_name(source, target, names);
-    let header = Header { id, source, target, template: &template, reads_scans };
+    let header = Header {
+        id,
+        source,
+        target,
+        template: &template,
+        reads_scans,
+    };
     Ok(Imported {
         rule: rule_file(policy, &header, &clauses, off),
         test: test_file(policy, &header, &clauses),
@@ -170,7 +205,10 @@ fn rule_file(
         // Writing to a string cannot fail.
         let _ = writeln!(text, "//! {key}: {value}");
     };
-    line("about", &format!("Imported promotion policy {}.", header.id));
+    line(
+        "about",
+        &format!("Imported promotion policy {}.", header.id),
+    );
     line("from", header.source);
     line("to", header.target);
     if header.template != "{tag}" {
@@ -197,7 +235,10 @@ fn rule_file(
         }
     }
     if lines.is_empty() {
-        lines.push((Some("// The policy has no criteria.".to_owned()), "true".to_owned()));
+        lines.push((
+            Some("// The policy has no criteria.".to_owned()),
+            "true".to_owned(),
+        ));
     }
     for (index, (comment, clause)) in lines.into_iter().enumerate() {
         let indent = if index == 0 { "" } else { "  " };
@@ -211,17 +252,17 @@ fn rule_file(
 }
 
 /// One case in which everything holds and one for each clause that can be made to fail.
-fn test_file(
-    policy: &Policy,
-    header: &Header<'_>,
-    clauses: &[Result<Clause, String>],
-) -> String {
+fn test_file(policy: &Policy, header: &Header<'_>, clauses: &[Result<Clause, String>]) -> String {
     let mut defaults = Map::new();
     let tag = sample_tag(&policy.rules);
     if let Some(tag) = &tag {
         defaults.insert("tag.name".to_owned(), json!(tag));
     }
-    for (fact, value) in clauses.iter().flatten().filter_map(|clause| clause.holds_with.as_ref()) {
+    for (fact, value) in clauses
+        .iter()
+        .flatten()
+        .filter_map(|clause| clause.holds_with.as_ref())
+    {
         defaults.insert((*fact).to_owned(), value.clone());
     }
     let untranslated = clauses.iter().any(Result::is_err);
@@ -234,7 +275,9 @@ fn test_file(
     } else if tag.is_some() && !conflicting(clauses) {
         let mut expect = json!({ "verdict": "promote" });
         if !header.template.contains("{time:") {
-            let target_tag = header.template.replace("{tag}", tag.as_deref().unwrap_or(""));
+            let target_tag = header
+                .template
+                .replace("{tag}", tag.as_deref().unwrap_or(""));
             expect["target"] = json!(format!("{}:{target_tag}", header.target));
         }
         tests.push(json!({ "name": "all criteria hold", "expect": expect }));
@@ -277,8 +320,11 @@ fn conflicting(clauses: &[Result<Clause, String>]) -> bool {
 
 fn unique_name(source: &str, target: &str, names: &mut BTreeSet<String>) -> String {
     let slug = |text: &str| -> String {
-        let legal = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
-        text.chars().map(|character| if legal(character) { character } else { '-' }).collect()
+        let legal =
+            |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+        text.chars()
+            .map(|character| if legal(character) { character } else { '-' })
+            .collect()
     };
     let mut base = format!("{}-to-{}", slug(source), slug(target));
     // Room for a number within the 100 characters of a rule name.
@@ -295,7 +341,11 @@ fn unique_name(source: &str, target: &str, names: &mut BTreeSet<String>) -> Stri
 fn report(imported: &[Imported], refused: &[String]) -> String {
     let mut text = String::new();
     for policy in imported {
-        let state = if policy.off { "  (switched off: look at it)" } else { "" };
+        let state = if policy.off {
+            "  (switched off: look at it)"
+        } else {
+            ""
+        };
         let _ = writeln!(text, "{}.cel{state}", policy.name);
         for note in &policy.notes {
             let _ = writeln!(text, "  - {note}");
@@ -363,14 +413,24 @@ mod tests {
         assert!(component.rule.contains("//! severity: off\n"));
         assert!(component.rule.ends_with("\nfalse\n"), "{}", component.rule);
         let report = report(&imported, &refused);
-        assert!(report.contains("no equal: component.name noo [\"openssl\"]"), "{report}");
-        assert!(report.ends_with("3 imported, 1 of them switched off, 2 not imported\n"), "{report}");
+        assert!(
+            report.contains("no equal: component.name noo [\"openssl\"]"),
+            "{report}"
+        );
+        assert!(
+            report.ends_with("3 imported, 1 of them switched off, 2 not imported\n"),
+            "{report}"
+        );
     }
 
     #[test]
     fn one_policy_a_list_and_an_export_of_several_repositories_are_read() {
         let one = r#"{"id":"1","sourceRepository":"a/b","targetRepository":"c/d","rules":[]}"#;
-        for json in [one.to_owned(), format!("[{one}]"), format!(r#"{{"a/b":[{one}]}}"#)] {
+        for json in [
+            one.to_owned(),
+            format!("[{one}]"),
+            format!(r#"{{"a/b":[{one}]}}"#),
+        ] {
             assert_eq!(import(&json).unwrap().0.len(), 1, "{json}");
         }
         assert!(import("{").is_err());
@@ -382,7 +442,11 @@ mod tests {
         let file = directory.path().join("policies.json");
         std::fs::write(&file, POLICIES).unwrap();
         let to = directory.path().join("rules");
-        let args = super::Args { file, to: to.clone(), force: false };
+        let args = super::Args {
+            file,
+            to: to.clone(),
+            force: false,
+        };
         assert_eq!(super::run(&args).unwrap(), std::process::ExitCode::from(1));
         let tested = crate::cli::rules::test::passes(&to);
         assert_eq!(tested, Ok(()));

@@ -20,7 +20,13 @@ pub(super) struct Clause {
 
 impl Clause {
     fn new(text: String) -> Self {
-        Self { text, reads_scans: false, fails_with: None, holds_with: None, note: None }
+        Self {
+            text,
+            reads_scans: false,
+            fails_with: None,
+            holds_with: None,
+            note: None,
+        }
     }
 }
 
@@ -49,7 +55,10 @@ pub(super) fn translate(criterion: &Criterion) -> Result<Clause, String> {
 }
 
 fn unknown_operator(criterion: &Criterion) -> String {
-    format!("`{}` has no operator `{}` in DTR", criterion.field, criterion.operator)
+    format!(
+        "`{}` has no operator `{}` in DTR",
+        criterion.field, criterion.operator
+    )
 }
 
 fn only_value(criterion: &Criterion) -> Result<&str, String> {
@@ -66,7 +75,10 @@ fn only_value(criterion: &Criterion) -> Result<&str, String> {
 
 fn list(criterion: &Criterion) -> Result<String, String> {
     if criterion.values.is_empty() {
-        return Err(format!("`{} {}` has no values", criterion.field, criterion.operator));
+        return Err(format!(
+            "`{} {}` has no values",
+            criterion.field, criterion.operator
+        ));
     }
     let quoted: Vec<String> = criterion.values.iter().map(|value| quote(value)).collect();
     Ok(format!("[{}]", quoted.join(", ")))
@@ -75,7 +87,10 @@ fn list(criterion: &Criterion) -> Result<String, String> {
 fn tag(criterion: &Criterion, operator: &str) -> Result<Clause, String> {
     let no_match = json!("no-such-tag-0");
     let method = |name: &str| -> Result<String, String> {
-        Ok(format!("tag.name.{name}({})", quote(only_value(criterion)?)))
+        Ok(format!(
+            "tag.name.{name}({})",
+            quote(only_value(criterion)?)
+        ))
     };
     let mut clause = match operator {
         "eq" => Clause::new(format!("tag.name == {}", quote(only_value(criterion)?))),
@@ -88,7 +103,10 @@ fn tag(criterion: &Criterion, operator: &str) -> Result<Clause, String> {
         _ => return Err(unknown_operator(criterion)),
     };
     clause.fails_with = match operator {
-        "noo" => criterion.values.first().map(|value| ("tag.name", json!(value))),
+        "noo" => criterion
+            .values
+            .first()
+            .map(|value| ("tag.name", json!(value))),
         // Whether a pattern matches some name cannot be told without running it.
         "matches" => None,
         _ => Some(("tag.name", no_match)),
@@ -101,7 +119,9 @@ fn license(criterion: &Criterion, operator: &str) -> Result<Clause, String> {
     let first = json!([{ "licenses": [criterion.values.first()] }]);
     let none = json!([{ "licenses": ["none-of-these"] }]);
     let mut clause = match operator {
-        "oo" => Clause::new(format!("images.exists(i, i.licenses.exists(l, l in {names}))")),
+        "oo" => Clause::new(format!(
+            "images.exists(i, i.licenses.exists(l, l in {names}))"
+        )),
         "noo" => Clause::new(format!("images.all(i, i.licenses.all(l, !(l in {names})))")),
         _ => return Err(unknown_operator(criterion)),
     };
@@ -170,8 +190,7 @@ fn instant(criterion: &Criterion, operator: &str) -> Result<Clause, String> {
     Ok(clause)
 }
 
-const PUSHED_AT_NOTE: &str =
-    "DTR's time moves with every push of the tag, ours when the tag comes to point at another digest";
+const PUSHED_AT_NOTE: &str = "DTR's time moves with every push of the tag, ours when the tag comes to point at another digest";
 
 /// The time at which tests are judged when they do not say.
 const TEST_NOW: &str = "2026-01-15T12:00:00Z";
@@ -189,11 +208,18 @@ fn age(criterion: &Criterion, operator: &str) -> Result<Clause, String> {
     };
     let now: Option<chrono::DateTime<chrono::Utc>> = TEST_NOW.parse().ok();
     let pushed = |older: bool| {
-        let by = if older { limit + chrono::TimeDelta::hours(1) } else { limit / 2 };
+        let by = if older {
+            limit + chrono::TimeDelta::hours(1)
+        } else {
+            limit / 2
+        };
         now.and_then(|now| now.checked_sub_signed(by))
             .map(|time| json!(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)))
     };
-    let mut clause = Clause::new(format!("now - tag.pushed_at {symbol} duration({})", quote(written)));
+    let mut clause = Clause::new(format!(
+        "now - tag.pushed_at {symbol} duration({})",
+        quote(written)
+    ));
     clause.holds_with = pushed(holds_older).map(|time| ("tag.pushed_at", time));
     clause.fails_with = pushed(!holds_older).map(|time| ("tag.pushed_at", time));
     clause.note = Some(PUSHED_AT_NOTE);
@@ -209,11 +235,23 @@ pub(super) fn sample_tag(criteria: &[Criterion]) -> Option<String> {
             .filter_map(|criterion| criterion.values.first().cloned())
     };
     let exact = values("eq").chain(values("oo")).next();
-    let assembled: String =
-        values("sw").take(1).chain(values("c")).chain(values("ew").take(1)).collect();
-    let plain = if assembled.is_empty() { "1.0.0".to_owned() } else { assembled };
+    let assembled: String = values("sw")
+        .take(1)
+        .chain(values("c"))
+        .chain(values("ew").take(1))
+        .collect();
+    // A tag begins with a letter or a digit, and is not empty.
+    let needs_start = !assembled.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let start = if needs_start && values("sw").next().is_none() {
+        "1.0.0"
+    } else {
+        ""
+    };
+    let plain = format!("{start}{assembled}");
     let candidate = exact.unwrap_or(plain);
-    of_tag().all(|criterion| meets(criterion, &candidate)).then_some(candidate)
+    of_tag()
+        .all(|criterion| meets(criterion, &candidate))
+        .then_some(candidate)
 }
 
 fn meets(criterion: &Criterion, tag: &str) -> bool {
@@ -268,20 +306,75 @@ mod tests {
             ("tag", "ew", &["-stable"], r#"tag.name.endsWith("-stable")"#),
             ("tag", "c", &["rc"], r#"tag.name.contains("rc")"#),
             ("tag", "oo", &["a", "b"], r#"tag.name in ["a", "b"]"#),
-            ("tag", "noo", &["latest", "edge"], r#"!(tag.name in ["latest", "edge"])"#),
-            ("tag", "matches", &["^v\\d+"], r#"tag.name.matches("^v\\d+")"#),
-            ("license.name", "noo", &["GPL-3.0"], r#"images.all(i, i.licenses.all(l, !(l in ["GPL-3.0"])))"#),
-            ("license.name", "oo", &["MIT"], r#"images.exists(i, i.licenses.exists(l, l in ["MIT"]))"#),
-            ("vulnerability_critical", "lte", &["0"], "scan.critical + scan.high <= 0"),
+            (
+                "tag",
+                "noo",
+                &["latest", "edge"],
+                r#"!(tag.name in ["latest", "edge"])"#,
+            ),
+            (
+                "tag",
+                "matches",
+                &["^v\\d+"],
+                r#"tag.name.matches("^v\\d+")"#,
+            ),
+            (
+                "license.name",
+                "noo",
+                &["GPL-3.0"],
+                r#"images.all(i, i.licenses.all(l, !(l in ["GPL-3.0"])))"#,
+            ),
+            (
+                "license.name",
+                "oo",
+                &["MIT"],
+                r#"images.exists(i, i.licenses.exists(l, l in ["MIT"]))"#,
+            ),
+            (
+                "vulnerability_critical",
+                "lte",
+                &["0"],
+                "scan.critical + scan.high <= 0",
+            ),
             ("vulnerability_major", "lt", &["5"], "scan.medium < 5"),
             ("vulnerability_minor", "gte", &["1"], "scan.low >= 1"),
-            ("vulnerability_all", "eq", &["0"], "scan.critical + scan.high + scan.medium + scan.low == 0"),
-            ("vulnerability_all", "neq", &["3"], "scan.critical + scan.high + scan.medium + scan.low != 3"),
+            (
+                "vulnerability_all",
+                "eq",
+                &["0"],
+                "scan.critical + scan.high + scan.medium + scan.low == 0",
+            ),
+            (
+                "vulnerability_all",
+                "neq",
+                &["3"],
+                "scan.critical + scan.high + scan.medium + scan.low != 3",
+            ),
             ("vulnerability_major", "gt", &["2"], "scan.medium > 2"),
-            ("updated_at", "bf", &["2019-05-15T19:39:40+02:00"], r#"tag.pushed_at < timestamp("2019-05-15T17:39:40Z")"#),
-            ("updated_at", "af", &["2019-05-15T19:39:40Z"], r#"tag.pushed_at > timestamp("2019-05-15T19:39:40Z")"#),
-            ("updated_at_duration", "bf", &["72h"], r#"now - tag.pushed_at > duration("72h")"#),
-            ("updated_at_duration", "af", &["1h30m"], r#"now - tag.pushed_at < duration("1h30m")"#),
+            (
+                "updated_at",
+                "bf",
+                &["2019-05-15T19:39:40+02:00"],
+                r#"tag.pushed_at < timestamp("2019-05-15T17:39:40Z")"#,
+            ),
+            (
+                "updated_at",
+                "af",
+                &["2019-05-15T19:39:40Z"],
+                r#"tag.pushed_at > timestamp("2019-05-15T19:39:40Z")"#,
+            ),
+            (
+                "updated_at_duration",
+                "bf",
+                &["72h"],
+                r#"now - tag.pushed_at > duration("72h")"#,
+            ),
+            (
+                "updated_at_duration",
+                "af",
+                &["1h30m"],
+                r#"now - tag.pushed_at < duration("1h30m")"#,
+            ),
         ] {
             let clause = translate(&criterion(field, operator, values)).unwrap();
             assert_eq!(clause.text, expected);
@@ -291,7 +384,12 @@ mod tests {
     #[test]
     fn what_has_no_equal_says_why() {
         for (field, operator, values, expected) in [
-            ("component.name", "oo", &["openssl"][..], "packages without findings"),
+            (
+                "component.name",
+                "oo",
+                &["openssl"][..],
+                "packages without findings",
+            ),
             ("tag", "like", &["x"], "no operator `like`"),
             ("tag", "sw", &["a", "b"], "takes one value and has 2"),
             ("tag", "oo", &[], "has no values"),
@@ -311,11 +409,22 @@ mod tests {
         let tag = |criteria: &[Criterion]| sample_tag(criteria);
         assert_eq!(tag(&[]).as_deref(), Some("1.0.0"));
         assert_eq!(
-            tag(&[criterion("tag", "sw", &["v"]), criterion("tag", "ew", &["-rc"])]).as_deref(),
+            tag(&[criterion("tag", "ew", &["-rc"])]).as_deref(),
+            Some("1.0.0-rc")
+        );
+        assert_eq!(
+            tag(&[
+                criterion("tag", "sw", &["v"]),
+                criterion("tag", "ew", &["-rc"])
+            ])
+            .as_deref(),
             Some("v-rc")
         );
         assert_eq!(
-            tag(&[criterion("tag", "oo", &["a"]), criterion("tag", "noo", &["a"])]),
+            tag(&[
+                criterion("tag", "oo", &["a"]),
+                criterion("tag", "noo", &["a"])
+            ]),
             None
         );
         assert_eq!(tag(&[criterion("tag", "matches", &["x"])]), None);

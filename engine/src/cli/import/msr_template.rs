@@ -58,7 +58,11 @@ pub(super) fn convert(template: &str) -> Result<String, String> {
         }
     }
     end_time(&mut out, &mut time, &mut text_after_time);
-    if out.is_empty() { Ok("{tag}".to_owned()) } else { Ok(out) }
+    if out.is_empty() {
+        Ok("{tag}".to_owned())
+    } else {
+        Ok(out)
+    }
 }
 
 fn end_time(out: &mut String, time: &mut String, text_after_time: &mut String) {

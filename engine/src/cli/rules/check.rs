@@ -27,12 +27,19 @@ pub struct Args {
 
 /// Exit code 2 if there is an error, or a warning where those count.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    run_to(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+    run_to(
+        args,
+        &mut std::io::stdout().lock(),
+        &mut std::io::stderr().lock(),
+    )
 }
 
 fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<ExitCode, Failure> {
     let (count, found) = match files::load(&args.directory) {
-        Ok(directory) => (directory.loaded.rules.rules().len(), directory.loaded.warnings),
+        Ok(directory) => (
+            directory.loaded.rules.rules().len(),
+            directory.loaded.warnings,
+        ),
         Err(LoadError::Rules(RuleErrors { errors })) => (0, errors),
         Err(LoadError::Files(failure)) => return Err(failure),
     };
@@ -61,7 +68,11 @@ fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<Exit
             }
         }
     }
-    Ok(if refused { ExitCode::from(2) } else { ExitCode::SUCCESS })
+    Ok(if refused {
+        ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 #[cfg(test)]
@@ -76,10 +87,18 @@ mod tests {
         for (path, text) in files {
             fs::write(directory.path().join(path), text).unwrap();
         }
-        let args = Args { directory: directory.path().to_owned(), deny_warnings: false, output };
+        let args = Args {
+            directory: directory.path().to_owned(),
+            deny_warnings: false,
+            output,
+        };
         let (mut out, mut talk) = (Vec::new(), Vec::new());
         let code = run_to(&args, &mut out, &mut talk).unwrap();
-        (code, String::from_utf8(out).unwrap(), String::from_utf8(talk).unwrap())
+        (
+            code,
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(talk).unwrap(),
+        )
     }
 
     const GOOD: &str = "//! from: dev/*\n//! to: qa/{1}\nscan.critical == 0";
@@ -87,7 +106,10 @@ mod tests {
     #[test]
     fn good_rules_are_counted() {
         let (code, out, talk) = check(&[("a.cel", GOOD), ("b.cel", GOOD)], Output::Table);
-        assert_eq!((code, out.as_str(), talk.as_str()), (ExitCode::SUCCESS, "2 rules, 0 warnings\n", ""));
+        assert_eq!(
+            (code, out.as_str(), talk.as_str()),
+            (ExitCode::SUCCESS, "2 rules, 0 warnings\n", "")
+        );
     }
 
     #[test]
@@ -95,7 +117,10 @@ mod tests {
         let bad = GOOD.replace("critical", "critcal");
         let (code, out, talk) = check(&[("a.cel", GOOD), ("b.cel", &bad)], Output::Table);
         assert_eq!((code, out.as_str()), (ExitCode::from(2), ""));
-        assert!(talk.contains("b.cel:3:6: no field 'critcal' in scan"), "{talk}");
+        assert!(
+            talk.contains("b.cel:3:6: no field 'critcal' in scan"),
+            "{talk}"
+        );
         let (code, out, _) = check(&[("a.cel", GOOD), ("b.cel", &bad)], Output::Json);
         let report: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(code, ExitCode::from(2));

@@ -28,7 +28,9 @@ pub enum Output {
 
 /// Prints the reference.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    std::io::stdout().lock().write_all(text(args.output).as_bytes())?;
+    std::io::stdout()
+        .lock()
+        .write_all(text(args.output).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -42,8 +44,8 @@ fn text(output: Output) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
     use super::Output;
+    use super::text;
     use weir_rules::cel::Environment;
 
     #[test]
@@ -54,7 +56,11 @@ mod tests {
         assert!(json.is_object());
         for record in environment.records() {
             for field in &record.fields {
-                assert!(page.contains(&format!("`{}`", field.name)), "{}", field.name);
+                assert!(
+                    page.contains(&format!("`{}`", field.name)),
+                    "{}",
+                    field.name
+                );
             }
         }
     }

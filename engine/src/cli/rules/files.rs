@@ -65,7 +65,10 @@ pub fn load(directory: &Path) -> Result<LoadedDirectory, LoadError> {
     match RuleSet::load(&files, &Limits::RULES) {
         Ok(Loaded { rules, warnings }) => {
             let warnings = warnings.into_iter().map(shown).collect();
-            Ok(LoadedDirectory { files, loaded: Loaded { rules, warnings } })
+            Ok(LoadedDirectory {
+                files,
+                loaded: Loaded { rules, warnings },
+            })
         }
         Err(RuleErrors { errors }) => {
             let errors = errors.into_iter().map(shown).collect();
@@ -97,8 +100,15 @@ pub fn find(directory: &Path, extension: &str) -> Result<Vec<Found>, Failure> {
     let metadata = fs::metadata(directory).map_err(Failure::read(directory))?;
     let mut found = Vec::new();
     if metadata.is_file() {
-        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        found.push(Found { relative: name, path: directory.to_owned() });
+        let name = directory
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        found.push(Found {
+            relative: name,
+            path: directory.to_owned(),
+        });
     } else {
         walk(directory, "", extension, 0, &mut found)?;
     }
@@ -114,7 +124,10 @@ fn walk(
     found: &mut Vec<Found>,
 ) -> Result<(), Failure> {
     if depth > MAX_DEPTH {
-        let message = format!("{}: more than {MAX_DEPTH} directories deep", directory.display());
+        let message = format!(
+            "{}: more than {MAX_DEPTH} directories deep",
+            directory.display()
+        );
         return Err(Failure::input(message));
     }
     for entry in fs::read_dir(directory).map_err(Failure::read(directory))? {
@@ -122,7 +135,10 @@ fn walk(
         let path = entry.path();
         let name = entry.file_name();
         let Some(name) = name.to_str() else {
-            return Err(Failure::input(format!("{}: the name is not UTF-8", path.display())));
+            return Err(Failure::input(format!(
+                "{}: the name is not UTF-8",
+                path.display()
+            )));
         };
         if name.starts_with('.') {
             continue;
@@ -131,7 +147,10 @@ fn walk(
         let metadata = fs::metadata(&path).map_err(Failure::read(&path))?;
         if metadata.is_dir() {
             walk(&path, &format!("{relative}/"), extension, depth + 1, found)?;
-        } else if name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.')) {
+        } else if name
+            .strip_suffix(extension)
+            .is_some_and(|stem| stem.ends_with('.'))
+        {
             found.push(Found { relative, path });
         }
     }
@@ -141,7 +160,10 @@ fn walk(
 fn read_text(path: &Path) -> Result<String, Failure> {
     let size = fs::metadata(path).map_err(Failure::read(path))?.len();
     if size > MAX_FILE_BYTES {
-        let message = format!("{}: {size} bytes are too many for a rule file", path.display());
+        let message = format!(
+            "{}: {size} bytes are too many for a rule file",
+            path.display()
+        );
         return Err(Failure::input(message));
     }
     let bytes = fs::read(path).map_err(Failure::read(path))?;
@@ -163,11 +185,22 @@ mod tests {
         let root = directory.path();
         fs::create_dir_all(root.join("b/c")).unwrap();
         fs::create_dir_all(root.join(".git")).unwrap();
-        for path in ["z.cel", "b/c/x.cel", "b/a.cel", "a.test.yaml", ".git/y.cel", ".h.cel", "cel"] {
+        for path in [
+            "z.cel",
+            "b/c/x.cel",
+            "b/a.cel",
+            "a.test.yaml",
+            ".git/y.cel",
+            ".h.cel",
+            "cel",
+        ] {
             fs::write(root.join(path), "").unwrap();
         }
-        let names: Vec<String> =
-            find(root, "cel").unwrap().into_iter().map(|found| found.relative).collect();
+        let names: Vec<String> = find(root, "cel")
+            .unwrap()
+            .into_iter()
+            .map(|found| found.relative)
+            .collect();
         assert_eq!(names, ["b/a.cel", "b/c/x.cel", "z.cel"]);
         assert_eq!(find(root, "test.yaml").unwrap()[0].relative, "a.test.yaml");
     }

@@ -95,7 +95,9 @@ fn severity(severity: Severity) -> &'static str {
 }
 
 fn from(rule: &Rule) -> String {
-    rule.from.as_ref().map_or_else(|| "**".to_owned(), ToString::to_string)
+    rule.from
+        .as_ref()
+        .map_or_else(|| "**".to_owned(), ToString::to_string)
 }
 
 fn to(rule: &Rule) -> String {

@@ -33,7 +33,11 @@ pub struct Coverage {
 impl Coverage {
     /// Nothing seen yet. `text` is the rule's file without a byte order mark.
     pub fn new(rule: &Rule, path: &str, text: &str) -> Self {
-        let clauses = rule.program.clauses().iter().filter(|clause| !is_constant(&clause.text));
+        let clauses = rule
+            .program
+            .clauses()
+            .iter()
+            .filter(|clause| !is_constant(&clause.text));
         let clauses = clauses
             .map(|clause| ClauseCoverage {
                 clause: clause.text.clone(),
@@ -44,7 +48,11 @@ impl Coverage {
                 seen_decide: false,
             })
             .collect();
-        Self { rule: rule.name.clone(), path: path.to_owned(), clauses }
+        Self {
+            rule: rule.name.clone(),
+            path: path.to_owned(),
+            clauses,
+        }
     }
 
     /// Adds what one case has seen.
@@ -78,5 +86,9 @@ pub fn percent(all: &[Coverage]) -> f64 {
     let seen: usize = clauses()
         .map(|clause| usize::from(clause.seen_true) + usize::from(clause.seen_decide))
         .sum();
-    if total == 0 { 100.0 } else { 100.0 * seen as f64 / total as f64 }
+    if total == 0 {
+        100.0
+    } else {
+        100.0 * seen as f64 / total as f64
+    }
 }

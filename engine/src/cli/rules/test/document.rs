@@ -62,9 +62,10 @@ impl Expect {
     /// The same in one shape.
     pub fn expectation(&self) -> Expectation {
         match self {
-            Self::Verdict(verdict) => {
-                Expectation { verdict: Some(*verdict), ..Expectation::default() }
-            }
+            Self::Verdict(verdict) => Expectation {
+                verdict: Some(*verdict),
+                ..Expectation::default()
+            },
             Self::Detailed(expectation) => expectation.clone(),
         }
     }

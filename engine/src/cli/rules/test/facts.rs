@@ -19,7 +19,11 @@ const NOW: &str = "2026-01-15T12:00:00Z";
 const SEVERITIES: [&str; 6] = ["critical", "high", "medium", "low", "negligible", "unknown"];
 
 /// The facts of a case as one JSON object: variables with their fields.
-pub fn of_case(rule: &Rule, defaults: &BTreeMap<String, Json>, case: &Case) -> Result<Json, String> {
+pub fn of_case(
+    rule: &Rule,
+    defaults: &BTreeMap<String, Json>,
+    case: &Case,
+) -> Result<Json, String> {
     let mut given = json!({});
     for (path, value) in defaults.iter().chain(&case.set) {
         put(&mut given, path, value.clone())?;
@@ -49,9 +53,9 @@ fn time_of(given: &Json, rule: &Rule) -> Result<Timestamp, String> {
     let now: Timestamp = NOW.parse().map_err(|error| format!("{error}"))?;
     // A case that is not about the window finds it open.
     match &rule.window {
-        Some(window) if !window.is_open(now.datetime()) => {
-            Ok(window.next_change(now.datetime()).map_or(now, Timestamp::from))
-        }
+        Some(window) if !window.is_open(now.datetime()) => Ok(window
+            .next_change(now.datetime())
+            .map_or(now, Timestamp::from)),
         _ => Ok(now),
     }
 }
@@ -61,10 +65,19 @@ fn clean_image(rule: &Rule, now: Timestamp) -> Json {
     let before = |delta: TimeDelta| json!(now.saturating_add(-delta).to_string());
     let soaked = rule.soak.unwrap_or_default() + TimeDelta::days(1);
     let source = sample_repository(rule);
-    let namespace = source.rsplit_once('/').map_or("", |(namespace, _)| namespace);
-    let class = rule.classes.iter().next_back().map_or("image", |class| class.as_str());
-    let scanners =
-        if rule.scanners.is_empty() { vec!["trivy".to_owned()] } else { rule.scanners.clone() };
+    let namespace = source
+        .rsplit_once('/')
+        .map_or("", |(namespace, _)| namespace);
+    let class = rule
+        .classes
+        .iter()
+        .next_back()
+        .map_or("image", |class| class.as_str());
+    let scanners = if rule.scanners.is_empty() {
+        vec!["trivy".to_owned()]
+    } else {
+        rule.scanners.clone()
+    };
     let approvals: Vec<Json> = (1..=rule.approvals)
         .map(|number| {
             json!({ "actor": format!("approver-{number}"), "at": before(TimeDelta::hours(1)) })
@@ -146,8 +159,27 @@ fn merge(into: &mut Json, from: Json) {
                 merge(into.entry(key).or_insert(Json::Null), value);
             }
         }
+        // Elements by their number, as `images.0.role` gives them.
+        (Json::Array(items), Json::Object(from)) if numbers_within(&from, items.len()) => {
+            for (key, value) in from {
+                let item = key
+                    .parse()
+                    .ok()
+                    .and_then(|index: usize| items.get_mut(index));
+                if let Some(item) = item {
+                    merge(item, value);
+                }
+            }
+        }
         (into, from) => *into = from,
     }
+}
+
+fn numbers_within(object: &Map<String, Json>, length: usize) -> bool {
+    !object.is_empty()
+        && object
+            .keys()
+            .all(|key| key.parse().is_ok_and(|index: usize| index < length))
 }
 
 fn objects<'a>(facts: &'a mut Json, list: &str) -> impl Iterator<Item = &'a mut Map<String, Json>> {
@@ -185,7 +217,11 @@ fn resolve_times(facts: &mut Json, now: Timestamp) -> Result<(), String> {
     match facts {
         Json::Object(object) => {
             // Only scans have a state; everything else with an age is a finding.
-            let seen = if object.contains_key("state") { "scanned_at" } else { "first_seen" };
+            let seen = if object.contains_key("state") {
+                "scanned_at"
+            } else {
+                "first_seen"
+            };
             for (age, time) in [("age", seen), ("db_age", "db_updated_at")] {
                 if let Some(Json::String(text)) = object.get(age) {
                     let delta = parse_duration(text).map_err(|error| error.to_string())?;
@@ -198,8 +234,8 @@ fn resolve_times(facts: &mut Json, now: Timestamp) -> Result<(), String> {
                 match value {
                     Json::String(text) if is_time && text.starts_with('-') => {
                         let written = text.trim_start_matches('-');
-                        let delta = parse_duration(written)
-                            .map_err(|error| format!("`{key}`: {error}"))?;
+                        let delta =
+                            parse_duration(written).map_err(|error| format!("`{key}`: {error}"))?;
                         *value = json!(now.saturating_add(-delta).to_string());
                     }
                     inner => resolve_times(inner, now)?,
@@ -207,7 +243,9 @@ fn resolve_times(facts: &mut Json, now: Timestamp) -> Result<(), String> {
             }
             Ok(())
         }
-        Json::Array(items) => items.iter_mut().try_for_each(|item| resolve_times(item, now)),
+        Json::Array(items) => items
+            .iter_mut()
+            .try_for_each(|item| resolve_times(item, now)),
         _ => Ok(()),
     }
 }
@@ -218,7 +256,9 @@ fn share_findings(facts: &mut Json, given: &Json) {
     let first_image = facts["images"][0]["digest"].clone();
     for list in ["vulnerabilities", "overridden"] {
         for finding in objects(facts, list) {
-            finding.entry("image").or_insert_with(|| first_image.clone());
+            finding
+                .entry("image")
+                .or_insert_with(|| first_image.clone());
             finding.entry("first_seen").or_insert_with(|| now.clone());
         }
     }
@@ -230,15 +270,21 @@ fn share_findings(facts: &mut Json, given: &Json) {
         let component = image.get("component").cloned().unwrap_or(json!(""));
         if all_given && !image.contains_key("vulnerabilities") {
             let own = all.as_array().into_iter().flatten();
-            let own: Vec<Json> =
-                own.filter(|finding| finding["image"] == digest).cloned().collect();
+            let own: Vec<Json> = own
+                .filter(|finding| finding["image"] == digest)
+                .cloned()
+                .collect();
             image.insert("vulnerabilities".to_owned(), Json::Array(own));
         }
-        let findings = image.get_mut("vulnerabilities").and_then(Json::as_array_mut);
+        let findings = image
+            .get_mut("vulnerabilities")
+            .and_then(Json::as_array_mut);
         for finding in findings.into_iter().flatten() {
             if let Some(finding) = finding.as_object_mut() {
                 finding.entry("image").or_insert_with(|| digest.clone());
-                finding.entry("component").or_insert_with(|| component.clone());
+                finding
+                    .entry("component")
+                    .or_insert_with(|| component.clone());
                 finding.entry("first_seen").or_insert_with(|| now.clone());
             }
             collected.push(finding.clone());
@@ -276,7 +322,9 @@ fn count_findings(facts: &mut Json, given: &Json) {
         ("max_score", Some(json!(scores.fold(0.0, f64::max)))),
     ];
     for (field, value) in defaults {
-        let is_given = given.get("scan").is_some_and(|scan| scan.get(field).is_some());
+        let is_given = given
+            .get("scan")
+            .is_some_and(|scan| scan.get(field).is_some());
         if let (Some(value), false) = (value, is_given) {
             scan[field] = value;
         }
@@ -289,29 +337,49 @@ fn count_into(scan: &mut Json, findings: &Json, overridden: usize) {
     };
     let findings = || findings.as_array().into_iter().flatten();
     let severity = |finding: &Json| {
-        let word = finding["severity"].as_str().unwrap_or("unknown").to_lowercase();
-        if SEVERITIES.contains(&word.as_str()) { word } else { "unknown".to_owned() }
+        let word = finding["severity"]
+            .as_str()
+            .unwrap_or("unknown")
+            .to_lowercase();
+        if SEVERITIES.contains(&word.as_str()) {
+            word
+        } else {
+            "unknown".to_owned()
+        }
     };
     for name in SEVERITIES {
-        let count = findings().filter(|finding| severity(finding) == name).count();
+        let count = findings()
+            .filter(|finding| severity(finding) == name)
+            .count();
         scan.entry(name).or_insert_with(|| json!(count));
     }
-    let total: i64 =
-        SEVERITIES.iter().filter_map(|name| scan.get(*name).and_then(Json::as_i64)).sum();
+    let total: i64 = SEVERITIES
+        .iter()
+        .filter_map(|name| scan.get(*name).and_then(Json::as_i64))
+        .sum();
     let fixable = findings()
-        .filter(|finding| finding["fixed_version"].as_str().is_some_and(|fix| !fix.is_empty()))
+        .filter(|finding| {
+            finding["fixed_version"]
+                .as_str()
+                .is_some_and(|fix| !fix.is_empty())
+        })
         .count();
     scan.entry("total").or_insert_with(|| json!(total));
     scan.entry("fixable").or_insert_with(|| json!(fixable));
-    scan.entry("overridden").or_insert_with(|| json!(overridden));
+    scan.entry("overridden")
+        .or_insert_with(|| json!(overridden));
 }
 
 /// The target that the rule names for these facts.
 fn complete_target(facts: &mut Json, given: &Json, rule: &Rule, now: Timestamp) {
     let (repository, tag) = rendered_target(facts, rule, now);
-    let exists = given.get("target").is_some_and(|target| target.get("digest").is_some());
+    let exists = given
+        .get("target")
+        .is_some_and(|target| target.get("digest").is_some());
     if let Some(target) = facts.get_mut("target").and_then(Json::as_object_mut) {
-        target.entry("repository").or_insert_with(|| json!(repository));
+        target
+            .entry("repository")
+            .or_insert_with(|| json!(repository));
         target.entry("tag").or_insert_with(|| json!(tag));
         target.entry("exists").or_insert_with(|| json!(exists));
     }
@@ -330,10 +398,12 @@ fn rendered_target(facts: &Json, rule: &Rule, now: Timestamp) -> (String, String
     };
     let repository = match &rule.to {
         RuleTarget::Repository(template) => template.render(&input),
-        RuleTarget::Matching(patterns) => patterns.as_slice().first().map_or_else(
-            String::new,
-            |pattern| pattern.as_str().replace("**", "app").replace('*', "app"),
-        ),
+        RuleTarget::Matching(patterns) => patterns
+            .as_slice()
+            .first()
+            .map_or_else(String::new, |pattern| {
+                pattern.as_str().replace("**", "app").replace('*', "app")
+            }),
         RuleTarget::Any => "prod/app".to_owned(),
     };
     (repository, rule.tag.render(&input))

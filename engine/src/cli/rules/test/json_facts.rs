@@ -29,7 +29,11 @@ impl Record for Row {
     }
 
     fn field(&self, index: u16) -> Result<Value, FactError> {
-        Ok(self.fields.get(usize::from(index)).cloned().unwrap_or(Value::Null))
+        Ok(self
+            .fields
+            .get(usize::from(index))
+            .cloned()
+            .unwrap_or(Value::Null))
     }
 }
 
@@ -39,7 +43,9 @@ impl Facts for JsonFacts {
             Some(Some(value)) => Ok(value.clone()),
             _ => {
                 let name = self.names.get(usize::from(index)).map_or("", |name| name);
-                Err(FactError { message: format!("the test takes `{name}` away") })
+                Err(FactError {
+                    message: format!("the test takes `{name}` away"),
+                })
             }
         }
     }
@@ -50,8 +56,11 @@ impl JsonFacts {
     pub fn new(json: &Json) -> Result<Self, String> {
         let environment = Environment::rules();
         let object = json.as_object().ok_or("facts must be an object")?;
-        let names: Vec<Arc<str>> =
-            environment.variables().iter().map(|variable| Arc::clone(&variable.name)).collect();
+        let names: Vec<Arc<str>> = environment
+            .variables()
+            .iter()
+            .map(|variable| Arc::clone(&variable.name))
+            .collect();
         refuse_unknown(object, names.iter().map(|name| &**name), "variable", "")?;
         let now = object
             .get("now")
@@ -80,7 +89,11 @@ fn refuse_unknown<'a>(
 ) -> Result<(), String> {
     for key in object.keys() {
         if !known.clone().any(|name| name == key) {
-            let place = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
+            let place = if path.is_empty() {
+                String::new()
+            } else {
+                format!(" in `{path}`")
+            };
             let help = nearest(key, known.clone())
                 .map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
             return Err(format!("no {what} `{key}`{place}{help}"));
@@ -133,12 +146,7 @@ impl Reader {
         })
     }
 
-    fn record(
-        &self,
-        name: &str,
-        object: &Map<String, Json>,
-        path: &str,
-    ) -> Result<Value, String> {
+    fn record(&self, name: &str, object: &Map<String, Json>, path: &str) -> Result<Value, String> {
         let Some(declared) = self.environment.record(name) else {
             return Err(format!("`{path}`: no type `{name}`"));
         };
@@ -165,7 +173,10 @@ impl Reader {
             };
             fields.push(value);
         }
-        Ok(Value::Record(Arc::new(Row { type_name: declared.name, fields })))
+        Ok(Value::Record(Arc::new(Row {
+            type_name: declared.name,
+            fields,
+        })))
     }
 
     /// What the facts of the core hold where nothing is known.

@@ -28,7 +28,11 @@ pub struct Found {
 
 impl Found {
     fn new(code: ReasonCode) -> Self {
-        Self { code, clause: None, message: None }
+        Self {
+            code,
+            clause: None,
+            message: None,
+        }
     }
 }
 
@@ -48,11 +52,16 @@ pub struct Judgement {
 /// Judges `facts` under `rule`.
 pub fn judge(rule: &Rule, facts: &Json) -> Result<Judgement, String> {
     let values = JsonFacts::new(facts)?;
-    let target = format!("{}:{}", text(facts, "target", "repository"), text(facts, "target", "tag"));
+    let target = format!(
+        "{}:{}",
+        text(facts, "target", "repository"),
+        text(facts, "target", "tag")
+    );
     let mut reasons = Vec::new();
     let mut evaluation = None;
-    let class: Class =
-        text(facts, "artifact", "class").parse().map_err(|error| format!("{error}"))?;
+    let class: Class = text(facts, "artifact", "class")
+        .parse()
+        .map_err(|error| format!("{error}"))?;
     let source = full_name(facts);
     if !rule.classes.contains(&class) || rule.captures(&source).is_none() {
         reasons.push(Found::new(ReasonCode::RuleRemoved));
@@ -77,7 +86,12 @@ pub fn judge(rule: &Rule, facts: &Json) -> Result<Judgement, String> {
         }
     }
     reasons.sort_by(|a, b| (a.code, &a.clause).cmp(&(b.code, &b.clause)));
-    Ok(Judgement { verdict: verdict(&reasons), reasons, target, evaluation })
+    Ok(Judgement {
+        verdict: verdict(&reasons),
+        reasons,
+        target,
+        evaluation,
+    })
 }
 
 /// The strongest of the reasons' verdicts.
@@ -109,7 +123,10 @@ fn gate(rule: &Rule, class: Class, facts: &Json) -> Vec<Found> {
         .filter_map(|image| {
             let standing = list(&image["scan"], "scanners");
             let standing: Vec<&str> = standing.filter_map(Json::as_str).collect();
-            let all_named = rule.scanners.iter().all(|name| standing.contains(&name.as_str()));
+            let all_named = rule
+                .scanners
+                .iter()
+                .all(|name| standing.contains(&name.as_str()));
             match text(image, "scan", "state") {
                 "completed" if all_named => None,
                 "failed" => Some(ReasonCode::ScanFailed),
@@ -165,7 +182,10 @@ fn of_deny(rule: &Rule, decided: &Evaluation, facts: &Json) -> Vec<Found> {
                     time: time(&facts["now"]).unwrap_or_default(),
                 })
             });
-            vec![Found { message, ..Found::new(ReasonCode::Denied) }]
+            vec![Found {
+                message,
+                ..Found::new(ReasonCode::Denied)
+            }]
         }
         Err(error) => vec![Found {
             message: Some(error.message.clone()),
@@ -199,8 +219,9 @@ fn of_target(rule: &Rule, source: &str, facts: &Json) -> Vec<Found> {
 
 fn of_people_and_time(rule: &Rule, facts: &Json) -> Vec<Found> {
     let mut codes = Vec::new();
-    let mut actors: Vec<&str> =
-        list(facts, "approvals").filter_map(|approval| approval["actor"].as_str()).collect();
+    let mut actors: Vec<&str> = list(facts, "approvals")
+        .filter_map(|approval| approval["actor"].as_str())
+        .collect();
     actors.sort_unstable();
     actors.dedup();
     actors.retain(|actor| {

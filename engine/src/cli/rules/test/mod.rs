@@ -60,7 +60,11 @@ pub enum Output {
 
 /// Exit code 1 if a test failed, coverage is too low, or there is no test.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    run_to(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+    run_to(
+        args,
+        &mut std::io::stdout().lock(),
+        &mut std::io::stderr().lock(),
+    )
 }
 
 fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<ExitCode, Failure> {
@@ -77,11 +81,22 @@ fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<Exit
         writeln!(talk, "no tests (`*.{TEST_ENDING}`) in {directory}")?;
         failed = true;
     }
-    if let Some(least) = args.min_coverage.filter(|least| report.coverage_percent < *least) {
-        writeln!(talk, "coverage is {:.1} %, below {least} %", report.coverage_percent)?;
+    if let Some(least) = args
+        .min_coverage
+        .filter(|least| report.coverage_percent < *least)
+    {
+        writeln!(
+            talk,
+            "coverage is {:.1} %, below {least} %",
+            report.coverage_percent
+        )?;
         failed = true;
     }
-    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// A rule with the text of its file and its tests.
@@ -104,7 +119,9 @@ fn test(directory: &Path, mutate: bool) -> Result<Report, Failure> {
     };
     for rule in loaded.loaded.rules.rules() {
         let text = loaded.files.iter().find(|(path, _)| *path == rule.path);
-        let text = text.map_or("", |(_, text)| text.strip_prefix('\u{feff}').unwrap_or(text));
+        let text = text.map_or("", |(_, text)| {
+            text.strip_prefix('\u{feff}').unwrap_or(text)
+        });
         let stem = rule.path.strip_suffix(".cel").unwrap_or(&rule.path);
         let tested = Tested {
             rule,
@@ -115,7 +132,9 @@ fn test(directory: &Path, mutate: bool) -> Result<Report, Failure> {
         test_rule(&tested, &mut report);
     }
     if let Some((path, _)) = documents.into_values().next() {
-        return Err(Failure::input(format!("{path}: there is no rule of this name beside it")));
+        return Err(Failure::input(format!(
+            "{path}: there is no rule of this name beside it"
+        )));
     }
     report.coverage_percent = coverage::percent(&report.coverage);
     Ok(report)
@@ -125,7 +144,11 @@ fn test(directory: &Path, mutate: bool) -> Result<Report, Failure> {
 fn read_documents(directory: &Path) -> Result<BTreeMap<String, (String, Document)>, Failure> {
     let texts = if directory.is_file() {
         let beside = directory.with_extension(TEST_ENDING);
-        if beside.is_file() { files::read(&beside, TEST_ENDING)? } else { Vec::new() }
+        if beside.is_file() {
+            files::read(&beside, TEST_ENDING)?
+        } else {
+            Vec::new()
+        }
     } else {
         files::read(directory, TEST_ENDING)?
     };
@@ -136,8 +159,8 @@ fn read_documents(directory: &Path) -> Result<BTreeMap<String, (String, Document
         } else {
             files::shown_path(directory, &relative)
         };
-        let document = document::parse(&text)
-            .map_err(|error| Failure::input(format!("{shown}: {error}")))?;
+        let document =
+            document::parse(&text).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
         documents.insert(relative, (shown, document));
     }
     Ok(documents)
@@ -155,10 +178,17 @@ fn test_rule(tested: &Tested<'_>, report: &mut Report) {
                     differences(&case.expect.expectation(), &judgement)
                 }
             };
-            cases.push(CaseResult { name: case.name.clone(), problems });
+            cases.push(CaseResult {
+                name: case.name.clone(),
+                problems,
+            });
         }
         let rule = tested.rule.name.clone();
-        report.files.push(FileResult { path: path.clone(), rule, cases });
+        report.files.push(FileResult {
+            path: path.clone(),
+            rule,
+            cases,
+        });
     }
     report.coverage.push(coverage);
     if let (Some(mutation), Some((_, document))) = (&mut report.mutation, &tested.tests) {
@@ -174,35 +204,60 @@ fn judge_case(rule: &Rule, document: &Document, case: &Case) -> Result<Judgement
 /// What was expected and did not come.
 fn differences(expected: &Expectation, judgement: &Judgement) -> Vec<String> {
     let mut problems = Vec::new();
-    if let Some(verdict) = expected.verdict.filter(|verdict| *verdict != judgement.verdict) {
+    if let Some(verdict) = expected
+        .verdict
+        .filter(|verdict| *verdict != judgement.verdict)
+    {
         problems.push(format!("expected {verdict}, got {}", describe(judgement)));
     }
     if let Some(codes) = &expected.reasons {
         let mut wanted: Vec<ReasonCode> = codes.clone();
         wanted.sort();
         wanted.dedup();
-        let mut got: Vec<ReasonCode> =
-            judgement.reasons.iter().map(|reason| reason.code).collect();
+        let mut got: Vec<ReasonCode> = judgement.reasons.iter().map(|reason| reason.code).collect();
         got.dedup();
         if wanted != got {
             let wanted: Vec<&str> = wanted.iter().map(|code| code.as_str()).collect();
-            problems.push(format!("expected [{}], got {}", wanted.join(", "), describe(judgement)));
+            problems.push(format!(
+                "expected [{}], got {}",
+                wanted.join(", "),
+                describe(judgement)
+            ));
         }
     }
     if let Some(clause) = &expected.clause {
-        let found = judgement.reasons.iter().filter_map(|reason| reason.clause.as_deref());
+        let found = judgement
+            .reasons
+            .iter()
+            .filter_map(|reason| reason.clause.as_deref());
         if !found.clone().any(|found| fold(found) == fold(clause)) {
             let found: Vec<&str> = found.collect();
-            problems.push(format!("expected the clause `{clause}`, got [{}]", found.join(", ")));
+            problems.push(format!(
+                "expected the clause `{clause}`, got [{}]",
+                found.join(", ")
+            ));
         }
     }
-    if let Some(target) = expected.target.as_ref().filter(|target| **target != judgement.target) {
-        problems.push(format!("expected the target {target}, got {}", judgement.target));
+    if let Some(target) = expected
+        .target
+        .as_ref()
+        .filter(|target| **target != judgement.target)
+    {
+        problems.push(format!(
+            "expected the target {target}, got {}",
+            judgement.target
+        ));
     }
     if let Some(message) = &expected.message {
-        let mut found = judgement.reasons.iter().filter_map(|reason| reason.message.as_deref());
+        let mut found = judgement
+            .reasons
+            .iter()
+            .filter_map(|reason| reason.message.as_deref());
         if !found.any(|found| found.contains(message.as_str())) {
-            problems.push(format!("expected the message `{message}`, got {}", describe(judgement)));
+            problems.push(format!(
+                "expected the message `{message}`, got {}",
+                describe(judgement)
+            ));
         }
     }
     problems
@@ -235,7 +290,10 @@ fn mutate_rule(tested: &Tested<'_>, document: &Document, mutation: &mut Mutation
             document.tests.iter().any(|case| {
                 judge_case(rule, document, case).map_or(true, |judgement| {
                     // The clause that is expected is spelt as in the rule without the mistake.
-                    let expected = Expectation { clause: None, ..case.expect.expectation() };
+                    let expected = Expectation {
+                        clause: None,
+                        ..case.expect.expectation()
+                    };
                     !differences(&expected, &judgement).is_empty()
                 })
             })
@@ -254,7 +312,11 @@ fn mutate_rule(tested: &Tested<'_>, document: &Document, mutation: &mut Mutation
 #[cfg(test)]
 pub(crate) fn passes(directory: &Path) -> Result<(), String> {
     let report = test(directory, false).map_err(|error| error.to_string())?;
-    if report.failed() == 0 && report.count() > 0 { Ok(()) } else { Err(report.table()) }
+    if report.failed() == 0 && report.count() > 0 {
+        Ok(())
+    } else {
+        Err(report.table())
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,12 @@ pub struct Mutant {
 /// Every mutant of the rule whose file, without a byte order mark, is `text`.
 pub fn mutants(rule: &Rule, text: &str) -> Vec<Mutant> {
     let mut found = Vec::new();
-    for clause in rule.program.clauses().iter().filter(|clause| !is_constant(&clause.text)) {
+    for clause in rule
+        .program
+        .clauses()
+        .iter()
+        .filter(|clause| !is_constant(&clause.text))
+    {
         let (start, end) = (clause.span.start as usize, clause.span.end as usize);
         let parts = (text.get(..start), text.get(start..end), text.get(end..));
         let (Some(before), Some(written), Some(after)) = parts else {
@@ -68,7 +73,9 @@ fn slips(clause: &str) -> Vec<String> {
                 skip_until = at + rest.find('\n').unwrap_or(rest.len());
             }
             None => {
-                let operator = OPERATORS.iter().find(|(operator, _)| rest.starts_with(operator));
+                let operator = OPERATORS
+                    .iter()
+                    .find(|(operator, _)| rest.starts_with(operator));
                 if let Some((operator, other)) = operator {
                     found.push(replaced(clause, at, operator.len(), other));
                     skip_until = at + operator.len();
@@ -105,9 +112,15 @@ mod tests {
     #[test]
     fn each_operator_and_number_slips_once() {
         for (clause, expected) in [
-            ("scan.critical == 0", &["scan.critical != 0", "scan.critical == 1"][..]),
+            (
+                "scan.critical == 0",
+                &["scan.critical != 0", "scan.critical == 1"][..],
+            ),
             ("a <= 10", &["a < 10", "a <= 11"]),
-            ("x.all(i, i > 2)", &["x.exists(i, i > 2)", "x.all(i, i >= 2)", "x.all(i, i > 3)"]),
+            (
+                "x.all(i, i > 2)",
+                &["x.exists(i, i > 2)", "x.all(i, i >= 2)", "x.all(i, i > 3)"],
+            ),
             (r#"tag.name == "a<1\"==""#, &[r#"tag.name != "a<1\"==""#]),
             ("a1.b2 // < 3", &[]),
             ("score < 7.5", &["score <= 7.5"]),

@@ -62,7 +62,9 @@ pub struct Report {
 
 impl Report {
     fn cases(&self) -> impl Iterator<Item = (&FileResult, &CaseResult)> {
-        self.files.iter().flat_map(|file| file.cases.iter().map(move |case| (file, case)))
+        self.files
+            .iter()
+            .flat_map(|file| file.cases.iter().map(move |case| (file, case)))
     }
 
     /// How many cases there are.
@@ -72,13 +74,18 @@ impl Report {
 
     /// How many cases failed.
     pub fn failed(&self) -> usize {
-        self.cases().filter(|(_, case)| !case.problems.is_empty()).count()
+        self.cases()
+            .filter(|(_, case)| !case.problems.is_empty())
+            .count()
     }
 
     fn summary(&self) -> String {
         let passed = self.count() - self.failed();
         let share = coverage::percent(&self.coverage);
-        format!("{passed} passed, {} failed, {share:.0} % of clauses covered", self.failed())
+        format!(
+            "{passed} passed, {} failed, {share:.0} % of clauses covered",
+            self.failed()
+        )
     }
 
     /// For people.
@@ -88,7 +95,11 @@ impl Report {
         for file in &self.files {
             let _ = writeln!(text, "{} ({})", file.path, file.rule);
             for case in &file.cases {
-                let mark = if case.problems.is_empty() { "pass" } else { "FAIL" };
+                let mark = if case.problems.is_empty() {
+                    "pass"
+                } else {
+                    "FAIL"
+                };
                 let _ = writeln!(text, "  {mark}  {}", case.name);
                 for problem in &case.problems {
                     let _ = writeln!(text, "        {problem}");
@@ -100,7 +111,11 @@ impl Report {
         }
         if let Some(mutation) = &self.mutation {
             for survivor in &mutation.survivors {
-                let Survivor { path, clause, mutated } = survivor;
+                let Survivor {
+                    path,
+                    clause,
+                    mutated,
+                } = survivor;
                 let _ = writeln!(text, "{path}: no test finds\n  - {clause}\n  + {mutated}");
             }
             let found = mutation.tried - mutation.survivors.len();
@@ -119,7 +134,12 @@ impl Report {
                     (false, true) => "seen true",
                     (false, false) => "seen true, never seen to decide",
                 };
-                Some((coverage.path.as_str(), clause.line, clause.clause.as_str(), missing))
+                Some((
+                    coverage.path.as_str(),
+                    clause.line,
+                    clause.clause.as_str(),
+                    missing,
+                ))
             })
         })
     }
@@ -133,11 +153,20 @@ impl Report {
             } else {
                 format!("**fail**: {}", cell(&case.problems.join("; ")))
             };
-            let _ = writeln!(text, "| {} | {} | {result} |", cell(&file.rule), cell(&case.name));
+            let _ = writeln!(
+                text,
+                "| {} | {} | {result} |",
+                cell(&file.rule),
+                cell(&case.name)
+            );
         }
         let mut head = "\n| clause without a test | place | never |\n|---|---|---|\n";
         for (path, line, clause, missing) in self.uncovered() {
-            let _ = writeln!(text, "{head}| `{}` | {path}:{line} | {missing} |", cell(clause));
+            let _ = writeln!(
+                text,
+                "{head}| `{}` | {path}:{line} | {missing} |",
+                cell(clause)
+            );
             head = "";
         }
         let _ = writeln!(text, "\n{}", self.summary());
@@ -153,7 +182,11 @@ impl Report {
             self.failed()
         );
         for file in &self.files {
-            let failed = file.cases.iter().filter(|case| !case.problems.is_empty()).count();
+            let failed = file
+                .cases
+                .iter()
+                .filter(|case| !case.problems.is_empty())
+                .count();
             let (name, count) = (xml(&file.path), file.cases.len());
             let _ = writeln!(
                 text,

@@ -48,7 +48,13 @@ fn check(rule: &str, cases: &[&str]) {
         .map(|(number, case)| format!("  - {{ name: case {number}, {case} }}\n"))
         .collect();
     let outcome = run(rule, &format!("tests:\n{tests}"), |_| {});
-    assert_eq!(outcome.code, ExitCode::SUCCESS, "{}{}", outcome.out, outcome.talk);
+    assert_eq!(
+        outcome.code,
+        ExitCode::SUCCESS,
+        "{}{}",
+        outcome.out,
+        outcome.talk
+    );
 }
 
 #[test]
@@ -137,18 +143,34 @@ fn a_deny_rule_blocks_when_it_is_true_and_when_it_errs() {
 
 #[test]
 fn a_wrong_expectation_fails_and_says_what_came() {
-    let outcome = run(RULE, "tests:\n  - { name: a, set: { tag.name: v1 }, expect: block }\n", |_| {});
+    let outcome = run(
+        RULE,
+        "tests:\n  - { name: a, set: { tag.name: v1 }, expect: block }\n",
+        |_| {},
+    );
     assert_eq!(outcome.code, ExitCode::from(1));
-    assert!(outcome.out.contains("FAIL  a\n        expected block, got promote"), "{}", outcome.out);
+    assert!(
+        outcome
+            .out
+            .contains("FAIL  a\n        expected block, got promote"),
+        "{}",
+        outcome.out
+    );
 }
 
 #[test]
 fn a_fact_that_does_not_exist_fails_the_case() {
     for (set, expected) in [
-        ("scan.critcal: 1", "no field `critcal` in `scan`, did you mean `critical`?"),
-        ("scna.critical: 1", "no variable `scna`, did you mean `scan`?"),
+        (
+            "scan.critcal: 1",
+            "no field `critcal` in `scan`, did you mean `critical`?",
+        ),
+        (
+            "scna.critical: 1",
+            "no variable `scna`, did you mean `scan`?",
+        ),
         ("scan.critical: one", "`scan.critical` must be a int"),
-        ("images.3.role: self", "nothing can be below"),
+        ("images.3.role: self", "`images` must be a list"),
     ] {
         let tests = format!("tests:\n  - {{ name: a, set: {{ {set} }}, expect: block }}\n");
         let outcome = run(RULE, &tests, |_| {});
@@ -162,7 +184,12 @@ fn no_tests_are_a_failure_and_bad_files_a_usage_error() {
     let none = run(RULE, "", |_| {});
     assert_eq!(none.code, ExitCode::from(1));
     assert!(none.talk.starts_with("no tests"), "{}", none.talk);
-    for bad in ["tests: [{ name: a }]", "tests: [{ name: a, expect: {} }]", "test: []", "\t"] {
+    for bad in [
+        "tests: [{ name: a }]",
+        "tests: [{ name: a, expect: {} }]",
+        "test: []",
+        "\t",
+    ] {
         let outcome = run(RULE, bad, |_| {});
         assert_eq!(outcome.code, ExitCode::from(2), "{bad}: {}", outcome.out);
         assert!(outcome.talk.contains("r.test.yaml"), "{}", outcome.talk);
@@ -176,9 +203,25 @@ const TWO_CASES: &str = "tests:\n  - { name: all & well, set: { tag.name: v1 }, 
 fn clauses_that_no_case_decided_are_shown_in_source() {
     let outcome = run(RULE, TWO_CASES, |args| args.min_coverage = Some(70.0));
     assert_eq!(outcome.code, ExitCode::from(1));
-    assert!(outcome.out.contains("r.cel:5: never seen to decide\n  5 | scan.critical == 0"), "{}", outcome.out);
-    assert!(outcome.out.contains("2 passed, 0 failed, 67 % of clauses covered"), "{}", outcome.out);
-    assert!(outcome.talk.starts_with("coverage is 66.7 %, below 70 %"), "{}", outcome.talk);
+    assert!(
+        outcome
+            .out
+            .contains("r.cel:5: never seen to decide\n  5 | scan.critical == 0"),
+        "{}",
+        outcome.out
+    );
+    assert!(
+        outcome
+            .out
+            .contains("2 passed, 0 failed, 67 % of clauses covered"),
+        "{}",
+        outcome.out
+    );
+    assert!(
+        outcome.talk.starts_with("coverage is 66.7 %, below 70 %"),
+        "{}",
+        outcome.talk
+    );
     let enough = run(RULE, TWO_CASES, |args| args.min_coverage = Some(66.0));
     assert_eq!(enough.code, ExitCode::SUCCESS);
 }
@@ -186,8 +229,16 @@ fn clauses_that_no_case_decided_are_shown_in_source() {
 #[test]
 fn mutants_that_no_case_finds_are_reported() {
     let outcome = run(RULE, TWO_CASES, |args| args.mutate = true);
-    assert!(outcome.out.contains("  - scan.critical == 0\n  + true\n"), "{}", outcome.out);
-    assert!(!outcome.out.contains("+ !(scan.critical == 0)"), "{}", outcome.out);
+    assert!(
+        outcome.out.contains("  - scan.critical == 0\n  + true\n"),
+        "{}",
+        outcome.out
+    );
+    assert!(
+        !outcome.out.contains("+ !(scan.critical == 0)"),
+        "{}",
+        outcome.out
+    );
 }
 
 #[test]
@@ -196,7 +247,10 @@ fn machines_get_json_junit_and_markdown() {
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json["files"][0]["cases"][0]["name"], "all & well");
     let junit = run(RULE, TWO_CASES, |args| args.output = Output::Junit).out;
-    assert!(junit.contains("<testcase name=\"all &amp; well\" classname=\"r\"/>"), "{junit}");
+    assert!(
+        junit.contains("<testcase name=\"all &amp; well\" classname=\"r\"/>"),
+        "{junit}"
+    );
     assert!(junit.contains("tests=\"2\" failures=\"0\""), "{junit}");
     let markdown = run(RULE, TWO_CASES, |args| args.output = Output::Markdown).out;
     assert!(markdown.contains("| r | all & well | pass |"), "{markdown}");
