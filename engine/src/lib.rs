@@ -12,7 +12,9 @@
 
 pub mod adapters;
 pub mod cli;
+pub mod config;
 pub mod copy;
+pub mod daemon;
 pub mod dedup;
 pub mod http;
 pub mod log;

@@ -255,7 +255,7 @@ impl Outbox {
 
 /// The end of an output's subject: its type without the `weir.` that the subject begins with.
 fn subject_of_output(kind: &str) -> String {
-    subject_of_kind(kind.strip_prefix("weir.").unwrap_or(kind))
+    subject_of_kind(kind)
 }
 
 /// The output without its data, which is to be fetched from the log.

@@ -5,5 +5,6 @@
 pub mod app;
 pub mod proxy;
 pub mod registry;
+pub mod stub;
 pub mod tls;
 pub mod token;

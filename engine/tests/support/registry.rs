@@ -12,6 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 use weir_engine::oci::{Clients, RegistryConfig, Secret};
+use weir_schema::Digest;
 
 /// Who may use the registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,6 +108,20 @@ impl Registry {
     /// What the registry logged; it holds one line for each request.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// Puts a manifest into a repository behind the registry's back, however it looks.
+    pub fn plant_manifest(&self, repository: &str, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(bytes);
+        let root = self.directory.path().join("data/docker/registry/v2");
+        let hex = digest.hex();
+        let blob = root.join(format!("blobs/sha256/{}/{hex}", &hex[..2]));
+        fs::create_dir_all(&blob).unwrap();
+        fs::write(blob.join("data"), bytes).unwrap();
+        let link = root.join(format!("repositories/{repository}/_manifests/revisions/sha256/{hex}"));
+        fs::create_dir_all(&link).unwrap();
+        fs::write(link.join("link"), digest.to_string()).unwrap();
+        digest
     }
 
     /// The bytes that its blobs take on disk.

@@ -1,0 +1,117 @@
+//! What the HTTP edge needs: the daemon's side of it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use weir_schema::Received;
+
+use super::{Shared, intake};
+use crate::{
+    http::{self, Accepted, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError},
+    query,
+};
+
+/// The daemon as the HTTP edge sees it.
+pub(crate) struct Backend {
+    shared: Arc<Shared>,
+}
+
+impl Backend {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+fn unavailable(error: impl ToString) -> IntakeError {
+    IntakeError::Unavailable { problem: error.to_string(), retry_after_seconds: 5 }
+}
+
+impl http::Backend for Backend {
+    async fn intake(&self, delivery: Delivery) -> Result<Accepted, IntakeError> {
+        let shared = &self.shared;
+        let source = if delivery.source.is_empty() {
+            delivery.adapter.clone().unwrap_or_else(|| "auto".into())
+        } else {
+            delivery.source.clone()
+        };
+        if let Some(publisher) = &shared.publisher {
+            let adapter = delivery.adapter.as_deref().unwrap_or("auto");
+            let ack = publisher
+                .publish_intake(adapter, &source, &delivery.headers, delivery.body)
+                .await
+                .map_err(unavailable)?;
+            return Ok(Accepted { sequence: ack.sequence });
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        let raw = intake::Raw {
+            adapter: delivery.adapter.as_deref(),
+            source: &source,
+            delivery_id: &id,
+            headers: &delivery.headers,
+            body: &delivery.body,
+        };
+        let span = tracing::info_span!("intake", source = %source, delivery = %id);
+        let decoded = span.in_scope(|| intake::decode(shared, &raw));
+        let events = intake::events(shared, &source, decoded).await.map_err(unavailable)?;
+        if events.is_empty() {
+            return Ok(Accepted { sequence: shared.node.reader().head().next_seq - 1 });
+        }
+        let sequences = shared.record(events).await.map_err(unavailable)?;
+        let sequence = sequences.last().copied().unwrap_or_default();
+        tracing::info!(parent: &span, sequence, "recorded");
+        Ok(Accepted { sequence })
+    }
+
+    async fn publish(&self, events: Vec<Received>) -> Result<Vec<Accepted>, IntakeError> {
+        if let Some(refused) = events.iter().find(|event| !intake::may_be_said(event)) {
+            return Err(unavailable(format!("`{}` is for weir alone to say", refused.event.body.kind())));
+        }
+        let sequences = self.shared.submit(events).await.map_err(unavailable)?;
+        Ok(sequences.into_iter().map(|sequence| Accepted { sequence }).collect())
+    }
+
+    async fn events(&self, filter: &EventFilter) -> Result<EventPage, QueryError> {
+        let (reader, filter) = (self.shared.node.reader().clone(), filter.clone());
+        let page = tokio::task::spawn_blocking(move || query::events(&reader, &filter)).await;
+        page.map_err(|error| QueryError::Unavailable(error.to_string()))?
+    }
+
+    async fn appended(&self, after: u64) {
+        let mut committed = self.shared.node.reader().subscribe();
+        // An ended log appends nothing; whoever follows it is ended by the server.
+        if committed.wait_for(|last| *last > after).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn query(&self, query: Query) -> Result<Value, QueryError> {
+        let reader = self.shared.node.reader().clone();
+        let settings = self.shared.settings.clone();
+        let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
+        let mut value = self
+            .shared
+            .node
+            .ask(move |state| query::answer(state, &reader, &settings, &query))
+            .await
+            .map_err(stopped)??;
+        if let (Some(object), Ok(refused)) = (value.as_object_mut(), self.shared.refused.lock())
+            && object.contains_key("rules_digest")
+            && let Some(refused) = &*refused
+        {
+            object.insert("refused".into(), refused.as_str().into());
+        }
+        Ok(value)
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        self.shared.node.ask(|_| ()).await.map_err(|error| error.to_string())
+    }
+
+    async fn metrics(&self) -> String {
+        let head = self.shared.node.reader().head();
+        format!(
+            "# HELP weir_records Records in the log.\n# TYPE weir_records counter\nweir_records {}\n",
+            head.next_seq - 1
+        )
+    }
+}

@@ -1,0 +1,231 @@
+//! Copies that must not complete, or not yet: what stops them, what they say, and that the target
+//! tag is left alone.
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use support::{
+    app::{self, Content},
+    proxy::{Fault, Proxy, Request},
+    registry::{Registry, clients},
+};
+use weir_engine::{
+    copy::{self, CopyError, Outcome, Plan, Progress},
+    oci::{Client, Clients, RegistryConfig},
+};
+use weir_schema::{Digest, Tag};
+
+/// A registry with `dev/shop:1.0`, a proxy before it, and a plan to copy it to `prod/shop:1.0`.
+struct Scene {
+    registry: Registry,
+    proxy: Proxy,
+    direct: Client,
+    clients: Clients,
+    application: Content,
+    plan: Plan,
+}
+
+impl Scene {
+    async fn new(decide: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+        Self::with(RegistryConfig::default(), decide).await
+    }
+
+    async fn with(config: RegistryConfig, decide: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+        let registry = Registry::start();
+        let proxy = Proxy::before(registry.address(), decide).await;
+        let direct = Client::new(&registry.host(), &registry.config()).unwrap();
+        let application = app::application("shop", &["web"], &[2000]);
+        let digest = application.push(&direct, "dev/shop", Some("1.0")).await;
+        let config = RegistryConfig { insecure: true, find_credentials: false, ..config };
+        let plan = Plan {
+            digest,
+            source: format!("{}/dev/shop", proxy.host()).parse().unwrap(),
+            source_tag: Some("1.0".parse().unwrap()),
+            target: format!("{}/prod/shop", proxy.host()).parse().unwrap(),
+            target_tag: "1.0".parse().unwrap(),
+            expected: None,
+        };
+        Self { clients: clients([(proxy.host(), config)]), registry, proxy, direct, application, plan }
+    }
+
+    async fn run(&self) -> Result<Outcome, CopyError> {
+        copy::run(&self.plan, &self.clients, Arc::new(|_| {})).await
+    }
+
+    /// Runs, and does `meanwhile` once `when` is so.
+    async fn run_meanwhile<F>(
+        &self,
+        when: impl Fn(Progress) -> bool + Send + Sync + 'static,
+        meanwhile: impl Fn(Client) -> F + Send + Sync + 'static,
+    ) -> Result<Outcome, CopyError>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (direct, done) = (self.direct.clone(), AtomicBool::new(false));
+        let runtime = tokio::runtime::Handle::current();
+        let progress = move |now| {
+            if when(now) && !done.swap(true, Ordering::SeqCst) {
+                tokio::task::block_in_place(|| runtime.block_on(meanwhile(direct.clone())));
+            }
+        };
+        copy::run(&self.plan, &self.clients, Arc::new(progress)).await
+    }
+
+    async fn target(&self) -> Option<Digest> {
+        tag(&self.direct, "prod/shop").await
+    }
+}
+
+async fn tag(client: &Client, path: &str) -> Option<Digest> {
+    let tag: Tag = "1.0".parse().unwrap();
+    client.head_manifest(path, &tag.into()).await.unwrap().map(|head| head.digest)
+}
+
+fn other() -> Content {
+    app::image("other", "amd64", &[])
+}
+
+#[tokio::test]
+async fn f21_a_target_that_is_not_what_the_decision_saw_is_left_alone() {
+    let scene = Scene::new(|_| Fault::None).await;
+    let found = other().push(&scene.direct, "prod/shop", Some("1.0")).await;
+    let error = scene.run().await.unwrap_err();
+    assert!(matches!(error, CopyError::TargetMoved { .. }) && !error.is_retryable(), "{error}");
+    assert!(error.to_string().contains(&found.to_string()) && error.to_string().contains("absent"), "{error}");
+    assert_eq!(scene.target().await, Some(found));
+    assert_eq!(scene.proxy.writes(), 0, "it is seen before anything is copied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f21_a_target_that_moves_during_the_copy_is_left_alone() {
+    let scene = Scene::new(|_| Fault::None).await;
+    let moved = |client: Client| async move {
+        other().push(&client, "prod/shop", Some("1.0")).await;
+    };
+    let error = scene.run_meanwhile(|now| now.manifests_stored == 2, moved).await.unwrap_err();
+    assert!(matches!(error, CopyError::TargetMoved { .. }) && error.is_superseded(), "{error}");
+    assert_eq!(scene.target().await, Some(other().digest()));
+}
+
+#[tokio::test]
+async fn e30_a_source_tag_that_moved_before_the_copy_began_supersedes_it() {
+    let scene = Scene::new(|_| Fault::None).await;
+    other().push(&scene.direct, "dev/shop", Some("1.0")).await;
+    let error = scene.run().await.unwrap_err();
+    assert!(matches!(error, CopyError::Superseded { .. }), "{error}");
+    assert_eq!((scene.target().await, scene.proxy.writes()), (None, 0));
+    // Once begun, the copy completes with the digest that was judged.
+    let plan = Plan { source_tag: None, ..scene.plan.clone() };
+    copy::run(&plan, &scene.clients, Arc::new(|_| {})).await.unwrap();
+    assert_eq!(scene.target().await, Some(scene.plan.digest.clone()));
+}
+
+#[tokio::test]
+async fn f28_a_child_that_the_source_no_longer_has_stops_the_copy_before_it_begins() {
+    let scene = Scene::new(|_| Fault::None).await;
+    let gone = app::image("shop-cache", "arm64", &[2000]).digest();
+    assert!(scene.direct.delete_manifest("dev/shop", &gone.clone().into()).await.unwrap());
+    let error = scene.run().await.unwrap_err();
+    assert!(matches!(&error, CopyError::SourceMissing { digest, .. } if *digest == gone), "{error}");
+    assert!(!error.is_retryable());
+    assert_eq!((scene.target().await, scene.proxy.writes()), (None, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f28_children_collected_during_the_copy_stop_it_and_the_tag_stays() {
+    let scene = Scene::new(|_| Fault::None).await;
+    let all = u64::try_from(scene.application.manifests.len()).unwrap();
+    let leaves: Vec<Digest> = scene.application.manifests.iter().map(|(_, bytes)| Digest::of(bytes)).collect();
+    let collect = move |client: Client| {
+        let leaves = leaves.clone();
+        async move {
+            for leaf in leaves {
+                client.delete_manifest("dev/shop", &leaf.into()).await.unwrap();
+            }
+        }
+    };
+    let error = scene.run_meanwhile(move |now| now.manifests == all, collect).await.unwrap_err();
+    assert!(matches!(error, CopyError::SourceMissing { .. }), "{error}");
+    assert_eq!(scene.target().await, None);
+}
+
+#[tokio::test]
+async fn e33_an_immutable_target_is_a_refusal_that_is_not_tried_again() {
+    for status in ["412 Precondition Failed", "409 Conflict", "400 Bad Request"] {
+        let scene = Scene::new(move |request| {
+            let is_tag = request.method == "PUT" && request.path.ends_with("/manifests/1.0");
+            if is_tag { Fault::Answer(status) } else { Fault::None }
+        })
+        .await;
+        let error = scene.run().await.unwrap_err();
+        assert!(matches!(error, CopyError::TagRefused { .. }) && !error.is_retryable(), "{error}");
+        let tries = scene.proxy.seen().iter().filter(|r| r.method == "PUT" && r.path.ends_with("/1.0")).count();
+        assert_eq!(tries, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_image_and_index_at_once_is_not_copied() {
+    // The registry refuses such manifests, so one is put where it keeps its content.
+    let scene = Scene::new(|_| Fault::None).await;
+    let double = serde_json::json!({
+        "schemaVersion": 2,
+        "config": app::descriptor("application/vnd.oci.image.config.v1+json", b"{}"),
+        "manifests": [app::descriptor("application/vnd.oci.image.manifest.v1+json", b"{}")],
+    });
+    let bytes = double.to_string().into_bytes();
+    let digest = scene.registry.plant_manifest("dev/shop", &bytes);
+    let plan = Plan { digest, source_tag: None, ..scene.plan.clone() };
+    let error = copy::run(&plan, &scene.clients, Arc::new(|_| {})).await.unwrap_err();
+    assert!(
+        matches!(error, CopyError::Invalid { .. } | CopyError::Registry(_)) && !error.is_superseded(),
+        "{error}"
+    );
+    assert_eq!(scene.proxy.writes(), 0);
+}
+
+#[tokio::test]
+async fn a_registry_that_asks_for_patience_gets_it() {
+    let scene = Scene::new(|request| match request.number {
+        5 | 20 => Fault::Answer("429 Too Many Requests\r\nRetry-After: 1"),
+        9 | 10 | 30 => Fault::Answer("503 Service Unavailable"),
+        12 | 33 => Fault::Answer("500 Internal Server Error"),
+        15 => Fault::Slow(Duration::from_millis(300)),
+        _ => Fault::None,
+    })
+    .await;
+    let began = Instant::now();
+    scene.run().await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert_eq!(scene.target().await, Some(scene.plan.digest.clone()));
+}
+
+#[tokio::test]
+async fn a_registry_that_asks_for_more_patience_than_a_request_has_says_when_to_come_back() {
+    let scene = Scene::new(|request| {
+        if request.number > 10 { Fault::Answer("429 Too Many Requests\r\nRetry-After: 120") } else { Fault::None }
+    })
+    .await;
+    let began = Instant::now();
+    let error = scene.run().await.unwrap_err();
+    assert!(error.is_retryable());
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(120)));
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn a_registry_that_stays_broken_is_left_after_the_configured_tries() {
+    let config = RegistryConfig { max_attempts: 3.try_into().unwrap(), max_backoff_seconds: 1, ..RegistryConfig::default() };
+    let scene = Scene::with(config, |_| Fault::Answer("500 Internal Server Error")).await;
+    let error = scene.run().await.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("500"), "{error}");
+    // One request finds out about TLS, and one is tried three times.
+    assert_eq!(scene.proxy.seen().len(), 1 + 3);
+}
