@@ -16,6 +16,7 @@ pub mod config;
 pub mod copy;
 pub mod daemon;
 pub mod dedup;
+pub mod demo;
 pub mod http;
 pub mod log;
 pub mod node;

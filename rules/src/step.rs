@@ -309,7 +309,8 @@ impl Run<'_> {
             let same = known.verdict == judgement.verdict
                 && known.digest == bound.digest
                 && *known.reasons == *judgement.reasons
-                && judgement.verdict != Verdict::Withdrawn;
+                // What a rule only said while it warned, it does once it is enforced.
+                && !(judgement.verdict == Verdict::Promote && path.rule.severity == Severity::Enforce);
             // A template's time alone is no change: the target is that of the deciding record.
             let before = self.state.destination(path, key.0, bound, known.decided_at);
             if same && self.state.target_key(&before) == known.target {

@@ -2,9 +2,14 @@
 
 pub mod access;
 mod error;
+pub mod eval;
+pub mod failure;
+pub mod import;
+mod integrity;
 mod log;
 mod operate;
 mod replay;
+pub mod rules;
 mod run;
 mod send;
 mod why;
@@ -15,6 +20,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use weir_schema::Reason;
 
 pub use access::Access;
+pub use why::explanation;
 pub use error::{CliError, NO, OUTSIDE, USAGE};
 
 /// Promotion and policy engine for container registries.
@@ -43,6 +49,14 @@ pub enum Output {
 enum Command {
     Run(run::RunArgs),
     Replay(replay::ReplayArgs),
+    Rules(rules::Args),
+    Eval(eval::Args),
+    /// Rules from what other products keep.
+    #[command(subcommand)]
+    Import(Import),
+    Demo(DemoArgs),
+    Verify(integrity::VerifyArgs),
+    Checkpoint(integrity::CheckpointArgs),
     Log(log::LogArgs),
     Why(why::WhyArgs),
     Show(why::ShowArgs),
@@ -62,6 +76,20 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Import {
+    /// Promotion policies of DTR or MSR.
+    Msr(import::msr::Args),
+}
+
+/// Tell a self-contained story on the real engine, from captured events.
+#[derive(Debug, clap::Args)]
+struct DemoArgs {
+    /// Directory for the demo's log and rules; an earlier demo's is made anew.
+    #[arg(long, value_name = "DIR", default_value = "weir-demo")]
+    data: std::path::PathBuf,
+}
+
 impl Cli {
     /// Runs the command that was given.
     #[must_use]
@@ -69,6 +97,14 @@ impl Cli {
         let done = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Rules(args) => rules::run(&args).map_err(CliError::from),
+            Command::Eval(args) => eval::run(&args).map_err(CliError::from),
+            Command::Import(Import::Msr(args)) => import::msr::run(&args).map_err(CliError::from),
+            Command::Demo(args) => crate::demo::run(&args.data, &mut std::io::stdout().lock())
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(CliError::outside),
+            Command::Verify(args) => integrity::verify_log(&args),
+            Command::Checkpoint(args) => integrity::checkpoint(&args),
             Command::Log(args) => log::run(&args),
             Command::Why(args) => why::why(&args),
             Command::Show(args) => why::show(&args),

@@ -1,0 +1,130 @@
+//! `weir rules check`: are these rules fit to be put into force?
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+use weir_rules::rule::{Located, RuleErrors};
+
+use super::Output;
+use super::files::{self, LoadError};
+use crate::cli::failure::Failure;
+
+/// Checks every rule below a directory, whatever is wrong with the first.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Directory of rule files, or one rule file
+    #[arg(default_value = "rules", value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Treat warnings as errors
+    #[arg(long)]
+    pub deny_warnings: bool,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Exit code 2 if there is an error, or a warning where those count.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    run_to(
+        args,
+        &mut std::io::stdout().lock(),
+        &mut std::io::stderr().lock(),
+    )
+}
+
+fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let (count, found) = match files::load(&args.directory) {
+        Ok(directory) => (
+            directory.loaded.rules.rules().len(),
+            directory.loaded.warnings,
+        ),
+        Err(LoadError::Rules(RuleErrors { errors })) => (0, errors),
+        Err(LoadError::Files(failure)) => return Err(failure),
+    };
+    if count == 0 && found.is_empty() {
+        let message = format!("{}: no rule files (`*.cel`)", args.directory.display());
+        return Err(Failure::input(message));
+    }
+    let refused = found.iter().any(Located::is_error) || (args.deny_warnings && !found.is_empty());
+    match args.output {
+        Output::Table => {
+            for located in &found {
+                writeln!(talk, "{located}\n")?;
+            }
+            if !refused {
+                let plural = if count == 1 { "rule" } else { "rules" };
+                writeln!(out, "{count} {plural}, {} warnings", found.len())?;
+            }
+        }
+        Output::Json => {
+            let report = json!({ "ok": !refused, "rules": count, "diagnostics": found });
+            writeln!(out, "{report}")?;
+        }
+        Output::Jsonl => {
+            for located in &found {
+                writeln!(out, "{}", json!(located))?;
+            }
+        }
+    }
+    Ok(if refused {
+        ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::ExitCode;
+
+    use super::{Args, Output, run_to};
+
+    fn check(files: &[(&str, &str)], output: Output) -> (ExitCode, String, String) {
+        let directory = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            fs::write(directory.path().join(path), text).unwrap();
+        }
+        let args = Args {
+            directory: directory.path().to_owned(),
+            deny_warnings: false,
+            output,
+        };
+        let (mut out, mut talk) = (Vec::new(), Vec::new());
+        let code = run_to(&args, &mut out, &mut talk).unwrap();
+        (
+            code,
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(talk).unwrap(),
+        )
+    }
+
+    const GOOD: &str = "//! from: dev/*\n//! to: qa/{1}\nscan.critical == 0";
+
+    #[test]
+    fn good_rules_are_counted() {
+        let (code, out, talk) = check(&[("a.cel", GOOD), ("b.cel", GOOD)], Output::Table);
+        assert_eq!(
+            (code, out.as_str(), talk.as_str()),
+            (ExitCode::SUCCESS, "2 rules, 0 warnings\n", "")
+        );
+    }
+
+    #[test]
+    fn one_bad_file_is_exit_code_2_and_shown_on_stderr() {
+        let bad = GOOD.replace("critical", "critcal");
+        let (code, out, talk) = check(&[("a.cel", GOOD), ("b.cel", &bad)], Output::Table);
+        assert_eq!((code, out.as_str()), (ExitCode::from(2), ""));
+        assert!(
+            talk.contains("b.cel:3:6: no field 'critcal' in scan"),
+            "{talk}"
+        );
+        let (code, out, _) = check(&[("a.cel", GOOD), ("b.cel", &bad)], Output::Json);
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(code, ExitCode::from(2));
+        assert_eq!(report["ok"], false);
+        assert_eq!(report["diagnostics"][0]["line"], 3);
+    }
+}

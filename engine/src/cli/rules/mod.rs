@@ -1,0 +1,54 @@
+//! `weir rules`: authoring rules, without a running daemon.
+
+pub mod check;
+pub mod docs;
+pub mod files;
+pub mod list;
+pub mod test;
+
+use std::process::ExitCode;
+
+use super::failure::Failure;
+
+/// What to do with rules.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Check rule files; exit code 2 if any has an error
+    Check(check::Args),
+    /// List the rules of a directory
+    List(list::Args),
+    /// Show what a rule may read: variables, fields, functions
+    Docs(docs::Args),
+    /// Run the tests beside the rules; exit code 1 if one fails
+    Test(test::Args),
+}
+
+/// Arguments of `weir rules`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Runs one of the commands.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    match &args.command {
+        Command::Check(args) => check::run(args),
+        Command::List(args) => list::run(args),
+        Command::Docs(args) => docs::run(args),
+        Command::Test(args) => test::run(args),
+    }
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+    /// One JSON object a line
+    Jsonl,
+}

@@ -1,0 +1,323 @@
+//! `weir rules test`: runs the `NAME.test.yaml` beside each `NAME.cel`.
+
+mod coverage;
+mod document;
+mod facts;
+mod json_facts;
+mod judge;
+mod mutate;
+mod report;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use weir_rules::cel::Limits;
+use weir_rules::rule::{Rule, RuleSet};
+use weir_schema::ReasonCode;
+
+use self::coverage::Coverage;
+use self::document::{Case, Document, Expectation};
+use self::judge::Judgement;
+use self::report::{CaseResult, FileResult, Mutation, Report, Survivor};
+use super::files;
+use crate::cli::failure::Failure;
+
+/// The ending of test files.
+const TEST_ENDING: &str = "test.yaml";
+
+/// Runs the tests of rules.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Directory of rule and test files
+    #[arg(default_value = "rules", value_name = "DIR")]
+    pub directory: PathBuf,
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+    /// Fail if less than this share of clauses, in percent, is seen true and seen to decide
+    #[arg(long, value_name = "PERCENT")]
+    pub min_coverage: Option<f64>,
+    /// Put small mistakes into the rules and report which of them no test finds
+    #[arg(long)]
+    pub mutate: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+    /// For build servers
+    Junit,
+    /// For pull requests
+    Markdown,
+}
+
+/// Exit code 1 if a test failed, coverage is too low, or there is no test.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    run_to(
+        args,
+        &mut std::io::stdout().lock(),
+        &mut std::io::stderr().lock(),
+    )
+}
+
+fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let report = test(&args.directory, args.mutate)?;
+    match args.output {
+        Output::Table => out.write_all(report.table().as_bytes())?,
+        Output::Json => writeln!(out, "{}", serde_json::json!(report))?,
+        Output::Junit => out.write_all(report.junit().as_bytes())?,
+        Output::Markdown => out.write_all(report.markdown().as_bytes())?,
+    }
+    let mut failed = report.failed() > 0;
+    if report.count() == 0 {
+        let directory = args.directory.display();
+        writeln!(talk, "no tests (`*.{TEST_ENDING}`) in {directory}")?;
+        failed = true;
+    }
+    if let Some(least) = args
+        .min_coverage
+        .filter(|least| report.coverage_percent < *least)
+    {
+        writeln!(
+            talk,
+            "coverage is {:.1} %, below {least} %",
+            report.coverage_percent
+        )?;
+        failed = true;
+    }
+    Ok(if failed {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// A rule with the text of its file and its tests.
+struct Tested<'a> {
+    rule: &'a Rule,
+    text: &'a str,
+    shown_path: String,
+    /// Path of the test file, and what is in it.
+    tests: Option<(String, Document)>,
+}
+
+fn test(directory: &Path, mutate: bool) -> Result<Report, Failure> {
+    let loaded = files::load(directory)?;
+    let mut documents = read_documents(directory)?;
+    let mut report = Report {
+        files: Vec::new(),
+        coverage: Vec::new(),
+        coverage_percent: 0.0,
+        mutation: mutate.then(Mutation::default),
+    };
+    for rule in loaded.loaded.rules.rules() {
+        let text = loaded.files.iter().find(|(path, _)| *path == rule.path);
+        let text = text.map_or("", |(_, text)| {
+            text.strip_prefix('\u{feff}').unwrap_or(text)
+        });
+        let stem = rule.path.strip_suffix(".cel").unwrap_or(&rule.path);
+        let tested = Tested {
+            rule,
+            text,
+            shown_path: files::shown_path(directory, &rule.path),
+            tests: documents.remove(&format!("{stem}.{TEST_ENDING}")),
+        };
+        test_rule(&tested, &mut report);
+    }
+    if let Some((path, _)) = documents.into_values().next() {
+        return Err(Failure::input(format!(
+            "{path}: there is no rule of this name beside it"
+        )));
+    }
+    report.coverage_percent = coverage::percent(&report.coverage);
+    Ok(report)
+}
+
+/// The test files below `directory`, by their path within it.
+fn read_documents(directory: &Path) -> Result<BTreeMap<String, (String, Document)>, Failure> {
+    let texts = if directory.is_file() {
+        let beside = directory.with_extension(TEST_ENDING);
+        if beside.is_file() {
+            files::read(&beside, TEST_ENDING)?
+        } else {
+            Vec::new()
+        }
+    } else {
+        files::read(directory, TEST_ENDING)?
+    };
+    let mut documents = BTreeMap::new();
+    for (relative, text) in texts {
+        let shown = if directory.is_file() {
+            directory.with_extension(TEST_ENDING).display().to_string()
+        } else {
+            files::shown_path(directory, &relative)
+        };
+        let document =
+            document::parse(&text).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
+        documents.insert(relative, (shown, document));
+    }
+    Ok(documents)
+}
+
+fn test_rule(tested: &Tested<'_>, report: &mut Report) {
+    let mut coverage = Coverage::new(tested.rule, &tested.shown_path, tested.text);
+    if let Some((path, document)) = &tested.tests {
+        let mut cases = Vec::new();
+        for case in &document.tests {
+            let problems = match judge_case(tested.rule, document, case) {
+                Err(problem) => vec![problem],
+                Ok(judgement) => {
+                    coverage.add(tested.rule, &judgement);
+                    differences(&case.expect.expectation(), &judgement)
+                }
+            };
+            cases.push(CaseResult {
+                name: case.name.clone(),
+                problems,
+            });
+        }
+        let rule = tested.rule.name.clone();
+        report.files.push(FileResult {
+            path: path.clone(),
+            rule,
+            cases,
+        });
+    }
+    report.coverage.push(coverage);
+    if let (Some(mutation), Some((_, document))) = (&mut report.mutation, &tested.tests) {
+        mutate_rule(tested, document, mutation);
+    }
+}
+
+fn judge_case(rule: &Rule, document: &Document, case: &Case) -> Result<Judgement, String> {
+    let facts = facts::of_case(rule, &document.defaults, case)?;
+    judge::judge(rule, &facts)
+}
+
+/// What was expected and did not come.
+fn differences(expected: &Expectation, judgement: &Judgement) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(verdict) = expected
+        .verdict
+        .filter(|verdict| *verdict != judgement.verdict)
+    {
+        problems.push(format!("expected {verdict}, got {}", describe(judgement)));
+    }
+    if let Some(codes) = &expected.reasons {
+        let mut wanted: Vec<ReasonCode> = codes.clone();
+        wanted.sort();
+        wanted.dedup();
+        let mut got: Vec<ReasonCode> = judgement.reasons.iter().map(|reason| reason.code).collect();
+        got.dedup();
+        if wanted != got {
+            let wanted: Vec<&str> = wanted.iter().map(|code| code.as_str()).collect();
+            problems.push(format!(
+                "expected [{}], got {}",
+                wanted.join(", "),
+                describe(judgement)
+            ));
+        }
+    }
+    if let Some(clause) = &expected.clause {
+        let found = judgement
+            .reasons
+            .iter()
+            .filter_map(|reason| reason.clause.as_deref());
+        if !found.clone().any(|found| fold(found) == fold(clause)) {
+            let found: Vec<&str> = found.collect();
+            problems.push(format!(
+                "expected the clause `{clause}`, got [{}]",
+                found.join(", ")
+            ));
+        }
+    }
+    if let Some(target) = expected
+        .target
+        .as_ref()
+        .filter(|target| **target != judgement.target)
+    {
+        problems.push(format!(
+            "expected the target {target}, got {}",
+            judgement.target
+        ));
+    }
+    if let Some(message) = &expected.message {
+        let mut found = judgement
+            .reasons
+            .iter()
+            .filter_map(|reason| reason.message.as_deref());
+        if !found.any(|found| found.contains(message.as_str())) {
+            problems.push(format!(
+                "expected the message `{message}`, got {}",
+                describe(judgement)
+            ));
+        }
+    }
+    problems
+}
+
+fn fold(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn describe(judgement: &Judgement) -> String {
+    let mut text = judgement.verdict.to_string();
+    for reason in &judgement.reasons {
+        text.push_str(&format!(" {}", reason.code));
+        for detail in [&reason.clause, &reason.message].into_iter().flatten() {
+            text.push_str(&format!(" ({detail})"));
+        }
+    }
+    text
+}
+
+fn mutate_rule(tested: &Tested<'_>, document: &Document, mutation: &mut Mutation) {
+    for mutant in mutate::mutants(tested.rule, tested.text) {
+        let file = (tested.rule.path.clone(), mutant.text);
+        // A mistake that does not load is found without any test.
+        let Ok(loaded) = RuleSet::load(&[file], &Limits::RULES) else {
+            continue;
+        };
+        mutation.tried += 1;
+        let found = loaded.rules.rules().iter().any(|rule| {
+            document.tests.iter().any(|case| {
+                judge_case(rule, document, case).map_or(true, |judgement| {
+                    // The clause that is expected is spelt as in the rule without the mistake.
+                    let expected = Expectation {
+                        clause: None,
+                        ..case.expect.expectation()
+                    };
+                    !differences(&expected, &judgement).is_empty()
+                })
+            })
+        });
+        if !found {
+            mutation.survivors.push(Survivor {
+                path: tested.shown_path.clone(),
+                clause: mutant.clause,
+                mutated: mutant.mutated,
+            });
+        }
+    }
+}
+
+/// Whether all tests below `directory` pass, and what was found if not.
+#[cfg(test)]
+pub(crate) fn passes(directory: &Path) -> Result<(), String> {
+    let report = test(directory, false).map_err(|error| error.to_string())?;
+    if report.failed() == 0 && report.count() > 0 {
+        Ok(())
+    } else {
+        Err(report.table())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! Rule tests: which facts a case has, what is found wrong, and how it is reported.
+
+use std::fs;
+use std::process::ExitCode;
+
+use super::{Args, Output, run_to};
+
+const RULE: &str = "//! from: dev/*\n//! to: staging/{1}\n\n\
+    tag.name.startsWith(\"v\")\n  && scan.critical == 0\n  \
+    && vulnerabilities.all(v, v.severity != \"HIGH\" || v.age < duration(\"72h\"))\n";
+
+struct Outcome {
+    code: ExitCode,
+    out: String,
+    talk: String,
+}
+
+fn run(rule: &str, tests: &str, change: impl FnOnce(&mut Args)) -> Outcome {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("r.cel"), rule).unwrap();
+    if !tests.is_empty() {
+        fs::write(directory.path().join("r.test.yaml"), tests).unwrap();
+    }
+    let mut args = Args {
+        directory: directory.path().to_owned(),
+        output: Output::Table,
+        min_coverage: None,
+        mutate: false,
+    };
+    change(&mut args);
+    let (mut out, mut talk) = (Vec::new(), Vec::new());
+    let code = run_to(&args, &mut out, &mut talk).unwrap_or_else(|error| {
+        talk = error.to_string().into_bytes();
+        ExitCode::from(error.exit_code())
+    });
+    Outcome {
+        code,
+        out: String::from_utf8(out).unwrap(),
+        talk: String::from_utf8(talk).unwrap(),
+    }
+}
+
+/// Each case as a YAML flow mapping without its name.
+fn check(rule: &str, cases: &[&str]) {
+    let tests: String = cases
+        .iter()
+        .enumerate()
+        .map(|(number, case)| format!("  - {{ name: case {number}, {case} }}\n"))
+        .collect();
+    let outcome = run(rule, &format!("tests:\n{tests}"), |_| {});
+    assert_eq!(
+        outcome.code,
+        ExitCode::SUCCESS,
+        "{}{}",
+        outcome.out,
+        outcome.talk
+    );
+}
+
+#[test]
+fn facts_that_are_not_set_are_those_of_a_clean_image() {
+    check(
+        RULE,
+        &[
+            "set: { tag.name: v1 }, expect: { verdict: promote, reasons: [], target: 'staging/app:v1' }",
+            "expect: { verdict: block, reasons: [clause-false], clause: 'tag.name.startsWith(\"v\")' }",
+            "set: { tag.name: v1, scan.critical: 1 }, expect: { verdict: block, clause: 'scan.critical  == 0' }",
+            "set: { tag: { name: v1 }, repository.name: dev/shop }, expect: { target: 'staging/shop:v1' }",
+            "set: { tag.name: v1, artifact.class: artifact }, expect: { reasons: [rule-removed] }",
+            "set: { tag.name: v1, repository.name: qa/shop }, expect: withdrawn",
+            "unset: [scan.critical], set: { tag.name: v1 }, expect: { verdict: error, reasons: [rule-error] }",
+            "unset: [scan], set: { tag.name: v1 }, expect: { verdict: error, message: takes `scan` away }",
+        ],
+    );
+}
+
+#[test]
+fn counts_follow_from_findings_and_ages_from_times() {
+    check(
+        RULE,
+        &[
+            "set: { tag.name: v1, vulnerabilities: [{ id: CVE-1, severity: critical }] }, expect: { clause: scan.critical == 0 }",
+            "set: { tag.name: v1, images: [{ vulnerabilities: [{ id: CVE-1, severity: CRITICAL }] }] }, expect: { clause: scan.critical == 0 }",
+            "set: { tag.name: v1, vulnerabilities: [{ severity: HIGH, age: 71h }] }, expect: promote",
+            "set: { tag.name: v1, vulnerabilities: [{ severity: HIGH, age: 80h }] }, expect: block",
+            "set: { tag.name: v1, vulnerabilities: [{ severity: HIGH, first_seen: -80h }] }, expect: block",
+            "set: { tag.name: v1, vulnerabilities: [{ severity: HIGH, first_seen: '2026-01-01T00:00:00Z' }] }, expect: block",
+        ],
+    );
+}
+
+#[test]
+fn the_gate_comes_before_the_expression() {
+    check(
+        RULE,
+        &[
+            "set: { images: [{ scan: { state: missing } }] }, expect: { verdict: wait, reasons: [scan-missing] }",
+            "set: { images: [{ scan: { state: running } }, {}] }, expect: { verdict: wait, reasons: [scan-running] }",
+            "set: { images: [{}, { scan: { state: failed } }, { scan: { state: missing } }] }, expect: { verdict: block, reasons: [scan-missing, scan-failed] }",
+            "set: { images: [] }, expect: { verdict: block, reasons: [nothing-to-scan] }",
+        ],
+    );
+    let unscanned = RULE.replace("\n\n", "\n//! scan: not-required\n\n");
+    check(
+        &unscanned,
+        &[
+            "set: { tag.name: v1, images: [{ scan: { state: missing } }] }, expect: promote",
+            "set: { tag.name: v1, artifact.class: app, images: [{ scan: { state: missing } }] }, expect: wait",
+        ],
+    );
+}
+
+#[test]
+fn people_time_and_target_are_judged_last() {
+    let rule = "//! from: dev/*\n//! to: prod/{1}\n//! soak: 24h\n//! approvals: 2\n//! owner: ann\n\
+        //! separate: pusher, rule-owner\n//! window: Mon-Thu 20:00-21:00\n\ntag.name != \"\"";
+    check(
+        rule,
+        &[
+            "expect: { verdict: promote, reasons: [] }",
+            "set: { tag.pushed_at: -23h }, expect: { verdict: wait, reasons: [soaking] }",
+            "set: { now: '2026-01-15T12:00:00Z' }, expect: { verdict: wait, reasons: [outside-window] }",
+            "set: { approvals: [{ actor: ann }, { actor: bob }, { actor: bob }] }, expect: { reasons: [approval-missing] }",
+            "set: { approvals: [{ actor: pusher }, { actor: bob }] }, expect: { reasons: [approval-missing] }",
+            "set: { target.digest: 'sha256:x', target.immutable_tags: true }, expect: { verdict: block, reasons: [target-immutable] }",
+            "set: { target: { repository: dev/app, tag: 1.0.0 } }, expect: { verdict: block, reasons: [loop] }",
+            "set: { lineage: [{ rule: r }] }, expect: { reasons: [loop] }",
+        ],
+    );
+}
+
+#[test]
+fn a_deny_rule_blocks_when_it_is_true_and_when_it_errs() {
+    check(
+        "//! kind: deny\n//! message: no {tag}\ntag.name == \"latest\" && scan.total >= 0",
+        &[
+            "set: { tag.name: latest }, expect: { verdict: block, reasons: [denied], message: no latest }",
+            "expect: promote",
+            "set: { tag.name: latest }, unset: [scan.total], expect: error",
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_expectation_fails_and_says_what_came() {
+    let outcome = run(
+        RULE,
+        "tests:\n  - { name: a, set: { tag.name: v1 }, expect: block }\n",
+        |_| {},
+    );
+    assert_eq!(outcome.code, ExitCode::from(1));
+    assert!(
+        outcome
+            .out
+            .contains("FAIL  a\n        expected block, got promote"),
+        "{}",
+        outcome.out
+    );
+}
+
+#[test]
+fn a_fact_that_does_not_exist_fails_the_case() {
+    for (set, expected) in [
+        (
+            "scan.critcal: 1",
+            "no field `critcal` in `scan`, did you mean `critical`?",
+        ),
+        (
+            "scna.critical: 1",
+            "no variable `scna`, did you mean `scan`?",
+        ),
+        ("scan.critical: one", "`scan.critical` must be a int"),
+        ("images.3.role: self", "`images` must be a list"),
+    ] {
+        let tests = format!("tests:\n  - {{ name: a, set: {{ {set} }}, expect: block }}\n");
+        let outcome = run(RULE, &tests, |_| {});
+        assert_eq!(outcome.code, ExitCode::from(1));
+        assert!(outcome.out.contains(expected), "{set}: {}", outcome.out);
+    }
+}
+
+#[test]
+fn no_tests_are_a_failure_and_bad_files_a_usage_error() {
+    let none = run(RULE, "", |_| {});
+    assert_eq!(none.code, ExitCode::from(1));
+    assert!(none.talk.starts_with("no tests"), "{}", none.talk);
+    for bad in [
+        "tests: [{ name: a }]",
+        "tests: [{ name: a, expect: {} }]",
+        "test: []",
+        "\t",
+    ] {
+        let outcome = run(RULE, bad, |_| {});
+        assert_eq!(outcome.code, ExitCode::from(2), "{bad}: {}", outcome.out);
+        assert!(outcome.talk.contains("r.test.yaml"), "{}", outcome.talk);
+    }
+}
+
+const TWO_CASES: &str = "tests:\n  - { name: all & well, set: { tag.name: v1 }, expect: promote }\n  \
+    - { name: <no>, expect: block }\n";
+
+#[test]
+fn clauses_that_no_case_decided_are_shown_in_source() {
+    let outcome = run(RULE, TWO_CASES, |args| args.min_coverage = Some(70.0));
+    assert_eq!(outcome.code, ExitCode::from(1));
+    assert!(
+        outcome
+            .out
+            .contains("r.cel:5: never seen to decide\n  5 | scan.critical == 0"),
+        "{}",
+        outcome.out
+    );
+    assert!(
+        outcome
+            .out
+            .contains("2 passed, 0 failed, 67 % of clauses covered"),
+        "{}",
+        outcome.out
+    );
+    assert!(
+        outcome.talk.starts_with("coverage is 66.7 %, below 70 %"),
+        "{}",
+        outcome.talk
+    );
+    let enough = run(RULE, TWO_CASES, |args| args.min_coverage = Some(66.0));
+    assert_eq!(enough.code, ExitCode::SUCCESS);
+}
+
+#[test]
+fn mutants_that_no_case_finds_are_reported() {
+    let outcome = run(RULE, TWO_CASES, |args| args.mutate = true);
+    assert!(
+        outcome.out.contains("  - scan.critical == 0\n  + true\n"),
+        "{}",
+        outcome.out
+    );
+    assert!(
+        !outcome.out.contains("+ !(scan.critical == 0)"),
+        "{}",
+        outcome.out
+    );
+}
+
+#[test]
+fn machines_get_json_junit_and_markdown() {
+    let json = run(RULE, TWO_CASES, |args| args.output = Output::Json);
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["files"][0]["cases"][0]["name"], "all & well");
+    let junit = run(RULE, TWO_CASES, |args| args.output = Output::Junit).out;
+    assert!(
+        junit.contains("<testcase name=\"all &amp; well\" classname=\"r\"/>"),
+        "{junit}"
+    );
+    assert!(junit.contains("tests=\"2\" failures=\"0\""), "{junit}");
+    let markdown = run(RULE, TWO_CASES, |args| args.output = Output::Markdown).out;
+    assert!(markdown.contains("| r | all & well | pass |"), "{markdown}");
+}
+
+#[test]
+fn the_examples_are_green_and_every_clause_is_covered() {
+    let args = Args {
+        directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../rules/examples").into(),
+        output: Output::Table,
+        min_coverage: Some(100.0),
+        mutate: false,
+    };
+    let (mut out, mut talk) = (Vec::new(), Vec::new());
+    let code = run_to(&args, &mut out, &mut talk).unwrap_or_else(|error| panic!("{error}"));
+    let shown = String::from_utf8(out).unwrap() + &String::from_utf8(talk).unwrap();
+    assert_eq!(code, ExitCode::SUCCESS, "{shown}");
+}
