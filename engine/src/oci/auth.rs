@@ -139,7 +139,12 @@ impl Auth {
     /// The error for a request that was refused although it brought the best login we have.
     pub async fn denied(&self, what: &str, headers: &HeaderMap, scopes: &Scopes, message: String) -> OciError {
         let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok());
-        let asked = challenge::parse(values).into_iter().find_map(|challenge| match challenge {
+        let challenges = challenge::parse(values);
+        // Asked again for name and password, although they were sent: they are wrong.
+        if challenges.first() == Some(&Challenge::Basic) {
+            return self.refused("the registry", message).await;
+        }
+        let asked = challenges.into_iter().find_map(|challenge| match challenge {
             Challenge::Bearer(server) if !server.scopes.is_empty() => Some(server.scopes),
             _ => None,
         });
