@@ -20,7 +20,12 @@ fn repository(host: &str, path: &str) -> RepositoryName {
     format!("{host}/{path}").parse().unwrap()
 }
 
-fn plan(source: &RepositoryName, target: &RepositoryName, digest: &Digest, expected: Option<&Digest>) -> Plan {
+fn plan(
+    source: &RepositoryName,
+    target: &RepositoryName,
+    digest: &Digest,
+    expected: Option<&Digest>,
+) -> Plan {
     Plan {
         digest: digest.clone(),
         source: source.clone(),
@@ -37,18 +42,28 @@ async fn run(plan: &Plan, clients: &Clients) -> Result<Outcome, CopyError> {
 
 async fn tag(client: &Client, path: &str, tag: &str) -> Option<Digest> {
     let tag: Tag = tag.parse().unwrap();
-    client.head_manifest(path, &tag.into()).await.unwrap().map(|head| head.digest)
+    client
+        .head_manifest(path, &tag.into())
+        .await
+        .unwrap()
+        .map(|head| head.digest)
 }
 
 /// Every manifest and every blob of `content` is in the repository, equal to the byte.
 async fn assert_complete(client: &Client, path: &str, content: &Content) {
     for (_, bytes) in &content.manifests {
-        let there = client.get_manifest(path, &Digest::of(bytes).into()).await.unwrap();
+        let there = client
+            .get_manifest(path, &Digest::of(bytes).into())
+            .await
+            .unwrap();
         assert_eq!(there.bytes, bytes);
     }
     for blob in &content.blobs {
         let digest = Digest::of(blob);
-        assert!(client.head_blob(path, &digest).await.unwrap().is_some(), "blob {digest} is missing in {path}");
+        assert!(
+            client.head_blob(path, &digest).await.unwrap().is_some(),
+            "blob {digest} is missing in {path}"
+        );
     }
 }
 
@@ -65,16 +80,44 @@ impl Signed {
         let digest = application.push(client, path, Some("1.0")).await;
         let component = app::image("shop-web", "amd64", &[40_000]);
         let leaf = app::image("shop-cache", "arm64", &[40_000]);
-        let sbom = app::referrer(&component.descriptor(&json!({})), "application/spdx+json", "sbom of web");
-        let about_sbom = app::referrer(&sbom.descriptor(&json!({})), "application/signature", "signature of the sbom");
-        let attestation = app::referrer(&leaf.descriptor(&json!({})), "application/vnd.in-toto+json", "provenance");
-        let name = |digest: &Digest, ending: &str| format!("{}{ending}", fallback_tag(digest).unwrap());
+        let sbom = app::referrer(
+            &component.descriptor(&json!({})),
+            "application/spdx+json",
+            "sbom of web",
+        );
+        let about_sbom = app::referrer(
+            &sbom.descriptor(&json!({})),
+            "application/signature",
+            "signature of the sbom",
+        );
+        let attestation = app::referrer(
+            &leaf.descriptor(&json!({})),
+            "application/vnd.in-toto+json",
+            "provenance",
+        );
+        let name =
+            |digest: &Digest, ending: &str| format!("{}{ending}", fallback_tag(digest).unwrap());
         let tags = vec![
-            (name(&component.digest(), ""), app::referrer_list(&[(&sbom, "application/spdx+json")])),
-            (name(&sbom.digest(), ""), app::referrer_list(&[(&about_sbom, "application/signature")])),
-            (name(&leaf.digest(), ""), app::referrer_list(&[(&attestation, "application/vnd.in-toto+json")])),
-            (name(&digest, ".sig"), app::cosign_signature(&["signed by release"])),
-            (name(&leaf.digest(), ".att"), app::cosign_signature(&["attested by build"])),
+            (
+                name(&component.digest(), ""),
+                app::referrer_list(&[(&sbom, "application/spdx+json")]),
+            ),
+            (
+                name(&sbom.digest(), ""),
+                app::referrer_list(&[(&about_sbom, "application/signature")]),
+            ),
+            (
+                name(&leaf.digest(), ""),
+                app::referrer_list(&[(&attestation, "application/vnd.in-toto+json")]),
+            ),
+            (
+                name(&digest, ".sig"),
+                app::cosign_signature(&["signed by release"]),
+            ),
+            (
+                name(&leaf.digest(), ".att"),
+                app::cosign_signature(&["attested by build"]),
+            ),
         ];
         let referrers = vec![sbom, about_sbom, attestation];
         for referrer in &referrers {
@@ -83,17 +126,28 @@ impl Signed {
         for (tag, content) in &tags {
             content.push(client, path, Some(tag)).await;
         }
-        Self { application, referrers, tags }
+        Self {
+            application,
+            referrers,
+            tags,
+        }
     }
 
     async fn assert_complete(&self, client: &Client, path: &str) {
-        assert_eq!(tag(client, path, "1.0").await, Some(self.application.digest()));
+        assert_eq!(
+            tag(client, path, "1.0").await,
+            Some(self.application.digest())
+        );
         assert_complete(client, path, &self.application).await;
         for referrer in &self.referrers {
             assert_complete(client, path, referrer).await;
         }
         for (name, content) in &self.tags {
-            assert_eq!(tag(client, path, name).await, Some(content.digest()), "{name}");
+            assert_eq!(
+                tag(client, path, name).await,
+                Some(content.digest()),
+                "{name}"
+            );
             assert_complete(client, path, content).await;
         }
     }
@@ -111,9 +165,17 @@ async fn f36_an_application_goes_with_its_referrers_through_the_stages_of_one_re
     let digest = signed.application.digest();
 
     for (from, to) in [("dev/shop", "staging/shop"), ("staging/shop", "prod/shop")] {
-        let plan = plan(&repository(&host, from), &repository(&host, to), &digest, None);
+        let plan = plan(
+            &repository(&host, from),
+            &repository(&host, to),
+            &digest,
+            None,
+        );
         let outcome = run(&plan, &clients).await.unwrap();
-        assert_eq!(outcome.progress.bytes_moved, 0, "blobs of one registry are mounted");
+        assert_eq!(
+            outcome.progress.bytes_moved, 0,
+            "blobs of one registry are mounted"
+        );
         assert_eq!(outcome.progress.manifests, outcome.progress.manifests_done);
         signed.assert_complete(&client, to).await;
 
@@ -146,8 +208,15 @@ async fn an_application_goes_with_its_referrers_to_another_registry() {
     signed.assert_complete(&target, "prod/shop").await;
 
     // The shared layer, above all, went once.
-    let uploads = proxy.seen().into_iter().filter(|r| r.method == "PUT" && r.path.contains("/blobs/")).count();
-    assert_eq!(u64::try_from(uploads).unwrap(), outcome.progress.blobs_moved);
+    let uploads = proxy
+        .seen()
+        .into_iter()
+        .filter(|r| r.method == "PUT" && r.path.contains("/blobs/"))
+        .count();
+    assert_eq!(
+        u64::try_from(uploads).unwrap(),
+        outcome.progress.blobs_moved
+    );
     let before = proxy.writes();
     assert!(run(&plan, &clients).await.unwrap().already_there);
     assert_eq!(proxy.writes(), before, "a second run only looks");
@@ -158,18 +227,44 @@ async fn a_large_blob_is_streamed_and_a_broken_download_goes_on_where_it_broke()
     let (from, to) = (Registry::start(), Registry::start());
     // Every download of a blob breaks after 3 MB, so that each needs several.
     let proxy = Proxy::before(from.address(), |request| {
-        if request.method == "GET" && request.path.contains("/blobs/") { Fault::CutAnswer(3_000_000) } else { Fault::None }
+        if request.method == "GET" && request.path.contains("/blobs/") {
+            Fault::CutAnswer(3_000_000)
+        } else {
+            Fault::None
+        }
     })
     .await;
     let clients = clients([(proxy.host(), from.config()), (to.host(), to.config())]);
     let image = app::image("large", "amd64", &[10_000_000]);
-    let digest = image.push(&Client::new(&from.host(), &from.config()).unwrap(), "dev/large", Some("1.0")).await;
-    let plan = plan(&repository(&proxy.host(), "dev/large"), &repository(&to.host(), "prod/large"), &digest, None);
+    let digest = image
+        .push(
+            &Client::new(&from.host(), &from.config()).unwrap(),
+            "dev/large",
+            Some("1.0"),
+        )
+        .await;
+    let plan = plan(
+        &repository(&proxy.host(), "dev/large"),
+        &repository(&to.host(), "prod/large"),
+        &digest,
+        None,
+    );
     let outcome = run(&plan, &clients).await.unwrap();
     assert_complete(&clients.get(&to.host()).unwrap(), "prod/large", &image).await;
     let size: usize = image.blobs.iter().map(Vec::len).sum();
-    assert_eq!(outcome.progress.bytes_moved, u64::try_from(size).unwrap(), "nothing was fetched twice");
-    assert!(proxy.seen().iter().filter(|request| request.range.is_some()).count() >= 3);
+    assert_eq!(
+        outcome.progress.bytes_moved,
+        u64::try_from(size).unwrap(),
+        "nothing was fetched twice"
+    );
+    assert!(
+        proxy
+            .seen()
+            .iter()
+            .filter(|request| request.range.is_some())
+            .count()
+            >= 3
+    );
 }
 
 #[tokio::test]
@@ -179,13 +274,21 @@ async fn what_is_not_distributable_stays_where_it_is() {
     let client = clients.get(&registry.host()).unwrap();
     let mut image = app::image("windows", "amd64", &[]);
     let mut manifest: serde_json::Value = serde_json::from_slice(&image.manifests[0].1).unwrap();
-    let mut layer = app::descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", b"not ours to give");
+    let mut layer = app::descriptor(
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        b"not ours to give",
+    );
     layer["urls"] = json!(["https://layers.example/base"]);
     manifest["layers"].as_array_mut().unwrap().push(layer);
     image.manifests[0].1 = manifest.to_string().into_bytes();
     let digest = image.push(&client, "dev/windows", Some("1.0")).await;
     let host = registry.host();
-    let plan = plan(&repository(&host, "dev/windows"), &repository(&host, "prod/windows"), &digest, None);
+    let plan = plan(
+        &repository(&host, "dev/windows"),
+        &repository(&host, "prod/windows"),
+        &digest,
+        None,
+    );
     run(&plan, &clients).await.unwrap();
     assert_complete(&client, "prod/windows", &image).await;
 }
@@ -200,63 +303,115 @@ async fn f36_signatures_that_the_target_has_besides_are_not_lost() {
     let sig = format!("{}.sig", fallback_tag(&digest).unwrap());
     let list = fallback_tag(&digest).unwrap().to_string();
     let (sbom, scan) = (
-        app::referrer(&image.descriptor(&json!({})), "application/spdx+json", "sbom"),
-        app::referrer(&image.descriptor(&json!({})), "application/sarif+json", "scan"),
+        app::referrer(
+            &image.descriptor(&json!({})),
+            "application/spdx+json",
+            "sbom",
+        ),
+        app::referrer(
+            &image.descriptor(&json!({})),
+            "application/sarif+json",
+            "scan",
+        ),
     );
     sbom.push(&client, "dev/web", None).await;
-    app::referrer_list(&[(&sbom, "application/spdx+json")]).push(&client, "dev/web", Some(&list)).await;
+    app::referrer_list(&[(&sbom, "application/spdx+json")])
+        .push(&client, "dev/web", Some(&list))
+        .await;
     image.push(&client, "prod/web", None).await;
     scan.push(&client, "prod/web", None).await;
-    app::referrer_list(&[(&scan, "application/sarif+json")]).push(&client, "prod/web", Some(&list)).await;
+    app::referrer_list(&[(&scan, "application/sarif+json")])
+        .push(&client, "prod/web", Some(&list))
+        .await;
     let host = registry.host();
-    let plan = plan(&repository(&host, "dev/web"), &repository(&host, "prod/web"), &digest, None);
+    let plan = plan(
+        &repository(&host, "dev/web"),
+        &repository(&host, "prod/web"),
+        &digest,
+        None,
+    );
 
     // More signatures at the source replace fewer, fewer leave more alone, others are a conflict.
     let signed = |payloads: &[&str]| app::cosign_signature(payloads);
-    signed(&["a", "b"]).push(&client, "dev/web", Some(&sig)).await;
+    signed(&["a", "b"])
+        .push(&client, "dev/web", Some(&sig))
+        .await;
     signed(&["a"]).push(&client, "prod/web", Some(&sig)).await;
     run(&plan, &clients).await.unwrap();
-    assert_eq!(tag(&client, "prod/web", &sig).await, Some(signed(&["a", "b"]).digest()));
+    assert_eq!(
+        tag(&client, "prod/web", &sig).await,
+        Some(signed(&["a", "b"]).digest())
+    );
 
     let listed = client.referrers("prod/web", &digest).await.unwrap();
-    let mut kinds: Vec<_> = listed.descriptors.iter().filter_map(|listed| listed.artifact_type.as_deref()).collect();
+    let mut kinds: Vec<_> = listed
+        .descriptors
+        .iter()
+        .filter_map(|listed| listed.artifact_type.as_deref())
+        .collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["application/sarif+json", "application/spdx+json"]);
 
     signed(&["a"]).push(&client, "dev/web", Some(&sig)).await;
     run(&plan, &clients).await.unwrap();
-    assert_eq!(tag(&client, "prod/web", &sig).await, Some(signed(&["a", "b"]).digest()));
+    assert_eq!(
+        tag(&client, "prod/web", &sig).await,
+        Some(signed(&["a", "b"]).digest())
+    );
 
     signed(&["c"]).push(&client, "dev/web", Some(&sig)).await;
     let error = run(&plan, &clients).await.unwrap_err();
-    assert!(matches!(error, CopyError::ReferrerConflict { .. }), "{error}");
+    assert!(
+        matches!(error, CopyError::ReferrerConflict { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_login_with_tokens_may_mount_between_repositories() {
     let tokens = support::token::TokenServer::start().await;
-    let registry = Registry::start_with(&Options { access: tokens.access(), ..Options::default() });
+    let registry = Registry::start_with(&Options {
+        access: tokens.access(),
+        ..Options::default()
+    });
     let clients = clients([(registry.host(), as_dev(registry.config()))]);
     let client = clients.get(&registry.host()).unwrap();
     let application = app::application("shop", &["web"], &[]);
     let digest = application.push(&client, "dev/shop", Some("1.0")).await;
     let host = registry.host();
-    let plan = plan(&repository(&host, "dev/shop"), &repository(&host, "prod/shop"), &digest, None);
+    let plan = plan(
+        &repository(&host, "dev/shop"),
+        &repository(&host, "prod/shop"),
+        &digest,
+        None,
+    );
     let outcome = run(&plan, &clients).await.unwrap();
     assert_eq!(outcome.progress.bytes_moved, 0);
     assert_complete(&client, "prod/shop", &application).await;
-    assert!(tokens.fetched() < 12, "tokens are kept: {} were fetched", tokens.fetched());
+    assert!(
+        tokens.fetched() < 12,
+        "tokens are kept: {} were fetched",
+        tokens.fetched()
+    );
 }
 
 #[tokio::test]
 async fn a_login_by_htpasswd_may_mount_between_repositories() {
-    let registry = Registry::start_with(&Options { access: Access::Htpasswd, ..Options::default() });
+    let registry = Registry::start_with(&Options {
+        access: Access::Htpasswd,
+        ..Options::default()
+    });
     let clients = clients([(registry.host(), as_dev(registry.config()))]);
     let client = clients.get(&registry.host()).unwrap();
     let image = app::image("web", "amd64", &[]);
     let digest = image.push(&client, "dev/web", Some("1.0")).await;
     let host = registry.host();
-    let plan = plan(&repository(&host, "dev/web"), &repository(&host, "prod/web"), &digest, None);
+    let plan = plan(
+        &repository(&host, "dev/web"),
+        &repository(&host, "prod/web"),
+        &digest,
+        None,
+    );
     assert_eq!(run(&plan, &clients).await.unwrap().progress.bytes_moved, 0);
 }
 
@@ -265,9 +420,13 @@ async fn a_copy_may_go_to_another_tag_of_the_same_repository() {
     let registry = Registry::start();
     let clients = clients([(registry.host(), registry.config())]);
     let client = clients.get(&registry.host()).unwrap();
-    let digest = app::image("web", "amd64", &[]).push(&client, "team/web", Some("candidate")).await;
+    let digest = app::image("web", "amd64", &[])
+        .push(&client, "team/web", Some("candidate"))
+        .await;
     let repository = repository(&registry.host(), "team/web");
-    run(&plan(&repository, &repository, &digest, None), &clients).await.unwrap();
+    run(&plan(&repository, &repository, &digest, None), &clients)
+        .await
+        .unwrap();
     assert_eq!(tag(&client, "team/web", "1.0").await, Some(digest));
 }
 
@@ -275,12 +434,26 @@ async fn a_copy_may_go_to_another_tag_of_the_same_repository() {
 async fn one_place_at_a_time_is_enough() {
     let registry = Registry::start();
     let proxy = Proxy::before(registry.address(), |_| Fault::None).await;
-    let config = RegistryConfig { max_concurrent: 1.try_into().unwrap(), ..registry.config() };
+    let config = RegistryConfig {
+        max_concurrent: 1.try_into().unwrap(),
+        ..registry.config()
+    };
     let clients = clients([(proxy.host(), config.clone()), (registry.host(), config)]);
     let image = app::image("web", "amd64", &[3_000_000]);
-    let digest = image.push(&clients.get(&registry.host()).unwrap(), "dev/web", Some("1.0")).await;
+    let digest = image
+        .push(
+            &clients.get(&registry.host()).unwrap(),
+            "dev/web",
+            Some("1.0"),
+        )
+        .await;
     // Named differently, it is another registry, and its blobs are moved through both names.
-    let plan = plan(&repository(&proxy.host(), "dev/web"), &repository(&registry.host(), "prod/web"), &digest, None);
+    let plan = plan(
+        &repository(&proxy.host(), "dev/web"),
+        &repository(&registry.host(), "prod/web"),
+        &digest,
+        None,
+    );
     let done = tokio::time::timeout(std::time::Duration::from_secs(60), run(&plan, &clients)).await;
     assert!(done.expect("no deadlock").unwrap().progress.bytes_moved > 3_000_000);
 }

@@ -37,13 +37,20 @@ impl Scene {
         Self::with(RegistryConfig::default(), decide).await
     }
 
-    async fn with(config: RegistryConfig, decide: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+    async fn with(
+        config: RegistryConfig,
+        decide: impl Fn(&Request) -> Fault + Send + Sync + 'static,
+    ) -> Self {
         let registry = Registry::start();
         let proxy = Proxy::before(registry.address(), decide).await;
         let direct = Client::new(&registry.host(), &registry.config()).unwrap();
         let application = app::application("shop", &["web"], &[2000]);
         let digest = application.push(&direct, "dev/shop", Some("1.0")).await;
-        let config = RegistryConfig { insecure: true, find_credentials: false, ..config };
+        let config = RegistryConfig {
+            insecure: true,
+            find_credentials: false,
+            ..config
+        };
         let plan = Plan {
             digest,
             source: format!("{}/dev/shop", proxy.host()).parse().unwrap(),
@@ -52,7 +59,14 @@ impl Scene {
             target_tag: "1.0".parse().unwrap(),
             expected: None,
         };
-        Self { clients: clients([(proxy.host(), config)]), registry, proxy, direct, application, plan }
+        Self {
+            clients: clients([(proxy.host(), config)]),
+            registry,
+            proxy,
+            direct,
+            application,
+            plan,
+        }
     }
 
     async fn run(&self) -> Result<Outcome, CopyError> {
@@ -85,7 +99,11 @@ impl Scene {
 
 async fn tag(client: &Client, path: &str) -> Option<Digest> {
     let tag: Tag = "1.0".parse().unwrap();
-    client.head_manifest(path, &tag.into()).await.unwrap().map(|head| head.digest)
+    client
+        .head_manifest(path, &tag.into())
+        .await
+        .unwrap()
+        .map(|head| head.digest)
 }
 
 fn other() -> Content {
@@ -97,10 +115,20 @@ async fn f21_a_target_that_is_not_what_the_decision_saw_is_left_alone() {
     let scene = Scene::new(|_| Fault::None).await;
     let found = other().push(&scene.direct, "prod/shop", Some("1.0")).await;
     let error = scene.run().await.unwrap_err();
-    assert!(matches!(error, CopyError::TargetMoved { .. }) && !error.is_retryable(), "{error}");
-    assert!(error.to_string().contains(&found.to_string()) && error.to_string().contains("absent"), "{error}");
+    assert!(
+        matches!(error, CopyError::TargetMoved { .. }) && !error.is_retryable(),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains(&found.to_string()) && error.to_string().contains("absent"),
+        "{error}"
+    );
     assert_eq!(scene.target().await, Some(found));
-    assert_eq!(scene.proxy.writes(), 0, "it is seen before anything is copied");
+    assert_eq!(
+        scene.proxy.writes(),
+        0,
+        "it is seen before anything is copied"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,8 +137,14 @@ async fn f21_a_target_that_moves_during_the_copy_is_left_alone() {
     let moved = |client: Client| async move {
         other().push(&client, "prod/shop", Some("1.0")).await;
     };
-    let error = scene.run_meanwhile(|now| now.manifests_stored == 2, moved).await.unwrap_err();
-    assert!(matches!(error, CopyError::TargetMoved { .. }) && error.is_superseded(), "{error}");
+    let error = scene
+        .run_meanwhile(|now| now.manifests_stored == 2, moved)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, CopyError::TargetMoved { .. }) && error.is_superseded(),
+        "{error}"
+    );
     assert_eq!(scene.target().await, Some(other().digest()));
 }
 
@@ -122,8 +156,13 @@ async fn e30_a_source_tag_that_moved_before_the_copy_began_supersedes_it() {
     assert!(matches!(error, CopyError::Superseded { .. }), "{error}");
     assert_eq!((scene.target().await, scene.proxy.writes()), (None, 0));
     // Once begun, the copy completes with the digest that was judged.
-    let plan = Plan { source_tag: None, ..scene.plan.clone() };
-    copy::run(&plan, &scene.clients, Arc::new(|_| {})).await.unwrap();
+    let plan = Plan {
+        source_tag: None,
+        ..scene.plan.clone()
+    };
+    copy::run(&plan, &scene.clients, Arc::new(|_| {}))
+        .await
+        .unwrap();
     assert_eq!(scene.target().await, Some(scene.plan.digest.clone()));
 }
 
@@ -131,9 +170,18 @@ async fn e30_a_source_tag_that_moved_before_the_copy_began_supersedes_it() {
 async fn f28_a_child_that_the_source_no_longer_has_stops_the_copy_before_it_begins() {
     let scene = Scene::new(|_| Fault::None).await;
     let gone = app::image("shop-cache", "arm64", &[2000]).digest();
-    assert!(scene.direct.delete_manifest("dev/shop", &gone.clone().into()).await.unwrap());
+    assert!(
+        scene
+            .direct
+            .delete_manifest("dev/shop", &gone.clone().into())
+            .await
+            .unwrap()
+    );
     let error = scene.run().await.unwrap_err();
-    assert!(matches!(&error, CopyError::SourceMissing { digest, .. } if *digest == gone), "{error}");
+    assert!(
+        matches!(&error, CopyError::SourceMissing { digest, .. } if *digest == gone),
+        "{error}"
+    );
     assert!(!error.is_retryable());
     assert_eq!((scene.target().await, scene.proxy.writes()), (None, 0));
 }
@@ -142,16 +190,27 @@ async fn f28_a_child_that_the_source_no_longer_has_stops_the_copy_before_it_begi
 async fn f28_children_collected_during_the_copy_stop_it_and_the_tag_stays() {
     let scene = Scene::new(|_| Fault::None).await;
     let all = u64::try_from(scene.application.manifests.len()).unwrap();
-    let leaves: Vec<Digest> = scene.application.manifests.iter().map(|(_, bytes)| Digest::of(bytes)).collect();
+    let leaves: Vec<Digest> = scene
+        .application
+        .manifests
+        .iter()
+        .map(|(_, bytes)| Digest::of(bytes))
+        .collect();
     let collect = move |client: Client| {
         let leaves = leaves.clone();
         async move {
             for leaf in leaves {
-                client.delete_manifest("dev/shop", &leaf.into()).await.unwrap();
+                client
+                    .delete_manifest("dev/shop", &leaf.into())
+                    .await
+                    .unwrap();
             }
         }
     };
-    let error = scene.run_meanwhile(move |now| now.manifests == all, collect).await.unwrap_err();
+    let error = scene
+        .run_meanwhile(move |now| now.manifests == all, collect)
+        .await
+        .unwrap_err();
     assert!(matches!(error, CopyError::SourceMissing { .. }), "{error}");
     assert_eq!(scene.target().await, None);
 }
@@ -161,12 +220,24 @@ async fn e33_an_immutable_target_is_a_refusal_that_is_not_tried_again() {
     for status in ["412 Precondition Failed", "409 Conflict", "400 Bad Request"] {
         let scene = Scene::new(move |request| {
             let is_tag = request.method == "PUT" && request.path.ends_with("/manifests/1.0");
-            if is_tag { Fault::Answer(status) } else { Fault::None }
+            if is_tag {
+                Fault::Answer(status)
+            } else {
+                Fault::None
+            }
         })
         .await;
         let error = scene.run().await.unwrap_err();
-        assert!(matches!(error, CopyError::TagRefused { .. }) && !error.is_retryable(), "{error}");
-        let tries = scene.proxy.seen().iter().filter(|r| r.method == "PUT" && r.path.ends_with("/1.0")).count();
+        assert!(
+            matches!(error, CopyError::TagRefused { .. }) && !error.is_retryable(),
+            "{error}"
+        );
+        let tries = scene
+            .proxy
+            .seen()
+            .iter()
+            .filter(|r| r.method == "PUT" && r.path.ends_with("/1.0"))
+            .count();
         assert_eq!(tries, 1);
     }
 }
@@ -182,10 +253,17 @@ async fn a_manifest_that_is_image_and_index_at_once_is_not_copied() {
     });
     let bytes = double.to_string().into_bytes();
     let digest = scene.registry.plant_manifest("dev/shop", &bytes);
-    let plan = Plan { digest, source_tag: None, ..scene.plan.clone() };
-    let error = copy::run(&plan, &scene.clients, Arc::new(|_| {})).await.unwrap_err();
+    let plan = Plan {
+        digest,
+        source_tag: None,
+        ..scene.plan.clone()
+    };
+    let error = copy::run(&plan, &scene.clients, Arc::new(|_| {}))
+        .await
+        .unwrap_err();
     assert!(
-        matches!(error, CopyError::Invalid { .. } | CopyError::Registry(_)) && !error.is_superseded(),
+        matches!(error, CopyError::Invalid { .. } | CopyError::Registry(_))
+            && !error.is_superseded(),
         "{error}"
     );
     assert_eq!(scene.proxy.writes(), 0);
@@ -210,7 +288,11 @@ async fn a_registry_that_asks_for_patience_gets_it() {
 #[tokio::test]
 async fn a_registry_that_asks_for_more_patience_than_a_request_has_says_when_to_come_back() {
     let scene = Scene::new(|request| {
-        if request.number > 10 { Fault::Answer("429 Too Many Requests\r\nRetry-After: 120") } else { Fault::None }
+        if request.number > 10 {
+            Fault::Answer("429 Too Many Requests\r\nRetry-After: 120")
+        } else {
+            Fault::None
+        }
     })
     .await;
     let began = Instant::now();
@@ -222,10 +304,17 @@ async fn a_registry_that_asks_for_more_patience_than_a_request_has_says_when_to_
 
 #[tokio::test]
 async fn a_registry_that_stays_broken_is_left_after_the_configured_tries() {
-    let config = RegistryConfig { max_attempts: 3.try_into().unwrap(), max_backoff_seconds: 1, ..RegistryConfig::default() };
+    let config = RegistryConfig {
+        max_attempts: 3.try_into().unwrap(),
+        max_backoff_seconds: 1,
+        ..RegistryConfig::default()
+    };
     let scene = Scene::with(config, |_| Fault::Answer("500 Internal Server Error")).await;
     let error = scene.run().await.unwrap_err();
-    assert!(error.is_retryable() && error.to_string().contains("500"), "{error}");
+    assert!(
+        error.is_retryable() && error.to_string().contains("500"),
+        "{error}"
+    );
     // One request finds out about TLS, and one is tried three times.
     assert_eq!(scene.proxy.seen().len(), 1 + 3);
 }

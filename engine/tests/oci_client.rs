@@ -11,20 +11,35 @@ use support::{
     registry::{Registry, quiet},
     stub::{Reply, Stub},
 };
-use weir_engine::oci::{Client, MANIFEST_LIMIT, Mount, OciError, Reference, RegistryConfig, fallback_tag, media_type};
+use weir_engine::oci::{
+    Client, MANIFEST_LIMIT, Mount, OciError, Reference, RegistryConfig, fallback_tag, media_type,
+};
 use weir_schema::{Digest, Tag};
 
 fn plain() -> RegistryConfig {
-    RegistryConfig { insecure: true, ..quiet() }
+    RegistryConfig {
+        insecure: true,
+        ..quiet()
+    }
 }
 
 fn tag(text: &str) -> Reference {
     Reference::Tag(text.parse::<Tag>().unwrap())
 }
 
-async fn stub(config: RegistryConfig, reply: impl Fn(&support::stub::Request) -> Reply + Clone + Send + Sync + 'static) -> (Stub, Client) {
+async fn stub(
+    config: RegistryConfig,
+    reply: impl Fn(&support::stub::Request) -> Reply + Clone + Send + Sync + 'static,
+) -> (Stub, Client) {
     let stub = Stub::start(reply).await;
-    let client = Client::new(&stub.host(), &RegistryConfig { insecure: true, ..config }).unwrap();
+    let client = Client::new(
+        &stub.host(),
+        &RegistryConfig {
+            insecure: true,
+            ..config
+        },
+    )
+    .unwrap();
     (stub, client)
 }
 
@@ -35,22 +50,60 @@ async fn manifests_are_stored_and_read_as_the_bytes_they_are() {
     let application = app::application("shop", &["web"], &[]);
     let digest = application.push(&client, "dev/shop", Some("1.0")).await;
 
-    let head = client.head_manifest("dev/shop", &tag("1.0")).await.unwrap().unwrap();
-    assert_eq!((head.digest, head.media_type.as_deref()), (digest.clone(), Some(media_type::OCI_INDEX)));
+    let head = client
+        .head_manifest("dev/shop", &tag("1.0"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (head.digest, head.media_type.as_deref()),
+        (digest.clone(), Some(media_type::OCI_INDEX))
+    );
     for (kind, bytes) in &application.manifests {
-        let there = client.get_manifest("dev/shop", &Digest::of(bytes).into()).await.unwrap();
-        assert_eq!((&there.bytes[..], there.content_type.as_ref()), (&bytes[..], Some(kind)));
+        let there = client
+            .get_manifest("dev/shop", &Digest::of(bytes).into())
+            .await
+            .unwrap();
+        assert_eq!(
+            (&there.bytes[..], there.content_type.as_ref()),
+            (&bytes[..], Some(kind))
+        );
     }
-    assert_eq!(client.head_manifest("dev/shop", &tag("2.0")).await.unwrap(), None);
-    assert!(client.get_manifest("dev/shop", &tag("2.0")).await.unwrap_err().is_not_found());
+    assert_eq!(
+        client.head_manifest("dev/shop", &tag("2.0")).await.unwrap(),
+        None
+    );
+    assert!(
+        client
+            .get_manifest("dev/shop", &tag("2.0"))
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
 
-    assert_eq!(client.tags("dev/shop").await.unwrap(), ["1.0".parse().unwrap()]);
+    assert_eq!(
+        client.tags("dev/shop").await.unwrap(),
+        ["1.0".parse().unwrap()]
+    );
     assert_eq!(client.tags("no/such").await.unwrap(), []);
     assert_eq!(client.catalog().await.unwrap(), ["dev/shop"]);
     let reference = Reference::Digest(digest);
-    assert!(client.delete_manifest("dev/shop", &reference).await.unwrap());
-    assert!(!client.delete_manifest("dev/shop", &reference).await.unwrap());
-    assert_eq!(client.head_manifest("dev/shop", &tag("1.0")).await.unwrap(), None);
+    assert!(
+        client
+            .delete_manifest("dev/shop", &reference)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !client
+            .delete_manifest("dev/shop", &reference)
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        client.head_manifest("dev/shop", &tag("1.0")).await.unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -59,10 +112,25 @@ async fn an_index_whose_children_are_missing_is_refused_with_the_registrys_words
     let client = Client::new(&registry.host(), &registry.config()).unwrap();
     let (kind, bytes) = app::multi_arch("cache", &[]).manifests.pop().unwrap();
     let reference = Reference::Digest(Digest::of(&bytes));
-    let error = client.put_manifest("dev/cache", &reference, &kind, bytes.into()).await.unwrap_err();
-    let OciError::Refused { codes, status, .. } = &error else { panic!("{error}") };
-    assert_eq!((*status, codes.iter().all(|code| code == "MANIFEST_BLOB_UNKNOWN")), (400, true), "{error}");
-    assert!(error.to_string().contains("blob unknown to registry"), "{error}");
+    let error = client
+        .put_manifest("dev/cache", &reference, &kind, bytes.into())
+        .await
+        .unwrap_err();
+    let OciError::Refused { codes, status, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (
+            *status,
+            codes.iter().all(|code| code == "MANIFEST_BLOB_UNKNOWN")
+        ),
+        (400, true),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("blob unknown to registry"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -71,13 +139,32 @@ async fn a_mount_that_is_declined_becomes_an_upload_on_the_session_given() {
     let client = Client::new(&registry.host(), &registry.config()).unwrap();
     let blob = b"not yet anywhere".to_vec();
     let digest = Digest::of(&blob);
-    let Mount::Declined(upload) = client.mount_blob("prod/web", &digest, "dev/web").await.unwrap() else {
+    let Mount::Declined(upload) = client
+        .mount_blob("prod/web", &digest, "dev/web")
+        .await
+        .unwrap()
+    else {
         panic!("there is nothing to mount");
     };
-    client.finish_upload(upload, &digest, blob.clone().into()).await.unwrap();
-    assert_eq!(client.head_blob("prod/web", &digest).await.unwrap(), Some(Some(16)));
-    assert_eq!(client.get_blob("prod/web", &digest, 1024).await.unwrap(), blob);
-    assert!(matches!(client.mount_blob("other/web", &digest, "prod/web").await.unwrap(), Mount::Done));
+    client
+        .finish_upload(upload, &digest, blob.clone().into())
+        .await
+        .unwrap();
+    assert_eq!(
+        client.head_blob("prod/web", &digest).await.unwrap(),
+        Some(Some(16))
+    );
+    assert_eq!(
+        client.get_blob("prod/web", &digest, 1024).await.unwrap(),
+        blob
+    );
+    assert!(matches!(
+        client
+            .mount_blob("other/web", &digest, "prod/web")
+            .await
+            .unwrap(),
+        Mount::Done
+    ));
     assert!(client.delete_blob("prod/web", &digest).await.unwrap());
     assert_eq!(client.head_blob("prod/web", &digest).await.unwrap(), None);
 }
@@ -85,7 +172,10 @@ async fn a_mount_that_is_declined_becomes_an_upload_on_the_session_given() {
 #[tokio::test]
 async fn a_registry_may_be_reached_elsewhere_than_its_name_says() {
     let registry = Registry::start();
-    let config = RegistryConfig { host: Some(registry.host()), ..registry.config() };
+    let config = RegistryConfig {
+        host: Some(registry.host()),
+        ..registry.config()
+    };
     let client = Client::new("registry.example", &config).unwrap();
     client.ping().await.unwrap();
     assert_eq!(client.registry(), "registry.example");
@@ -100,11 +190,16 @@ async fn lists_are_read_to_their_last_page() {
             .body(r#"{"name":"a","tags":["1","2"]}"#),
         "/v2/a/tags/list?n=2&last=2" => Reply::status(200).body(r#"{"name":"a","tags":["3"]}"#),
         "/v2/null/tags/list?n=1000" => Reply::status(200).body(r#"{"name":"null","tags":null}"#),
-        _ => Reply::status(200).header("link", "</v2/round>; rel=\"next\"").body(r#"{"tags":["1"]}"#),
+        _ => Reply::status(200)
+            .header("link", "</v2/round>; rel=\"next\"")
+            .body(r#"{"tags":["1"]}"#),
     })
     .await;
     let tags = client.tags("a").await.unwrap();
-    assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert_eq!(
+        tags.iter().map(Tag::as_str).collect::<Vec<_>>(),
+        ["1", "2", "3"]
+    );
     assert_eq!(client.tags("null").await.unwrap(), []);
     let error = client.tags("round").await.unwrap_err();
     assert!(error.to_string().contains("do not end"), "{error}");
@@ -133,15 +228,28 @@ async fn referrers_come_from_the_api_and_from_the_tag() {
     let mut expected = [Digest::of(b"from the api"), Digest::of(b"from the tag")];
     expected.sort();
     assert!(found.has_api && found.fallback.is_some());
-    assert_eq!(found.descriptors.into_iter().map(|found| found.digest).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        found
+            .descriptors
+            .into_iter()
+            .map(|found| found.digest)
+            .collect::<Vec<_>>(),
+        expected
+    );
 }
 
 #[tokio::test]
 async fn content_that_is_not_what_its_digest_says_is_refused() {
-    let config = RegistryConfig { max_attempts: 1.try_into().unwrap(), ..quiet() };
+    let config = RegistryConfig {
+        max_attempts: 1.try_into().unwrap(),
+        ..quiet()
+    };
     let (_stub, client) = stub(config, |_| Reply::status(200).body("something else")).await;
     let digest = Digest::of(b"what was asked for");
-    let manifest = client.get_manifest("a", &digest.clone().into()).await.unwrap_err();
+    let manifest = client
+        .get_manifest("a", &digest.clone().into())
+        .await
+        .unwrap_err();
     let blob = client.get_blob("a", &digest, 1024).await.unwrap_err();
     for error in [manifest, blob] {
         assert!(matches!(error, OciError::WrongDigest { .. }), "{error}");
@@ -150,16 +258,25 @@ async fn content_that_is_not_what_its_digest_says_is_refused() {
 
 #[tokio::test]
 async fn f20_a_digest_that_a_registry_shortens_is_not_believed() {
-    let (_stub, client) = stub(quiet(), |_| Reply::status(200).header("docker-content-digest", "sha256:91ef6")).await;
+    let (_stub, client) = stub(quiet(), |_| {
+        Reply::status(200).header("docker-content-digest", "sha256:91ef6")
+    })
+    .await;
     let error = client.head_manifest("a", &tag("1.0")).await.unwrap_err();
     assert!(matches!(error, OciError::Protocol { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn an_answer_larger_than_a_manifest_may_be_is_not_read() {
-    let (_stub, client) = stub(quiet(), |_| Reply::status(200).body(vec![b' '; MANIFEST_LIMIT + 1])).await;
+    let (_stub, client) = stub(quiet(), |_| {
+        Reply::status(200).body(vec![b' '; MANIFEST_LIMIT + 1])
+    })
+    .await;
     let error = client.get_manifest("a", &tag("1.0")).await.unwrap_err();
-    assert!(matches!(error, OciError::TooLarge { .. }) && !error.is_retryable(), "{error}");
+    assert!(
+        matches!(error, OciError::TooLarge { .. }) && !error.is_retryable(),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -167,20 +284,30 @@ async fn a_manifest_stored_without_a_location_in_the_answer_is_stored() {
     let (_stub, client) = stub(quiet(), |_| Reply::status(201)).await;
     let bytes = b"{}".to_vec();
     let reference = Reference::Digest(Digest::of(&bytes));
-    client.put_manifest("a", &reference, media_type::OCI_INDEX, bytes.into()).await.unwrap();
+    client
+        .put_manifest("a", &reference, media_type::OCI_INDEX, bytes.into())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_tag_is_set_once_and_never_again_blindly() {
     let registry = Registry::start();
     let proxy = Proxy::before(registry.address(), |request| {
-        if request.method == "PUT" { Fault::CutAfter } else { Fault::None }
+        if request.method == "PUT" {
+            Fault::CutAfter
+        } else {
+            Fault::None
+        }
     })
     .await;
     let client = Client::new(&proxy.host(), &plain()).unwrap();
     let index = serde_json::json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []});
     let bytes = index.to_string().into_bytes();
-    let error = client.put_manifest("a", &tag("1.0"), media_type::OCI_INDEX, bytes.into()).await.unwrap_err();
+    let error = client
+        .put_manifest("a", &tag("1.0"), media_type::OCI_INDEX, bytes.into())
+        .await
+        .unwrap_err();
     assert!(error.is_retryable());
     assert_eq!(proxy.writes(), 1);
 }
@@ -188,28 +315,46 @@ async fn a_tag_is_set_once_and_never_again_blindly() {
 #[tokio::test]
 async fn no_more_requests_run_at_a_time_than_configured() {
     for most in [1, 3] {
-        let config = RegistryConfig { max_concurrent: most.try_into().unwrap(), ..quiet() };
-        let (stub, client) = stub(config, |_| Reply::status(404).after(Duration::from_millis(20))).await;
+        let config = RegistryConfig {
+            max_concurrent: most.try_into().unwrap(),
+            ..quiet()
+        };
+        let (stub, client) = stub(config, |_| {
+            Reply::status(404).after(Duration::from_millis(20))
+        })
+        .await;
         let digests: Vec<Digest> = (0..12u8).map(|n| Digest::of(&[n])).collect();
-        futures_util::future::join_all(digests.iter().map(|digest| client.head_blob("a", digest))).await;
+        futures_util::future::join_all(digests.iter().map(|digest| client.head_blob("a", digest)))
+            .await;
         assert_eq!(stub.most_at_a_time(), usize::try_from(most).unwrap());
     }
 }
 
 #[tokio::test]
 async fn no_more_requests_are_sent_in_a_second_than_configured() {
-    let config = RegistryConfig { requests_per_second: Some(20.try_into().unwrap()), ..quiet() };
+    let config = RegistryConfig {
+        requests_per_second: Some(20.try_into().unwrap()),
+        ..quiet()
+    };
     let (_stub, client) = stub(config, |_| Reply::status(404)).await;
     let began = Instant::now();
     for _ in 0..11 {
         client.head_blob("a", &Digest::of(b"")).await.unwrap();
     }
-    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(500),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn a_registry_that_falls_silent_is_not_waited_for() {
-    let config = RegistryConfig { idle_timeout_seconds: 1, max_attempts: 1.try_into().unwrap(), ..quiet() };
+    let config = RegistryConfig {
+        idle_timeout_seconds: 1,
+        max_attempts: 1.try_into().unwrap(),
+        ..quiet()
+    };
     let (_stub, client) = stub(config, |request| {
         let pause = if request.path == "/v2/" { 0 } else { 60 };
         Reply::status(200).after(Duration::from_secs(pause))
@@ -217,6 +362,9 @@ async fn a_registry_that_falls_silent_is_not_waited_for() {
     .await;
     let began = Instant::now();
     let error = client.head_blob("a", &Digest::of(b"")).await.unwrap_err();
-    assert!(error.is_retryable() && began.elapsed() < Duration::from_secs(20), "{error}");
+    assert!(
+        error.is_retryable() && began.elapsed() < Duration::from_secs(20),
+        "{error}"
+    );
     assert!(error.to_string().contains("no answer in time"), "{error}");
 }

@@ -21,19 +21,42 @@ fn client(registry: &Registry, config: RegistryConfig) -> Client {
 }
 
 fn wrong(config: RegistryConfig) -> RegistryConfig {
-    RegistryConfig { password: Some(Secret::new("hunter2")), ..as_dev(config) }
+    RegistryConfig {
+        password: Some(Secret::new("hunter2")),
+        ..as_dev(config)
+    }
 }
 
 #[tokio::test]
 async fn by_htpasswd() {
-    let registry = Registry::start_with(&Options { access: Access::Htpasswd, ..Options::default() });
+    let registry = Registry::start_with(&Options {
+        access: Access::Htpasswd,
+        ..Options::default()
+    });
     let host = registry.host();
-    client(&registry, as_dev(registry.config())).ping().await.unwrap();
+    client(&registry, as_dev(registry.config()))
+        .ping()
+        .await
+        .unwrap();
 
-    let error = client(&registry, registry.config()).ping().await.unwrap_err();
-    assert_says(&error, &[&host, "a login is needed", "`username` and `password`", &format!("docker login {host}")]);
+    let error = client(&registry, registry.config())
+        .ping()
+        .await
+        .unwrap_err();
+    assert_says(
+        &error,
+        &[
+            &host,
+            "a login is needed",
+            "`username` and `password`",
+            &format!("docker login {host}"),
+        ],
+    );
 
-    let error = client(&registry, wrong(registry.config())).ping().await.unwrap_err();
+    let error = client(&registry, wrong(registry.config()))
+        .ping()
+        .await
+        .unwrap_err();
     assert_says(&error, &[&host, "`dev`", "refused by the registry"]);
     assert!(!error.to_string().contains("hunter2"));
 }
@@ -41,31 +64,61 @@ async fn by_htpasswd() {
 #[tokio::test]
 async fn by_token() {
     let tokens = TokenServer::start().await;
-    let registry = Registry::start_with(&Options { access: tokens.access(), ..Options::default() });
+    let registry = Registry::start_with(&Options {
+        access: tokens.access(),
+        ..Options::default()
+    });
     let dev = client(&registry, as_dev(registry.config()));
     let image = app::image("web", "amd64", &[]);
     let digest = image.push(&dev, "dev/web", Some("1.0")).await;
 
     // Nobody may read, and is told what to do when that is not enough.
     let nobody = client(&registry, registry.config());
-    assert!(nobody.head_manifest("dev/web", &digest.clone().into()).await.unwrap().is_some());
+    assert!(
+        nobody
+            .head_manifest("dev/web", &digest.clone().into())
+            .await
+            .unwrap()
+            .is_some()
+    );
     let error = nobody.start_upload("dev/web").await.unwrap_err();
-    assert!(matches!(&error, OciError::Auth(failure) if matches!(**failure, AuthFailure::LoginNeeded { .. })));
+    assert!(
+        matches!(&error, OciError::Auth(failure) if matches!(**failure, AuthFailure::LoginNeeded { .. }))
+    );
     assert_says(&error, &["a login is needed", &registry.host()]);
 
     // A wrong password is an error, and not the same as no login.
-    let error = client(&registry, wrong(registry.config())).head_manifest("dev/web", &digest.into()).await.unwrap_err();
-    assert_says(&error, &["`dev`", "token server", "invalid username/password"]);
+    let error = client(&registry, wrong(registry.config()))
+        .head_manifest("dev/web", &digest.into())
+        .await
+        .unwrap_err();
+    assert_says(
+        &error,
+        &["`dev`", "token server", "invalid username/password"],
+    );
 }
 
 #[tokio::test]
 async fn a_login_may_come_from_a_file() {
-    let registry = Registry::start_with(&Options { access: Access::Htpasswd, ..Options::default() });
+    let registry = Registry::start_with(&Options {
+        access: Access::Htpasswd,
+        ..Options::default()
+    });
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("config.json");
     // "dev:dev"
-    std::fs::write(&file, format!(r#"{{"auths":{{"{}":{{"auth":"ZGV2OmRldg=="}}}}}}"#, registry.host())).unwrap();
-    let config = RegistryConfig { credentials_file: Some(file.clone()), ..registry.config() };
+    std::fs::write(
+        &file,
+        format!(
+            r#"{{"auths":{{"{}":{{"auth":"ZGV2OmRldg=="}}}}}}"#,
+            registry.host()
+        ),
+    )
+    .unwrap();
+    let config = RegistryConfig {
+        credentials_file: Some(file.clone()),
+        ..registry.config()
+    };
     client(&registry, config.clone()).ping().await.unwrap();
 
     std::fs::write(&file, "{").unwrap();
@@ -79,25 +132,46 @@ async fn a_token_that_is_configured_is_sent_as_it_is() {
         if request.authorization.as_deref() == Some("Bearer t0ken") {
             support::stub::Reply::status(200)
         } else {
-            support::stub::Reply::status(401).header("www-authenticate", "Bearer realm=\"http://127.0.0.1:1/token\"")
+            support::stub::Reply::status(401).header(
+                "www-authenticate",
+                "Bearer realm=\"http://127.0.0.1:1/token\"",
+            )
         }
     })
     .await;
-    let config = |token: &str| RegistryConfig { insecure: true, token: Some(Secret::new(token)), ..quiet() };
-    Client::new(&stub.host(), &config("t0ken")).unwrap().ping().await.unwrap();
-    let error = Client::new(&stub.host(), &config("other")).unwrap().ping().await.unwrap_err();
+    let config = |token: &str| RegistryConfig {
+        insecure: true,
+        token: Some(Secret::new(token)),
+        ..quiet()
+    };
+    Client::new(&stub.host(), &config("t0ken"))
+        .unwrap()
+        .ping()
+        .await
+        .unwrap();
+    let error = Client::new(&stub.host(), &config("other"))
+        .unwrap()
+        .ping()
+        .await
+        .unwrap_err();
     assert_says(&error, &["a token"]);
 }
 
 #[tokio::test]
 async fn a_login_is_not_sent_to_a_token_server_without_tls() {
     let authority = support::tls::Authority::new("Example Corp Root");
-    let (realm, certificate) = ("http://tokens.invalid/token".to_owned(), authority.certificate());
+    let (realm, certificate) = (
+        "http://tokens.invalid/token".to_owned(),
+        authority.certificate(),
+    );
     let registry = Registry::start_with(&Options {
         access: Access::Token { realm, certificate },
         tls: Some(authority.issue("IP:127.0.0.1", 30)),
     });
-    let config = RegistryConfig { ca_file: Some(authority.certificate()), ..as_dev(quiet()) };
+    let config = RegistryConfig {
+        ca_file: Some(authority.certificate()),
+        ..as_dev(quiet())
+    };
     let error = client(&registry, config).ping().await.unwrap_err();
     assert_says(&error, &["tokens.invalid", "plain HTTP", "not sent"]);
 }

@@ -31,15 +31,26 @@ async fn an_application_gives_the_facts_of_every_manifest_in_it() {
     let digest = application.push(&client, "dev/shop", Some("1.0")).await;
     let repository = repository(&registry);
 
-    assert_eq!(resolve_tag(&clients, &repository, &"1.0".parse().unwrap()).await.unwrap(), digest);
+    assert_eq!(
+        resolve_tag(&clients, &repository, &"1.0".parse().unwrap())
+            .await
+            .unwrap(),
+        digest
+    );
     let resolved = resolve(&clients, &repository, &digest).await.unwrap();
     assert!(resolved.unreadable.is_empty() && resolved.invalid.is_empty());
     assert_eq!(resolved.facts.len(), application.manifests.len());
 
     let index = &resolved.facts[0];
-    assert_eq!((&index.digest, index.media_type.as_str()), (&digest, "application/vnd.oci.image.index.v1+json"));
+    assert_eq!(
+        (&index.digest, index.media_type.as_str()),
+        (&digest, "application/vnd.oci.image.index.v1+json")
+    );
     let annotations = index.annotations.as_ref().unwrap();
-    assert_eq!(annotations["org.opencontainers.artifactType"], "application/vnd.cnab.manifest.v1");
+    assert_eq!(
+        annotations["org.opencontainers.artifactType"],
+        "application/vnd.cnab.manifest.v1"
+    );
     let roles: Vec<&str> = index
         .manifests
         .iter()
@@ -49,18 +60,39 @@ async fn an_application_gives_the_facts_of_every_manifest_in_it() {
     assert_eq!(roles, ["config", "invocation", "component", "component"]);
 
     // The bundle configuration: null layers, and known by the type of its config.
-    let config = of(&resolved.facts, &index.manifests.as_ref().unwrap()[0].digest);
-    assert_eq!(config.artifact_type.as_deref(), Some("application/vnd.cnab.config.v1+json"));
+    let config = of(
+        &resolved.facts,
+        &index.manifests.as_ref().unwrap()[0].digest,
+    );
+    assert_eq!(
+        config.artifact_type.as_deref(),
+        Some("application/vnd.cnab.config.v1+json")
+    );
     assert_eq!(config.labels, None);
 
     let web = app::image("shop-web", "amd64", &[]);
     let facts = of(&resolved.facts, &web.digest());
     assert_eq!(facts.labels.as_ref().unwrap()["sample.name"], "shop-web");
-    assert_eq!(facts.config_digest, Some(Digest::of(web.blobs.last().unwrap())));
-    assert_eq!((facts.artifact_type.as_deref(), &facts.manifests), (None, &None));
+    assert_eq!(
+        facts.config_digest,
+        Some(Digest::of(web.blobs.last().unwrap()))
+    );
+    assert_eq!(
+        (facts.artifact_type.as_deref(), &facts.manifests),
+        (None, &None)
+    );
 
-    let platforms = of(&resolved.facts, &app::multi_arch("shop-cache", &[]).digest()).manifests.clone().unwrap();
-    let platforms: Vec<String> = platforms.into_iter().map(|child| child.platform.unwrap().to_string()).collect();
+    let platforms = of(
+        &resolved.facts,
+        &app::multi_arch("shop-cache", &[]).digest(),
+    )
+    .manifests
+    .clone()
+    .unwrap();
+    let platforms: Vec<String> = platforms
+        .into_iter()
+        .map(|child| child.platform.unwrap().to_string())
+        .collect();
     assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
 }
 
@@ -70,13 +102,24 @@ async fn a_referrer_names_its_subject_and_its_kind() {
     let clients = clients([(registry.host(), registry.config())]);
     let client = clients.get(&registry.host()).unwrap();
     let image = app::image("web", "amd64", &[]);
-    let sbom = app::referrer(&image.descriptor(&json!({})), "application/spdx+json", "sbom");
+    let sbom = app::referrer(
+        &image.descriptor(&json!({})),
+        "application/spdx+json",
+        "sbom",
+    );
     image.push(&client, "dev/shop", None).await;
     let digest = sbom.push(&client, "dev/shop", None).await;
-    let resolved = resolve(&clients, &repository(&registry), &digest).await.unwrap();
-    let [facts] = &resolved.facts[..] else { panic!("one manifest") };
+    let resolved = resolve(&clients, &repository(&registry), &digest)
+        .await
+        .unwrap();
+    let [facts] = &resolved.facts[..] else {
+        panic!("one manifest")
+    };
     assert_eq!(facts.subject, Some(image.digest()));
-    assert_eq!(facts.artifact_type.as_deref(), Some("application/spdx+json"));
+    assert_eq!(
+        facts.artifact_type.as_deref(),
+        Some("application/spdx+json")
+    );
 }
 
 #[tokio::test]
@@ -86,11 +129,20 @@ async fn f22_what_cannot_be_read_yet_is_asked_for_again_and_never_guessed() {
     let repository = repository(&registry);
     let digest = Digest::of(b"not there yet");
     let errors = [
-        resolve(&clients, &repository, &digest).await.map(|_| ()).unwrap_err(),
-        resolve_tag(&clients, &repository, &"1.0".parse().unwrap()).await.map(|_| ()).unwrap_err(),
+        resolve(&clients, &repository, &digest)
+            .await
+            .map(|_| ())
+            .unwrap_err(),
+        resolve_tag(&clients, &repository, &"1.0".parse().unwrap())
+            .await
+            .map(|_| ())
+            .unwrap_err(),
     ];
     for error in errors {
-        assert!(matches!(error, ResolveError::NotReadable { .. }) && error.is_retryable(), "{error}");
+        assert!(
+            matches!(error, ResolveError::NotReadable { .. }) && error.is_retryable(),
+            "{error}"
+        );
     }
 }
 
@@ -102,10 +154,22 @@ async fn a_child_that_is_gone_stays_unknown_beside_what_is_known() {
     let application = app::application("shop", &["web"], &[]);
     let digest = application.push(&client, "dev/shop", Some("1.0")).await;
     let gone = app::multi_arch("shop-cache", &[]).digest();
-    client.delete_manifest("dev/shop", &gone.clone().into()).await.unwrap();
-    let resolved = resolve(&clients, &repository(&registry), &digest).await.unwrap();
+    client
+        .delete_manifest("dev/shop", &gone.clone().into())
+        .await
+        .unwrap();
+    let resolved = resolve(&clients, &repository(&registry), &digest)
+        .await
+        .unwrap();
     assert_eq!(resolved.facts[0].digest, digest);
-    assert_eq!(resolved.unreadable.into_iter().map(|(digest, _)| digest).collect::<Vec<_>>(), [gone]);
+    assert_eq!(
+        resolved
+            .unreadable
+            .into_iter()
+            .map(|(digest, _)| digest)
+            .collect::<Vec<_>>(),
+        [gone]
+    );
 }
 
 #[tokio::test]
@@ -114,8 +178,20 @@ async fn f6_what_is_image_and_index_at_once_is_an_error() {
     let double = json!({"schemaVersion": 2, "config": child, "manifests": [child]}).to_string();
     let digest = Digest::of(double.as_bytes());
     let stub = Stub::start(move |_| Reply::status(200).body(double.clone())).await;
-    let clients = clients([(stub.host(), RegistryConfig { insecure: true, ..quiet() })]);
+    let clients = clients([(
+        stub.host(),
+        RegistryConfig {
+            insecure: true,
+            ..quiet()
+        },
+    )]);
     let repository = format!("{}/dev/shop", stub.host()).parse().unwrap();
-    let error = resolve(&clients, &repository, &digest).await.map(|_| ()).unwrap_err();
-    assert!(matches!(error, ResolveError::Invalid { .. }) && !error.is_retryable(), "{error}");
+    let error = resolve(&clients, &repository, &digest)
+        .await
+        .map(|_| ())
+        .unwrap_err();
+    assert!(
+        matches!(error, ResolveError::Invalid { .. }) && !error.is_retryable(),
+        "{error}"
+    );
 }

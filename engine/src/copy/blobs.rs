@@ -11,13 +11,18 @@ use crate::oci::{Blob, Descriptor, Manifest, Mount, OciError, media_type, move_b
 /// distributable stays where it is, as when it was pushed: registries ask for its address, not
 /// for the blob.
 pub(super) async fn copy_all(job: &Job, manifest: &Manifest) -> Result<(), CopyError> {
-    let blobs = manifest.config.iter().chain(&manifest.layers).filter(|blob| !stays(blob));
+    let blobs = manifest
+        .config
+        .iter()
+        .chain(&manifest.layers)
+        .filter(|blob| !stays(blob));
     try_join_all(blobs.map(|blob| once(job, blob))).await?;
     Ok(())
 }
 
 fn stays(blob: &Descriptor) -> bool {
-    media_type::is_foreign(&blob.media_type) && blob.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+    media_type::is_foreign(&blob.media_type)
+        && blob.urls.as_ref().is_some_and(|urls| !urls.is_empty())
 }
 
 async fn once(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
@@ -33,7 +38,11 @@ async fn copy(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
     let (source, target) = (&job.source, &job.target);
     let mut upload = None;
     if job.same_registry {
-        match target.client.mount_blob(&target.path, &blob.digest, &source.path).await? {
+        match target
+            .client
+            .mount_blob(&target.path, &blob.digest, &source.path)
+            .await?
+        {
             Mount::Done => {
                 job.count(|progress| progress.blobs_mounted += 1);
                 return Ok(());
@@ -41,24 +50,50 @@ async fn copy(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
             Mount::Declined(opened) => upload = Some(opened),
         }
     }
-    if target.client.head_blob(&target.path, &blob.digest).await?.is_some() {
+    if target
+        .client
+        .head_blob(&target.path, &blob.digest)
+        .await?
+        .is_some()
+    {
         return Ok(());
     }
-    let bytes = Blob { repository: source.path.clone(), digest: blob.digest.clone(), size: blob.size };
+    let bytes = Blob {
+        repository: source.path.clone(),
+        digest: blob.digest.clone(),
+        size: blob.size,
+    };
     let counters = job.counters();
     let on_bytes = move |bytes| counters.count(|progress| progress.bytes_moved += bytes);
-    match move_blob(&source.client, &bytes, &target.client, &target.path, upload, on_bytes).await {
+    match move_blob(
+        &source.client,
+        &bytes,
+        &target.client,
+        &target.path,
+        upload,
+        on_bytes,
+    )
+    .await
+    {
         Ok(()) => {
             job.count(|progress| progress.blobs_moved += 1);
             Ok(())
         }
         Err(error) if error.is_not_found() && is_gone(job, blob).await? => {
-            Err(CopyError::SourceMissing { repository: source.name.clone(), digest: blob.digest.clone() })
+            Err(CopyError::SourceMissing {
+                repository: source.name.clone(),
+                digest: blob.digest.clone(),
+            })
         }
         Err(error) => Err(error.into()),
     }
 }
 
 async fn is_gone(job: &Job, blob: &Descriptor) -> Result<bool, OciError> {
-    Ok(job.source.client.head_blob(&job.source.path, &blob.digest).await?.is_none())
+    Ok(job
+        .source
+        .client
+        .head_blob(&job.source.path, &blob.digest)
+        .await?
+        .is_none())
 }

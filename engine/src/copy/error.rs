@@ -90,7 +90,9 @@ pub enum CopyError {
         found: Digest,
     },
     /// Something that was copied is not at the target.
-    #[error("{digest} is not in `{repository}` although it was stored there: the copy starts again")]
+    #[error(
+        "{digest} is not in `{repository}` although it was stored there: the copy starts again"
+    )]
     TargetIncomplete {
         /// The target repository.
         repository: RepositoryName,
@@ -103,7 +105,10 @@ pub enum CopyError {
 }
 
 fn now_at(found: Option<&Digest>) -> String {
-    found.map_or_else(|| "is gone".to_owned(), |digest| format!("points at {digest}"))
+    found.map_or_else(
+        || "is gone".to_owned(),
+        |digest| format!("points at {digest}"),
+    )
 }
 
 fn seen(expected: Option<&Digest>) -> String {
@@ -117,7 +122,9 @@ impl CopyError {
         match self {
             Self::Registry(OciError::Refused { codes, .. }) => {
                 // Something the manifest names vanished between our looking and its storing.
-                codes.iter().any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UPLOAD_UNKNOWN")
+                codes
+                    .iter()
+                    .any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UPLOAD_UNKNOWN")
             }
             Self::Registry(error) => error.is_retryable(),
             Self::TargetIncomplete { .. } => true,

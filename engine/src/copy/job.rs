@@ -45,7 +45,11 @@ const MANIFESTS_AT_A_TIME: usize = 12;
 impl Job {
     pub fn new(plan: &Plan, clients: &Clients, report: OnProgress) -> Result<Self, CopyError> {
         let side = |name: &RepositoryName| -> Result<Side, CopyError> {
-            Ok(Side { client: clients.of(name)?, name: name.clone(), path: name.path().to_owned() })
+            Ok(Side {
+                client: clients.of(name)?,
+                name: name.clone(),
+                path: name.path().to_owned(),
+            })
         };
         let (source, target) = (side(&plan.source)?, side(&plan.target)?);
         let same_registry = source.client.registry() == target.client.registry();
@@ -56,7 +60,10 @@ impl Job {
             target,
             blobs: Mutex::default(),
             manifests: Semaphore::new(MANIFESTS_AT_A_TIME),
-            counters: Arc::new(Counters { progress: Mutex::default(), report }),
+            counters: Arc::new(Counters {
+                progress: Mutex::default(),
+                report,
+            }),
         })
     }
 
@@ -69,7 +76,11 @@ impl Job {
     }
 
     pub fn progress(&self) -> Progress {
-        *self.counters.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .counters
+            .progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

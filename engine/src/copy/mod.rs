@@ -85,7 +85,11 @@ pub struct Outcome {
 /// [`CopyError::is_retryable`] says whether running it again may help, and
 /// [`CopyError::retry_after`] when; the target tag is then what it was, or, if only the answer to
 /// the last request was lost, what it should be.
-pub async fn run(plan: &Plan, clients: &Clients, progress: OnProgress) -> Result<Outcome, CopyError> {
+pub async fn run(
+    plan: &Plan,
+    clients: &Clients,
+    progress: OnProgress,
+) -> Result<Outcome, CopyError> {
     let job = Job::new(plan, clients, progress)?;
     let mut already_there = tag::check_target(&job, plan).await?;
     tag::check_source(&job, plan).await?;
@@ -97,5 +101,9 @@ pub async fn run(plan: &Plan, clients: &Clients, progress: OnProgress) -> Result
     if !already_there {
         already_there = !tag::set(&job, plan, root).await?;
     }
-    Ok(Outcome { progress: job.progress(), already_there, lost_referrers: referrers.lost })
+    Ok(Outcome {
+        progress: job.progress(),
+        already_there,
+        lost_referrers: referrers.lost,
+    })
 }

@@ -58,7 +58,11 @@ pub(super) async fn copy(job: &Job, tree: &Tree) -> Result<Copied, CopyError> {
 async fn copy_for(job: &Job, subject: &Digest) -> Result<Copied, CopyError> {
     let mut copied = Copied::default();
     let tag = tag_of(job, subject, "")?;
-    let mut listed = job.source.client.referrers(&job.source.path, subject).await?;
+    let mut listed = job
+        .source
+        .client
+        .referrers(&job.source.path, subject)
+        .await?;
     for descriptor in &listed.descriptors {
         match copy_tree(job, &descriptor.digest).await {
             Ok(digests) => copied.copied.extend(digests),
@@ -66,7 +70,9 @@ async fn copy_for(job: &Job, subject: &Digest) -> Result<Copied, CopyError> {
             Err(error) => return Err(error),
         }
     }
-    listed.descriptors.retain(|descriptor| !copied.lost.contains(&descriptor.digest));
+    listed
+        .descriptors
+        .retain(|descriptor| !copied.lost.contains(&descriptor.digest));
     if !listed.descriptors.is_empty() {
         list_at_target(job, subject, &tag, &listed, copied.lost.is_empty()).await?;
     } else if listed.fallback.is_some() {
@@ -81,13 +87,15 @@ async fn copy_for(job: &Job, subject: &Digest) -> Result<Copied, CopyError> {
 }
 
 fn tag_of(job: &Job, subject: &Digest, ending: &str) -> Result<Tag, CopyError> {
-    fallback_tag(subject).and_then(|tag| format!("{tag}{ending}").parse()).map_err(|error| {
-        CopyError::Registry(OciError::Protocol {
-            registry: job.source.client.registry().to_owned(),
-            what: format!("looking for what refers to {subject}"),
-            reason: error.to_string(),
+    fallback_tag(subject)
+        .and_then(|tag| format!("{tag}{ending}").parse())
+        .map_err(|error| {
+            CopyError::Registry(OciError::Protocol {
+                registry: job.source.client.registry().to_owned(),
+                what: format!("looking for what refers to {subject}"),
+                reason: error.to_string(),
+            })
         })
-    })
 }
 
 async fn copy_tree(job: &Job, digest: &Digest) -> Result<Vec<Digest>, CopyError> {
@@ -97,13 +105,18 @@ async fn copy_tree(job: &Job, digest: &Digest) -> Result<Vec<Digest>, CopyError>
 }
 
 async fn head(side: &Side, tag: &Tag) -> Result<Option<Digest>, CopyError> {
-    let head = side.client.head_manifest(&side.path, &Reference::Tag(tag.clone())).await?;
+    let head = side
+        .client
+        .head_manifest(&side.path, &Reference::Tag(tag.clone()))
+        .await?;
     Ok(head.map(|head| head.digest))
 }
 
 /// Copies what the tag holds, if there is such a tag, and sets it at the target.
 async fn copy_tagged(job: &Job, tag: &Tag) -> Result<Vec<Digest>, CopyError> {
-    let Some(digest) = head(&job.source, tag).await? else { return Ok(Vec::new()) };
+    let Some(digest) = head(&job.source, tag).await? else {
+        return Ok(Vec::new());
+    };
     let copied = copy_tree(job, &digest).await?;
     match head(&job.target, tag).await? {
         Some(found) if found == digest => return Ok(copied),
@@ -135,9 +148,17 @@ async fn replaces(job: &Job, new: &Digest, old: &Digest) -> Result<bool, CopyErr
 
 async fn layers(job: &Job, digest: &Digest) -> Result<BTreeSet<Digest>, CopyError> {
     let target = &job.target;
-    let raw = target.client.get_manifest(&target.path, &Reference::Digest(digest.clone())).await?;
+    let raw = target
+        .client
+        .get_manifest(&target.path, &Reference::Digest(digest.clone()))
+        .await?;
     let manifest = tree::read(job, &raw)?;
-    Ok(manifest.layers.into_iter().chain(manifest.manifests).map(|layer| layer.digest).collect())
+    Ok(manifest
+        .layers
+        .into_iter()
+        .chain(manifest.manifests)
+        .map(|layer| layer.digest)
+        .collect())
 }
 
 /// Makes the target list the referrers that were copied: registries with a referrers API do it
@@ -151,13 +172,23 @@ async fn list_at_target(
 ) -> Result<(), CopyError> {
     let target = &job.target;
     let there = target.client.referrers(&target.path, subject).await?;
-    let lacks = |descriptor: &&Descriptor| there.descriptors.iter().all(|other| other.digest != descriptor.digest);
-    if !listed.descriptors.iter().any(|descriptor| lacks(&descriptor)) {
+    let lacks = |descriptor: &&Descriptor| {
+        there
+            .descriptors
+            .iter()
+            .all(|other| other.digest != descriptor.digest)
+    };
+    if !listed
+        .descriptors
+        .iter()
+        .any(|descriptor| lacks(&descriptor))
+    {
         return Ok(());
     }
     if there.has_api {
         let lacking = listed.descriptors.iter().filter(lacks);
-        let tracked = try_join_all(lacking.map(|descriptor| names_subject(job, &descriptor.digest))).await?;
+        let tracked =
+            try_join_all(lacking.map(|descriptor| names_subject(job, &descriptor.digest))).await?;
         if tracked.into_iter().all(|tracked| tracked) {
             return Ok(());
         }
@@ -176,20 +207,37 @@ async fn list_at_target(
         "mediaType": media_type::OCI_INDEX,
         "manifests": manifests,
     });
-    set(job, tag, media_type::OCI_INDEX, index.to_string().into_bytes().into()).await
+    set(
+        job,
+        tag,
+        media_type::OCI_INDEX,
+        index.to_string().into_bytes().into(),
+    )
+    .await
 }
 
 /// The API lists what names its subject itself. What does not is listed by the tag alone.
 async fn names_subject(job: &Job, digest: &Digest) -> Result<bool, OciError> {
     let target = &job.target;
-    let raw = target.client.get_manifest(&target.path, &Reference::Digest(digest.clone())).await?;
+    let raw = target
+        .client
+        .get_manifest(&target.path, &Reference::Digest(digest.clone()))
+        .await?;
     let manifest = Manifest::parse(&raw.bytes, raw.content_type.as_deref()).ok();
     Ok(manifest.and_then(|manifest| manifest.subject).is_some())
 }
 
 async fn set(job: &Job, tag: &Tag, media_type: &str, bytes: bytes::Bytes) -> Result<(), CopyError> {
     let target = &job.target;
-    target.client.put_manifest(&target.path, &Reference::Tag(tag.clone()), media_type, bytes).await?;
+    target
+        .client
+        .put_manifest(
+            &target.path,
+            &Reference::Tag(tag.clone()),
+            media_type,
+            bytes,
+        )
+        .await?;
     job.count(|progress| progress.manifests_stored += 1);
     Ok(())
 }

@@ -9,13 +9,18 @@ use super::{
 use crate::oci::{OciError, RawManifest, Reference};
 
 async fn look(side: &Side, tag: &Tag) -> Result<Option<Digest>, CopyError> {
-    let head = side.client.head_manifest(&side.path, &Reference::Tag(tag.clone())).await?;
+    let head = side
+        .client
+        .head_manifest(&side.path, &Reference::Tag(tag.clone()))
+        .await?;
     Ok(head.map(|head| head.digest))
 }
 
 /// The source tag still points at the digest, if the plan asks for that.
 pub(super) async fn check_source(job: &Job, plan: &Plan) -> Result<(), CopyError> {
-    let Some(tag) = &plan.source_tag else { return Ok(()) };
+    let Some(tag) = &plan.source_tag else {
+        return Ok(());
+    };
     let found = look(&job.source, tag).await?;
     if found.as_ref() == Some(&plan.digest) {
         return Ok(());
@@ -53,12 +58,24 @@ pub(super) async fn set(job: &Job, plan: &Plan, root: Root) -> Result<bool, Copy
         return Ok(false);
     }
     let reference = Reference::Tag(plan.target_tag.clone());
-    let stored = target.client.put_manifest(&target.path, &reference, &root.media_type, root.raw.bytes.clone()).await;
+    let stored = target
+        .client
+        .put_manifest(
+            &target.path,
+            &reference,
+            &root.media_type,
+            root.raw.bytes.clone(),
+        )
+        .await;
     match stored {
         Ok(_) => {}
         // The answer may have been lost, not the request: what the tag is now says so.
         Err(error) if error.is_retryable() => {
-            return if check_target(job, plan).await? { Ok(true) } else { Err(error.into()) };
+            return if check_target(job, plan).await? {
+                Ok(true)
+            } else {
+                Err(error.into())
+            };
         }
         Err(refusal @ OciError::Refused { .. }) => {
             return Err(CopyError::TagRefused {

@@ -35,14 +35,20 @@ impl Tree {
 
     /// Every digest in it, the root among them.
     pub fn digests(&self) -> impl Iterator<Item = &Digest> {
-        self.leaves.iter().chain(self.indexes.iter().flat_map(BTreeMap::keys))
+        self.leaves
+            .iter()
+            .chain(self.indexes.iter().flat_map(BTreeMap::keys))
     }
 }
 
 /// Reads the tree at the source. Every leaf is seen there.
 pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError> {
     let (root, manifest) = fetch(job, digest).await?;
-    let mut tree = Tree { root: root.clone(), leaves: BTreeSet::new(), indexes: Vec::new() };
+    let mut tree = Tree {
+        root: root.clone(),
+        leaves: BTreeSet::new(),
+        indexes: Vec::new(),
+    };
     job.count(|progress| progress.manifests += 1);
     if !manifest.is_index() {
         tree.leaves.insert(digest.clone());
@@ -72,7 +78,10 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError
                 }
                 Some((root, manifest)) => {
                     if tree.indexes.len() >= DEEPEST {
-                        return Err(limit(&child.digest, "indexes are nested more than 8 levels deep"));
+                        return Err(limit(
+                            &child.digest,
+                            "indexes are nested more than 8 levels deep",
+                        ));
                     }
                     below.extend(manifest.manifests);
                     level.insert(child.digest.clone(), root);
@@ -91,9 +100,16 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError
 async fn look(job: &Job, child: &Descriptor) -> Result<Option<(Root, Manifest)>, CopyError> {
     if media_type::is_image(&child.media_type) {
         let reference = Reference::Digest(child.digest.clone());
-        match job.source.client.head_manifest(&job.source.path, &reference).await? {
+        match job
+            .source
+            .client
+            .head_manifest(&job.source.path, &reference)
+            .await?
+        {
             None => return Err(missing(job, &child.digest)),
-            Some(head) if !head.media_type.as_deref().is_some_and(media_type::is_index) => return Ok(None),
+            Some(head) if !head.media_type.as_deref().is_some_and(media_type::is_index) => {
+                return Ok(None);
+            }
             // The descriptor and the registry disagree: the content decides.
             Some(_) => {}
         }
@@ -103,18 +119,32 @@ async fn look(job: &Job, child: &Descriptor) -> Result<Option<(Root, Manifest)>,
 }
 
 fn missing(job: &Job, digest: &Digest) -> CopyError {
-    CopyError::SourceMissing { repository: job.source.name.clone(), digest: digest.clone() }
+    CopyError::SourceMissing {
+        repository: job.source.name.clone(),
+        digest: digest.clone(),
+    }
 }
 
 /// A manifest of the source, its digest verified.
 pub(super) async fn fetch(job: &Job, digest: &Digest) -> Result<(Root, Manifest), CopyError> {
     let reference = Reference::Digest(digest.clone());
-    let raw = match job.source.client.get_manifest(&job.source.path, &reference).await {
+    let raw = match job
+        .source
+        .client
+        .get_manifest(&job.source.path, &reference)
+        .await
+    {
         Err(error) if error.is_not_found() => return Err(missing(job, digest)),
         other => other?,
     };
     let manifest = read(job, &raw)?;
-    Ok((Root { media_type: manifest.media_type.clone(), raw }, manifest))
+    Ok((
+        Root {
+            media_type: manifest.media_type.clone(),
+            raw,
+        },
+        manifest,
+    ))
 }
 
 pub(super) fn read(job: &Job, raw: &RawManifest) -> Result<Manifest, CopyError> {
@@ -166,7 +196,15 @@ async fn store(job: &Job, index: &Root) -> Result<(), CopyError> {
 async fn put(job: &Job, manifest: &Root) -> Result<(), CopyError> {
     let target = &job.target;
     let reference = Reference::Digest(manifest.raw.digest.clone());
-    target.client.put_manifest(&target.path, &reference, &manifest.media_type, manifest.raw.bytes.clone()).await?;
+    target
+        .client
+        .put_manifest(
+            &target.path,
+            &reference,
+            &manifest.media_type,
+            manifest.raw.bytes.clone(),
+        )
+        .await?;
     job.count(|progress| {
         progress.manifests_done += 1;
         progress.manifests_stored += 1;
@@ -175,17 +213,28 @@ async fn put(job: &Job, manifest: &Root) -> Result<(), CopyError> {
 }
 
 async fn is_there(side: &Side, digest: &Digest) -> Result<bool, CopyError> {
-    Ok(side.client.head_manifest(&side.path, &Reference::Digest(digest.clone())).await?.is_some())
+    Ok(side
+        .client
+        .head_manifest(&side.path, &Reference::Digest(digest.clone()))
+        .await?
+        .is_some())
 }
 
 /// Sees every manifest of the tree, and the `others`, at the target.
-pub(super) async fn verify(job: &Job, tree: &Tree, others: &BTreeSet<Digest>) -> Result<(), CopyError> {
+pub(super) async fn verify(
+    job: &Job,
+    tree: &Tree,
+    others: &BTreeSet<Digest>,
+) -> Result<(), CopyError> {
     let all: BTreeSet<&Digest> = tree.digests().chain(others).collect();
     try_join_all(all.into_iter().map(|digest| async move {
         if is_there(&job.target, digest).await? {
             return Ok(());
         }
-        Err(CopyError::TargetIncomplete { repository: job.target.name.clone(), digest: digest.clone() })
+        Err(CopyError::TargetIncomplete {
+            repository: job.target.name.clone(),
+            digest: digest.clone(),
+        })
     }))
     .await?;
     Ok(())

@@ -79,7 +79,11 @@ impl Auth {
     /// What to send along with a request that needs `scopes`; nothing as long as the registry
     /// has not asked for a login.
     pub async fn header(&self, scopes: &Scopes) -> Result<Option<HeaderValue>, OciError> {
-        let known = self.challenge.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self
+            .challenge
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         match known {
             None => Ok(None),
             Some(Challenge::Basic) => Ok(basic(self.credentials().await?)),
@@ -104,9 +108,15 @@ impl Auth {
         scopes: &Scopes,
         sent: Option<&HeaderValue>,
     ) -> Result<HeaderValue, OciError> {
-        let values: Vec<&str> = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()).collect();
+        let values: Vec<&str> = headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .collect();
         let challenges = challenge::parse(values.iter().copied());
-        let bearer = challenges.iter().find(|challenge| matches!(challenge, Challenge::Bearer(_)));
+        let bearer = challenges
+            .iter()
+            .find(|challenge| matches!(challenge, Challenge::Bearer(_)));
         let Some(chosen) = bearer.or_else(|| challenges.first()).cloned() else {
             return Err(failed(AuthFailure::UnknownChallenge {
                 registry: self.registry.clone(),
@@ -114,7 +124,10 @@ impl Auth {
                 challenge: values.join(", "),
             }));
         };
-        *self.challenge.write().unwrap_or_else(PoisonError::into_inner) = Some(chosen.clone());
+        *self
+            .challenge
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(chosen.clone());
         let credentials = self.credentials().await?;
         let fresh = match (&chosen, credentials) {
             (_, Credentials::Bearer(token)) => secret_header("Bearer", token.reveal()),
@@ -131,20 +144,41 @@ impl Auth {
                 registry: self.registry.clone(),
                 what: what.to_owned(),
             })),
-            Some(fresh) if sent == Some(&fresh) => Err(self.refused("the registry", String::new()).await),
+            Some(fresh) if sent == Some(&fresh) => {
+                Err(self.refused("the registry", String::new()).await)
+            }
             Some(fresh) => Ok(fresh),
         }
     }
 
     /// The error for a request that was refused although it brought the best login we have.
-    pub async fn denied(&self, what: &str, headers: &HeaderMap, scopes: &Scopes, message: String) -> OciError {
-        let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok());
-        let asked = challenge::parse(values).into_iter().find_map(|challenge| match challenge {
-            Challenge::Bearer(server) if !server.scopes.is_empty() => Some(server.scopes),
-            _ => None,
-        });
+    pub async fn denied(
+        &self,
+        what: &str,
+        headers: &HeaderMap,
+        scopes: &Scopes,
+        message: String,
+    ) -> OciError {
+        let values = headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|v| v.to_str().ok());
+        let challenges = challenge::parse(values);
+        // Asked again for name and password, although they were sent: they are wrong.
+        if challenges.first() == Some(&Challenge::Basic) {
+            return self.refused("the registry", message).await;
+        }
+        let asked = challenges
+            .into_iter()
+            .find_map(|challenge| match challenge {
+                Challenge::Bearer(server) if !server.scopes.is_empty() => Some(server.scopes),
+                _ => None,
+            });
         if matches!(self.credentials().await, Ok(Credentials::Anonymous)) {
-            return failed(AuthFailure::LoginNeeded { registry: self.registry.clone(), what: what.to_owned() });
+            return failed(AuthFailure::LoginNeeded {
+                registry: self.registry.clone(),
+                what: what.to_owned(),
+            });
         }
         failed(AuthFailure::Denied {
             registry: self.registry.clone(),
@@ -236,34 +270,55 @@ impl Auth {
                 None => request,
             }
         };
-        let response = request.send().await.map_err(|error| from_transport(&self.registry, &host, &what, &error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| from_transport(&self.registry, &host, &what, &error))?;
         let status = response.status();
         let retry_after = super::answer::retry_after(response.headers());
         let text = super::answer::read(response, TOKEN_LIMIT)
             .await
             .map_err(|error| error.into_oci(&self.registry, &what))?;
-        if status == 401 || status == 403 || (status == 400 && matches!(credentials, Credentials::Identity(_))) {
+        if status == 401
+            || status == 403
+            || (status == 400 && matches!(credentials, Credentials::Identity(_)))
+        {
             let message = super::answer::Complaint::of(&text).message;
             return Err(if *credentials == Credentials::Anonymous {
-                failed(AuthFailure::LoginNeeded { registry: self.registry.clone(), what })
+                failed(AuthFailure::LoginNeeded {
+                    registry: self.registry.clone(),
+                    what,
+                })
             } else {
-                self.refused(&format!("its token server `{}`", server.realm), message).await
+                self.refused(&format!("its token server `{}`", server.realm), message)
+                    .await
             });
         }
         if status == 429 || status.is_server_error() {
             let message = super::answer::Complaint::of(&text).message;
             let registry = self.registry.clone();
-            return Err(OciError::Unavailable { registry, what, status: status.as_u16(), message, retry_after });
+            return Err(OciError::Unavailable {
+                registry,
+                what,
+                status: status.as_u16(),
+                message,
+                retry_after,
+            });
         }
         if !status.is_success() {
             return Err(protocol(format!("answered {status}")));
         }
-        let answer: TokenAnswer = serde_json::from_slice(&text).map_err(|error| protocol(innermost(&error)))?;
+        let answer: TokenAnswer =
+            serde_json::from_slice(&text).map_err(|error| protocol(innermost(&error)))?;
         let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
-        let token = answer.token.or(answer.access_token).ok_or_else(|| protocol("the answer has no token".into()))?;
+        let token = answer
+            .token
+            .or(answer.access_token)
+            .ok_or_else(|| protocol("the answer has no token".into()))?;
         Ok(Token {
-            header: secret_header("Bearer", token.reveal())
-                .ok_or_else(|| protocol("the token has characters that no header may carry".into()))?,
+            header: secret_header("Bearer", token.reveal()).ok_or_else(|| {
+                protocol("the token has characters that no header may carry".into())
+            })?,
             expires: Instant::now() + life.saturating_sub(MARGIN),
         })
     }
@@ -284,7 +339,6 @@ impl Auth {
             message,
         })
     }
-
 }
 
 fn failed(failure: AuthFailure) -> OciError {
@@ -296,9 +350,10 @@ const TOKEN_LIMIT: usize = 1 << 20;
 
 fn basic(credentials: &Credentials) -> Option<HeaderValue> {
     match credentials {
-        Credentials::Basic { username, password } => {
-            secret_header("Basic", &STANDARD.encode(format!("{username}:{}", password.reveal())))
-        }
+        Credentials::Basic { username, password } => secret_header(
+            "Basic",
+            &STANDARD.encode(format!("{username}:{}", password.reveal())),
+        ),
         _ => None,
     }
 }

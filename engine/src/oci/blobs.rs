@@ -35,11 +35,17 @@ impl Client {
     ///
     /// # Errors
     /// As every request.
-    pub async fn head_blob(&self, repository: &str, digest: &Digest) -> Result<Option<Option<u64>>, OciError> {
+    pub async fn head_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<Option<Option<u64>>, OciError> {
         let call = blob_call(Method::HEAD, "looking for", repository, digest, "pull");
         let answer = self.answer(&call, ERROR_LIMIT).await?;
         match answer.status {
-            StatusCode::OK => Ok(Some(text(&answer.headers, "content-length").and_then(|size| size.parse().ok()))),
+            StatusCode::OK => Ok(Some(
+                text(&answer.headers, "content-length").and_then(|size| size.parse().ok()),
+            )),
             StatusCode::NOT_FOUND => Ok(None),
             _ => Err(self.refusal(&call, &answer)),
         }
@@ -49,7 +55,12 @@ impl Client {
     ///
     /// # Errors
     /// As every request; `TooLarge` where it is larger.
-    pub async fn get_blob(&self, repository: &str, digest: &Digest, limit: usize) -> Result<Bytes, OciError> {
+    pub async fn get_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Bytes, OciError> {
         let call = blob_call(Method::GET, "getting", repository, digest, "pull");
         let answer = self.answer(&call, limit).await?;
         if answer.status != StatusCode::OK {
@@ -70,19 +81,31 @@ impl Client {
     ///
     /// # Errors
     /// As every request. It needs a login that may pull `from` and push to `repository`.
-    pub async fn mount_blob(&self, repository: &str, digest: &Digest, from: &str) -> Result<Mount, OciError> {
+    pub async fn mount_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        from: &str,
+    ) -> Result<Mount, OciError> {
         let mut scopes = vec![scope(repository, "pull,push"), scope(from, "pull")];
         scopes.sort();
         let call = Call::new(
             format!("mounting `{repository}@{digest}` from `{from}`"),
             Method::POST,
-            format!("v2/{repository}/blobs/uploads/?mount={digest}&from={}", encode(from)),
+            format!(
+                "v2/{repository}/blobs/uploads/?mount={digest}&from={}",
+                encode(from)
+            ),
             scopes,
         );
         let answer = self.answer(&call, ERROR_LIMIT).await?;
         match answer.status {
             StatusCode::CREATED => Ok(Mount::Done),
-            StatusCode::ACCEPTED => Ok(Mount::Declined(self.upload(&call, &answer.headers, repository)?)),
+            StatusCode::ACCEPTED => Ok(Mount::Declined(self.upload(
+                &call,
+                &answer.headers,
+                repository,
+            )?)),
             _ => Err(self.refusal(&call, &answer)),
         }
     }
@@ -110,12 +133,21 @@ impl Client {
     ///
     /// # Errors
     /// As every request.
-    pub async fn finish_upload(&self, upload: Upload, digest: &Digest, bytes: Bytes) -> Result<(), OciError> {
+    pub async fn finish_upload(
+        &self,
+        upload: Upload,
+        digest: &Digest,
+        bytes: Bytes,
+    ) -> Result<(), OciError> {
         let _slot = self.slot().await;
         let mut call = finish_call(&upload, digest);
         call.body = bytes;
         let answer = self.answer_once(&call, ERROR_LIMIT).await?;
-        if answer.status.is_success() { Ok(()) } else { Err(self.refusal(&call, &answer)) }
+        if answer.status.is_success() {
+            Ok(())
+        } else {
+            Err(self.refusal(&call, &answer))
+        }
     }
 
     /// Deletes a blob from a repository. `false` if it was not there.
@@ -138,13 +170,23 @@ impl Client {
         headers: &reqwest::header::HeaderMap,
         repository: &str,
     ) -> Result<Upload, OciError> {
-        let location = text(headers, "location")
-            .ok_or_else(|| self.protocol(&call.what, "an upload was opened, but it has no address"))?;
-        Ok(Upload { repository: repository.to_owned(), location: location.to_owned() })
+        let location = text(headers, "location").ok_or_else(|| {
+            self.protocol(&call.what, "an upload was opened, but it has no address")
+        })?;
+        Ok(Upload {
+            repository: repository.to_owned(),
+            location: location.to_owned(),
+        })
     }
 }
 
-pub(super) fn blob_call(method: Method, doing: &str, repository: &str, digest: &Digest, actions: &str) -> Call {
+pub(super) fn blob_call(
+    method: Method,
+    doing: &str,
+    repository: &str,
+    digest: &Digest,
+    actions: &str,
+) -> Call {
     Call::new(
         format!("{doing} blob `{repository}@{digest}`"),
         method,
@@ -155,14 +197,25 @@ pub(super) fn blob_call(method: Method, doing: &str, repository: &str, digest: &
 
 /// The request that ends an upload with its content.
 pub(super) fn finish_call(upload: &Upload, digest: &Digest) -> Call {
-    let separator = if upload.location.contains('?') { '&' } else { '?' };
+    let separator = if upload.location.contains('?') {
+        '&'
+    } else {
+        '?'
+    };
     Call::new(
         format!("uploading blob `{}@{digest}`", upload.repository),
         Method::PUT,
-        format!("{}{separator}digest={}", upload.location, encode(&digest.to_string())),
+        format!(
+            "{}{separator}digest={}",
+            upload.location,
+            encode(&digest.to_string())
+        ),
         vec![scope(&upload.repository, "pull,push")],
     )
-    .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+    .header(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    )
 }
 
 /// Repository names and digests need these two encoded, and nothing else they may contain.

@@ -69,7 +69,9 @@ fn name(content: &[u8]) -> String {
         let mut attributes = Reader(set);
         while let Some((SEQUENCE, attribute)) = attributes.next() {
             let mut attribute = Reader(attribute);
-            if let (Some(kind), Some((_, value))) = (attribute.expect(OBJECT_IDENTIFIER), attribute.next()) {
+            if let (Some(kind), Some((_, value))) =
+                (attribute.expect(OBJECT_IDENTIFIER), attribute.next())
+            {
                 parts.push((kind, printable(value)));
             }
         }
@@ -79,7 +81,11 @@ fn name(content: &[u8]) -> String {
             return value.clone();
         }
     }
-    parts.into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(", ")
+    parts
+        .into_iter()
+        .map(|(_, value)| value)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn alternative_names(extensions: &[u8]) -> Vec<String> {
@@ -117,7 +123,11 @@ fn address(bytes: &[u8]) -> Option<String> {
 /// Text fit for a terminal: a certificate is whatever its sender likes.
 fn printable(bytes: &[u8]) -> String {
     const LONGEST: usize = 128;
-    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST)
+        .collect()
 }
 
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` as RFC 3339.
@@ -131,7 +141,15 @@ fn time((tag, content): (u8, &[u8])) -> String {
         digits
     };
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or("??").to_owned();
-    format!("{}-{}-{}T{}:{}:{}Z", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14))
+    format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        part(0, 4),
+        part(4, 6),
+        part(6, 8),
+        part(8, 10),
+        part(10, 12),
+        part(12, 14)
+    )
 }
 
 /// Reads one tag-length-value after another and stops at the first that does not fit.
@@ -149,7 +167,12 @@ impl<'a> Reader<'a> {
             if bytes.len() > 4 {
                 return None;
             }
-            (bytes.iter().fold(0usize, |length, byte| (length << 8) | usize::from(*byte)), rest)
+            (
+                bytes
+                    .iter()
+                    .fold(0usize, |length, byte| (length << 8) | usize::from(*byte)),
+                rest,
+            )
         };
         let (content, rest) = rest.split_at_checked(length)?;
         self.0 = rest;
@@ -157,6 +180,8 @@ impl<'a> Reader<'a> {
     }
 
     fn expect(&mut self, wanted: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(tag, _)| *tag == wanted).map(|(_, content)| content)
+        self.next()
+            .filter(|(tag, _)| *tag == wanted)
+            .map(|(_, content)| content)
     }
 }

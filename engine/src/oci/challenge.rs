@@ -25,7 +25,11 @@ pub(super) struct TokenServer {
 /// The challenges in the values of `WWW-Authenticate`, in order. What is not understood is left
 /// out; a Bearer challenge without a realm is not one.
 pub(super) fn parse<'a>(values: impl IntoIterator<Item = &'a str>) -> Vec<Challenge> {
-    values.into_iter().flat_map(schemes).filter_map(|(scheme, fields)| challenge(&scheme, fields)).collect()
+    values
+        .into_iter()
+        .flat_map(schemes)
+        .filter_map(|(scheme, fields)| challenge(&scheme, fields))
+        .collect()
 }
 
 fn challenge(scheme: &str, mut fields: BTreeMap<String, String>) -> Option<Challenge> {
@@ -104,17 +108,29 @@ mod tests {
 
     #[test]
     fn challenges_of_real_registries_are_read() {
-        let check = |value: &str, expected: &[Challenge]| assert_eq!(parse([value]), expected, "{value}");
+        let check =
+            |value: &str, expected: &[Challenge]| assert_eq!(parse([value]), expected, "{value}");
         check("Basic realm=\"dev-registry\"", &[Challenge::Basic]);
         check(
             "Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",scope=\"repository:a/b:pull\"",
-            &[bearer("https://auth.docker.io/token", Some("registry.docker.io"), &["repository:a/b:pull"])],
+            &[bearer(
+                "https://auth.docker.io/token",
+                Some("registry.docker.io"),
+                &["repository:a/b:pull"],
+            )],
         );
         check(
             "Bearer realm=\"http://h/t\",service=\"s\",scope=\"repository:stage/web:pull,push repository:dev/web:pull\",error=\"insufficient_scope\"",
-            &[bearer("http://h/t", Some("s"), &["repository:stage/web:pull,push", "repository:dev/web:pull"])],
+            &[bearer(
+                "http://h/t",
+                Some("s"),
+                &["repository:stage/web:pull,push", "repository:dev/web:pull"],
+            )],
         );
-        check("bearer Realm=http://h/t , Service = s", &[bearer("http://h/t", Some("s"), &[])]);
+        check(
+            "bearer Realm=http://h/t , Service = s",
+            &[bearer("http://h/t", Some("s"), &[])],
+        );
         check(
             "Negotiate, Basic realm=\"a \\\"b\\\", c\", Bearer realm=\"http://h\"",
             &[Challenge::Basic, bearer("http://h", None, &[])],
@@ -123,9 +139,20 @@ mod tests {
 
     #[test]
     fn what_is_no_challenge_is_left_out() {
-        for value in ["", ",", "=", "Bearer", "Bearer service=\"x\"", "Digest realm=\"x\"", "Bearer realm=\"", "\"\u{e9}"] {
+        for value in [
+            "",
+            ",",
+            "=",
+            "Bearer",
+            "Bearer service=\"x\"",
+            "Digest realm=\"x\"",
+            "Bearer realm=\"",
+            "\"\u{e9}",
+        ] {
             assert!(
-                parse([value]).iter().all(|found| *found == bearer("", None, &[])),
+                parse([value])
+                    .iter()
+                    .all(|found| *found == bearer("", None, &[])),
                 "{value:?}: {:?}",
                 parse([value])
             );

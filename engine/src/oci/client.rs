@@ -1,7 +1,13 @@
 //! One registry's client: sends requests with login, limits and repetition. What the requests
 //! mean is in the modules beside this one.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use reqwest::{
@@ -39,6 +45,7 @@ struct Inner {
     auth: Auth,
     limits: Limits,
     max_concurrent: usize,
+    lacks_referrers: AtomicBool,
 }
 
 impl std::fmt::Debug for Client {
@@ -61,7 +68,14 @@ pub(super) struct Call {
 
 impl Call {
     pub fn new(what: String, method: Method, path: String, scopes: Scopes) -> Self {
-        Self { what, method, path, scopes, headers: Vec::new(), body: Bytes::new() }
+        Self {
+            what,
+            method,
+            path,
+            scopes,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
     }
 
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -86,7 +100,10 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| {
-            Box::new(TlsFailure::Handshake { registry: registry.to_owned(), reason: innermost(&error) })
+            Box::new(TlsFailure::Handshake {
+                registry: registry.to_owned(),
+                reason: innermost(&error),
+            })
         })?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -96,6 +113,7 @@ impl Client {
                 endpoint,
                 limits: Limits::new(config),
                 max_concurrent: usize::try_from(config.max_concurrent.get()).unwrap_or(usize::MAX),
+                lacks_referrers: AtomicBool::new(false),
             }),
         })
     }
@@ -123,9 +141,18 @@ impl Client {
     /// # Errors
     /// As every request.
     pub async fn ping(&self) -> Result<(), OciError> {
-        let call = Call::new("asking for its version".into(), Method::GET, "v2/".into(), Vec::new());
+        let call = Call::new(
+            "asking for its version".into(),
+            Method::GET,
+            "v2/".into(),
+            Vec::new(),
+        );
         let answer = self.answer(&call, ERROR_LIMIT).await?;
-        if answer.status.is_success() { Ok(()) } else { Err(self.refusal(&call, &answer)) }
+        if answer.status.is_success() {
+            Ok(())
+        } else {
+            Err(self.refusal(&call, &answer))
+        }
     }
 
     /// Sends `call` until it is answered, and reads the answer, of which `limit` bytes may come.
@@ -146,9 +173,14 @@ impl Client {
     pub(super) async fn answer_once(&self, call: &Call, limit: usize) -> Result<Answer, OciError> {
         let response = self.send(call, || Some(call.body.clone().into())).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body =
-            answer::read(response, limit).await.map_err(|failure| failure.into_oci(self.registry(), &call.what))?;
-        Ok(Answer { status, headers, body })
+        let body = answer::read(response, limit)
+            .await
+            .map_err(|failure| failure.into_oci(self.registry(), &call.what))?;
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 
     /// Sends `call` until it is answered, and returns with the body still to come. The caller
@@ -166,24 +198,41 @@ impl Client {
     /// Sends `call` once with `body` instead of its own. A stream can be sent only once: if the
     /// registry wants another login first, that is made, and the error says to try again. The
     /// caller holds a slot.
-    pub(super) async fn send_stream(&self, call: &Call, body: reqwest::Body, _slot: &Slot) -> Result<Answer, OciError> {
+    pub(super) async fn send_stream(
+        &self,
+        call: &Call,
+        body: reqwest::Body,
+        _slot: &Slot,
+    ) -> Result<Answer, OciError> {
         let mut body = Some(body);
         let response = self.send(call, || body.take()).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = answer::read(response, ERROR_LIMIT)
             .await
             .map_err(|failure| failure.into_oci(self.registry(), &call.what))?;
-        Ok(Answer { status, headers, body })
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 
     /// One try, or two if the registry asks for a login. Overload and server errors are errors;
     /// every other status is for the caller to judge.
-    async fn send(&self, call: &Call, mut body: impl FnMut() -> Option<reqwest::Body>) -> Result<Response, OciError> {
+    async fn send(
+        &self,
+        call: &Call,
+        mut body: impl FnMut() -> Option<reqwest::Body>,
+    ) -> Result<Response, OciError> {
         let inner = &*self.inner;
         let url = self.url(call).await?;
         let ours = url.origin() == inner.endpoint.base(&inner.http).await?.origin();
         // A login is shown to the registry alone, wherever it may have sent us.
-        let mut login = if ours { inner.auth.header(&call.scopes).await? } else { None };
+        let mut login = if ours {
+            inner.auth.header(&call.scopes).await?
+        } else {
+            None
+        };
         let mut challenged = false;
         loop {
             let Some(body) = body() else {
@@ -201,11 +250,9 @@ impl Client {
             if let Some(login) = &login {
                 request = request.header(AUTHORIZATION, login);
             }
-            let response = request
-                .body(body)
-                .send()
-                .await
-                .map_err(|error| from_transport(self.registry(), inner.endpoint.host(), &call.what, &error))?;
+            let response = request.body(body).send().await.map_err(|error| {
+                from_transport(self.registry(), inner.endpoint.host(), &call.what, &error)
+            })?;
             let status = response.status();
             if status == StatusCode::UNAUTHORIZED && ours {
                 let headers = response.headers().clone();
@@ -213,15 +260,32 @@ impl Client {
                     challenged = true;
                     // Read to the end, so that the connection can be used again.
                     let _refusal = answer::read(response, ERROR_LIMIT).await;
-                    login = Some(inner.auth.answer(&call.what, &headers, &call.scopes, login.as_ref()).await?);
+                    login = Some(
+                        inner
+                            .auth
+                            .answer(&call.what, &headers, &call.scopes, login.as_ref())
+                            .await?,
+                    );
                     continue;
                 }
-                let text = answer::read(response, ERROR_LIMIT).await.unwrap_or_default();
-                return Err(inner.auth.denied(&call.what, &headers, &call.scopes, Complaint::of(&text).message).await);
+                let text = answer::read(response, ERROR_LIMIT)
+                    .await
+                    .unwrap_or_default();
+                return Err(inner
+                    .auth
+                    .denied(
+                        &call.what,
+                        &headers,
+                        &call.scopes,
+                        Complaint::of(&text).message,
+                    )
+                    .await);
             }
             if matches!(status.as_u16(), 408 | 425 | 429 | 500..=599) {
                 let retry_after = answer::retry_after(response.headers());
-                let text = answer::read(response, ERROR_LIMIT).await.unwrap_or_default();
+                let text = answer::read(response, ERROR_LIMIT)
+                    .await
+                    .unwrap_or_default();
                 return Err(OciError::Unavailable {
                     registry: self.registry().to_owned(),
                     what: call.what.clone(),
@@ -232,8 +296,18 @@ impl Client {
             }
             if status == StatusCode::FORBIDDEN {
                 let headers = response.headers().clone();
-                let text = answer::read(response, ERROR_LIMIT).await.unwrap_or_default();
-                return Err(inner.auth.denied(&call.what, &headers, &call.scopes, Complaint::of(&text).message).await);
+                let text = answer::read(response, ERROR_LIMIT)
+                    .await
+                    .unwrap_or_default();
+                return Err(inner
+                    .auth
+                    .denied(
+                        &call.what,
+                        &headers,
+                        &call.scopes,
+                        Complaint::of(&text).message,
+                    )
+                    .await);
             }
             return Ok(response);
         }
@@ -241,8 +315,9 @@ impl Client {
 
     async fn url(&self, call: &Call) -> Result<Url, OciError> {
         let base = self.inner.endpoint.base(&self.inner.http).await?;
-        let mut url =
-            base.join(&call.path).map_err(|error| self.protocol(&call.what, format!("`{}`: {error}", call.path)))?;
+        let mut url = base
+            .join(&call.path)
+            .map_err(|error| self.protocol(&call.what, format!("`{}`: {error}", call.path)))?;
         // Behind a proxy that ends TLS, a registry may give its own addresses as plain HTTP.
         if url.scheme() == "http" && base.scheme() == "https" && url.host() == base.host() {
             // An error would mean that the base's own scheme is none.
@@ -256,14 +331,38 @@ impl Client {
         let Complaint { codes, message } = Complaint::of(&answer.body);
         let (registry, what) = (self.registry().to_owned(), call.what.clone());
         if answer.status == StatusCode::NOT_FOUND {
-            OciError::NotFound { registry, what, message }
+            OciError::NotFound {
+                registry,
+                what,
+                codes,
+                message,
+            }
         } else {
-            OciError::Refused { registry, what, status: answer.status.as_u16(), codes, message }
+            OciError::Refused {
+                registry,
+                what,
+                status: answer.status.as_u16(),
+                codes,
+                message,
+            }
         }
     }
 
     pub(super) fn protocol(&self, what: &str, reason: impl Into<String>) -> OciError {
-        OciError::Protocol { registry: self.registry().to_owned(), what: what.to_owned(), reason: reason.into() }
+        OciError::Protocol {
+            registry: self.registry().to_owned(),
+            what: what.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Whether the registry was found to have no referrers API; it is not asked again then.
+    pub(super) fn lacks_referrers(&self) -> bool {
+        self.inner.lacks_referrers.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_lack_of_referrers(&self) {
+        self.inner.lacks_referrers.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn limits(&self) -> &Limits {

@@ -23,7 +23,11 @@ impl Clients {
     /// `default_registry`.
     #[must_use]
     pub fn new(default_registry: &str, configs: BTreeMap<String, RegistryConfig>) -> Self {
-        Self { default_registry: default_registry.to_owned(), configs, made: Mutex::new(BTreeMap::new()) }
+        Self {
+            default_registry: default_registry.to_owned(),
+            configs,
+            made: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// The client of the registry that `repository` is in.

@@ -104,7 +104,9 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_by_name() {
-        let error = toml::from_str::<RegistryConfig>("insecre = true").unwrap_err().to_string();
+        let error = toml::from_str::<RegistryConfig>("insecre = true")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("insecre"), "{error}");
     }
 
@@ -113,6 +115,9 @@ mod tests {
         let config: RegistryConfig =
             toml::from_str("username = \"ci\"\npassword = \"hunter2\"\ntoken = \"t0ken\"").unwrap();
         let text = format!("{config:?}");
-        assert!(!text.contains("hunter2") && !text.contains("t0ken"), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("t0ken"),
+            "{text}"
+        );
     }
 }

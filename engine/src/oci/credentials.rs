@@ -80,18 +80,32 @@ struct Entry {
 
 /// The login for `registry`; `repository` is the path within it, which containers' files may
 /// have an entry of its own for.
-pub(super) async fn find(registry: &str, config: &RegistryConfig) -> Result<Credentials, CredentialsError> {
+pub(super) async fn find(
+    registry: &str,
+    config: &RegistryConfig,
+) -> Result<Credentials, CredentialsError> {
     match (&config.username, &config.password, &config.token) {
         (None, None, Some(token)) => return Ok(Credentials::Bearer(token.clone())),
         (Some(username), Some(password), None) => {
-            return Ok(Credentials::Basic { username: username.clone(), password: password.clone() });
+            return Ok(Credentials::Basic {
+                username: username.clone(),
+                password: password.clone(),
+            });
         }
         (None, None, None) => {}
-        _ => return Err(CredentialsError::Ambiguous { registry: registry.to_owned() }),
+        _ => {
+            return Err(CredentialsError::Ambiguous {
+                registry: registry.to_owned(),
+            });
+        }
     }
     if let Some(path) = &config.credentials_file {
-        let file = read(path).await.map_err(|reason| file_error(path, reason))?;
-        return Ok(in_file(&file, registry).await?.unwrap_or(Credentials::Anonymous));
+        let file = read(path)
+            .await
+            .map_err(|reason| file_error(path, reason))?;
+        return Ok(in_file(&file, registry)
+            .await?
+            .unwrap_or(Credentials::Anonymous));
     }
     if config.find_credentials {
         for path in usual_places(|name| std::env::var_os(name).map(PathBuf::from)) {
@@ -111,7 +125,10 @@ pub(super) async fn find(registry: &str, config: &RegistryConfig) -> Result<Cred
 }
 
 fn file_error(path: &Path, reason: String) -> CredentialsError {
-    CredentialsError::File { path: path.display().to_string(), reason }
+    CredentialsError::File {
+        path: path.display().to_string(),
+        reason,
+    }
 }
 
 /// Where `podman`, `skopeo` and `docker` keep logins, in the order in which skopeo looks.
@@ -121,8 +138,12 @@ fn usual_places(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     [
         variable("REGISTRY_AUTH_FILE"),
         variable("XDG_RUNTIME_DIR").map(|run| run.join("containers/auth.json")),
-        variable("XDG_CONFIG_HOME").or_else(|| under_home(".config")).map(|c| c.join("containers/auth.json")),
-        variable("DOCKER_CONFIG").or_else(|| under_home(".docker")).map(|d| d.join("config.json")),
+        variable("XDG_CONFIG_HOME")
+            .or_else(|| under_home(".config"))
+            .map(|c| c.join("containers/auth.json")),
+        variable("DOCKER_CONFIG")
+            .or_else(|| under_home(".docker"))
+            .map(|d| d.join("config.json")),
     ]
     .into_iter()
     .flatten()
@@ -130,20 +151,36 @@ fn usual_places(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
 }
 
 async fn read(path: &Path) -> Result<CredentialsFile, String> {
-    let text = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
+    let text = tokio::fs::read(path)
+        .await
+        .map_err(|error| error.to_string())?;
     serde_json::from_slice(&text).map_err(|error| error.to_string())
 }
 
-async fn in_file(file: &CredentialsFile, registry: &str) -> Result<Option<Credentials>, CredentialsError> {
-    let helper = file.cred_helpers.iter().find(|(key, _)| host_of(key) == host_of(registry)).map(|(_, helper)| helper);
+async fn in_file(
+    file: &CredentialsFile,
+    registry: &str,
+) -> Result<Option<Credentials>, CredentialsError> {
+    let helper = file
+        .cred_helpers
+        .iter()
+        .find(|(key, _)| host_of(key) == host_of(registry))
+        .map(|(_, helper)| helper);
     if let Some(helper) = helper {
         return ask_helper(helper, registry).await.map(Some);
     }
     // Docker leaves an empty entry where its store holds the secret.
-    let entry = file.auths.iter().find(|(key, _)| host_of(key) == host_of(registry)).map(|(_, entry)| entry);
+    let entry = file
+        .auths
+        .iter()
+        .find(|(key, _)| host_of(key) == host_of(registry))
+        .map(|(_, entry)| entry);
     match entry.map(decode) {
         Some(Ok(Some(found))) => Ok(Some(found)),
-        Some(Err(reason)) => Err(CredentialsError::File { path: format!("auths of {registry}"), reason }),
+        Some(Err(reason)) => Err(CredentialsError::File {
+            path: format!("auths of {registry}"),
+            reason,
+        }),
         Some(Ok(None)) => match &file.creds_store {
             Some(store) => ask_helper(store, registry).await.map(Some),
             None => Ok(None),
@@ -155,7 +192,10 @@ async fn in_file(file: &CredentialsFile, registry: &str) -> Result<Option<Creden
 /// `https://index.docker.io/v1/` and `docker.io` are the same registry; so is any key with a
 /// scheme or a path.
 fn host_of(key: &str) -> &str {
-    let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let key = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"))
+        .unwrap_or(key);
     let host = key.split('/').next().unwrap_or(key);
     match host {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
@@ -165,7 +205,9 @@ fn host_of(key: &str) -> &str {
 
 fn decode(entry: &Entry) -> Result<Option<Credentials>, String> {
     if !entry.identitytoken.is_empty() {
-        return Ok(Some(Credentials::Identity(Secret::new(&entry.identitytoken))));
+        return Ok(Some(Credentials::Identity(Secret::new(
+            &entry.identitytoken,
+        ))));
     }
     if !entry.username.is_empty() {
         return Ok(Some(basic(&entry.username, &entry.password)));
@@ -173,7 +215,9 @@ fn decode(entry: &Entry) -> Result<Option<Credentials>, String> {
     if entry.auth.is_empty() {
         return Ok(None);
     }
-    let bytes = STANDARD.decode(entry.auth.trim()).map_err(|_| "`auth` is not base64".to_owned())?;
+    let bytes = STANDARD
+        .decode(entry.auth.trim())
+        .map_err(|_| "`auth` is not base64".to_owned())?;
     let text = String::from_utf8(bytes).map_err(|_| "`auth` is not text".to_owned())?;
     // Docker pads the password with zero bytes.
     let (username, password) = text.split_once(':').ok_or("`auth` has no colon")?;
@@ -181,7 +225,10 @@ fn decode(entry: &Entry) -> Result<Option<Credentials>, String> {
 }
 
 fn basic(username: &str, password: &str) -> Credentials {
-    Credentials::Basic { username: username.to_owned(), password: Secret::new(password) }
+    Credentials::Basic {
+        username: username.to_owned(),
+        password: Secret::new(password),
+    }
 }
 
 /// What a helper prints.
@@ -247,17 +294,42 @@ mod tests {
     #[tokio::test]
     async fn logins_of_docker_and_podman_are_found() {
         let ci = || Some(basic("ci", "pa:ss"));
-        check(r#"{"auths":{"r.example:5000":{"auth":"Y2k6cGE6c3M="}}}"#, "r.example:5000", ci()).await;
-        check(r#"{"auths":{"https://r.example/v2/":{"auth":"Y2k6cGE6c3M="}}}"#, "r.example", ci()).await;
-        check(r#"{"auths":{"https://index.docker.io/v1/":{"auth":"Y2k6cGE6c3M="}}}"#, "docker.io", ci()).await;
-        check(r#"{"auths":{"r.example":{"username":"ci","password":"pa:ss"}}}"#, "r.example", ci()).await;
+        check(
+            r#"{"auths":{"r.example:5000":{"auth":"Y2k6cGE6c3M="}}}"#,
+            "r.example:5000",
+            ci(),
+        )
+        .await;
+        check(
+            r#"{"auths":{"https://r.example/v2/":{"auth":"Y2k6cGE6c3M="}}}"#,
+            "r.example",
+            ci(),
+        )
+        .await;
+        check(
+            r#"{"auths":{"https://index.docker.io/v1/":{"auth":"Y2k6cGE6c3M="}}}"#,
+            "docker.io",
+            ci(),
+        )
+        .await;
+        check(
+            r#"{"auths":{"r.example":{"username":"ci","password":"pa:ss"}}}"#,
+            "r.example",
+            ci(),
+        )
+        .await;
         check(
             r#"{"auths":{"r.example":{"auth":"Y2k6cGE6c3M=","identitytoken":"refresh"}}}"#,
             "r.example",
             Some(Credentials::Identity(Secret::new("refresh"))),
         )
         .await;
-        check(r#"{"auths":{"r.example":{"auth":"Y2k6cGE6c3M="}}}"#, "r.example:443", None).await;
+        check(
+            r#"{"auths":{"r.example":{"auth":"Y2k6cGE6c3M="}}}"#,
+            "r.example:443",
+            None,
+        )
+        .await;
         check(r#"{"auths":{"r.example":{}}}"#, "r.example", None).await;
         check(r#"{"HttpHeaders":{}}"#, "r.example", None).await;
     }
@@ -265,8 +337,10 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_login_is_an_error_and_not_anonymous() {
         for auth in ["%%", "/w==", "Y2k="] {
-            let file: CredentialsFile =
-                serde_json::from_str(&format!(r#"{{"auths":{{"r.example":{{"auth":"{auth}"}}}}}}"#)).unwrap();
+            let file: CredentialsFile = serde_json::from_str(&format!(
+                r#"{{"auths":{{"r.example":{{"auth":"{auth}"}}}}}}"#
+            ))
+            .unwrap();
             assert!(in_file(&file, "r.example").await.is_err(), "{auth}");
         }
     }
@@ -276,14 +350,27 @@ mod tests {
         let file: CredentialsFile =
             serde_json::from_str(r#"{"credHelpers":{"r.example":"no-such-helper"}}"#).unwrap();
         let error = in_file(&file, "r.example").await.unwrap_err().to_string();
-        assert!(error.contains("docker-credential-no-such-helper") && error.contains("r.example"), "{error}");
+        assert!(
+            error.contains("docker-credential-no-such-helper") && error.contains("r.example"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn half_a_login_or_two_are_refused() {
-        for text in ["username = \"ci\"", "password = \"p\"", "username = \"ci\"\npassword = \"p\"\ntoken = \"t\""] {
+        for text in [
+            "username = \"ci\"",
+            "password = \"p\"",
+            "username = \"ci\"\npassword = \"p\"\ntoken = \"t\"",
+        ] {
             let config: RegistryConfig = toml::from_str(text).unwrap();
-            assert!(matches!(find("r", &config).await, Err(CredentialsError::Ambiguous { .. })), "{text}");
+            assert!(
+                matches!(
+                    find("r", &config).await,
+                    Err(CredentialsError::Ambiguous { .. })
+                ),
+                "{text}"
+            );
         }
     }
 
@@ -294,10 +381,13 @@ mod tests {
             "XDG_RUNTIME_DIR" => Some("/run/user/1".into()),
             _ => None,
         });
-        let expected: Vec<PathBuf> =
-            ["/run/user/1/containers/auth.json", "/home/ci/.config/containers/auth.json", "/home/ci/.docker/config.json"]
-                .map(Into::into)
-                .into();
+        let expected: Vec<PathBuf> = [
+            "/run/user/1/containers/auth.json",
+            "/home/ci/.config/containers/auth.json",
+            "/home/ci/.docker/config.json",
+        ]
+        .map(Into::into)
+        .into();
         assert_eq!(places, expected);
     }
 }

@@ -107,22 +107,34 @@ impl Manifest {
     /// # Errors
     /// If it is unreadable, or by type or shape both an image and an index, or neither.
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, ManifestError> {
-        let document: Document =
-            serde_json::from_slice(bytes).map_err(|error| ManifestError::Unreadable(error.to_string()))?;
+        let document: Document = serde_json::from_slice(bytes)
+            .map_err(|error| ManifestError::Unreadable(error.to_string()))?;
         let has_manifests = !document.manifests.is_empty();
         if has_manifests && document.config.is_some() {
-            return Err(ManifestError::Ambiguous("it has `config` and `manifests`".to_owned()));
+            return Err(ManifestError::Ambiguous(
+                "it has `config` and `manifests`".to_owned(),
+            ));
         }
         let media_type = document
             .media_type
             .filter(|media_type| !media_type.is_empty())
-            .or_else(|| content_type.filter(|served| is_known(served)).map(str::to_owned))
+            .or_else(|| {
+                content_type
+                    .filter(|served| is_known(served))
+                    .map(str::to_owned)
+            })
             .unwrap_or_else(|| by_shape(document.config.is_some(), has_manifests, content_type));
         if media_type::is_image(&media_type) && has_manifests {
-            return Err(ManifestError::Ambiguous(format!("its media type is `{media_type}` and it has `manifests`")));
+            return Err(ManifestError::Ambiguous(format!(
+                "its media type is `{media_type}` and it has `manifests`"
+            )));
         }
-        if media_type::is_index(&media_type) && (document.config.is_some() || !document.layers.is_empty()) {
-            return Err(ManifestError::Ambiguous(format!("its media type is `{media_type}` and it has layers")));
+        if media_type::is_index(&media_type)
+            && (document.config.is_some() || !document.layers.is_empty())
+        {
+            return Err(ManifestError::Ambiguous(format!(
+                "its media type is `{media_type}` and it has layers"
+            )));
         }
         if !is_known(&media_type) {
             return Err(ManifestError::Unknown(media_type));
@@ -150,9 +162,15 @@ impl Manifest {
     /// that is no image's; `None` for images and indexes.
     #[must_use]
     pub fn kind(&self) -> Option<&str> {
-        let config = self.config.as_ref().map(|config| config.media_type.as_str());
+        let config = self
+            .config
+            .as_ref()
+            .map(|config| config.media_type.as_str());
         self.artifact_type.as_deref().or_else(|| {
-            config.filter(|kind| !kind.is_empty() && !matches!(*kind, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG))
+            config.filter(|kind| {
+                !kind.is_empty()
+                    && !matches!(*kind, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG)
+            })
         })
     }
 }
@@ -161,7 +179,9 @@ impl Manifest {
 const ARTIFACT_MANIFEST: &str = "application/vnd.oci.artifact.manifest.v1+json";
 
 fn is_known(media_type: &str) -> bool {
-    media_type::is_index(media_type) || media_type::is_image(media_type) || media_type == ARTIFACT_MANIFEST
+    media_type::is_index(media_type)
+        || media_type::is_image(media_type)
+        || media_type == ARTIFACT_MANIFEST
 }
 
 fn by_shape(has_config: bool, has_manifests: bool, content_type: Option<&str>) -> String {
@@ -188,11 +208,23 @@ mod tests {
             assert_eq!(parse(json, served).unwrap().media_type, expected, "{json}");
         };
         let index = r#"{"schemaVersion":2,"manifests":[{"digest":"DIGEST"}]}"#;
-        check(index, Some(media_type::DOCKER_LIST), media_type::DOCKER_LIST);
+        check(
+            index,
+            Some(media_type::DOCKER_LIST),
+            media_type::DOCKER_LIST,
+        );
         check(index, Some("application/json"), media_type::OCI_INDEX);
         check(index, None, media_type::OCI_INDEX);
-        check(r#"{"config":{"digest":"DIGEST"},"layers":null}"#, None, media_type::OCI_MANIFEST);
-        check(r#"{"mediaType":"application/vnd.oci.image.index.v1+json"}"#, None, media_type::OCI_INDEX);
+        check(
+            r#"{"config":{"digest":"DIGEST"},"layers":null}"#,
+            None,
+            media_type::OCI_MANIFEST,
+        );
+        check(
+            r#"{"mediaType":"application/vnd.oci.image.index.v1+json"}"#,
+            None,
+            media_type::OCI_INDEX,
+        );
     }
 
     #[test]
@@ -216,17 +248,32 @@ mod tests {
             r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[{"digest":"DIGEST"}]}"#,
             r#"{"mediaType":"application/vnd.oci.image.index.v1+json","layers":[{"digest":"DIGEST"}]}"#,
         ] {
-            assert!(matches!(parse(json, None), Err(ManifestError::Ambiguous(_))), "{json}");
+            assert!(
+                matches!(parse(json, None), Err(ManifestError::Ambiguous(_))),
+                "{json}"
+            );
         }
     }
 
     #[test]
     fn what_is_neither_is_refused() {
-        for json in ["{}", r#"{"mediaType":"application/vnd.docker.distribution.manifest.v1+json"}"#] {
-            assert!(matches!(parse(json, Some("text/plain")), Err(ManifestError::Unknown(_))), "{json}");
+        for json in [
+            "{}",
+            r#"{"mediaType":"application/vnd.docker.distribution.manifest.v1+json"}"#,
+        ] {
+            assert!(
+                matches!(
+                    parse(json, Some("text/plain")),
+                    Err(ManifestError::Unknown(_))
+                ),
+                "{json}"
+            );
         }
         for json in ["", "[]", r#"{"config":{"digest":"sha256:12"}}"#] {
-            assert!(matches!(parse(json, None), Err(ManifestError::Unreadable(_))), "{json}");
+            assert!(
+                matches!(parse(json, None), Err(ManifestError::Unreadable(_))),
+                "{json}"
+            );
         }
     }
 }

@@ -22,7 +22,11 @@ pub(super) struct Endpoint {
 /// Whether `host` (without a port) is this machine.
 pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.ends_with(".localhost") || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || bare
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 impl Endpoint {

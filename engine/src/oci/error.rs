@@ -4,7 +4,9 @@ use std::{error::Error as StdError, io, time::Duration};
 
 use weir_schema::Digest;
 
-use super::{certificate::CertificateSummary, credentials::CredentialsError, tls::RefusedCertificate};
+use super::{
+    certificate::CertificateSummary, credentials::CredentialsError, tls::RefusedCertificate,
+};
 
 /// A request to a registry that failed.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,8 @@ pub enum OciError {
         registry: String,
         /// What was being done.
         what: String,
+        /// The codes of the registry's errors; none if it does not know such requests at all.
+        codes: Vec<String>,
         /// What the registry said.
         message: String,
     },
@@ -244,7 +248,9 @@ pub enum AuthFailure {
         realm: String,
     },
     /// It wants a kind of login that we do not know.
-    #[error("registry `{registry}`: {what}: refused with 401 and no Basic or Bearer challenge (`{challenge}`)")]
+    #[error(
+        "registry `{registry}`: {what}: refused with 401 and no Basic or Bearer challenge (`{challenge}`)"
+    )]
     UnknownChallenge {
         /// The registry's name.
         registry: String,
@@ -256,7 +262,11 @@ pub enum AuthFailure {
 }
 
 fn said(message: &str) -> String {
-    if message.is_empty() { String::new() } else { format!(" (it says: {message})") }
+    if message.is_empty() {
+        String::new()
+    } else {
+        format!(" (it says: {message})")
+    }
 }
 
 fn names(certificate: &CertificateSummary) -> String {
@@ -268,7 +278,11 @@ fn names(certificate: &CertificateSummary) -> String {
 }
 
 fn needs(scopes: &[String]) -> String {
-    if scopes.is_empty() { String::new() } else { format!(", it needs `{}`", scopes.join(" ")) }
+    if scopes.is_empty() {
+        String::new()
+    } else {
+        format!(", it needs `{}`", scopes.join(" "))
+    }
 }
 
 impl OciError {
@@ -305,41 +319,93 @@ impl OciError {
 }
 
 /// Says in our terms why a request got no answer. `asked` is the host that was connected to.
-pub(super) fn from_transport(registry: &str, asked: &str, what: &str, error: &reqwest::Error) -> OciError {
-    if let Some(tls) = find(error, |cause| cause.downcast_ref::<rustls::Error>().cloned()) {
+pub(super) fn from_transport(
+    registry: &str,
+    asked: &str,
+    what: &str,
+    error: &reqwest::Error,
+) -> OciError {
+    if let Some(tls) = find(error, |cause| {
+        cause.downcast_ref::<rustls::Error>().cloned()
+    }) {
         return OciError::Tls(Box::new(from_tls(registry, asked, tls)));
     }
-    let reason = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
-    OciError::Connection { registry: registry.to_owned(), what: what.to_owned(), reason }
+    let reason = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        innermost(error)
+    };
+    OciError::Connection {
+        registry: registry.to_owned(),
+        what: what.to_owned(),
+        reason,
+    }
 }
 
 fn from_tls(registry: &str, asked: &str, error: rustls::Error) -> TlsFailure {
     use rustls::{CertificateError as Cause, Error, InvalidMessage};
     let registry = registry.to_owned();
     let (cause, certificate) = match error {
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => return TlsFailure::NotTls { registry },
-        Error::InvalidCertificate(Cause::Other(other)) => match other.0.downcast_ref::<RefusedCertificate>() {
-            Some(refused) => (refused.cause.clone(), refused.certificate.clone()),
-            None => return TlsFailure::Handshake { registry, reason: other.to_string() },
-        },
-        other => return TlsFailure::Handshake { registry, reason: other.to_string() },
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            return TlsFailure::NotTls { registry };
+        }
+        Error::InvalidCertificate(Cause::Other(other)) => {
+            match other.0.downcast_ref::<RefusedCertificate>() {
+                Some(refused) => (refused.cause.clone(), refused.certificate.clone()),
+                None => {
+                    return TlsFailure::Handshake {
+                        registry,
+                        reason: other.to_string(),
+                    };
+                }
+            }
+        }
+        other => {
+            return TlsFailure::Handshake {
+                registry,
+                reason: other.to_string(),
+            };
+        }
     };
     match cause {
-        Error::InvalidCertificate(Cause::UnknownIssuer) => TlsFailure::UnknownAuthority { registry, certificate },
-        Error::InvalidCertificate(Cause::BadSignature) => TlsFailure::OtherAuthority { registry, certificate },
+        Error::InvalidCertificate(Cause::UnknownIssuer) => TlsFailure::UnknownAuthority {
+            registry,
+            certificate,
+        },
+        Error::InvalidCertificate(Cause::BadSignature) => TlsFailure::OtherAuthority {
+            registry,
+            certificate,
+        },
         Error::InvalidCertificate(
-            Cause::Expired | Cause::ExpiredContext { .. } | Cause::NotValidYet | Cause::NotValidYetContext { .. },
-        ) => TlsFailure::OutOfDate { registry, certificate },
-        Error::InvalidCertificate(Cause::NotValidForName | Cause::NotValidForNameContext { .. }) => {
-            TlsFailure::WrongName { registry, asked: asked.to_owned(), certificate }
-        }
-        other => TlsFailure::Certificate { registry, certificate, reason: other.to_string() },
+            Cause::Expired
+            | Cause::ExpiredContext { .. }
+            | Cause::NotValidYet
+            | Cause::NotValidYetContext { .. },
+        ) => TlsFailure::OutOfDate {
+            registry,
+            certificate,
+        },
+        Error::InvalidCertificate(
+            Cause::NotValidForName | Cause::NotValidForNameContext { .. },
+        ) => TlsFailure::WrongName {
+            registry,
+            asked: asked.to_owned(),
+            certificate,
+        },
+        other => TlsFailure::Certificate {
+            registry,
+            certificate,
+            reason: other.to_string(),
+        },
     }
 }
 
 /// The first cause that `look` accepts. An `io::Error` hides what it wraps from `source`, so it
 /// is opened.
-fn find<T>(error: &(dyn StdError + 'static), look: impl Fn(&(dyn StdError + 'static)) -> Option<T> + Copy) -> Option<T> {
+fn find<T>(
+    error: &(dyn StdError + 'static),
+    look: impl Fn(&(dyn StdError + 'static)) -> Option<T> + Copy,
+) -> Option<T> {
     if let Some(found) = look(error) {
         return Some(found);
     }
@@ -347,7 +413,9 @@ fn find<T>(error: &(dyn StdError + 'static), look: impl Fn(&(dyn StdError + 'sta
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref)
         .map(|inner| inner as &(dyn StdError + 'static));
-    inner.or_else(|| error.source()).and_then(|cause| find(cause, look))
+    inner
+        .or_else(|| error.source())
+        .and_then(|cause| find(cause, look))
 }
 
 /// The last cause, which says what really happened; those before it only say where.

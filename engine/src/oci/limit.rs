@@ -44,7 +44,9 @@ impl Limits {
 
     pub async fn slot(&self) -> Slot {
         // The semaphore is never closed; if it were, going on unlimited would be the lesser evil.
-        Slot { _permit: Arc::clone(&self.places).acquire_owned().await.ok() }
+        Slot {
+            _permit: Arc::clone(&self.places).acquire_owned().await.ok(),
+        }
     }
 
     /// Returns when the next request may be sent.
@@ -77,7 +79,10 @@ impl Limits {
 
     /// The tries of something that has failed `failures` times already.
     pub fn retry_from(&self, failures: u32) -> Retry<'_> {
-        Retry { limits: self, attempt: failures }
+        Retry {
+            limits: self,
+            attempt: failures,
+        }
     }
 }
 
@@ -119,7 +124,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The pause after the `attempt`th failure: between half and all of a doubling time, so that
 /// many clients that failed together do not come back together.
 pub(crate) fn backoff(attempt: u32, longest: Duration) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
+    let doubled = FIRST_PAUSE.saturating_mul(
+        1u32.checked_shl(attempt.saturating_sub(1))
+            .unwrap_or(u32::MAX),
+    );
     let whole = doubled.min(longest);
     whole / 2 + jitter(whole / 2)
 }
@@ -137,10 +145,27 @@ mod tests {
     #[test]
     fn pauses_grow_are_capped_and_differ() {
         let longest = Duration::from_secs(2);
-        for (attempt, whole) in [(1, 100), (2, 200), (3, 400), (6, 2000), (40, 2000), (u32::MAX, 2000)] {
-            let pauses: Vec<_> = (0..32).map(|_| backoff(attempt, longest).as_millis()).collect();
-            assert!(pauses.iter().all(|pause| (whole / 2..=whole).contains(pause)), "{attempt}: {pauses:?}");
-            assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{attempt}: {pauses:?}");
+        for (attempt, whole) in [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (6, 2000),
+            (40, 2000),
+            (u32::MAX, 2000),
+        ] {
+            let pauses: Vec<_> = (0..32)
+                .map(|_| backoff(attempt, longest).as_millis())
+                .collect();
+            assert!(
+                pauses
+                    .iter()
+                    .all(|pause| (whole / 2..=whole).contains(pause)),
+                "{attempt}: {pauses:?}"
+            );
+            assert!(
+                pauses.iter().any(|pause| *pause != pauses[0]),
+                "{attempt}: {pauses:?}"
+            );
         }
     }
 
@@ -176,7 +201,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_gives_up_after_its_tries_or_when_asked_for_too_much_patience() {
-        let config: RegistryConfig = toml::from_str("max_attempts = 3\nmax_backoff_seconds = 10").unwrap();
+        let config: RegistryConfig =
+            toml::from_str("max_attempts = 3\nmax_backoff_seconds = 10").unwrap();
         let limits = Limits::new(&config);
         let mut retry = limits.retry();
         assert!(retry.after(unavailable(None)).await.is_ok());

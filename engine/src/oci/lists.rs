@@ -71,8 +71,14 @@ impl Client {
     pub async fn tags(&self, repository: &str) -> Result<Vec<Tag>, OciError> {
         let path = format!("v2/{repository}/tags/list?n={PAGE_ENTRIES}");
         let what = format!("listing the tags of `{repository}`");
-        let pages: Option<Vec<TagPage>> = self.pages(what, path, vec![scope(repository, "pull")]).await?;
-        let names = pages.unwrap_or_default().into_iter().flat_map(|page| page.tags.unwrap_or_default());
+        let scopes = vec![scope(repository, "pull")];
+        let pages = match self.pages::<TagPage>(what, path, scopes).await {
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            other => other?,
+        };
+        let names = pages
+            .into_iter()
+            .flat_map(|page| page.tags.unwrap_or_default());
         Ok(names.filter_map(|name| name.parse().ok()).collect())
     }
 
@@ -84,11 +90,11 @@ impl Client {
         let path = format!("v2/_catalog?n={PAGE_ENTRIES}");
         let what = "listing the repositories".to_owned();
         let scopes = vec!["registry:catalog:*".to_owned()];
-        let pages: Option<Vec<CatalogPage>> = self.pages(what.clone(), path, scopes).await?;
-        match pages {
-            Some(pages) => Ok(pages.into_iter().flat_map(|page| page.repositories.unwrap_or_default()).collect()),
-            None => Err(self.protocol(&what, "it has no catalog")),
-        }
+        let pages = self.pages::<CatalogPage>(what, path, scopes).await?;
+        Ok(pages
+            .into_iter()
+            .flat_map(|page| page.repositories.unwrap_or_default())
+            .collect())
     }
 
     /// What refers to `subject`: from the referrers API where there is one, and from the tag that
@@ -96,19 +102,32 @@ impl Client {
     ///
     /// # Errors
     /// As every request.
-    pub async fn referrers(&self, repository: &str, subject: &Digest) -> Result<Referrers, OciError> {
+    pub async fn referrers(
+        &self,
+        repository: &str,
+        subject: &Digest,
+    ) -> Result<Referrers, OciError> {
         let path = format!("v2/{repository}/referrers/{subject}");
         let what = format!("listing what refers to `{repository}@{subject}`");
         let scopes = vec![scope(repository, "pull")];
         let mut found = Referrers::default();
-        match self.pages::<ReferrerPage>(what.clone(), path, scopes).await {
-            Ok(Some(pages)) => {
-                found.has_api = true;
-                found.descriptors = pages.into_iter().flat_map(|page| page.manifests.unwrap_or_default()).collect();
+        if !self.lacks_referrers() {
+            match self.pages::<ReferrerPage>(what.clone(), path, scopes).await {
+                Ok(pages) => {
+                    found.has_api = true;
+                    found.descriptors = pages
+                        .into_iter()
+                        .flat_map(|page| page.manifests.unwrap_or_default())
+                        .collect();
+                }
+                // Registries older than the API refuse in many ways. One that does not even know
+                // the path, and so gives no code of its own, need not be asked again.
+                Err(OciError::NotFound { codes, .. }) if codes.is_empty() => {
+                    self.note_lack_of_referrers();
+                }
+                Err(OciError::NotFound { .. } | OciError::Refused { .. }) => {}
+                Err(error) => return Err(error),
             }
-            // Registries older than the API answer in many ways, all of them refusals.
-            Ok(None) | Err(OciError::Refused { .. }) => {}
-            Err(error) => return Err(error),
         }
         let tag = fallback_tag(subject).map_err(|error| self.protocol(&what, error.to_string()))?;
         match self.get_manifest(repository, &Reference::Tag(tag)).await {
@@ -123,33 +142,38 @@ impl Client {
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error),
         }
-        found.descriptors.sort_by(|left, right| left.digest.cmp(&right.digest));
-        found.descriptors.dedup_by(|left, right| left.digest == right.digest);
+        found
+            .descriptors
+            .sort_by(|left, right| left.digest.cmp(&right.digest));
+        found
+            .descriptors
+            .dedup_by(|left, right| left.digest == right.digest);
         Ok(found)
     }
 
-    /// Every page of a list; `None` if the list is not there.
+    /// Every page of a list.
     async fn pages<Page: DeserializeOwned>(
         &self,
         what: String,
         path: String,
         scopes: Scopes,
-    ) -> Result<Option<Vec<Page>>, OciError> {
+    ) -> Result<Vec<Page>, OciError> {
         let mut pages = Vec::new();
         let mut call = Call::new(what, Method::GET, path, scopes);
         // A registry whose pages come round again would be asked for ever.
         let mut seen = BTreeSet::new();
         loop {
             let answer = self.answer(&call, PAGE_LIMIT).await?;
-            match answer.status {
-                StatusCode::OK => {}
-                StatusCode::NOT_FOUND if pages.is_empty() => return Ok(None),
-                _ => return Err(self.refusal(&call, &answer)),
+            if answer.status != StatusCode::OK {
+                return Err(self.refusal(&call, &answer));
             }
-            let page = serde_json::from_slice(&answer.body)
-                .map_err(|error| self.protocol(&call.what, format!("the answer is no list: {error}")))?;
+            let page = serde_json::from_slice(&answer.body).map_err(|error| {
+                self.protocol(&call.what, format!("the answer is no list: {error}"))
+            })?;
             pages.push(page);
-            let Some(next) = next_link(&answer.headers) else { return Ok(Some(pages)) };
+            let Some(next) = next_link(&answer.headers) else {
+                return Ok(pages);
+            };
             if !seen.insert(next.clone()) || pages.len() >= MOST_PAGES {
                 return Err(self.protocol(&call.what, format!("its pages do not end (`{next}`)")));
             }

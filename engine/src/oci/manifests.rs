@@ -108,7 +108,9 @@ impl Client {
             let size = u64::try_from(fetched.bytes.len()).ok();
             return Ok(fetched.map_head(size));
         };
-        let digest: Digest = said.parse().map_err(|error| self.protocol(&call.what, format!("{error}")))?;
+        let digest: Digest = said
+            .parse()
+            .map_err(|error| self.protocol(&call.what, format!("{error}")))?;
         if let Reference::Digest(asked) = reference
             && *asked != digest
             && asked.algorithm() == digest.algorithm()
@@ -135,7 +137,11 @@ impl Client {
     ///
     /// # Errors
     /// As every request; `NotFound` if it is not there.
-    pub async fn get_manifest(&self, repository: &str, reference: &Reference) -> Result<RawManifest, OciError> {
+    pub async fn get_manifest(
+        &self,
+        repository: &str,
+        reference: &Reference,
+    ) -> Result<RawManifest, OciError> {
         let call = self.read_call(Method::GET, "getting", repository, reference);
         let answer = self.answer(&call, MANIFEST_LIMIT).await?;
         if answer.status != StatusCode::OK {
@@ -144,7 +150,10 @@ impl Client {
         let expected = match reference {
             Reference::Digest(digest) => Some(digest.clone()),
             Reference::Tag(_) => match text(&answer.headers, "docker-content-digest") {
-                Some(said) => Some(said.parse().map_err(|error| self.protocol(&call.what, format!("{error}")))?),
+                Some(said) => Some(
+                    said.parse()
+                        .map_err(|error| self.protocol(&call.what, format!("{error}")))?,
+                ),
                 None => None,
             },
         };
@@ -158,7 +167,11 @@ impl Client {
             });
         }
         let content_type = text(&answer.headers, "content-type").map(media_type::essence);
-        Ok(RawManifest { digest, content_type, bytes: answer.body })
+        Ok(RawManifest {
+            digest,
+            content_type,
+            bytes: answer.body,
+        })
     }
 
     /// Stores the bytes of a manifest. By digest this may be repeated and is; by tag it is tried
@@ -179,8 +192,13 @@ impl Client {
             .map_err(|_| self.protocol(&what, format!("`{media_type}` is no media type")))?;
         let expected = Digest::of(&bytes);
         let path = format!("v2/{repository}/manifests/{reference}");
-        let mut call =
-            Call::new(what, Method::PUT, path, vec![scope(repository, "pull,push")]).header(CONTENT_TYPE, content_type);
+        let mut call = Call::new(
+            what,
+            Method::PUT,
+            path,
+            vec![scope(repository, "pull,push")],
+        )
+        .header(CONTENT_TYPE, content_type);
         call.body = bytes;
         let answer = match reference {
             Reference::Digest(_) => self.answer(&call, ERROR_LIMIT).await?,
@@ -203,14 +221,20 @@ impl Client {
                 found: said.to_owned(),
             });
         }
-        Ok(Stored { subject_tracked: answer.headers.contains_key("oci-subject") })
+        Ok(Stored {
+            subject_tracked: answer.headers.contains_key("oci-subject"),
+        })
     }
 
     /// Deletes a manifest or, where the registry can, a tag. `false` if it was not there.
     ///
     /// # Errors
     /// As every request; `Refused` with 405 where deletion is switched off.
-    pub async fn delete_manifest(&self, repository: &str, reference: &Reference) -> Result<bool, OciError> {
+    pub async fn delete_manifest(
+        &self,
+        repository: &str,
+        reference: &Reference,
+    ) -> Result<bool, OciError> {
         let call = Call::new(
             format!("deleting `{}`", reference.within(repository)),
             Method::DELETE,
@@ -225,7 +249,13 @@ impl Client {
         }
     }
 
-    fn read_call(&self, method: Method, doing: &str, repository: &str, reference: &Reference) -> Call {
+    fn read_call(
+        &self,
+        method: Method,
+        doing: &str,
+        repository: &str,
+        reference: &Reference,
+    ) -> Call {
         Call::new(
             format!("{doing} `{}`", reference.within(repository)),
             method,
@@ -238,6 +268,10 @@ impl Client {
 
 impl RawManifest {
     fn map_head(self, size: Option<u64>) -> Option<ManifestHead> {
-        Some(ManifestHead { digest: self.digest, media_type: self.content_type, size })
+        Some(ManifestHead {
+            digest: self.digest,
+            media_type: self.content_type,
+            size,
+        })
     }
 }

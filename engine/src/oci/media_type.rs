@@ -22,7 +22,12 @@ pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
 
 /// A media type without its parameters, in lower case.
 pub(super) fn essence(value: &str) -> String {
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// Whether manifests of this type list other manifests.

@@ -1,9 +1,14 @@
 //! TLS with a memory: a certificate that is refused is kept for the error message.
 
-use std::{fmt, path::Path, sync::{Arc, Once}};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Once},
+};
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -47,7 +52,10 @@ impl std::error::Error for RefusedCertificate {}
 
 /// The TLS settings for one registry: the system's authorities and those of `ca_file`, or, with
 /// `insecure`, whatever is presented.
-pub(super) fn client_config(registry: &str, config: &RegistryConfig) -> Result<ClientConfig, Box<TlsFailure>> {
+pub(super) fn client_config(
+    registry: &str,
+    config: &RegistryConfig,
+) -> Result<ClientConfig, Box<TlsFailure>> {
     install_crypto_provider();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let trust = if config.insecure {
@@ -64,10 +72,16 @@ pub(super) fn client_config(registry: &str, config: &RegistryConfig) -> Result<C
             .build()
             .map_or(Trust::Nothing, Trust::Authorities)
     };
-    let verifier = Arc::new(Verifier { trust, provider: Arc::clone(&provider) });
+    let verifier = Arc::new(Verifier {
+        trust,
+        provider: Arc::clone(&provider),
+    });
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| TlsFailure::Handshake { registry: registry.to_owned(), reason: error.to_string() })?
+        .map_err(|error| TlsFailure::Handshake {
+            registry: registry.to_owned(),
+            reason: error.to_string(),
+        })?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
@@ -75,16 +89,27 @@ pub(super) fn client_config(registry: &str, config: &RegistryConfig) -> Result<C
 
 fn add_file(roots: &mut RootCertStore, registry: &str, path: &Path) -> Result<(), Box<TlsFailure>> {
     let failed = |reason: String| {
-        Box::new(TlsFailure::CaFile { registry: registry.to_owned(), path: path.display().to_string(), reason })
+        Box::new(TlsFailure::CaFile {
+            registry: registry.to_owned(),
+            path: path.display().to_string(),
+            reason,
+        })
     };
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
     let mut count = 0;
     for certificate in certificates {
         let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-        roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| failed(error.to_string()))?;
         count += 1;
     }
-    if count == 0 { Err(failed("it holds no PEM certificate".to_owned())) } else { Ok(()) }
+    if count == 0 {
+        Err(failed("it holds no PEM certificate".to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -112,12 +137,19 @@ impl ServerCertVerifier for Verifier {
         let verdict = match &self.trust {
             Trust::Anything => Ok(ServerCertVerified::assertion()),
             Trust::Nothing => Err(CertificateError::UnknownIssuer.into()),
-            Trust::Authorities(verifier) => {
-                verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            }
+            Trust::Authorities(verifier) => verifier.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
         };
         verdict.map_err(|cause| {
-            let refused = RefusedCertificate { cause, certificate: summarize(end_entity) };
+            let refused = RefusedCertificate {
+                cause,
+                certificate: summarize(end_entity),
+            };
             CertificateError::Other(OtherError(Arc::new(refused))).into()
         })
     }
@@ -128,7 +160,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -137,10 +174,17 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

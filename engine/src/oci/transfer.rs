@@ -36,14 +36,23 @@ impl Lane {
     pub async fn between(source: &Client, target: &Client) -> Self {
         if source.registry() == target.registry() {
             let slot = Arc::new(source.slot().await);
-            return Self { source: Arc::clone(&slot), target: slot };
+            return Self {
+                source: Arc::clone(&slot),
+                target: slot,
+            };
         }
         if source.registry() < target.registry() {
             let first = Arc::new(source.slot().await);
-            Self { source: first, target: Arc::new(target.slot().await) }
+            Self {
+                source: first,
+                target: Arc::new(target.slot().await),
+            }
         } else {
             let first = Arc::new(target.slot().await);
-            Self { source: Arc::new(source.slot().await), target: first }
+            Self {
+                source: Arc::new(source.slot().await),
+                target: first,
+            }
         }
     }
 }
@@ -74,14 +83,23 @@ async fn stream_blob(
     let failure = Arc::new(Mutex::new(None));
     let download = Download::open(source, blob, Arc::clone(&lane.source)).await?;
     let body = reqwest::Body::wrap_stream(download.into_stream(Arc::clone(&failure), progress));
-    let call = finish_call(&upload, &blob.digest).header(CONTENT_LENGTH, HeaderValue::from(blob.size));
+    let call =
+        finish_call(&upload, &blob.digest).header(CONTENT_LENGTH, HeaderValue::from(blob.size));
     let answer = target.send_stream(&call, body, &lane.target).await;
     // If the download failed, the upload's failure is only its echo.
-    if let Some(cause) = failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some(cause) = failure
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()
+    {
         return Err(cause);
     }
     let answer = answer?;
-    if answer.status.is_success() { Ok(()) } else { Err(target.refusal(&call, &answer)) }
+    if answer.status.is_success() {
+        Ok(())
+    } else {
+        Err(target.refusal(&call, &answer))
+    }
 }
 
 enum Hasher {
@@ -145,7 +163,13 @@ impl Download {
 
     /// Asks for what is still missing.
     async fn request(&mut self) -> Result<(), OciError> {
-        let mut call = blob_call(Method::GET, "getting", &self.blob.repository, &self.blob.digest, "pull");
+        let mut call = blob_call(
+            Method::GET,
+            "getting",
+            &self.blob.repository,
+            &self.blob.digest,
+            "pull",
+        );
         if self.offset > 0 {
             let range = HeaderValue::from_str(&format!("bytes={}-", self.offset))
                 .map_err(|error| self.client.protocol(&call.what, error.to_string()))?;
@@ -156,16 +180,30 @@ impl Download {
             StatusCode::OK => self.offset,
             StatusCode::PARTIAL_CONTENT => {
                 let range = text(response.headers(), "content-range").unwrap_or_default();
-                let begins = range.strip_prefix("bytes ").and_then(|range| range.split('-').next());
+                let begins = range
+                    .strip_prefix("bytes ")
+                    .and_then(|range| range.split('-').next());
                 if begins.and_then(|begins| begins.parse().ok()) != Some(self.offset) {
-                    return Err(self.client.protocol(&call.what, format!("sent the range `{range}`, not what was asked")));
+                    return Err(self.client.protocol(
+                        &call.what,
+                        format!("sent the range `{range}`, not what was asked"),
+                    ));
                 }
                 0
             }
             _ => {
                 let (status, headers) = (response.status(), response.headers().clone());
-                let body = super::answer::read(response, super::client::ERROR_LIMIT).await.unwrap_or_default();
-                return Err(self.client.refusal(&call, &super::answer::Answer { status, headers, body }));
+                let body = super::answer::read(response, super::client::ERROR_LIMIT)
+                    .await
+                    .unwrap_or_default();
+                return Err(self.client.refusal(
+                    &call,
+                    &super::answer::Answer {
+                        status,
+                        headers,
+                        body,
+                    },
+                ));
             }
         };
         self.response = Some(response);
@@ -181,9 +219,15 @@ impl Download {
             };
             match piece {
                 Ok(Some(mut piece)) => {
-                    let passed = self.skip.min(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                    let passed = self
+                        .skip
+                        .min(u64::try_from(piece.len()).unwrap_or(u64::MAX));
                     self.skip -= passed;
-                    let piece = piece.split_off(usize::try_from(passed).unwrap_or(usize::MAX).min(piece.len()));
+                    let piece = piece.split_off(
+                        usize::try_from(passed)
+                            .unwrap_or(usize::MAX)
+                            .min(piece.len()),
+                    );
                     if piece.is_empty() {
                         continue;
                     }
@@ -200,10 +244,20 @@ impl Download {
 
     fn take(&mut self, piece: &[u8]) -> Result<(), OciError> {
         self.hasher.update(piece);
-        self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-        let what = || format!("getting blob `{}@{}`", self.blob.repository, self.blob.digest);
+        self.offset = self
+            .offset
+            .saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        let what = || {
+            format!(
+                "getting blob `{}@{}`",
+                self.blob.repository, self.blob.digest
+            )
+        };
         if self.offset > self.blob.size {
-            return Err(self.client.protocol(&what(), format!("it has more than {} bytes", self.blob.size)));
+            return Err(self.client.protocol(
+                &what(),
+                format!("it has more than {} bytes", self.blob.size),
+            ));
         }
         if self.offset == self.blob.size && self.hasher.finish() != self.blob.digest.bytes() {
             return Err(OciError::WrongDigest {
@@ -220,7 +274,10 @@ impl Download {
         self.response = None;
         let error = OciError::Connection {
             registry: self.client.registry().to_owned(),
-            what: format!("getting blob `{}@{}`", self.blob.repository, self.blob.digest),
+            what: format!(
+                "getting blob `{}@{}`",
+                self.blob.repository, self.blob.digest
+            ),
             reason,
         };
         let mut retry: Retry<'_> = self.client.limits().retry_from(self.breaks);
@@ -279,7 +336,9 @@ pub async fn move_blob(
         };
         let moved = if blob.size <= SMALL {
             let limit = usize::try_from(SMALL).unwrap_or(usize::MAX);
-            let bytes = source.get_blob(&blob.repository, &blob.digest, limit).await?;
+            let bytes = source
+                .get_blob(&blob.repository, &blob.digest, limit)
+                .await?;
             progress(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             target.finish_upload(opened, &blob.digest, bytes).await
         } else {

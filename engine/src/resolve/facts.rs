@@ -14,11 +14,17 @@ const MOST_LABELS: usize = 256;
 const LONGEST_LABEL: usize = 4096;
 
 /// The facts of the manifest `digest`.
-pub(super) fn of(digest: &Digest, manifest: Manifest, labels: Option<BTreeMap<String, String>>) -> ManifestResolved {
+pub(super) fn of(
+    digest: &Digest,
+    manifest: Manifest,
+    labels: Option<BTreeMap<String, String>>,
+) -> ManifestResolved {
     ManifestResolved {
         digest: digest.clone(),
         artifact_type: manifest.kind().map(str::to_owned),
-        manifests: manifest.is_index().then(|| manifest.manifests.into_iter().map(child).collect()),
+        manifests: manifest
+            .is_index()
+            .then(|| manifest.manifests.into_iter().map(child).collect()),
         media_type: manifest.media_type,
         annotations: some(manifest.annotations),
         config_digest: manifest.config.map(|config| config.digest),
@@ -62,7 +68,13 @@ struct Inner {
 pub(super) fn labels(config: &[u8]) -> Option<BTreeMap<String, String>> {
     let config: ImageConfig = serde_json::from_slice(config).ok()?;
     let labels = config.config?.labels?;
-    some(labels.into_iter().filter(|(name, value)| name.len() + value.len() <= LONGEST_LABEL).take(MOST_LABELS).collect())
+    some(
+        labels
+            .into_iter()
+            .filter(|(name, value)| name.len() + value.len() <= LONGEST_LABEL)
+            .take(MOST_LABELS)
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -75,13 +87,29 @@ mod tests {
             labels(br#"{"config":{"Labels":{"a":"1"}},"container_config":{"Labels":{"b":"2"}}}"#),
             Some(BTreeMap::from([("a".into(), "1".into())]))
         );
-        for none in ["{}", r#"{"config":null}"#, r#"{"config":{"Labels":null}}"#, r#"{"config":{"Labels":{}}}"#, "no"] {
+        for none in [
+            "{}",
+            r#"{"config":null}"#,
+            r#"{"config":{"Labels":null}}"#,
+            r#"{"config":{"Labels":{}}}"#,
+            "no",
+        ] {
             assert_eq!(labels(none.as_bytes()), None, "{none}");
         }
-        let many: BTreeMap<String, String> = (0..1000).map(|n| (format!("l{n:04}"), "v".into())).collect();
+        let many: BTreeMap<String, String> = (0..1000)
+            .map(|n| (format!("l{n:04}"), "v".into()))
+            .collect();
         let config = serde_json::json!({"config": {"Labels": many}}).to_string();
         assert_eq!(labels(config.as_bytes()).unwrap().len(), MOST_LABELS);
-        let long = serde_json::json!({"config": {"Labels": {"long": "x".repeat(5000), "short": "x"}}}).to_string();
-        assert_eq!(labels(long.as_bytes()).unwrap().into_keys().collect::<Vec<_>>(), ["short"]);
+        let long =
+            serde_json::json!({"config": {"Labels": {"long": "x".repeat(5000), "short": "x"}}})
+                .to_string();
+        assert_eq!(
+            labels(long.as_bytes())
+                .unwrap()
+                .into_keys()
+                .collect::<Vec<_>>(),
+            ["short"]
+        );
     }
 }

@@ -88,32 +88,48 @@ impl ResolveError {
 ///
 /// # Errors
 /// `NotReadable` if there is no such tag, which may be since it is not there yet.
-pub async fn resolve_tag(clients: &Clients, repository: &RepositoryName, tag: &Tag) -> Result<Digest, ResolveError> {
+pub async fn resolve_tag(
+    clients: &Clients,
+    repository: &RepositoryName,
+    tag: &Tag,
+) -> Result<Digest, ResolveError> {
     let client = clients.of(repository)?;
-    let head = client.head_manifest(repository.path(), &Reference::Tag(tag.clone())).await?;
-    head.map(|head| head.digest).ok_or_else(|| ResolveError::NotReadable {
-        repository: repository.clone(),
-        reference: tag.to_string(),
-        cause: Box::new(OciError::NotFound {
-            registry: client.registry().to_owned(),
-            what: format!("looking for `{}:{tag}`", repository.path()),
-            message: String::new(),
-        }),
-    })
+    let head = client
+        .head_manifest(repository.path(), &Reference::Tag(tag.clone()))
+        .await?;
+    head.map(|head| head.digest)
+        .ok_or_else(|| ResolveError::NotReadable {
+            repository: repository.clone(),
+            reference: tag.to_string(),
+            cause: Box::new(OciError::NotFound {
+                registry: client.registry().to_owned(),
+                what: format!("looking for `{}:{tag}`", repository.path()),
+                codes: Vec::new(),
+                message: String::new(),
+            }),
+        })
 }
 
 /// The facts of `digest` and of every manifest below it.
 ///
 /// # Errors
 /// If `digest` itself cannot be read or understood; faults below it are in the answer.
-pub async fn resolve(clients: &Clients, repository: &RepositoryName, digest: &Digest) -> Result<Resolved, ResolveError> {
+pub async fn resolve(
+    clients: &Clients,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Resolved, ResolveError> {
     let client = clients.of(repository)?;
     let path = repository.path();
     let mut resolved = Resolved::default();
     let mut known = BTreeSet::from([digest.clone()]);
     let mut level = vec![digest.clone()];
     for depth in 0.. {
-        let too_large = |limit| ResolveError::TooLarge { repository: repository.clone(), digest: digest.clone(), limit };
+        let too_large = |limit| ResolveError::TooLarge {
+            repository: repository.clone(),
+            digest: digest.clone(),
+            limit,
+        };
         if known.len() > MOST_MANIFESTS {
             return Err(too_large("it holds more than 10,000 manifests"));
         }
@@ -123,7 +139,11 @@ pub async fn resolve(clients: &Clients, repository: &RepositoryName, digest: &Di
             match answer {
                 Ok(facts) => {
                     let children = facts.manifests.iter().flatten().map(|child| &child.digest);
-                    below.extend(children.filter(|child| known.insert((*child).clone())).cloned());
+                    below.extend(
+                        children
+                            .filter(|child| known.insert((*child).clone()))
+                            .cloned(),
+                    );
                     resolved.facts.push(facts);
                 }
                 Err(fault) if depth == 0 => return Err(at_root(repository, digest, fault)),
@@ -150,24 +170,37 @@ enum Fault {
 
 fn at_root(repository: &RepositoryName, digest: &Digest, fault: Fault) -> ResolveError {
     match fault {
-        Fault::Registry(cause) if cause.is_not_found() => {
-            ResolveError::NotReadable { repository: repository.clone(), reference: digest.to_string(), cause }
-        }
+        Fault::Registry(cause) if cause.is_not_found() => ResolveError::NotReadable {
+            repository: repository.clone(),
+            reference: digest.to_string(),
+            cause,
+        },
         Fault::Registry(cause) => ResolveError::Registry(*cause),
-        Fault::Manifest(cause) => {
-            ResolveError::Invalid { repository: repository.clone(), digest: digest.clone(), cause }
-        }
+        Fault::Manifest(cause) => ResolveError::Invalid {
+            repository: repository.clone(),
+            digest: digest.clone(),
+            cause,
+        },
     }
 }
 
 /// The facts of one manifest.
 async fn read(client: &Client, path: &str, digest: &Digest) -> Result<ManifestResolved, Fault> {
     let registry = |error| Fault::Registry(Box::new(error));
-    let raw = client.get_manifest(path, &Reference::Digest(digest.clone())).await.map_err(registry)?;
-    let manifest = Manifest::parse(&raw.bytes, raw.content_type.as_deref()).map_err(Fault::Manifest)?;
+    let raw = client
+        .get_manifest(path, &Reference::Digest(digest.clone()))
+        .await
+        .map_err(registry)?;
+    let manifest =
+        Manifest::parse(&raw.bytes, raw.content_type.as_deref()).map_err(Fault::Manifest)?;
     let labels = match &manifest.config {
         // Only an image's configuration has labels; whatever else a config is, is not looked into.
-        Some(config) if matches!(config.media_type.as_str(), media_type::OCI_CONFIG | media_type::DOCKER_CONFIG) => {
+        Some(config)
+            if matches!(
+                config.media_type.as_str(),
+                media_type::OCI_CONFIG | media_type::DOCKER_CONFIG
+            ) =>
+        {
             match client.get_blob(path, &config.digest, CONFIG_LIMIT).await {
                 Ok(bytes) => facts::labels(&bytes),
                 Err(OciError::TooLarge { .. }) => None,

@@ -44,19 +44,33 @@ impl Content {
     pub async fn push(&self, client: &Client, repository: &str, tag: Option<&str>) -> Digest {
         for blob in &self.blobs {
             let digest = Digest::of(blob);
-            if client.head_blob(repository, &digest).await.unwrap().is_none() {
+            if client
+                .head_blob(repository, &digest)
+                .await
+                .unwrap()
+                .is_none()
+            {
                 let upload = client.start_upload(repository).await.unwrap();
-                client.finish_upload(upload, &digest, blob.clone().into()).await.unwrap();
+                client
+                    .finish_upload(upload, &digest, blob.clone().into())
+                    .await
+                    .unwrap();
             }
         }
         for (media_type, bytes) in &self.manifests {
             let digest = Digest::of(bytes);
-            client.put_manifest(repository, &digest.into(), media_type, bytes.clone().into()).await.unwrap();
+            client
+                .put_manifest(repository, &digest.into(), media_type, bytes.clone().into())
+                .await
+                .unwrap();
         }
         if let Some(tag) = tag {
             let (media_type, bytes) = self.manifests.last().unwrap();
             let tag: Tag = tag.parse().unwrap();
-            client.put_manifest(repository, &tag.into(), media_type, bytes.clone().into()).await.unwrap();
+            client
+                .put_manifest(repository, &tag.into(), media_type, bytes.clone().into())
+                .await
+                .unwrap();
         }
         self.digest()
     }
@@ -68,7 +82,8 @@ pub fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
 
 /// Bytes that do not compress, the same for the same seed.
 pub fn noise(seed: &str, size: usize) -> Vec<u8> {
-    let mut state = u64::from_le_bytes(Digest::of(seed.as_bytes()).bytes()[..8].try_into().unwrap()) | 1;
+    let mut state =
+        u64::from_le_bytes(Digest::of(seed.as_bytes()).bytes()[..8].try_into().unwrap()) | 1;
     let mut bytes = Vec::with_capacity(size + 8);
     while bytes.len() < size {
         // xorshift64
@@ -84,8 +99,16 @@ pub fn noise(seed: &str, size: usize) -> Vec<u8> {
 /// A platform image with a layer that all images share, a layer of its own, and one for each of
 /// `sizes`.
 pub fn image(name: &str, architecture: &str, sizes: &[usize]) -> Content {
-    let mut layers = vec![b"the base layer\n".to_vec(), format!("{name} {architecture}\n").into_bytes()];
-    layers.extend(sizes.iter().enumerate().map(|(n, size)| noise(&format!("{name}/{architecture}/{n}"), *size)));
+    let mut layers = vec![
+        b"the base layer\n".to_vec(),
+        format!("{name} {architecture}\n").into_bytes(),
+    ];
+    layers.extend(
+        sizes
+            .iter()
+            .enumerate()
+            .map(|(n, size)| noise(&format!("{name}/{architecture}/{n}"), *size)),
+    );
     let config = json!({
         "created": "2024-01-01T00:00:00Z", "architecture": architecture, "os": "linux",
         "config": {"Labels": {"sample.name": name}},
@@ -99,7 +122,10 @@ pub fn image(name: &str, architecture: &str, sizes: &[usize]) -> Content {
     });
     let mut blobs = layers;
     blobs.push(config);
-    Content { blobs, manifests: vec![(OCI_MANIFEST.into(), manifest.to_string().into_bytes())] }
+    Content {
+        blobs,
+        manifests: vec![(OCI_MANIFEST.into(), manifest.to_string().into_bytes())],
+    }
 }
 
 /// An index of images for several platforms.
@@ -108,11 +134,14 @@ pub fn multi_arch(name: &str, sizes: &[usize]) -> Content {
     let mut children = Vec::new();
     for architecture in ["amd64", "arm64"] {
         let image = image(name, architecture, sizes);
-        children.push(image.descriptor(&json!({"platform": {"os": "linux", "architecture": architecture}})));
+        children.push(
+            image.descriptor(&json!({"platform": {"os": "linux", "architecture": architecture}})),
+        );
         all.take(image);
     }
     let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children});
-    all.manifests.push((OCI_INDEX.into(), index.to_string().into_bytes()));
+    all.manifests
+        .push((OCI_INDEX.into(), index.to_string().into_bytes()));
     all
 }
 
@@ -120,20 +149,35 @@ pub fn multi_arch(name: &str, sizes: &[usize]) -> Content {
 /// `cache`, a component that is an index itself. Every image has one more layer for each of
 /// `sizes`.
 pub fn application(name: &str, components: &[&str], sizes: &[usize]) -> Content {
-    let mut parts = vec![("cache".to_owned(), multi_arch(&format!("{name}-cache"), sizes))];
-    parts.extend(components.iter().map(|part| ((*part).to_owned(), image(&format!("{name}-{part}"), "amd64", sizes))));
+    let mut parts = vec![(
+        "cache".to_owned(),
+        multi_arch(&format!("{name}-cache"), sizes),
+    )];
+    parts.extend(components.iter().map(|part| {
+        (
+            (*part).to_owned(),
+            image(&format!("{name}-{part}"), "amd64", sizes),
+        )
+    }));
     bundle(name, parts, sizes)
 }
 
 /// An application without an index among its components.
 pub fn flat_application(name: &str, components: &[&str], sizes: &[usize]) -> Content {
-    let parts = components.iter().map(|part| ((*part).to_owned(), image(&format!("{name}-{part}"), "amd64", sizes)));
+    let parts = components.iter().map(|part| {
+        (
+            (*part).to_owned(),
+            image(&format!("{name}-{part}"), "amd64", sizes),
+        )
+    });
     bundle(name, parts.collect(), sizes)
 }
 
 fn bundle(name: &str, parts: Vec<(String, Content)>, sizes: &[usize]) -> Content {
     let mut all = Content::default();
-    let config = json!({"schemaVersion": "v1.0.0", "name": name, "version": "1.0"}).to_string().into_bytes();
+    let config = json!({"schemaVersion": "v1.0.0", "name": name, "version": "1.0"})
+        .to_string()
+        .into_bytes();
     let manifest = json!({
         "schemaVersion": 2,
         "config": descriptor("application/vnd.cnab.config.v1+json", &config),
@@ -146,10 +190,13 @@ fn bundle(name: &str, parts: Vec<(String, Content)>, sizes: &[usize]) -> Content
     all.blobs.push(config);
     all.manifests.push((OCI_MANIFEST.into(), manifest));
     let invocation = image(&format!("{name}-invoc"), "amd64", sizes);
-    children.push(invocation.descriptor(&json!({"annotations": {"io.cnab.manifest.type": "invocation"}})));
+    children.push(
+        invocation.descriptor(&json!({"annotations": {"io.cnab.manifest.type": "invocation"}})),
+    );
     all.take(invocation);
     for (part, content) in parts {
-        let annotations = json!({"io.cnab.manifest.type": "component", "io.cnab.component.name": part});
+        let annotations =
+            json!({"io.cnab.manifest.type": "component", "io.cnab.component.name": part});
         children.push(content.descriptor(&json!({"annotations": annotations})));
         all.take(content);
     }
@@ -158,7 +205,8 @@ fn bundle(name: &str, parts: Vec<(String, Content)>, sizes: &[usize]) -> Content
         "manifests": children,
         "annotations": {"org.opencontainers.artifactType": "application/vnd.cnab.manifest.v1"},
     });
-    all.manifests.push((OCI_INDEX.into(), index.to_string().into_bytes()));
+    all.manifests
+        .push((OCI_INDEX.into(), index.to_string().into_bytes()));
     all
 }
 
@@ -180,7 +228,10 @@ pub fn referrer(subject: &Value, kind: &str, payload: &str) -> Content {
 
 /// A signature as cosign stores it under the tag `sha256-HEX.sig`: a layer for each payload.
 pub fn cosign_signature(payloads: &[&str]) -> Content {
-    let layers: Vec<Vec<u8>> = payloads.iter().map(|payload| payload.as_bytes().to_vec()).collect();
+    let layers: Vec<Vec<u8>> = payloads
+        .iter()
+        .map(|payload| payload.as_bytes().to_vec())
+        .collect();
     let config = json!({"rootfs": {"type": "layers", "diff_ids": layers.iter().map(|l| Digest::of(l)).collect::<Vec<_>>()}})
         .to_string()
         .into_bytes();
@@ -193,13 +244,21 @@ pub fn cosign_signature(payloads: &[&str]) -> Content {
     });
     let mut blobs = layers;
     blobs.push(config);
-    Content { blobs, manifests: vec![(OCI_MANIFEST.into(), manifest.to_string().into_bytes())] }
+    Content {
+        blobs,
+        manifests: vec![(OCI_MANIFEST.into(), manifest.to_string().into_bytes())],
+    }
 }
 
 /// The index that lists `referrers` under the tag `sha256-HEX`.
 pub fn referrer_list(referrers: &[(&Content, &str)]) -> Content {
-    let entries: Vec<Value> =
-        referrers.iter().map(|(content, kind)| content.descriptor(&json!({"artifactType": kind}))).collect();
+    let entries: Vec<Value> = referrers
+        .iter()
+        .map(|(content, kind)| content.descriptor(&json!({"artifactType": kind})))
+        .collect();
     let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries});
-    Content { blobs: Vec::new(), manifests: vec![(OCI_INDEX.into(), index.to_string().into_bytes())] }
+    Content {
+        blobs: Vec::new(),
+        manifests: vec![(OCI_INDEX.into(), index.to_string().into_bytes())],
+    }
 }

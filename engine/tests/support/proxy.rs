@@ -55,7 +55,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub async fn before(registry: SocketAddr, decide: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+    pub async fn before(
+        registry: SocketAddr,
+        decide: impl Fn(&Request) -> Fault + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -72,7 +75,11 @@ impl Proxy {
                 }
             }
         });
-        Self { address, seen, task }
+        Self {
+            address,
+            seen,
+            task,
+        }
     }
 
     pub fn host(&self) -> String {
@@ -86,7 +93,10 @@ impl Proxy {
 
     /// How many of them would change something, or move bytes up.
     pub fn writes(&self) -> usize {
-        self.seen().iter().filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD")).count()
+        self.seen()
+            .iter()
+            .filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"))
+            .count()
     }
 }
 
@@ -113,17 +123,29 @@ async fn serve(
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let mut words = head.split_ascii_whitespace();
-    let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
+    let (method, path) = (
+        words.next().unwrap_or_default().to_owned(),
+        words.next().unwrap_or_default().to_owned(),
+    );
     let field = |name: &str| {
         head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;
-            found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+            found
+                .eq_ignore_ascii_case(name)
+                .then(|| value.trim().to_owned())
         })
     };
-    let length: usize = field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let length: usize = field("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     let request = {
         let mut seen = seen.lock().unwrap();
-        let request = Request { number: seen.len() + 1, method, path, range: field("range") };
+        let request = Request {
+            number: seen.len() + 1,
+            method,
+            path,
+            range: field("range"),
+        };
         seen.push(request.clone());
         request
     };
@@ -132,27 +154,47 @@ async fn serve(
         Fault::CutBefore => return Ok(()),
         Fault::Answer(text) => {
             drain(&mut client, length).await?;
-            let answer = format!("HTTP/1.1 {text}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let answer =
+                format!("HTTP/1.1 {text}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             return client.write_all(answer.as_bytes()).await;
         }
         Fault::Slow(pause) => tokio::time::sleep(pause).await,
         _ => {}
     }
     let mut upstream = TcpStream::connect(registry).await?;
-    upstream.write_all(head.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes()).await?;
-    let up = if let Fault::CutUpload(most) = fault { most.min(length) } else { length };
+    upstream
+        .write_all(
+            head.replacen("\r\n", "\r\nConnection: close\r\n", 1)
+                .as_bytes(),
+        )
+        .await?;
+    let up = if let Fault::CutUpload(most) = fault {
+        most.min(length)
+    } else {
+        length
+    };
     let (mut from, mut to) = client.split();
-    copy(&mut (&mut from).take(u64::try_from(up).unwrap()), &mut upstream).await?;
+    copy(
+        &mut (&mut from).take(u64::try_from(up).unwrap()),
+        &mut upstream,
+    )
+    .await?;
     match fault {
         Fault::CutUpload(_) => {}
         Fault::CutAfter => drop(upstream.read_to_end(&mut Vec::new()).await?),
-        Fault::CutAnswer(most) => drop(copy(&mut upstream.take(u64::try_from(most).unwrap()), &mut to).await?),
+        Fault::CutAnswer(most) => {
+            drop(copy(&mut upstream.take(u64::try_from(most).unwrap()), &mut to).await?)
+        }
         _ => drop(copy(&mut upstream, &mut to).await?),
     }
     to.shutdown().await
 }
 
 async fn drain(client: &mut TcpStream, length: usize) -> std::io::Result<()> {
-    copy(&mut client.take(u64::try_from(length).unwrap()), &mut tokio::io::sink()).await?;
+    copy(
+        &mut client.take(u64::try_from(length).unwrap()),
+        &mut tokio::io::sink(),
+    )
+    .await?;
     Ok(())
 }

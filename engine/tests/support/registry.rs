@@ -60,7 +60,9 @@ impl Registry {
                 return registry;
             }
         }
-        panic!("docker-registry does not start: is it installed? (Debian: apt-get install docker-registry)");
+        panic!(
+            "docker-registry does not start: is it installed? (Debian: apt-get install docker-registry)"
+        );
     }
 
     fn try_start(options: &Options) -> Option<Self> {
@@ -77,7 +79,12 @@ impl Registry {
             .stderr(log)
             .spawn()
             .expect("docker-registry is installed (Debian: apt-get install docker-registry)");
-        let mut registry = Self { process, directory, port, tls: options.tls.is_some() };
+        let mut registry = Self {
+            process,
+            directory,
+            port,
+            tls: options.tls.is_some(),
+        };
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(20) {
             if registry.process.try_wait().unwrap().is_some() {
@@ -102,7 +109,10 @@ impl Registry {
 
     /// How it is reached without more ado: nobody is asked, nothing is verified.
     pub fn config(&self) -> RegistryConfig {
-        RegistryConfig { insecure: true, ..quiet() }
+        RegistryConfig {
+            insecure: true,
+            ..quiet()
+        }
     }
 
     /// What the registry logged; it holds one line for each request.
@@ -118,7 +128,9 @@ impl Registry {
         let blob = root.join(format!("blobs/sha256/{}/{hex}", &hex[..2]));
         fs::create_dir_all(&blob).unwrap();
         fs::write(blob.join("data"), bytes).unwrap();
-        let link = root.join(format!("repositories/{repository}/_manifests/revisions/sha256/{hex}"));
+        let link = root.join(format!(
+            "repositories/{repository}/_manifests/revisions/sha256/{hex}"
+        ));
         fs::create_dir_all(&link).unwrap();
         fs::write(link.join("link"), digest.to_string()).unwrap();
         digest
@@ -127,7 +139,9 @@ impl Registry {
     /// The bytes that its blobs take on disk.
     pub fn stored_bytes(&self) -> u64 {
         fn below(path: &std::path::Path) -> u64 {
-            let Ok(entries) = fs::read_dir(path) else { return 0 };
+            let Ok(entries) = fs::read_dir(path) else {
+                return 0;
+            };
             entries
                 .flatten()
                 .map(|entry| match entry.metadata() {
@@ -151,12 +165,19 @@ impl Drop for Registry {
 
 /// No logins of this machine, and no long waiting.
 pub fn quiet() -> RegistryConfig {
-    RegistryConfig { find_credentials: false, ..RegistryConfig::default() }
+    RegistryConfig {
+        find_credentials: false,
+        ..RegistryConfig::default()
+    }
 }
 
 /// Logged in as `dev`.
 pub fn as_dev(config: RegistryConfig) -> RegistryConfig {
-    RegistryConfig { username: Some("dev".into()), password: Some(Secret::new("dev")), ..config }
+    RegistryConfig {
+        username: Some("dev".into()),
+        password: Some(Secret::new("dev")),
+        ..config
+    }
 }
 
 /// Clients of registries by name.
@@ -166,7 +187,11 @@ pub fn clients<'a>(configs: impl IntoIterator<Item = (String, RegistryConfig)>) 
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn configuration(options: &Options, directory: &TempDir, port: u16) -> String {
@@ -178,13 +203,20 @@ fn configuration(options: &Options, directory: &TempDir, port: u16) -> String {
          http:\n  addr: 127.0.0.1:{port}\n  secret: test\n"
     );
     if let Some((certificate, key)) = &options.tls {
-        text += &format!("  tls: {{certificate: {}, key: {}}}\n", certificate.display(), key.display());
+        text += &format!(
+            "  tls: {{certificate: {}, key: {}}}\n",
+            certificate.display(),
+            key.display()
+        );
     }
     match &options.access {
         Access::Open => {}
         Access::Htpasswd => {
             let file = path("htpasswd");
-            let made = Command::new("htpasswd").args(["-Bbn", "-C", "4", "dev", "dev"]).output().unwrap();
+            let made = Command::new("htpasswd")
+                .args(["-Bbn", "-C", "4", "dev", "dev"])
+                .output()
+                .unwrap();
             fs::write(&file, made.stdout).unwrap();
             text += &format!("auth:\n  htpasswd: {{realm: test, path: {file}}}\n");
         }

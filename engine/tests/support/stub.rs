@@ -35,7 +35,12 @@ pub struct Reply {
 
 impl Reply {
     pub fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), pause: Duration::ZERO }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            pause: Duration::ZERO,
+        }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -70,7 +75,9 @@ struct Shared {
 
 impl Stub {
     pub async fn start(reply: impl Fn(&Request) -> Reply + Clone + Send + Sync + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let router = Router::new().fallback({
@@ -81,7 +88,11 @@ impl Stub {
             }
         });
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, shared, task }
+        Self {
+            address,
+            shared,
+            task,
+        }
     }
 
     pub fn host(&self) -> String {
@@ -105,11 +116,22 @@ impl Drop for Stub {
     }
 }
 
-async fn answer(shared: &Shared, request: HttpRequest, reply: impl Fn(&Request) -> Reply) -> Response {
-    let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+async fn answer(
+    shared: &Shared,
+    request: HttpRequest,
+    reply: impl Fn(&Request) -> Reply,
+) -> Response {
+    let header = request
+        .headers()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
     let request = Request {
         method: request.method().to_string(),
-        path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+        path: request
+            .uri()
+            .path_and_query()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         authorization: header.map(str::to_owned),
     };
     let reply = reply(&request);
@@ -125,7 +147,9 @@ async fn answer(shared: &Shared, request: HttpRequest, reply: impl Fn(&Request) 
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap();
     for (name, value) in reply.headers {
         let name: HeaderName = name.parse().unwrap();
-        response.headers_mut().append(name, HeaderValue::from_str(&value).unwrap());
+        response
+            .headers_mut()
+            .append(name, HeaderValue::from_str(&value).unwrap());
     }
     response
 }

@@ -15,12 +15,21 @@ pub struct Authority {
 
 impl Authority {
     pub fn new(name: &str) -> Self {
-        let authority = Self { directory: TempDir::new().unwrap(), name: name.to_owned() };
+        let authority = Self {
+            directory: TempDir::new().unwrap(),
+            name: name.to_owned(),
+        };
         let (certificate, key) = authority.pair("ca");
         openssl(
             authority.directory.path(),
-            &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"],
-            &[("-subj", &format!("/O=Tests/CN={name}")), ("-keyout", &path(&key)), ("-out", &path(&certificate))],
+            &[
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+            ],
+            &[
+                ("-subj", &format!("/O=Tests/CN={name}")),
+                ("-keyout", &path(&key)),
+                ("-out", &path(&certificate)),
+            ],
         );
         authority
     }
@@ -36,11 +45,22 @@ impl Authority {
         let at = self.directory.path();
         let (certificate, key) = self.pair("server");
         let (request, extensions) = (at.join("server.csr"), at.join("server.ext"));
-        let text = format!("basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\nsubjectAltName={names}\n");
+        let text = format!(
+            "basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\nsubjectAltName={names}\n"
+        );
         std::fs::write(&extensions, text).unwrap();
         openssl(
             at,
-            &["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=registry"],
+            &[
+                "req",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+                "-subj",
+                "/CN=registry",
+            ],
             &[("-keyout", &path(&key)), ("-out", &path(&request))],
         );
         let (ca, ca_key) = self.pair("ca");
@@ -70,7 +90,10 @@ impl Authority {
 
     fn pair(&self, stem: &str) -> (PathBuf, PathBuf) {
         let at = self.directory.path();
-        (at.join(format!("{stem}.crt")), at.join(format!("{stem}.key")))
+        (
+            at.join(format!("{stem}.crt")),
+            at.join(format!("{stem}.key")),
+        )
     }
 }
 
@@ -85,5 +108,9 @@ fn openssl(directory: &Path, words: &[&str], options: &[(&str, &str)]) {
         command.args([option, value]);
     }
     let done = command.output().expect("openssl is installed");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }

@@ -39,17 +39,31 @@ struct Shared {
 
 impl TokenServer {
     pub async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { signer: Authority::new("token signer"), fetched: AtomicUsize::new(0) });
-        let router = Router::new().route("/token", get(token)).with_state(Arc::clone(&shared));
+        let shared = Arc::new(Shared {
+            signer: Authority::new("token signer"),
+            fetched: AtomicUsize::new(0),
+        });
+        let router = Router::new()
+            .route("/token", get(token))
+            .with_state(Arc::clone(&shared));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { shared, address, task }
+        Self {
+            shared,
+            address,
+            task,
+        }
     }
 
     /// The setting of a registry that believes this server.
     pub fn access(&self) -> Access {
-        Access::Token { realm: format!("http://{}/token", self.address), certificate: self.shared.signer.certificate() }
+        Access::Token {
+            realm: format!("http://{}/token", self.address),
+            certificate: self.shared.signer.certificate(),
+        }
     }
 
     /// How many tokens were handed out.
@@ -64,11 +78,18 @@ impl Drop for TokenServer {
     }
 }
 
-async fn token(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    let login = headers.get("authorization").and_then(|value| value.to_str().ok());
+async fn token(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let login = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
     let known = format!("Basic {}", STANDARD.encode("dev:dev"));
     if login.is_some_and(|login| login != known) {
-        let body = json!({"errors": [{"code": "UNAUTHORIZED", "message": "invalid username/password"}]});
+        let body =
+            json!({"errors": [{"code": "UNAUTHORIZED", "message": "invalid username/password"}]});
         return (StatusCode::UNAUTHORIZED, Json(body)).into_response();
     }
     let query = reqwest::Url::parse(&format!("http://x/?{}", query.unwrap_or_default())).unwrap();
@@ -99,7 +120,9 @@ fn sign(signer: &Authority, access: Vec<Value>) -> String {
         "iss": "test-issuer", "sub": "dev", "aud": "test-registry", "iat": now, "nbf": now - 10, "exp": now + 300,
         "jti": uuid::Uuid::new_v4().to_string(), "access": access,
     });
-    let text = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+    let text = [header, claims]
+        .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()))
+        .join(".");
     let mut openssl = Command::new("openssl")
         .args(["dgst", "-sha256", "-sign"])
         .arg(signer.key())
