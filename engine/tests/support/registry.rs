@@ -38,6 +38,8 @@ pub struct Options {
     pub access: Access,
     /// Certificate and key, for TLS.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Where to send notifications.
+    pub notify: Option<String>,
 }
 
 /// A running registry.
@@ -207,6 +209,11 @@ fn configuration(options: &Options, directory: &TempDir, port: u16) -> String {
             "  tls: {{certificate: {}, key: {}}}\n",
             certificate.display(),
             key.display()
+        );
+    }
+    if let Some(url) = &options.notify {
+        text += &format!(
+            "notifications:\n  endpoints:\n    - {{name: weir, url: \"{url}\", timeout: 10s, threshold: 100, backoff: 100ms}}\n"
         );
     }
     match &options.access {
