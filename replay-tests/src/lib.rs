@@ -12,9 +12,9 @@
 #![doc = include_str!("../FAILURES.md")]
 
 pub mod content;
-// pub mod generate;
-// pub mod invariants;
-// pub mod random;
+pub mod generate;
+pub mod invariants;
+pub mod random;
 pub mod recorded;
 pub mod rule_text;
 pub mod show;

@@ -28,7 +28,11 @@ pub fn replay(events: &[Event], execution: Execution) -> Replayed {
     let mut known = BTreeSet::new();
     for event in events {
         if known.insert((&event.source, &event.id)) {
-            replayed.take(event.time.unwrap_or(Timestamp::EPOCH), &event.body, execution);
+            replayed.take(
+                event.time.unwrap_or(Timestamp::EPOCH),
+                &event.body,
+                execution,
+            );
         }
     }
     replayed
@@ -53,7 +57,9 @@ impl Replayed {
 pub fn replay_lines(rules: Vec<RuleFile>, lines: &str) -> Vec<Value> {
     let mut events: Vec<Event> = lines
         .lines()
-        .map(|line| Event::from_json(line.as_bytes()).unwrap_or_else(|error| panic!("{error} in {line}")))
+        .map(|line| {
+            Event::from_json(line.as_bytes()).unwrap_or_else(|error| panic!("{error} in {line}"))
+        })
         .collect();
     let begin = Event {
         id: "rules".into(),
@@ -73,7 +79,10 @@ pub fn replay_lines(rules: Vec<RuleFile>, lines: &str) -> Vec<Value> {
         .iter()
         .filter_map(|(at, conclusion)| shown(*at, conclusion))
         .collect();
-    let promotions = shown.iter().filter(|line| line["verdict"] == "promote").count();
+    let promotions = shown
+        .iter()
+        .filter(|line| line["verdict"] == "promote")
+        .count();
     shown.push(json!({"summary": {"records": replayed.state.seq(), "promote": promotions}}));
     shown
 }

@@ -44,5 +44,7 @@ fn rule_file(line: &str) -> RuleFile {
         let path = format!("{name}.cel");
         Some(RuleFile { path, text })
     };
-    parsed().unwrap_or_else(|| panic!("`{line}` is no rule: NAME: FROM -> TO [; KEY: VALUE].. when EXPRESSION"))
+    parsed().unwrap_or_else(|| {
+        panic!("`{line}` is no rule: NAME: FROM -> TO [; KEY: VALUE].. when EXPRESSION")
+    })
 }

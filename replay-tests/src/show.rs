@@ -40,7 +40,10 @@ fn tag(source: &TagRef, contents: &Contents) -> String {
 fn decision(made: &Decision, contents: &Contents, with_rule: bool) -> String {
     let mut text = format!("{} {}", made.verdict, tag(&made.source, contents));
     if made.verdict == Verdict::Promote {
-        text.push_str(&format!(" -> {}:{}", made.target.repository, made.target.tag));
+        text.push_str(&format!(
+            " -> {}:{}",
+            made.target.repository, made.target.tag
+        ));
     }
     if with_rule || made.actor.is_some() {
         text.push_str(&format!(" by {}", made.rule));

@@ -134,7 +134,10 @@ pub fn tell(rules: &str, story: &str) -> Told {
 
 fn split(expected: &str) -> Vec<String> {
     let parts = expected.split(';').map(str::trim);
-    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 impl Teller {

@@ -116,7 +116,7 @@ fn e47_a_child_that_is_deleted_after_its_scan_closes_the_gate() {
         scan arm
         push dev/shop:1 shop    => wait dev/shop:1@shop: approval-missing 0/1
         delete dev/shop@multi   => block dev/shop:1@shop: manifest-deleted multi
-        delete dev/shop@arm     => block dev/shop:1@shop: manifest-deleted arm, manifest-deleted multi
+        delete dev/shop@arm     => block dev/shop:1@shop: manifest-deleted multi, manifest-deleted arm
         approve dev/shop@shop staging/shop alice
         push dev/shop multi     => promote dev/shop:1@shop -> staging/shop:1
         ",

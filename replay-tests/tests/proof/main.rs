@@ -3,7 +3,7 @@
 
 // mod code;
 mod deletion;
-// mod generated;
+mod generated;
 // mod golden;
 mod overrides;
 mod people;

@@ -104,8 +104,8 @@ fn e28_an_override_ends_with_the_first_record_at_its_time() {
         push dev/web:1 a        => promote dev/web:1@a -> staging/web:1 using o1
         at 2026-03-02T11:59:59Z
         push dev/web:2 a
-            => violation staging/web:1@a: clause-false `scan.critical == 0`
             => block dev/web:2@a: clause-false `scan.critical == 0`
+            => violation staging/web:1@a: clause-false `scan.critical == 0`
         ",
     );
 }

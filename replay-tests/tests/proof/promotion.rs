@@ -16,9 +16,10 @@ fn f21_a_promotion_goes_with_the_digest_that_was_judged() {
         begin
         push dev/web:1 b        => promote dev/web:1@b -> staging/web:1
         finish
-        # staging holds `a`, as judged; `b` comes after it.
+        # Staging holds `a`, as judged; `b` comes after it.
         request staging/web:1 x/web:1   => promote staging/web:1@a -> x/web:1 by manual
-        finish
+        begin
+        finish                  => failed staging/web:1@a: superseded
         request staging/web:1 y/web:1   => promote staging/web:1@b -> y/web:1 by manual
         ",
     );
@@ -93,7 +94,7 @@ fn e31_an_application_does_not_run_in_circles() {
         scan x
         push a/web:1 x
             => promote a/web:1@x -> b/web:1 by forth
-            => promote b/web:1@x: already-there
+            => promote b/web:1@x -> a/web:1 by back: already-there
         ",
     );
 }
@@ -200,7 +201,7 @@ fn f25_a_promotion_that_fails_leaves_the_target_as_it_was() {
         scan a
         push dev/web:1 a        => promote dev/web:1@a -> staging/web:1 by to-staging
         begin
-        give-up                 => failed dev/web:1@a: the registry is gone
+        give-up
         request staging/web:1 prod/web:1    => withdrawn staging/web:1@nothing by manual: tag-deleted
         ",
     );

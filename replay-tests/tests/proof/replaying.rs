@@ -32,8 +32,15 @@ fn e52_a_replay_returns_what_to_do_and_does_nothing_itself() {
     let events = tell(CHAIN, STORY).events;
     let done = replay(&events, Execution::AtOnce);
     let asked = replay(&events, Execution::Commands);
-    assert!(done.commands.is_empty(), "done at once, so nothing is left to do");
-    assert_eq!(asked.commands.len(), 2, "only the first stage: nothing was copied");
+    assert!(
+        done.commands.is_empty(),
+        "done at once, so nothing is left to do"
+    );
+    assert_eq!(
+        asked.commands.len(),
+        2,
+        "only the first stage: nothing was copied"
+    );
 }
 
 #[test]

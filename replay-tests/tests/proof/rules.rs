@@ -13,7 +13,10 @@ fn f2_what_a_rule_says_of_itself_changes_what_it_does() {
     let push = |then: &str| format!("scan a\npush dev/web:1 a by alice {then}");
     for (header, then) in [
         ("approvals: 1", "=> wait dev/web:1@a: approval-missing 0/1"),
-        ("soak: 1h", "=> wait dev/web:1@a: soaking until 2026-03-02T01:00:02Z"),
+        (
+            "soak: 1h",
+            "=> wait dev/web:1@a: soaking until 2026-03-02T01:00:02Z",
+        ),
         (
             "window: Tue 08:00-16:00 UTC",
             "=> wait dev/web:1@a: outside-window until 2026-03-03T08:00:00Z",
@@ -25,7 +28,10 @@ fn f2_what_a_rule_says_of_itself_changes_what_it_does() {
             "severity: warn",
             "=> promote dev/web:1@a -> staging/web:1 (advice)",
         ),
-        ("tag: {tag}-ok", "=> promote dev/web:1@a -> staging/web:1-ok"),
+        (
+            "tag: {tag}-ok",
+            "=> promote dev/web:1@a -> staging/web:1-ok",
+        ),
     ] {
         check(&rule(header), &push(then));
     }
@@ -62,6 +68,7 @@ fn e43_an_error_is_recorded_and_outweighs_what_is_only_false() {
         push dev/web:2 a
             => block dev/web:2@a: clause-false `scan.high == 1`
         scan a CVE-1:HIGH
+            => block dev/web:1@a: clause-false `tag.name == \"2\"`
             => error dev/web:2@a: rule-error `artifact.labels[\"x\"] == \"y\"`
         ",
     );
@@ -181,7 +188,11 @@ fn e44_a_rule_set_with_an_error_is_refused_whole_and_the_old_one_stays() {
     };
     let good = "//! from: dev/*\n//! to: staging/{1}\nscan.critical == 0\n";
     assert_eq!(say(good), (1, None));
-    for wrong in ["scan.critical < \"9\"", "scan.critcal == 0", "scan.critical"] {
+    for wrong in [
+        "scan.critical < \"9\"",
+        "scan.critcal == 0",
+        "scan.critical",
+    ] {
         let (rules, refused) = say(&good.replace("scan.critical == 0", wrong));
         let refused = refused.unwrap_or_else(|| panic!("`{wrong}` was taken"));
         assert!(rules == 1 && refused.starts_with("a.cel:3:"), "{refused}");
@@ -201,7 +212,10 @@ fn e34_a_template_that_can_never_be_legal_is_refused_with_its_rule() {
         actor: None,
     });
     step(&mut state, Timestamp::EPOCH, &body, Execution::AtOnce);
-    assert!(state.rules_refused().is_some(), "there is no second capture");
+    assert!(
+        state.rules_refused().is_some(),
+        "there is no second capture"
+    );
 }
 
 #[test]

@@ -125,17 +125,23 @@ fn e11_a_multi_arch_image_in_an_application_counts_by_its_leaves() {
 #[test]
 fn e11_nine_indexes_deep_is_too_deep() {
     // `i0` is the subject; a child eight levels below it is expanded, one level more is not.
-    let eight: String = (0..8).map(|i| format!("index i{i} = i{}\nresolve i{i}\n", i + 1)).collect();
+    let eight: String = (0..8)
+        .map(|i| format!("index i{i} = i{}\nresolve i{i}\n", i + 1))
+        .collect();
     check(
         SHIP,
         &format!(
             "index i8 = a\nresolve i8\nscan a\n{eight}push dev/web:1 i0 => promote dev/web:1@i0 -> staging/web:1"
         ),
     );
-    let nine: String = (0..9).map(|i| format!("index i{i} = i{}\nresolve i{i}\n", i + 1)).collect();
+    let nine: String = (0..9)
+        .map(|i| format!("index i{i} = i{}\nresolve i{i}\n", i + 1))
+        .collect();
     check(
         SHIP,
-        &format!("index i9 = a\nresolve i9\nscan a\n{nine}push dev/web:1 i0 => block dev/web:1@i0: app-invalid i9"),
+        &format!(
+            "index i9 = a\nresolve i9\nscan a\n{nine}push dev/web:1 i0 => block dev/web:1@i0: app-invalid i9"
+        ),
     );
 }
 
