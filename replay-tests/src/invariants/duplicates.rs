@@ -1,0 +1,40 @@
+//! The same content once more changes no verdict.
+//!
+//! A request to promote by hand is a new wish each time. A push whose tag was moved on by a
+//! promotion in its own step moves it back: that is no repetition either.
+
+use weir_rules::step;
+use weir_schema::Body;
+
+use crate::generate::mean;
+
+pub(super) fn check(seed: u64) -> Result<(), String> {
+    let history = mean(seed);
+    history
+        .play(|seen| {
+            let (at, body) = seen.input;
+            let moved_on = |target: &weir_schema::TargetRef| match body {
+                Body::ImagePushed(push) => {
+                    push.repository.to_string() == target.repository
+                        && push
+                            .tag
+                            .as_ref()
+                            .is_some_and(|tag| tag.to_string() == target.tag)
+                }
+                _ => false,
+            };
+            let moved_on = seen.step.conclusions.iter().any(|conclusion| {
+                matches!(&conclusion.body, Body::PromotionCompleted(done) if moved_on(&done.target))
+            });
+            if moved_on || matches!(body, Body::PromotionRequested(_)) {
+                return Ok(());
+            }
+            let mut again = seen.after.clone();
+            let repeated = step(&mut again, *at, body, history.execution);
+            if repeated.conclusions.is_empty() && repeated.commands.is_empty() {
+                return Ok(());
+            }
+            Err(format!("once more: {:#?}", repeated.conclusions))
+        })
+        .map(drop)
+}

@@ -1,0 +1,257 @@
+//! Promotions: what they bind, whom they overtake, where they end.
+
+use weir_replay_tests::check;
+
+use crate::{CHAIN, SHIP};
+
+#[test]
+fn f21_a_promotion_goes_with_the_digest_that_was_judged() {
+    check(
+        SHIP,
+        "
+        commands
+        scan a
+        scan b
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        begin
+        push dev/web:1 b        => promote dev/web:1@b -> staging/web:1
+        finish
+        # Staging holds `a`, as judged; `b` comes after it.
+        request staging/web:1 x/web:1   => promote staging/web:1@a -> x/web:1 by manual
+        begin
+        finish                  => failed staging/web:1@a: superseded
+        request staging/web:1 y/web:1   => promote staging/web:1@b -> y/web:1 by manual
+        ",
+    );
+}
+
+#[test]
+fn e30_a_tag_that_moves_before_the_copy_starts_supersedes_the_promotion() {
+    check(
+        SHIP,
+        "
+        commands
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        push dev/web:1 b        => failed dev/web:1@a: superseded; wait dev/web:1@b: scan-missing b
+        scan b                  => promote dev/web:1@b -> staging/web:1
+        begin
+        finish
+        ",
+    );
+}
+
+#[test]
+fn f24_an_older_build_that_is_ready_later_does_not_overtake() {
+    let latest = "to-staging: dev/* -> staging/{1}; tag: latest when true";
+    check(
+        latest,
+        "
+        push dev/web:1 old      => wait dev/web:1@old: scan-missing old
+        push dev/web:2 new      => wait dev/web:2@new: scan-missing new
+        scan new                => promote dev/web:2@new -> staging/web:latest
+        scan old                => wait dev/web:1@old: target-newer
+        ",
+    );
+    // A promotion counts from its decision on.
+    check(
+        latest,
+        "
+        commands
+        push dev/web:1 old      => wait dev/web:1@old: scan-missing old
+        push dev/web:2 new      => wait dev/web:2@new: scan-missing new
+        scan new                => promote dev/web:2@new -> staging/web:latest
+        scan old                => wait dev/web:1@old: target-newer
+        give-up                 => promote dev/web:1@old -> staging/web:latest
+        ",
+    );
+}
+
+#[test]
+fn f26_the_origin_travels_with_what_is_promoted() {
+    check(
+        "
+        to-staging: dev/* -> staging/{1} when true
+        to-prod: staging/* -> prod/{1} when lineage.exists(h, h.rule == \"to-staging\" && h.repository == \"dev/web\")",
+        "
+        scan a
+        push dev/web:1 a
+            => promote dev/web:1@a -> staging/web:1 by to-staging
+            => promote staging/web:1@a -> prod/web:1 by to-prod
+        # Pushed by somebody else: no origin.
+        push staging/web:2 a    => block staging/web:2@a by to-prod: clause-false `lineage.exists(h, h.rule == \"to-staging\" && h.repository == \"dev/web\")`
+        ",
+    );
+}
+
+#[test]
+fn e31_an_application_does_not_run_in_circles() {
+    check(
+        "
+        forth: a/* -> b/{1} when true
+        back: b/* -> a/{1} when true",
+        "
+        scan x
+        push a/web:1 x
+            => promote a/web:1@x -> b/web:1 by forth
+            => promote b/web:1@x -> a/web:1 by back: already-there
+        ",
+    );
+}
+
+#[test]
+fn e31_to_itself_is_a_loop() {
+    check(
+        "self: dev/* -> dev/{1} when true",
+        "
+        scan a
+        push dev/web:1 a        => block dev/web:1@a: loop
+        ",
+    );
+    check(
+        "new-tag: dev/* -> dev/{1}; tag: {tag}-x when true",
+        "
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> dev/web:1-x; block dev/web:1-x@a: loop
+        ",
+    );
+}
+
+#[test]
+fn e31_a_template_with_the_time_promotes_a_binding_once() {
+    check(
+        "to-staging: dev/* -> staging/{1}; tag: {time:%H%M%S} when true",
+        "
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:000002
+        wait 1h
+        scan a
+        push dev/web:1 a
+        ",
+    );
+}
+
+#[test]
+fn e32_two_rules_to_one_target_go_in_order_and_the_second_finds_it_there() {
+    check(
+        "
+        a-first: dev/* -> staging/{1} when true
+        b-second: dev/* -> staging/{1} when true",
+        "
+        scan a
+        push dev/web:1 a
+            => promote dev/web:1@a -> staging/web:1 by a-first
+            => promote dev/web:1@a -> staging/web:1 by b-second: already-there
+        ",
+    );
+}
+
+#[test]
+fn e33_an_immutable_target_takes_the_same_digest_and_refuses_another() {
+    check(
+        SHIP,
+        "
+        immutable staging/web
+        scan a
+        scan b
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        push dev/web:1 b        => block dev/web:1@b: target-immutable
+        again
+        wait 1d
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1: already-there
+        push dev/web:1 b        => block dev/web:1@b: target-immutable
+        mutable staging/web     => promote dev/web:1@b -> staging/web:1
+        ",
+    );
+}
+
+#[test]
+fn e34_a_target_that_is_no_legal_tag_is_refused_for_good() {
+    let tag = "v".repeat(70);
+    check(
+        "to-staging: dev/* -> staging/{1}; tag: {tag}-{tag} when true",
+        &format!(
+            "
+            scan a
+            push dev/web:{tag} a    => block dev/web:{tag}@a: bad-tag
+            wait 1d
+            "
+        ),
+    );
+}
+
+#[test]
+fn e35_the_time_in_a_tag_is_that_of_the_deciding_record() {
+    check(
+        "to-staging: dev/* -> staging/{1}; tag: {time:%Y%m%d-%H%M} when true",
+        "
+        push dev/web:1 a        => wait dev/web:1@a: scan-missing a
+        at 2026-03-04T05:06:00Z
+        scan a                  => promote dev/web:1@a -> staging/web:20260304-0506
+        ",
+    );
+}
+
+#[test]
+fn f25_a_promotion_that_fails_leaves_the_target_as_it_was() {
+    check(
+        CHAIN,
+        "
+        commands
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1 by to-staging
+        begin
+        give-up
+        request staging/web:1 prod/web:1    => withdrawn staging/web:1@nothing by manual: tag-deleted
+        ",
+    );
+}
+
+#[test]
+fn e36_the_next_stage_begins_when_the_copy_is_complete_and_not_before() {
+    check(
+        CHAIN,
+        "
+        commands
+        app shop = api web
+        scan api
+        scan web
+        push dev/shop:1 shop    => promote dev/shop:1@shop -> staging/shop:1 by to-staging
+        begin
+        finish                  => promote staging/shop:1@shop -> prod/shop:1 by to-prod
+        begin
+        finish
+        ",
+    );
+}
+
+#[test]
+fn e36_the_registrys_own_notification_changes_nothing() {
+    check(
+        CHAIN,
+        "
+        commands
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1 by to-staging
+        begin
+        push staging/web:1 a    => promote staging/web:1@a -> prod/web:1 by to-prod
+        finish
+        push staging/web:1 a
+        ",
+    );
+}
+
+#[test]
+fn e42_a_push_and_a_scan_together_are_one_promotion() {
+    check(
+        SHIP,
+        "
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        scan a
+        start a
+        scan a
+        push dev/web:1 a
+        ",
+    );
+}

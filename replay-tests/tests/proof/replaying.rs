@@ -1,0 +1,84 @@
+//! Replay: the same again, and without effects.
+
+use weir_replay_tests::{check, recorded::replay, story::tell};
+use weir_rules::{Execution, Settings, State, step};
+
+use crate::{CHAIN, SHIP};
+
+const STORY: &str = "
+    app shop = api web
+    push dev/shop:1 shop
+    scan web CVE-1:CRITICAL
+    scan api
+    hold h in prod/*
+    wait 1d
+    release h
+    fail api
+    push dev/shop:2 web
+    delete dev/shop:1";
+
+#[test]
+fn e51_the_same_events_give_the_same_state_and_decisions() {
+    let events = tell(CHAIN, STORY).events;
+    let first = replay(&events, Execution::AtOnce);
+    let second = replay(&events, Execution::AtOnce);
+    assert_eq!(first.conclusions, second.conclusions);
+    assert_eq!(first.state.state_digest(), second.state.state_digest());
+    assert!(first.conclusions.len() > 5);
+}
+
+#[test]
+fn e52_a_replay_returns_what_to_do_and_does_nothing_itself() {
+    let events = tell(CHAIN, STORY).events;
+    let done = replay(&events, Execution::AtOnce);
+    let asked = replay(&events, Execution::Commands);
+    assert!(
+        done.commands.is_empty(),
+        "done at once, so nothing is left to do"
+    );
+    assert_eq!(
+        asked.commands.len(),
+        2,
+        "only the first stage: nothing was copied"
+    );
+}
+
+#[test]
+fn e53_a_type_of_another_version_is_kept_and_skipped() {
+    check(
+        SHIP,
+        "
+        scan a
+        unknown weir.image.praised
+        unknown com.example.thing
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        ",
+    );
+}
+
+#[test]
+fn e54_a_snapshot_and_the_rest_equal_the_whole() {
+    let events = tell(CHAIN, STORY).events;
+    let whole = replay(&events, Execution::AtOnce).state.state_digest();
+    for cut in 0..events.len() {
+        let before = replay(&events[..cut], Execution::AtOnce).state;
+        let mut state = State::from_snapshot(&before.to_snapshot(), Settings::default())
+            .expect("a snapshot can be read");
+        for event in &events[cut..] {
+            let at = event.time.expect("a story has times");
+            step(&mut state, at, &event.body, Execution::AtOnce);
+        }
+        assert_eq!(state.state_digest(), whole, "cut at {cut}");
+    }
+}
+
+#[test]
+fn f33_what_a_fold_shows_is_what_was_decided() {
+    // There is no second place where state is kept: what the fold says after the last record is
+    // what its decisions said one by one.
+    let events = tell(SHIP, STORY).events;
+    let replayed = replay(&events, Execution::AtOnce);
+    let recovered = State::from_snapshot(&replayed.state.to_snapshot(), Settings::default())
+        .expect("a snapshot can be read");
+    assert_eq!(recovered.state_digest(), replayed.state.state_digest());
+}

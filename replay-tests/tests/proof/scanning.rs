@@ -1,0 +1,255 @@
+//! Scans: what is one, which of several counts, and whom it wakes.
+
+use weir_replay_tests::check;
+use weir_schema::Event;
+
+use crate::{CHAIN, CLEAN, SHIP};
+
+#[test]
+fn f1_what_was_never_scanned_is_not_clean() {
+    check(
+        "to-staging: dev/* -> staging/{1} when scan.total == 0",
+        "
+        push dev/web:1 a        => wait dev/web:1@a: scan-missing a
+        wait 365d
+        ",
+    );
+}
+
+#[test]
+fn f12_one_success_does_not_hide_a_failure() {
+    check(
+        SHIP,
+        "
+        app shop = api web
+        push dev/shop:1 shop    => wait dev/shop:1@shop: scan-missing api, scan-missing web
+        fail api                => block dev/shop:1@shop: scan-failed api, scan-missing web
+        scan web                => block dev/shop:1@shop: scan-failed api
+        scan api                => promote dev/shop:1@shop -> staging/shop:1
+        ",
+    );
+}
+
+#[test]
+fn f13_scanners_are_combined_by_the_rule_and_not_by_who_ends_last() {
+    let both = "to-staging: dev/* -> staging/{1}; scanners: trivy, grype when scan.critical == 0";
+    check(
+        both,
+        "
+        push dev/web:1 a        => wait dev/web:1@a: scan-missing a
+        scan a CVE-1:CRITICAL by grype
+        scan a by trivy         => block dev/web:1@a: clause-false `scan.critical == 0`
+        fail a by grype         => block dev/web:1@a: scan-failed a
+        scan a by grype         => promote dev/web:1@a -> staging/web:1
+        ",
+    );
+    // Without names, any scanner in good standing is enough, and the findings are their union.
+    check(
+        CLEAN,
+        "
+        fail a by grype
+        scan a by trivy
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        ",
+    );
+}
+
+#[test]
+fn f14_a_scan_in_progress_neither_erases_nor_invents_a_result() {
+    check(
+        SHIP,
+        "
+        scan a
+        start a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        start b
+        push dev/web:2 b        => wait dev/web:2@b: scan-running b
+        fail b                  => block dev/web:2@b: scan-failed b
+        start b
+        scan b                  => promote dev/web:2@b -> staging/web:2
+        ",
+    );
+}
+
+#[test]
+fn f16_a_scan_that_fails_again_closes_the_gate_and_is_seen() {
+    check(
+        CHAIN,
+        "
+        hold h in prod/*
+        scan a
+        push dev/web:1 a
+            => promote dev/web:1@a -> staging/web:1 by to-staging
+            => wait staging/web:1@a by to-prod: held h
+        fail a
+            => block staging/web:1@a by to-prod: scan-failed a
+            => violation staging/web:1@a: scan-failed a
+        release h
+        scan a
+            => promote staging/web:1@a -> prod/web:1 by to-prod
+            => cleared staging/web:1@a
+        ",
+    );
+}
+
+#[test]
+fn f19_a_list_of_packages_is_no_scan() {
+    // Adapters give an SBOM as facts about a referrer and never as a scan; without findings or
+    // counts nothing becomes a completed scan.
+    let sbom = r#"{"specversion":"1.0","id":"1","source":"s","type":"weir.scan.completed","data":{
+        "digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "scanner":{"name":"syft"},"licenses":["MIT"]}}"#;
+    assert!(Event::from_json(sbom.as_bytes()).is_err());
+    check(
+        SHIP,
+        "
+        artifact sbom
+        push dev/web:1 a        => wait dev/web:1@a: scan-missing a
+        resolve sbom of a
+        ",
+    );
+}
+
+#[test]
+fn e14_a_failed_scan_blocks_and_a_later_success_unblocks() {
+    check(
+        SHIP,
+        "
+        app shop = api web
+        scan web
+        push dev/shop:1 shop    => wait dev/shop:1@shop: scan-missing api
+        start api               => wait dev/shop:1@shop: scan-running api
+        fail api                => block dev/shop:1@shop: scan-failed api
+        start api
+        scan api                => promote dev/shop:1@shop -> staging/shop:1
+        ",
+    );
+}
+
+#[test]
+fn e15_failed_completed_failed_is_closed_until_it_completes_again() {
+    check(
+        SHIP,
+        "
+        fail a
+        scan a
+        fail a
+        push dev/web:1 a        => block dev/web:1@a: scan-failed a
+        scan a                  => promote dev/web:1@a -> staging/web:1
+        ",
+    );
+}
+
+#[test]
+fn e16_a_scan_that_never_comes_stays_visible_as_missing() {
+    check(
+        SHIP,
+        "
+        push dev/web:1 a        => wait dev/web:1@a: scan-missing a
+        wait 90d
+        push dev/web:2 a        => wait dev/web:2@a: scan-missing a
+        ",
+    );
+}
+
+#[test]
+fn e17_a_scan_that_only_runs_is_not_completed() {
+    check(
+        SHIP,
+        "
+        start a
+        push dev/web:1 a        => wait dev/web:1@a: scan-running a
+        wait 1d
+        ",
+    );
+}
+
+#[test]
+fn e18_new_findings_in_what_was_promoted_are_a_violation_and_undo_nothing() {
+    check(
+        CLEAN,
+        "
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        scan a CVE-1:CRITICAL   => violation staging/web:1@a: clause-false `scan.critical == 0`
+        push dev/web:2 a        => block dev/web:2@a: clause-false `scan.critical == 0`
+        scan a                  => promote dev/web:2@a -> staging/web:2; cleared staging/web:1@a
+        ",
+    );
+}
+
+#[test]
+fn e19_an_older_result_that_comes_late_does_not_replace_a_newer_one() {
+    check(
+        CLEAN,
+        "
+        scan a CVE-1:CRITICAL db 2026-02-20T00:00:00Z
+        scan a db 2026-02-10T00:00:00Z
+        push dev/web:1 a        => block dev/web:1@a: clause-false `scan.critical == 0`
+        scan a db 2026-02-21T00:00:00Z  => promote dev/web:1@a -> staging/web:1
+        ",
+    );
+}
+
+#[test]
+fn e20_one_scan_wakes_every_application_that_holds_the_image() {
+    check(
+        SHIP,
+        "
+        app shop = api web
+        app desk = api db
+        scan web
+        scan db
+        push dev/desk:1 desk    => wait dev/desk:1@desk: scan-missing api
+        push dev/shop:1 shop    => wait dev/shop:1@shop: scan-missing api
+        push dev/shop:2 shop    => wait dev/shop:2@shop: scan-missing api
+        scan api
+            => promote dev/desk:1@desk -> staging/desk:1
+            => promote dev/shop:1@shop -> staging/shop:1
+            => promote dev/shop:2@shop -> staging/shop:2
+        ",
+    );
+}
+
+#[test]
+fn e21_a_scan_is_of_a_digest_and_never_of_a_tag() {
+    check(
+        SHIP,
+        "
+        push dev/web:1 a        => wait dev/web:1@a: scan-missing a
+        start a                 => wait dev/web:1@a: scan-running a
+        push dev/web:1 b        => wait dev/web:1@b: scan-missing b
+        scan a
+        ",
+    );
+}
+
+#[test]
+fn e22_one_platform_that_completes_is_not_the_tag() {
+    check(
+        SHIP,
+        "
+        index multi = amd arm
+        start amd
+        start arm
+        push dev/web:1 multi    => wait dev/web:1@multi: scan-running amd, scan-running arm
+        scan amd                => wait dev/web:1@multi: scan-running arm
+        fail arm                => block dev/web:1@multi: scan-failed arm
+        ",
+    );
+}
+
+#[test]
+fn a_scan_that_counts_only_is_a_scan_and_its_vulnerabilities_are_not_known() {
+    check(
+        "
+        by-count: dev/* -> staging/{1} when scan.critical == 0
+        by-list: dev/* -> prod/{1} when vulnerabilities.all(v, v.severity != \"CRITICAL\")",
+        "
+        scan a counts CVE-1:HIGH
+        push dev/web:1 a
+            => promote dev/web:1@a -> staging/web:1 by by-count
+            => error dev/web:1@a by by-list: rule-error `vulnerabilities.all(v, v.severity != \"CRITICAL\")`
+        ",
+    );
+}
