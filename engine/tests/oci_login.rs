@@ -7,7 +7,10 @@ use support::{
     registry::{Access, Options, Registry, as_dev, quiet},
     token::TokenServer,
 };
-use weir_engine::oci::{AuthFailure, Client, OciError, RegistryConfig, Secret};
+use weir_engine::{
+    oci::{AuthFailure, Client, OciError, RegistryConfig},
+    secret::Secret,
+};
 
 fn assert_says(error: &OciError, parts: &[&str]) {
     for part in parts {

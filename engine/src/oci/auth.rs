@@ -22,10 +22,11 @@ use tokio::{
 
 use super::{
     challenge::{self, Challenge, TokenServer},
-    config::{RegistryConfig, Secret},
+    config::RegistryConfig,
     credentials::{self, Credentials},
     error::{AuthFailure, OciError, from_transport, innermost},
 };
+use crate::secret::Secret;
 
 /// What a request needs, `repository:team/web:pull,push`, in order and each once.
 pub(super) type Scopes = Vec<String>;

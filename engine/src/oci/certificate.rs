@@ -185,3 +185,27 @@ impl<'a> Reader<'a> {
             .map(|(_, content)| content)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_is_read_as_nothing() {
+        let nested = [SEQUENCE, 0x84, 0xff, 0xff, 0xff, 0xff, SEQUENCE, 0x02, 0x01];
+        for length in 0..=nested.len() {
+            assert_eq!(summarize(&nested[..length]), CertificateSummary::default());
+        }
+        for byte in 0..=u8::MAX {
+            assert_eq!(summarize(&[byte; 64]), CertificateSummary::default());
+        }
+    }
+
+    #[test]
+    fn dates_are_rfc_3339_in_the_right_century() {
+        assert_eq!(time((UTC_TIME, b"260102030405Z")), "2026-01-02T03:04:05Z");
+        assert_eq!(time((UTC_TIME, b"990102030405Z")), "1999-01-02T03:04:05Z");
+        assert_eq!(time((0x18, b"20500102030405Z")), "2050-01-02T03:04:05Z");
+        assert_eq!(time((UTC_TIME, b"")), "??-??-??T??:??:??Z");
+    }
+}

@@ -1,8 +1,10 @@
 //! How one registry is reached: the table `[registries."NAME"]` of the configuration file.
 
-use std::{fmt, num::NonZeroU32, path::PathBuf};
+use std::{num::NonZeroU32, path::PathBuf};
 
 use serde::Deserialize;
+
+use crate::secret::Secret;
 
 /// One registry, as configured. The table's key is the name that repositories carry
 /// (`[registries."registry.example:5000"]`); everything in it may be left out.
@@ -63,31 +65,6 @@ impl Default for RegistryConfig {
             max_backoff_seconds: 10,
             idle_timeout_seconds: 60,
         }
-    }
-}
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text` from being printed.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, to be sent and nothing else.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
     }
 }
 

@@ -11,7 +11,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 
-use super::config::{RegistryConfig, Secret};
+use super::config::RegistryConfig;
+use crate::secret::Secret;
 
 /// What is shown to a registry or its token server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -277,7 +278,7 @@ async fn ask_helper(helper: &str, registry: &str) -> Result<Credentials, Credent
     let answer: HelperAnswer =
         serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))?;
     if answer.username == "<token>" {
-        return Ok(Credentials::Identity(Secret::new(answer.secret)));
+        return Ok(Credentials::Identity(Secret::new(&answer.secret)));
     }
     Ok(basic(&answer.username, &answer.secret))
 }

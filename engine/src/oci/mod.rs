@@ -32,7 +32,7 @@ pub use blobs::{Mount, Upload};
 pub use certificate::CertificateSummary;
 pub use client::{Client, USER_AGENT};
 pub use clients::Clients;
-pub use config::{RegistryConfig, Secret};
+pub use config::RegistryConfig;
 pub use credentials::CredentialsError;
 pub use descriptor::{Descriptor, Manifest, ManifestError, PlatformField};
 pub use error::{AuthFailure, OciError, TlsFailure};

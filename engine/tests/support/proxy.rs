@@ -181,11 +181,15 @@ async fn serve(
     .await?;
     match fault {
         Fault::CutUpload(_) => {}
-        Fault::CutAfter => drop(upstream.read_to_end(&mut Vec::new()).await?),
-        Fault::CutAnswer(most) => {
-            drop(copy(&mut upstream.take(u64::try_from(most).unwrap()), &mut to).await?)
+        Fault::CutAfter => {
+            upstream.read_to_end(&mut Vec::new()).await?;
         }
-        _ => drop(copy(&mut upstream, &mut to).await?),
+        Fault::CutAnswer(most) => {
+            copy(&mut upstream.take(u64::try_from(most).unwrap()), &mut to).await?;
+        }
+        _ => {
+            copy(&mut upstream, &mut to).await?;
+        }
     }
     to.shutdown().await
 }

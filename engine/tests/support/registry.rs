@@ -11,7 +11,10 @@ use std::{
 };
 
 use tempfile::TempDir;
-use weir_engine::oci::{Clients, RegistryConfig, Secret};
+use weir_engine::{
+    oci::{Clients, RegistryConfig},
+    secret::Secret,
+};
 use weir_schema::Digest;
 
 /// Who may use the registry.
@@ -183,7 +186,7 @@ pub fn as_dev(config: RegistryConfig) -> RegistryConfig {
 }
 
 /// Clients of registries by name.
-pub fn clients<'a>(configs: impl IntoIterator<Item = (String, RegistryConfig)>) -> Clients {
+pub fn clients(configs: impl IntoIterator<Item = (String, RegistryConfig)>) -> Clients {
     let configs: BTreeMap<String, RegistryConfig> = configs.into_iter().collect();
     Clients::new("no-default.invalid", configs)
 }
