@@ -1,6 +1,7 @@
 //! Measures the log beside plain files and bare hashing, in one run, and prints the ratios.
 //!
-//! `cargo bench --bench log` runs everything; `-- --quick` a shorter round. With
+//! `cargo bench --bench log` runs everything; `-- --quick` a shorter round, `-- --long`
+//! only what takes a long log. With
 //! `-- --train FILE` it makes the dictionary of the log's rows instead.
 //!
 //! The machine's speed changes from minute to minute, so what is compared alternates within a
@@ -43,10 +44,12 @@ fn main() {
         .sum::<usize>()
         / sample.len();
     println!("records: {mean} bytes on average; {rounds} rounds; median [least - most]");
-    for batch in [1, 64, 256, 1024] {
-        append(batch, rounds, per_round);
+    if !arguments.iter().any(|argument| argument == "--long") {
+        for batch in [1, 64, 256, 1024] {
+            append(batch, rounds, per_round);
+        }
     }
-    archive(total, rounds);
+    long(total, rounds);
 }
 
 /// Appends by group commit beside a plain file with one `fdatasync` for each batch.
@@ -153,7 +156,7 @@ fn source_bytes(batch: usize) -> Vec<u8> {
 }
 
 /// Size, reading, verification and opening of a long log.
-fn archive(total: usize, rounds: usize) {
+fn long(total: usize, rounds: usize) {
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("log");
     let mut source = Records::new(5);

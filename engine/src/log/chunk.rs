@@ -5,9 +5,8 @@
 //! *open*: each append writes it again with the new records until it is full, so no short row
 //! stays behind.
 //!
-//! A row is a header of [`HEADER_BYTES`] and the records, joined by line feeds (canonical JSON
-//! contains none) and compressed with zstd. Where that is larger than one value may be, the rest
-//! follows in continuation rows.
+//! A row is a header and the records, one behind the other, compressed with zstd. Where that is
+//! larger than one value may be, the rest follows in continuation rows.
 //!
 //! | bytes | |
 //! |---|---|
@@ -16,6 +15,8 @@
 //! | 1 | number of records |
 //! | 4 | length of the joined records, big-endian |
 //! | 2 | number of continuation rows, big-endian |
+//! | 2 each | lengths of all records but the last, big-endian |
+//! | | the compressed records |
 
 use std::cell::RefCell;
 
@@ -40,8 +41,8 @@ const HEADER_BYTES: usize = 12;
 pub(super) struct Chunk {
     /// The sequence of the first.
     pub(super) first: u64,
-    count: usize,
-    /// The records, joined by line feeds.
+    /// Where each record ends in `joined`.
+    ends: Vec<usize>,
     joined: Vec<u8>,
 }
 
@@ -50,35 +51,36 @@ impl Chunk {
     pub(super) fn new(first: u64) -> Chunk {
         Chunk {
             first,
-            count: 0,
+            ends: Vec::new(),
             joined: Vec::new(),
         }
     }
 
     /// The sequence after the last record.
     pub(super) fn end(&self) -> u64 {
-        self.first + self.count as u64
+        self.first + self.ends.len() as u64
     }
 
     /// Whether `record` belongs into this chunk rather than the next.
     pub(super) fn has_room_for(&self, record: &[u8]) -> bool {
-        self.count == 0
-            || self.count < CHUNK_RECORDS && self.joined.len() + record.len() < CHUNK_BYTES
+        self.ends.is_empty()
+            || self.ends.len() < CHUNK_RECORDS && self.joined.len() + record.len() < CHUNK_BYTES
     }
 
-    /// Adds a record, which contains no line feed.
+    /// Adds a record.
     pub(super) fn push(&mut self, record: &[u8]) {
-        if self.count > 0 {
-            self.joined.push(b'\n');
-        }
         self.joined.extend_from_slice(record);
-        self.count += 1;
+        self.ends.push(self.joined.len());
     }
 
     /// The records with their sequences.
     pub(super) fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        let lines = self.joined.split(|byte| *byte == b'\n');
-        (self.first..).zip(lines.take(self.count))
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        // INVARIANT: `ends` never decreases and the last of them is the length of `joined`.
+        let records = starts
+            .zip(&self.ends)
+            .map(|(start, end)| &self.joined[start..*end]);
+        (self.first..).zip(records)
     }
 
     /// The record `seq`, if it is here.
@@ -91,19 +93,22 @@ impl Chunk {
     pub(super) fn encode(&self, encoder: &mut Encoder) -> Result<Vec<Vec<u8>>, ChunkError> {
         let size = |_| ChunkError::TooLarge;
         let packed = encoder.compress(&self.joined)?;
-        let rest = (HEADER_BYTES + packed.len()).saturating_sub(MAX_VALUE_BYTES);
-        let parts = u16::try_from(rest.div_ceil(MAX_VALUE_BYTES)).map_err(size)?;
-        let mut first = Vec::with_capacity((HEADER_BYTES + packed.len()).min(MAX_VALUE_BYTES));
-        first.push(VERSION);
+        let mut first = vec![VERSION];
         first.extend_from_slice(&encoder.dictionary);
-        first.push(u8::try_from(self.count).map_err(size)?);
+        first.push(u8::try_from(self.ends.len()).map_err(size)?);
         first.extend_from_slice(
             &u32::try_from(self.joined.len())
                 .map_err(size)?
                 .to_be_bytes(),
         );
-        first.extend_from_slice(&parts.to_be_bytes());
-        let (head, tail) = packed.split_at(packed.len().min(MAX_VALUE_BYTES - HEADER_BYTES));
+        let lengths = 2 * self.ends.len().saturating_sub(1);
+        let room = MAX_VALUE_BYTES - HEADER_BYTES - lengths;
+        let parts = packed.len().saturating_sub(room).div_ceil(MAX_VALUE_BYTES);
+        first.extend_from_slice(&u16::try_from(parts).map_err(size)?.to_be_bytes());
+        for (_, record) in self.records().take(lengths / 2) {
+            first.extend_from_slice(&u16::try_from(record.len()).map_err(size)?.to_be_bytes());
+        }
+        let (head, tail) = packed.split_at(packed.len().min(room));
         first.extend_from_slice(head);
         let mut rows = vec![first];
         rows.extend(tail.chunks(MAX_VALUE_BYTES).map(<[u8]>::to_vec));
@@ -118,7 +123,14 @@ impl Chunk {
         mut continuation: impl FnMut(u16) -> Result<Vec<u8>, E>,
     ) -> Result<Chunk, E> {
         let header = Header::parse(row)?;
-        let packed = row.get(HEADER_BYTES..).unwrap_or_default();
+        let damaged = |cause| E::from(ChunkError::Damaged(cause));
+        let before_last = usize::from(header.count)
+            .checked_sub(1)
+            .ok_or(damaged("it has no records"))?;
+        let rest = row.get(HEADER_BYTES..).unwrap_or_default();
+        let (lengths, packed) = rest
+            .split_at_checked(2 * before_last)
+            .ok_or(damaged("shorter than its header"))?;
         let joined = if header.parts == 0 {
             decompress(&header, packed)?
         } else {
@@ -128,14 +140,19 @@ impl Chunk {
             }
             decompress(&header, &whole)?
         };
-        let count = usize::from(header.count);
-        let lines = 1 + joined.iter().filter(|byte| **byte == b'\n').count();
-        if count == 0 || lines != count {
-            return Err(ChunkError::Damaged("its number of records is wrong").into());
+        let (lengths, _) = lengths.as_chunks::<2>();
+        let mut ends: Vec<usize> = Vec::with_capacity(before_last + 1);
+        for length in lengths {
+            let start = ends.last().copied().unwrap_or(0);
+            ends.push(start + usize::from(u16::from_be_bytes(*length)));
         }
+        if ends.last().is_some_and(|end| *end > joined.len()) {
+            return Err(damaged("the lengths of its records are wrong"));
+        }
+        ends.push(joined.len());
         Ok(Chunk {
             first,
-            count,
+            ends,
             joined,
         })
     }

@@ -20,8 +20,8 @@
 //! |---|---|
 //! | `format` | names the format and its version; a directory without it is no log |
 //! | `lock` | held while a process has the log open |
-//! | `witness` | the last acknowledged record ([`witness`]) |
-//! | `store/` | the key-value store ([`store`]) |
+//! | `witness` | the last acknowledged record (`witness.rs`) |
+//! | `store/` | the key-value store (`store.rs`) |
 
 mod append;
 pub mod checkpoint;

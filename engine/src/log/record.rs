@@ -30,12 +30,14 @@ fn string_after<'a>(record: &'a [u8], key: &[u8]) -> Option<&'a str> {
     std::str::from_utf8(rest.get(..end)?).ok()
 }
 
+/// What follows the last `key`, which begins with a quote and a letter.
 fn after<'a>(record: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let start = record
-        .windows(key.len())
-        .rposition(|window| window == key)?
-        + key.len();
-    record.get(start..)
+    // Letters after a quote are rare, so nearly every place is passed over by its second byte.
+    let letter = key.get(1)?;
+    let second = record.windows(2).enumerate().rev().find(|(at, pair)| {
+        pair.get(1) == Some(letter) && record.get(*at..).is_some_and(|rest| rest.starts_with(key))
+    });
+    record.get(second?.0 + key.len()..)
 }
 
 /// 64 hexadecimal digits as a hash.
