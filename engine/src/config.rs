@@ -69,7 +69,11 @@ pub struct PromotionsConfig {
 
 impl Default for PromotionsConfig {
     fn default() -> Self {
-        Self { execute: true, concurrent: 4, attempts: 8 }
+        Self {
+            execute: true,
+            concurrent: 4,
+            attempts: 8,
+        }
     }
 }
 
@@ -119,7 +123,10 @@ impl Config {
     /// # Errors
     /// If it cannot be read, or has an unknown key or a wrong value: with line and column.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Form {
             path: path.to_owned(),
             problem: error.to_string(),
@@ -133,15 +140,24 @@ impl Config {
     /// # Errors
     /// If a pattern in it is none.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
-        let bundles = self.bundle_repositories.as_deref().map(str::parse::<RepositoryPatterns>);
-        let bundle_repositories = bundles.transpose().map_err(|error| ConfigError::Bundles(error.to_string()))?;
-        Ok(Settings { bundle_repositories })
+        let bundles = self
+            .bundle_repositories
+            .as_deref()
+            .map(str::parse::<RepositoryPatterns>);
+        let bundle_repositories = bundles
+            .transpose()
+            .map_err(|error| ConfigError::Bundles(error.to_string()))?;
+        Ok(Settings {
+            bundle_repositories,
+        })
     }
 
     /// Whether a registry is configured, so that it may be asked.
     #[must_use]
     pub fn reaches(&self, repository: &weir_schema::RepositoryName) -> bool {
         let host = repository.registry().or(self.default_registry.as_deref());
-        host.is_some_and(|host| self.registries.contains_key(host) || Some(host) == self.default_registry.as_deref())
+        host.is_some_and(|host| {
+            self.registries.contains_key(host) || Some(host) == self.default_registry.as_deref()
+        })
     }
 }

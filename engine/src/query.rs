@@ -20,20 +20,42 @@ const LARGEST_PAGE: usize = 10_000;
 ///
 /// # Errors
 /// If it makes no sense or what it asks for does not exist.
-pub fn answer(state: &State, reader: &LogReader, settings: &Settings, query: &Query) -> Result<Value, QueryError> {
+pub fn answer(
+    state: &State,
+    reader: &LogReader,
+    settings: &Settings,
+    query: &Query,
+) -> Result<Value, QueryError> {
     match query {
         Query::Tags { repository } => json(&state.tags(repository.as_deref())),
         Query::Repositories => json(&state.repository_names()),
-        Query::Why { repository, tag, rule, at } => match at {
-            Some(at) => why(&past(reader, settings, at)?, repository, tag, rule.as_deref()),
+        Query::Why {
+            repository,
+            tag,
+            rule,
+            at,
+        } => match at {
+            Some(at) => why(
+                &past(reader, settings, at)?,
+                repository,
+                tag,
+                rule.as_deref(),
+            ),
             None => why(state, repository, tag, rule.as_deref()),
         },
-        Query::Show { repository, tag, at } => match at {
+        Query::Show {
+            repository,
+            tag,
+            at,
+        } => match at {
             Some(at) => show(&past(reader, settings, at)?, repository, tag.as_deref()),
             None => show(state, repository, tag.as_deref()),
         },
         Query::Decisions(filter) => {
-            let filter = EventFilter { kind: Some("weir.decision.made".into()), ..filter.clone() };
+            let filter = EventFilter {
+                kind: Some("weir.decision.made".into()),
+                ..filter.clone()
+            };
             page_json(&events(reader, &filter)?)
         }
         Query::Promotions(_) => json(&state.promotions()),
@@ -67,13 +89,23 @@ fn page_json(page: &EventPage) -> Result<Value, QueryError> {
     Ok(json!({"events": events, "through": page.through, "more": page.more}))
 }
 
-fn why(state: &State, repository: &str, tag: &str, rule: Option<&str>) -> Result<Value, QueryError> {
+fn why(
+    state: &State,
+    repository: &str,
+    tag: &str,
+    rule: Option<&str>,
+) -> Result<Value, QueryError> {
     if state.tag(repository, tag).is_none() {
-        return Err(QueryError::NotFound(format!("there is no tag `{repository}:{tag}`")));
+        return Err(QueryError::NotFound(format!(
+            "there is no tag `{repository}:{tag}`"
+        )));
     }
     let found = state.explain(repository, tag, rule);
     if found.is_empty() {
-        let which = rule.map_or_else(|| "no promote rule".to_owned(), |rule| format!("no promote rule `{rule}`"));
+        let which = rule.map_or_else(
+            || "no promote rule".to_owned(),
+            |rule| format!("no promote rule `{rule}`"),
+        );
         return Err(QueryError::NotFound(format!(
             "{which} in force takes `{repository}:{tag}`: nothing promotes it"
         )));
@@ -85,7 +117,9 @@ fn show(state: &State, repository: &str, tag: Option<&str>) -> Result<Value, Que
     match tag {
         Some(tag) => match state.tag(repository, tag) {
             Some(view) => json(&view),
-            None => Err(QueryError::NotFound(format!("there is no tag `{repository}:{tag}`"))),
+            None => Err(QueryError::NotFound(format!(
+                "there is no tag `{repository}:{tag}`"
+            ))),
         },
         None => json(&state.tags(Some(repository))),
     }
@@ -97,12 +131,15 @@ fn past(reader: &LogReader, settings: &Settings, at: &str) -> Result<State, Quer
         Ok(seq) => seq,
         Err(_) => {
             let time: Timestamp = at.parse().map_err(|_| {
-                QueryError::Invalid(format!("`{at}` is neither a sequence nor a time as in 2026-08-21T10:00:00Z"))
+                QueryError::Invalid(format!(
+                    "`{at}` is neither a sequence nor a time as in 2026-08-21T10:00:00Z"
+                ))
             })?;
             last_before(reader, time)?
         }
     };
-    state_at(reader, settings.clone(), seq).map_err(|error| QueryError::Unavailable(error.to_string()))
+    state_at(reader, settings.clone(), seq)
+        .map_err(|error| QueryError::Unavailable(error.to_string()))
 }
 
 /// The last record not after `time`, by binary search: times never decrease.
@@ -124,10 +161,14 @@ fn recorded_at(reader: &LogReader, seq: u64) -> Result<Timestamp, QueryError> {
     struct When {
         recorded_at: Timestamp,
     }
-    let unreadable = |cause: String| QueryError::Unavailable(format!("cannot read record {seq}: {cause}"));
-    let bytes = reader.get(seq).map_err(|error| unreadable(error.to_string()))?;
+    let unreadable =
+        |cause: String| QueryError::Unavailable(format!("cannot read record {seq}: {cause}"));
+    let bytes = reader
+        .get(seq)
+        .map_err(|error| unreadable(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| unreadable("it does not exist".into()))?;
-    let when: When = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    let when: When =
+        serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
     Ok(when.recorded_at)
 }
 
@@ -136,14 +177,29 @@ fn recorded_at(reader: &LogReader, seq: u64) -> Result<Timestamp, QueryError> {
 /// # Errors
 /// If the filter makes no sense or the log cannot be read.
 pub fn events(reader: &LogReader, filter: &EventFilter) -> Result<EventPage, QueryError> {
-    let limit = if filter.limit == 0 { PAGE } else { filter.limit.min(LARGEST_PAGE) };
+    let limit = if filter.limit == 0 {
+        PAGE
+    } else {
+        filter.limit.min(LARGEST_PAGE)
+    };
     let time = |text: &Option<String>| match text {
         None => Ok(None),
-        Some(text) => text.parse::<Timestamp>().map(Some).map_err(|error| QueryError::Invalid(error.to_string())),
+        Some(text) => text
+            .parse::<Timestamp>()
+            .map(Some)
+            .map_err(|error| QueryError::Invalid(error.to_string())),
     };
     let (since, until) = (time(&filter.since)?, time(&filter.until)?);
-    let condition = filter.expression.as_deref().map(Condition::compile).transpose()?;
-    let mut page = EventPage { events: Vec::new(), through: filter.after, more: false };
+    let condition = filter
+        .expression
+        .as_deref()
+        .map(Condition::compile)
+        .transpose()?;
+    let mut page = EventPage {
+        events: Vec::new(),
+        through: filter.after,
+        more: false,
+    };
     for row in reader.range(filter.after + 1, None) {
         let (seq, bytes) = row.map_err(|error| QueryError::Unavailable(error.to_string()))?;
         if page.events.len() == limit {
@@ -151,13 +207,21 @@ pub fn events(reader: &LogReader, filter: &EventFilter) -> Result<EventPage, Que
             break;
         }
         page.through = seq;
-        let record: Value =
-            serde_json::from_slice(&bytes).map_err(|error| QueryError::Unavailable(format!("record {seq}: {error}")))?;
-        let at = record["recorded_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-        if since.is_some_and(|since| at < Some(since)) || until.is_some_and(|until| at >= Some(until)) {
+        let record: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| QueryError::Unavailable(format!("record {seq}: {error}")))?;
+        let at = record["recorded_at"]
+            .as_str()
+            .and_then(|text| text.parse::<Timestamp>().ok());
+        if since.is_some_and(|since| at < Some(since))
+            || until.is_some_and(|until| at >= Some(until))
+        {
             continue;
         }
-        if matches(&record, filter) && condition.as_ref().is_none_or(|condition| condition.holds(&record)) {
+        if matches(&record, filter)
+            && condition
+                .as_ref()
+                .is_none_or(|condition| condition.holds(&record))
+        {
             page.events.push((seq, record));
         }
     }
@@ -169,15 +233,28 @@ fn matches(record: &Value, filter: &EventFilter) -> bool {
     let event = &record["event"];
     let data = &event["data"];
     let is = |wanted: &Option<String>, values: &[&Value]| {
-        wanted.as_deref().is_none_or(|wanted| values.iter().any(|value| value.as_str() == Some(wanted)))
+        wanted
+            .as_deref()
+            .is_none_or(|wanted| values.iter().any(|value| value.as_str() == Some(wanted)))
     };
     is(&filter.kind, &[&event["type"]])
         && is(
             &filter.repository,
-            &[&data["repository"], &data["source"]["repository"], &data["target"]["repository"], &data["target"]],
+            &[
+                &data["repository"],
+                &data["source"]["repository"],
+                &data["target"]["repository"],
+                &data["target"],
+            ],
         )
-        && is(&filter.tag, &[&data["tag"], &data["source"]["tag"], &data["target"]["tag"]])
-        && is(&filter.digest, &[&data["digest"], &data["source"]["digest"]])
+        && is(
+            &filter.tag,
+            &[&data["tag"], &data["source"]["tag"], &data["target"]["tag"]],
+        )
+        && is(
+            &filter.digest,
+            &[&data["digest"], &data["source"]["digest"]],
+        )
         && is(&filter.actor, &[&data["actor"]])
         && is(&filter.rule, &[&data["rule"]])
 }
@@ -197,7 +274,9 @@ impl cel::Facts for RecordFacts<'_> {
         let value = match index {
             0 => &self.0["seq"],
             1 => {
-                let time = self.0["recorded_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+                let time = self.0["recorded_at"]
+                    .as_str()
+                    .and_then(|text| text.parse::<Timestamp>().ok());
                 return Ok(time.map_or(cel::Value::Null, cel::Value::Timestamp));
             }
             2 => &self.0["event"],
@@ -213,7 +292,10 @@ impl Condition {
         match cel::Program::compile(text, &environment, &cel::Limits::RULES) {
             Ok((program, _)) => Ok(Self { program }),
             Err(errors) => {
-                let texts: Vec<String> = errors.iter().map(|error| error.render("expression", text)).collect();
+                let texts: Vec<String> = errors
+                    .iter()
+                    .map(|error| error.render("expression", text))
+                    .collect();
                 Err(QueryError::Invalid(texts.join("\n")))
             }
         }
@@ -221,6 +303,9 @@ impl Condition {
 
     /// A record for which the condition errs is not one of those asked for: fields differ by type.
     fn holds(&self, record: &Value) -> bool {
-        matches!(self.program.evaluate(&RecordFacts(record)), Ok(cel::Value::Bool(true)))
+        matches!(
+            self.program.evaluate(&RecordFacts(record)),
+            Ok(cel::Value::Bool(true))
+        )
     }
 }

@@ -35,7 +35,11 @@ struct Daemon {
 
 impl Daemon {
     fn start(config: &Path) -> Self {
-        let log = fs::OpenOptions::new().create(true).append(true).open(config.with_extension("log")).unwrap();
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(config.with_extension("log"))
+            .unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_weir"))
             .args(["run", "--config"])
             .arg(config)
@@ -55,8 +59,17 @@ impl Daemon {
 
     fn stop(mut self) {
         let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        assert!(self.process.wait().unwrap().success(), "a stopped daemon ends well");
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(
+            self.process.wait().unwrap().success(),
+            "a stopped daemon ends well"
+        );
     }
 }
 
@@ -74,12 +87,23 @@ struct Site {
 }
 
 impl Site {
-    fn config(&self, name: &str, port: u16, nats: &Nats, registry: &Registry, execute: bool) -> PathBuf {
+    fn config(
+        &self,
+        name: &str,
+        port: u16,
+        nats: &Nats,
+        registry: &Registry,
+        execute: bool,
+    ) -> PathBuf {
         let rules = self.directory.path().join("rules");
         fs::create_dir_all(&rules).unwrap();
         fs::write(rules.join("to-production.cel"), RULE).unwrap();
         let path = self.directory.path().join(format!("{name}.toml"));
-        let rules = if execute { format!("rules = \"{}\"\n", rules.display()) } else { String::new() };
+        let rules = if execute {
+            format!("rules = \"{}\"\n", rules.display())
+        } else {
+            String::new()
+        };
         let text = format!(
             "data = \"{}\"\n{rules}default_registry = \"{host}\"\n[http]\nlisten = \"127.0.0.1:{port}\"\n[stream]\nurls = [\"{}\"]\n[registries.\"{host}\"]\ninsecure = true\n[promotions]\nexecute = {execute}\n",
             self.directory.path().join(name).display(),
@@ -91,7 +115,12 @@ impl Site {
     }
 
     async fn get(&self, path: &str) -> Option<Value> {
-        let answer = self.http.get(format!("{}{path}", self.server)).send().await.ok()?;
+        let answer = self
+            .http
+            .get(format!("{}{path}", self.server))
+            .send()
+            .await
+            .ok()?;
         if !answer.status().is_success() {
             return None;
         }
@@ -111,7 +140,10 @@ impl Site {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("{path} never was as expected; last: {last:#}\n{}", self.logs());
+        panic!(
+            "{path} never was as expected; last: {last:#}\n{}",
+            self.logs()
+        );
     }
 
     fn logs(&self) -> String {
@@ -121,10 +153,15 @@ impl Site {
     async fn deliver(&self, adapter: &str, body: String) {
         let start = Instant::now();
         loop {
-            let request = self.http.post(format!("{}/v1/intake/{adapter}", self.server)).body(body.clone());
+            let request = self
+                .http
+                .post(format!("{}/v1/intake/{adapter}", self.server))
+                .body(body.clone());
             match request.send().await {
                 Ok(answer) if answer.status().is_success() => return,
-                _ if start.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_millis(200)).await,
+                _ if start.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(200)).await
+                }
                 other => panic!("the report is not taken: {other:?}\n{}", self.logs()),
             }
         }
@@ -150,20 +187,33 @@ fn report(registry: &Registry, leaf: &Digest, config: &Digest) -> String {
 
 fn digests(reasons: &Value) -> Vec<String> {
     let all = reasons.as_array().into_iter().flatten();
-    let mut found: Vec<String> = all.filter_map(|reason| Some(reason["digest"].as_str()?.to_owned())).collect();
+    let mut found: Vec<String> = all
+        .filter_map(|reason| Some(reason["digest"].as_str()?.to_owned()))
+        .collect();
     found.sort();
     found
 }
 
 fn verified(data: &Path) -> String {
-    let done = Command::new(env!("CARGO_BIN_EXE_weir")).arg("verify").arg("--data").arg(data).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .arg("verify")
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     String::from_utf8(done.stdout).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_is_promoted_when_its_last_image_is_scanned_whatever_is_killed_meanwhile() {
-    let Some(mut nats) = Nats::start() else { return };
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
     weir_engine::oci::install_crypto_provider();
     let port = free_port();
     let server = format!("http://127.0.0.1:{port}");
@@ -171,23 +221,49 @@ async fn an_app_is_promoted_when_its_last_image_is_scanned_whatever_is_killed_me
         notify: Some(format!("{server}/v1/intake/distribution?source=dev")),
         ..Options::default()
     });
-    let site = Site { directory: tempfile::TempDir::new().unwrap(), server, http: reqwest::Client::new() };
+    let site = Site {
+        directory: tempfile::TempDir::new().unwrap(),
+        server,
+        http: reqwest::Client::new(),
+    };
     let config = site.config("weir", port, &nats, &registry, true);
     let mut daemon = Daemon::start(&config);
     site.until("/readyz", |_| true).await;
 
-    let client = Client::new(&registry.host(), &RegistryConfig { insecure: true, ..quiet() }).unwrap();
+    let client = Client::new(
+        &registry.host(),
+        &RegistryConfig {
+            insecure: true,
+            ..quiet()
+        },
+    )
+    .unwrap();
     let content = app::application("shop", &["web", "db"], &[2000]);
     let digest = content.push(&client, "team/shop", Some("1.0")).await;
 
     // The last leaf to be scanned keeps it waiting, and is named.
-    let waits = |value: &Value| value[0]["verdict"] == "wait" && value[0]["images"].as_array().is_some_and(|all| all.len() == 5);
-    let why = site.until("/v1/why?repository=team/shop&tag=1.0", waits).await;
-    let images: Vec<Digest> =
-        why[0]["images"].as_array().unwrap().iter().map(|image| image["digest"].as_str().unwrap().parse().unwrap()).collect();
+    let waits = |value: &Value| {
+        value[0]["verdict"] == "wait"
+            && value[0]["images"]
+                .as_array()
+                .is_some_and(|all| all.len() == 5)
+    };
+    let why = site
+        .until("/v1/why?repository=team/shop&tag=1.0", waits)
+        .await;
+    let images: Vec<Digest> = why[0]["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["digest"].as_str().unwrap().parse().unwrap())
+        .collect();
     let mut left: Vec<String> = images.iter().map(ToString::to_string).collect();
     left.sort();
-    assert_eq!(digests(&why[0]["reasons"]), left, "exactly the images that are not scanned are named");
+    assert_eq!(
+        digests(&why[0]["reasons"]),
+        left,
+        "exactly the images that are not scanned are named"
+    );
 
     for (place, image) in images.iter().enumerate() {
         match place {
@@ -198,10 +274,18 @@ async fn an_app_is_promoted_when_its_last_image_is_scanned_whatever_is_killed_me
             2 => nats.restart(),
             _ => {}
         }
-        let manifest = client.get_manifest("team/shop", &Reference::Digest(image.clone())).await.unwrap();
+        let manifest = client
+            .get_manifest("team/shop", &Reference::Digest(image.clone()))
+            .await
+            .unwrap();
         let manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap();
-        let config: Digest = manifest["config"]["digest"].as_str().unwrap().parse().unwrap();
-        site.deliver("trivy", report(&registry, image, &config)).await;
+        let config: Digest = manifest["config"]["digest"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        site.deliver("trivy", report(&registry, image, &config))
+            .await;
         left.retain(|one| *one != image.to_string());
         let expected = left.clone();
         if !expected.is_empty() {
@@ -214,28 +298,49 @@ async fn an_app_is_promoted_when_its_last_image_is_scanned_whatever_is_killed_me
 
     // Nothing bundled is missing any more: decided, copied, the tag last.
     site.until("/v1/tags?repository=production/shop", |tags| {
-        tags.as_array().is_some_and(|tags| tags.iter().any(|tag| tag["tag"] == "1.0"))
+        tags.as_array()
+            .is_some_and(|tags| tags.iter().any(|tag| tag["tag"] == "1.0"))
     })
     .await;
-    let promoted = client.head_manifest("production/shop", &Reference::Tag("1.0".parse().unwrap())).await.unwrap();
+    let promoted = client
+        .head_manifest("production/shop", &Reference::Tag("1.0".parse().unwrap()))
+        .await
+        .unwrap();
     assert_eq!(promoted.map(|head| head.digest), Some(digest));
 
     // Every decision once, although the registry's deliveries and the daemon were cut.
-    let decisions = site.until("/v1/decisions?limit=1000", |value| value["events"].is_array()).await;
+    let decisions = site
+        .until("/v1/decisions?limit=1000", |value| {
+            value["events"].is_array()
+        })
+        .await;
     let promotes = decisions["events"].as_array().unwrap().iter();
     let promotes = promotes.filter(|record| record["event"]["data"]["verdict"] == "promote");
     assert_eq!(promotes.count(), 1, "{decisions:#}");
 
     // Another node that reads the same stream comes to the same log, bit for bit.
-    let records = site.until("/v1/events?limit=1000", |value| value["events"].is_array()).await;
+    let records = site
+        .until("/v1/events?limit=1000", |value| value["events"].is_array())
+        .await;
     let upto = records["through"].as_u64().unwrap();
     let other_port = free_port();
     let other = site.config("replica", other_port, &nats, &registry, false);
     let replica = Daemon::start(&other);
-    let second = Site { server: format!("http://127.0.0.1:{other_port}"), directory: tempfile::TempDir::new().unwrap(), http: site.http.clone() };
-    let again = second.until("/v1/events?limit=1000", |value| value["through"].as_u64() >= Some(upto)).await;
+    let second = Site {
+        server: format!("http://127.0.0.1:{other_port}"),
+        directory: tempfile::TempDir::new().unwrap(),
+        http: site.http.clone(),
+    };
+    let again = second
+        .until("/v1/events?limit=1000", |value| {
+            value["through"].as_u64() >= Some(upto)
+        })
+        .await;
     assert_eq!(records["events"], again["events"], "replicas agree");
     replica.stop();
     daemon.stop();
-    assert_eq!(verified(&site.directory.path().join("weir")), verified(&site.directory.path().join("replica")));
+    assert_eq!(
+        verified(&site.directory.path().join("weir")),
+        verified(&site.directory.path().join("replica"))
+    );
 }

@@ -373,7 +373,10 @@ impl Maker {
             56..=60 => self.grant(&name, actor),
             61..=62 => {
                 let id = format!("o{}", self.random.below(3));
-                self.say("weir.override.revoked", json!({"override_id": id, "actor": actor}));
+                self.say(
+                    "weir.override.revoked",
+                    json!({"override_id": id, "actor": actor}),
+                );
             }
             63..=68 => {
                 let kind = match self.random.below(4) {

@@ -244,7 +244,8 @@ impl State {
         // A source that did not know what it was is corrected by one that does.
         let untold = self.is_untold(id);
         let manifest = self.manifest_mut(id);
-        let mut changed = manifest.media_type.is_none() || (untold && facts.media_type != media_type::UNTOLD);
+        let mut changed =
+            manifest.media_type.is_none() || (untold && facts.media_type != media_type::UNTOLD);
         if changed {
             manifest.media_type = Some(media_type);
         }

@@ -101,21 +101,38 @@ impl State {
     pub fn explain(&self, repository: &str, tag: &str, rule: Option<&str>) -> Vec<Explanation> {
         // Explaining interns what the templates give, which must not reach the state itself.
         let mut copy = self.clone();
-        let (Some(repository), Some(tag)) = (copy.names.find(repository), copy.names.find(tag)) else {
+        let (Some(repository), Some(tag)) = (copy.names.find(repository), copy.names.find(tag))
+        else {
             return Vec::new();
         };
         let key = (repository, tag);
-        let Some(bound) = copy.tags.get(&key).cloned() else { return Vec::new() };
-        let known = copy.repositories.get(&repository).map(|known| std::sync::Arc::clone(&known.paths));
+        let Some(bound) = copy.tags.get(&key).cloned() else {
+            return Vec::new();
+        };
+        let known = copy
+            .repositories
+            .get(&repository)
+            .map(|known| std::sync::Arc::clone(&known.paths));
         let paths = known.iter().flat_map(|paths| paths.iter());
-        let wanted: Vec<Path> =
-            paths.filter(|path| rule.is_none_or(|rule| path.rule.name == rule)).cloned().collect();
+        let wanted: Vec<Path> = paths
+            .filter(|path| rule.is_none_or(|rule| path.rule.name == rule))
+            .cloned()
+            .collect();
         let mut explanations = Vec::new();
         for path in wanted {
-            if path.rule.classes.contains(&copy.class(repository, bound.digest)) {
+            if path
+                .rule
+                .classes
+                .contains(&copy.class(repository, bound.digest))
+            {
                 let destination = copy.destination(&path, key, &bound, copy.now);
                 let case = copy.case(&path, key, &bound, &destination);
-                explanations.push(copy.explain_case((key, path.rule_name), &path, &case, &destination));
+                explanations.push(copy.explain_case(
+                    (key, path.rule_name),
+                    &path,
+                    &case,
+                    &destination,
+                ));
             }
         }
         explanations
@@ -136,7 +153,11 @@ impl State {
             expression: rule.program.explain(&facts),
             rule: rule.name.clone(),
         });
-        let needs = stages.iter().flat_map(|stage| &stage.reasons).filter_map(need).collect();
+        let needs = stages
+            .iter()
+            .flat_map(|stage| &stage.reasons)
+            .filter_map(need)
+            .collect();
         Explanation {
             rule: path.rule.name.clone(),
             source: format!("{}:{}", self.text(case.source.0), self.text(case.source.1)),
@@ -145,7 +166,9 @@ impl State {
             target: format!("{}:{}", destination.repository, destination.tag),
             verdict: subject.map_or(Verdict::Wait, |subject| subject.verdict),
             decided: subject.map_or(0, |subject| subject.decided),
-            reasons: subject.map(|subject| subject.reasons.to_vec()).unwrap_or_default(),
+            reasons: subject
+                .map(|subject| subject.reasons.to_vec())
+                .unwrap_or_default(),
             stages,
             images: self.images_of(&case.structure, &case.scanners),
             left_out: self.left_out_of(&case.structure),
@@ -156,7 +179,12 @@ impl State {
         }
     }
 
-    fn stages(&self, path: &Path, case: &Case, destination: &crate::judge::Destination) -> Vec<Stage> {
+    fn stages(
+        &self,
+        path: &Path,
+        case: &Case,
+        destination: &crate::judge::Destination,
+    ) -> Vec<Stage> {
         let mut rule = crate::judge::Judgement {
             verdict: Verdict::Promote,
             reasons: Vec::new(),
@@ -167,8 +195,14 @@ impl State {
         let stages = [
             ("gate", self.gate_reasons(path, case)),
             ("rule", rule.reasons),
-            ("target", self.target_reasons(path.rule_name, case, destination)),
-            ("people and time", self.people_reasons(path, case, &mut Wake::default())),
+            (
+                "target",
+                self.target_reasons(path.rule_name, case, destination),
+            ),
+            (
+                "people and time",
+                self.people_reasons(path, case, &mut Wake::default()),
+            ),
         ];
         let sorted = stages.into_iter().map(|(stage, mut reasons)| {
             reasons.sort();
@@ -177,7 +211,11 @@ impl State {
         sorted.collect()
     }
 
-    pub(crate) fn images_of(&self, structure: &crate::gate::Structure, scanners: &[NameId]) -> Vec<Image> {
+    pub(crate) fn images_of(
+        &self,
+        structure: &crate::gate::Structure,
+        scanners: &[NameId],
+    ) -> Vec<Image> {
         let leaves = structure.leaves.iter();
         leaves
             .map(|leaf| Image {
@@ -199,7 +237,11 @@ impl State {
 
     pub(crate) fn left_out_of(&self, structure: &crate::gate::Structure) -> Vec<LeftOut> {
         let all = structure.left_out.iter();
-        all.map(|(digest, why)| LeftOut { digest: self.digest(*digest).to_string(), why: why.as_str() }).collect()
+        all.map(|(digest, why)| LeftOut {
+            digest: self.digest(*digest).to_string(),
+            why: why.as_str(),
+        })
+        .collect()
     }
 
     fn scanners_of(&self, leaf: DigestId) -> Vec<String> {
@@ -210,7 +252,12 @@ impl State {
 
     fn findings_of(&self, leaf: DigestId) -> [u64; 6] {
         let mut most = [0; 6];
-        for (_, held) in self.scans.get(&leaf).into_iter().flat_map(|scans| scans.in_good_standing()) {
+        for (_, held) in self
+            .scans
+            .get(&leaf)
+            .into_iter()
+            .flat_map(|scans| scans.in_good_standing())
+        {
             let report = self.reports.get(held.report);
             for (place, severity) in weir_schema::Severity::ALL.into_iter().enumerate() {
                 let told = report.counts.0.get(&severity).copied().unwrap_or(0);
@@ -224,7 +271,11 @@ impl State {
 /// What would take an obstacle away, in words.
 fn need(reason: &Reason) -> Option<String> {
     let what = || {
-        let digest = reason.digest.as_ref().map(ToString::to_string).unwrap_or_default();
+        let digest = reason
+            .digest
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         match (&reason.component, &reason.platform) {
             (Some(component), Some(platform)) => format!("{component} ({platform}) {digest}"),
             (Some(component), None) => format!("{component} {digest}"),
@@ -232,7 +283,12 @@ fn need(reason: &Reason) -> Option<String> {
             (None, None) => digest,
         }
     };
-    let until = || reason.until.map(|until| until.to_string()).unwrap_or_default();
+    let until = || {
+        reason
+            .until
+            .map(|until| until.to_string())
+            .unwrap_or_default()
+    };
     Some(match reason.code {
         ReasonCode::ScanMissing => format!("a completed scan of {}", what()),
         ReasonCode::ScanRunning => format!("the running scan of {} to complete", what()),
@@ -244,16 +300,33 @@ fn need(reason: &Reason) -> Option<String> {
         ReasonCode::ClauseFalse => {
             format!("`{}` to hold", reason.clause.as_deref().unwrap_or_default())
         }
-        ReasonCode::RuleError => format!("a rule that can be evaluated: {}", reason.message.as_deref().unwrap_or_default()),
-        ReasonCode::Denied => format!("the deny rule `{}` not to match", reason.deny_rule.as_deref().unwrap_or_default()),
-        ReasonCode::Held => format!("the hold `{}` to be released", reason.hold_id.as_deref().unwrap_or_default()),
+        ReasonCode::RuleError => format!(
+            "a rule that can be evaluated: {}",
+            reason.message.as_deref().unwrap_or_default()
+        ),
+        ReasonCode::Denied => format!(
+            "the deny rule `{}` not to match",
+            reason.deny_rule.as_deref().unwrap_or_default()
+        ),
+        ReasonCode::Held => format!(
+            "the hold `{}` to be released",
+            reason.hold_id.as_deref().unwrap_or_default()
+        ),
         ReasonCode::ApprovalMissing => {
-            let missing = reason.need.unwrap_or(0).saturating_sub(reason.have.unwrap_or(0));
-            format!("{missing} more approval{}", if missing == 1 { "" } else { "s" })
+            let missing = reason
+                .need
+                .unwrap_or(0)
+                .saturating_sub(reason.have.unwrap_or(0));
+            format!(
+                "{missing} more approval{}",
+                if missing == 1 { "" } else { "s" }
+            )
         }
         ReasonCode::Soaking | ReasonCode::OutsideWindow => format!("time until {}", until()),
         ReasonCode::TargetImmutable => "a target tag that does not exist yet".to_owned(),
-        ReasonCode::TargetNewer => "a newer build, or the target tag to be moved by hand".to_owned(),
+        ReasonCode::TargetNewer => {
+            "a newer build, or the target tag to be moved by hand".to_owned()
+        }
         ReasonCode::BadTag => "a template that gives a legal tag".to_owned(),
         ReasonCode::Loop => "another rule: this one brought the tag here".to_owned(),
         ReasonCode::AlreadyThere

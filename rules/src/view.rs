@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use weir_schema::{Digest, Reason, RepositoryName, TargetRef, TagRef, Timestamp, Verdict};
+use weir_schema::{Digest, Reason, RepositoryName, TagRef, TargetRef, Timestamp, Verdict};
 
 use crate::{
     explain::{Image, LeftOut},
@@ -91,10 +91,16 @@ impl State {
     /// The tags of a repository, or of all, in order.
     #[must_use]
     pub fn tags(&self, repository: Option<&str>) -> Vec<TagView> {
-        let keys = self.tags.keys().filter(|key| repository.is_none_or(|name| &**self.text(key.0) == name));
+        let keys = self
+            .tags
+            .keys()
+            .filter(|key| repository.is_none_or(|name| &**self.text(key.0) == name));
         let mut sorted: Vec<&TagKey> = keys.collect();
         sorted.sort_by_key(|key| (self.text(key.0), self.text(key.1)));
-        sorted.into_iter().filter_map(|key| self.view(*key)).collect()
+        sorted
+            .into_iter()
+            .filter_map(|key| self.view(*key))
+            .collect()
     }
 
     /// One tag.
@@ -106,7 +112,8 @@ impl State {
     /// The repositories that have tags, in order.
     #[must_use]
     pub fn repository_names(&self) -> Vec<String> {
-        let names: std::collections::BTreeSet<&Arc<str>> = self.tags.keys().map(|key| self.text(key.0)).collect();
+        let names: std::collections::BTreeSet<&Arc<str>> =
+            self.tags.keys().map(|key| self.text(key.0)).collect();
         names.into_iter().map(ToString::to_string).collect()
     }
 
@@ -119,7 +126,11 @@ impl State {
             .take_while(|(subject, _)| subject.0 == key)
             .map(|((_, rule), subject)| VerdictView {
                 rule: self.text(*rule).to_string(),
-                target: format!("{}:{}", self.text(subject.target.0), self.text(subject.target.1)),
+                target: format!(
+                    "{}:{}",
+                    self.text(subject.target.0),
+                    self.text(subject.target.1)
+                ),
                 verdict: subject.verdict,
                 reasons: subject.reasons.to_vec(),
                 decided: subject.decided,
@@ -140,10 +151,18 @@ impl State {
             pushed_by: bound.pushed_by.map(|actor| self.text(actor).to_string()),
             images: self.images_of(&structure, &[]),
             left_out: self.left_out_of(&structure),
-            unknown: structure.unknown.iter().map(|id| self.digest(*id).to_string()).collect(),
+            unknown: structure
+                .unknown
+                .iter()
+                .map(|id| self.digest(*id).to_string())
+                .collect(),
             lineage: lineage.collect(),
             verdicts,
-            violation: self.promoted.get(&key).and_then(|known| known.violation.as_deref()).map(<[Reason]>::to_vec),
+            violation: self
+                .promoted
+                .get(&key)
+                .and_then(|known| known.violation.as_deref())
+                .map(<[Reason]>::to_vec),
         })
     }
 
@@ -172,14 +191,20 @@ impl State {
     /// its copy has begun.
     #[must_use]
     pub fn open_copies(&self) -> Vec<(Copy, bool)> {
-        let open = self.promotions.iter().filter(|(_, one)| one.progress != Progress::Failed);
+        let open = self
+            .promotions
+            .iter()
+            .filter(|(_, one)| one.progress != Progress::Failed);
         open.map(|(id, promotion)| {
             let copy = Copy {
                 promotion_id: crate::evolve::promotion_id(*id),
                 rule: self.text(promotion.rule).to_string(),
                 source: self.tag_ref(promotion.source, promotion.bound.digest),
                 target: self.target_ref(promotion.target),
-                expected: promotion.before.digest.map(|digest| self.digest(digest).clone()),
+                expected: promotion
+                    .before
+                    .digest
+                    .map(|digest| self.digest(digest).clone()),
             };
             (copy, promotion.progress == Progress::Started)
         })
@@ -196,19 +221,30 @@ impl State {
     #[must_use]
     pub fn unresolved(&self) -> Vec<(RepositoryName, Digest)> {
         let tags = self.tags.iter();
-        let unknown = tags.filter(|(_, bound)| !self.structure_now(bound.digest).unknown.is_empty());
+        let unknown =
+            tags.filter(|(_, bound)| !self.structure_now(bound.digest).unknown.is_empty());
         unknown
-            .filter_map(|(key, bound)| Some((self.text(key.0).parse().ok()?, self.digest(bound.digest).clone())))
+            .filter_map(|(key, bound)| {
+                Some((
+                    self.text(key.0).parse().ok()?,
+                    self.digest(bound.digest).clone(),
+                ))
+            })
             .collect()
     }
 
     /// Whether everything that a report or a rule may ask of a manifest is known.
     #[must_use]
     pub fn is_resolved(&self, digest: &Digest) -> bool {
-        let Some(id) = self.digests.find(digest) else { return false };
+        let Some(id) = self.digests.find(digest) else {
+            return false;
+        };
         let structure = self.structure_now(id);
         let known = |leaf: DigestId| {
-            self.manifest(leaf).details.as_ref().is_some_and(|details| details.config_digest.is_some())
+            self.manifest(leaf)
+                .details
+                .as_ref()
+                .is_some_and(|details| details.config_digest.is_some())
         };
         structure.unknown.is_empty() && structure.leaves.iter().all(|leaf| known(leaf.digest))
     }
@@ -226,14 +262,18 @@ impl State {
             let id = self.digests.find(candidate)?;
             let structure = self.structure_now(id);
             let mut leaves = structure.leaves.iter().map(|leaf| leaf.digest);
-            leaves.find(|leaf| has(*leaf)).map(|leaf| self.digest(leaf).clone())
+            leaves
+                .find(|leaf| has(*leaf))
+                .map(|leaf| self.digest(leaf).clone())
         })
     }
 
     /// Whether a digest is known to be the manifest of one image.
     #[must_use]
     pub fn is_known_image(&self, digest: &Digest) -> bool {
-        self.digests.find(digest).is_some_and(|id| self.manifest(id).media_type.is_some() && !self.is_index(id))
+        self.digests
+            .find(digest)
+            .is_some_and(|id| self.manifest(id).media_type.is_some() && !self.is_index(id))
     }
 
     /// A repository in which a digest is, by a tag that holds it.
@@ -241,7 +281,9 @@ impl State {
     pub fn repository_of(&self, digest: &Digest) -> Option<RepositoryName> {
         let id = self.digests.find(digest)?;
         let above = self.above(id);
-        let key = above.into_iter().find_map(|id| self.manifest(id).tags.first().copied())?;
+        let key = above
+            .into_iter()
+            .find_map(|id| self.manifest(id).tags.first().copied())?;
         self.text(key.0).parse().ok()
     }
 
@@ -257,6 +299,10 @@ impl State {
             }
         }
         let pairs = found.into_iter();
-        pairs.filter_map(|(name, leaf)| Some((self.text(name).parse().ok()?, self.digest(leaf).clone()))).collect()
+        pairs
+            .filter_map(|(name, leaf)| {
+                Some((self.text(name).parse().ok()?, self.digest(leaf).clone()))
+            })
+            .collect()
     }
 }

@@ -26,7 +26,12 @@ pub struct Access {
     #[arg(long, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Data directory; a daemon that runs on it is asked instead.
-    #[arg(long, value_name = "DIR", env = "WEIR_DATA", default_value = "weir-data")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "WEIR_DATA",
+        default_value = "weir-data"
+    )]
     data: PathBuf,
 }
 
@@ -66,12 +71,37 @@ impl Access {
 
     fn daemon(&self) -> Result<Option<Daemon>, CliError> {
         let noted = fs::read_to_string(self.data.join(ADDRESS_FILE)).ok();
-        let Some(address) = self.server.clone().or(noted.map(|text| text.trim().to_owned())) else { return Ok(None) };
+        let Some(address) = self
+            .server
+            .clone()
+            .or(noted.map(|text| text.trim().to_owned()))
+        else {
+            return Ok(None);
+        };
         crate::oci::install_crypto_provider();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::outside)?;
-        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).build().map_err(CliError::outside)?;
-        let daemon = Daemon { address: address.trim_end_matches('/').to_owned(), token: self.token.clone(), runtime, http };
-        let alive = daemon.runtime.block_on(daemon.http.get(format!("{}/healthz", daemon.address)).send()).is_ok();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(CliError::outside)?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .build()
+            .map_err(CliError::outside)?;
+        let daemon = Daemon {
+            address: address.trim_end_matches('/').to_owned(),
+            token: self.token.clone(),
+            runtime,
+            http,
+        };
+        let alive = daemon
+            .runtime
+            .block_on(
+                daemon
+                    .http
+                    .get(format!("{}/healthz", daemon.address))
+                    .send(),
+            )
+            .is_ok();
         match (&self.server, alive) {
             (_, true) => Ok(Some(daemon)),
             (Some(server), false) => Err(CliError::outside(format!("no daemon answers at {server}"))
@@ -102,8 +132,17 @@ impl Access {
                 .hint("name the data directory with --data, a running daemon with --server, or start one with `weir run`"));
         }
         let settings = Config::default().settings().map_err(CliError::usage)?;
-        let options = LogOptions { read_only: true, ..LogOptions::default() };
-        Ledger::open(&self.data, options, settings, weir_rules::Execution::Commands).map_err(CliError::outside)
+        let options = LogOptions {
+            read_only: true,
+            ..LogOptions::default()
+        };
+        Ledger::open(
+            &self.data,
+            options,
+            settings,
+            weir_rules::Execution::Commands,
+        )
+        .map_err(CliError::outside)
     }
 }
 
@@ -136,7 +175,11 @@ impl Source {
             }
             Self::Log(ledger) => {
                 let page = query::events(&ledger.reader(), filter).map_err(refused)?;
-                Ok((page.events.into_iter().map(|(_, event)| event).collect(), page.through, page.more))
+                Ok((
+                    page.events.into_iter().map(|(_, event)| event).collect(),
+                    page.through,
+                    page.more,
+                ))
             }
         }
     }
@@ -169,7 +212,12 @@ impl Daemon {
     ///
     /// # Errors
     /// If the daemon does not take it.
-    pub fn deliver(&self, adapter: Option<&str>, source: Option<&str>, body: Vec<u8>) -> Result<Value, CliError> {
+    pub fn deliver(
+        &self,
+        adapter: Option<&str>,
+        source: Option<&str>,
+        body: Vec<u8>,
+    ) -> Result<Value, CliError> {
         let mut address = format!("{}/v1/intake", self.address);
         if let Some(adapter) = adapter {
             address.push('/');
@@ -179,7 +227,12 @@ impl Daemon {
             address.push('?');
             address.push_str(&encode([("source", source)].into_iter()));
         }
-        self.send(self.http.post(address).header("content-type", "application/json").body(body))
+        self.send(
+            self.http
+                .post(address)
+                .header("content-type", "application/json")
+                .body(body),
+        )
     }
 
     fn get(&self, path: &str) -> Result<Value, CliError> {
@@ -196,25 +249,42 @@ impl Daemon {
             let status = response.status();
             Ok::<_, reqwest::Error>((status, response.bytes().await?))
         });
-        let (status, body) = answer.map_err(|error| CliError::outside(format!("{} does not answer: {error}", self.address)))?;
+        let (status, body) = answer.map_err(|error| {
+            CliError::outside(format!("{} does not answer: {error}", self.address))
+        })?;
         let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(value);
         }
-        let detail = value["detail"].as_str().or(value["title"].as_str()).unwrap_or("no reason given").to_owned();
-        Err(if status.is_client_error() { CliError::usage(detail) } else { CliError::outside(detail) })
+        let detail = value["detail"]
+            .as_str()
+            .or(value["title"].as_str())
+            .unwrap_or("no reason given")
+            .to_owned();
+        Err(if status.is_client_error() {
+            CliError::usage(detail)
+        } else {
+            CliError::outside(detail)
+        })
     }
 }
 
 fn path(query: &Query) -> String {
     let with = |path: &str, pairs: &[(&str, Option<&str>)]| {
-        let pairs = pairs.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let pairs = pairs
+            .iter()
+            .filter_map(|(name, value)| Some((*name, (*value)?)));
         format!("{path}?{}", encode(pairs))
     };
     match query {
         Query::Tags { repository } => with("/v1/tags", &[("repository", repository.as_deref())]),
         Query::Repositories => "/v1/repositories".to_owned(),
-        Query::Why { repository, tag, rule, at } => with(
+        Query::Why {
+            repository,
+            tag,
+            rule,
+            at,
+        } => with(
             "/v1/why",
             &[
                 ("repository", Some(repository)),
@@ -223,9 +293,17 @@ fn path(query: &Query) -> String {
                 ("at", at.as_deref()),
             ],
         ),
-        Query::Show { repository, tag, at } => with(
+        Query::Show {
+            repository,
+            tag,
+            at,
+        } => with(
             "/v1/show",
-            &[("repository", Some(repository)), ("tag", tag.as_deref()), ("at", at.as_deref())],
+            &[
+                ("repository", Some(repository)),
+                ("tag", tag.as_deref()),
+                ("at", at.as_deref()),
+            ],
         ),
         Query::Decisions(filter) => format!("/v1/decisions?{}", parameters(filter)),
         Query::Promotions(filter) => format!("/v1/promotions?{}", parameters(filter)),
@@ -248,7 +326,11 @@ fn parameters(filter: &EventFilter) -> String {
         ("until", filter.until.as_deref()),
         ("where", filter.expression.as_deref()),
     ];
-    encode(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))))
+    encode(
+        pairs
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    )
 }
 
 fn encode<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -53,13 +53,18 @@ pub struct CheckpointArgs {
 pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     let mut checkpoints = Vec::new();
     for path in &args.checkpoint {
-        let text = fs::read_to_string(path)
-            .map_err(|error| CliError::outside(format!("cannot read {}: {error}", path.display())))?;
-        let signed: SignedCheckpoint =
-            text.parse().map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
+        let text = fs::read_to_string(path).map_err(|error| {
+            CliError::outside(format!("cannot read {}: {error}", path.display()))
+        })?;
+        let signed: SignedCheckpoint = text
+            .parse()
+            .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
         checkpoints.push(signed);
     }
-    let options = LogOptions { read_only: true, ..LogOptions::default() };
+    let options = LogOptions {
+        read_only: true,
+        ..LogOptions::default()
+    };
     let log = Log::open(args.access.data(), options).map_err(CliError::outside)?;
     let reader = log.reader();
     let execution = match reader.meta_get("execution") {
@@ -88,7 +93,9 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     bar.finish_and_clear();
     if let Some((seq, problem)) = &report.first_bad {
         eprintln!("weir: record {seq}: {problem}");
-        eprintln!("hint: everything before record {seq} is as it was written; keep this directory and restore from a copy");
+        eprintln!(
+            "hint: everything before record {seq} is as it was written; keep this directory and restore from a copy"
+        );
         return Ok(ExitCode::from(NO));
     }
     println!(
@@ -108,19 +115,28 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
 pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
     let data = args.access.data();
     if !data.exists() {
-        return Err(CliError::outside(format!("there is no log in {}", data.display())).hint("name the data directory with --data"));
+        return Err(
+            CliError::outside(format!("there is no log in {}", data.display()))
+                .hint("name the data directory with --data"),
+        );
     }
     let mut log = Log::open(data, LogOptions::default()).map_err(|error| {
-        CliError::outside(error).hint("a checkpoint is made by the only writer: stop the daemon first")
+        CliError::outside(error)
+            .hint("a checkpoint is made by the only writer: stop the daemon first")
     })?;
-    let key = SigningKey::load_or_create(&data.join(KEY_FILE), &args.origin).map_err(CliError::outside)?;
+    let key = SigningKey::load_or_create(&data.join(KEY_FILE), &args.origin)
+        .map_err(CliError::outside)?;
     if args.key {
         println!("{}", key.verifier());
         return Ok(ExitCode::SUCCESS);
     }
     match log.checkpoint(&key).map_err(CliError::outside)? {
         Some(signed) => print!("{signed}"),
-        None => return Err(CliError::outside("the log is empty: there is nothing to sign")),
+        None => {
+            return Err(CliError::outside(
+                "the log is empty: there is nothing to sign",
+            ));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -109,7 +109,9 @@ pub fn run(args: &LogArgs) -> Result<ExitCode, CliError> {
         }
         if !more {
             if matches!(source, super::access::Source::Log(_)) {
-                return Err(CliError::usage("--follow needs a running daemon: the log of a stopped one does not grow"));
+                return Err(CliError::usage(
+                    "--follow needs a running daemon: the log of a stopped one does not grow",
+                ));
             }
             std::thread::sleep(Duration::from_millis(300));
         }
@@ -125,7 +127,9 @@ pub fn run(args: &LogArgs) -> Result<ExitCode, CliError> {
 /// An RFC 3339 time, from an age or as it is.
 fn time(text: &str) -> Result<String, CliError> {
     match weir_rules::rule::parse_duration(text) {
-        Ok(age) => Ok((chrono::Utc::now() - age).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
+        Ok(age) => {
+            Ok((chrono::Utc::now() - age).to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+        }
         Err(_) => match text.parse::<weir_schema::Timestamp>() {
             Ok(time) => Ok(time.to_string()),
             Err(error) => Err(CliError::usage(format!("{error}, or an age as in `7d`"))),
@@ -151,7 +155,16 @@ fn line(record: &Value) -> String {
     if let Some(digest) = data["digest"].as_str() {
         parts.push(digest.chars().take(19).collect());
     }
-    for key in ["rule", "verdict", "override_id", "vulnerability", "hold_id", "actor", "reason", "error"] {
+    for key in [
+        "rule",
+        "verdict",
+        "override_id",
+        "vulnerability",
+        "hold_id",
+        "actor",
+        "reason",
+        "error",
+    ] {
         if let Some(value) = data[key].as_str() {
             parts.push(value.to_owned());
         }
@@ -160,8 +173,18 @@ fn line(record: &Value) -> String {
         parts.push(format!("by {scanner}"));
     }
     for reason in data["reasons"].as_array().into_iter().flatten() {
-        let about = ["component", "clause", "deny_rule", "hold_id", "digest"].into_iter().find_map(|key| reason[key].as_str());
-        parts.push(format!("[{} {}]", text(&reason["code"]), about.unwrap_or_default().chars().take(80).collect::<String>()));
+        let about = ["component", "clause", "deny_rule", "hold_id", "digest"]
+            .into_iter()
+            .find_map(|key| reason[key].as_str());
+        parts.push(format!(
+            "[{} {}]",
+            text(&reason["code"]),
+            about
+                .unwrap_or_default()
+                .chars()
+                .take(80)
+                .collect::<String>()
+        ));
     }
     parts.retain(|part| !part.is_empty());
     format!(

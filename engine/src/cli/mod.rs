@@ -20,8 +20,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use weir_schema::Reason;
 
 pub use access::Access;
-pub use why::explanation;
 pub use error::{CliError, NO, OUTSIDE, USAGE};
+pub use why::explanation;
 
 /// Promotion and policy engine for container registries.
 ///
@@ -116,7 +116,12 @@ impl Cli {
             Command::Release(args) => operate::release(&args),
             Command::Override(command) => operate::overriding(&command),
             Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut <Self as clap::CommandFactory>::command(), "weir", &mut std::io::stdout());
+                clap_complete::generate(
+                    shell,
+                    &mut <Self as clap::CommandFactory>::command(),
+                    "weir",
+                    &mut std::io::stdout(),
+                );
                 Ok(ExitCode::SUCCESS)
             }
         };

@@ -200,9 +200,16 @@ pub fn promote(args: &PromoteArgs) -> Result<ExitCode, CliError> {
 /// If the vote makes no sense or no daemon takes it.
 pub fn approve(args: &ApproveArgs) -> Result<ExitCode, CliError> {
     let (repository, digest) = args.source.split_once('@').ok_or_else(|| {
-        CliError::usage(format!("`{}` names no digest: an approval is bound to `repository@sha256:...`", args.source))
+        CliError::usage(format!(
+            "`{}` names no digest: an approval is bound to `repository@sha256:...`",
+            args.source
+        ))
     })?;
-    let kind = if args.revoke { "weir.approval.revoked" } else { "weir.approval.granted" };
+    let kind = if args.revoke {
+        "weir.approval.revoked"
+    } else {
+        "weir.approval.granted"
+    };
     let data = json!({
         "repository": repository,
         "digest": digest,

@@ -45,18 +45,24 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
     } else {
         fs::read(&args.file)
     };
-    let body = body.map_err(|error| CliError::outside(format!("cannot read {}: {error}", args.file.display())))?;
+    let body = body.map_err(|error| {
+        CliError::outside(format!("cannot read {}: {error}", args.file.display()))
+    })?;
     if let Some(adapter) = &args.adapter {
         let known = adapters::names();
         if !known.iter().any(|(name, _)| name == adapter) && adapter != "weir" {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-            return Err(CliError::usage(format!("there is no adapter `{adapter}`")).hint(format!("adapters: {}", names.join(", "))));
+            return Err(CliError::usage(format!("there is no adapter `{adapter}`"))
+                .hint(format!("adapters: {}", names.join(", "))));
         }
     }
     if args.dry_run {
         return dry_run(args, &body);
     }
-    let answer = args.access.running()?.deliver(args.adapter.as_deref(), args.source.as_deref(), body)?;
+    let answer =
+        args.access
+            .running()?
+            .deliver(args.adapter.as_deref(), args.source.as_deref(), body)?;
     eprintln!("recorded up to {}", answer["sequence"]);
     Ok(ExitCode::SUCCESS)
 }
@@ -64,9 +70,9 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
 fn dry_run(args: &SendArgs, body: &[u8]) -> Result<ExitCode, CliError> {
     let mut headers = Vec::new();
     for header in &args.headers {
-        let (name, value) = header
-            .split_once(':')
-            .ok_or_else(|| CliError::usage(format!("`{header}` is no header: expected `Name: value`")))?;
+        let (name, value) = header.split_once(':').ok_or_else(|| {
+            CliError::usage(format!("`{header}` is no header: expected `Name: value`"))
+        })?;
         headers.push((name.trim().to_lowercase(), value.trim().to_owned()));
     }
     let source = args.source.as_deref().unwrap_or_default();
@@ -92,7 +98,9 @@ fn dry_run(args: &SendArgs, body: &[u8]) -> Result<ExitCode, CliError> {
                 eprintln!("ignored: {reason}");
                 continue;
             }
-            Decoded::NeedsResolving(pending) => adapters::rejection(source, pending.rejected("no registry was asked")),
+            Decoded::NeedsResolving(pending) => {
+                adapters::rejection(source, pending.rejected("no registry was asked"))
+            }
         };
         writeln!(output, "{}", event.json).map_err(CliError::outside)?;
     }

@@ -65,7 +65,9 @@ pub fn tag_of(text: &str) -> Result<(String, String), CliError> {
         Some((repository, tag)) if !tag.contains('/') && !repository.is_empty() => {
             Ok((repository.to_owned(), tag.to_owned()))
         }
-        _ => Err(CliError::usage(format!("`{text}` names no tag: expected `repository:tag`"))),
+        _ => Err(CliError::usage(format!(
+            "`{text}` names no tag: expected `repository:tag`"
+        ))),
     }
 }
 
@@ -75,7 +77,12 @@ pub fn tag_of(text: &str) -> Result<(String, String), CliError> {
 /// If the tag does not exist or nobody can be asked.
 pub fn why(args: &WhyArgs) -> Result<ExitCode, CliError> {
     let (repository, tag) = tag_of(&args.tag)?;
-    let query = Query::Why { repository, tag, rule: args.rule.clone(), at: args.at.clone() };
+    let query = Query::Why {
+        repository,
+        tag,
+        rule: args.rule.clone(),
+        at: args.at.clone(),
+    };
     let answer = args.access.open()?.ask(&query)?;
     let all = answer.as_array().cloned().unwrap_or_default();
     match args.output {
@@ -84,7 +91,11 @@ pub fn why(args: &WhyArgs) -> Result<ExitCode, CliError> {
         Output::Jsonl => all.iter().for_each(|one| println!("{one}")),
     }
     let blocked = all.iter().any(|one| one["verdict"] != "promote");
-    Ok(if args.exit_code && blocked { ExitCode::from(NO) } else { ExitCode::SUCCESS })
+    Ok(if args.exit_code && blocked {
+        ExitCode::from(NO)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn text(value: &Value) -> &str {
@@ -99,13 +110,28 @@ pub fn explanation(one: &Value) -> String {
         page.push_str(&line);
         page.push('\n');
     };
-    say(format!("{} -> {}   rule {}   {}", text(&one["source"]), text(&one["target"]), text(&one["rule"]), text(&one["verdict"])));
-    say(format!("  {} {}", text(&one["class"]), text(&one["digest"])));
+    say(format!(
+        "{} -> {}   rule {}   {}",
+        text(&one["source"]),
+        text(&one["target"]),
+        text(&one["rule"]),
+        text(&one["verdict"])
+    ));
+    say(format!(
+        "  {} {}",
+        text(&one["class"]),
+        text(&one["digest"])
+    ));
     for image in one["images"].as_array().into_iter().flatten() {
         say(image_line(image));
     }
     for left in one["left_out"].as_array().into_iter().flatten() {
-        say(format!("    {:<20} {:<12} not scanned: {}", "", short(text(&left["digest"])), text(&left["why"])));
+        say(format!(
+            "    {:<20} {:<12} not scanned: {}",
+            "",
+            short(text(&left["digest"])),
+            text(&left["why"])
+        ));
     }
     for stage in one["stages"].as_array().into_iter().flatten() {
         let reasons = stage["reasons"].as_array().cloned().unwrap_or_default();
@@ -114,7 +140,11 @@ pub fn explanation(one: &Value) -> String {
             continue;
         }
         for reason in reasons {
-            say(format!("  {:<16} {}", text(&stage["stage"]), reason_line(&reason)));
+            say(format!(
+                "  {:<16} {}",
+                text(&stage["stage"]),
+                reason_line(&reason)
+            ));
         }
     }
     if let Ok(tree) = serde_json::to_string_pretty(&one["expression"])
@@ -137,30 +167,62 @@ pub fn explanation(one: &Value) -> String {
 }
 
 fn short(digest: &str) -> String {
-    digest.split_once(':').map_or(digest, |(_, hex)| hex).chars().take(12).collect()
+    digest
+        .split_once(':')
+        .map_or(digest, |(_, hex)| hex)
+        .chars()
+        .take(12)
+        .collect()
 }
 
 fn image_line(image: &Value) -> String {
     let platform = &image["platform"];
     let platform = if platform.is_object() {
-        format!("{}/{}", text(&platform["os"]), text(&platform["architecture"]))
+        format!(
+            "{}/{}",
+            text(&platform["os"]),
+            text(&platform["architecture"])
+        )
     } else {
         String::new()
     };
-    let name = image["component"].as_str().unwrap_or_else(|| text(&image["role"]));
-    let mut line = format!("    {:<20} {:<12} {:<14} scan {}", name, short(text(&image["digest"])), platform, text(&image["scan"]));
-    let counts: Vec<u64> = image["findings"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    let name = image["component"]
+        .as_str()
+        .unwrap_or_else(|| text(&image["role"]));
+    let mut line = format!(
+        "    {:<20} {:<12} {:<14} scan {}",
+        name,
+        short(text(&image["digest"])),
+        platform,
+        text(&image["scan"])
+    );
+    let counts: Vec<u64> = image["findings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_u64)
+        .collect();
     if let [critical, high, medium, low, ..] = counts[..]
         && image["scan"] == "completed"
     {
-        let _ = write!(line, "  ({critical} critical, {high} high, {medium} medium, {low} low)");
+        let _ = write!(
+            line,
+            "  ({critical} critical, {high} high, {medium} medium, {low} low)"
+        );
     }
     line
 }
 
 fn reason_line(reason: &Value) -> String {
     let mut line = text(&reason["code"]).to_owned();
-    for key in ["component", "clause", "deny_rule", "hold_id", "message", "until"] {
+    for key in [
+        "component",
+        "clause",
+        "deny_rule",
+        "hold_id",
+        "message",
+        "until",
+    ] {
         if let Some(value) = reason[key].as_str() {
             let _ = write!(line, "  {value}");
         }
@@ -180,7 +242,10 @@ fn values(node: &Value, depth: usize, say: &mut impl FnMut(String)) {
     if depth > DEEPEST {
         return;
     }
-    let source = node["text"].as_str().or(node["source"].as_str()).or(node["expression"].as_str());
+    let source = node["text"]
+        .as_str()
+        .or(node["source"].as_str())
+        .or(node["expression"].as_str());
     if let Some(source) = source {
         let value = match (&node["value"], node["error"].as_str()) {
             (_, Some(error)) => format!("error: {error}"),
@@ -210,7 +275,11 @@ pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
                 Ok((repository, tag)) => (repository, Some(tag)),
                 Err(_) => (what.clone(), None),
             };
-            source.ask(&Query::Show { repository, tag, at: args.at.clone() })?
+            source.ask(&Query::Show {
+                repository,
+                tag,
+                at: args.at.clone(),
+            })?
         }
     };
     let tags = match &answer {
@@ -220,7 +289,12 @@ pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
     match args.output {
         Output::Json => println!("{answer}"),
         Output::Jsonl => tags.iter().for_each(|tag| println!("{tag}")),
-        Output::Table if args.what.as_deref().is_some_and(|what| tag_of(what).is_ok()) => {
+        Output::Table
+            if args
+                .what
+                .as_deref()
+                .is_some_and(|what| tag_of(what).is_ok()) =>
+        {
             tags.iter().for_each(|tag| print!("{}", detail(tag)));
         }
         Output::Table => println!("{}", overview(&tags)),
@@ -232,9 +306,14 @@ fn overview(tags: &[Value]) -> comfy_table::Table {
     let mut table = super::table(["TAG", "CLASS", "DIGEST", "PUSHED", "SCANNED", "VERDICTS"]);
     for tag in tags {
         let images = tag["images"].as_array().cloned().unwrap_or_default();
-        let scanned = images.iter().filter(|image| image["scan"] == "completed").count();
+        let scanned = images
+            .iter()
+            .filter(|image| image["scan"] == "completed")
+            .count();
         let verdicts = tag["verdicts"].as_array().into_iter().flatten();
-        let verdicts: Vec<String> = verdicts.map(|one| format!("{}: {}", text(&one["rule"]), text(&one["verdict"]))).collect();
+        let verdicts: Vec<String> = verdicts
+            .map(|one| format!("{}: {}", text(&one["rule"]), text(&one["verdict"])))
+            .collect();
         table.add_row([
             format!("{}:{}", text(&tag["repository"]), text(&tag["tag"])),
             text(&tag["class"]).to_owned(),
@@ -255,20 +334,39 @@ fn detail(tag: &Value) -> String {
         text(&tag["class"]),
         text(&tag["digest"]),
         text(&tag["pushed_at"]),
-        tag["pushed_by"].as_str().map(|actor| format!(" by {actor}")).unwrap_or_default()
+        tag["pushed_by"]
+            .as_str()
+            .map(|actor| format!(" by {actor}"))
+            .unwrap_or_default()
     );
     for image in tag["images"].as_array().into_iter().flatten() {
         page.push_str(&image_line(image));
         page.push('\n');
     }
     for unknown in tag["unknown"].as_array().into_iter().flatten() {
-        let _ = writeln!(page, "    children of {} are not known", short(text(unknown)));
+        let _ = writeln!(
+            page,
+            "    children of {} are not known",
+            short(text(unknown))
+        );
     }
     for hop in tag["lineage"].as_array().into_iter().flatten() {
-        let _ = writeln!(page, "  came from {} by rule {} at {}", text(&hop["source"]), text(&hop["rule"]), text(&hop["at"]));
+        let _ = writeln!(
+            page,
+            "  came from {} by rule {} at {}",
+            text(&hop["source"]),
+            text(&hop["rule"]),
+            text(&hop["at"])
+        );
     }
     for verdict in tag["verdicts"].as_array().into_iter().flatten() {
-        let _ = writeln!(page, "  {} -> {}: {}", text(&verdict["rule"]), text(&verdict["target"]), text(&verdict["verdict"]));
+        let _ = writeln!(
+            page,
+            "  {} -> {}: {}",
+            text(&verdict["rule"]),
+            text(&verdict["target"]),
+            text(&verdict["verdict"])
+        );
         for reason in verdict["reasons"].as_array().into_iter().flatten() {
             let _ = writeln!(page, "    {}", reason_line(reason));
         }
@@ -284,15 +382,28 @@ fn detail(tag: &Value) -> String {
 /// # Errors
 /// If nobody can be asked.
 pub fn promotions(args: &PromotionsArgs) -> Result<ExitCode, CliError> {
-    let answer = args.access.open()?.ask(&Query::Promotions(EventFilter::default()))?;
+    let answer = args
+        .access
+        .open()?
+        .ask(&Query::Promotions(EventFilter::default()))?;
     let all = answer.as_array().cloned().unwrap_or_default();
     match args.output {
         Output::Json => println!("{answer}"),
         Output::Jsonl => all.iter().for_each(|one| println!("{one}")),
         Output::Table => {
-            let mut table = super::table(["PROMOTION", "RULE", "SOURCE", "TARGET", "PROGRESS", "TRIES", "ERROR"]);
+            let mut table = super::table([
+                "PROMOTION",
+                "RULE",
+                "SOURCE",
+                "TARGET",
+                "PROGRESS",
+                "TRIES",
+                "ERROR",
+            ]);
             for one in &all {
-                let place = |value: &Value| format!("{}:{}", text(&value["repository"]), text(&value["tag"]));
+                let place = |value: &Value| {
+                    format!("{}:{}", text(&value["repository"]), text(&value["tag"]))
+                };
                 table.add_row([
                     text(&one["promotion_id"]).to_owned(),
                     text(&one["rule"]).to_owned(),

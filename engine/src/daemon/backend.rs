@@ -23,7 +23,10 @@ impl Backend {
 }
 
 fn unavailable(error: impl ToString) -> IntakeError {
-    IntakeError::Unavailable { problem: error.to_string(), retry_after_seconds: 5 }
+    IntakeError::Unavailable {
+        problem: error.to_string(),
+        retry_after_seconds: 5,
+    }
 }
 
 impl http::Backend for Backend {
@@ -40,7 +43,9 @@ impl http::Backend for Backend {
                 .publish_intake(adapter, &source, &delivery.headers, delivery.body)
                 .await
                 .map_err(unavailable)?;
-            return Ok(Accepted { sequence: ack.sequence });
+            return Ok(Accepted {
+                sequence: ack.sequence,
+            });
         }
         let id = uuid::Uuid::new_v4().to_string();
         let raw = intake::Raw {
@@ -52,9 +57,13 @@ impl http::Backend for Backend {
         };
         let span = tracing::info_span!("intake", source = %source, delivery = %id);
         let decoded = span.in_scope(|| intake::decode(shared, &raw));
-        let events = intake::events(shared, &source, decoded).await.map_err(unavailable)?;
+        let events = intake::events(shared, &source, decoded)
+            .await
+            .map_err(unavailable)?;
         if events.is_empty() {
-            return Ok(Accepted { sequence: shared.node.reader().head().next_seq - 1 });
+            return Ok(Accepted {
+                sequence: shared.node.reader().head().next_seq - 1,
+            });
         }
         let sequences = shared.record(events).await.map_err(unavailable)?;
         let sequence = sequences.last().copied().unwrap_or_default();
@@ -64,10 +73,16 @@ impl http::Backend for Backend {
 
     async fn publish(&self, events: Vec<Received>) -> Result<Vec<Accepted>, IntakeError> {
         if let Some(refused) = events.iter().find(|event| !intake::may_be_said(event)) {
-            return Err(unavailable(format!("`{}` is for weir alone to say", refused.event.body.kind())));
+            return Err(unavailable(format!(
+                "`{}` is for weir alone to say",
+                refused.event.body.kind()
+            )));
         }
         let sequences = self.shared.submit(events).await.map_err(unavailable)?;
-        Ok(sequences.into_iter().map(|sequence| Accepted { sequence }).collect())
+        Ok(sequences
+            .into_iter()
+            .map(|sequence| Accepted { sequence })
+            .collect())
     }
 
     async fn events(&self, filter: &EventFilter) -> Result<EventPage, QueryError> {
@@ -104,7 +119,11 @@ impl http::Backend for Backend {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        self.shared.node.ask(|_| ()).await.map_err(|error| error.to_string())
+        self.shared
+            .node
+            .ask(|_| ())
+            .await
+            .map_err(|error| error.to_string())
     }
 
     async fn metrics(&self) -> String {

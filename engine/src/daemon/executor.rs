@@ -47,7 +47,9 @@ pub(crate) async fn run(
 }
 
 async fn carry_out(shared: &Shared, order: &Copy, begun: bool) -> Result<(), DaemonError> {
-    let Some(plan) = plan(order, begun) else { return Ok(()) };
+    let Some(plan) = plan(order, begun) else {
+        return Ok(());
+    };
     if !shared.config.reaches(&plan.source) || !shared.config.reaches(&plan.target) {
         tracing::info!(
             promotion = order.promotion_id,
@@ -67,7 +69,12 @@ async fn carry_out(shared: &Shared, order: &Copy, begun: bool) -> Result<(), Dae
     };
     let id = |what: &str| format!("{}-{what}", order.promotion_id);
     if !begun {
-        shared.submit(vec![own_event(id("started"), Body::PromotionStarted(say(1, None)))]).await?;
+        shared
+            .submit(vec![own_event(
+                id("started"),
+                Body::PromotionStarted(say(1, None)),
+            )])
+            .await?;
     }
     let attempts = shared.config.promotions.attempts.max(1);
     let mut attempt = 1;
@@ -76,22 +83,42 @@ async fn carry_out(shared: &Shared, order: &Copy, begun: bool) -> Result<(), Dae
         match copy::run(&plan, &shared.clients, progress).await {
             Ok(done) => {
                 tracing::info!(promotion = order.promotion_id, ?done.progress, "promoted");
-                shared.submit(vec![own_event(id("completed"), Body::PromotionCompleted(say(attempt, None)))]).await?;
+                shared
+                    .submit(vec![own_event(
+                        id("completed"),
+                        Body::PromotionCompleted(say(attempt, None)),
+                    )])
+                    .await?;
                 return Ok(());
             }
             Err(error) if error.is_retryable() && attempt < attempts => {
                 let back_off = Duration::from_secs(1).saturating_mul(1 << attempt.min(8));
                 // Nodes that failed together shall not try again together.
-                let jitter = Duration::from_millis(u64::from(uuid::Uuid::new_v4().as_fields().1) % 1000);
+                let jitter =
+                    Duration::from_millis(u64::from(uuid::Uuid::new_v4().as_fields().1) % 1000);
                 let wait = error.retry_after().unwrap_or(back_off).min(LONGEST_WAIT) + jitter;
                 tracing::warn!(promotion = order.promotion_id, attempt, %error, ?wait, "will be tried again");
                 tokio::time::sleep(wait).await;
                 attempt += 1;
             }
             Err(error) => {
-                let why = if error.is_superseded() { "superseded".to_owned() } else { error.to_string() };
-                tracing::error!(promotion = order.promotion_id, attempt, error = why, "not promoted");
-                shared.submit(vec![own_event(id("failed"), Body::PromotionFailed(say(attempt, Some(why))))]).await?;
+                let why = if error.is_superseded() {
+                    "superseded".to_owned()
+                } else {
+                    error.to_string()
+                };
+                tracing::error!(
+                    promotion = order.promotion_id,
+                    attempt,
+                    error = why,
+                    "not promoted"
+                );
+                shared
+                    .submit(vec![own_event(
+                        id("failed"),
+                        Body::PromotionFailed(say(attempt, Some(why))),
+                    )])
+                    .await?;
                 return Ok(());
             }
         }

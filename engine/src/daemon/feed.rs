@@ -26,14 +26,20 @@ pub(crate) async fn run(
     after: Option<log::StreamPosition>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), DaemonError> {
-    let after = after.map(|at| StreamPosition { stream: at.stream, created: at.created, sequence: at.sequence });
+    let after = after.map(|at| StreamPosition {
+        stream: at.stream,
+        created: at.created,
+        sequence: at.sequence,
+    });
     let mut consumer = Consumer::start(stream, after).await?;
     loop {
         let batch = tokio::select! {
             batch = consumer.next_batch(BATCH, LINGER) => batch?,
             () = ended(&mut stop) => return std::future::pending().await,
         };
-        let Some(last) = batch.last().map(|message| message.sequence) else { continue };
+        let Some(last) = batch.last().map(|message| message.sequence) else {
+            continue;
+        };
         let position = log::StreamPosition {
             stream: stream.name().to_owned(),
             created: stream.created().to_owned(),
@@ -44,7 +50,11 @@ pub(crate) async fn run(
         for message in &batch {
             take(shared, stream, message, &mut inputs);
         }
-        jobs.extend(inputs.iter().filter_map(|input: &Incoming| resolver::job(&input.received.event)));
+        jobs.extend(
+            inputs
+                .iter()
+                .filter_map(|input: &Incoming| resolver::job(&input.received.event)),
+        );
         shared.node.take_messages(inputs, position).await?;
         shared.look_up(jobs);
         shared.recorded.notify_waiters();
@@ -71,7 +81,12 @@ fn take(shared: &Arc<Shared>, stream: &Stream, message: &Message, inputs: &mut V
             reason,
             payload_digest: Digest::of(&message.payload),
             adapter: adapter.map(str::to_owned),
-            payload: Some(String::from_utf8_lossy(&message.payload).chars().take(4096).collect()),
+            payload: Some(
+                String::from_utf8_lossy(&message.payload)
+                    .chars()
+                    .take(4096)
+                    .collect(),
+            ),
         };
         weir_schema::Event {
             id: format!("rejected-{id}"),
@@ -85,15 +100,30 @@ fn take(shared: &Arc<Shared>, stream: &Stream, message: &Message, inputs: &mut V
         push(reject(damaged.to_string(), None).into(), 0);
         return;
     }
-    match message.origin(&shared.config.stream.as_ref().map_or("registry", |config| &config.subjects)) {
+    match message.origin(
+        &shared
+            .config
+            .stream
+            .as_ref()
+            .map_or("registry", |config| &config.subjects),
+    ) {
         Origin::Event { .. } => match Received::from_json(&message.payload) {
             Ok(received) if !received.event.body.is_conclusion() => push(received, 0),
-            Ok(received) => push(reject(format!("`{}` is for weir alone to say", received.event.body.kind()), None).into(), 0),
+            Ok(received) => push(
+                reject(
+                    format!("`{}` is for weir alone to say", received.event.body.kind()),
+                    None,
+                )
+                .into(),
+                0,
+            ),
             Err(error) => push(reject(error.to_string(), None).into(), 0),
         },
         Origin::Intake { adapter, source } => {
-            let headers: Vec<(String, String)> =
-                message.content_headers().map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+            let headers: Vec<(String, String)> = message
+                .content_headers()
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect();
             let raw = intake::Raw {
                 adapter: Some(adapter),
                 source,
@@ -104,7 +134,9 @@ fn take(shared: &Arc<Shared>, stream: &Stream, message: &Message, inputs: &mut V
             for (index, one) in intake::decode(shared, &raw).into_iter().enumerate() {
                 match one {
                     Decoded::Event(event) => push(*event, index),
-                    Decoded::Rejected(rejected) => push(adapters::rejection(source, rejected), index),
+                    Decoded::Rejected(rejected) => {
+                        push(adapters::rejection(source, rejected), index)
+                    }
                     Decoded::Ignored(reason) => tracing::debug!(source, reason, "ignored"),
                     Decoded::NeedsResolving(pending) => {
                         let (shared, source) = (Arc::clone(shared), source.to_owned());

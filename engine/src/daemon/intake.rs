@@ -20,9 +20,14 @@ pub(crate) struct Raw<'a> {
 /// Decodes a delivery, without asking anybody.
 pub(crate) fn decode(shared: &Shared, raw: &Raw<'_>) -> Vec<Decoded> {
     let configured = shared.config.sources.get(raw.source);
-    let mut settings = configured.map(|source| source.settings.clone()).unwrap_or_default();
+    let mut settings = configured
+        .map(|source| source.settings.clone())
+        .unwrap_or_default();
     if settings.default_registry.is_none() {
-        settings = AdapterSettings { default_registry: shared.config.default_registry.clone(), ..settings };
+        settings = AdapterSettings {
+            default_registry: shared.config.default_registry.clone(),
+            ..settings
+        };
     }
     adapters::decode(&adapters::Delivery {
         adapter: raw.adapter.filter(|name| *name != "auto"),
@@ -35,7 +40,11 @@ pub(crate) fn decode(shared: &Shared, raw: &Raw<'_>) -> Vec<Decoded> {
 }
 
 /// The events of a delivery, with what had to be looked up. What cannot be found is rejected.
-pub(crate) async fn events(shared: &Shared, source: &str, decoded: Vec<Decoded>) -> Result<Vec<Received>, DaemonError> {
+pub(crate) async fn events(
+    shared: &Shared,
+    source: &str,
+    decoded: Vec<Decoded>,
+) -> Result<Vec<Received>, DaemonError> {
     let mut events = Vec::new();
     for one in decoded {
         match one {
@@ -45,17 +54,28 @@ pub(crate) async fn events(shared: &Shared, source: &str, decoded: Vec<Decoded>)
                 tracing::warn!(source, reason = rejected.reason, "rejected");
                 events.push(adapters::rejection(source, rejected));
             }
-            Decoded::NeedsResolving(pending) => events.extend(resolved(shared, source, *pending).await?),
+            Decoded::NeedsResolving(pending) => {
+                events.extend(resolved(shared, source, *pending).await?)
+            }
         }
     }
     Ok(events)
 }
 
 /// The events of something that lacks a fact: the facts found on the way first.
-pub(crate) async fn resolved(shared: &Shared, source: &str, pending: Pending) -> Result<Vec<Received>, DaemonError> {
+pub(crate) async fn resolved(
+    shared: &Shared,
+    source: &str,
+    pending: Pending,
+) -> Result<Vec<Received>, DaemonError> {
     let mut events = Vec::new();
     let bound = match pending.need().clone() {
-        Need::Digest { repository, tag, registry, .. } => {
+        Need::Digest {
+            repository,
+            tag,
+            registry,
+            ..
+        } => {
             let repository = match &registry {
                 Some(registry) => repository.in_registry(registry).unwrap_or(repository),
                 None => repository,
@@ -65,10 +85,15 @@ pub(crate) async fn resolved(shared: &Shared, source: &str, pending: Pending) ->
                 Err(cause) => Err(cause),
             }
         }
-        Need::MediaType { repository, digest } => with_media_type(shared, &repository, digest, &mut events).await,
-        Need::Leaf { config_digest, candidates, claimed, .. } => {
-            leaf(shared, &config_digest, &candidates, claimed, &mut events).await?
+        Need::MediaType { repository, digest } => {
+            with_media_type(shared, &repository, digest, &mut events).await
         }
+        Need::Leaf {
+            config_digest,
+            candidates,
+            claimed,
+            ..
+        } => leaf(shared, &config_digest, &candidates, claimed, &mut events).await?,
     };
     events.push(match bound {
         Ok((digest, media_type)) => pending.with_digest(digest, &media_type),
@@ -83,9 +108,13 @@ async fn tag_digest(
     tag: &weir_schema::Tag,
 ) -> Result<Digest, String> {
     if !shared.config.reaches(repository) {
-        return Err(format!("the payload gives no digest and no registry is configured for `{repository}`"));
+        return Err(format!(
+            "the payload gives no digest and no registry is configured for `{repository}`"
+        ));
     }
-    resolve::resolve_tag(&shared.clients, repository, tag).await.map_err(|error| error.to_string())
+    resolve::resolve_tag(&shared.clients, repository, tag)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 async fn with_media_type(
@@ -95,12 +124,19 @@ async fn with_media_type(
     events: &mut Vec<Received>,
 ) -> Result<(Digest, String), String> {
     if !shared.config.reaches(repository) {
-        return Err(format!("the payload gives no media type and no registry is configured for `{repository}`"));
+        return Err(format!(
+            "the payload gives no media type and no registry is configured for `{repository}`"
+        ));
     }
-    let found = resolve::resolve(&shared.clients, repository, &digest).await.map_err(|error| error.to_string())?;
+    let found = resolve::resolve(&shared.clients, repository, &digest)
+        .await
+        .map_err(|error| error.to_string())?;
     let media_type = found.facts.first().map(|fact| fact.media_type.clone());
     events.extend(resolver::events(&found));
-    Ok((digest, media_type.unwrap_or_else(|| UNKNOWN_MEDIA_TYPE.to_owned())))
+    Ok((
+        digest,
+        media_type.unwrap_or_else(|| UNKNOWN_MEDIA_TYPE.to_owned()),
+    ))
 }
 
 /// Binds a report to the leaf that it is about: by what is known, else by asking the registry.
@@ -112,19 +148,31 @@ async fn leaf(
     events: &mut Vec<Received>,
 ) -> Result<Result<(Digest, String), String>, DaemonError> {
     let known = |config: Digest, candidates: Vec<Digest>| async move {
-        shared.node.ask(move |state| state.leaf_by_config(&candidates, &config)).await
+        shared
+            .node
+            .ask(move |state| state.leaf_by_config(&candidates, &config))
+            .await
     };
     if let Some(found) = known(config.clone(), candidates.to_vec()).await? {
         return Ok(Ok((found, UNKNOWN_MEDIA_TYPE.to_owned())));
     }
     for candidate in candidates {
         let wanted = candidate.clone();
-        let repository = shared.node.ask(move |state| state.repository_of(&wanted)).await?;
-        let Some(repository) = repository.filter(|repository| shared.config.reaches(repository)) else { continue };
+        let repository = shared
+            .node
+            .ask(move |state| state.repository_of(&wanted))
+            .await?;
+        let Some(repository) = repository.filter(|repository| shared.config.reaches(repository))
+        else {
+            continue;
+        };
         match resolve::resolve(&shared.clients, &repository, candidate).await {
             Ok(found) => {
                 events.extend(resolver::events(&found));
-                let leaf = found.facts.iter().find(|fact| fact.config_digest.as_ref() == Some(config));
+                let leaf = found
+                    .facts
+                    .iter()
+                    .find(|fact| fact.config_digest.as_ref() == Some(config));
                 if let Some(leaf) = leaf {
                     return Ok(Ok((leaf.digest.clone(), leaf.media_type.clone())));
                 }
@@ -135,11 +183,17 @@ async fn leaf(
     // Without a registry to ask, the report's own claim holds for what is known to be one image.
     if let Some(claimed) = claimed {
         let wanted = claimed.clone();
-        if shared.node.ask(move |state| state.is_known_image(&wanted)).await? {
+        if shared
+            .node
+            .ask(move |state| state.is_known_image(&wanted))
+            .await?
+        {
             return Ok(Ok((claimed, UNKNOWN_MEDIA_TYPE.to_owned())));
         }
     }
-    Ok(Err(format!("no known image has the configuration {config} that the report is about")))
+    Ok(Err(format!(
+        "no known image has the configuration {config} that the report is about"
+    )))
 }
 
 /// Whether an event may be said by people and programs from outside.

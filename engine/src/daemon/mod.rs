@@ -68,7 +68,10 @@ impl Shared {
 
     /// Records events in the log, and looks up what they leave open.
     pub(crate) async fn record(&self, events: Vec<Received>) -> Result<Vec<u64>, Stopped> {
-        let jobs: Vec<resolver::Job> = events.iter().filter_map(|event| resolver::job(&event.event)).collect();
+        let jobs: Vec<resolver::Job> = events
+            .iter()
+            .filter_map(|event| resolver::job(&event.event))
+            .collect();
         let last = self.node.reader().head().next_seq;
         let taken = self.node.take(events).await?;
         self.look_up(jobs);
@@ -96,7 +99,14 @@ impl Shared {
 /// An event that Weir itself says, with an identifier made of what it is about.
 pub(crate) fn own_event(id: String, body: Body) -> Received {
     let now: Timestamp = chrono::Utc::now().into();
-    Event { id, source: SOURCE.into(), time: Some(now), subject: None, body }.into()
+    Event {
+        id,
+        source: SOURCE.into(),
+        time: Some(now),
+        subject: None,
+        body,
+    }
+    .into()
 }
 
 /// Runs until `stop` is true, or something that it cannot do without fails.
@@ -110,14 +120,20 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
         Some(dir) => Some(checked_rules(dir)?),
         None => None,
     };
-    fs::create_dir_all(&config.data)
-        .map_err(|error| format!("cannot make the data directory {}: {error}", config.data.display()))?;
+    fs::create_dir_all(&config.data).map_err(|error| {
+        format!(
+            "cannot make the data directory {}: {error}",
+            config.data.display()
+        )
+    })?;
     let data = config.data.clone();
     let started = std::time::Instant::now();
     let ledger = {
         let (data, settings) = (data.clone(), settings.clone());
-        tokio::task::spawn_blocking(move || Ledger::open(&data, LogOptions::default(), settings, Execution::Commands))
-            .await??
+        tokio::task::spawn_blocking(move || {
+            Ledger::open(&data, LogOptions::default(), settings, Execution::Commands)
+        })
+        .await??
     };
     tracing::info!(
         records = ledger.state().seq(),
@@ -172,7 +188,11 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
     }
     {
         let shared = Arc::clone(&shared);
-        let open_copies = if shared.config.promotions.execute { open_copies } else { Vec::new() };
+        let open_copies = if shared.config.promotions.execute {
+            open_copies
+        } else {
+            Vec::new()
+        };
         parts.spawn(async move { executor::run(&shared, open_copies, orders).await });
     }
     {
@@ -183,7 +203,12 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
         let shared = Arc::clone(&shared);
         parts.spawn(async move { watch_rules(&shared).await });
     }
-    shared.look_up(unresolved.into_iter().map(|(repository, digest)| resolver::Job { repository, digest }).collect());
+    shared.look_up(
+        unresolved
+            .into_iter()
+            .map(|(repository, digest)| resolver::Job { repository, digest })
+            .collect(),
+    );
     fs::write(data.join(ADDRESS_FILE), format!("http://{address}\n"))?;
     let backend = backend::Backend::new(Arc::clone(&shared));
     let mut serving = end.clone();
@@ -225,8 +250,12 @@ async fn node_ended<T>(thread: &std::thread::JoinHandle<T>) {
 /// Reads and checks a rule set: one with an error is refused whole.
 fn checked_rules(dir: &std::path::Path) -> Result<Vec<RuleFile>, DaemonError> {
     let files = rules_dir::read(dir)?;
-    let pairs: Vec<(String, String)> = files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
-    let loaded = RuleSet::load(&pairs, &weir_rules::cel::Limits::RULES).map_err(|errors| errors.to_string())?;
+    let pairs: Vec<(String, String)> = files
+        .iter()
+        .map(|file| (file.path.clone(), file.text.clone()))
+        .collect();
+    let loaded = RuleSet::load(&pairs, &weir_rules::cel::Limits::RULES)
+        .map_err(|errors| errors.to_string())?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -234,14 +263,25 @@ fn checked_rules(dir: &std::path::Path) -> Result<Vec<RuleFile>, DaemonError> {
 }
 
 /// Puts rules in force, unless they are already.
-async fn activate(shared: &Shared, files: Vec<RuleFile>, in_force: [u8; 32]) -> Result<(), DaemonError> {
-    let pairs: Vec<(String, String)> = files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
-    let loaded = RuleSet::load(&pairs, &weir_rules::cel::Limits::RULES).map_err(|errors| errors.to_string())?;
+async fn activate(
+    shared: &Shared,
+    files: Vec<RuleFile>,
+    in_force: [u8; 32],
+) -> Result<(), DaemonError> {
+    let pairs: Vec<(String, String)> = files
+        .iter()
+        .map(|file| (file.path.clone(), file.text.clone()))
+        .collect();
+    let loaded = RuleSet::load(&pairs, &weir_rules::cel::Limits::RULES)
+        .map_err(|errors| errors.to_string())?;
     if loaded.rules.digest() == in_force {
         return Ok(());
     }
     let id = format!("rules-{}", uuid::Uuid::new_v4());
-    let event = own_event(id, Body::RulesActivated(RulesActivated { files, actor: None }));
+    let event = own_event(
+        id,
+        Body::RulesActivated(RulesActivated { files, actor: None }),
+    );
     shared.submit(vec![event]).await?;
     tracing::info!(rules = loaded.rules.rules().len(), "rules activated");
     Ok(())
@@ -249,7 +289,9 @@ async fn activate(shared: &Shared, files: Vec<RuleFile>, in_force: [u8; 32]) -> 
 
 /// Puts changed rule files in force, all or nothing. One refused set is said once.
 async fn watch_rules(shared: &Shared) -> Result<(), DaemonError> {
-    let Some(dir) = shared.config.rules.clone() else { return std::future::pending().await };
+    let Some(dir) = shared.config.rules.clone() else {
+        return std::future::pending().await;
+    };
     let mut seen = rules_dir::read(&dir).ok();
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -269,7 +311,10 @@ async fn watch_rules(shared: &Shared) -> Result<(), DaemonError> {
                 Some(error.to_string())
             }
         };
-        *shared.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = refused;
+        *shared
+            .refused
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = refused;
     }
 }
 
@@ -281,7 +326,9 @@ async fn tick(shared: &Shared) -> Result<(), DaemonError> {
         let now: Timestamp = chrono::Utc::now().into();
         if let Some(due) = due.filter(|due| *due <= now) {
             // Named for what is due: another node's tick for it is the same one.
-            shared.submit(vec![own_event(format!("tick-{due}"), Body::ClockTicked)]).await?;
+            shared
+                .submit(vec![own_event(format!("tick-{due}"), Body::ClockTicked)])
+                .await?;
         }
     }
 }

@@ -31,7 +31,10 @@ impl Outputs for FromLog {
 }
 
 fn batch(reader: &LogReader, after: u64, max: usize) -> Result<OutputBatch, BoxError> {
-    let mut found = OutputBatch { outputs: Vec::new(), through: after };
+    let mut found = OutputBatch {
+        outputs: Vec::new(),
+        through: after,
+    };
     for row in reader.range(after + 1, Some(after + 4096)) {
         let (seq, bytes) = row?;
         if found.outputs.len() == max {
@@ -40,9 +43,17 @@ fn batch(reader: &LogReader, after: u64, max: usize) -> Result<OutputBatch, BoxE
         found.through = seq;
         let event = Record::decode(&bytes)?.event;
         let kind = event.body.kind().to_owned();
-        if ["weir.decision.", "weir.promotion.", "weir.violation."].iter().any(|prefix| kind.starts_with(prefix)) {
+        if ["weir.decision.", "weir.promotion.", "weir.violation."]
+            .iter()
+            .any(|prefix| kind.starts_with(prefix))
+        {
             let json = weir_schema::Received::from(event.clone()).json;
-            found.outputs.push(Output { seq, kind, id: event.id, json });
+            found.outputs.push(Output {
+                seq,
+                kind,
+                id: event.id,
+                json,
+            });
         }
     }
     Ok(found)
@@ -53,11 +64,16 @@ struct InLog(Arc<Shared>);
 impl Cursor for InLog {
     async fn load(&self) -> Result<u64, BoxError> {
         let kept = self.0.node.reader().meta_get(CURSOR)?;
-        Ok(kept.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
+        Ok(kept
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u64::from_be_bytes))
     }
 
     async fn store(&self, seq: u64) -> Result<(), BoxError> {
-        self.0.node.ask_ledger(move |ledger| ledger.log_mut().meta_put(CURSOR, &seq.to_be_bytes())).await??;
+        self.0
+            .node
+            .ask_ledger(move |ledger| ledger.log_mut().meta_put(CURSOR, &seq.to_be_bytes()))
+            .await??;
         Ok(())
     }
 }
@@ -69,7 +85,10 @@ pub(crate) async fn log_id(shared: &Shared) -> Result<String, DaemonError> {
     }
     let made = uuid::Uuid::new_v4().to_string();
     let bytes = made.clone().into_bytes();
-    shared.node.ask_ledger(move |ledger| ledger.log_mut().meta_put(LOG_ID, &bytes)).await??;
+    shared
+        .node
+        .ask_ledger(move |ledger| ledger.log_mut().meta_put(LOG_ID, &bytes))
+        .await??;
     Ok(made)
 }
 

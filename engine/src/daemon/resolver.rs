@@ -22,13 +22,19 @@ pub(crate) struct Job {
 /// What an event leaves to be looked up.
 pub(crate) fn job(event: &Event) -> Option<Job> {
     match &event.body {
-        Body::ImagePushed(push) => Some(Job { repository: push.repository.clone(), digest: push.digest.clone() }),
+        Body::ImagePushed(push) => Some(Job {
+            repository: push.repository.clone(),
+            digest: push.digest.clone(),
+        }),
         _ => None,
     }
 }
 
 /// Looks up what is asked for until the daemon ends.
-pub(crate) async fn run(shared: &Shared, mut jobs: mpsc::UnboundedReceiver<Job>) -> Result<(), DaemonError> {
+pub(crate) async fn run(
+    shared: &Shared,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+) -> Result<(), DaemonError> {
     let mut again: BTreeSet<(tokio::time::Instant, Job, u32)> = BTreeSet::new();
     loop {
         let due = again.first().map(|(at, _, _)| *at);
@@ -43,7 +49,11 @@ pub(crate) async fn run(shared: &Shared, mut jobs: mpsc::UnboundedReceiver<Job>)
             },
         };
         let digest = job.digest.clone();
-        if shared.node.ask(move |state| state.is_resolved(&digest)).await? {
+        if shared
+            .node
+            .ask(move |state| state.is_resolved(&digest))
+            .await?
+        {
             continue;
         }
         match resolve::resolve(&shared.clients, &job.repository, &job.digest).await {
@@ -71,12 +81,21 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
 }
 
 fn retry(again: &mut BTreeSet<(tokio::time::Instant, Job, u32)>, job: Job, tries: u32) {
-    let wait = Duration::from_secs(1).saturating_mul(1 << tries.min(6)).min(LONGEST_WAIT);
+    let wait = Duration::from_secs(1)
+        .saturating_mul(1 << tries.min(6))
+        .min(LONGEST_WAIT);
     again.insert((tokio::time::Instant::now() + wait, job, tries + 1));
 }
 
 /// What was found, as events. The same fact has the same identifier whoever finds it.
 pub(crate) fn events(found: &Resolved) -> Vec<Received> {
     let facts = found.facts.iter();
-    facts.map(|fact| own_event(format!("resolved-{}", fact.digest), Body::ManifestResolved(fact.clone()))).collect()
+    facts
+        .map(|fact| {
+            own_event(
+                format!("resolved-{}", fact.digest),
+                Body::ManifestResolved(fact.clone()),
+            )
+        })
+        .collect()
 }

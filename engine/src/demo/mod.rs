@@ -31,13 +31,31 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 const MANIFESTS: [(&str, &[u8]); 8] = [
     (INDEX, include_bytes!("data/application/index.json")),
-    (INDEX, include_bytes!("data/application/component-cache-index.json")),
-    (MANIFEST, include_bytes!("data/application/config-manifest.json")),
+    (
+        INDEX,
+        include_bytes!("data/application/component-cache-index.json"),
+    ),
+    (
+        MANIFEST,
+        include_bytes!("data/application/config-manifest.json"),
+    ),
     (MANIFEST, include_bytes!("data/application/invocation.json")),
-    (MANIFEST, include_bytes!("data/application/component-web.json")),
-    (MANIFEST, include_bytes!("data/application/component-db.json")),
-    (MANIFEST, include_bytes!("data/application/component-cache-amd64.json")),
-    (MANIFEST, include_bytes!("data/application/component-cache-arm64.json")),
+    (
+        MANIFEST,
+        include_bytes!("data/application/component-web.json"),
+    ),
+    (
+        MANIFEST,
+        include_bytes!("data/application/component-db.json"),
+    ),
+    (
+        MANIFEST,
+        include_bytes!("data/application/component-cache-amd64.json"),
+    ),
+    (
+        MANIFEST,
+        include_bytes!("data/application/component-cache-arm64.json"),
+    ),
 ];
 
 /// The file that says that a directory is a demo's and may be made anew.
@@ -57,7 +75,11 @@ struct Story {
 pub fn run(data: &Path, output: &mut impl io::Write) -> Result<(), DemoError> {
     if data.exists() {
         if !data.join(MARK).exists() {
-            return Err(format!("{} exists and is no demo's: name another directory with --data", data.display()).into());
+            return Err(format!(
+                "{} exists and is no demo's: name another directory with --data",
+                data.display()
+            )
+            .into());
         }
         fs::remove_dir_all(data)?;
     }
@@ -66,22 +88,47 @@ pub fn run(data: &Path, output: &mut impl io::Write) -> Result<(), DemoError> {
     fs::write(data.join(MARK), "")?;
     fs::create_dir_all(data.join("rules"))?;
     fs::write(data.join("rules/to-production.cel"), RULES)?;
-    let ledger = Ledger::open(&log, LogOptions::default(), Settings::default(), Execution::AtOnce)?;
+    let ledger = Ledger::open(
+        &log,
+        LogOptions::default(),
+        Settings::default(),
+        Execution::AtOnce,
+    )?;
     let mut story = Story { ledger };
     story.tell(&log, &data.join("rules"), output)
 }
 
 impl Story {
-    fn tell(&mut self, log: &Path, rules: &Path, output: &mut impl io::Write) -> Result<(), DemoError> {
+    fn tell(
+        &mut self,
+        log: &Path,
+        rules: &Path,
+        output: &mut impl io::Write,
+    ) -> Result<(), DemoError> {
         writeln!(output, "1. One rule is in force:\n")?;
         for line in RULES.lines() {
             writeln!(output, "     {line}")?;
         }
-        let files = vec![RuleFile { path: "to-production.cel".into(), text: RULES.into() }];
-        self.take(vec![own("rules", Body::RulesActivated(RulesActivated { files, actor: Some("demo".into()) }))])?;
+        let files = vec![RuleFile {
+            path: "to-production.cel".into(),
+            text: RULES.into(),
+        }];
+        self.take(vec![own(
+            "rules",
+            Body::RulesActivated(RulesActivated {
+                files,
+                actor: Some("demo".into()),
+            }),
+        )])?;
 
-        writeln!(output, "\n2. An application is pushed: the notifications of a real registry, 24 of them.")?;
-        writeln!(output, "   Blobs and reads are no events; the index says what is bundled.\n")?;
+        writeln!(
+            output,
+            "\n2. An application is pushed: the notifications of a real registry, 24 of them."
+        )?;
+        writeln!(
+            output,
+            "   Blobs and reads are no events; the index says what is bundled.\n"
+        )?;
         self.deliver("distribution", APPLICATION)?;
         for (media_type, bytes) in MANIFESTS {
             let facts = adapters::manifest::facts(&Digest::of(bytes), media_type, bytes)?;
@@ -91,25 +138,39 @@ impl Story {
         writeln!(output, "   $ weir why team/shop:1.0\n")?;
         self.why("team/shop", "1.0", output)?;
 
-        writeln!(output, "3. Its images are scanned one by one. After all but one:\n")?;
+        writeln!(
+            output,
+            "3. Its images are scanned one by one. After all but one:\n"
+        )?;
         let leaves = self.unscanned("team/shop", "1.0");
-        let Some((last, first)) = leaves.split_last() else { return Err("the application has no images".into()) };
+        let Some((last, first)) = leaves.split_last() else {
+            return Err("the application has no images".into());
+        };
         for leaf in first {
             self.scan(CLEAN, leaf)?;
         }
         self.why("team/shop", "1.0", output)?;
-        writeln!(output, "   The last report comes, and the application moves, whole:\n")?;
+        writeln!(
+            output,
+            "   The last report comes, and the application moves, whole:\n"
+        )?;
         self.scan(CLEAN, last)?;
         self.decisions("team/shop", "1.0", output)?;
 
-        writeln!(output, "\n4. An image with a critical vulnerability is pushed and scanned:\n")?;
+        writeln!(
+            output,
+            "\n4. An image with a critical vulnerability is pushed and scanned:\n"
+        )?;
         self.deliver("distribution", IMAGE)?;
         let image = self.unscanned("team/web", "1.0");
         let image = image.first().cloned().ok_or("the image is not there")?;
         self.scan(WITH_FINDINGS, &image)?;
         self.why("team/web", "1.0", output)?;
 
-        writeln!(output, "5. Somebody answers for it, for a month. That alone judges it again:\n")?;
+        writeln!(
+            output,
+            "5. Somebody answers for it, for a month. That alone judges it again:\n"
+        )?;
         let granted = OverrideGranted {
             override_id: "VEX-1".into(),
             vulnerability: "CVE-2099-0001".into(),
@@ -123,11 +184,19 @@ impl Story {
         self.decisions("team/web", "1.0", output)?;
 
         let state = self.ledger.state();
-        writeln!(output, "\nEverything is in a log of {} records, state {}.", state.seq(), state.state_digest())?;
+        writeln!(
+            output,
+            "\nEverything is in a log of {} records, state {}.",
+            state.seq(),
+            state.state_digest()
+        )?;
         writeln!(output, "Try next:\n")?;
         let data = log.display();
         writeln!(output, "  weir log --data {data} --repository team/web")?;
-        writeln!(output, "  weir log --data {data} --type weir.decision.made --output jsonl")?;
+        writeln!(
+            output,
+            "  weir log --data {data} --type weir.decision.made --output jsonl"
+        )?;
         writeln!(output, "  weir why team/shop:1.0 --data {data} --at 5")?;
         writeln!(output, "  weir show production/shop:1.0 --data {data}")?;
         writeln!(output, "  weir verify --data {data}")?;
@@ -137,7 +206,11 @@ impl Story {
 
     fn take(&mut self, events: Vec<Received>) -> Result<(), DemoError> {
         let at = now();
-        let inputs = events.into_iter().map(|received| Incoming { received, at, position: Position::Local });
+        let inputs = events.into_iter().map(|received| Incoming {
+            received,
+            at,
+            position: Position::Local,
+        });
         self.ledger.take(inputs.collect(), None)?;
         Ok(())
     }
@@ -148,7 +221,9 @@ impl Story {
             match decoded {
                 Decoded::Event(event) => events.push(*event),
                 Decoded::Ignored(_) => {}
-                Decoded::NeedsResolving(_) | Decoded::Rejected(_) => return Err("a captured event cannot be read".into()),
+                Decoded::NeedsResolving(_) | Decoded::Rejected(_) => {
+                    return Err("a captured event cannot be read".into());
+                }
             }
         }
         self.take(events)
@@ -158,9 +233,13 @@ impl Story {
     fn scan(&mut self, report: &[u8], leaf: &Digest) -> Result<(), DemoError> {
         for decoded in decode("trivy", report) {
             let mut event = match decoded {
-                Decoded::NeedsResolving(pending) => pending.with_digest(leaf.clone(), MANIFEST).event,
+                Decoded::NeedsResolving(pending) => {
+                    pending.with_digest(leaf.clone(), MANIFEST).event
+                }
                 Decoded::Event(event) => event.event,
-                Decoded::Ignored(_) | Decoded::Rejected(_) => return Err("a captured report cannot be read".into()),
+                Decoded::Ignored(_) | Decoded::Rejected(_) => {
+                    return Err("a captured report cannot be read".into());
+                }
             };
             if let Body::ScanCompleted(scan) = &mut event.body {
                 scan.digest = leaf.clone();
@@ -174,10 +253,18 @@ impl Story {
     fn unscanned(&self, repository: &str, tag: &str) -> Vec<Digest> {
         let view = self.ledger.state().tag(repository, tag);
         let images = view.into_iter().flat_map(|view| view.images);
-        images.filter(|image| image.scan != "completed").filter_map(|image| image.digest.parse().ok()).collect()
+        images
+            .filter(|image| image.scan != "completed")
+            .filter_map(|image| image.digest.parse().ok())
+            .collect()
     }
 
-    fn why(&self, repository: &str, tag: &str, output: &mut impl io::Write) -> Result<(), DemoError> {
+    fn why(
+        &self,
+        repository: &str,
+        tag: &str,
+        output: &mut impl io::Write,
+    ) -> Result<(), DemoError> {
         for one in State::explain(self.ledger.state(), repository, tag, None) {
             for line in explanation(&serde_json::to_value(&one)?).lines() {
                 writeln!(output, "     {line}")?;
@@ -186,10 +273,19 @@ impl Story {
         Ok(())
     }
 
-    fn decisions(&self, repository: &str, tag: &str, output: &mut impl io::Write) -> Result<(), DemoError> {
+    fn decisions(
+        &self,
+        repository: &str,
+        tag: &str,
+        output: &mut impl io::Write,
+    ) -> Result<(), DemoError> {
         let view = self.ledger.state().tag(repository, tag);
         for verdict in view.into_iter().flat_map(|view| view.verdicts) {
-            writeln!(output, "     {repository}:{tag} -> {}   rule {}   {}", verdict.target, verdict.rule, verdict.verdict)?;
+            writeln!(
+                output,
+                "     {repository}:{tag} -> {}   rule {}   {}",
+                verdict.target, verdict.rule, verdict.verdict
+            )?;
         }
         Ok(())
     }
@@ -207,7 +303,14 @@ fn decode(adapter: &str, body: &[u8]) -> Vec<Decoded> {
 }
 
 fn own(id: &str, body: Body) -> Received {
-    Event { id: format!("demo-{id}"), source: SOURCE.into(), time: Some(now()), subject: None, body }.into()
+    Event {
+        id: format!("demo-{id}"),
+        source: SOURCE.into(),
+        time: Some(now()),
+        subject: None,
+        body,
+    }
+    .into()
 }
 
 fn now() -> Timestamp {

@@ -11,7 +11,10 @@ use weir_schema::{Event, Position, Received, Record, RecordError, Timestamp, rec
 
 use crate::{
     dedup::Dedup,
-    log::{AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, ReadError, StreamPosition},
+    log::{
+        AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, ReadError,
+        StreamPosition,
+    },
 };
 
 /// The `source` of what Weir itself says.
@@ -56,7 +59,9 @@ pub enum LedgerError {
     #[error(transparent)]
     Append(#[from] AppendError),
     /// The log was decided otherwise than this version decides.
-    #[error("record {seq} of the log is not what its inputs lead to: {problem}; it was changed, or another version of weir decided it")]
+    #[error(
+        "record {seq} of the log is not what its inputs lead to: {problem}; it was changed, or another version of weir decided it"
+    )]
     Diverged {
         /// The record.
         seq: u64,
@@ -80,7 +85,12 @@ impl Ledger {
     ///
     /// # Errors
     /// If the log is in use, damaged, of another version, or not what its inputs lead to.
-    pub fn open(dir: &Path, options: LogOptions, settings: Settings, execution: Execution) -> Result<Self, LedgerError> {
+    pub fn open(
+        dir: &Path,
+        options: LogOptions,
+        settings: Settings,
+        execution: Execution,
+    ) -> Result<Self, LedgerError> {
         let read_only = options.read_only;
         let mut log = Log::open(dir, options)?;
         let execution = match log.reader().meta_get(EXECUTION)?.as_deref() {
@@ -88,7 +98,11 @@ impl Ledger {
             Some(_) => Execution::Commands,
             None if read_only => execution,
             None => {
-                let name: &[u8] = if execution == Execution::AtOnce { b"at-once" } else { b"commands" };
+                let name: &[u8] = if execution == Execution::AtOnce {
+                    b"at-once"
+                } else {
+                    b"commands"
+                };
                 log.meta_put(EXECUTION, name)?;
                 execution
             }
@@ -98,7 +112,12 @@ impl Ledger {
             let (_, bytes) = row?;
             fold.record(&Record::decode(&bytes)?)?;
         }
-        Ok(Self { log, state: fold.state, dedup: fold.dedup, execution })
+        Ok(Self {
+            log,
+            state: fold.state,
+            dedup: fold.dedup,
+            execution,
+        })
     }
 
     /// The state at the end of the log.
@@ -138,9 +157,15 @@ impl Ledger {
                 taken.push(Taken::Repeated);
                 continue;
             }
-            let done = step(&mut self.state, at, &input.received.event.body, self.execution);
+            let done = step(
+                &mut self.state,
+                at,
+                &input.received.event.body,
+                self.execution,
+            );
             let mut push = |seq, received: &Received, position: &Position| {
-                let encoded = EncodedRecord::new(seq, record::encode(seq, at, received, position, &previous));
+                let encoded =
+                    EncodedRecord::new(seq, record::encode(seq, at, received, position, &previous));
                 previous = encoded.hash;
                 records.push(encoded);
             };
@@ -184,7 +209,12 @@ impl Fold {
     /// A fold from the first record.
     #[must_use]
     pub fn new(settings: Settings, execution: Execution) -> Self {
-        Self { state: State::new(settings), dedup: Dedup::default(), execution, expected: VecDeque::new() }
+        Self {
+            state: State::new(settings),
+            dedup: Dedup::default(),
+            execution,
+            expected: VecDeque::new(),
+        }
     }
 
     /// Takes the next record.
@@ -196,8 +226,14 @@ impl Fold {
         let diverged = |problem: String| Err(LedgerError::Diverged { seq, problem });
         if let Position::Step { .. } = record.position {
             return match self.expected.pop_front() {
-                Some(expected) if expected.seq == seq && expected.body == record.event.body => Ok(()),
-                Some(expected) => diverged(format!("expected {}, found {}", expected.body.kind(), record.event.body.kind())),
+                Some(expected) if expected.seq == seq && expected.body == record.event.body => {
+                    Ok(())
+                }
+                Some(expected) => diverged(format!(
+                    "expected {}, found {}",
+                    expected.body.kind(),
+                    record.event.body.kind()
+                )),
                 None => diverged("nothing was to be concluded".to_owned()),
             };
         }
@@ -205,7 +241,12 @@ impl Fold {
             return diverged(format!("{} is missing", expected.body.kind()));
         }
         self.dedup.is_new(&record.event, record.recorded_at);
-        let done = step(&mut self.state, record.recorded_at, &record.event.body, self.execution);
+        let done = step(
+            &mut self.state,
+            record.recorded_at,
+            &record.event.body,
+            self.execution,
+        );
         if done.seq != seq {
             return diverged(format!("its sequence should be {}", done.seq));
         }

@@ -80,7 +80,10 @@ impl Node {
     /// If the node stopped first.
     pub async fn take(&self, events: Vec<Received>) -> Result<Vec<Taken>, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(Input::Events(events, reply)).await.map_err(|_| Stopped)?;
+        self.inputs
+            .send(Input::Events(events, reply))
+            .await
+            .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -88,9 +91,16 @@ impl Node {
     ///
     /// # Errors
     /// If the node stopped first.
-    pub async fn take_messages(&self, inputs: Vec<Incoming>, position: StreamPosition) -> Result<(), Stopped> {
+    pub async fn take_messages(
+        &self,
+        inputs: Vec<Incoming>,
+        position: StreamPosition,
+    ) -> Result<(), Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(Input::Messages(inputs, position, reply)).await.map_err(|_| Stopped)?;
+        self.inputs
+            .send(Input::Messages(inputs, position, reply))
+            .await
+            .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -98,8 +108,12 @@ impl Node {
     ///
     /// # Errors
     /// If the node stopped first.
-    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&State) -> T + Send + 'static) -> Result<T, Stopped> {
-        self.ask_ledger(move |ledger| question(ledger.state())).await
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        self.ask_ledger(move |ledger| question(ledger.state()))
+            .await
     }
 
     /// Asks something of the whole ledger.
@@ -115,7 +129,10 @@ impl Node {
             // Who asked may have gone away; then nobody waits for the answer.
             let _ = reply.send(question(ledger));
         });
-        self.inputs.send(Input::Ask(question)).await.map_err(|_| Stopped)?;
+        self.inputs
+            .send(Input::Ask(question))
+            .await
+            .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -149,7 +166,11 @@ fn run(
                 Input::Events(events, reply) => {
                     let at: Timestamp = chrono::Utc::now().into();
                     replies.push(Reply::Events(events.len(), reply));
-                    batch.extend(events.into_iter().map(|received| Incoming { received, at, position: Position::Local }));
+                    batch.extend(events.into_iter().map(|received| Incoming {
+                        received,
+                        at,
+                        position: Position::Local,
+                    }));
                 }
                 Input::Messages(messages, upto, reply) => {
                     batch.extend(messages);
@@ -159,7 +180,11 @@ fn run(
                 Input::Ask(question) => questions.push(question),
                 Input::Stop => stop = true,
             }
-            next = if stop || batch.len() >= BATCH || !questions.is_empty() { None } else { waiting.try_recv().ok() };
+            next = if stop || batch.len() >= BATCH || !questions.is_empty() {
+                None
+            } else {
+                waiting.try_recv().ok()
+            };
         }
         // Nobody hears of anything before it is durable; if it cannot be, the node stops and
         // every sender is told by the closed channel.

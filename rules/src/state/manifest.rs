@@ -161,6 +161,8 @@ impl super::State {
 
     /// Whether nobody has said yet what a manifest is (RFC 2046, section 4.5.1).
     pub(crate) fn is_untold(&self, digest: DigestId) -> bool {
-        self.manifest(digest).media_type.is_some_and(|id| &**self.names.text(id) == media_type::UNTOLD)
+        self.manifest(digest)
+            .media_type
+            .is_some_and(|id| &**self.names.text(id) == media_type::UNTOLD)
     }
 }
