@@ -170,6 +170,7 @@ async fn a_login_is_not_sent_to_a_token_server_without_tls() {
     let registry = Registry::start_with(&Options {
         access: Access::Token { realm, certificate },
         tls: Some(authority.issue("IP:127.0.0.1", 30)),
+        ..Options::default()
     });
     let config = RegistryConfig {
         ca_file: Some(authority.certificate()),

@@ -178,7 +178,7 @@ fn every_bad_value_has_its_own_message() {
         (
             "kind: demote",
             "unknown kind `demote`",
-            "did you mean `promote`?",
+            "one of `promote`, `deny`",
         ),
         (
             "severity: error",
