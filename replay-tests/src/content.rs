@@ -153,7 +153,11 @@ impl Contents {
                 ..Manifest::index(false, children)
             },
             "artifact" => Manifest::signature(),
-            _ => Manifest::image(),
+            // An image with a list of manifests: cosmetic, and no index.
+            _ => Manifest {
+                children: Some(children).filter(|children| !children.is_empty()),
+                ..Manifest::image()
+            },
         };
         self.declare(name, manifest);
     }

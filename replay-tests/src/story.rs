@@ -146,7 +146,7 @@ impl Teller {
         let words: Vec<&str> = rest.split_whitespace().collect();
         self.now = self.now.saturating_add(chrono::TimeDelta::seconds(1));
         let (kind, data) = match (word, words.as_slice()) {
-            ("app" | "index" | "list", [name, "=", children @ ..]) => {
+            ("app" | "index" | "list" | "image", [name, "=", children @ ..]) => {
                 self.contents.declare_words(word, name, children);
                 return Vec::new();
             }

@@ -174,6 +174,10 @@ impl Run<'_> {
             self.take(&mut touched, &mut open, &mut promoted);
             place = Some(next);
         }
+        // By their texts: numbers are others after a snapshot, and records may not be.
+        let mut promoted: Vec<TagKey> = promoted.into_iter().collect();
+        let text = |id| Arc::clone(self.state.text(id));
+        promoted.sort_by_cached_key(|(repository, tag)| (text(*repository), text(*tag)));
         for tag in promoted {
             self.look_again(tag);
         }

@@ -1,10 +1,10 @@
 //! Stories by theme, each named for the row of `FAILURES.md` that it covers; recorded and
 //! generated histories; properties of the code.
 
-// mod code;
+mod code;
 mod deletion;
 mod generated;
-// mod golden;
+mod golden;
 mod overrides;
 mod people;
 mod promotion;

@@ -73,6 +73,29 @@ fn e54_a_snapshot_and_the_rest_equal_the_whole() {
 }
 
 #[test]
+fn e54_several_violations_at_once_are_in_the_same_order_after_a_snapshot() {
+    // Named in another order than that of their texts.
+    let story = "
+        app shop = api
+        app desk = api
+        scan api
+        push dev/shop:1 shop
+        push dev/desk:1 desk
+        fail api";
+    let events = tell(SHIP, story).events;
+    let before = replay(&events[..events.len() - 1], Execution::AtOnce).state;
+    let restored = State::from_snapshot(&before.to_snapshot(), Settings::default())
+        .expect("a snapshot can be read");
+    let last = &events[events.len() - 1];
+    let [kept, restored] = [before, restored].map(|mut state| {
+        let at = last.time.expect("a story has times");
+        step(&mut state, at, &last.body, Execution::AtOnce)
+    });
+    assert_eq!(kept, restored);
+    assert_eq!(kept.conclusions.len(), 2);
+}
+
+#[test]
 fn f33_what_a_fold_shows_is_what_was_decided() {
     // There is no second place where state is kept: what the fold says after the last record is
     // what its decisions said one by one.

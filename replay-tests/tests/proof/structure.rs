@@ -6,10 +6,12 @@ use crate::SHIP;
 
 #[test]
 fn f6_a_list_of_manifests_in_an_image_makes_no_index() {
-    // `image` with children: the media type decides.
+    // The media type decides: what the list names need not be scanned, and the image must.
     check(
         SHIP,
         "
+        image a = other
+        scan other
         push dev/web:1 a        => wait dev/web:1@a: scan-missing a
         resolve a
         scan a                  => promote dev/web:1@a -> staging/web:1
