@@ -4,7 +4,7 @@
 //! forgotten only when it is beyond both, by the log's own time, so every node that reads the
 //! same inputs drops the same ones.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use sha2::{Digest as _, Sha256};
 use weir_schema::{Event, Timestamp};
@@ -16,24 +16,41 @@ pub const KEPT_EVENTS: usize = 1_000_000;
 pub const KEPT_FOR: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
 /// Half of a SHA-256 of source and id: no two deliveries of a log will share it.
-type Key = [u8; 16];
+pub type Key = [u8; 16];
 
 /// The deliveries remembered.
 #[derive(Debug, Clone, Default)]
 pub struct Dedup {
-    known: BTreeMap<Key, ()>,
+    /// Only asked whether it holds a key: its order is of no account.
+    known: HashSet<Key>,
     order: VecDeque<(Key, Timestamp)>,
 }
 
 impl Dedup {
+    /// What is remembered after `deliveries`, the last of a log in its order.
+    #[must_use]
+    pub fn after(deliveries: impl IntoIterator<Item = (Key, Timestamp)>) -> Self {
+        let order: VecDeque<(Key, Timestamp)> = deliveries.into_iter().collect();
+        let known = order.iter().map(|(key, _)| *key).collect();
+        let mut dedup = Self { known, order };
+        if let Some((_, last)) = dedup.order.back() {
+            dedup.forget(*last);
+        }
+        dedup
+    }
+
     /// Notes a delivery at the log's time `at`; says whether it is new.
     pub fn is_new(&mut self, event: &Event, at: Timestamp) -> bool {
         let key = key(&event.source, &event.id);
-        if self.known.contains_key(&key) {
+        if !self.known.insert(key) {
             return false;
         }
-        self.known.insert(key, ());
         self.order.push_back((key, at));
+        self.forget(at);
+        true
+    }
+
+    fn forget(&mut self, at: Timestamp) {
         while self.order.len() > KEPT_EVENTS {
             match self.order.front() {
                 Some((oldest, seen)) if at.since(*seen) > KEPT_FOR => {
@@ -43,11 +60,12 @@ impl Dedup {
                 _ => break,
             }
         }
-        true
     }
 }
 
-fn key(source: &str, id: &str) -> Key {
+/// What a delivery is remembered by.
+#[must_use]
+pub fn key(source: &str, id: &str) -> Key {
     let hash = Sha256::new()
         .chain_update((source.len() as u64).to_be_bytes())
         .chain_update(source)

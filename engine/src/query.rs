@@ -1,13 +1,13 @@
 //! Answers: questions about state and log, as JSON, for HTTP and command line alike.
 
 use serde_json::{Value, json};
-use weir_rules::{Settings, State, cel};
+use weir_rules::{State, cel};
 use weir_schema::Timestamp;
 
 use crate::{
     http::{EventFilter, EventPage, Query, QueryError},
     log::LogReader,
-    node::state_at,
+    node::{At, AtError, LedgerError, state_at},
 };
 
 /// How many records a page has if nothing is said.
@@ -20,12 +20,7 @@ const LARGEST_PAGE: usize = 10_000;
 ///
 /// # Errors
 /// If it makes no sense or what it asks for does not exist.
-pub fn answer(
-    state: &State,
-    reader: &LogReader,
-    settings: &Settings,
-    query: &Query,
-) -> Result<Value, QueryError> {
+pub fn answer(state: &State, reader: &LogReader, query: &Query) -> Result<Value, QueryError> {
     match query {
         Query::Tags { repository } => json(&state.tags(repository.as_deref())),
         Query::Repositories => json(&state.repository_names()),
@@ -35,12 +30,7 @@ pub fn answer(
             rule,
             at,
         } => match at {
-            Some(at) => why(
-                &past(reader, settings, at)?,
-                repository,
-                tag,
-                rule.as_deref(),
-            ),
+            Some(at) => why(&past(reader, at)?, repository, tag, rule.as_deref()),
             None => why(state, repository, tag, rule.as_deref()),
         },
         Query::Show {
@@ -48,7 +38,7 @@ pub fn answer(
             tag,
             at,
         } => match at {
-            Some(at) => show(&past(reader, settings, at)?, repository, tag.as_deref()),
+            Some(at) => show(&past(reader, at)?, repository, tag.as_deref()),
             None => show(state, repository, tag.as_deref()),
         },
         Query::Decisions(filter) => {
@@ -126,50 +116,14 @@ fn show(state: &State, repository: &str, tag: Option<&str>) -> Result<Value, Que
 }
 
 /// The state at a sequence or a time.
-fn past(reader: &LogReader, settings: &Settings, at: &str) -> Result<State, QueryError> {
-    let seq = match at.parse::<u64>() {
-        Ok(seq) => seq,
-        Err(_) => {
-            let time: Timestamp = at.parse().map_err(|_| {
-                QueryError::Invalid(format!(
-                    "`{at}` is neither a sequence nor a time as in 2026-08-21T10:00:00Z"
-                ))
-            })?;
-            last_before(reader, time)?
-        }
-    };
-    state_at(reader, settings.clone(), seq)
-        .map_err(|error| QueryError::Unavailable(error.to_string()))
-}
-
-/// The last record not after `time`, by binary search: times never decrease.
-fn last_before(reader: &LogReader, time: Timestamp) -> Result<u64, QueryError> {
-    let (mut low, mut high) = (0, reader.head().next_seq - 1);
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        if recorded_at(reader, middle)? <= time {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    Ok(low)
-}
-
-fn recorded_at(reader: &LogReader, seq: u64) -> Result<Timestamp, QueryError> {
-    #[derive(serde::Deserialize)]
-    struct When {
-        recorded_at: Timestamp,
-    }
-    let unreadable =
-        |cause: String| QueryError::Unavailable(format!("cannot read record {seq}: {cause}"));
-    let bytes = reader
-        .get(seq)
-        .map_err(|error| unreadable(error.to_string()))?;
-    let bytes = bytes.ok_or_else(|| unreadable("it does not exist".into()))?;
-    let when: When =
-        serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    Ok(when.recorded_at)
+fn past(reader: &LogReader, at: &str) -> Result<State, QueryError> {
+    let at: At = at
+        .parse()
+        .map_err(|error: AtError| QueryError::Invalid(error.to_string()))?;
+    state_at(reader, at).map_err(|error| match error {
+        LedgerError::Beyond { .. } => QueryError::NotFound(error.to_string()),
+        _ => QueryError::Unavailable(error.to_string()),
+    })
 }
 
 /// Records that match a filter, oldest first.

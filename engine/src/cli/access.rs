@@ -8,10 +8,8 @@ use weir_schema::Received;
 
 use super::CliError;
 use crate::{
-    config::Config,
     daemon::ADDRESS_FILE,
     http::{EventFilter, Query, QueryError},
-    log::LogOptions,
     node::Ledger,
     query,
 };
@@ -131,18 +129,7 @@ impl Access {
             return Err(CliError::outside(format!("there is no log in {}", self.data.display()))
                 .hint("name the data directory with --data, a running daemon with --server, or start one with `weir run`"));
         }
-        let settings = Config::default().settings().map_err(CliError::usage)?;
-        let options = LogOptions {
-            read_only: true,
-            ..LogOptions::default()
-        };
-        Ledger::open(
-            &self.data,
-            options,
-            settings,
-            weir_rules::Execution::Commands,
-        )
-        .map_err(CliError::outside)
+        Ledger::open_to_read(&self.data).map_err(CliError::outside)
     }
 }
 
@@ -155,8 +142,7 @@ impl Source {
         match self {
             Self::Daemon(daemon) => daemon.get(&path(query)),
             Self::Log(ledger) => {
-                let settings = Config::default().settings().map_err(CliError::usage)?;
-                query::answer(ledger.state(), &ledger.reader(), &settings, query).map_err(refused)
+                query::answer(ledger.state(), &ledger.reader(), query).map_err(refused)
             }
         }
     }

@@ -3,7 +3,6 @@
 use std::{fs, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use weir_rules::{Execution, Settings};
 use weir_schema::Record;
 
 use super::{Access, CliError, NO};
@@ -14,7 +13,7 @@ use crate::{
         key::{SigningKey, VerifierKey},
         verify,
     },
-    node::Fold,
+    node::{Basis, Fold},
 };
 
 /// Where the data directory keeps the key of its checkpoints.
@@ -67,11 +66,7 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     };
     let log = Log::open(args.access.data(), options).map_err(CliError::outside)?;
     let reader = log.reader();
-    let execution = match reader.meta_get("execution") {
-        Ok(Some(kept)) if kept == b"at-once" => Execution::AtOnce,
-        _ => Execution::Commands,
-    };
-    let mut fold = Fold::new(Settings::default(), execution);
+    let mut fold = Fold::new(&Basis::of(&reader).map_err(CliError::outside)?);
     let total = reader.head().next_seq - 1;
     let bar = if std::io::stderr().is_terminal() {
         indicatif::ProgressBar::new(total)

@@ -101,12 +101,11 @@ impl http::Backend for Backend {
 
     async fn query(&self, query: Query) -> Result<Value, QueryError> {
         let reader = self.shared.node.reader().clone();
-        let settings = self.shared.settings.clone();
         let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
         let mut value = self
             .shared
             .node
-            .ask(move |state| query::answer(state, &reader, &settings, &query))
+            .ask(move |state| query::answer(state, &reader, &query))
             .await
             .map_err(stopped)??;
         if let (Some(object), Ok(refused)) = (value.as_object_mut(), self.shared.refused.lock())

@@ -38,7 +38,6 @@ pub type DaemonError = Box<dyn std::error::Error + Send + Sync>;
 /// What all parts of a running daemon share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) settings: weir_rules::Settings,
     pub(crate) node: Node,
     pub(crate) clients: Clients,
     /// Set where all inputs go through the stream.
@@ -129,7 +128,7 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
     let data = config.data.clone();
     let started = std::time::Instant::now();
     let ledger = {
-        let (data, settings) = (data.clone(), settings.clone());
+        let data = data.clone();
         tokio::task::spawn_blocking(move || {
             Ledger::open(&data, LogOptions::default(), settings, Execution::Commands)
         })
@@ -137,7 +136,6 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
     };
     tracing::info!(
         records = ledger.state().seq(),
-        state = %ledger.state().state_digest(),
         took = ?started.elapsed(),
         "log opened"
     );
@@ -162,7 +160,6 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
         clients: Clients::new(&default_registry, config.registries.clone()),
         publisher: stream.as_ref().map(Publisher::new),
         config,
-        settings,
         node: node.clone(),
         resolve,
         refused: std::sync::Mutex::new(None),

@@ -11,7 +11,7 @@
 //! number of threads. What a record means is no business of this module: records are bytes.
 //!
 //! Beside the records: [`checkpoint`] and [`key`] (signed claims that pin all history), [`tree`]
-//! (proofs), [`verify`] (everything checked), [`Snapshots`] (a cache of the state), [`index`]
+//! (proofs), [`verify`] (everything checked), [`Snapshots`] (a cache), [`index`]
 //! (finding records without reading all), [`transfer`] (JSON Lines and plain archive files).
 //!
 //! On disk a log is a directory:
@@ -22,6 +22,7 @@
 //! | `lock` | held while a process has the log open |
 //! | `witness` | the last acknowledged record (`witness.rs`) |
 //! | `store/` | the key-value store (`store.rs`) |
+//! | `snapshots/` | what saves reading the log from its beginning (`snapshots.rs`); may be deleted |
 
 mod append;
 pub mod checkpoint;
@@ -52,7 +53,7 @@ pub use checkpoints::MakeError;
 pub use head::{Head, StreamPosition};
 pub use open::{LogOptions, OpenError};
 pub use reader::{LogReader, Range, ReadError};
-pub use snapshots::{SnapshotInfo, Snapshots};
+pub use snapshots::{Kind, SnapshotError, SnapshotInfo, Snapshots};
 pub use verify::{Problem, VerifyReport, verify};
 pub use weir_schema::record::Hash;
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use weir_schema::Timestamp;
 use weir_schema::record::Hash;
 
 use super::chunk::{Chunk, ChunkError};
 use super::head::Head;
 use super::store::{Area, Store, StoreError};
 use super::tree::{self, Nodes};
-use super::{Shared, keys};
+use super::{Shared, keys, record};
 
 /// Larger dictionaries gain less than a per cent.
 const DICTIONARY_BYTES: usize = 64 * 1024;
@@ -103,6 +104,39 @@ impl LogReader {
     /// The record was written and cannot be read.
     pub fn leaf_hash(&self, seq: u64) -> Result<Option<Hash>, ReadError> {
         Ok(self.get(seq)?.map(|bytes| tree::leaf_hash(&bytes)))
+    }
+
+    /// The time of record `seq`; `None` if there is none (yet).
+    ///
+    /// # Errors
+    /// The record was written and cannot be read.
+    pub fn recorded_at(&self, seq: u64) -> Result<Option<Timestamp>, ReadError> {
+        let Some(bytes) = self.get(seq)? else {
+            return Ok(None);
+        };
+        let time = record::recorded_at_of(&bytes).ok_or_else(|| ReadError::Damaged {
+            seq,
+            cause: "it has no time".to_owned(),
+        })?;
+        Ok(Some(time))
+    }
+
+    /// The last record that is not after `time`, 0 if all are: by binary search, as times never
+    /// decrease.
+    ///
+    /// # Errors
+    /// A record was written and cannot be read.
+    pub fn last_not_after(&self, time: Timestamp) -> Result<u64, ReadError> {
+        let (mut low, mut high) = (0, self.head().next_seq - 1);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if self.recorded_at(middle)? <= Some(time) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        Ok(low)
     }
 
     /// The records from `from` on, up to but without `to`; without a `to` up to the end as it is

@@ -1,56 +1,110 @@
-//! Snapshots of the state: a cache beside the log.
+//! Snapshots: files beside the log that save reading it from the beginning.
 //!
-//! A snapshot that is missing, torn or damaged is simply not there; deleting all of them costs
-//! time and nothing else. What is in one is the caller's business: here it is bytes with the
-//! sequence up to which they hold and the digest of the state they describe.
+//! They are a cache. One that is missing, torn, damaged, of another history or made by another
+//! version is simply not there; deleting the directory costs time and nothing else. What is in
+//! one is the caller's business: here it is bytes, and the record up to which they hold.
 //!
-//! | key | value |
-//! |---|---|
-//! | `h` sequence | version, state digest, SHA-256 of the bytes, their length, number of parts |
-//! | `p` sequence part | a piece of the compressed bytes |
-//!
-//! The header is written last, so a snapshot is there as a whole or not at all.
+//! A snapshot is a plain file, `snapshots/SEQUENCE.KIND`: one line of JSON (see [`Header`]) and
+//! the bytes, compressed with zstd. They stay out of the store, whose space comes back late, and
+//! an error while writing one does not touch the log.
 
-use std::sync::Arc;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use weir_schema::record::Hash;
+use weir_schema::record::{Hash, hex};
 
-use super::Shared;
-use super::append::{AppendError, Log, failed};
+use super::append::Log;
 use super::reader::{LogReader, ReadError};
-use super::store::{Area, Changes, MAX_VALUE_BYTES, StoreError};
+use super::record::parse_hash;
+use super::store::sync_dir;
 
-const VERSION: u8 = 1;
+/// The version of the files' form.
+const FORMAT: u32 = 1;
+
+/// A fold by another version may differ, and a replay from the beginning is what would show it.
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
 const LEVEL: i32 = 3;
 
-/// Pieces written in one batch, which is held in memory.
-const PARTS_PER_BATCH: usize = 16;
+/// No snapshot is larger: a damaged length must not make us fill the memory.
+const MAX_BYTES: u64 = 64 << 30;
 
-/// No state is larger: a damaged length must not make us reserve memory for it.
-const MAX_SNAPSHOT_BYTES: u64 = 64 << 30;
+/// A first line is shorter than this.
+const MAX_HEADER_BYTES: u64 = 1024;
+
+/// What is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The state after a record.
+    State,
+    /// The deliveries of a segment of records.
+    Deliveries,
+}
+
+impl Kind {
+    fn extension(self) -> &'static str {
+        match self {
+            Kind::State => "state",
+            Kind::Deliveries => "deliveries",
+        }
+    }
+}
 
 /// The snapshots beside a log. Cheap to clone; usable while the log is appended to.
 #[derive(Clone)]
 pub struct Snapshots {
-    shared: Arc<Shared>,
+    reader: LogReader,
 }
 
 /// What is known of a snapshot without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotInfo {
-    /// The state is that after this record.
+    /// It holds after this record.
     pub seq: u64,
-    /// The digest of that state.
-    pub digest: Hash,
-    /// The length of the bytes.
-    pub bytes: u64,
+    /// The length of the file.
+    pub file_bytes: u64,
 }
 
+/// Why a snapshot was not kept. The log is as it was, and goes on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The file cannot be written.
+    #[error("cannot keep the snapshot `{}`: {source}; the log itself is as it was", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The record that it is bound to cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// There is no such record.
+    #[error("a snapshot of record {seq} cannot be kept: the log ends before it")]
+    Beyond {
+        /// The record.
+        seq: u64,
+    },
+}
+
+/// The first line of the file.
+#[derive(Serialize, Deserialize)]
 struct Header {
-    info: SnapshotInfo,
-    sha256: Hash,
-    parts: u32,
+    /// [`FORMAT`].
+    snapshot: u32,
+    /// The version of Weir that made it.
+    weir: String,
+    seq: u64,
+    /// The hash of record `seq`, which ties it to one history.
+    record: String,
+    /// The SHA-256 of the bytes; for a state that is its digest.
+    digest: String,
+    /// Their length.
+    bytes: u64,
 }
 
 impl Log {
@@ -66,186 +120,147 @@ impl LogReader {
     #[must_use]
     pub fn snapshots(&self) -> Snapshots {
         Snapshots {
-            shared: self.shared().clone(),
+            reader: self.clone(),
         }
     }
 }
 
 impl Snapshots {
-    /// Keeps a snapshot, durably; one of the same sequence is replaced.
+    /// Keeps a snapshot, durably and as a whole or not at all; one of the same sequence is
+    /// replaced.
     ///
     /// # Errors
-    /// The disk is full or fails. Appending to the log stops too: the store is shared.
-    pub fn put(&self, seq: u64, digest: Hash, bytes: &[u8]) -> Result<(), AppendError> {
+    /// It is not kept; nothing else is touched.
+    pub fn put(&self, kind: Kind, seq: u64, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let record = self.reader.leaf_hash(seq)?;
+        let record = record.ok_or(SnapshotError::Beyond { seq })?;
+        let header = Header {
+            snapshot: FORMAT,
+            weir: PROGRAM.to_owned(),
+            seq,
+            record: hex(&record),
+            digest: hex(&Sha256::digest(bytes).into()),
+            bytes: bytes.len() as u64,
+        };
+        let path = self.path(kind, seq);
+        let unfinished = path.with_extension("unfinished");
         let write = || {
-            self.erase(seq)?;
-            let packed = zstd::bulk::compress(bytes, LEVEL)?;
-            let mut parts = 0_u32;
-            for group in packed.chunks(MAX_VALUE_BYTES * PARTS_PER_BATCH) {
-                let mut changes = Changes::default();
-                for part in group.chunks(MAX_VALUE_BYTES) {
-                    changes.put(&part_key(seq, parts), part.to_vec());
-                    parts += 1;
-                }
-                self.shared.store.apply(Area::Snapshots, changes)?;
+            fs::create_dir_all(self.dir())?;
+            let mut file = File::create(&unfinished)?;
+            serde_json::to_writer(&mut file, &header)?;
+            file.write_all(b"\n")?;
+            let mut packed = zstd::Encoder::new(file, LEVEL)?;
+            packed.write_all(bytes)?;
+            packed.finish()?.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            sync_dir(&self.dir())
+        };
+        write().map_err(|source| {
+            // Whatever could not be written takes space that is perhaps what is missing.
+            let _ = fs::remove_file(&unfinished);
+            SnapshotError::Io {
+                path: path.clone(),
+                source,
             }
-            let info = SnapshotInfo {
-                seq,
-                digest,
-                bytes: bytes.len() as u64,
-            };
-            let header = Header {
-                info,
-                sha256: Sha256::digest(bytes).into(),
-                parts,
-            };
-            let mut changes = Changes::default();
-            changes.put(&header_key(seq), header.encode());
-            self.shared.store.apply(Area::Snapshots, changes)?;
-            self.shared.store.sync()
-        };
-        write().map_err(|error| self.stop(error))
+        })
     }
 
-    /// What there is, oldest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn list(&self) -> Result<Vec<SnapshotInfo>, ReadError> {
-        let rows = self
-            .shared
-            .store
-            .range(Area::Snapshots, b"h", b"i", usize::MAX)?;
-        Ok(rows
-            .iter()
-            .filter_map(|(key, row)| Header::decode(seq_of(key)?, row))
-            .map(|header| header.info)
-            .collect())
+    /// What there is, oldest first; not all of it need be whole.
+    #[must_use]
+    pub fn list(&self, kind: Kind) -> Vec<SnapshotInfo> {
+        let entries = fs::read_dir(self.dir()).into_iter().flatten().flatten();
+        let mut found: Vec<SnapshotInfo> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                let (seq, extension) = name.to_str()?.split_once('.')?;
+                let info = SnapshotInfo {
+                    seq: seq.parse().ok()?,
+                    file_bytes: entry.metadata().ok()?.len(),
+                };
+                (extension == kind.extension()).then_some(info)
+            })
+            .collect();
+        found.sort_by_key(|info| info.seq);
+        found
     }
 
-    /// The bytes of the snapshot at `seq`; `None` if there is none that is whole.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn get(&self, seq: u64) -> Result<Option<Vec<u8>>, ReadError> {
-        let Some(row) = self.shared.store.get(Area::Snapshots, &header_key(seq))? else {
-            return Ok(None);
-        };
-        let Some(header) = Header::decode(seq, &row) else {
-            return Ok(None);
-        };
-        let mut packed = Vec::new();
-        for part in 0..header.parts {
-            match self
-                .shared
-                .store
-                .get(Area::Snapshots, &part_key(seq, part))?
-            {
-                Some(piece) => packed.extend_from_slice(&piece),
-                None => return Ok(None),
+    /// The bytes of a snapshot; `None` if there is none that is whole and of this log's history.
+    #[must_use]
+    pub fn get(&self, kind: Kind, seq: u64) -> Option<Vec<u8>> {
+        let path = self.path(kind, seq);
+        if !path.exists() {
+            return None;
+        }
+        match self.read(&path, seq) {
+            Ok(bytes) => Some(bytes),
+            Err(why) => {
+                tracing::warn!(snapshot = %path.display(), "not used: {why}");
+                None
             }
         }
-        let length = usize::try_from(header.info.bytes).unwrap_or(usize::MAX);
-        let bytes = zstd::bulk::decompress(&packed, length).ok();
-        Ok(bytes.filter(|bytes| {
-            bytes.len() == length && Hash::from(Sha256::digest(bytes)) == header.sha256
-        }))
     }
 
-    /// Deletes all but the `keep` newest.
+    /// Deletes a snapshot, if it is there.
     ///
     /// # Errors
-    /// As [`Self::put`].
-    pub fn prune(&self, keep: usize) -> Result<(), AppendError> {
-        let prune = || {
-            let rows = self
-                .shared
-                .store
-                .range(Area::Snapshots, b"h", b"i", usize::MAX)?;
-            let old = rows.len().saturating_sub(keep);
-            rows.iter()
-                .take(old)
-                .filter_map(|(key, _)| seq_of(key))
-                .try_for_each(|seq| self.erase(seq))
-        };
-        prune().map_err(|error| self.stop(error))
+    /// It cannot be deleted.
+    pub fn remove(&self, kind: Kind, seq: u64) -> Result<(), SnapshotError> {
+        let path = self.path(kind, seq);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(SnapshotError::Io { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Deletes everything, also what cannot be read.
     ///
     /// # Errors
-    /// As [`Self::put`].
-    pub fn clear(&self) -> Result<(), AppendError> {
-        self.erase_range(b"", &[0xff])
-            .map_err(|error| self.stop(error))
-    }
-
-    /// Removes the header first, so that no half snapshot has one.
-    fn erase(&self, seq: u64) -> Result<(), StoreError> {
-        let mut changes = Changes::default();
-        changes.remove(&header_key(seq));
-        self.shared.store.apply(Area::Snapshots, changes)?;
-        self.erase_range(&part_key(seq, 0), &part_key(seq, u32::MAX))
-    }
-
-    fn erase_range(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
-        loop {
-            let rows = self
-                .shared
-                .store
-                .range(Area::Snapshots, from, to, PARTS_PER_BATCH)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let mut changes = Changes::default();
-            rows.iter().for_each(|(key, _)| changes.remove(key));
-            self.shared.store.apply(Area::Snapshots, changes)?;
+    /// Something cannot be deleted.
+    pub fn clear(&self) -> Result<(), SnapshotError> {
+        match fs::remove_dir_all(self.dir()) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(SnapshotError::Io {
+                path: self.dir(),
+                source,
+            }),
+            _ => Ok(()),
         }
     }
 
-    fn stop(&self, error: StoreError) -> AppendError {
-        failed(&self.shared, &self.shared.commits.fail(error))
+    fn read(&self, path: &Path, seq: u64) -> Result<Vec<u8>, String> {
+        let text = |error: io::Error| error.to_string();
+        let mut file = BufReader::new(File::open(path).map_err(text)?);
+        let mut line = Vec::new();
+        let mut first = (&mut file).take(MAX_HEADER_BYTES);
+        first.read_until(b'\n', &mut line).map_err(text)?;
+        let header: Header = serde_json::from_slice(&line).map_err(|error| error.to_string())?;
+        if header.snapshot != FORMAT || header.weir != PROGRAM {
+            return Err(format!("made by version {}", header.weir));
+        }
+        let record = self
+            .reader
+            .leaf_hash(seq)
+            .map_err(|error| error.to_string())?;
+        if header.seq != seq || record.is_none() || parse_hash(&header.record) != record {
+            return Err("it is of another history".to_owned());
+        }
+        let mut bytes = Vec::new();
+        let packed = zstd::Decoder::with_buffer(file).map_err(text)?;
+        let limit = header.bytes.min(MAX_BYTES) + 1;
+        packed.take(limit).read_to_end(&mut bytes).map_err(text)?;
+        let digest: Hash = Sha256::digest(&bytes).into();
+        if parse_hash(&header.digest) != Some(digest) {
+            return Err("its bytes are not those that were written".to_owned());
+        }
+        Ok(bytes)
     }
-}
 
-impl Header {
-    fn encode(&self) -> Vec<u8> {
-        let mut row = vec![VERSION];
-        row.extend_from_slice(&self.info.digest);
-        row.extend_from_slice(&self.sha256);
-        row.extend_from_slice(&self.info.bytes.to_be_bytes());
-        row.extend_from_slice(&self.parts.to_be_bytes());
-        row
+    fn dir(&self) -> PathBuf {
+        self.reader.shared().dir.join("snapshots")
     }
 
-    fn decode(seq: u64, row: &[u8]) -> Option<Header> {
-        let row = row.strip_prefix(&[VERSION])?;
-        let (digest, row) = row.split_first_chunk::<32>()?;
-        let (sha256, row) = row.split_first_chunk::<32>()?;
-        let (bytes, row) = row.split_first_chunk::<8>()?;
-        let bytes = u64::from_be_bytes(*bytes);
-        let parts = u32::from_be_bytes(row.try_into().ok()?);
-        let info = SnapshotInfo {
-            seq,
-            digest: *digest,
-            bytes,
-        };
-        (bytes <= MAX_SNAPSHOT_BYTES).then_some(Header {
-            info,
-            sha256: *sha256,
-            parts,
-        })
+    fn path(&self, kind: Kind, seq: u64) -> PathBuf {
+        self.dir().join(format!("{seq:012}.{}", kind.extension()))
     }
-}
-
-fn header_key(seq: u64) -> Vec<u8> {
-    [b"h", &seq.to_be_bytes()[..]].concat()
-}
-
-fn part_key(seq: u64, part: u32) -> Vec<u8> {
-    [b"p", &seq.to_be_bytes()[..], &part.to_be_bytes()].concat()
-}
-
-fn seq_of(header_key: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(header_key.get(1..)?.try_into().ok()?))
 }

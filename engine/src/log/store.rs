@@ -46,8 +46,6 @@ pub(super) enum StoreError {
 pub(super) enum Area {
     /// Records, head and everything written in one batch with them.
     Log,
-    /// State snapshots.
-    Snapshots,
     /// Posting lists.
     Index,
 }
@@ -77,7 +75,6 @@ impl Changes {
 pub(super) struct Store {
     db: sled::Db,
     log: sled::Tree,
-    snapshots: sled::Tree,
     index: sled::Tree,
     /// The second handle on the data file, for the sync that sled leaves out.
     file: File,
@@ -98,13 +95,12 @@ impl Store {
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES);
         let started = Instant::now();
-        let (db, log, snapshots, index) = loop {
+        let (db, log, index) = loop {
             let opened = run(|| {
                 let db = config.open()?;
                 let log = db.open_tree("log")?;
-                let snapshots = db.open_tree("snapshots")?;
                 let index = db.open_tree("index")?;
-                Ok((db, log, snapshots, index))
+                Ok((db, log, index))
             });
             match opened {
                 Err(StoreError::Locked) if started.elapsed() < LOCK_PATIENCE => {
@@ -120,7 +116,6 @@ impl Store {
         let store = Store {
             db,
             log,
-            snapshots,
             index,
             file,
             dir: dir.to_owned(),
@@ -176,7 +171,6 @@ impl Store {
     fn tree(&self, area: Area) -> &sled::Tree {
         match area {
             Area::Log => &self.log,
-            Area::Snapshots => &self.snapshots,
             Area::Index => &self.index,
         }
     }

@@ -1,14 +1,15 @@
 //! The ledger: log, state and dedup, moved together and by one thread.
 //!
 //! An input's record and the conclusions it caused are appended in one atomic batch and durable
-//! before anybody hears of them. Opening folds the log through the same step and compares: a
-//! conclusion that comes out differently is an error, never another history.
+//! before anybody hears of them. Opening folds the log, from a snapshot on, through the same step
+//! and compares: a conclusion that comes out differently is an error, never another history.
 
-use std::{collections::VecDeque, path::Path};
+use std::path::Path;
 
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
-use weir_schema::{Event, Position, Received, Record, RecordError, Timestamp, record};
+use weir_schema::{Event, Position, Received, RecordError, Timestamp, record};
 
+use super::{Basis, deliveries, keeper, rebuild::rebuild};
 use crate::{
     dedup::Dedup,
     log::{
@@ -19,9 +20,6 @@ use crate::{
 
 /// The `source` of what Weir itself says.
 pub const SOURCE: &str = "/weir";
-
-/// Where the log keeps how promotions are executed.
-const EXECUTION: &str = "execution";
 
 /// An input on its way into the log.
 #[derive(Debug, Clone)]
@@ -68,6 +66,29 @@ pub enum LedgerError {
         /// What is different.
         problem: String,
     },
+    /// The configuration is not the one that the log was decided under.
+    #[error(
+        "the log was begun with `bundle_repositories = \"{kept}\"`, the configuration says \"{wanted}\": what is an application was decided by it; set it back, or begin a new log in another data directory"
+    )]
+    OtherSettings {
+        /// What the log keeps.
+        kept: String,
+        /// What is configured.
+        wanted: String,
+    },
+    /// The settings kept with the log cannot be read.
+    #[error(
+        "the settings kept with the log cannot be read; a newer version of weir may have written them"
+    )]
+    UnknownSettings,
+    /// A record that is not there yet.
+    #[error("there is no record {seq}: the log ends with {last}")]
+    Beyond {
+        /// The record asked for.
+        seq: u64,
+        /// The last there is.
+        last: u64,
+    },
 }
 
 /// Log, state and dedup.
@@ -75,48 +96,58 @@ pub struct Ledger {
     log: Log,
     state: State,
     dedup: Dedup,
-    execution: Execution,
+    basis: Basis,
 }
 
 impl Ledger {
-    /// Opens the log in `dir`, or creates it, and folds it.
+    /// Opens the log in `dir`, or creates it, and rebuilds its state.
     ///
-    /// `execution` counts for a new log; an old one goes on as it began.
+    /// `execution` and `settings` count for a new log. An old one goes on as it began: with its
+    /// own execution, and only with the settings that it was decided under.
     ///
     /// # Errors
-    /// If the log is in use, damaged, of another version, or not what its inputs lead to.
+    /// If the log is in use, damaged, of another version, decided under other settings, or not
+    /// what its inputs lead to.
     pub fn open(
         dir: &Path,
         options: LogOptions,
         settings: Settings,
         execution: Execution,
     ) -> Result<Self, LedgerError> {
-        let read_only = options.read_only;
         let mut log = Log::open(dir, options)?;
-        let execution = match log.reader().meta_get(EXECUTION)?.as_deref() {
-            Some(b"at-once") => Execution::AtOnce,
-            Some(_) => Execution::Commands,
-            None if read_only => execution,
-            None => {
-                let name: &[u8] = if execution == Execution::AtOnce {
-                    b"at-once"
-                } else {
-                    b"commands"
-                };
-                log.meta_put(EXECUTION, name)?;
-                execution
-            }
+        let wanted = Basis {
+            settings,
+            execution,
         };
-        let mut fold = Fold::new(settings, execution);
-        for row in log.reader().range(1, None) {
-            let (_, bytes) = row?;
-            fold.record(&Record::decode(&bytes)?)?;
-        }
+        let basis = Basis::agreed(&log.reader(), wanted)?;
+        let state = state_of(&log.reader(), &basis)?;
+        basis.keep(&mut log)?;
+        let dedup = deliveries::recent(&log.reader())?;
         Ok(Self {
             log,
-            state: fold.state,
-            dedup: fold.dedup,
-            execution,
+            state,
+            dedup,
+            basis,
+        })
+    }
+
+    /// Opens a log for reading, under the settings that it keeps itself.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if there is none.
+    pub fn open_to_read(dir: &Path) -> Result<Self, LedgerError> {
+        let options = LogOptions {
+            read_only: true,
+            ..LogOptions::default()
+        };
+        let log = Log::open(dir, options)?;
+        let basis = Basis::of(&log.reader())?;
+        let state = state_of(&log.reader(), &basis)?;
+        Ok(Self {
+            log,
+            state,
+            dedup: Dedup::default(),
+            basis,
         })
     }
 
@@ -135,6 +166,19 @@ impl Ledger {
     /// The log itself, for checkpoints and small notes.
     pub fn log_mut(&mut self) -> &mut Log {
         &mut self.log
+    }
+
+    /// What decisions depend on besides the inputs.
+    #[must_use]
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    /// Keeps a snapshot where that makes the next start quicker. Call it before a clean stop.
+    pub fn keep_snapshot(&self) {
+        if let Err(error) = keeper::keep_at_stop(&self.log.reader(), &self.state) {
+            tracing::warn!("no snapshot was kept, so the next start takes longer: {error}");
+        }
     }
 
     /// Takes inputs in order; returns once they and what they led to are durable. How inputs are
@@ -161,7 +205,7 @@ impl Ledger {
                 &mut self.state,
                 at,
                 &input.received.event.body,
-                self.execution,
+                self.basis.execution,
             );
             let mut push = |seq, received: &Received, position: &Position| {
                 let encoded =
@@ -185,6 +229,19 @@ impl Ledger {
     }
 }
 
+/// The state at the end of the log, where every step must be whole.
+fn state_of(reader: &LogReader, basis: &Basis) -> Result<State, LedgerError> {
+    let last = reader.head().next_seq - 1;
+    let fold = rebuild(reader, basis, last, &|| false)?;
+    if fold.is_whole() {
+        return Ok(fold.state);
+    }
+    Err(LedgerError::Diverged {
+        seq: last + 1,
+        problem: "the log ends before all that its last input leads to".to_owned(),
+    })
+}
+
 /// A conclusion as the event that is recorded and published.
 fn conclusion_event(conclusion: Conclusion, at: Timestamp) -> Event {
     Event {
@@ -194,80 +251,4 @@ fn conclusion_event(conclusion: Conclusion, at: Timestamp) -> Event {
         subject: None,
         body: conclusion.body,
     }
-}
-
-/// A state being rebuilt from records.
-pub struct Fold {
-    /// The state so far.
-    pub state: State,
-    dedup: Dedup,
-    execution: Execution,
-    expected: VecDeque<Conclusion>,
-}
-
-impl Fold {
-    /// A fold from the first record.
-    #[must_use]
-    pub fn new(settings: Settings, execution: Execution) -> Self {
-        Self {
-            state: State::new(settings),
-            dedup: Dedup::default(),
-            execution,
-            expected: VecDeque::new(),
-        }
-    }
-
-    /// Takes the next record.
-    ///
-    /// # Errors
-    /// If a conclusion is not what its input leads to.
-    pub fn record(&mut self, record: &Record) -> Result<(), LedgerError> {
-        let seq = record.seq;
-        let diverged = |problem: String| Err(LedgerError::Diverged { seq, problem });
-        if let Position::Step { .. } = record.position {
-            return match self.expected.pop_front() {
-                Some(expected) if expected.seq == seq && expected.body == record.event.body => {
-                    Ok(())
-                }
-                Some(expected) => diverged(format!(
-                    "expected {}, found {}",
-                    expected.body.kind(),
-                    record.event.body.kind()
-                )),
-                None => diverged("nothing was to be concluded".to_owned()),
-            };
-        }
-        if let Some(expected) = self.expected.front() {
-            return diverged(format!("{} is missing", expected.body.kind()));
-        }
-        self.dedup.is_new(&record.event, record.recorded_at);
-        let done = step(
-            &mut self.state,
-            record.recorded_at,
-            &record.event.body,
-            self.execution,
-        );
-        if done.seq != seq {
-            return diverged(format!("its sequence should be {}", done.seq));
-        }
-        self.expected = done.conclusions.into();
-        Ok(())
-    }
-}
-
-/// The state as it was at record `seq`, folded from the log.
-///
-/// # Errors
-/// As [`Ledger::open`].
-pub fn state_at(reader: &LogReader, settings: Settings, seq: u64) -> Result<State, LedgerError> {
-    let execution = match reader.meta_get(EXECUTION)?.as_deref() {
-        Some(b"at-once") => Execution::AtOnce,
-        _ => Execution::Commands,
-    };
-    let mut fold = Fold::new(settings, execution);
-    for row in reader.range(1, Some(seq)) {
-        let (_, bytes) = row?;
-        fold.record(&Record::decode(&bytes)?)?;
-    }
-    Ok(fold.state)
 }

@@ -3,7 +3,12 @@
 //! Everything reaches it through a bounded channel as an [`Input`]; it groups what waits into one
 //! durable batch, answers, and passes commands on. Readers ask it questions and get values.
 
+mod basis;
+mod deliveries;
+mod fold;
+mod keeper;
 mod ledger;
+mod rebuild;
 
 use std::{
     thread::{self, JoinHandle},
@@ -14,7 +19,12 @@ use tokio::sync::{mpsc, oneshot};
 use weir_rules::{Command, State};
 use weir_schema::{Position, Received, Timestamp};
 
-pub use ledger::{Fold, Incoming, Ledger, LedgerError, SOURCE, Taken, state_at};
+pub use basis::Basis;
+pub use fold::Fold;
+pub use ledger::{Incoming, Ledger, LedgerError, SOURCE, Taken};
+pub use rebuild::{At, AtError, state_at};
+
+use keeper::Keeper;
 
 use crate::log::{LogReader, StreamPosition};
 
@@ -61,10 +71,11 @@ impl Node {
     ) -> std::io::Result<(Self, JoinHandle<Result<(), crate::log::AppendError>>)> {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let reader = ledger.reader();
+        let keeper = Keeper::start(ledger.reader(), ledger.basis().clone())?;
         let thread = thread::Builder::new()
             .name("node".into())
             .stack_size(16 << 20)
-            .spawn(move || run(ledger, waiting, &commands))?;
+            .spawn(move || run(ledger, keeper, waiting, &commands))?;
         Ok((Self { inputs, reader }, thread))
     }
 
@@ -151,6 +162,7 @@ enum Reply {
 
 fn run(
     mut ledger: Ledger,
+    keeper: Keeper,
     mut waiting: mpsc::Receiver<Input>,
     commands: &mpsc::UnboundedSender<Command>,
 ) -> Result<(), crate::log::AppendError> {
@@ -216,6 +228,8 @@ fn run(
             break;
         }
     }
+    drop(keeper);
+    ledger.keep_snapshot();
     Ok(())
 }
 

@@ -2,8 +2,10 @@
 
 mod crash;
 mod disk;
+mod history;
 mod images;
 mod index;
+mod ledger;
 mod proof;
 mod records;
 mod store;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use weir_engine::log::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use weir_engine::log::key::{KeyError, SigningKey};
 use weir_engine::log::tree::{self, Frontier, Node, Nodes};
-use weir_engine::log::{Hash, Log, LogOptions, MakeError, Problem, verify};
+use weir_engine::log::{Hash, Kind, Log, LogOptions, MakeError, Problem, SnapshotError, verify};
 
 fn open(dir: &TempDir) -> Log {
     Log::open(&dir.path().join("log"), LogOptions::default()).expect("the log opens")
@@ -484,40 +484,83 @@ fn snapshots_are_whole_or_not_there() {
     let mut random = Random::new(24);
     let mut bytes = |count: usize| -> Vec<u8> { (0..count).map(|_| random.next() as u8).collect() };
     let (small, large) = (bytes(10), bytes(3_000_000));
-    let snapshots = log.snapshots();
-    snapshots.put(5, [1; 32], &large).expect("it is kept");
-    snapshots.put(9, [2; 32], &small).expect("it is kept");
-    snapshots.put(12, [3; 32], b"").expect("it is kept");
-    // Replaced by a smaller one: no part of the larger stays.
-    snapshots
-        .put(5, [4; 32], &large[..200_000])
-        .expect("it is kept");
     log.append(&Records::new(24).take(20), None)
         .expect("it appends");
+    let snapshots = log.snapshots();
+    let put = |seq, bytes: &[u8]| snapshots.put(Kind::State, seq, bytes);
+    put(5, &large).expect("it is kept");
+    put(9, &small).expect("it is kept");
+    put(12, b"").expect("it is kept");
+    put(5, &large[..200_000]).expect("it is replaced");
+    snapshots
+        .put(Kind::Deliveries, 9, b"of another kind")
+        .expect("it is kept");
+    assert!(matches!(
+        put(21, &small),
+        Err(SnapshotError::Beyond { seq: 21 })
+    ));
     drop((snapshots, log));
 
     let log = open(&dir);
     let snapshots = log.snapshots();
-    let listed: Vec<_> = snapshots
-        .list()
-        .expect("it lists")
-        .iter()
-        .map(|info| (info.seq, info.digest[0], info.bytes))
-        .collect();
-    assert_eq!(listed, [(5, 4, 200_000), (9, 2, 10), (12, 3, 0)]);
-    assert_eq!(
-        snapshots.get(5).expect("it reads").as_deref(),
-        Some(&large[..200_000])
-    );
-    assert_eq!(snapshots.get(9).expect("it reads"), Some(small));
-    assert_eq!(snapshots.get(12).expect("it reads"), Some(Vec::new()));
-    assert_eq!(snapshots.get(6).expect("it reads"), None);
-    snapshots.prune(1).expect("it prunes");
-    assert_eq!(snapshots.list().expect("it lists").len(), 1);
+    let listed = |kind| -> Vec<u64> { snapshots.list(kind).iter().map(|info| info.seq).collect() };
+    assert_eq!(listed(Kind::State), [5, 9, 12]);
+    assert_eq!(listed(Kind::Deliveries), [9]);
+    let get = |seq| snapshots.get(Kind::State, seq);
+    assert_eq!(get(5).as_deref(), Some(&large[..200_000]));
+    assert_eq!(get(9), Some(small));
+    assert_eq!(get(12), Some(Vec::new()));
+    assert_eq!(get(6), None);
+    snapshots.remove(Kind::State, 9).expect("it goes");
+    snapshots.remove(Kind::State, 9).expect("it is gone");
+    assert_eq!(listed(Kind::State), [5, 12]);
+
+    let file = dir.path().join("log/snapshots/000000000005.state");
+    let whole = std::fs::read(&file).expect("it reads");
+    for _ in 0..200 {
+        let mut damaged = whole.clone();
+        let place = random.below(damaged.len() as u64) as usize;
+        damaged[place] ^= 1 << random.below(8);
+        std::fs::write(&file, &damaged).expect("it is written");
+        // A bit that says nothing may differ, as of the frame's description.
+        let read = get(5);
+        assert!(
+            read.is_none() || read.as_deref() == Some(&large[..200_000]),
+            "byte {place}"
+        );
+        std::fs::write(&file, &whole[..place]).expect("it is written");
+        assert_eq!(get(5), None, "cut at {place}");
+    }
     snapshots.clear().expect("it clears");
-    assert_eq!(snapshots.list().expect("it lists").len(), 0);
-    assert_eq!(snapshots.get(12).expect("it reads"), None);
+    assert_eq!(listed(Kind::State), [0; 0]);
+    assert_eq!(get(12), None);
     assert_eq!(crate::records::check_whole(&log.reader()).len(), 20);
-    let blobs = std::fs::read_dir(dir.path().join("log/store/blobs")).expect("it is there");
-    assert_eq!(blobs.count(), 0);
+}
+
+#[test]
+fn a_snapshot_of_another_history_is_not_there() {
+    let dir = TempDir::new().expect("a directory");
+    let mut log = open(&dir);
+    log.append(&Records::new(24).take(20), None)
+        .expect("it appends");
+    log.snapshots()
+        .put(Kind::State, 9, b"mine")
+        .expect("it is kept");
+    let other = TempDir::new().expect("a directory");
+    let mut elsewhere = open(&other);
+    elsewhere
+        .append(&Records::new(25).take(20), None)
+        .expect("it appends");
+    let copied = |from: &TempDir, to: &TempDir| {
+        let name = "log/snapshots/000000000009.state";
+        std::fs::create_dir_all(to.path().join("log/snapshots")).expect("it is made");
+        std::fs::copy(from.path().join(name), to.path().join(name)).expect("it is copied");
+    };
+    copied(&dir, &other);
+    assert_eq!(elsewhere.snapshots().list(Kind::State).len(), 1);
+    assert_eq!(elsewhere.snapshots().get(Kind::State, 9), None);
+    assert_eq!(
+        log.snapshots().get(Kind::State, 9).as_deref(),
+        Some(&b"mine"[..])
+    );
 }

@@ -1,0 +1,127 @@
+//! The state at a record: from the nearest snapshot before it, and the records since.
+
+use std::{fmt, str::FromStr};
+
+use weir_rules::State;
+use weir_schema::{Record, Timestamp};
+
+use super::{Basis, Fold, LedgerError};
+use crate::log::{Kind, LogReader};
+
+/// A moment in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// After this record, and what was concluded from it; 0 is before the first.
+    Seq(u64),
+    /// After the last record that is not later.
+    Time(Timestamp),
+}
+
+/// Not a moment in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither a sequence nor a time as in 2026-08-21T10:00:00Z")]
+pub struct AtError(String);
+
+impl FromStr for At {
+    type Err = AtError;
+
+    fn from_str(text: &str) -> Result<Self, AtError> {
+        match (text.parse(), text.parse()) {
+            (Ok(seq), _) => Ok(Self::Seq(seq)),
+            (_, Ok(time)) => Ok(Self::Time(time)),
+            _ => Err(AtError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seq(seq) => seq.fmt(formatter),
+            Self::Time(time) => time.fmt(formatter),
+        }
+    }
+}
+
+/// The state as it was, as the log's own basis decided it. Costs the records since the nearest
+/// snapshot.
+///
+/// # Errors
+/// If the log does not reach so far, cannot be read, or is not what its inputs lead to.
+pub fn state_at(reader: &LogReader, at: At) -> Result<State, LedgerError> {
+    let last = reader.head().next_seq - 1;
+    let seq = match at {
+        At::Seq(seq) if seq > last => return Err(LedgerError::Beyond { seq, last }),
+        At::Seq(seq) => seq,
+        At::Time(time) => reader.last_not_after(time)?,
+    };
+    let basis = Basis::of(reader)?;
+    let fold = rebuild(reader, &basis, seq, &|| false)?;
+    Ok(fold.state)
+}
+
+/// Folds the log up to record `last`. `stop` is asked now and then; where it says so the fold
+/// ends early.
+pub(super) fn rebuild(
+    reader: &LogReader,
+    basis: &Basis,
+    last: u64,
+    stop: &dyn Fn() -> bool,
+) -> Result<Fold, LedgerError> {
+    if let Some((seq, state)) = nearest(reader, basis, last) {
+        match go_on(Fold::from_state(state, basis.execution), reader, last, stop) {
+            // What the snapshot leads to is not what the log says: one of them is wrong, and
+            // only a fold of everything tells which.
+            Err(LedgerError::Diverged { seq: at, problem }) => {
+                tracing::warn!(
+                    snapshot = seq,
+                    record = at,
+                    "the snapshot does not fit the records after it, so all are read: {problem}"
+                );
+                if let Err(error) = reader.snapshots().remove(Kind::State, seq) {
+                    tracing::warn!("{error}");
+                }
+            }
+            done => return done,
+        }
+    }
+    go_on(Fold::new(basis), reader, last, stop)
+}
+
+/// The newest state up to `last` that is whole and readable.
+fn nearest(reader: &LogReader, basis: &Basis, last: u64) -> Option<(u64, State)> {
+    let snapshots = reader.snapshots();
+    let list = snapshots.list(Kind::State);
+    let before = list.iter().rev().filter(|info| info.seq <= last);
+    before
+        .filter_map(|info| {
+            let bytes = snapshots.get(Kind::State, info.seq)?;
+            match State::from_snapshot(&bytes, basis.settings.clone()) {
+                Ok(state) if state.seq() == info.seq => Some((info.seq, state)),
+                Ok(_) => None,
+                Err(error) => {
+                    tracing::warn!(snapshot = info.seq, "not used: {error}");
+                    None
+                }
+            }
+        })
+        .next()
+}
+
+fn go_on(
+    mut fold: Fold,
+    reader: &LogReader,
+    last: u64,
+    stop: &dyn Fn() -> bool,
+) -> Result<Fold, LedgerError> {
+    /// Records between two looks at `stop`.
+    const STRIDE: u64 = 256;
+    for row in reader.range(fold.state.seq() + 1, Some(last + 1)) {
+        let (seq, bytes) = row?;
+        fold.record(&Record::decode(&bytes)?)?;
+        if seq % STRIDE == 0 && stop() {
+            break;
+        }
+    }
+    Ok(fold)
+}

@@ -1,0 +1,242 @@
+//! The ledger over a restart: from a snapshot or from the beginning, the same state, the same
+//! deliveries remembered; looking back; what a log was decided under.
+
+use std::{fs, path::Path};
+
+use tempfile::TempDir;
+use weir_engine::log::{Kind, Log, LogOptions};
+use weir_engine::node::{At, Basis, Fold, Ledger, LedgerError, Taken, state_at};
+use weir_rules::{Execution, Settings};
+use weir_schema::{Digest, Position, Record, Timestamp};
+
+use crate::history::History;
+
+fn open(dir: &Path) -> Ledger {
+    open_with(dir, None).expect("the ledger opens")
+}
+
+fn open_with(dir: &Path, bundles: Option<&str>) -> Result<Ledger, LedgerError> {
+    let settings = Settings {
+        bundle_repositories: bundles.map(|text| text.parse().expect("patterns")),
+    };
+    Ledger::open(dir, LogOptions::default(), settings, Execution::AtOnce)
+}
+
+/// A ledger of so many inputs, closed.
+fn filled(dir: &Path, seed: u64, inputs: usize) -> Digest {
+    let mut ledger = open(dir);
+    let mut history = History::new(seed, 40);
+    for _ in 0..inputs.div_ceil(100) {
+        ledger
+            .take(history.take(100), None)
+            .expect("they are taken");
+    }
+    ledger.state().state_digest()
+}
+
+/// Folds the log by itself, without any snapshot, and gives the digest after some whole steps and
+/// the last.
+fn slow(dir: &Path) -> Vec<(u64, Timestamp, Digest)> {
+    let log = Log::open(dir, LogOptions::default()).expect("the log opens");
+    let reader = log.reader();
+    let mut fold = Fold::new(&Basis::of(&reader).expect("it reads"));
+    let mut digests = Vec::new();
+    for row in reader.range(1, None) {
+        let record = Record::decode(&row.expect("it reads").1).expect("a record");
+        fold.record(&record).expect("it follows");
+        let last = record.seq + 1 == reader.head().next_seq;
+        if fold.is_whole() && (record.seq % 7 == 0 || last) {
+            digests.push((record.seq, record.recorded_at, fold.state.state_digest()));
+        }
+    }
+    digests
+}
+
+#[test]
+fn a_start_from_a_snapshot_is_a_start_from_the_beginning() {
+    let dir = TempDir::new().expect("a directory");
+    filled(dir.path(), 1, 500);
+    let ledger = open(dir.path());
+    ledger.keep_snapshot();
+    assert_eq!(ledger.reader().snapshots().list(Kind::State).len(), 1);
+    drop(ledger);
+
+    // The tail after the snapshot is folded too, and what came before it is still remembered.
+    let mut history = History::new(1, 40);
+    let mut ledger = open(dir.path());
+    let repeated = ledger
+        .take(history.take(500), None)
+        .expect("they are taken")
+        .0;
+    assert!(repeated.iter().all(|taken| *taken == Taken::Repeated));
+    ledger
+        .take(history.take(100), None)
+        .expect("they are taken");
+    let (digest, next_seq) = (
+        ledger.state().state_digest(),
+        ledger.reader().head().next_seq,
+    );
+    drop(ledger);
+    assert_eq!(open(dir.path()).state().state_digest(), digest);
+
+    // Without a snapshot, the same.
+    open(dir.path())
+        .reader()
+        .snapshots()
+        .clear()
+        .expect("they go");
+    let mut ledger = open(dir.path());
+    assert_eq!(ledger.state().state_digest(), digest);
+    let again = ledger
+        .take(History::new(1, 40).take(600), None)
+        .expect("they are taken");
+    assert!(again.0.iter().all(|taken| *taken == Taken::Repeated));
+    assert_eq!(ledger.reader().head().next_seq, next_seq);
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_or_wrong_costs_time_and_nothing_else() {
+    let dir = TempDir::new().expect("a directory");
+    filled(dir.path(), 2, 500);
+    open(dir.path()).keep_snapshot();
+    let other = TempDir::new().expect("a directory");
+    let otherwise = filled(other.path(), 2, 400);
+
+    let mut ledger = open(dir.path());
+    let kept = ledger.reader().snapshots().list(Kind::State)[0].seq;
+    let mut history = History::new(2, 40);
+    history.take(500);
+    ledger
+        .take(history.take(300), None)
+        .expect("they are taken");
+    let digest = ledger.state().state_digest();
+
+    // Whole, in form, bound to this log, and of another state: the records after it tell.
+    let mut wrong: serde_json::Value =
+        serde_json::from_slice(&open(other.path()).state().to_snapshot()).expect("it is JSON");
+    wrong["seq"] = kept.into();
+    let wrong = serde_json::to_vec(&wrong).expect("JSON");
+    ledger
+        .reader()
+        .snapshots()
+        .put(Kind::State, kept, &wrong)
+        .expect("it is kept");
+    drop(ledger);
+    assert_ne!(otherwise, digest);
+    let ledger = open(dir.path());
+    assert_eq!(ledger.state().state_digest(), digest);
+    let snapshots = ledger.reader().snapshots();
+    assert_eq!(
+        snapshots.list(Kind::State).len(),
+        0,
+        "it is not believed again"
+    );
+
+    // Damaged.
+    ledger.keep_snapshot();
+    let file = fs::read_dir(dir.path().join("snapshots"))
+        .expect("it reads")
+        .map(|entry| entry.expect("it reads").path())
+        .find(|path| path.extension().is_some_and(|kind| kind == "state"))
+        .expect("a state");
+    let mut bytes = fs::read(&file).expect("it reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(&file, bytes).expect("it is written");
+    drop((ledger, snapshots));
+    assert_eq!(open(dir.path()).state().state_digest(), digest);
+}
+
+#[test]
+fn the_state_at_any_record_is_what_a_fold_up_to_it_gives() {
+    let dir = TempDir::new().expect("a directory");
+    filled(dir.path(), 3, 500);
+    open(dir.path()).keep_snapshot();
+    let mut ledger = open(dir.path());
+    let mut history = History::new(3, 40);
+    history.take(500);
+    ledger
+        .take(history.take(200), None)
+        .expect("they are taken");
+    drop(ledger);
+    let slow = slow(dir.path());
+    let ledger = Ledger::open_to_read(dir.path()).expect("it opens");
+    let reader = ledger.reader();
+    let kept = reader.snapshots().list(Kind::State)[0].seq;
+    let at = |at| state_at(&reader, at).expect("it folds");
+    assert_eq!(at(At::Seq(0)).seq(), 0);
+    for (seq, recorded_at, digest) in slow.iter().step_by(9).chain(slow.last()) {
+        assert_eq!(at(At::Seq(*seq)).state_digest(), *digest, "record {seq}");
+        assert_eq!(
+            at(At::Time(*recorded_at)).state_digest(),
+            *digest,
+            "record {seq}"
+        );
+    }
+    assert!(slow.iter().any(|(seq, ..)| *seq < kept) && slow.iter().any(|(seq, ..)| *seq > kept));
+    let beyond = state_at(&reader, At::Seq(1_000_000)).map(|state| state.seq());
+    assert!(
+        matches!(beyond, Err(LedgerError::Beyond { seq: 1_000_000, .. })),
+        "{beyond:?}"
+    );
+    let later: Timestamp = "2099-01-01T00:00:00Z".parse().expect("a time");
+    assert_eq!(at(At::Time(later)).seq() + 1, reader.head().next_seq);
+}
+
+#[test]
+fn a_log_goes_on_only_under_the_settings_that_decided_it() {
+    let dir = TempDir::new().expect("a directory");
+    drop(open_with(dir.path(), Some("apps/*")).expect("a new log"));
+    // Nothing is decided yet: they may still change.
+    let mut ledger =
+        open_with(dir.path(), Some("dev/*, bundles/**")).expect("a log without records");
+    ledger
+        .take(History::new(4, 10).take(100), None)
+        .expect("they are taken");
+    let digest = ledger.state().state_digest();
+    drop(ledger);
+    match open_with(dir.path(), None).map(|_| ()) {
+        Err(error @ LedgerError::OtherSettings { .. }) => assert!(
+            error
+                .to_string()
+                .contains("`bundle_repositories = \"bundles/**, dev/*\"`"),
+            "{error}"
+        ),
+        other => panic!("expected other settings, got {other:?}"),
+    }
+    // The order of patterns means nothing.
+    drop(open_with(dir.path(), Some("bundles/**,dev/*")).expect("the same settings"));
+    // Whoever only reads takes those of the log.
+    let read = Ledger::open_to_read(dir.path()).expect("it opens");
+    assert_eq!(read.state().state_digest(), digest);
+}
+
+#[test]
+fn a_log_that_ends_within_a_step_is_refused() {
+    let dir = TempDir::new().expect("a directory");
+    filled(dir.path(), 5, 300);
+    let log = Log::open(dir.path(), LogOptions::default()).expect("it opens");
+    let reader = log.reader();
+    let is_conclusion = |seq| {
+        let bytes = reader.get(seq).expect("it reads").expect("it is there");
+        matches!(
+            Record::decode(&bytes).expect("a record").position,
+            Position::Step { .. }
+        )
+    };
+    let last = (200..)
+        .find(|seq| is_conclusion(*seq))
+        .expect("a conclusion");
+    let mut lines = Vec::new();
+    weir_engine::log::transfer::export(&log.reader(), 1, Some(last), &mut lines)
+        .expect("it exports");
+    let other = TempDir::new().expect("a directory");
+    let mut cut = Log::open(other.path(), LogOptions::default()).expect("it opens");
+    weir_engine::log::transfer::import(&mut cut, &lines[..]).expect("it imports");
+    cut.meta_put("execution", b"at-once").expect("it is put");
+    drop(cut);
+    match open_with(other.path(), None).map(|_| ()) {
+        Err(LedgerError::Diverged { seq, .. }) => assert_eq!(seq, last),
+        other => panic!("expected a step that is not whole, got {other:?}"),
+    }
+}
