@@ -11,6 +11,8 @@ mod forms;
 mod registries;
 #[path = "adapters/scanners.rs"]
 mod scanners;
+#[path = "adapters/variants.rs"]
+mod variants;
 #[path = "adapters/words.rs"]
 mod words;
 

@@ -15,7 +15,7 @@ use futures_util::{StreamExt as _, stream};
 use support::{
     app::{self, Content},
     proxy::{Fault, Proxy},
-    registry::{Registry, clients},
+    registry::{Options, Registry, clients},
 };
 use weir_engine::{
     copy::{self, Plan},
@@ -58,7 +58,13 @@ struct Scene {
 
 impl Scene {
     async fn new(two_registries: bool) -> Self {
-        let source = Registry::start();
+        let start = || {
+            Registry::start_with(&Options {
+                in_memory: true,
+                ..Options::default()
+            })
+        };
+        let source = start();
         let client = Client::new(&source.host(), &source.config()).unwrap();
         let application = app::application("shop", &[], &[]);
         let digest = application.push(&client, "dev/shop", Some("1.0")).await;
@@ -70,7 +76,7 @@ impl Scene {
             .1
             .push(&client, "dev/shop", Some(&signature.0))
             .await;
-        let target = two_registries.then(Registry::start);
+        let target = two_registries.then(start);
         Self {
             source,
             target,
@@ -123,9 +129,14 @@ impl Scene {
         } else {
             proxy.host()
         };
-        let clients = clients([
+        let cut_off = clients([
             (source.clone(), config(self.source.config())),
             (proxy.host(), config(self.target().config())),
+        ]);
+        // As after a restart: other connections, and the patience of every day.
+        let restarted = clients([
+            (source.clone(), self.source.config()),
+            (proxy.host(), self.target().config()),
         ]);
         let plan = Plan {
             digest: new.clone(),
@@ -135,7 +146,7 @@ impl Scene {
             target_tag: "1.0".parse().unwrap(),
             expected: Some(old.clone()),
         };
-        let first = copy::run(&plan, &clients, Arc::new(|_| {})).await;
+        let first = copy::run(&plan, &cut_off, Arc::new(|_| {})).await;
         armed.store(false, Ordering::SeqCst);
         let there = tag(&direct, &path, "1.0").await;
         match &first {
@@ -151,7 +162,7 @@ impl Scene {
         if there == new {
             self.assert_complete(&direct, &path, &place).await;
         }
-        let second = copy::run(&plan, &clients, Arc::new(|_| {}))
+        let second = copy::run(&plan, &restarted, Arc::new(|_| {}))
             .await
             .unwrap_or_else(|e| panic!("{place}: {e}"));
         assert_eq!(second.already_there, there == new, "{place}");
@@ -231,8 +242,18 @@ async fn tag(client: &Client, path: &str, tag: &str) -> Digest {
 
 /// Cuts every request there is, several at a time, until a copy ends before the cut.
 async fn cut_everywhere(two_registries: bool, cut: Cut, attempts: u32) {
+    cut_each(two_registries, cut, attempts, 1).await;
+}
+
+/// Cuts every fifth request, or all with `WEIR_CUT_EVERYWHERE` set: each cut is two whole copies.
+async fn cut_here_and_there(two_registries: bool, cut: Cut, attempts: u32) {
+    let all = std::env::var_os("WEIR_CUT_EVERYWHERE").is_some();
+    cut_each(two_registries, cut, attempts, if all { 1 } else { 5 }).await;
+}
+
+async fn cut_each(two_registries: bool, cut: Cut, attempts: u32, step: usize) {
     let scene = Scene::new(two_registries).await;
-    let last = stream::iter(1..)
+    let last = stream::iter((1..).step_by(step))
         .map(|number| {
             let scene = &scene;
             async move { (number, scene.check(cut, number, attempts).await) }
@@ -251,12 +272,12 @@ async fn f25_mounting_cut_before_any_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f25_mounting_cut_after_any_request() {
-    cut_everywhere(false, Cut::After, 1).await;
+    cut_here_and_there(false, Cut::After, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f25_moving_cut_before_any_request() {
-    cut_everywhere(true, Cut::Before, 1).await;
+    cut_here_and_there(true, Cut::Before, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -266,10 +287,10 @@ async fn f25_moving_cut_after_any_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f25_moving_cut_within_any_upload() {
-    cut_everywhere(true, Cut::Upload, 1).await;
+    cut_here_and_there(true, Cut::Upload, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f25_mounting_cut_within_any_answer_is_survived_or_said_to_be_retryable() {
-    cut_everywhere(false, Cut::Answer, 3).await;
+    cut_here_and_there(false, Cut::Answer, 3).await;
 }

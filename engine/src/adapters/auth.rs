@@ -33,6 +33,14 @@ pub enum WebhookAuth {
         /// The password.
         password: Secret,
     },
+    /// A parameter of the address, `?NAME=VALUE`: for senders that can be told an address and
+    /// nothing else (Docker Hub, DTR, Quay). Proxies may log addresses: prefer the other kinds.
+    Query {
+        /// The parameter's name.
+        name: String,
+        /// Its value, percent-decoded.
+        value: Secret,
+    },
     /// GitHub: `X-Hub-Signature-256: sha256=` and the HMAC-SHA256 of the body.
     Github {
         /// The webhook's secret.
@@ -87,9 +95,15 @@ pub enum AuthError {
     /// The proof is wrong.
     #[error("the header `{0}` does not match the configured secret")]
     Mismatch(String),
+    /// The parameter of the address is missing or wrong.
+    #[error(
+        "the parameter `{0}` of the address is missing or does not match the configured secret"
+    )]
+    Parameter(String),
 }
 
-/// Checks a delivery. `headers` have lower-case names; `body` is the body as it came.
+/// Checks a delivery. `headers` have lower-case names; `query` is what stands after the `?` of the
+/// address it was sent to; `body` is the body as it came.
 ///
 /// # Errors
 /// If the proof is missing, malformed or wrong. The delivery must then be refused with 401 and
@@ -97,6 +111,7 @@ pub enum AuthError {
 pub fn verify(
     auth: &WebhookAuth,
     headers: &[(String, String)],
+    query: &str,
     body: &[u8],
 ) -> Result<(), AuthError> {
     let header = |name: &str| {
@@ -125,6 +140,17 @@ pub fn verify(
                 .map_err(|_| form("authorization"))?;
             let expected = Secret(format!("{username}:{}", password.expose()));
             decide("authorization", same(&given, &expected))
+        }
+        WebhookAuth::Query { name, value } => {
+            let mut given = query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .filter(|(given, _)| given == name)
+                .map(|(_, value)| super::percent_decoded(&value.replace('+', " ")));
+            match given.any(|given| same(given.as_bytes(), value)) {
+                true => Ok(()),
+                false => Err(AuthError::Parameter(name.clone())),
+            }
         }
         WebhookAuth::Github { secret } => {
             let name = "x-hub-signature-256";
@@ -199,16 +225,16 @@ mod tests {
     }
 
     fn check(auth: &WebhookAuth, header: &str, good: &str) {
-        let with = |value: &str| verify(auth, &[(header.to_owned(), value.to_owned())], BODY);
+        let with = |value: &str| verify(auth, &[(header.to_owned(), value.to_owned())], "", BODY);
         assert_eq!(with(good), Ok(()));
         assert_eq!(
-            verify(auth, &[], BODY),
+            verify(auth, &[], "", BODY),
             Err(AuthError::Missing(header.into()))
         );
         assert!(with("").is_err());
         assert!(with(&format!("{good}0")).is_err());
         assert!(with(&good.replace(['a', '7'], "b")).is_err());
-        let body = verify(auth, &[(header.to_owned(), good.to_owned())], b"other");
+        let body = verify(auth, &[(header.to_owned(), good.to_owned())], "", b"other");
         let signs = !matches!(
             auth,
             WebhookAuth::Header { .. } | WebhookAuth::Bearer { .. } | WebhookAuth::Basic { .. }
@@ -256,7 +282,17 @@ mod tests {
     fn jfrog_may_send_the_bare_secret() {
         let auth = auth("kind = 'jfrog'\nsecret = 'abc'");
         let headers = [("x-jfrog-event-auth".to_owned(), "abc".to_owned())];
-        assert_eq!(verify(&auth, &headers, BODY), Ok(()));
+        assert_eq!(verify(&auth, &headers, "", BODY), Ok(()));
+    }
+
+    #[test]
+    fn a_parameter_of_the_address_may_be_the_proof() {
+        let auth = auth("kind = 'query'\nname = 'key'\nvalue = 'a b/c'");
+        assert_eq!(verify(&auth, &[], "source=hub&key=a+b%2Fc", BODY), Ok(()));
+        for wrong in ["", "key=", "key=a+b", "kez=a+b%2Fc"] {
+            let error = Err(AuthError::Parameter("key".into()));
+            assert_eq!(verify(&auth, &[], wrong, BODY), error, "{wrong}");
+        }
     }
 
     #[test]

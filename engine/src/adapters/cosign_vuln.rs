@@ -1,6 +1,7 @@
 //! Attestations of scans: in-toto statements with cosign's `vuln` predicate or in-toto's `vulns`,
-//! bare or in a DSSE envelope. The subject names the manifest; the report inside says what was
-//! found. Signatures are not checked here.
+//! bare, in a DSSE envelope or in a Sigstore bundle. The subject names the manifest; the report
+//! inside says what was found. A predicate alone (`trivy --format cosign-vuln`) is read as the report
+//! that it holds, and an OpenVEX document as what it is. Signatures are not checked here.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use super::context::Context;
 use super::field::Field;
 use super::problem::Problem;
 use super::report::{self, Image, Report, highest, severity, severity_of_score};
-use super::{Decoded, clip, cyclonedx, detect, grype, json, sarif, trivy};
+use super::{Decoded, clip, cyclonedx, detect, grype, json, openvex, sarif, trivy};
 
 /// An attestation is about one image, or the platforms of one: more is a mistake or an attack.
 const MOST_SUBJECTS: usize = 64;
@@ -20,7 +21,12 @@ const MOST_SUBJECTS: usize = 64;
 /// Decodes a statement.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
-    let envelope = Field::root(&body).get("payload");
+    let bundled = Field::root(&body).get("dsseEnvelope");
+    let envelope = if bundled.is_absent() {
+        Field::root(&body).get("payload")
+    } else {
+        bundled.get("payload")
+    };
     let statement = match envelope.text() {
         Some(encoded) => {
             let bytes = base64::engine::general_purpose::STANDARD
@@ -28,11 +34,18 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
                 .map_err(|error| envelope.problem(format!("no base64: {error}")))?;
             json::value(&bytes).map_err(|problem| envelope.problem(problem))?
         }
-        None => body,
+        None => body.clone(),
     };
     let root = Field::root(&statement);
     let kind = root.get("predicateType");
+    if kind.is_absent() && !root.get("scanner").is_absent() {
+        let report = report(context, &root)?;
+        return Ok(vec![report::completed(context, report)?]);
+    }
     let word = kind.required()?;
+    if word.contains("openvex") {
+        return openvex::document(context, &root.get("predicate"));
+    }
     if !word.contains("/vuln") {
         return Ok(vec![context.ignored(format!(
             "an attestation of another kind: `{}`",

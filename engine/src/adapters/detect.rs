@@ -21,7 +21,7 @@ pub(super) fn detect(headers: &[(String, String)], body: &[u8]) -> Option<&'stat
     by_headers(headers).or_else(|| {
         let shape = shape(body)?;
         if shape.list {
-            return None;
+            return is_one_report(body).then_some("trivy");
         }
         by_shape(&shape)
     })
@@ -32,10 +32,52 @@ pub(super) fn of_report(body: &[u8]) -> Option<&'static str> {
     by_shape(&shape(body)?)
 }
 
+/// Whether `body` is a resource of the Trivy operator, or holds one.
+pub(super) fn is_of_operator(body: &[u8]) -> bool {
+    shape(body).is_some_and(|shape| is_of_operator_by_shape(&shape))
+}
+
+fn is_of_operator_by_shape(shape: &Shape<'_>) -> bool {
+    let version = shape.text("apiVersion").unwrap_or_default();
+    shape.get("operatorObject").is_some() || version.starts_with("aquasecurity.github.io/")
+}
+
 /// Whether `body` is a list: then its elements are deliveries.
 pub(super) fn is_list(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     body.trim_ascii_start().first() == Some(&b'[')
+}
+
+/// Whether `body` is a list that is one report: what Trivy wrote before its second schema.
+pub(super) fn is_one_report(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Result {
+        #[serde(rename = "Target")]
+        _target: String,
+        r#type: Option<IgnoredAny>,
+        vulnerabilities: Option<IgnoredAny>,
+    }
+    // Any other list ends this at its first element.
+    let Ok(text) = super::json::text(body) else {
+        return false;
+    };
+    serde_json::from_str::<Vec<Result>>(text).is_ok_and(|results| {
+        let of_trivy = |one: &Result| one.r#type.is_some() || one.vulnerabilities.is_some();
+        results.first().is_some_and(of_trivy)
+    })
+}
+
+/// What a form (`application/x-www-form-urlencoded`) holds in its field `payload`.
+pub(super) fn form(headers: &[(String, String)], body: &[u8]) -> Option<Vec<u8>> {
+    let said = super::header(headers, "content-type").unwrap_or_default();
+    if !said.starts_with("application/x-www-form-urlencoded") && !body.starts_with(b"payload=") {
+        return None;
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    let mut fields = text.split('&').filter_map(|field| field.split_once('='));
+    let (_, payload) = fields.find(|(name, _)| *name == "payload")?;
+    Some(super::percent_decoded(&payload.replace('+', " ")).into_bytes())
 }
 
 /// A delivery that was recorded with its headers: an object of just `headers` and `body`.
@@ -104,8 +146,10 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
     }
     let found = if has("events") {
         "distribution"
-    } else if has("detail-type") {
+    } else if has("detail-type") || (has("TopicArn") && kind_of_sns(shape)) {
         "ecr"
+    } else if is_of_operator_by_shape(shape) {
+        "trivy"
     } else if has("eventType") && (has("data") || has("topic")) {
         "acr"
     } else if has("bomFormat") {
@@ -114,7 +158,11 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         "sarif"
     } else if text("@context").contains("openvex") {
         "openvex"
-    } else if has("predicateType") || (has("payloadType") && has("payload")) {
+    } else if has("predicateType")
+        || has("dsseEnvelope")
+        || (has("payloadType") && has("payload"))
+        || (has("scanner") && has("invocation"))
+    {
         "cosign-vuln"
     } else if has("ArtifactType") || has("SchemaVersion") || (has("Target") && has("Type")) {
         "trivy"
@@ -140,12 +188,23 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         "nexus"
     } else if has("action") && (has("target") || text("action") == "ping") {
         "acr"
-    } else if has("action") && (has("digest") || has("tag")) {
+    } else if (has("action") && (has("digest") || has("tag")))
+        || (has("kind") && has("notificationTime"))
+    {
         "gar"
     } else {
         return None;
     };
     Some(found)
+}
+
+/// Whether this is what Amazon SNS sends to an address.
+fn kind_of_sns(shape: &Shape<'_>) -> bool {
+    let kind = shape.text("Type").unwrap_or_default();
+    matches!(
+        kind.as_str(),
+        "Notification" | "SubscriptionConfirmation" | "UnsubscribeConfirmation"
+    )
 }
 
 impl Shape<'_> {

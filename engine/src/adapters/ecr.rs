@@ -1,7 +1,8 @@
 //! Amazon ECR and Inspector through EventBridge.
 //!
 //! Severities without findings are absent; `TOTAL` is no severity. Inspector gives the repository as
-//! an ARN. Delivery is best effort, so reconciling is needed beside it.
+//! an ARN. Delivery is best effort, so reconciling is needed beside it. What comes through SNS has
+//! the event as a text in `Message`.
 
 use weir_schema::{
     Body, ManifestDeleted, RepositoryName, ScanCompleted, ScanFailed, ScanStarted, Scanner,
@@ -17,13 +18,63 @@ use super::{Decoded, clip, json, report};
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
     let root = Field::root(&body);
-    let decoded = match root.get("detail-type").required()? {
-        "ECR Image Action" => action(context, &root)?,
-        "ECR Image Scan" => scan(context, &root, "ecr")?,
-        "Inspector2 Scan" => scan(context, &root, "inspector")?,
+    if !root.get("TopicArn").is_absent() {
+        return notification(context, &root);
+    }
+    Ok(vec![event(context, &root)?])
+}
+
+/// What SNS sends to an address.
+fn notification(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
+    match root.get("Type").text().unwrap_or_default() {
+        "Notification" => {
+            let message = root.get("Message");
+            let body = json::value(message.required()?.as_bytes())
+                .map_err(|problem| message.problem(problem))?;
+            Ok(vec![event(context, &Field::root(&body).named("Message"))?])
+        }
+        "SubscriptionConfirmation" => Ok(vec![context.ignored(
+            "SNS asks whether it may send here: open the `SubscribeURL` of its message once",
+        )]),
+        other => {
+            Ok(vec![context.ignored(format!(
+                "SNS's `{}` changes nothing",
+                clip(other)
+            ))])
+        }
+    }
+}
+
+fn event(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
+    Ok(match root.get("detail-type").required()? {
+        "ECR Image Action" => action(context, root)?,
+        // The image came into the repository without a push of a client.
+        "ECR Replication Action" => action(context, root)?,
+        "ECR Pull Through Cache Action" => cached(context, root)?,
+        "ECR Image Scan" => scan(context, root, "ecr")?,
+        "Inspector2 Scan" => scan(context, root, "inspector")?,
         other => context.ignored(format!("EventBridge's `{}` changes nothing", clip(other))),
+    })
+}
+
+/// An image that a pull brought into a cache repository.
+fn cached(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
+    let detail = root.get("detail");
+    let status = detail.get("sync-status");
+    let word = status.required()?;
+    if word != "SUCCESS" {
+        let reason = format!("`{}` is `{}`: no image came", status.path(), clip(word));
+        return Ok(context.ignored(reason));
+    }
+    let push = Push {
+        repository: repository(context, &detail)?,
+        tag: optional_tag(&detail.get("image-tag"))?,
+        digest: detail.get("image-digest").optional_digest()?,
+        media_type: None,
+        registry: None,
+        fill: Fill::default(),
     };
-    Ok(vec![decoded])
+    Ok(context.push(root.get("id").text(), root.get("time").time(), push))
 }
 
 fn action(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
@@ -43,7 +94,7 @@ fn action(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
     let digest = detail.get("image-digest").optional_digest()?;
     let actor = root.get("detail").get("user-identity").string();
     match (detail.get("action-type").required()?, digest, tag) {
-        ("PUSH", digest, tag) => {
+        ("PUSH" | "REPLICATE", digest, tag) => {
             let artifact = detail.get("artifact-media-type");
             let push = Push {
                 repository,

@@ -49,6 +49,11 @@ fn event(
     id: Option<&str>,
     time: Option<weir_schema::Timestamp>,
 ) -> Result<Decoded, Problem> {
+    if !message.get("notificationTime").is_absent() && message.get("action").is_absent() {
+        return Ok(context.ignored(
+            "an occurrence of Artifact Analysis: it names neither the image nor the end of its scan",
+        ));
+    }
     let action = message.get("action").required()?;
     let by_digest = message.get("digest");
     let by_tag = message.get("tag");

@@ -114,6 +114,13 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
                 .problem("the report is filtered: what it leaves out is not known to be absent"));
         }
     }
+    for filter in ["ignore-wontfix", "ignore-states"] {
+        if configuration.get(filter).text().is_some() {
+            return Err(configuration
+                .get(filter)
+                .problem("the report is filtered: what it leaves out is not known to be absent"));
+        }
+    }
     let distro = Field::root(&document.distro).named("distro");
     if matches.is_empty() && distro.get("name").is_absent() {
         return Err(Problem::meaning(

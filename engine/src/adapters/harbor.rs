@@ -86,7 +86,12 @@ fn event(
     data: &Field<'_>,
 ) -> Result<Vec<Decoded>, Problem> {
     let Some(kind) = kind(word) else {
-        let reason = format!("Harbor's `{}` changes nothing", clip(word));
+        let reason = match word {
+            "TAG_RETENTION" | "harbor.tag_retention.finished" => {
+                "tags may have been deleted, and the event does not name them whole: reconciling finds them".to_owned()
+            }
+            _ => format!("Harbor's `{}` changes nothing", clip(word)),
+        };
         return Ok(vec![context.ignored(reason)]);
     };
     if data
@@ -181,7 +186,18 @@ fn resource(
         }
         Kind::Scanned | Kind::ScanFailed | Kind::ScanStopped => {
             let digest = digest.ok_or_else(|| resource.get("digest").missing())?;
-            let overviews: Vec<_> = resource.get("scan_overview").entries().collect();
+            let whole = resource.get("scan_overview");
+            if !whole.first(&["scan_status", "components"]).is_absent() {
+                return Ok(vec![scan(
+                    context,
+                    kind,
+                    delivered,
+                    &whole,
+                    digest,
+                    id(0).as_deref(),
+                )?]);
+            }
+            let overviews: Vec<_> = whole.entries().collect();
             if overviews.is_empty() {
                 return no_overview(context, kind, delivered, resource, digest, id(0).as_deref());
             }
@@ -278,9 +294,13 @@ fn scan(
             percent.path()
         )));
     }
-    let summary = overview.get("summary");
-    let counts = counts(&summary)?;
-    let scanned_at = overview.first(&["end_time", "start_time"]).time();
+    let counts = match overview.get("components") {
+        components if components.is_absent() => counts(&overview.get("summary"))?,
+        components => legacy_counts(&components.get("summary"))?,
+    };
+    let scanned_at = overview
+        .first(&["end_time", "update_time", "start_time"])
+        .time();
     let body = Body::ScanCompleted(ScanCompleted {
         digest,
         scanner,
@@ -296,6 +316,31 @@ fn scan(
         extra.insert("report_id".into(), Value::from(report));
     }
     Ok(context.event_with(id, delivered.time, body, extra))
+}
+
+/// Counts as Harbor 1.8 and 1.9 with Clair have them: of packages, by the number of the gravest
+/// severity in each. 1 is a package without any vulnerability.
+fn legacy_counts(summary: &Field<'_>) -> Result<SeverityCounts, Problem> {
+    use weir_schema::Severity;
+    if !summary.value().is_array() {
+        return Err(summary.missing());
+    }
+    let mut counts = SeverityCounts::default();
+    for one in summary.items() {
+        let number = one.get("severity");
+        let severity = match number.count()? {
+            1 => continue,
+            2 => Severity::Unknown,
+            3 => Severity::Low,
+            4 => Severity::Medium,
+            5 => Severity::High,
+            6 => Severity::Critical,
+            other => return Err(number.problem(format!("`{other}` is no severity of Harbor 1.x"))),
+        };
+        let sum = counts.0.entry(severity).or_default();
+        *sum = sum.saturating_add(one.get("count").count()?);
+    }
+    Ok(counts)
 }
 
 fn counts(summary: &Field<'_>) -> Result<SeverityCounts, Problem> {

@@ -1,7 +1,7 @@
 //! JFrog Artifactory's webhooks of the domain `docker`.
 //!
 //! `sha256` is the digest without its prefix; `list.manifest.json` is an index. There is neither
-//! identifier nor time. The repository is `REPO_KEY/IMAGE`: images of one name in the repositories
+//! identifier nor time. What was pushed by digest has the tag `sha256__HEX`. The repository is `REPO_KEY/IMAGE`: images of one name in the repositories
 //! `dev` and `prod` are not the same.
 
 use weir_schema::Digest;
@@ -31,12 +31,17 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         .map_err(|error| name.problem(error))?;
     let actor = root.get("userContext").get("id").string();
     let tag = data.get("tag");
-    let event = match root.get("event_type").required()? {
-        "pushed" => {
+    let by_digest = tag.text().and_then(folder_digest);
+    let event = match (root.get("event_type").required()?, by_digest) {
+        ("pushed", by_digest) => {
             let push = Push {
                 repository,
-                tag: optional_tag(&tag)?,
-                digest: digest(&data.get("sha256"))?,
+                tag: if by_digest.is_some() {
+                    None
+                } else {
+                    optional_tag(&tag)?
+                },
+                digest: digest(&data.get("sha256"))?.or(by_digest),
                 media_type: None,
                 registry: host(&root.get("jpd_origin")),
                 fill: Fill {
@@ -48,7 +53,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             context.push(None, None, push)
         }
         // It does not say which of the two repositories it names: the registry knows.
-        "promoted" => {
+        ("promoted", _) => {
             let push = Push {
                 repository,
                 tag: Some(required_tag(&tag)?),
@@ -62,10 +67,25 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             };
             context.push(None, None, push)
         }
-        "deleted" => context.tag_deleted(None, None, repository, required_tag(&tag)?, actor),
-        other => context.ignored(format!("Artifactory's `{}` changes nothing", clip(other))),
+        ("deleted", Some(digest)) => {
+            let body = weir_schema::Body::ManifestDeleted(weir_schema::ManifestDeleted {
+                repository,
+                digest,
+                actor,
+            });
+            context.event(None, None, body)
+        }
+        ("deleted", None) => {
+            context.tag_deleted(None, None, repository, required_tag(&tag)?, actor)
+        }
+        (other, _) => context.ignored(format!("Artifactory's `{}` changes nothing", clip(other))),
     };
     Ok(vec![event])
+}
+
+/// The digest that Artifactory names a folder by: `sha256__HEX`.
+fn folder_digest(tag: &str) -> Option<Digest> {
+    tag.replacen("__", ":", 1).parse().ok()
 }
 
 fn digest(field: &Field<'_>) -> Result<Option<Digest>, Problem> {

@@ -22,21 +22,21 @@
 //! | Harbor 1.x, 2.x | `harbor` | pushes, deletions, scans (counts) | media type; ids in the default format; which child of an index a summary is of | asks the registry for the type; content key; counts are for the digest named and cover nothing else; SBOM scans and scans below 100 % complete nothing |
 //! | zot | `zot` | pushes with the whole manifest, tag deletions, scans (counts), repositories, event id | order, retries | checks that the manifest has the digest; reconciles; `lint_failed` is no push |
 //! | DTR, MSR 2, 3 | `dtr` | pushes, deletions, scans (counts), immutable tags, scanner updates | ids, media type, the digest of a scan | resolves the tag as of the scan; only status 6 completes; critical, major, minor count as CRITICAL, MEDIUM, LOW |
-//! | Quay | `quay` | names of pushed tags | digest, id, time, deletions, completed scans | resolves the tag; "vulnerability found" is no completed scan |
-//! | Amazon ECR, Inspector | `ecr` | pushes, deletions, scans (counts), event id | sometimes the media type; delivery is best effort | asks the registry; `TOTAL` is no severity; reconciles |
+//! | Quay | `quay` | names of pushed tags | digest, id, time, deletions, completed scans | resolves the tag; "vulnerability found" is no completed scan; builds and mirrors push by themselves |
+//! | Amazon ECR, Inspector | `ecr` | pushes, replications, cached pulls, deletions, scans (counts), event id; through SNS too | sometimes the media type; delivery is best effort | asks the registry; `TOTAL` is no severity; reconciles |
 //! | Azure Container Registry | `acr` | pushes and deletions of manifests, event id | deletions of tags | reconciles; quarantine and charts are no pushes |
 //! | Google Artifact Registry | `gar` | pushes, deletions, message id | media type | asks the registry |
-//! | GitHub Container Registry | `ghcr` | pushes with media type, delivery id | deletions | reconciles; trusts `container_metadata`, not `package_type` |
+//! | GitHub Container Registry | `ghcr` | pushes with media type, delivery id; as JSON or as a form | deletions | reconciles; trusts `container_metadata`, not `package_type` |
 //! | Docker Hub | `dockerhub` | the pushed tag, time | digest, id, deletions | resolves the tag; content key |
 //! | JFrog Artifactory | `jfrog` | pushes, deletions of tags | media type, id, time | asks the registry; the delivery tells equal pushes apart; the repository is `REPO_KEY/IMAGE` |
 //! | Sonatype Nexus | `nexus` | the tag that came or went, time, delivery id | digest | resolves the tag |
-//! | Trivy | `trivy` | findings, licences, configuration digest | the digest of the leaf when an index was scanned; whether `--severity` filtered it | finds the leaf by its configuration; refuses reports that saw no packages; suppressed findings do not count |
+//! | Trivy | `trivy` | findings, licences, configuration digest; reports of both schemas and of the operator | the digest of the leaf when an index was scanned; whether `--severity` filtered it | finds the leaf by its configuration; refuses reports that saw no packages; suppressed findings do not count |
 //! | Grype | `grype` | findings, licences, manifest digest, database time | | refuses reports of directories, filtered ones, and those that recognised nothing |
 //! | Harbor's scan reports | `harbor-report` | findings | the image, in a clean report from the API | one scan per image that it names |
 //! | SARIF 2.1.0 | `sarif` | findings | Grype's: the image, unless it was scanned by digest; whether nothing was found or nothing seen | refuses documents without results |
 //! | CycloneDX | `cyclonedx` | findings, licences; analyses (VEX) | whether an empty list means that somebody looked | refuses SBOMs; analyses become overrides |
 //! | OpenVEX | `openvex` | overrides with status and justification | scopes by version | scope: digest, repository, package; a revised document revokes |
-//! | in-toto attestations | `cosign-vuln` | a scanner's report and its subject | | the subject is the image; signatures are not checked here |
+//! | in-toto attestations | `cosign-vuln` | a scanner's report and its subject; OpenVEX; bare, in an envelope or a bundle | | the subject is the image; signatures are not checked here |
 //! | Weir, any CloudEvent | `cloudevents` | events as they are (structured, batched, binary) | | unknown types are recorded and change nothing |
 
 mod acr;
@@ -71,6 +71,7 @@ mod report;
 mod sarif;
 mod time;
 mod trivy;
+mod trivy_operator;
 mod vex;
 mod zot;
 
@@ -299,13 +300,20 @@ pub fn names() -> Vec<(&'static str, &'static str)> {
 
 /// Decodes a delivery. The result is never empty: what is nothing says so.
 ///
-/// A body of several JSON lines is read as a delivery each, a list as a delivery each, and an
-/// object of just `headers` and `body` as the delivery that it records.
+/// A body of several JSON lines is read as a delivery each, a list as a delivery each, an object
+/// of just `headers` and `body` as the delivery that it records, and a form with a field `payload`
+/// (GitHub's other content type) as what that holds.
 #[must_use]
 pub fn decode(delivery: &Delivery<'_>) -> Vec<Decoded> {
     if let Some((headers, body)) = detect::recorded(delivery.body) {
         return decode_body(&Delivery {
             headers: &headers,
+            body: &body,
+            ..*delivery
+        });
+    }
+    if let Some(body) = detect::form(delivery.headers, delivery.body) {
+        return decode_body(&Delivery {
             body: &body,
             ..*delivery
         });
@@ -335,7 +343,7 @@ pub fn decode(delivery: &Delivery<'_>) -> Vec<Decoded> {
 
 /// Decodes one JSON value: an object is a delivery, a list is one per element.
 fn decode_body(delivery: &Delivery<'_>) -> Vec<Decoded> {
-    if !detect::is_list(delivery.body) {
+    if !detect::is_list(delivery.body) || detect::is_one_report(delivery.body) {
         return decode_object(delivery);
     }
     let elements = json::parse::<Vec<&serde_json::value::RawValue>>(delivery.body);

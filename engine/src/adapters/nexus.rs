@@ -36,11 +36,11 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             }
         }
     } else {
-        (
-            name.required()?,
-            Some(required_tag(&what.get("version"))?),
-            None,
-        )
+        let version = what.get("version");
+        match version.required()?.parse::<Digest>() {
+            Ok(digest) => (name.required()?, None, Some(digest)),
+            Err(_) => (name.required()?, Some(required_tag(&version)?), None),
+        }
     };
     let repository = context
         .repository_named(path)

@@ -17,7 +17,11 @@ use super::{Decoded, clip, json};
 /// Decodes a document.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
-    let root = Field::root(&body);
+    document(context, &Field::root(&body))
+}
+
+/// Decodes a document that may be part of a payload.
+pub(super) fn document(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
     let list = root.get("statements");
     if !list.value().is_array() {
         return Err(list.missing());
@@ -27,7 +31,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let document_time = root.first(&["last_updated", "timestamp"]).time();
     for statement in list.items() {
         let time = statement.first(&["last_updated", "timestamp"]).time();
-        match self::statements(context, &root, &statement) {
+        match self::statements(context, root, &statement) {
             Ok(some) => {
                 statements.extend(some.into_iter().map(|one| (time.or(document_time), one)))
             }
@@ -68,7 +72,7 @@ fn statements(
     }
     let mut decoded = Vec::new();
     for product in &products {
-        for (scope, about) in scopes(context, product)? {
+        for (scope, about) in scopes(context, product, &statement.get("subcomponents"))? {
             decoded.push(Statement {
                 document: root.get("@id").text().unwrap_or_default().to_owned(),
                 vulnerability: vulnerability.to_owned(),
@@ -115,9 +119,17 @@ fn verdict(
 }
 
 /// Where a statement about `product` holds, each with the words that the document has for it.
-fn scopes(context: &Context<'_>, product: &Field<'_>) -> Result<Vec<(Scope, String)>, Problem> {
+/// Before version 0.2 the subcomponents were the statement's, the same for all its products.
+fn scopes(
+    context: &Context<'_>,
+    product: &Field<'_>,
+    of_statement: &Field<'_>,
+) -> Result<Vec<(Scope, String)>, Problem> {
     let (scope, about) = scope(context, product)?;
-    let subcomponents: Vec<_> = product.get("subcomponents").items().collect();
+    let mut subcomponents: Vec<_> = product.get("subcomponents").items().collect();
+    if subcomponents.is_empty() {
+        subcomponents = of_statement.items().collect();
+    }
     if subcomponents.is_empty() {
         return Ok(vec![(scope, about)]);
     }

@@ -28,7 +28,11 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             .items()
             .map(|tag| Ok((tag.path().to_owned(), tag.required()?)))
             .collect::<Result<_, Problem>>()?,
-        _ => return Ok(vec![context.ignored("no tag was updated")]),
+        _ => {
+            return Ok(vec![context.ignored(
+                "no tag was updated: of Quay's notifications only a push changes anything",
+            )]);
+        }
     };
     let repository = context.repository(&root.get("repository"))?;
     let registry = root.get("docker_url").text().map(reference::split);

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::field::Field;
 use super::problem::Problem;
 use super::report::{self, Image, Report, highest, severity, severity_of_score, some};
-use super::{Decoded, json};
+use super::{Decoded, json, purl};
 
 /// Decodes a document: one scan per run.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
@@ -142,7 +142,28 @@ fn is_vulnerability(tool: &str, id: &str, rule: Option<&Field<'_>>) -> bool {
         tags.items().any(|tag| tag.text() == Some("vulnerability"))
     });
     let known = [
-        "CVE-", "GHSA-", "DLA-", "DSA-", "RHSA-", "ALAS", "ELSA-", "GO-", "PYSEC-", "TEMP-",
+        "ALAS",
+        "ALSA-",
+        "CGA-",
+        "CVE-",
+        "DLA-",
+        "DSA-",
+        "ELSA-",
+        "GHSA-",
+        "GMS-",
+        "GO-",
+        "MAL-",
+        "NSWG-",
+        "OSV-",
+        "PYSEC-",
+        "RHSA-",
+        "RLSA-",
+        "RUSTSEC-",
+        "SNYK-",
+        "SUSE-",
+        "TEMP-",
+        "USN-",
+        "openSUSE-",
     ];
     tool == "grype"
         || tagged
@@ -163,7 +184,14 @@ fn finding(id: &str, rule: Option<&Field<'_>>, result: &Field<'_>) -> Finding {
     };
     let score = rule.and_then(|rule| rule.get("properties").get("security-severity").number());
     let score = highest(score);
-    let package = line(&["Package"]);
+    let (package, found_version) = match line(&["Package"]) {
+        // Docker Scout names packages by their URL.
+        Some(text) => match purl::parse(&text) {
+            Some(purl) => (Some(purl.package()), purl.version),
+            None => (Some(text), None),
+        },
+        None => named_by_rule(rule),
+    };
     // Grype's rules are one per vulnerability and package.
     let id = match (line(&["Vulnerability"]), &package) {
         (Some(vulnerability), _) => vulnerability,
@@ -177,11 +205,22 @@ fn finding(id: &str, rule: Option<&Field<'_>>, result: &Field<'_>) -> Finding {
         severity: severity_of(rule, result, line(&["Severity"]).as_deref(), score),
         id,
         package,
-        version: line(&["Installed Version", "Version"]),
-        fixed_version: line(&["Fixed Version", "Fix Version"]),
+        version: line(&["Installed Version", "Version"]).or(found_version),
+        fixed_version: line(&["Fixed Version", "Fixed version", "Fix Version"])
+            .filter(|version| version != "not fixed"),
         score,
         layer: None,
     }
+}
+
+/// The package in a rule's own properties: Docker Scout's `purls`.
+fn named_by_rule(rule: Option<&Field<'_>>) -> (Option<String>, Option<String>) {
+    let Some(purls) = rule.map(|rule| rule.get("properties").get("purls")) else {
+        return (None, None);
+    };
+    let first = purls.items().next();
+    let purl = first.as_ref().and_then(Field::text).and_then(purl::parse);
+    purl.map_or((None, None), |purl| (Some(purl.package()), purl.version))
 }
 
 /// The severity as the scanner's text says it; else by tag, score and level.
@@ -216,6 +255,13 @@ fn severity_of(
 fn labelled<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let lines = text.lines().filter_map(|line| {
         let rest = line.trim().strip_prefix(name)?;
+        // Docker Scout lines the colons up.
+        let aligned = rest.trim_start();
+        let rest = if aligned.starts_with(':') {
+            aligned
+        } else {
+            rest
+        };
         let value = rest.strip_prefix(':').or_else(|| {
             rest.strip_prefix(' ')
                 .filter(|id| name == "Vulnerability" && !id.contains(' '))

@@ -1,4 +1,5 @@
-//! Trivy's JSON report (schema 2).
+//! Trivy's JSON report: schema 2, and the bare list of results of before, which names the image only
+//! in its targets (`alpine:3.10 (alpine 3.10.2)`).
 //!
 //! A result of a package class says that packages were looked at; without one nothing was
 //! recognised, and the report is no completed scan however clean it looks (an application's index
@@ -16,9 +17,9 @@ use weir_schema::{Digest, Finding, Scanner};
 use super::context::Context;
 use super::problem::Problem;
 use super::report::{self, Image, Report, highest, severity, some};
-use super::{Decoded, clip, cyclonedx, json, sarif, time};
+use super::{Decoded, clip, cyclonedx, json, sarif, time, trivy_operator};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
     #[serde(default)]
@@ -57,7 +58,12 @@ struct Metadata<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Found<'a> {
     #[serde(borrow, default)]
+    target: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     class: Option<Cow<'a, str>>,
+    /// The kind of the packages' source. Optional, and no text in reports of other things.
+    #[serde(default)]
+    r#type: Value,
     #[serde(borrow, default)]
     vulnerabilities: Option<Vec<Vulnerability<'a>>>,
     #[serde(borrow, default)]
@@ -127,13 +133,23 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         Some("cyclonedx") => return cyclonedx::decode(context),
         _ => {}
     }
+    if super::detect::is_of_operator(context.body()) {
+        return trivy_operator::decode(context);
+    }
     let report = report(context, context.body())?;
     Ok(vec![report::completed(context, report)?])
 }
 
 /// Reads a report out of `body`, which may be part of a payload.
 pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem> {
-    let document: Document<'_> = json::parse(body)?;
+    let document: Document<'_> = if super::detect::is_list(body) {
+        Document {
+            results: Some(json::parse(body)?),
+            ..Document::default()
+        }
+    } else {
+        json::parse(body)?
+    };
     match document.artifact_type.as_deref() {
         None | Some("" | "container_image") => {}
         Some(other) => {
@@ -158,6 +174,7 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         }
         licenses.extend(result.licenses());
     }
+    let target = results.iter().find_map(Found::image);
     Ok(Report {
         scanner: Scanner {
             name: "trivy".into(),
@@ -172,6 +189,7 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         image: image(
             context,
             document.artifact_name.as_deref(),
+            target,
             &document.metadata.unwrap_or_default(),
         )?,
     })
@@ -197,6 +215,7 @@ fn nothing_recognised(results: &[Found<'_>]) -> String {
 fn image(
     context: &Context<'_>,
     artifact_name: Option<&str>,
+    target: Option<&str>,
     metadata: &Metadata<'_>,
 ) -> Result<Image, Problem> {
     let mut image = Image::default();
@@ -220,7 +239,64 @@ fn image(
     {
         image.reference(context, name, "ArtifactName")?;
     }
+    if artifact_name.is_none()
+        && image.config_digest.is_none()
+        && let Some(target) = target
+    {
+        image.reference(context, target, "Target")?;
+    }
     Ok(image)
+}
+
+/// Whether a result of this type lists packages, not configuration.
+fn is_package_type(kind: &str) -> bool {
+    const SYSTEMS: [&str; 22] = [
+        "alma",
+        "alpine",
+        "amazon",
+        "arch",
+        "azurelinux",
+        "bottlerocket",
+        "cbl-mariner",
+        "centos",
+        "chainguard",
+        "debian",
+        "fedora",
+        "opensuse",
+        "opensuse.leap",
+        "opensuse.tumbleweed",
+        "oracle",
+        "photon",
+        "redhat",
+        "rocky",
+        "suse linux enterprise server",
+        "sles",
+        "ubuntu",
+        "wolfi",
+    ];
+    const LANGUAGES: [&str; 20] = [
+        "bundler",
+        "cargo",
+        "composer",
+        "conan",
+        "conda-pkg",
+        "dotnet-core",
+        "gemspec",
+        "gobinary",
+        "gomod",
+        "jar",
+        "node-pkg",
+        "npm",
+        "nuget",
+        "pip",
+        "pipenv",
+        "pnpm",
+        "poetry",
+        "pom",
+        "python-pkg",
+        "yarn",
+    ];
+    SYSTEMS.contains(&kind) || LANGUAGES.contains(&kind)
 }
 
 impl Found<'_> {
@@ -228,12 +304,22 @@ impl Found<'_> {
     fn is_of_packages(&self) -> bool {
         match self.class.as_deref() {
             Some("os-pkgs" | "lang-pkgs") => true,
+            // Before there were classes, what had a type was a list of packages.
+            None | Some("") if self.r#type.as_str().is_some_and(is_package_type) => true,
             // A result without a class, or of one that is not known, proves it by what it found.
             _ => self
                 .vulnerabilities
                 .as_ref()
                 .is_some_and(|list| !list.is_empty()),
         }
+    }
+
+    /// The image that the target of an operating system's packages names: `IMAGE (FAMILY VERSION)`.
+    fn image(&self) -> Option<&str> {
+        let (image, system) = self.target.as_deref()?.split_once(" (")?;
+        let system = system.strip_suffix(')')?;
+        let family = self.r#type.as_str()?;
+        system.starts_with(family).then_some(image)
     }
 
     fn licenses(&self) -> impl Iterator<Item = String> + '_ {

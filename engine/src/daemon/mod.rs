@@ -150,7 +150,11 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
     for warning in stream.iter().flat_map(Stream::warnings) {
         tracing::warn!("{warning}");
     }
-    let server = Server::bind(&config.http).await?;
+    let proofs = config.sources.iter();
+    let proofs = proofs.filter_map(|(name, source)| Some((name.clone(), source.auth.clone()?)));
+    let server = Server::bind(&config.http)
+        .await?
+        .with_proofs(proofs.collect());
     let address = server.address();
     let (commands, orders) = mpsc::unbounded_channel();
     let (node, thread) = Node::start(ledger, commands)?;

@@ -66,17 +66,26 @@ impl Admission {
             self.token.as_ref(),
             self.intake_token.as_ref().filter(|_| intake),
         ];
-        let given = credentials(headers);
-        let admitted = tokens.into_iter().flatten().any(|token| {
-            given
-                .iter()
-                .any(|given| given.as_bytes().ct_eq(token.reveal().as_bytes()).into())
-        });
-        match admitted {
+        match carries(headers, tokens.into_iter().flatten()) {
             true => Ok(()),
             false => Err(Problem::unauthorized()),
         }
     }
+
+    /// Whether the request carries the token that opens everything.
+    pub(super) fn check_token(&self, headers: &HeaderMap) -> bool {
+        carries(headers, self.token.as_ref())
+    }
+}
+
+/// Whether a request offers one of the tokens.
+fn carries<'a>(headers: &HeaderMap, tokens: impl IntoIterator<Item = &'a Secret>) -> bool {
+    let given = credentials(headers);
+    tokens.into_iter().any(|token| {
+        given
+            .iter()
+            .any(|given| given.as_bytes().ct_eq(token.reveal().as_bytes()).into())
+    })
 }
 
 /// What a request offers as a token: the bearer token, the password of basic authentication, or the

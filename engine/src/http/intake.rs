@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::{Body, to_bytes},
-    extract::{Path, Query as Parameters, State, rejection::QueryRejection},
+    extract::{Path, Query as Parameters, RawQuery, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use weir_schema::Received;
 
-use super::{Backend, Delivery, Problem, server::App};
+use super::{Backend, Delivery, Problem, server::App, webhook};
 
 /// Events in one request of an operator.
 const MOST_EVENTS: usize = 10_000;
@@ -58,39 +58,82 @@ pub(super) async fn deliver<B: Backend>(
     State(app): State<Arc<App<B>>>,
     Path(adapter): Path<String>,
     parameters: Result<Parameters<IntakeParameters>, QueryRejection>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    deliver_for(&app, Some(adapter), parameters, &headers, body).await
+    let address = Address {
+        adapter: Some(adapter),
+        parameters,
+        query,
+    };
+    deliver_for(&app, address, &headers, body).await
 }
 
 /// `POST /v1/intake`: the adapter is recognised by the content.
 pub(super) async fn deliver_any<B: Backend>(
     State(app): State<Arc<App<B>>>,
     parameters: Result<Parameters<IntakeParameters>, QueryRejection>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    deliver_for(&app, None, parameters, &headers, body).await
+    let address = Address {
+        adapter: None,
+        parameters,
+        query,
+    };
+    deliver_for(&app, address, &headers, body).await
+}
+
+/// `OPTIONS /v1/intake`: whether a sender of CloudEvents is welcome.
+pub(super) async fn may_send(headers: HeaderMap) -> Response {
+    webhook::cloudevents_handshake(&headers)
+}
+
+/// What the address of a delivery says.
+struct Address {
+    adapter: Option<String>,
+    parameters: Result<Parameters<IntakeParameters>, QueryRejection>,
+    query: Option<String>,
 }
 
 async fn deliver_for<B: Backend>(
     app: &App<B>,
-    adapter: Option<String>,
-    parameters: Result<Parameters<IntakeParameters>, QueryRejection>,
+    address: Address,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let Address {
+        adapter,
+        parameters,
+        query,
+    } = address;
     let source = parameters
         .ok()
         .and_then(|parameters| parameters.0.source)
         .or_else(|| adapter.clone())
         .unwrap_or_else(|| "unknown".into());
+    // A source's own proof stands in for the token; a good token (an operator's) for the proof.
+    let proved = app.proofs.of(&source).is_some();
+    let by_token = app.admission.check_token(headers);
+    if !proved {
+        app.admission.check(headers, true)?;
+    }
     let body = read_body(body, app.max_body_bytes).await?;
+    if proved && !by_token {
+        let query = query.unwrap_or_default();
+        app.proofs.check(&source, headers, &query, &body)?;
+    }
+    if let Some(answer) = webhook::event_grid_validation(headers, &body) {
+        return Ok(answer);
+    }
+    let mut headers = content_headers(headers);
+    headers.retain(|(name, _)| !app.proofs.is_secret(name));
     let delivery = Delivery {
         adapter,
         source,
-        headers: content_headers(headers),
+        headers,
         body,
     };
     let accepted = app.backend.intake(delivery).await?;

@@ -14,6 +14,7 @@ mod metrics;
 mod problem;
 mod read;
 mod server;
+mod webhook;
 
 pub use admission::{Admission, ListenError, check_listen};
 pub use backend::{

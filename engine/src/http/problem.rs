@@ -47,6 +47,11 @@ impl Problem {
         )
     }
 
+    /// A delivery that does not prove who sent it.
+    pub(super) fn unproved(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }

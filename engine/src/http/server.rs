@@ -1,6 +1,7 @@
 //! The server: routes, admission and counting for every request, and a graceful end.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,8 +18,9 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, check_listen,
-    intake, read,
+    intake, read, webhook,
 };
+use crate::adapters::WebhookAuth;
 
 /// How long requests that run at the end may take to finish.
 const GRACE: Duration = Duration::from_secs(10);
@@ -30,7 +32,8 @@ pub(super) struct App<B> {
     pub(super) max_body_bytes: usize,
     /// Becomes true when the server is to end.
     pub(super) stopped: watch::Receiver<bool>,
-    admission: Admission,
+    pub(super) admission: Admission,
+    pub(super) proofs: webhook::Proofs,
 }
 
 /// Why the server cannot serve.
@@ -60,6 +63,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     admission: Admission,
+    proofs: webhook::Proofs,
     max_body_bytes: usize,
 }
 
@@ -90,8 +94,16 @@ impl Server {
             listener,
             address,
             admission,
+            proofs: webhook::Proofs::default(),
             max_body_bytes: config.max_body_bytes,
         })
+    }
+
+    /// Asks the deliveries of these sources, by name, for a proof of who sent them.
+    #[must_use]
+    pub fn with_proofs(mut self, of_sources: BTreeMap<String, WebhookAuth>) -> Self {
+        self.proofs = webhook::Proofs::new(of_sources);
+        self
     }
 
     /// Where it listens; tells the port if the configuration left it open.
@@ -117,6 +129,7 @@ impl Server {
             max_body_bytes: self.max_body_bytes,
             stopped,
             admission: self.admission,
+            proofs: self.proofs,
         });
         tracing::info!(address = %self.address, "listening");
         let ended = async move {
@@ -146,8 +159,14 @@ impl Server {
 
 fn router<B: Backend>(app: Arc<App<B>>) -> Router {
     Router::new()
-        .route("/v1/intake", post(intake::deliver_any::<B>))
-        .route("/v1/intake/{adapter}", post(intake::deliver::<B>))
+        .route(
+            "/v1/intake",
+            post(intake::deliver_any::<B>).options(intake::may_send),
+        )
+        .route(
+            "/v1/intake/{adapter}",
+            post(intake::deliver::<B>).options(intake::may_send),
+        )
         .route(
             "/v1/events",
             get(read::events::<B>).post(intake::publish::<B>),
@@ -176,10 +195,9 @@ async fn admit_and_count<B: Backend>(
     let start = Instant::now();
     let route = route(request.uri().path());
     let admitted = match route {
-        "/healthz" | "/readyz" => Ok(()),
-        route => app
-            .admission
-            .check(request.headers(), route == "/v1/intake"),
+        // Who delivers is judged with the delivery, since a source may have a proof of its own.
+        "/healthz" | "/readyz" | "/v1/intake" => Ok(()),
+        _ => app.admission.check(request.headers(), false),
     };
     let response = match admitted {
         Ok(()) => next.run(request).await,

@@ -31,6 +31,10 @@ pub const USER_AGENT: &str = concat!("weir/", env!("CARGO_PKG_VERSION"));
 /// How long a TCP or TLS connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an unused connection is kept. Registries and the balancers before them close theirs
+/// after a minute or so, and a request that meets the closing is lost and has to be sent again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A client of one registry. Cloning it is cheap, and the clones share connections, tokens and
 /// limits.
 #[derive(Clone)]
@@ -94,6 +98,7 @@ impl Client {
             .user_agent(USER_AGENT)
             .tls_backend_preconfigured(tls::client_config(registry, config)?)
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .read_timeout(Duration::from_secs(config.idle_timeout_seconds.max(1)));
         let endpoint = Endpoint::new(registry, config);
         if is_loopback(endpoint.host()) {

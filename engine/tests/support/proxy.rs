@@ -188,7 +188,11 @@ async fn serve(
             copy(&mut upstream.take(u64::try_from(most).unwrap()), &mut to).await?;
         }
         _ => {
-            copy(&mut upstream, &mut to).await?;
+            let answered = copy(&mut upstream, &mut to).await;
+            if !matches!(answered, Ok(1..)) {
+                eprintln!("the registry did not answer {request:?}: {answered:?}");
+            }
+            answered?;
         }
     }
     to.shutdown().await

@@ -1,0 +1,109 @@
+//! The Trivy operator's `VulnerabilityReport` of Kubernetes: as the resource itself, or within what
+//! the operator's webhook sends (`verb` and `operatorObject`).
+//!
+//! It is about the image of one container, named by digest where the workload names it so, else by
+//! tag. Without findings, the operating system that it recognised is what proves that it saw
+//! packages. A deletion of a report takes nothing back.
+
+use std::collections::BTreeSet;
+
+use weir_schema::{Finding, Scanner};
+
+use super::context::Context;
+use super::field::Field;
+use super::problem::Problem;
+use super::report::{self, Image, Report, highest, severity};
+use super::{Decoded, clip, json};
+
+/// The name that Kubernetes gives Docker Hub's registry.
+const DOCKER_HUB: &str = "index.docker.io";
+
+/// Decodes a resource or a webhook's body.
+pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    let body = json::value(context.body())?;
+    let root = Field::root(&body);
+    let wrapped = root.get("operatorObject");
+    let resource = if wrapped.is_absent() {
+        root.clone()
+    } else {
+        wrapped
+    };
+    if let Some(verb) = root.get("verb").text().filter(|verb| *verb == "delete") {
+        let reason = format!("the verb `{verb}`: a report that is gone takes nothing back");
+        return Ok(vec![context.ignored(reason)]);
+    }
+    let kind = resource.get("kind").text().unwrap_or_default();
+    if !matches!(kind, "VulnerabilityReport" | "ClusterVulnerabilityReport") {
+        let reason = format!(
+            "the operator's `{}` is no scan for vulnerabilities",
+            clip(kind)
+        );
+        return Ok(vec![context.ignored(reason)]);
+    }
+    let report = report(context, &resource.get("report"))?;
+    Ok(vec![report::completed(context, report)?])
+}
+
+fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> {
+    let list = report.get("vulnerabilities");
+    if !list.value().is_array() {
+        return Err(list.missing());
+    }
+    let findings = list
+        .items()
+        .map(|vulnerability| finding(&vulnerability))
+        .collect::<Result<Vec<_>, _>>()?;
+    if findings.is_empty()
+        && report
+            .get("os")
+            .get("family")
+            .text()
+            .is_none_or(|family| family == "none")
+    {
+        return Err(report.get("os").problem(
+            "not a completed scan: nothing recognised in the image (no vulnerabilities, and no `family`)",
+        ));
+    }
+    let said = report.get("scanner");
+    Ok(Report {
+        scanner: Scanner {
+            name: said.get("name").text().unwrap_or("trivy").to_lowercase(),
+            version: said.get("version").string(),
+            db_updated_at: None,
+        },
+        findings,
+        licenses: BTreeSet::new(),
+        scanned_at: report.get("updateTimestamp").time(),
+        image: image(context, report)?,
+    })
+}
+
+fn image(context: &Context<'_>, report: &Field<'_>) -> Result<Image, Problem> {
+    let artifact = report.get("artifact");
+    let repository = artifact.get("repository");
+    let name = match report.get("registry").get("server").text() {
+        Some(DOCKER_HUB) => format!("docker.io/{}", repository.required()?),
+        Some(server) => format!("{server}/{}", repository.required()?),
+        None => repository.required()?.to_owned(),
+    };
+    let mut image = Image::default();
+    if let Some(digest) = artifact.get("digest").optional_digest()? {
+        image.candidate(digest);
+    }
+    if let Some(tag) = artifact.get("tag").text() {
+        image.reference(context, &format!("{name}:{tag}"), artifact.path())?;
+    }
+    Ok(image)
+}
+
+fn finding(vulnerability: &Field<'_>) -> Result<Finding, Problem> {
+    Ok(Finding {
+        id: vulnerability.get("vulnerabilityID").required()?.to_owned(),
+        severity: severity(vulnerability.get("severity").text()),
+        package: vulnerability.get("resource").string(),
+        version: vulnerability.get("installedVersion").string(),
+        fixed_version: vulnerability.get("fixedVersion").string(),
+        score: highest(vulnerability.get("score").number()),
+        layer: None,
+    })
+}

@@ -1,0 +1,136 @@
+//! Reconciling as part of the daemon: at start, when a registry has restarted (events that it held
+//! are lost then), from time to time, and when somebody asks.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use weir_rules::pattern::RepositoryPatterns;
+use weir_schema::Digest;
+
+use super::{DaemonError, Shared, own_event};
+use crate::reconcile::{Known, Report, survey};
+
+/// How long a registry that came up again has to get ready before it is asked.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Reconciles as configured until the daemon ends.
+pub(crate) async fn run(shared: &Arc<Shared>) -> Result<(), DaemonError> {
+    let config = &shared.config.reconcile;
+    // A node that leaves copying to others leaves speaking for the registry to them too.
+    if !shared.config.promotions.execute || hosts(shared).is_empty() {
+        return std::future::pending().await;
+    }
+    let mut due = config.at_start;
+    loop {
+        if due {
+            match once(shared, true).await {
+                Ok(report) => tell(&report),
+                Err(error) => tracing::error!(%error, "what was found could not be recorded"),
+            }
+        }
+        let every = config.every_minutes.map(|minutes| minutes.saturating_mul(60));
+        tokio::select! {
+            () = shared.restarted.notified() => tokio::time::sleep(SETTLE).await,
+            () = after(every) => {}
+        }
+        due = true;
+    }
+}
+
+async fn after(seconds: Option<u64>) {
+    match seconds {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds.max(1))).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn tell(report: &Report) {
+    for drift in &report.drift {
+        tracing::warn!("{drift}: recorded, no event had told of it");
+    }
+    for problem in &report.problems {
+        tracing::warn!("not reconciled: {problem}");
+    }
+    tracing::info!(
+        tags = report.tags,
+        manifests = report.manifests,
+        drift = report.drift.len(),
+        "reconciled"
+    );
+}
+
+/// Looks once; with `confirm`, what was found becomes events.
+pub(crate) async fn once(shared: &Shared, confirm: bool) -> Result<Report, DaemonError> {
+    let known = shared.node.ask(Known::of).await?;
+    let only = shared.config.reconcile.repositories.as_deref();
+    let only = only.map(str::parse::<RepositoryPatterns>).transpose();
+    let only = only.map_err(|error| format!("`reconcile.repositories`: {error}"))?;
+    let default = shared.config.default_registry.as_deref();
+    let hosts = hosts(shared);
+    let mut report = survey(&shared.clients, &hosts, default, only.as_ref(), &known).await;
+    if confirm && !report.drift.is_empty() {
+        let now = shared.node.ask(Known::of).await?;
+        report.drift.retain(|drift| drift.holds(&known, &now));
+        let events = report.drift.iter().map(|drift| {
+            // The same drift may come again; at the same place in the log it is the same.
+            let key = Digest::of(format!("{}\n{drift}", now.seq).as_bytes()).hex();
+            own_event(format!("reconciled-{key}"), drift.event())
+        });
+        shared.submit(events.collect()).await?;
+    }
+    Ok(report)
+}
+
+/// The registries that may be asked.
+fn hosts(shared: &Shared) -> BTreeSet<String> {
+    let config = &shared.config;
+    let named = config.registries.keys().cloned();
+    named.chain(config.default_registry.clone()).collect()
+}
+
+/// Notes which run of a registry sent a delivery; another run than before has lost what the one
+/// before had not sent.
+pub(crate) fn note_instance(shared: &Shared, source: &str, body: &[u8]) {
+    let Some(instance) = instance(body) else {
+        return;
+    };
+    let mut instances = shared
+        .instances
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let before = instances.insert(source.to_owned(), instance.clone());
+    if before.is_some_and(|before| before != instance) {
+        tracing::info!(source, "the registry was started anew: reconciling");
+        shared.restarted.notify_one();
+    }
+}
+
+/// `source.instanceID` of distribution's notifications.
+fn instance(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Envelope {
+        events: Vec<Event>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Event {
+        source: Source,
+    }
+    #[derive(serde::Deserialize)]
+    struct Source {
+        #[serde(rename = "instanceID")]
+        instance: String,
+    }
+    let envelope: Envelope = serde_json::from_slice(body).ok()?;
+    Some(envelope.events.into_iter().next()?.source.instance)
+}
+
+/// What was found, for whoever asked.
+pub(crate) fn answer(report: &Report, confirmed: bool) -> Value {
+    json!({
+        "drift": report.drift,
+        "problems": report.problems,
+        "tags": report.tags,
+        "manifests": report.manifests,
+        "confirmed": confirmed,
+    })
+}

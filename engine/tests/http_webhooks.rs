@@ -1,0 +1,292 @@
+//! Webhooks at the real edge of a running daemon: who is let in, and the handshakes of senders.
+
+mod support;
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use hmac::{Hmac, Mac as _};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use support::registry::free_port;
+
+const SOURCES: &str = r#"
+[sources.harbor.auth]
+kind = "header"
+name = "X-Harbor-Key"
+value = "of harbor"
+
+[sources.ghcr.auth]
+kind = "github"
+secret = "of github"
+
+[sources.jfrog.auth]
+kind = "jfrog"
+secret = "of jfrog"
+
+[sources.nexus.auth]
+kind = "nexus"
+secret = "of nexus"
+
+[sources.zot.auth]
+kind = "basic"
+username = "zot"
+password = "of zot"
+
+[sources.hub.auth]
+kind = "query"
+name = "key"
+value = "of hub"
+"#;
+
+const SECRETS: [&str; 6] = [
+    "of harbor",
+    "of github",
+    "of jfrog",
+    "of nexus",
+    "of zot",
+    "of hub",
+];
+
+/// A daemon of its own, ended when dropped.
+struct Daemon {
+    process: Child,
+    url: String,
+    client: Client,
+    directory: tempfile::TempDir,
+}
+
+impl Daemon {
+    async fn start(http: &str) -> Self {
+        weir_engine::oci::install_crypto_provider();
+        let directory = tempfile::TempDir::new().unwrap();
+        let port = free_port();
+        let config = directory.path().join("weir.toml");
+        let data = directory.path().join("data");
+        let text = format!(
+            "data = \"{}\"\n[http]\nlisten = \"127.0.0.1:{port}\"\n{http}\n{SOURCES}",
+            data.display()
+        );
+        fs::write(&config, text).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["run", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let daemon = Self {
+            process,
+            url: format!("http://127.0.0.1:{port}"),
+            client: Client::new(),
+            directory,
+        };
+        let began = Instant::now();
+        while daemon
+            .client
+            .get(format!("{}/readyz", daemon.url))
+            .send()
+            .await
+            .is_err()
+        {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "the daemon starts"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        daemon
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+        let mut request = self.client.post(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(body.to_owned()).send().await.unwrap()
+    }
+
+    async fn status(&self, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
+        self.post(path, headers, body).await.status().as_u16()
+    }
+
+    /// All records, as text.
+    async fn records(&self) -> String {
+        let answer = self
+            .client
+            .get(format!("{}/v1/events?limit=1000", self.url));
+        answer.send().await.unwrap().text().await.unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ended = self.process.kill();
+        let _ended = self.process.wait();
+    }
+}
+
+fn push(tag: &str) -> String {
+    json!({"type": "PUSH_ARTIFACT", "occur_at": 1_755_770_400, "operator": "ann", "event_data": {
+        "resources": [{"digest": format!("sha256:{}", "ab".repeat(32)), "tag": tag, "resource_url": "h/team/web"}],
+        "repository": {"namespace": "team", "name": "web", "repo_full_name": "team/web"}}})
+    .to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn sha256_hmac(key: &str, body: &str) -> String {
+    let mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    hex(&mac.chain_update(body).finalize().into_bytes())
+}
+
+fn sha1_hmac(key: &str, body: &str) -> String {
+    let mac = Hmac::<sha1::Sha1>::new_from_slice(key.as_bytes()).unwrap();
+    hex(&mac.chain_update(body).finalize().into_bytes())
+}
+
+#[tokio::test]
+async fn a_delivery_without_the_proof_of_its_source_is_refused_and_leaves_no_record() {
+    let daemon = Daemon::start("").await;
+    let body = push("forged");
+    for (path, headers) in [
+        ("/v1/intake/harbor", &[][..]),
+        ("/v1/intake/harbor", &[("x-harbor-key", "of somebody else")]),
+        ("/v1/intake?source=harbor", &[]),
+        ("/v1/intake/distribution?source=harbor", &[]),
+        (
+            "/v1/intake/ghcr",
+            &[(
+                "x-hub-signature-256",
+                &*format!("sha256={}", sha256_hmac("of github", "other")),
+            )],
+        ),
+        ("/v1/intake/jfrog", &[("x-jfrog-event-auth", "00ff")]),
+        (
+            "/v1/intake/nexus",
+            &[("x-nexus-webhook-signature", "no hex")],
+        ),
+        // zot:wrong
+        ("/v1/intake/zot", &[("authorization", "Basic em90Ondyb25n")]),
+        ("/v1/intake/dockerhub?source=hub&key=wrong", &[]),
+    ] {
+        let answer = daemon.post(path, headers, &body).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(
+            answer.headers()["content-type"],
+            "application/problem+json",
+            "{path}"
+        );
+        let problem: Value = answer.json().await.unwrap();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("[sources.") && SECRETS.iter().all(|secret| !detail.contains(secret)),
+            "{detail}"
+        );
+    }
+    assert!(!daemon.records().await.contains("forged"));
+}
+
+#[tokio::test]
+async fn a_delivery_with_the_proof_of_its_source_is_taken_and_the_secret_is_not_kept() {
+    let daemon = Daemon::start("").await;
+    let body = push("1.0");
+    let github = format!("sha256={}", sha256_hmac("of github", &body));
+    let jfrog = sha256_hmac("of jfrog", &body);
+    let nexus = sha1_hmac("of nexus", &body);
+    for (path, headers) in [
+        ("/v1/intake/harbor", &[("X-Harbor-Key", "of harbor")][..]),
+        ("/v1/intake/ghcr", &[("x-hub-signature-256", &*github)]),
+        ("/v1/intake/jfrog", &[("x-jfrog-event-auth", &*jfrog)]),
+        ("/v1/intake/jfrog", &[("x-jfrog-event-auth", "of jfrog")]),
+        (
+            "/v1/intake/nexus",
+            &[("x-nexus-webhook-signature", &*nexus)],
+        ),
+        // zot:of zot
+        (
+            "/v1/intake/zot",
+            &[("authorization", "Basic em90Om9mIHpvdA==")],
+        ),
+        ("/v1/intake/dockerhub?source=hub&key=of+hub", &[]),
+        // A source without a proof is let in as everybody is.
+        ("/v1/intake/dtr", &[]),
+    ] {
+        assert_eq!(daemon.status(path, headers, &body).await, 202, "{path}");
+    }
+    let records = daemon.records().await;
+    assert!(
+        records.contains("team/web") && SECRETS.iter().all(|secret| !records.contains(secret)),
+        "{records}"
+    );
+    let kept = fs::read_dir(daemon.directory.path().join("data")).unwrap();
+    assert!(kept.count() > 0);
+}
+
+#[tokio::test]
+async fn with_a_token_a_source_needs_its_own_proof_or_the_token_of_operators() {
+    let daemon = Daemon::start("token = 'main'\nintake_token = 'hook'").await;
+    let body = push("1.0");
+    let check = async |path, headers: &[(&str, &str)]| daemon.status(path, headers, &body).await;
+    let (main, hook) = (
+        ("authorization", "Bearer main"),
+        ("authorization", "Bearer hook"),
+    );
+    assert_eq!(check("/v1/intake/harbor", &[hook]).await, 401);
+    assert_eq!(check("/v1/intake/harbor", &[main]).await, 202);
+    let proof = ("x-harbor-key", "of harbor");
+    assert_eq!(check("/v1/intake/harbor", &[proof]).await, 202);
+    assert_eq!(check("/v1/intake/dtr", &[proof]).await, 401);
+    assert_eq!(check("/v1/intake/dtr", &[hook]).await, 202);
+    assert_eq!(check("/v1/events", &[proof]).await, 401);
+}
+
+#[tokio::test]
+async fn event_grid_gets_its_validation_code_back() {
+    let daemon = Daemon::start("").await;
+    let question = json!([{
+        "id": "2d1781af", "topic": "/subscriptions/s", "subject": "",
+        "data": {"validationCode": "512d38b6", "validationUrl": "https://rp.example/validate"},
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "eventTime": "2026-08-21T10:00:00Z", "metadataVersion": "1", "dataVersion": "1"
+    }])
+    .to_string();
+    let headers = [("aeg-event-type", "SubscriptionValidation")];
+    let answer = daemon.post("/v1/intake/acr", &headers, &question).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer, json!({"validationResponse": "512d38b6"}));
+    // Somebody who cannot prove to be the source learns nothing.
+    let refused = daemon
+        .status("/v1/intake/acr?source=hub", &headers, &question)
+        .await;
+    assert_eq!(refused, 401);
+}
+
+#[tokio::test]
+async fn a_sender_of_cloudevents_hears_that_it_may_send() {
+    let daemon = Daemon::start("token = 'main'").await;
+    let asked = daemon
+        .client
+        .request(
+            reqwest::Method::OPTIONS,
+            format!("{}/v1/intake/acr", daemon.url),
+        )
+        .header("WebHook-Request-Origin", "eventemitter.example.com")
+        .header("WebHook-Request-Rate", "120")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(asked.status(), StatusCode::OK);
+    let header = |name: &str| asked.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("webhook-allowed-origin"), "eventemitter.example.com");
+    assert_eq!(header("webhook-allowed-rate"), "*");
+    assert!(header("allow").contains("POST"));
+}
