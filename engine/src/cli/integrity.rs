@@ -1,6 +1,6 @@
 //! `weir verify` and `weir checkpoint`: whether anybody touched the record.
 
-use std::{fs, io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use weir_schema::Record;
@@ -8,16 +8,13 @@ use weir_schema::Record;
 use super::{Access, CliError, NO};
 use crate::{
     log::{
-        Log, LogOptions,
+        Log, LogOptions, OpenError, ReadError,
         checkpoint::SignedCheckpoint,
-        key::{SigningKey, VerifierKey},
+        key::{KEY_FILE, SigningKey, VerifierKey},
         verify,
     },
-    node::{Basis, Fold},
+    node::{Basis, CHECKPOINT_FILE, Fold},
 };
-
-/// Where the data directory keeps the key of its checkpoints.
-const KEY_FILE: &str = "checkpoint.key";
 
 /// Check the log: chain, tree, checkpoints, and that a replay leads to the same.
 #[derive(Debug, Args)]
@@ -25,7 +22,8 @@ pub struct VerifyArgs {
     /// A checkpoint kept elsewhere; may be repeated.
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
-    /// The key that must have signed it, as `weir checkpoint --key` prints it.
+    /// The key that must have signed it, as `weir checkpoint --key` prints it; without it, the
+    /// key in the data directory.
     #[arg(long, value_name = "VKEY")]
     key: Option<VerifierKey>,
     #[command(flatten)]
@@ -50,34 +48,35 @@ pub struct CheckpointArgs {
 /// # Errors
 /// If the log or a checkpoint cannot be opened.
 pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
+    let data = args.access.data();
     let mut checkpoints = Vec::new();
     for path in &args.checkpoint {
-        let text = fs::read_to_string(path).map_err(|error| {
-            CliError::outside(format!("cannot read {}: {error}", path.display()))
-        })?;
-        let signed: SignedCheckpoint = text
-            .parse()
-            .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
-        checkpoints.push(signed);
+        checkpoints.push(read_checkpoint(path)?);
     }
-    let options = LogOptions {
-        read_only: true,
-        ..LogOptions::default()
+    let key = verifier(&args.access, args.key.as_ref())?;
+    if key.is_none() && !checkpoints.is_empty() {
+        return Err(
+            CliError::usage("there is no key to check the checkpoint's signature with")
+                .hint("give the one that `weir checkpoint --key` printed with --key"),
+        );
+    }
+    let log = match open_to_read(&args.access) {
+        Err(Opened::Damaged(error)) => return Ok(bad(&error)),
+        Err(opened) => return Err(opened.into()),
+        Ok(log) => log,
     };
-    let log = Log::open(args.access.data(), options).map_err(CliError::outside)?;
     let reader = log.reader();
+    match reader.checkpoints() {
+        Ok(kept) => checkpoints.extend(kept),
+        Err(error) => return Ok(bad(&error)),
+    }
     let mut fold = Fold::new(&Basis::of(&reader).map_err(CliError::outside)?);
-    let total = reader.head().next_seq - 1;
-    let bar = if std::io::stderr().is_terminal() {
-        indicatif::ProgressBar::new(total)
-    } else {
-        indicatif::ProgressBar::hidden()
-    };
+    let bar = super::progress_bar(reader.head().next_seq - 1, "records");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let report = verify(
         &reader,
         &checkpoints,
-        args.key.as_ref(),
+        key.as_ref(),
         threads,
         |_, bytes| {
             let record = Record::decode(bytes).map_err(|error| error.to_string())?;
@@ -87,11 +86,16 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     );
     bar.finish_and_clear();
     if let Some((seq, problem)) = &report.first_bad {
-        eprintln!("weir: record {seq}: {problem}");
+        eprintln!("weir: {}: record {seq}: {problem}", data.display());
         eprintln!(
             "hint: everything before record {seq} is as it was written; keep this directory and restore from a copy"
         );
         return Ok(ExitCode::from(NO));
+    }
+    if !fold.is_whole() {
+        return Ok(bad(
+            &"the log ends before all that its last input leads to: its tail was cut",
+        ));
     }
     println!(
         "{} records, {} checkpoints: as written; root {}; state {}",
@@ -106,25 +110,26 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
 /// Runs `weir checkpoint`.
 ///
 /// # Errors
-/// If the log is in use or cannot be signed.
+/// If the log cannot be signed.
 pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
     let data = args.access.data();
-    if !data.exists() {
-        return Err(
-            CliError::outside(format!("there is no log in {}", data.display()))
-                .hint("name the data directory with --data"),
-        );
-    }
-    let mut log = Log::open(data, LogOptions::default()).map_err(|error| {
-        CliError::outside(error)
-            .hint("a checkpoint is made by the only writer: stop the daemon first")
-    })?;
-    let key = SigningKey::load_or_create(&data.join(KEY_FILE), &args.origin)
-        .map_err(CliError::outside)?;
-    if args.key {
-        println!("{}", key.verifier());
+    let made = || SigningKey::load_or_create(&data.join(KEY_FILE), &args.origin);
+    if args.key && data.exists() {
+        println!("{}", made().map_err(CliError::outside)?.verifier());
         return Ok(ExitCode::SUCCESS);
     }
+    match open_to_read(&args.access).map(drop) {
+        // The one writer is the daemon, which signs by itself.
+        Err(Opened::InUse(error)) => {
+            let last = fs::read_to_string(data.join(CHECKPOINT_FILE)).map_err(|_| error)?;
+            eprintln!("the running daemon's last; it signs every few seconds while records come");
+            print!("{last}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        opened => opened?,
+    }
+    let mut log = Log::open(data, LogOptions::default()).map_err(CliError::outside)?;
+    let key = made().map_err(CliError::outside)?;
     match log.checkpoint(&key).map_err(CliError::outside)? {
         Some(signed) => print!("{signed}"),
         None => {
@@ -134,4 +139,76 @@ pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why a log is not open.
+pub(super) enum Opened {
+    /// It is not what was written: the answer is no.
+    Damaged(OpenError),
+    /// Another process has it.
+    InUse(CliError),
+    /// Anything else.
+    Failed(CliError),
+}
+
+impl From<Opened> for CliError {
+    fn from(opened: Opened) -> Self {
+        match opened {
+            Opened::Damaged(error) => Self::outside(error),
+            Opened::InUse(error) | Opened::Failed(error) => error,
+        }
+    }
+}
+
+/// The log of a stopped daemon, without its state.
+pub(super) fn open_to_read(access: &Access) -> Result<Log, Opened> {
+    let options = LogOptions {
+        read_only: true,
+        ..LogOptions::default()
+    };
+    Log::open(access.data(), options).map_err(|error| match error {
+        OpenError::Damaged { .. } => Opened::Damaged(error),
+        OpenError::InUse { .. } => Opened::InUse(
+            CliError::outside(error)
+                .hint("stop the daemon, or work on a copy of its data directory"),
+        ),
+        OpenError::Missing { .. } => {
+            Opened::Failed(CliError::outside(error).hint("name the data directory with --data"))
+        }
+        _ => Opened::Failed(CliError::outside(error)),
+    })
+}
+
+/// Reads a checkpoint's file; its signature is not checked.
+pub(super) fn read_checkpoint(path: &PathBuf) -> Result<SignedCheckpoint, CliError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| CliError::outside(format!("cannot read {}: {error}", path.display())))?;
+    text.parse()
+        .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
+}
+
+/// The key that was named, else the one in the data directory, if there is one.
+pub(super) fn verifier(
+    access: &Access,
+    named: Option<&VerifierKey>,
+) -> Result<Option<VerifierKey>, CliError> {
+    match named {
+        Some(key) => Ok(Some(key.clone())),
+        None => match SigningKey::load(&access.data().join(KEY_FILE)) {
+            Ok(key) => Ok(key.map(|key| key.verifier().clone())),
+            Err(error) => Err(CliError::outside(error)),
+        },
+    }
+}
+
+fn bad(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("weir: {problem}");
+    ExitCode::from(NO)
+}
+
+/// What cannot be read of a log that opens is damage.
+impl From<ReadError> for CliError {
+    fn from(error: ReadError) -> Self {
+        Self::outside(error)
+    }
 }

@@ -8,10 +8,12 @@ pub mod import;
 mod integrity;
 mod log;
 mod operate;
+mod proof;
 mod replay;
 pub mod rules;
 mod run;
 mod send;
+mod transfer;
 mod why;
 
 use std::process::ExitCode;
@@ -51,12 +53,14 @@ enum Command {
     Replay(replay::ReplayArgs),
     Rules(rules::Args),
     Eval(eval::Args),
-    /// Rules from what other products keep.
+    /// Rules from what other products keep, or a log that was exported.
     #[command(subcommand)]
     Import(Import),
+    Export(transfer::ExportArgs),
     Demo(DemoArgs),
     Verify(integrity::VerifyArgs),
     Checkpoint(integrity::CheckpointArgs),
+    Proof(proof::ProofArgs),
     Log(log::LogArgs),
     Why(why::WhyArgs),
     Show(why::ShowArgs),
@@ -80,6 +84,7 @@ enum Command {
 enum Import {
     /// Promotion policies of DTR or MSR.
     Msr(import::msr::Args),
+    Log(transfer::ImportArgs),
 }
 
 /// Tell a self-contained story on the real engine, from captured events.
@@ -100,11 +105,14 @@ impl Cli {
             Command::Rules(args) => rules::run(&args).map_err(CliError::from),
             Command::Eval(args) => eval::run(&args).map_err(CliError::from),
             Command::Import(Import::Msr(args)) => import::msr::run(&args).map_err(CliError::from),
+            Command::Import(Import::Log(args)) => transfer::import(&args),
+            Command::Export(args) => transfer::export(&args),
             Command::Demo(args) => crate::demo::run(&args.data, &mut std::io::stdout().lock())
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(CliError::outside),
             Command::Verify(args) => integrity::verify_log(&args),
             Command::Checkpoint(args) => integrity::checkpoint(&args),
+            Command::Proof(args) => proof::run(&args),
             Command::Log(args) => log::run(&args),
             Command::Why(args) => why::why(&args),
             Command::Show(args) => why::show(&args),
@@ -126,6 +134,21 @@ impl Cli {
             }
         };
         done.unwrap_or_else(|error| error.report())
+    }
+}
+
+/// A progress bar on stderr, if somebody looks at it.
+fn progress_bar(total: u64, what: &'static str) -> indicatif::ProgressBar {
+    if !std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        return indicatif::ProgressBar::hidden();
+    }
+    let style = indicatif::ProgressStyle::with_template(
+        "{bar:30} {human_pos} of {human_len} {msg}, {per_sec}, {eta} left",
+    );
+    let bar = indicatif::ProgressBar::new(total).with_message(what);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
 

@@ -7,6 +7,7 @@
 //! ```
 
 mod backend;
+mod checkpoints;
 mod executor;
 mod feed;
 mod intake;
@@ -171,10 +172,14 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
     });
     let mut parts = tokio::task::JoinSet::<Result<(), DaemonError>>::new();
     let (ended, end) = watch::channel(false);
+    let stream = stream.map(Arc::new);
+    {
+        let (shared, stream) = (Arc::clone(&shared), stream.clone());
+        parts.spawn(async move { checkpoints::run(&shared, stream).await });
+    }
     if let Some(stream) = stream {
         let after = head.position.clone();
         let (shared_feed, stopping) = (Arc::clone(&shared), end.clone());
-        let stream = Arc::new(stream);
         let of_feed = Arc::clone(&stream);
         parts.spawn(async move { feed::run(&shared_feed, &of_feed, after, stopping).await });
         let (shared_out, stopping) = (Arc::clone(&shared), end.clone());

@@ -206,10 +206,19 @@ impl Log {
         self.write(changes)
     }
 
-    /// Keeps a row of the log's own beside the records; durable when it returns.
-    pub(super) fn keep(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), AppendError> {
+    /// Keeps a row of the log's own beside the records, in place of `outdated` if there is one;
+    /// durable when it returns.
+    pub(super) fn keep(
+        &mut self,
+        key: Vec<u8>,
+        value: Vec<u8>,
+        outdated: Option<Vec<u8>>,
+    ) -> Result<(), AppendError> {
         self.ready()?;
         let mut changes = Changes::default();
+        if let Some(outdated) = outdated {
+            changes.remove(&outdated);
+        }
         changes.put(&key, value);
         self.write(changes)?.wait()
     }

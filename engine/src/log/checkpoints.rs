@@ -9,6 +9,10 @@ use super::keys;
 use super::reader::{LogReader, ReadError};
 use super::store::Area;
 
+/// Of so many records the log keeps one checkpoint, the last: a new one pins what the one before
+/// it did.
+const STRETCH: u64 = 4096;
+
 /// Why no checkpoint was made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,11 +46,19 @@ impl Log {
         if head.tree_size == 0 {
             return Ok(None);
         }
+        let mut outdated = None;
         if let Some(last) = reader.last_checkpoint()? {
             let last = last.checkpoint;
             let root: Option<Hash> = reader.root_at(last.size)?;
             if root != Some(last.root) {
                 return Err(MakeError::Forked { size: last.size });
+            }
+            let stretch = |size: u64| (size - 1) / STRETCH;
+            if last.size > 0
+                && last.size < head.tree_size
+                && stretch(last.size) == stretch(head.tree_size)
+            {
+                outdated = Some(keys::checkpoint(last.size));
             }
         }
         let origin = key.verifier().name().to_owned();
@@ -57,7 +69,8 @@ impl Log {
             extensions: Vec::new(),
         };
         let signed = checkpoint.sign(key);
-        self.keep_checkpoint(&signed)?;
+        let row = signed.to_string().into_bytes();
+        self.keep(keys::checkpoint(signed.checkpoint.size), row, outdated)?;
         Ok(Some(signed))
     }
 
@@ -66,10 +79,8 @@ impl Log {
     /// # Errors
     /// As [`Log::append`].
     pub fn keep_checkpoint(&mut self, signed: &SignedCheckpoint) -> Result<(), AppendError> {
-        self.keep(
-            keys::checkpoint(signed.checkpoint.size),
-            signed.to_string().into_bytes(),
-        )
+        let row = signed.to_string().into_bytes();
+        self.keep(keys::checkpoint(signed.checkpoint.size), row, None)
     }
 }
 

@@ -17,6 +17,9 @@ const ALGORITHM: u8 = 1;
 
 const PRIVATE: &str = "PRIVATE+KEY+";
 
+/// The name of the key's file in a log's directory.
+pub const KEY_FILE: &str = "checkpoint.key";
+
 /// The key that signs checkpoints. Whoever has it can make history.
 pub struct SigningKey {
     key: ed25519_dalek::SigningKey,
@@ -73,40 +76,55 @@ impl SigningKey {
         Ok(SigningKey { key, verifier })
     }
 
+    /// Reads the key in `path`; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds something else.
+    pub fn load(path: &Path) -> Result<Option<SigningKey>, KeyError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => match SigningKey::parse(text.trim_end()) {
+                Ok(key) => Ok(Some(key)),
+                Err(error) => Err(KeyError::File {
+                    path: path.to_owned(),
+                    source: Box::new(error),
+                }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(KeyError::Io {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
     /// Reads the key in `path`. If there is no such file, makes a key by the name of `name` and
     /// keeps it there, readable by the owner only.
     ///
     /// # Errors
     /// The file cannot be read or made, or holds something else.
     pub fn load_or_create(path: &Path, name: &str) -> Result<SigningKey, KeyError> {
+        if let Some(key) = SigningKey::load(path)? {
+            return Ok(key);
+        }
         let io = |source| KeyError::Io {
             path: path.to_owned(),
             source,
         };
-        match std::fs::read_to_string(path) {
-            Ok(text) => SigningKey::parse(text.trim_end()).map_err(|error| KeyError::File {
-                path: path.to_owned(),
-                source: Box::new(error),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = SigningKey::from_seed(name, &fresh_seed())?;
-                // `create_new`: two processes at once cannot both believe theirs was kept.
-                let mut file = File::options()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)
-                    .map_err(io)?;
-                writeln!(file, "{}", key.to_text())
-                    .and_then(|()| file.sync_all())
-                    .map_err(io)?;
-                if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-                    super::store::sync_dir(dir).map_err(io)?;
-                }
-                Ok(key)
-            }
-            Err(error) => Err(io(error)),
+        let key = SigningKey::from_seed(name, &fresh_seed())?;
+        // `create_new`: two processes at once cannot both believe theirs was kept.
+        let mut file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(io)?;
+        writeln!(file, "{}", key.to_text())
+            .and_then(|()| file.sync_all())
+            .map_err(io)?;
+        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            super::store::sync_dir(dir).map_err(io)?;
         }
+        Ok(key)
     }
 
     /// The public half.

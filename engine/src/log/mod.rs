@@ -11,7 +11,7 @@
 //! number of threads. What a record means is no business of this module: records are bytes.
 //!
 //! Beside the records: [`checkpoint`] and [`key`] (signed claims that pin all history), [`tree`]
-//! (proofs), [`verify`] (everything checked), [`Snapshots`] (a cache), [`index`]
+//! and [`proof`] (proofs), [`verify`] (everything checked), [`Snapshots`] (a cache), [`index`]
 //! (finding records without reading all), [`transfer`] (JSON Lines and plain archive files).
 //!
 //! On disk a log is a directory:
@@ -37,6 +37,7 @@ pub mod index;
 pub mod key;
 mod keys;
 mod open;
+pub mod proof;
 mod reader;
 mod record;
 mod snapshots;

@@ -1,5 +1,6 @@
 //! Readers: see what is durable, from any thread.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +79,12 @@ impl LogReader {
 
     pub(super) fn store(&self) -> &Store {
         &self.shared.store
+    }
+
+    /// The log's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
     }
 
     /// The head of what is durable.

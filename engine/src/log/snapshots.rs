@@ -257,7 +257,7 @@ impl Snapshots {
     }
 
     fn dir(&self) -> PathBuf {
-        self.reader.shared().dir.join("snapshots")
+        self.reader.dir().join("snapshots")
     }
 
     fn path(&self, kind: Kind, seq: u64) -> PathBuf {

@@ -47,6 +47,9 @@ pub enum TransferError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Something else that belongs to the log cannot be read.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
     /// The log does not have these records.
     #[error("the log has no records {first} to {last}; it ends before {next_seq}")]
     Missing {
@@ -59,7 +62,24 @@ pub enum TransferError {
     },
 }
 
+impl TransferError {
+    pub(crate) fn other(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Other(Box::new(error))
+    }
+
+    pub(crate) fn writing(source: io::Error) -> Self {
+        Self::Io {
+            what: "cannot write the export".to_owned(),
+            source,
+        }
+    }
+}
+
+/// Records between two reports of progress.
+const STRIDE: u64 = 1024;
+
 /// Writes the records from `from` up to but without `to` as JSON Lines; returns how many.
+/// `progress` is told the last sequence written, now and then.
 ///
 /// # Errors
 /// A record cannot be read, or `out` not be written.
@@ -68,20 +88,20 @@ pub fn export(
     from: u64,
     to: Option<u64>,
     out: &mut impl Write,
+    mut progress: impl FnMut(u64),
 ) -> Result<u64, TransferError> {
-    let io = |source| TransferError::Io {
-        what: "cannot write the export".to_owned(),
-        source,
-    };
     let mut count = 0;
     for item in reader.range(from, to) {
-        let (_, bytes) = item?;
+        let (seq, bytes) = item?;
         out.write_all(&bytes)
             .and_then(|()| out.write_all(b"\n"))
-            .map_err(io)?;
+            .map_err(TransferError::writing)?;
         count += 1;
+        if seq % STRIDE == 0 {
+            progress(seq);
+        }
     }
-    out.flush().map_err(io)?;
+    out.flush().map_err(TransferError::writing)?;
     Ok(count)
 }
 
@@ -100,13 +120,21 @@ pub fn import(log: &mut Log, lines: impl BufRead) -> Result<u64, TransferError> 
         Ok(())
     };
     let mut previous = None;
-    for (line, bytes) in (1..).zip(Lines { lines }) {
+    for (line, bytes) in (1..).zip(Lines::new(lines)) {
         let io = |source| TransferError::Io {
             what: "cannot read the import".to_owned(),
             source,
         };
         let bytes = bytes.map_err(io)?;
-        let record = read_line(bytes, previous);
+        let record = read_line(bytes).and_then(|record| {
+            let link = previous_of(&record.bytes);
+            match previous {
+                Some(previous) if link != Some(previous) => {
+                    Err("it does not follow the line before")
+                }
+                _ => Ok(record),
+            }
+        });
         match record {
             Ok(record) => {
                 previous = Some(record.hash);
@@ -125,22 +153,26 @@ pub fn import(log: &mut Log, lines: impl BufRead) -> Result<u64, TransferError> 
     Ok(count)
 }
 
-fn read_line(bytes: Vec<u8>, previous: Option<super::Hash>) -> Result<EncodedRecord, &'static str> {
+/// A line as the record that it is.
+pub(crate) fn read_line(bytes: Vec<u8>) -> Result<EncodedRecord, &'static str> {
     let canonical = weir_schema::canonical::from_slice(&bytes);
     if !canonical.is_ok_and(|canonical| canonical.as_bytes() == bytes) {
         return Err("it is not canonical JSON");
     }
     let seq = seq_of(&bytes).ok_or("it is no record")?;
-    let link = previous_of(&bytes).ok_or("it is no record")?;
-    if previous.is_some_and(|previous| previous != link) {
-        return Err("it does not follow the line before");
-    }
+    previous_of(&bytes).ok_or("it is no record")?;
     Ok(EncodedRecord::new(seq, bytes))
 }
 
 /// Lines of bounded length, without their line feeds.
-struct Lines<R> {
+pub(crate) struct Lines<R> {
     lines: R,
+}
+
+impl<R> Lines<R> {
+    pub(crate) fn new(lines: R) -> Self {
+        Self { lines }
+    }
 }
 
 impl<R: BufRead> Iterator for Lines<R> {
@@ -195,7 +227,7 @@ pub fn archive(
     let file = File::create(&unfinished).map_err(io)?;
     let mut packed = zstd::Encoder::new(BufWriter::new(file), ARCHIVE_LEVEL).map_err(io)?;
     packed.include_checksum(true).map_err(io)?;
-    export(reader, first, Some(last + 1), &mut packed)?;
+    export(reader, first, Some(last + 1), &mut packed, |_| ())?;
     let finish = || {
         let file = packed
             .finish()?

@@ -28,6 +28,18 @@ struct Kept {
     bundle_repositories: Option<String>,
 }
 
+/// The first line of an exported log.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    /// The version of the form.
+    weir_log: u32,
+    execution: String,
+    settings: Kept,
+}
+
+/// The version of the form of exported logs.
+const EXPORT_VERSION: u32 = 1;
+
 impl Basis {
     /// What the log keeps; of a log that keeps nothing yet, the defaults.
     ///
@@ -65,10 +77,6 @@ impl Basis {
 
     /// Keeps it with the log, durably, if it is not kept already.
     pub(super) fn keep(&self, log: &mut Log) -> Result<(), LedgerError> {
-        let execution: &[u8] = match self.execution {
-            Execution::AtOnce => b"at-once",
-            Execution::Commands => b"commands",
-        };
         let settings = Kept {
             bundle_repositories: bundles(&self.settings),
         };
@@ -79,15 +87,48 @@ impl Basis {
             }
             Ok::<(), LedgerError>(())
         };
-        put(EXECUTION, execution)?;
+        put(EXECUTION, name(self.execution).as_bytes())?;
         put(SETTINGS, &settings)
     }
 
+    /// The first line of the log's export.
+    pub(super) fn header(reader: &LogReader) -> Result<String, LedgerError> {
+        let basis = Self::of(reader)?;
+        let header = Header {
+            weir_log: EXPORT_VERSION,
+            execution: name(basis.execution).to_owned(),
+            settings: Kept {
+                bundle_repositories: bundles(&basis.settings),
+            },
+        };
+        Ok(weir_schema::canonical::to_string(&header))
+    }
+
+    /// What the first line of an export says, or why it is none.
+    pub(super) fn from_header(line: &[u8]) -> Result<Self, String> {
+        let header: Header = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        if header.weir_log != EXPORT_VERSION {
+            return Err(format!(
+                "it has version {}, this version of weir reads {EXPORT_VERSION}",
+                header.weir_log
+            ));
+        }
+        let execution = named(header.execution.as_bytes());
+        let settings = header.settings.settings();
+        execution
+            .zip(settings)
+            .map(|(execution, settings)| Self {
+                settings,
+                execution,
+            })
+            .ok_or_else(|| "its settings are unknown".to_owned())
+    }
+
     fn kept(reader: &LogReader) -> Result<Found, LedgerError> {
-        let execution = reader.meta_get(EXECUTION)?.map(|name| match &name[..] {
-            b"at-once" => Execution::AtOnce,
-            _ => Execution::Commands,
-        });
+        let execution = match reader.meta_get(EXECUTION)? {
+            None => None,
+            Some(bytes) => Some(named(&bytes).ok_or(LedgerError::UnknownSettings)?),
+        };
         let settings = match reader.meta_get(SETTINGS)? {
             None => None,
             Some(bytes) => Some(read(&bytes).ok_or(LedgerError::UnknownSettings)?),
@@ -104,16 +145,35 @@ struct Found {
     settings: Option<Settings>,
 }
 
+impl Kept {
+    fn settings(&self) -> Option<Settings> {
+        let bundle_repositories = match &self.bundle_repositories {
+            Some(text) => Some(text.parse().ok()?),
+            None => None,
+        };
+        Some(Settings {
+            bundle_repositories,
+        })
+    }
+}
+
 fn read(bytes: &[u8]) -> Option<Settings> {
-    let kept: Kept = serde_json::from_slice(bytes).ok()?;
-    let patterns = kept.bundle_repositories.map(|text| text.parse().ok());
-    let bundle_repositories = match patterns {
-        Some(patterns) => Some(patterns?),
-        None => None,
-    };
-    Some(Settings {
-        bundle_repositories,
-    })
+    serde_json::from_slice::<Kept>(bytes).ok()?.settings()
+}
+
+fn name(execution: Execution) -> &'static str {
+    match execution {
+        Execution::AtOnce => "at-once",
+        Execution::Commands => "commands",
+    }
+}
+
+fn named(name: &[u8]) -> Option<Execution> {
+    match name {
+        b"at-once" => Some(Execution::AtOnce),
+        b"commands" => Some(Execution::Commands),
+        _ => None,
+    }
 }
 
 /// The patterns as text, in one order: whichever matches, the meaning is the same.

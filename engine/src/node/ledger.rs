@@ -9,7 +9,7 @@ use std::path::Path;
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
 use weir_schema::{Event, Position, Received, RecordError, Timestamp, record};
 
-use super::{Basis, deliveries, keeper, rebuild::rebuild};
+use super::{Basis, deliveries, keeper, rebuild::rebuild, transfer::is_unfinished};
 use crate::{
     dedup::Dedup,
     log::{
@@ -81,6 +81,11 @@ pub enum LedgerError {
         "the settings kept with the log cannot be read; a newer version of weir may have written them"
     )]
     UnknownSettings,
+    /// An import into the log has not ended.
+    #[error(
+        "the import into this log was interrupted: run the same `weir import log` again, or remove the directory"
+    )]
+    Unfinished,
     /// A record that is not there yet.
     #[error("there is no record {seq}: the log ends with {last}")]
     Beyond {
@@ -115,6 +120,7 @@ impl Ledger {
         execution: Execution,
     ) -> Result<Self, LedgerError> {
         let mut log = Log::open(dir, options)?;
+        refuse_unfinished(&log.reader())?;
         let wanted = Basis {
             settings,
             execution,
@@ -141,6 +147,7 @@ impl Ledger {
             ..LogOptions::default()
         };
         let log = Log::open(dir, options)?;
+        refuse_unfinished(&log.reader())?;
         let basis = Basis::of(&log.reader())?;
         let state = state_of(&log.reader(), &basis)?;
         Ok(Self {
@@ -227,6 +234,13 @@ impl Ledger {
         }
         Ok((taken, commands))
     }
+}
+
+fn refuse_unfinished(reader: &LogReader) -> Result<(), LedgerError> {
+    if is_unfinished(reader)? {
+        return Err(LedgerError::Unfinished);
+    }
+    Ok(())
 }
 
 /// The state at the end of the log, where every step must be whole.

@@ -4,11 +4,13 @@
 //! durable batch, answers, and passes commands on. Readers ask it questions and get values.
 
 mod basis;
+mod checkpoint;
 mod deliveries;
 mod fold;
 mod keeper;
 mod ledger;
 mod rebuild;
+mod transfer;
 
 use std::{
     thread::{self, JoinHandle},
@@ -20,9 +22,11 @@ use weir_rules::{Command, State};
 use weir_schema::{Position, Received, Timestamp};
 
 pub use basis::Basis;
+pub use checkpoint::{CHECKPOINT_FILE, CheckpointFailure};
 pub use fold::Fold;
 pub use ledger::{Incoming, Ledger, LedgerError, SOURCE, Taken};
 pub use rebuild::{At, AtError, state_at};
+pub use transfer::{ImportError, Imported, export, import};
 
 use keeper::Keeper;
 

@@ -8,6 +8,7 @@
 //! The broker's order and time are the truth; the log keeps the position. The client library is
 //! named in this module only.
 
+mod announce;
 mod config;
 mod connection;
 mod consumer;
@@ -18,6 +19,7 @@ mod provision;
 mod publisher;
 mod server;
 
+pub use announce::AnnounceError;
 pub use config::{LeaseConfig, OutputsConfig, StreamConfig, StreamConfigError};
 pub use connection::{ConnectError, Connection};
 pub use consumer::{ConsumeError, Consumer, StreamPosition};

@@ -25,6 +25,7 @@ scan.high == 0
 
 /// Inputs one after the other, from a seed.
 pub struct History {
+    seed: u64,
     random: Random,
     repositories: u64,
     count: u64,
@@ -36,6 +37,7 @@ pub struct History {
 impl History {
     pub fn new(seed: u64, repositories: u64) -> History {
         History {
+            seed,
             random: Random::new(seed),
             repositories,
             count: 0,
@@ -60,8 +62,8 @@ impl History {
         )
         .expect("a time");
         let json = format!(
-            r#"{{"data":{data},"id":"{}","source":"/history","specversion":"1.0","time":"{at}","type":"{kind}"}}"#,
-            self.count
+            r#"{{"data":{data},"id":"{}-{}","source":"/history","specversion":"1.0","time":"{at}","type":"{kind}"}}"#,
+            self.seed, self.count
         );
         Incoming {
             received: Received::from_json(json.as_bytes()).expect("an event"),

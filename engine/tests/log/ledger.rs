@@ -228,7 +228,7 @@ fn a_log_that_ends_within_a_step_is_refused() {
         .find(|seq| is_conclusion(*seq))
         .expect("a conclusion");
     let mut lines = Vec::new();
-    weir_engine::log::transfer::export(&log.reader(), 1, Some(last), &mut lines)
+    weir_engine::log::transfer::export(&log.reader(), 1, Some(last), &mut lines, |_| ())
         .expect("it exports");
     let other = TempDir::new().expect("a directory");
     let mut cut = Log::open(other.path(), LogOptions::default()).expect("it opens");

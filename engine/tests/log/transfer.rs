@@ -1,11 +1,16 @@
 //! Export, import and archives: equal to the byte, or refused by line.
 
 use std::fs;
+use std::io::{self, Read};
 
 use tempfile::TempDir;
 use weir_engine::log::transfer::{TransferError, archive, export, import, open_archive};
 use weir_engine::log::{Log, LogOptions};
 
+use weir_engine::node::{self, ImportError, Ledger, LedgerError};
+use weir_rules::{Execution, Settings};
+
+use crate::history::History;
 use crate::records::Records;
 
 fn open(dir: &TempDir, name: &str) -> Log {
@@ -24,7 +29,7 @@ fn an_export_imported_elsewhere_is_the_same_log() {
     }
     let mut lines = Vec::new();
     assert_eq!(
-        export(&log.reader(), 1, None, &mut lines).expect("it exports"),
+        export(&log.reader(), 1, None, &mut lines, |_| ()).expect("it exports"),
         903
     );
     let mut other = open(&dir, "other");
@@ -34,7 +39,7 @@ fn an_export_imported_elsewhere_is_the_same_log() {
         (log.head().root, log.head().previous)
     );
     let mut again = Vec::new();
-    export(&other.reader(), 1, None, &mut again).expect("it exports");
+    export(&other.reader(), 1, None, &mut again, |_| ()).expect("it exports");
     assert!(again == lines, "equal to the byte");
 }
 
@@ -112,4 +117,134 @@ fn a_line_that_was_changed_is_named_and_nothing_after_it_is_taken() {
         lines[6] = text.into_bytes();
     };
     check(&edit, 8);
+}
+
+/// A ledger with decisions in it, under settings of its own, and its export.
+fn exported(dir: &TempDir) -> (Ledger, Vec<u8>) {
+    let settings = Settings {
+        bundle_repositories: Some("bundles/*".parse().expect("patterns")),
+    };
+    let path = dir.path().join("origin");
+    let mut ledger = Ledger::open(&path, LogOptions::default(), settings, Execution::AtOnce)
+        .expect("the ledger opens");
+    let mut history = History::new(60, 20);
+    for _ in 0..9 {
+        ledger.take(history.take(70), None).expect("they are taken");
+    }
+    let mut lines = Vec::new();
+    node::export(&ledger.reader(), &mut lines, |_| ()).expect("it exports");
+    (ledger, lines)
+}
+
+#[test]
+fn a_ledger_imported_elsewhere_has_the_same_records_hashes_and_state() {
+    let dir = TempDir::new().expect("a directory");
+    let (ledger, lines) = exported(&dir);
+    let elsewhere = dir.path().join("elsewhere");
+    let imported = node::import(&elsewhere, &lines[..], |_| ()).expect("it imports");
+    assert_eq!(imported.state.state_digest(), ledger.state().state_digest());
+    let read = Ledger::open_to_read(&elsewhere).expect("it opens");
+    assert_eq!(read.state().state_digest(), ledger.state().state_digest());
+    let (there, here) = (read.reader().head(), ledger.reader().head());
+    assert_eq!((there.root, there.previous), (here.root, here.previous));
+    let mut again = Vec::new();
+    node::export(&read.reader(), &mut again, |_| ()).expect("it exports");
+    assert!(again == lines, "equal to the byte");
+    drop(read);
+
+    match node::import(&elsewhere, &lines[..], |_| ()) {
+        Err(error @ ImportError::NotEmpty { .. }) => {
+            assert!(error.to_string().contains("a new directory"), "{error}");
+        }
+        other => panic!("expected it to be refused, got {other:?}"),
+    }
+}
+
+/// Gives so many bytes, and then an error as of a disk that goes away.
+struct Failing<'a>(&'a [u8]);
+
+impl Read for Failing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(io::Error::other("the disk went away")),
+            count => Ok(count),
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_import_goes_on_and_nothing_uses_the_log_before_it_has_ended() {
+    let dir = TempDir::new().expect("a directory");
+    let (ledger, lines) = exported(&dir);
+    let elsewhere = dir.path().join("elsewhere");
+    for share in [3, 2] {
+        let failing = io::BufReader::new(Failing(&lines[..lines.len() / share]));
+        match node::import(&elsewhere, failing, |_| ()) {
+            Err(ImportError::Io(error)) => assert_eq!(error.to_string(), "the disk went away"),
+            other => panic!("expected an interruption, got {other:?}"),
+        }
+        let open = Ledger::open_to_read(&elsewhere).map(|_| ());
+        assert!(matches!(open, Err(LedgerError::Unfinished)), "{open:?}");
+    }
+    let imported = node::import(&elsewhere, &lines[..], |_| ()).expect("it goes on");
+    assert!(
+        imported.before > 0 && imported.before < imported.records,
+        "{imported:?}"
+    );
+    assert_eq!(imported.state.state_digest(), ledger.state().state_digest());
+    let read = Ledger::open_to_read(&elsewhere).expect("it opens");
+    assert_eq!(read.reader().head().root, ledger.reader().head().root);
+}
+
+#[test]
+fn an_export_that_was_changed_is_refused_by_line() {
+    let dir = TempDir::new().expect("a directory");
+    let (_, lines) = exported(&dir);
+    let text = String::from_utf8(lines).expect("it is text");
+    let lines: Vec<&str> = text.lines().collect();
+    let check = |name: &str, changed: Vec<String>, wanted: &str| {
+        let to = dir.path().join(name);
+        let text = changed.join("\n") + "\n";
+        let error = node::import(&to, text.as_bytes(), |_| ()).expect_err("it is refused");
+        assert!(error.to_string().contains(wanted), "{name}: {error}");
+    };
+    let with = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        change(&mut lines);
+        lines
+    };
+    check(
+        "edited",
+        with(&|lines| {
+            lines[100] = lines[100]
+                .replace("sha256:", "sha256:0")
+                .replacen("0\"", "\"", 1)
+        }),
+        "line 10",
+    );
+    check(
+        "left out",
+        with(&|lines| {
+            lines.remove(100);
+        }),
+        "line 101: it is record 101, record 100 should stand there",
+    );
+    check(
+        "swapped",
+        with(&|lines| lines.swap(100, 101)),
+        "line 101: it is record 101",
+    );
+    check(
+        "no header",
+        with(&|lines| {
+            lines.remove(0);
+        }),
+        "the first line is not that of an exported log",
+    );
+    check(
+        "otherwise decided",
+        with(&|lines| lines[0] = lines[0].replace("at-once", "commands")),
+        "is not what its inputs lead to",
+    );
+    check("empty", Vec::new(), "the first line is not");
 }

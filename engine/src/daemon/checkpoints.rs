@@ -1,0 +1,44 @@
+//! Signed checkpoints, while records come: in the log, in a file, and on NATS.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{DaemonError, Shared};
+use crate::{
+    log::key::{KEY_FILE, SigningKey},
+    stream::Stream,
+};
+
+/// How long a record waits for the checkpoint that pins it.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The name of a key that is made here.
+const ORIGIN: &str = "weir";
+
+/// Signs until the daemon ends.
+pub(crate) async fn run(
+    shared: &Arc<Shared>,
+    stream: Option<Arc<Stream>>,
+) -> Result<(), DaemonError> {
+    let path = shared.config.data.join(KEY_FILE);
+    let key = tokio::task::spawn_blocking(move || SigningKey::load_or_create(&path, ORIGIN));
+    let key = Arc::new(key.await??);
+    tracing::info!(key = %key.verifier(), "checkpoints are signed");
+    let mut signed_size = 0;
+    loop {
+        let size = shared.node.reader().head().tree_size;
+        if size > signed_size {
+            let with = Arc::clone(&key);
+            let signed = shared
+                .node
+                .ask_ledger(move |ledger| ledger.checkpoint(&with))
+                .await??;
+            signed_size = size;
+            if let (Some(signed), Some(stream)) = (signed, &stream)
+                && let Err(error) = stream.announce_checkpoint(signed.to_string()).await
+            {
+                tracing::warn!("{error}");
+            }
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}

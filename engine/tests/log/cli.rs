@@ -1,0 +1,224 @@
+//! The commands that ask whether anybody touched the record.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use weir_engine::log::{EncodedRecord, Log, LogOptions};
+use weir_engine::node::Ledger;
+use weir_rules::{Execution, Settings};
+
+use crate::history::History;
+
+fn weir(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(arguments)
+        .current_dir(dir)
+        .env_clear()
+        .output()
+        .expect("it runs")
+}
+
+/// What a command printed, which must have this exit code.
+fn said(dir: &Path, arguments: &[&str], code: i32) -> (String, String) {
+    let output = weir(dir, arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("it is text");
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{arguments:?}: {out}{err}"
+    );
+    (out, err)
+}
+
+fn take(dir: &Path, seed: u64, inputs: usize) {
+    let mut ledger = Ledger::open(
+        &dir.join("weir-data"),
+        LogOptions::default(),
+        Settings::default(),
+        Execution::AtOnce,
+    )
+    .expect("the ledger opens");
+    let history = &mut History::new(seed, 20);
+    ledger
+        .take(history.take(inputs), None)
+        .expect("they are taken");
+}
+
+fn put(dir: &Path, name: &str, text: &str) {
+    fs::write(dir.join(name), text).expect("it is written");
+}
+
+#[test]
+fn a_proof_is_made_here_and_checked_elsewhere() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 70, 300);
+    let (old, _) = said(dir, &["checkpoint"], 0);
+    put(dir, "old", &old);
+    let (key, _) = said(dir, &["checkpoint", "--key"], 0);
+    let key = key.trim_end();
+    take(dir, 71, 100);
+
+    let elsewhere = TempDir::new().expect("a directory");
+    let there = elsewhere.path();
+    let (inclusion, _) = said(dir, &["proof", "inclusion", "17"], 0);
+    assert!(
+        inclusion.starts_with("c2sp.org/tlog-proof@v1\nextra "),
+        "{inclusion}"
+    );
+    put(there, "inclusion", &inclusion);
+    let (record, told) = said(there, &["proof", "check", "inclusion", "--key", key], 0);
+    assert!(record.contains("\"seq\":17,"), "{record}");
+    assert!(told.contains("record 17 is in the log `weir`"), "{told}");
+
+    let (consistency, _) = said(dir, &["proof", "consistency", "old"], 0);
+    put(there, "consistency", &consistency);
+    put(there, "old", &old);
+    let check = [
+        "proof",
+        "check",
+        "consistency",
+        "--old",
+        "old",
+        "--key",
+        key,
+    ];
+    let (_, told) = said(there, &check, 0);
+    assert!(told.contains("continues that of"), "{told}");
+
+    // Another index, another record, another root, another key.
+    let wrong = |name: &str, text: String, code: i32, wanted: &str| {
+        assert_ne!(text, inclusion, "{name}");
+        put(there, name, &text);
+        let (_, told) = said(there, &["proof", "check", name, "--key", key], code);
+        assert!(told.contains(wanted), "{name}: {told}");
+    };
+    let does_not_hold = "the proof does not hold: record";
+    wrong(
+        "index",
+        inclusion.replace("index 16", "index 17"),
+        1,
+        does_not_hold,
+    );
+    wrong(
+        "record",
+        inclusion
+            .replacen("extra ey", "extra eyA", 1)
+            .replacen("\nindex", "AAA\nindex", 1),
+        1,
+        does_not_hold,
+    );
+    wrong(
+        "signature",
+        inclusion.replace("\n— weir ", "\n— else "),
+        1,
+        "is not signed by `weir`",
+    );
+    wrong("torn", inclusion[..100].to_owned(), 2, "not a proof");
+    let other = TempDir::new().expect("a directory");
+    take(other.path(), 72, 50);
+    let (other_key, _) = said(other.path(), &["checkpoint", "--key"], 0);
+    said(
+        there,
+        &["proof", "check", "inclusion", "--key", other_key.trim_end()],
+        1,
+    );
+
+    let (json, _) = said(dir, &["proof", "inclusion", "17", "--output", "json"], 0);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!((&json["seq"], &json["index"]), (&17.into(), &16.into()));
+    said(dir, &["proof", "inclusion", "100000"], 2);
+    said(dir, &["proof", "consistency", "100000"], 2);
+}
+
+#[test]
+fn a_checkpoint_of_yesterday_refuses_a_log_that_was_cut_and_regrown() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 73, 300);
+    let (yesterday, _) = said(dir, &["checkpoint"], 0);
+    put(dir, "yesterday", &yesterday);
+    take(dir, 74, 50);
+    let (told, _) = said(dir, &["verify", "--checkpoint", "yesterday"], 0);
+    assert!(told.contains("as written"), "{told}");
+
+    // The same key and the same beginning, another end: a log that is whole in itself.
+    let forged = TempDir::new().expect("a directory");
+    let forged = forged.path();
+    take(forged, 73, 290);
+    take(forged, 75, 100);
+    let copy = |name: &str| {
+        fs::copy(dir.join(name), forged.join(name)).expect("it is copied");
+    };
+    copy("yesterday");
+    copy("weir-data/checkpoint.key");
+    said(forged, &["verify"], 0);
+    let (_, told) = said(forged, &["verify", "--checkpoint", "yesterday"], 1);
+    assert!(told.contains("was changed"), "{told}");
+    let (_, told) = said(forged, &["proof", "consistency", "yesterday"], 1);
+    assert!(told.contains("there is no proof"), "{told}");
+
+    // Only cut.
+    let cut = TempDir::new().expect("a directory");
+    let cut = cut.path();
+    take(cut, 73, 100);
+    fs::copy(dir.join("yesterday"), cut.join("yesterday")).expect("it is copied");
+    fs::copy(
+        dir.join("weir-data/checkpoint.key"),
+        cut.join("weir-data/checkpoint.key"),
+    )
+    .expect("it is copied");
+    let (_, told) = said(cut, &["verify", "--checkpoint", "yesterday"], 1);
+    assert!(told.contains("its tail was cut"), "{told}");
+}
+
+#[test]
+fn verify_names_the_first_record_that_a_replay_does_not_lead_to() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 76, 200);
+    // A decision that nobody made, chained and counted as it should be.
+    let mut log = Log::open(&dir.join("weir-data"), LogOptions::default()).expect("it opens");
+    let head = log.head();
+    let previous = weir_schema::record::hex(&head.previous);
+    let at = head.last_recorded_at.expect("a time");
+    let record = format!(
+        r#"{{"event":{{"data":{{}},"id":"x","source":"/weir","specversion":"1.0","type":"weir.clock.ticked"}},"position":{{"from":"step","trigger":7}},"previous":"{previous}","recorded_at":"{at}","seq":{},"v":1}}"#,
+        head.next_seq
+    );
+    log.append(
+        &[EncodedRecord::new(head.next_seq, record.into_bytes())],
+        None,
+    )
+    .expect("it is appended");
+    drop(log);
+    let (_, told) = said(dir, &["verify"], 1);
+    assert!(
+        told.contains(&format!("record {}: ", head.next_seq))
+            && told.contains("nothing was to be concluded"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_export_is_imported_and_verified_by_the_commands() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 77, 300);
+    said(dir, &["export", "log.jsonl"], 0);
+    said(dir, &["export", "log.jsonl"], 3);
+    let (state, _) = said(dir, &["import", "log", "log.jsonl", "--data", "again"], 0);
+    let (verified, _) = said(dir, &["verify", "--data", "again"], 0);
+    let digest = |text: &str| text.trim_end().rsplit(' ').next().map(str::to_owned);
+    assert_eq!(digest(&state), digest(&verified));
+    let (original, _) = said(dir, &["verify"], 0);
+    assert_eq!(original, verified);
+    said(dir, &["import", "log", "log.jsonl", "--data", "again"], 2);
+    let (lines, _) = said(dir, &["export", "--data", "again"], 0);
+    let file = fs::read_to_string(dir.join("log.jsonl")).expect("it reads");
+    assert!(lines == file, "equal to the byte");
+    said(dir, &["export", "--data", "missing"], 3);
+}
