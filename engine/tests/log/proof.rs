@@ -367,7 +367,8 @@ fn checkpoints_are_kept_and_the_log_fits_them() {
     drop(log);
     let log = open(&dir);
     let reader = log.reader();
-    assert_eq!(reader.checkpoints().expect("they read"), made);
+    // One of each stretch of 4096 records stays.
+    assert_eq!(reader.checkpoints().expect("they read"), made[2..]);
     assert_eq!(
         reader.last_checkpoint().expect("it reads"),
         made.last().cloned()
