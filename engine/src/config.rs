@@ -42,6 +42,41 @@ pub struct Config {
     pub bundle_repositories: Option<String>,
     /// What becomes of decided promotions.
     pub promotions: PromotionsConfig,
+    /// When registries are compared with the log.
+    pub reconcile: ReconcileConfig,
+    /// Whether scans are asked for.
+    pub scans: ScansConfig,
+}
+
+/// When registries are compared with the log. They also are when a registry's notifications show
+/// that it was started anew, and by `weir reconcile`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReconcileConfig {
+    /// When the daemon starts: what happened while it was away is recorded then.
+    pub at_start: bool,
+    /// Every so many minutes, for registries that do not tell everything. Default: never.
+    pub every_minutes: Option<u64>,
+    /// The repositories that are compared: patterns, comma-separated. Default: all.
+    pub repositories: Option<String>,
+}
+
+impl Default for ReconcileConfig {
+    fn default() -> Self {
+        Self {
+            at_start: true,
+            every_minutes: None,
+            repositories: None,
+        }
+    }
+}
+
+/// Whether scans are asked for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScansConfig {
+    /// Publish `weir.scan.requested` for each image without a scan, for `weir scan-worker`.
+    pub request: bool,
 }
 
 /// One source of events.
@@ -89,6 +124,8 @@ impl Default for Config {
             sources: BTreeMap::new(),
             bundle_repositories: None,
             promotions: PromotionsConfig::default(),
+            reconcile: ReconcileConfig::default(),
+            scans: ScansConfig::default(),
         }
     }
 }

@@ -2,16 +2,12 @@
 
 mod support;
 
-use std::{
-    fs,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::fs;
 
 use hmac::{Hmac, Mac as _};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use support::registry::free_port;
+use support::daemon::Daemon;
 
 const SOURCES: &str = r#"
 [sources.harbor.auth]
@@ -51,59 +47,22 @@ const SECRETS: [&str; 6] = [
     "of hub",
 ];
 
-/// A daemon of its own, ended when dropped.
-struct Daemon {
-    process: Child,
-    url: String,
-    client: Client,
+/// A daemon with those sources.
+struct Edge {
+    daemon: Daemon,
     directory: tempfile::TempDir,
 }
 
-impl Daemon {
+impl Edge {
     async fn start(http: &str) -> Self {
-        weir_engine::oci::install_crypto_provider();
         let directory = tempfile::TempDir::new().unwrap();
-        let port = free_port();
-        let config = directory.path().join("weir.toml");
-        let data = directory.path().join("data");
-        let text = format!(
-            "data = \"{}\"\n[http]\nlisten = \"127.0.0.1:{port}\"\n{http}\n{SOURCES}",
-            data.display()
-        );
-        fs::write(&config, text).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_weir"))
-            .args(["run", "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let daemon = Self {
-            process,
-            url: format!("http://127.0.0.1:{port}"),
-            client: Client::new(),
-            directory,
-        };
-        let began = Instant::now();
-        while daemon
-            .client
-            .get(format!("{}/readyz", daemon.url))
-            .send()
-            .await
-            .is_err()
-        {
-            assert!(
-                began.elapsed() < Duration::from_secs(60),
-                "the daemon starts"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        daemon
+        let daemon = Daemon::start(directory.path(), SOURCES, http).await;
+        Self { daemon, directory }
     }
 
     async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
-        let mut request = self.client.post(format!("{}{path}", self.url));
+        let url = format!("{}{path}", self.daemon.url());
+        let mut request = self.daemon.client().post(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -116,18 +75,7 @@ impl Daemon {
 
     /// All records, as text.
     async fn records(&self) -> String {
-        let answer = self
-            .client
-            .get(format!("{}/v1/events?limit=1000", self.url));
-        answer.send().await.unwrap().text().await.unwrap()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may have ended already, which is as good.
-        let _ended = self.process.kill();
-        let _ended = self.process.wait();
+        self.daemon.get("/v1/events?limit=1000").await.to_string()
     }
 }
 
@@ -154,7 +102,7 @@ fn sha1_hmac(key: &str, body: &str) -> String {
 
 #[tokio::test]
 async fn a_delivery_without_the_proof_of_its_source_is_refused_and_leaves_no_record() {
-    let daemon = Daemon::start("").await;
+    let edge = Edge::start("").await;
     let body = push("forged");
     for (path, headers) in [
         ("/v1/intake/harbor", &[][..]),
@@ -177,7 +125,7 @@ async fn a_delivery_without_the_proof_of_its_source_is_refused_and_leaves_no_rec
         ("/v1/intake/zot", &[("authorization", "Basic em90Ondyb25n")]),
         ("/v1/intake/dockerhub?source=hub&key=wrong", &[]),
     ] {
-        let answer = daemon.post(path, headers, &body).await;
+        let answer = edge.post(path, headers, &body).await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(
             answer.headers()["content-type"],
@@ -191,12 +139,12 @@ async fn a_delivery_without_the_proof_of_its_source_is_refused_and_leaves_no_rec
             "{detail}"
         );
     }
-    assert!(!daemon.records().await.contains("forged"));
+    assert!(!edge.records().await.contains("forged"));
 }
 
 #[tokio::test]
 async fn a_delivery_with_the_proof_of_its_source_is_taken_and_the_secret_is_not_kept() {
-    let daemon = Daemon::start("").await;
+    let edge = Edge::start("").await;
     let body = push("1.0");
     let github = format!("sha256={}", sha256_hmac("of github", &body));
     let jfrog = sha256_hmac("of jfrog", &body);
@@ -219,22 +167,22 @@ async fn a_delivery_with_the_proof_of_its_source_is_taken_and_the_secret_is_not_
         // A source without a proof is let in as everybody is.
         ("/v1/intake/dtr", &[]),
     ] {
-        assert_eq!(daemon.status(path, headers, &body).await, 202, "{path}");
+        assert_eq!(edge.status(path, headers, &body).await, 202, "{path}");
     }
-    let records = daemon.records().await;
+    let records = edge.records().await;
     assert!(
         records.contains("team/web") && SECRETS.iter().all(|secret| !records.contains(secret)),
         "{records}"
     );
-    let kept = fs::read_dir(daemon.directory.path().join("data")).unwrap();
+    let kept = fs::read_dir(edge.directory.path().join("data")).unwrap();
     assert!(kept.count() > 0);
 }
 
 #[tokio::test]
 async fn with_a_token_a_source_needs_its_own_proof_or_the_token_of_operators() {
-    let daemon = Daemon::start("token = 'main'\nintake_token = 'hook'").await;
+    let edge = Edge::start("token = 'main'\nintake_token = 'hook'").await;
     let body = push("1.0");
-    let check = async |path, headers: &[(&str, &str)]| daemon.status(path, headers, &body).await;
+    let check = async |path, headers: &[(&str, &str)]| edge.status(path, headers, &body).await;
     let (main, hook) = (
         ("authorization", "Bearer main"),
         ("authorization", "Bearer hook"),
@@ -250,7 +198,7 @@ async fn with_a_token_a_source_needs_its_own_proof_or_the_token_of_operators() {
 
 #[tokio::test]
 async fn event_grid_gets_its_validation_code_back() {
-    let daemon = Daemon::start("").await;
+    let edge = Edge::start("").await;
     let question = json!([{
         "id": "2d1781af", "topic": "/subscriptions/s", "subject": "",
         "data": {"validationCode": "512d38b6", "validationUrl": "https://rp.example/validate"},
@@ -259,12 +207,12 @@ async fn event_grid_gets_its_validation_code_back() {
     }])
     .to_string();
     let headers = [("aeg-event-type", "SubscriptionValidation")];
-    let answer = daemon.post("/v1/intake/acr", &headers, &question).await;
+    let answer = edge.post("/v1/intake/acr", &headers, &question).await;
     assert_eq!(answer.status(), StatusCode::OK);
     let answer: Value = answer.json().await.unwrap();
     assert_eq!(answer, json!({"validationResponse": "512d38b6"}));
     // Somebody who cannot prove to be the source learns nothing.
-    let refused = daemon
+    let refused = edge
         .status("/v1/intake/acr?source=hub", &headers, &question)
         .await;
     assert_eq!(refused, 401);
@@ -272,13 +220,12 @@ async fn event_grid_gets_its_validation_code_back() {
 
 #[tokio::test]
 async fn a_sender_of_cloudevents_hears_that_it_may_send() {
-    let daemon = Daemon::start("token = 'main'").await;
-    let asked = daemon
-        .client
-        .request(
-            reqwest::Method::OPTIONS,
-            format!("{}/v1/intake/acr", daemon.url),
-        )
+    let edge = Edge::start("token = 'main'").await;
+    let address = format!("{}/v1/intake/acr", edge.daemon.url());
+    let asked = edge
+        .daemon
+        .client()
+        .request(reqwest::Method::OPTIONS, address)
         .header("WebHook-Request-Origin", "eventemitter.example.com")
         .header("WebHook-Request-Rate", "120")
         .send()

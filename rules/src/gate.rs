@@ -300,7 +300,7 @@ impl State {
     /// What of a subject was deleted from `repository` after the last push there of itself or of
     /// an index above it (a registry refuses an index whose children are missing, so its push
     /// proves them).
-    fn absent(
+    pub(crate) fn absent(
         &self,
         repository: NameId,
         subject: DigestId,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use weir_schema::{Digest, Reason, RepositoryName, TagRef, TargetRef, Timestamp, Verdict};
+use weir_schema::{Digest, Reason, RepositoryName, Tag, TagRef, TargetRef, Timestamp, Verdict};
 
 use crate::{
     explain::{Image, LeftOut},
@@ -285,6 +285,45 @@ impl State {
             .into_iter()
             .find_map(|id| self.manifest(id).tags.first().copied())?;
         self.text(key.0).parse().ok()
+    }
+
+    /// What each tag points at, in order.
+    #[must_use]
+    pub fn bound_tags(&self) -> Vec<((RepositoryName, Tag), Digest)> {
+        let tags = self.tags.iter().filter_map(|(key, bound)| {
+            let name = (
+                self.text(key.0).parse().ok()?,
+                self.text(key.1).parse().ok()?,
+            );
+            Some((name, self.digest(bound.digest).clone()))
+        });
+        let mut tags: Vec<_> = tags.collect();
+        tags.sort();
+        tags
+    }
+
+    /// The images within tagged indexes and the indexes between them, with the repositories that
+    /// are to hold them: without what is known to be gone from there.
+    #[must_use]
+    pub fn held_manifests(&self) -> Vec<(RepositoryName, Digest)> {
+        let mut held = std::collections::BTreeSet::new();
+        for (key, bound) in &self.tags {
+            let structure = self.structure_now(bound.digest);
+            let gone = self.absent(key.0, bound.digest, &structure);
+            let leaves = structure.leaves.iter().map(|leaf| leaf.digest);
+            let parts = leaves.chain(structure.indexes.iter().copied());
+            held.extend(
+                parts
+                    .filter(|part| *part != bound.digest && !gone.contains(part))
+                    .map(|part| (key.0, part)),
+            );
+        }
+        let pairs = held.into_iter();
+        pairs
+            .filter_map(|(name, part)| {
+                Some((self.text(name).parse().ok()?, self.digest(part).clone()))
+            })
+            .collect()
     }
 
     /// Leaves without a completed scan under some tag, each with a repository it is in.

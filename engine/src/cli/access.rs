@@ -221,6 +221,15 @@ impl Daemon {
         )
     }
 
+    /// Compares registries with the log; records what is found if `confirm`.
+    ///
+    /// # Errors
+    /// If the daemon cannot.
+    pub fn reconcile(&self, confirm: bool) -> Result<Value, CliError> {
+        let address = format!("{}/v1/reconcile?confirm={confirm}", self.address);
+        self.send(self.http.post(address))
+    }
+
     fn get(&self, path: &str) -> Result<Value, CliError> {
         self.send(self.http.get(format!("{}{path}", self.address)))
     }

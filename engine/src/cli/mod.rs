@@ -9,9 +9,11 @@ mod integrity;
 mod log;
 mod operate;
 mod proof;
+mod reconcile;
 mod replay;
 pub mod rules;
 mod run;
+mod scan_worker;
 mod send;
 mod transfer;
 mod why;
@@ -66,6 +68,8 @@ enum Command {
     Show(why::ShowArgs),
     Promotions(why::PromotionsArgs),
     Send(send::SendArgs),
+    Reconcile(reconcile::ReconcileArgs),
+    ScanWorker(scan_worker::ScanWorkerArgs),
     Promote(operate::PromoteArgs),
     Approve(operate::ApproveArgs),
     Hold(operate::HoldArgs),
@@ -118,6 +122,8 @@ impl Cli {
             Command::Show(args) => why::show(&args),
             Command::Promotions(args) => why::promotions(&args),
             Command::Send(args) => send::run(&args),
+            Command::Reconcile(args) => reconcile::run(&args),
+            Command::ScanWorker(args) => scan_worker::run(&args),
             Command::Promote(args) => operate::promote(&args),
             Command::Approve(args) => operate::approve(&args),
             Command::Hold(args) => operate::hold(&args),

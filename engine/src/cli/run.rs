@@ -65,7 +65,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
     done.map(|()| ExitCode::SUCCESS).map_err(CliError::outside)
 }
 
-async fn wait_for_signal() {
+pub(super) async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
@@ -79,7 +79,7 @@ async fn wait_for_signal() {
     }
 }
 
-fn start_logging(json: bool) {
+pub(super) fn start_logging(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,async_nats=warn,sled=warn"));
     let lines = tracing_subscriber::fmt()

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use weir_schema::Received;
 
-use super::{Shared, intake};
+use super::{Shared, intake, oversized, reconcile};
 use crate::{
     http::{self, Accepted, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError},
     query,
+    stream::PublishError,
 };
 
 /// The daemon as the HTTP edge sees it.
@@ -39,13 +40,18 @@ impl http::Backend for Backend {
         };
         if let Some(publisher) = &shared.publisher {
             let adapter = delivery.adapter.as_deref().unwrap_or("auto");
-            let ack = publisher
-                .publish_intake(adapter, &source, &delivery.headers, delivery.body)
-                .await
-                .map_err(unavailable)?;
-            return Ok(Accepted {
-                sequence: ack.sequence,
-            });
+            let sent = publisher
+                .publish_intake(adapter, &source, &delivery.headers, delivery.body.clone())
+                .await;
+            return match sent {
+                Ok(ack) => Ok(Accepted {
+                    sequence: ack.sequence,
+                }),
+                Err(PublishError::TooLarge { limit, .. }) => {
+                    oversized::take(shared, &source, &delivery, limit).await
+                }
+                Err(error) => Err(unavailable(error)),
+            };
         }
         let id = uuid::Uuid::new_v4().to_string();
         let raw = intake::Raw {
@@ -115,6 +121,12 @@ impl http::Backend for Backend {
             object.insert("refused".into(), refused.as_str().into());
         }
         Ok(value)
+    }
+
+    async fn reconcile(&self, confirm: bool) -> Result<Value, QueryError> {
+        let found = reconcile::once(&self.shared, confirm).await;
+        let report = found.map_err(|error| QueryError::Unavailable(error.to_string()))?;
+        Ok(reconcile::answer(&report, confirm))
     }
 
     async fn ready(&self) -> Result<(), String> {

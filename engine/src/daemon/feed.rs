@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use weir_schema::{Body, Digest, InputRejected, Position, Received};
 
-use super::{DaemonError, Shared, intake, resolver};
+use super::{DaemonError, Shared, intake, lookups, resolver};
 use crate::{
-    adapters::{self, Decoded},
+    adapters::{self, Decoded, Pending},
     log,
     node::Incoming,
     stream::{Consumer, Message, Origin, Stream, StreamPosition},
@@ -32,6 +32,7 @@ pub(crate) async fn run(
         sequence: at.sequence,
     });
     let mut consumer = Consumer::start(stream, after).await?;
+    lookups::resume(shared, stream).await?;
     loop {
         let batch = tokio::select! {
             batch = consumer.next_batch(BATCH, LINGER) => batch?,
@@ -47,9 +48,15 @@ pub(crate) async fn run(
         };
         let mut inputs = Vec::new();
         let mut jobs = Vec::new();
+        let mut open = Vec::new();
         for message in &batch {
-            take(shared, stream, message, &mut inputs);
+            let (source, pending) = take(shared, stream, message, &mut inputs);
+            if !pending.is_empty() {
+                open.push((message.sequence, source, pending));
+            }
         }
+        let sequences: Vec<u64> = open.iter().map(|(sequence, ..)| *sequence).collect();
+        lookups::begin(shared, &sequences).await?;
         jobs.extend(
             inputs
                 .iter()
@@ -57,12 +64,32 @@ pub(crate) async fn run(
         );
         shared.node.take_messages(inputs, position).await?;
         shared.look_up(jobs);
+        for (sequence, source, pending) in open {
+            lookups::ask(shared, sequence, source, pending);
+        }
         shared.recorded.notify_waiters();
     }
 }
 
-/// The inputs of a message. What must be looked up first comes back through the stream.
-fn take(shared: &Arc<Shared>, stream: &Stream, message: &Message, inputs: &mut Vec<Incoming>) {
+/// What of a message must be looked up first, and the source that it is of.
+pub(crate) fn pending(
+    shared: &Arc<Shared>,
+    stream: &Stream,
+    message: &Message,
+) -> (String, Vec<Pending>) {
+    take(shared, stream, message, &mut Vec::new())
+}
+
+/// The inputs of a message. What must be looked up first is returned, with the message's source; it
+/// comes back through the stream.
+fn take(
+    shared: &Arc<Shared>,
+    stream: &Stream,
+    message: &Message,
+    inputs: &mut Vec<Incoming>,
+) -> (String, Vec<Pending>) {
+    let mut open = Vec::new();
+    let mut of = String::new();
     let mut push = |received: Received, index: usize| {
         inputs.push(Incoming {
             received,
@@ -98,7 +125,7 @@ fn take(shared: &Arc<Shared>, stream: &Stream, message: &Message, inputs: &mut V
     };
     if let Err(damaged) = message.check_payload() {
         push(reject(damaged.to_string(), None).into(), 0);
-        return;
+        return (of, open);
     }
     match message.origin(
         &shared
@@ -131,6 +158,7 @@ fn take(shared: &Arc<Shared>, stream: &Stream, message: &Message, inputs: &mut V
                 headers: &headers,
                 body: &message.payload,
             };
+            source.clone_into(&mut of);
             for (index, one) in intake::decode(shared, &raw).into_iter().enumerate() {
                 match one {
                     Decoded::Event(event) => push(*event, index),
@@ -138,24 +166,13 @@ fn take(shared: &Arc<Shared>, stream: &Stream, message: &Message, inputs: &mut V
                         push(adapters::rejection(source, rejected), index)
                     }
                     Decoded::Ignored(reason) => tracing::debug!(source, reason, "ignored"),
-                    Decoded::NeedsResolving(pending) => {
-                        let (shared, source) = (Arc::clone(shared), source.to_owned());
-                        tokio::spawn(async move {
-                            let found = intake::resolved(&shared, &source, *pending).await;
-                            let done = match found {
-                                Ok(events) => shared.submit(events).await.map(|_| ()),
-                                Err(error) => Err(error),
-                            };
-                            if let Err(error) = done {
-                                tracing::error!(%error, "a delivery could not be resolved");
-                            }
-                        });
-                    }
+                    Decoded::NeedsResolving(pending) => open.push(*pending),
                 }
             }
         }
         Origin::Other => {}
     }
+    (of, open)
 }
 
 async fn ended(stop: &mut watch::Receiver<bool>) {

@@ -1,12 +1,21 @@
 //! From a delivery to events: decode, and find out what the payload does not say.
 
+use std::time::Duration;
+
 use weir_schema::{Body, Digest, Received};
 
-use super::{DaemonError, Shared, resolver};
+use super::{DaemonError, Shared, reconcile, resolver};
 use crate::{
     adapters::{self, AdapterSettings, Decoded, Need, Pending, UNKNOWN_MEDIA_TYPE},
-    resolve,
+    resolve::{self, ResolveError},
 };
+
+/// How long a registry is asked again for what a delivery of the stream lacks, before the delivery
+/// is rejected: a registry that is upgraded comes back within it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long it is asked again while a sender waits for the answer to its delivery.
+const IMPATIENCE: Duration = Duration::from_secs(2);
 
 /// A delivery as it came.
 pub(crate) struct Raw<'a> {
@@ -19,6 +28,9 @@ pub(crate) struct Raw<'a> {
 
 /// Decodes a delivery, without asking anybody.
 pub(crate) fn decode(shared: &Shared, raw: &Raw<'_>) -> Vec<Decoded> {
+    if matches!(raw.adapter, None | Some("auto" | "distribution")) {
+        reconcile::note_instance(shared, raw.source, raw.body);
+    }
     let configured = shared.config.sources.get(raw.source);
     let mut settings = configured
         .map(|source| source.settings.clone())
@@ -55,18 +67,20 @@ pub(crate) async fn events(
                 events.push(adapters::rejection(source, rejected));
             }
             Decoded::NeedsResolving(pending) => {
-                events.extend(resolved(shared, source, *pending).await?)
+                events.extend(resolved(shared, source, *pending, IMPATIENCE).await?)
             }
         }
     }
     Ok(events)
 }
 
-/// The events of something that lacks a fact: the facts found on the way first.
+/// The events of something that lacks a fact: the facts found on the way first. What may be there
+/// later is asked for again for `patience`.
 pub(crate) async fn resolved(
     shared: &Shared,
     source: &str,
     pending: Pending,
+    patience: Duration,
 ) -> Result<Vec<Received>, DaemonError> {
     let mut events = Vec::new();
     let bound = match pending.need().clone() {
@@ -80,13 +94,15 @@ pub(crate) async fn resolved(
                 Some(registry) => repository.in_registry(registry).unwrap_or(repository),
                 None => repository,
             };
-            match tag_digest(shared, &repository, &tag).await {
-                Ok(digest) => with_media_type(shared, &repository, digest, &mut events).await,
+            match tag_digest(shared, &repository, &tag, patience).await {
+                Ok(digest) => {
+                    with_media_type(shared, &repository, digest, patience, &mut events).await
+                }
                 Err(cause) => Err(cause),
             }
         }
         Need::MediaType { repository, digest } => {
-            with_media_type(shared, &repository, digest, &mut events).await
+            with_media_type(shared, &repository, digest, patience, &mut events).await
         }
         Need::Leaf {
             config_digest,
@@ -106,21 +122,44 @@ async fn tag_digest(
     shared: &Shared,
     repository: &weir_schema::RepositoryName,
     tag: &weir_schema::Tag,
+    patience: Duration,
 ) -> Result<Digest, String> {
     if !shared.config.reaches(repository) {
         return Err(format!(
             "the payload gives no digest and no registry is configured for `{repository}`"
         ));
     }
-    resolve::resolve_tag(&shared.clients, repository, tag)
-        .await
-        .map_err(|error| error.to_string())
+    patiently(patience, || {
+        resolve::resolve_tag(&shared.clients, repository, tag)
+    })
+    .await
+}
+
+/// Asks until there is an answer, or no use in asking, or `patience` is over.
+async fn patiently<T, F>(patience: Duration, ask: impl Fn() -> F) -> Result<T, String>
+where
+    F: Future<Output = Result<T, ResolveError>>,
+{
+    let until = tokio::time::Instant::now() + patience;
+    let mut pause = Duration::from_millis(500);
+    loop {
+        match ask().await {
+            Ok(found) => return Ok(found),
+            Err(error) if error.is_retryable() && tokio::time::Instant::now() + pause < until => {
+                tracing::debug!(%error, ?pause, "asking again");
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(30));
+    }
 }
 
 async fn with_media_type(
     shared: &Shared,
     repository: &weir_schema::RepositoryName,
     digest: Digest,
+    patience: Duration,
     events: &mut Vec<Received>,
 ) -> Result<(Digest, String), String> {
     if !shared.config.reaches(repository) {
@@ -128,9 +167,10 @@ async fn with_media_type(
             "the payload gives no media type and no registry is configured for `{repository}`"
         ));
     }
-    let found = resolve::resolve(&shared.clients, repository, &digest)
-        .await
-        .map_err(|error| error.to_string())?;
+    let found = patiently(patience, || {
+        resolve::resolve(&shared.clients, repository, &digest)
+    })
+    .await?;
     let media_type = found.facts.first().map(|fact| fact.media_type.clone());
     events.extend(resolver::events(&found));
     Ok((

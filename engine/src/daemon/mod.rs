@@ -11,10 +11,14 @@ mod checkpoints;
 mod executor;
 mod feed;
 mod intake;
+mod lookups;
 mod outputs;
+mod oversized;
+mod reconcile;
 mod resolver;
+mod scans;
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, mpsc, watch};
 use weir_rules::{Execution, rule::RuleSet};
@@ -49,6 +53,12 @@ pub(crate) struct Shared {
     pub(crate) refused: std::sync::Mutex<Option<String>>,
     /// Something was recorded.
     pub(crate) recorded: Notify,
+    /// Deliveries of the stream that wait for a registry's answer.
+    pub(crate) lookups: lookups::Lookups,
+    /// Which run of a registry each source was last heard of.
+    pub(crate) instances: std::sync::Mutex<BTreeMap<String, String>>,
+    /// A registry was started anew.
+    pub(crate) restarted: Notify,
 }
 
 impl Shared {
@@ -142,7 +152,7 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
     );
     let head = ledger.reader().head();
     let open_copies = ledger.state().open_copies();
-    let unresolved = ledger.state().unresolved();
+    let unresolved = resolver::open(ledger.state());
     let rules_in_force = ledger.state().rules().digest();
     let stream = match &config.stream {
         Some(stream) => Some(Stream::open(stream).await?),
@@ -169,6 +179,9 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
         resolve,
         refused: std::sync::Mutex::new(None),
         recorded: Notify::new(),
+        lookups: lookups::Lookups::of(node.reader())?,
+        instances: std::sync::Mutex::default(),
+        restarted: Notify::new(),
     });
     let mut parts = tokio::task::JoinSet::<Result<(), DaemonError>>::new();
     let (ended, end) = watch::channel(false);
@@ -209,12 +222,15 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
         let shared = Arc::clone(&shared);
         parts.spawn(async move { watch_rules(&shared).await });
     }
-    shared.look_up(
-        unresolved
-            .into_iter()
-            .map(|(repository, digest)| resolver::Job { repository, digest })
-            .collect(),
-    );
+    shared.look_up(unresolved);
+    {
+        let shared = Arc::clone(&shared);
+        parts.spawn(async move { reconcile::run(&shared).await });
+    }
+    {
+        let shared = Arc::clone(&shared);
+        parts.spawn(async move { scans::run(&shared).await });
+    }
     fs::write(data.join(ADDRESS_FILE), format!("http://{address}\n"))?;
     let backend = backend::Backend::new(Arc::clone(&shared));
     let mut serving = end.clone();

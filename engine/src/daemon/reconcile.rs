@@ -28,7 +28,9 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<(), DaemonError> {
                 Err(error) => tracing::error!(%error, "what was found could not be recorded"),
             }
         }
-        let every = config.every_minutes.map(|minutes| minutes.saturating_mul(60));
+        let every = config
+            .every_minutes
+            .map(|minutes| minutes.saturating_mul(60));
         tokio::select! {
             () = shared.restarted.notified() => tokio::time::sleep(SETTLE).await,
             () = after(every) => {}

@@ -19,6 +19,17 @@ pub(crate) struct Job {
     pub(crate) digest: Digest,
 }
 
+/// What a state leaves to be looked up: tagged manifests of which not all is known that a report or
+/// a rule may ask.
+pub(crate) fn open(state: &weir_rules::State) -> Vec<Job> {
+    let tags = state.bound_tags().into_iter();
+    let open: BTreeSet<Job> = tags
+        .filter(|(_, digest)| !state.is_resolved(digest))
+        .map(|((repository, _), digest)| Job { repository, digest })
+        .collect();
+    open.into_iter().collect()
+}
+
 /// What an event leaves to be looked up.
 pub(crate) fn job(event: &Event) -> Option<Job> {
     match &event.body {

@@ -158,6 +158,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Everything else.
     fn query(&self, query: Query) -> impl Future<Output = Result<Value, QueryError>> + Send;
 
+    /// Compares registries with the log; records what is found if `confirm`.
+    fn reconcile(&self, confirm: bool) -> impl Future<Output = Result<Value, QueryError>> + Send {
+        let problem = format!("no registry can be asked (confirm: {confirm})");
+        async move { Err(QueryError::Unavailable(problem)) }
+    }
+
     /// Whether the engine serves; the reason if it does not.
     fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
 

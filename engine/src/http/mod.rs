@@ -13,6 +13,7 @@ mod intake;
 mod metrics;
 mod problem;
 mod read;
+mod reconcile;
 mod server;
 mod webhook;
 

@@ -323,8 +323,11 @@ impl Consumer {
         }
         self.next = sequence + 1;
         self.last_timestamp = Some(timestamp);
+        let message = message.message;
         Ok(Receipt::Message(convert(
-            message.message,
+            &message.subject,
+            &message.headers.unwrap_or_default(),
+            message.payload,
             sequence,
             timestamp,
         )))
@@ -451,11 +454,16 @@ impl Consumer {
     }
 }
 
-fn convert(message: async_nats::Message, sequence: u64, timestamp: Timestamp) -> Message {
-    let mut headers: Vec<(String, String)> = message
-        .headers
+/// A message as the rest of the engine knows it.
+pub(super) fn convert(
+    subject: &str,
+    headers: &async_nats::HeaderMap,
+    payload: bytes::Bytes,
+    sequence: u64,
+    timestamp: Timestamp,
+) -> Message {
+    let mut headers: Vec<(String, String)> = headers
         .iter()
-        .flat_map(async_nats::HeaderMap::iter)
         .flat_map(|(name, values)| {
             values
                 .iter()
@@ -466,9 +474,9 @@ fn convert(message: async_nats::Message, sequence: u64, timestamp: Timestamp) ->
     // values of one name stay in theirs.
     headers.sort_by(|one, other| one.0.cmp(&other.0));
     Message {
-        subject: message.subject.to_string(),
+        subject: subject.to_owned(),
         headers,
-        payload: message.payload,
+        payload,
         sequence,
         timestamp,
     }

@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
 pub mod app;
+pub mod daemon;
 pub mod proxy;
 pub mod registry;
 pub mod stub;

@@ -1,0 +1,111 @@
+//! A delivery that does not fit into a message of the stream: kept by its digest beside the log, and
+//! what it means is sent.
+
+use std::path::PathBuf;
+
+use weir_schema::{Digest, InputRejected, Received};
+
+use super::{DaemonError, Shared, intake};
+use crate::{
+    adapters,
+    http::{Accepted, Delivery, IntakeError},
+    stream::PublishError,
+};
+
+/// Takes a delivery of more than `limit` bytes.
+pub(crate) async fn take(
+    shared: &Shared,
+    source: &str,
+    delivery: &Delivery,
+    limit: usize,
+) -> Result<Accepted, IntakeError> {
+    let unavailable = |error: DaemonError| IntakeError::Unavailable {
+        problem: error.to_string(),
+        retry_after_seconds: 5,
+    };
+    let digest = Digest::of(&delivery.body);
+    let kept = keep(shared, &digest, delivery.body.clone())
+        .await
+        .map_err(unavailable)?;
+    tracing::info!(
+        source,
+        bytes = delivery.body.len(),
+        limit,
+        file = %kept.display(),
+        "too large for the stream: kept beside the log, what it means is sent"
+    );
+    let id = digest.to_string();
+    let raw = intake::Raw {
+        adapter: delivery.adapter.as_deref(),
+        source,
+        delivery_id: &id,
+        headers: &delivery.headers,
+        body: &delivery.body,
+    };
+    let decoded = intake::decode(shared, &raw);
+    let events = intake::events(shared, source, decoded)
+        .await
+        .map_err(unavailable)?;
+    let mut sequence = 0;
+    for event in events {
+        sequence = submit(shared, source, &digest, event)
+            .await
+            .map_err(unavailable)?;
+    }
+    Ok(Accepted { sequence })
+}
+
+/// Publishes an event; one that is too large itself is recorded as rejected.
+async fn submit(
+    shared: &Shared,
+    source: &str,
+    payload: &Digest,
+    event: Received,
+) -> Result<u64, DaemonError> {
+    let (kind, size) = (event.event.body.kind().to_owned(), event.json.len());
+    let error = match shared.submit(vec![event]).await {
+        Ok(sequences) => return Ok(sequences.last().copied().unwrap_or_default()),
+        Err(error) => error,
+    };
+    let Some(PublishError::TooLarge { limit, .. }) = error.downcast_ref::<PublishError>() else {
+        return Err(error);
+    };
+    let rejected = InputRejected {
+        reason: format!(
+            "the `{kind}` that it means has {size} bytes and does not fit into a message of at most {limit}: raise `max_payload` of the NATS server and send it again"
+        ),
+        payload_digest: payload.clone(),
+        adapter: None,
+        payload: None,
+    };
+    let sequences = shared
+        .submit(vec![adapters::rejection(source, rejected)])
+        .await?;
+    Ok(sequences.last().copied().unwrap_or_default())
+}
+
+/// Writes the body under its digest, whole or not at all.
+async fn keep(
+    shared: &Shared,
+    digest: &Digest,
+    body: bytes::Bytes,
+) -> Result<PathBuf, DaemonError> {
+    let directory = shared.config.data.join("payloads");
+    let file = directory.join(format!("{}-{}", digest.algorithm(), digest.hex()));
+    let write = {
+        let file = file.clone();
+        move || -> std::io::Result<()> {
+            if file.exists() {
+                return Ok(());
+            }
+            std::fs::create_dir_all(&directory)?;
+            let part = directory.join(format!("part-{}", uuid::Uuid::new_v4()));
+            let mut writer = std::fs::File::create(&part)?;
+            std::io::Write::write_all(&mut writer, &body)?;
+            writer.sync_all()?;
+            std::fs::rename(&part, &file)
+        }
+    };
+    tokio::task::spawn_blocking(write).await??;
+    Ok(file)
+}

@@ -1,0 +1,86 @@
+//! Asks for scans: each leaf of a tag that has no scan is asked for once, in the log and so in the
+//! stream, where scan workers take it.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use weir_schema::{Body, Digest, RepositoryName, ScanRequested};
+
+use super::{DaemonError, Shared, own_event};
+use crate::{http::EventFilter, query};
+
+/// How long after a change is looked for what it left to be scanned: the manifests of an
+/// application come one by one.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The type of the events that ask.
+const KIND: &str = "weir.scan.requested";
+
+/// Asks, as configured, until the daemon ends.
+pub(crate) async fn run(shared: &Arc<Shared>) -> Result<(), DaemonError> {
+    // A node that leaves copying to others leaves asking to them too.
+    if !shared.config.scans.request || !shared.config.promotions.execute {
+        return std::future::pending().await;
+    }
+    let mut asked = asked(shared).await?;
+    let mut seen = 0;
+    loop {
+        let head = shared.node.reader().head().next_seq;
+        if head != seen {
+            seen = head;
+            let open = shared.node.ask(weir_rules::State::unscanned).await?;
+            let mut events = Vec::new();
+            for (repository, leaf) in open {
+                if shared.config.reaches(&repository) && asked.insert(leaf.clone()) {
+                    events.push(request(shared, repository, leaf));
+                }
+            }
+            if !events.is_empty() {
+                shared.submit(events).await?;
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn request(shared: &Shared, repository: RepositoryName, digest: Digest) -> weir_schema::Received {
+    let host = shared
+        .config
+        .default_registry
+        .as_deref()
+        .unwrap_or_default();
+    let whole = repository
+        .in_registry(host)
+        .unwrap_or_else(|_| repository.clone());
+    let body = Body::ScanRequested(ScanRequested {
+        reference: format!("{whole}@{digest}"),
+        digest: digest.clone(),
+        repository,
+    });
+    // Named for the leaf: whoever asks for it asks for the same.
+    own_event(format!("scan-requested-{digest}"), body)
+}
+
+/// The leaves that were asked for before.
+async fn asked(shared: &Shared) -> Result<BTreeSet<Digest>, DaemonError> {
+    let reader = shared.node.reader().clone();
+    let read = move || -> Result<BTreeSet<Digest>, DaemonError> {
+        let mut asked = BTreeSet::new();
+        let mut filter = EventFilter {
+            limit: 1000,
+            kind: Some(KIND.into()),
+            ..EventFilter::default()
+        };
+        loop {
+            let page = query::events(&reader, &filter).map_err(|error| error.to_string())?;
+            for (_, record) in &page.events {
+                let digest = record["event"]["data"]["digest"].as_str();
+                asked.extend(digest.and_then(|digest| digest.parse().ok()));
+            }
+            if !page.more {
+                return Ok(asked);
+            }
+            filter.after = page.through;
+        }
+    };
+    tokio::task::spawn_blocking(read).await?
+}

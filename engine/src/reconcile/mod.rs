@@ -1,0 +1,350 @@
+//! Reconciling: what registries hold, compared with what the log says they hold. The difference is
+//! what a registry did without a word, or what its word was lost of.
+//!
+//! ```text
+//! catalog ─> tags ─> digests ──┐
+//! images of tagged indexes ────┴── compare with Known ──> Drift ──> events, if so wished
+//! ```
+//!
+//! Only an answer counts: where a registry cannot be asked, nothing is concluded and the report says
+//! so. A deletion is concluded only after the registry was asked for the very tag or manifest.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use futures_util::{StreamExt as _, stream};
+use serde::Serialize;
+use weir_rules::{State, pattern::RepositoryPatterns};
+use weir_schema::{Body, Digest, ImagePushed, ManifestDeleted, RepositoryName, Tag, TagDeleted};
+
+use crate::oci::{Client, Clients, OciError, Reference};
+
+/// Requests that wait for one registry at a time; its own limits come on top.
+const AT_A_TIME: usize = 16;
+
+/// What the log says that registries hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The last record that it takes into account.
+    pub seq: u64,
+    /// What each tag points at.
+    pub tags: BTreeMap<(RepositoryName, Tag), Digest>,
+    /// What tagged indexes hold.
+    pub held: BTreeSet<(RepositoryName, Digest)>,
+}
+
+impl Known {
+    /// What the state says.
+    #[must_use]
+    pub fn of(state: &State) -> Self {
+        Self {
+            seq: state.seq(),
+            tags: state.bound_tags().into_iter().collect(),
+            held: state.held_manifests().into_iter().collect(),
+        }
+    }
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "drift", rename_all = "kebab-case")]
+pub enum Drift {
+    /// A tag that the log does not know, or knows elsewhere.
+    Pushed {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag.
+        tag: Tag,
+        /// What it points at.
+        digest: Digest,
+        /// The media type by the registry's word.
+        media_type: String,
+        /// What the log says that it points at.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        was: Option<Digest>,
+    },
+    /// A tag that is gone.
+    TagDeleted {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag.
+        tag: Tag,
+        /// What the log says that it points at.
+        was: Digest,
+    },
+    /// An image or index within a tagged one that is gone.
+    ManifestDeleted {
+        /// The repository.
+        repository: RepositoryName,
+        /// The manifest.
+        digest: Digest,
+    },
+}
+
+impl Drift {
+    /// The event that tells of it.
+    #[must_use]
+    pub fn event(&self) -> Body {
+        match self.clone() {
+            Self::Pushed {
+                repository,
+                tag,
+                digest,
+                media_type,
+                ..
+            } => Body::ImagePushed(ImagePushed {
+                repository,
+                digest,
+                media_type,
+                tag: Some(tag),
+                size: None,
+                artifact_type: None,
+                annotations: None,
+                platform: None,
+                manifests: None,
+                actor: None,
+            }),
+            Self::TagDeleted {
+                repository, tag, ..
+            } => Body::TagDeleted(TagDeleted {
+                repository,
+                tag,
+                actor: None,
+            }),
+            Self::ManifestDeleted { repository, digest } => {
+                Body::ManifestDeleted(ManifestDeleted {
+                    repository,
+                    digest,
+                    actor: None,
+                })
+            }
+        }
+    }
+
+    /// Whether the log still says what it said when this was found. What was recorded in the
+    /// meantime may be newer than what the registry answered.
+    #[must_use]
+    pub fn holds(&self, before: &Known, now: &Known) -> bool {
+        match self {
+            Self::Pushed {
+                repository, tag, ..
+            }
+            | Self::TagDeleted {
+                repository, tag, ..
+            } => {
+                let key = (repository.clone(), tag.clone());
+                before.tags.get(&key) == now.tags.get(&key)
+            }
+            Self::ManifestDeleted { repository, digest } => {
+                now.held.contains(&(repository.clone(), digest.clone()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pushed {
+                repository,
+                tag,
+                digest,
+                was: None,
+                ..
+            } => write!(f, "{repository}:{tag} is there, at {digest}"),
+            Self::Pushed {
+                repository,
+                tag,
+                digest,
+                was: Some(was),
+                ..
+            } => write!(f, "{repository}:{tag} is at {digest}, no longer at {was}"),
+            Self::TagDeleted {
+                repository,
+                tag,
+                was,
+            } => write!(f, "{repository}:{tag} is gone, it was at {was}"),
+            Self::ManifestDeleted { repository, digest } => {
+                write!(f, "{repository}@{digest} is gone")
+            }
+        }
+    }
+}
+
+/// What a look at the registries showed.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The differences, in order of repositories.
+    pub drift: Vec<Drift>,
+    /// What could not be asked, and why. Nothing is concluded about it.
+    pub problems: Vec<String>,
+    /// Tags that were compared.
+    pub tags: usize,
+    /// Images and indexes within tagged ones that were looked for.
+    pub manifests: usize,
+}
+
+/// Looks at the registries named `hosts`. Repositories of `default` are named without it. `only`
+/// limits the repositories that are looked at.
+pub async fn survey(
+    clients: &Clients,
+    hosts: &BTreeSet<String>,
+    default: Option<&str>,
+    only: Option<&RepositoryPatterns>,
+    known: &Known,
+) -> Report {
+    let mut report = Report::default();
+    for host in hosts {
+        let client = match clients.get(host) {
+            Ok(client) => client,
+            Err(error) => {
+                report.problems.push(error.to_string());
+                continue;
+            }
+        };
+        // A registry that does not answer for itself is not believed that something is gone.
+        if let Err(error) = client.ping().await {
+            report.problems.push(error.to_string());
+            continue;
+        }
+        let here = Here {
+            client,
+            host,
+            is_default: default == Some(host),
+            known,
+        };
+        here.survey(only, &mut report).await;
+    }
+    report.drift.sort();
+    report
+}
+
+/// One registry.
+struct Here<'a> {
+    client: Client,
+    host: &'a str,
+    is_default: bool,
+    known: &'a Known,
+}
+
+impl Here<'_> {
+    async fn survey(&self, only: Option<&RepositoryPatterns>, report: &mut Report) {
+        let tags = self.known.tags.keys().map(|(name, _)| name);
+        let mut names: BTreeSet<RepositoryName> =
+            tags.filter(|name| self.has(name)).cloned().collect();
+        match self.client.catalog().await {
+            Ok(paths) => names.extend(paths.iter().filter_map(|path| self.named(path))),
+            Err(error) => report
+                .problems
+                .push(format!("only known repositories are looked at: {error}")),
+        }
+        names.retain(|name| only.is_none_or(|only| only.matches(&name.to_string())));
+        let repositories = names.clone().into_iter();
+        let mut answers = stream::iter(repositories.map(|name| self.repository(name)))
+            .buffer_unordered(AT_A_TIME);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok((drift, compared)) => {
+                    report.tags += compared;
+                    report.drift.extend(drift);
+                }
+                Err(error) => report.problems.push(error.to_string()),
+            }
+        }
+        let mut held = Vec::new();
+        for (name, digest) in &self.known.held {
+            if names.contains(name) {
+                held.push((name.clone(), digest.clone()));
+            }
+        }
+        let held = held.into_iter();
+        let mut answers = stream::iter(held.map(|(name, digest)| self.held(name, digest)))
+            .buffer_unordered(AT_A_TIME);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(drift) => {
+                    report.manifests += 1;
+                    report.drift.extend(drift);
+                }
+                Err(error) => report.problems.push(error.to_string()),
+            }
+        }
+    }
+
+    fn has(&self, name: &RepositoryName) -> bool {
+        match name.registry() {
+            Some(host) => host == self.host,
+            None => self.is_default,
+        }
+    }
+
+    /// The repository at `path` as the log names it.
+    fn named(&self, path: &str) -> Option<RepositoryName> {
+        let whole = format!("{}/{path}", self.host);
+        let name = if self.is_default { path } else { &whole };
+        name.parse().ok()
+    }
+
+    /// The differences in one repository, and how many tags were compared.
+    async fn repository(&self, name: RepositoryName) -> Result<(Vec<Drift>, usize), OciError> {
+        let listed = self.client.tags(name.path()).await?;
+        // Each with what the log says of it.
+        let mut all: BTreeMap<Tag, Option<Digest>> =
+            listed.into_iter().map(|tag| (tag, None)).collect();
+        for ((of, tag), digest) in &self.known.tags {
+            if *of == name {
+                all.insert(tag.clone(), Some(digest.clone()));
+            }
+        }
+        let compared = all.len();
+        let mut answers = stream::iter(
+            all.into_iter()
+                .map(|(tag, known)| self.tag(name.clone(), tag, known)),
+        )
+        .buffer_unordered(AT_A_TIME);
+        let mut drift = Vec::new();
+        while let Some(answer) = answers.next().await {
+            drift.extend(answer?);
+        }
+        Ok((drift, compared))
+    }
+
+    async fn tag(
+        &self,
+        name: RepositoryName,
+        tag: Tag,
+        known: Option<Digest>,
+    ) -> Result<Option<Drift>, OciError> {
+        let reference = Reference::Tag(tag.clone());
+        let head = self.client.head_manifest(name.path(), &reference).await?;
+        Ok(match (head, known) {
+            (Some(head), Some(known)) if known == head.digest => None,
+            (Some(head), known) => Some(Drift::Pushed {
+                repository: name,
+                tag,
+                digest: head.digest,
+                media_type: head
+                    .media_type
+                    .unwrap_or_else(|| crate::adapters::UNKNOWN_MEDIA_TYPE.to_owned()),
+                was: known,
+            }),
+            (None, Some(was)) => Some(Drift::TagDeleted {
+                repository: name,
+                tag,
+                was,
+            }),
+            (None, None) => None,
+        })
+    }
+
+    async fn held(&self, name: RepositoryName, digest: Digest) -> Result<Option<Drift>, OciError> {
+        let reference = Reference::Digest(digest.clone());
+        let head = self.client.head_manifest(name.path(), &reference).await?;
+        Ok(head.is_none().then(|| Drift::ManifestDeleted {
+            repository: name,
+            digest,
+        }))
+    }
+}

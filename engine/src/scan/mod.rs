@@ -1,0 +1,274 @@
+//! The scan worker: takes requested scans from the stream's work queue, runs a scanner on each leaf
+//! by its digest, and sends back what it reported.
+//!
+//! ```text
+//! weir.scan.requested ──> command ──> report ──> judged by the adapters ──┬─> the report, raw
+//!                                                                         └─> weir.scan.failed
+//! ```
+//!
+//! The report judges, not the exit code: scanners use code 1 both for "found something" and for
+//! "could not look", and exit with 0 where they recognised nothing.
+
+mod command;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use weir_schema::{Body, Digest, Event, Received, ScanFailed, ScanRequested, ScanStarted, Scanner};
+
+use crate::{
+    adapters::{self, AdapterSettings, Decoded, SUBJECT_HEADER},
+    stream::{PublishError, Publisher, Stream, Work, WorkError, WorkQueue},
+};
+
+pub use command::{Command, CommandError, Ended};
+
+/// The name that all workers share: each request goes to one of them.
+const QUEUE: &str = "weir-scan-workers";
+
+/// The type of the events that ask for scans.
+const REQUESTED: &str = "weir.scan.requested";
+
+/// What a report may weigh; the largest that are public have 4 MB.
+const LARGEST_REPORT: usize = 256 << 20;
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// The scanner's command line.
+    pub command: Command,
+    /// The scanner's name, where it does not get to say it itself.
+    pub scanner: String,
+    /// The adapter that reads its reports; found by their content if not given.
+    pub adapter: Option<String>,
+    /// The source that reports are sent as.
+    pub source: String,
+    /// How long one scan may take.
+    pub timeout: Duration,
+    /// How many scans run at a time.
+    pub concurrent: usize,
+    /// End after this many scans; for tests and jobs.
+    pub at_most: Option<usize>,
+}
+
+/// Why a worker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// There is no queue.
+    #[error(transparent)]
+    Queue(#[from] WorkError),
+}
+
+/// Works until it is stopped from outside, or has done `at_most` scans.
+///
+/// # Errors
+/// If the queue cannot be opened.
+pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerError> {
+    // A little longer than the command may take: who is still at work says so.
+    let patience = Duration::from_secs(60);
+    let queue = WorkQueue::open(stream, QUEUE, REQUESTED, patience).await?;
+    let publisher = Publisher::new(stream);
+    let slots = Arc::new(Semaphore::new(config.concurrent.max(1)));
+    let mut running = tokio::task::JoinSet::new();
+    let mut taken = 0;
+    while config.at_most.is_none_or(|most| taken < most) {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            break;
+        };
+        let work = match queue.next().await {
+            Ok(Some(work)) => work,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "asking for work again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        taken += 1;
+        let (publisher, config) = (publisher.clone(), config.clone());
+        running.spawn(async move {
+            carry_out(&publisher, &config, work).await;
+            drop(slot);
+        });
+    }
+    while running.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Does one piece of work and says that it is done, once what came of it is in the stream.
+async fn carry_out(publisher: &Publisher, config: &WorkerConfig, work: Work) {
+    let request = match requested(work.payload()) {
+        Ok(request) => request,
+        Err(problem) => {
+            tracing::error!(problem, "not a request for a scan");
+            let _told = work.finished().await;
+            return;
+        }
+    };
+    let scan = scan(publisher, config, &request);
+    tokio::pin!(scan);
+    let told = loop {
+        tokio::select! {
+            told = &mut scan => break told,
+            () = tokio::time::sleep(Duration::from_secs(15)) => {
+                if let Err(error) = work.goes_on().await {
+                    tracing::warn!(%error, "another worker may get the same scan");
+                }
+            }
+        }
+    };
+    match told {
+        Ok(()) => {
+            if let Err(error) = work.finished().await {
+                tracing::warn!(%error, "the scan will be done once more");
+            }
+        }
+        // Not finished: it comes again, to this worker or another.
+        Err(error) => {
+            tracing::error!(%error, leaf = %request.digest, "what the scanner said was not sent")
+        }
+    }
+}
+
+fn requested(payload: &[u8]) -> Result<ScanRequested, String> {
+    let received = Received::from_json(payload).map_err(|error| error.to_string())?;
+    match received.event.body {
+        Body::ScanRequested(request) => Ok(request),
+        other => Err(format!("it is `{}`", other.kind())),
+    }
+}
+
+async fn scan(
+    publisher: &Publisher,
+    config: &WorkerConfig,
+    request: &ScanRequested,
+) -> Result<(), PublishError> {
+    let run = uuid::Uuid::new_v4();
+    let say = |what: &str, body: Body| Event {
+        id: format!("{run}-{what}"),
+        source: format!("/scanners/{}", config.source),
+        time: Some(chrono::Utc::now().into()),
+        subject: None,
+        body,
+    };
+    let scanner = Scanner {
+        name: config.scanner.clone(),
+        version: None,
+        db_updated_at: None,
+    };
+    let started = Body::ScanStarted(ScanStarted {
+        digest: request.digest.clone(),
+        scanner: scanner.clone(),
+    });
+    publisher
+        .publish_event(&say("started", started).into())
+        .await?;
+    tracing::info!(reference = request.reference, "scanning");
+    let reason = match config
+        .command
+        .run(&request.reference, config.timeout, LARGEST_REPORT)
+        .await
+    {
+        Ok(ended) => match judge(config, &request.digest, &ended) {
+            Verdict::Report => return send(publisher, config, request, ended).await,
+            Verdict::Failed(reason) => reason,
+        },
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(reference = request.reference, reason, "not scanned");
+    let failed = Body::ScanFailed(ScanFailed {
+        digest: request.digest.clone(),
+        scanner,
+        reason,
+    });
+    publisher
+        .publish_event(&say("failed", failed).into())
+        .await?;
+    Ok(())
+}
+
+/// What came of a command.
+enum Verdict {
+    /// A report that completes a scan.
+    Report,
+    /// None, and why.
+    Failed(String),
+}
+
+fn judge(config: &WorkerConfig, leaf: &Digest, ended: &Ended) -> Verdict {
+    let headers = subject(leaf);
+    let settings = AdapterSettings::default();
+    let decoded = adapters::decode(&adapters::Delivery {
+        adapter: config.adapter.as_deref(),
+        source: &config.source,
+        delivery_id: None,
+        headers: &headers,
+        body: &ended.output,
+        settings: &settings,
+    });
+    let completes = |one: &Decoded| match one {
+        Decoded::Event(event) => matches!(event.event.body, Body::ScanCompleted(_)),
+        _ => false,
+    };
+    if decoded.iter().any(completes) {
+        return Verdict::Report;
+    }
+    let why = decoded.into_iter().find_map(|one| match one {
+        Decoded::Rejected(rejected) => Some(rejected.reason),
+        Decoded::Ignored(reason) => Some(reason),
+        _ => None,
+    });
+    Verdict::Failed(format!(
+        "{}: {}{}",
+        ended.how,
+        why.as_deref().unwrap_or("it wrote no report"),
+        match ended.complaint.as_str() {
+            "" => String::new(),
+            complaint => format!("; it says: {complaint}"),
+        }
+    ))
+}
+
+fn subject(leaf: &Digest) -> Vec<(String, String)> {
+    vec![(SUBJECT_HEADER.to_owned(), leaf.to_string())]
+}
+
+/// Sends the report as it is; where it is too large for the stream, the event that it means, which
+/// names the report by its digest.
+async fn send(
+    publisher: &Publisher,
+    config: &WorkerConfig,
+    request: &ScanRequested,
+    ended: Ended,
+) -> Result<(), PublishError> {
+    let adapter = config.adapter.as_deref().unwrap_or("auto");
+    let headers = subject(&request.digest);
+    let report = Bytes::from(ended.output);
+    let sent = publisher
+        .publish_intake(adapter, &config.source, &headers, report.clone())
+        .await;
+    let Err(PublishError::TooLarge { size, limit }) = sent else {
+        return sent.map(|_| ());
+    };
+    tracing::info!(
+        size,
+        limit,
+        "the report is too large for the stream: its findings are sent"
+    );
+    let settings = AdapterSettings::default();
+    let decoded = adapters::decode(&adapters::Delivery {
+        adapter: config.adapter.as_deref(),
+        source: &config.source,
+        delivery_id: None,
+        headers: &headers,
+        body: &report,
+        settings: &settings,
+    });
+    for one in decoded {
+        if let Decoded::Event(event) = one {
+            publisher.publish_event(&event).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! A queue of work in the stream of inputs: each message of one kind goes to one of the workers,
+//! and comes again if that worker does not finish it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    AckKind,
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use super::{Stream, message::subject_of_kind, provision::said};
+
+/// How often a piece of work is handed out. What kills its worker shall not kill all of them.
+const MOST_DELIVERIES: i64 = 3;
+
+/// How long one request for work waits at the server.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// The queue, as one worker sees it.
+pub struct WorkQueue {
+    consumer: PullConsumer,
+    name: String,
+}
+
+/// One piece of work. Dropped without a word, it comes again.
+pub struct Work {
+    message: async_nats::jetstream::Message,
+}
+
+/// Why there is no work to be had.
+#[derive(Debug, thiserror::Error)]
+#[error("work queue `{queue}`: {problem}")]
+pub struct WorkError {
+    queue: String,
+    problem: String,
+}
+
+impl WorkQueue {
+    /// The queue `name` of the events of type `kind`. All workers of one name share it; a new one
+    /// begins with what comes from now on. Work that is not finished within `patience` comes again.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer.
+    pub async fn open(
+        stream: &Stream,
+        name: &str,
+        kind: &str,
+        patience: Duration,
+    ) -> Result<Self, WorkError> {
+        let failed = |problem: String| WorkError {
+            queue: name.to_owned(),
+            problem,
+        };
+        let connection = stream.connection();
+        let inputs = connection
+            .jetstream
+            .get_stream(stream.name())
+            .await
+            .map_err(|error| failed(said(&error)))?;
+        let subjects = &connection.config.subjects;
+        let config = pull::Config {
+            durable_name: Some(name.to_owned()),
+            description: Some("Workers of Weir".into()),
+            filter_subject: format!("{subjects}.events.{}", subject_of_kind(kind)),
+            ack_policy: AckPolicy::Explicit,
+            deliver_policy: DeliverPolicy::All,
+            ack_wait: patience,
+            max_deliver: MOST_DELIVERIES,
+            ..pull::Config::default()
+        };
+        let consumer = inputs
+            .get_or_create_consumer(name, config)
+            .await
+            .map_err(|error| failed(said(&error)))?;
+        Ok(Self {
+            consumer,
+            name: name.to_owned(),
+        })
+    }
+
+    /// The next piece of work; `None` if there was none for a while.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer; asking again may help.
+    pub async fn next(&self) -> Result<Option<Work>, WorkError> {
+        let failed = |problem: String| WorkError {
+            queue: self.name.clone(),
+            problem,
+        };
+        let mut batch = self
+            .consumer
+            .fetch()
+            .max_messages(1)
+            .expires(WAIT)
+            .messages()
+            .await
+            .map_err(|error| failed(said(&error)))?;
+        match batch.next().await {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(Some(Work { message })),
+            Some(Err(error)) => Err(failed(error.to_string())),
+        }
+    }
+}
+
+impl Work {
+    /// What is to be done, as it was published.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.message.payload
+    }
+
+    /// Says that the work goes on, so that nobody else gets it.
+    ///
+    /// # Errors
+    /// The server was not told.
+    pub async fn goes_on(&self) -> Result<(), WorkError> {
+        self.say(AckKind::Progress).await
+    }
+
+    /// Says that the work is finished; it does not come again.
+    ///
+    /// # Errors
+    /// The server was not told: the work will come again.
+    pub async fn finished(self) -> Result<(), WorkError> {
+        self.message.double_ack().await.map_err(|error| WorkError {
+            queue: self.message.subject.to_string(),
+            problem: error.to_string(),
+        })
+    }
+
+    async fn say(&self, kind: AckKind) -> Result<(), WorkError> {
+        self.message
+            .ack_with(kind)
+            .await
+            .map_err(|error| WorkError {
+                queue: self.message.subject.to_string(),
+                problem: error.to_string(),
+            })
+    }
+}

@@ -1,0 +1,221 @@
+//! Reconciling on a real registry that tells nothing: what it did in silence is found, shown, and
+//! recorded when so wished.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{
+    app,
+    daemon::Daemon,
+    registry::{Registry, quiet},
+};
+use weir_engine::oci::{Client, RegistryConfig};
+use weir_schema::Digest;
+
+const RULE: &str = "//! from: team/*\n//! to: production/{1}\n//! scan: not-required\n\nfalse\n";
+
+struct Scene {
+    registry: Registry,
+    client: Client,
+    directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let registry = Registry::start();
+        let config = RegistryConfig {
+            insecure: true,
+            ..quiet()
+        };
+        let client = Client::new(&registry.host(), &config).unwrap();
+        Self {
+            registry,
+            client,
+            directory: tempfile::TempDir::new().unwrap(),
+        }
+    }
+
+    async fn daemon(&self, at_start: bool) -> Daemon {
+        let rules = self.directory.path().join("rules");
+        std::fs::create_dir_all(&rules).unwrap();
+        std::fs::write(rules.join("to-production.cel"), RULE).unwrap();
+        let host = self.registry.host();
+        let config = format!(
+            "rules = \"{}\"\ndefault_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\nmax_attempts = 1\n[reconcile]\nat_start = {at_start}\n",
+            rules.display()
+        );
+        Daemon::start(self.directory.path(), &config, "").await
+    }
+}
+
+/// Drift as `weir reconcile --output json` prints it, each as a line, and the exit code.
+fn reconcile(daemon: &Daemon, confirm: bool) -> (Vec<String>, i32) {
+    let mut arguments = vec!["reconcile", "--output", "json"];
+    arguments.extend(confirm.then_some("--confirm"));
+    let done = daemon.weir(&arguments);
+    let complaint = String::from_utf8_lossy(&done.stderr).into_owned();
+    let code = done.status.code().unwrap();
+    let found: Value =
+        serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {complaint}"));
+    let lines = found["drift"].as_array().unwrap().iter().map(|one| {
+        let text = |name: &str| one[name].as_str().unwrap_or_default();
+        let tag = match text("tag") {
+            "" => String::new(),
+            tag => format!(":{tag}"),
+        };
+        format!("{} {}{tag}", text("drift"), text("repository"))
+    });
+    (lines.collect(), code)
+}
+
+fn digest_of(tags: &Value, repository: &str, tag: &str) -> Option<String> {
+    let all = tags.as_array()?.iter();
+    let mut found = all.filter(|one| one["repository"] == repository && one["tag"] == tag);
+    Some(found.next()?["digest"].as_str()?.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_registry_holds_already_is_known_after_the_start() {
+    let scene = Scene::new();
+    let application = app::application("shop", &["web"], &[]);
+    let digest = application
+        .push(&scene.client, "team/shop", Some("1.0"))
+        .await;
+    let daemon = scene.daemon(true).await;
+    let known = daemon
+        .until("/v1/tags", |tags| {
+            digest_of(tags, "team/shop", "1.0").is_some()
+        })
+        .await;
+    assert_eq!(
+        digest_of(&known, "team/shop", "1.0"),
+        Some(digest.to_string())
+    );
+    daemon
+        .until("/v1/tags", |tags| {
+            tags[0]["images"]
+                .as_array()
+                .is_some_and(|all| all.len() == 4)
+        })
+        .await;
+    assert_eq!(reconcile(&daemon, false), (Vec::new(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_registry_did_in_silence_is_shown_first_and_recorded_when_confirmed() {
+    let scene = Scene::new();
+    let daemon = scene.daemon(false).await;
+    let client = &scene.client;
+    let application = app::application("shop", &["web"], &[]);
+    let digest = application.push(client, "team/shop", Some("1.0")).await;
+    let old = app::image("old", "amd64", &[]);
+    old.push(client, "team/other", Some("1")).await;
+
+    // A dry run shows and changes nothing.
+    let there = vec![
+        "pushed team/other:1".to_owned(),
+        "pushed team/shop:1.0".to_owned(),
+    ];
+    assert_eq!(reconcile(&daemon, false), (there.clone(), 0));
+    assert_eq!(daemon.get("/v1/tags").await, json!([]));
+    assert_eq!(reconcile(&daemon, true), (there, 0));
+    daemon
+        .until("/v1/tags?repository=team/shop", |tags| {
+            tags[0]["images"]
+                .as_array()
+                .is_some_and(|all| all.len() == 4)
+        })
+        .await;
+    assert_eq!(reconcile(&daemon, true), (Vec::new(), 0));
+
+    // A tag that moved without a word.
+    let new = app::image("new", "amd64", &[]);
+    let moved = new.push(client, "team/other", Some("1")).await;
+    assert_eq!(
+        reconcile(&daemon, true),
+        (vec!["pushed team/other:1".into()], 0)
+    );
+    let tags = daemon.get("/v1/tags").await;
+    assert_eq!(digest_of(&tags, "team/other", "1"), Some(moved.to_string()));
+
+    // A child that was collected: the application's index still answers.
+    let tags = daemon.get("/v1/tags?repository=team/shop").await;
+    let child: Digest = tags[0]["images"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        client
+            .delete_manifest("team/shop", &child.clone().into())
+            .await
+            .unwrap()
+    );
+    let gone = vec!["manifest-deleted team/shop".to_owned()];
+    assert_eq!(reconcile(&daemon, false), (gone.clone(), 0));
+    assert_eq!(reconcile(&daemon, true), (gone, 0));
+    assert_eq!(reconcile(&daemon, true), (Vec::new(), 0));
+    let why = daemon
+        .until("/v1/why?repository=team/shop&tag=1.0", |why| {
+            why[0]["verdict"] == "block"
+        })
+        .await;
+    let reasons = why[0]["reasons"].to_string();
+    assert!(
+        reasons.contains("manifest-deleted") && reasons.contains(&child.to_string()),
+        "{reasons}"
+    );
+
+    // A whole application that is gone.
+    assert!(
+        client
+            .delete_manifest("team/shop", &digest.into())
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        reconcile(&daemon, true),
+        (vec!["tag-deleted team/shop:1.0".into()], 0)
+    );
+    assert_eq!(daemon.get("/v1/tags?repository=team/shop").await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_does_not_answer_has_deleted_nothing() {
+    let scene = Scene::new();
+    let image = app::image("web", "amd64", &[]);
+    image.push(&scene.client, "team/web", Some("1")).await;
+    let daemon = scene.daemon(true).await;
+    let known = |tags: &Value| digest_of(tags, "team/web", "1").is_some();
+    daemon.until("/v1/tags", known).await;
+    let Scene { registry, .. } = scene;
+    drop(registry);
+    assert_eq!(reconcile(&daemon, true), (Vec::new(), 3));
+    assert!(known(&daemon.get("/v1/tags").await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_was_started_anew_is_looked_at_since_it_lost_what_it_had_to_tell() {
+    let scene = Scene::new();
+    let daemon = scene.daemon(false).await;
+    let image = app::image("web", "amd64", &[]);
+    image.push(&scene.client, "team/web", Some("1")).await;
+    let notify = |instance: &str| {
+        json!({"events": [{"id": instance, "action": "pull", "target": {"digest": image.digest(), "repository": "team/web"},
+               "source": {"addr": "r:5000", "instanceID": instance}}]})
+        .to_string()
+    };
+    for (instance, known) in [("first", false), ("first", false), ("second", true)] {
+        let path = "/v1/intake/distribution?source=dev";
+        assert_eq!(daemon.post(path, notify(instance)).await, 202);
+        if known {
+            daemon
+                .until("/v1/tags", |tags| {
+                    digest_of(tags, "team/web", "1").is_some()
+                })
+                .await;
+        } else {
+            assert_eq!(daemon.get("/v1/tags").await, json!([]));
+        }
+    }
+}

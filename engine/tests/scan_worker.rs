@@ -1,0 +1,179 @@
+//! Scans that Weir asks for, done by workers: with a real registry, a real NATS and a script that
+//! reports as Trivy does.
+
+#[path = "support/nats.rs"]
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod nats;
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    process::{Command, Stdio},
+};
+
+use nats::Nats;
+use serde_json::Value;
+use support::{
+    app,
+    daemon::Daemon,
+    registry::{Registry, quiet},
+};
+use weir_engine::oci::{Client, Reference, RegistryConfig};
+
+const RULE: &str = "//! rule: to-production\n//! from: team/*\n//! to: production/{1}\n//! class: app\n\nscan.critical == 0\n";
+
+/// Ends with code 1 like a scanner that was told to by what it found: only the report tells.
+const SCANNER: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+echo "$1" >> "$here/asked"
+if [ -e "$here/broken" ]; then
+  echo "FATAL: the database is locked" >&2
+  exit 1
+fi
+cat <<REPORT
+{"SchemaVersion": 2, "ArtifactName": "$1", "ArtifactType": "container_image", "Metadata": {"OS": {"Family": "debian", "Name": "12"}},
+ "Results": [{"Target": "debian", "Class": "os-pkgs", "Type": "debian", "Vulnerabilities": [
+   {"VulnerabilityID": "CVE-2099-0001", "PkgName": "zlib", "InstalledVersion": "1", "Severity": "LOW"}]}]}
+REPORT
+exit 1
+"#;
+
+struct Scene {
+    nats: Nats,
+    registry: Registry,
+    client: Client,
+    directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Option<Self> {
+        let nats = Nats::start()?;
+        let registry = Registry::start();
+        let config = RegistryConfig {
+            insecure: true,
+            ..quiet()
+        };
+        let client = Client::new(&registry.host(), &config).unwrap();
+        let directory = tempfile::TempDir::new().unwrap();
+        fs::create_dir_all(directory.path().join("rules")).unwrap();
+        fs::write(directory.path().join("rules/to-production.cel"), RULE).unwrap();
+        fs::write(directory.path().join("scanner"), SCANNER).unwrap();
+        Some(Self {
+            nats,
+            registry,
+            client,
+            directory,
+        })
+    }
+
+    async fn daemon(&self) -> Daemon {
+        let host = self.registry.host();
+        let config = format!(
+            "rules = \"{}\"\ndefault_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\n[stream]\nurls = [\"{}\"]\n[scans]\nrequest = true\n",
+            self.directory.path().join("rules").display(),
+            self.nats.url()
+        );
+        Daemon::start(self.directory.path(), &config, "").await
+    }
+
+    /// Runs two workers at once until they did `scans` in all.
+    fn work(&self, scans: usize) {
+        let start = |at_most: usize| {
+            Command::new(env!("CARGO_BIN_EXE_weir"))
+                .args(["scan-worker", "--nats", &self.nats.url(), "--exec"])
+                .arg(format!(
+                    "sh {} {{reference}}",
+                    self.directory.path().join("scanner").display()
+                ))
+                .args(["--scanner", "trivy", "--at-most", &at_most.to_string()])
+                .stdin(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        for mut worker in [start(scans / 2), start(scans - scans / 2)] {
+            assert!(worker.wait().unwrap().success());
+        }
+    }
+
+    /// What the scanner was run on.
+    fn asked(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.directory.path().join("asked")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_scanned_by_workers_and_goes_to_production_without_a_hand_on_it() {
+    let Some(scene) = Scene::new() else { return };
+    let application = app::application("shop", &["web"], &[]);
+    let digest = application
+        .push(&scene.client, "team/shop", Some("1.0"))
+        .await;
+    let mut daemon = scene.daemon().await;
+    let requests = |events: &Value| {
+        events["events"]
+            .as_array()
+            .is_some_and(|all| all.len() == 4)
+    };
+    let path = "/v1/events?type=weir.scan.requested";
+    daemon.until(path, requests).await;
+
+    // Asked once, whoever starts when.
+    daemon.kill();
+    drop(daemon);
+    let daemon = scene.daemon().await;
+    scene.work(4);
+    daemon
+        .until("/v1/tags?repository=production/shop", |tags| {
+            tags[0]["tag"] == "1.0"
+        })
+        .await;
+    let reference = Reference::Tag("1.0".parse().unwrap());
+    let promoted = scene
+        .client
+        .head_manifest("production/shop", &reference)
+        .await
+        .unwrap();
+    assert_eq!(promoted.map(|head| head.digest), Some(digest));
+
+    let asked = scene.asked();
+    let distinct: BTreeSet<&String> = asked.iter().collect();
+    assert_eq!((asked.len(), distinct.len()), (4, 4), "{asked:#?}");
+    let prefix = format!("{}/team/shop@sha256:", scene.registry.host());
+    assert!(
+        asked.iter().all(|one| one.starts_with(&prefix)),
+        "{asked:#?}"
+    );
+    assert!(requests(&daemon.get(path).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scanner_that_gives_no_report_has_failed_whatever_its_exit_code_means() {
+    let Some(scene) = Scene::new() else { return };
+    fs::write(scene.directory.path().join("broken"), "").unwrap();
+    let application = app::application("shop", &[], &[]);
+    application
+        .push(&scene.client, "team/shop", Some("1.0"))
+        .await;
+    let daemon = scene.daemon().await;
+    scene.work(3);
+    let why = daemon
+        .until("/v1/why?repository=team/shop&tag=1.0", |why| {
+            let reasons = why[0]["reasons"].as_array();
+            reasons.is_some_and(|all| {
+                all.len() == 3 && all.iter().all(|one| one["code"] == "scan-failed")
+            })
+        })
+        .await;
+    assert_eq!(why[0]["verdict"], "block");
+    let failed = daemon.get("/v1/events?type=weir.scan.failed").await;
+    let data = &failed["events"][0]["event"]["data"];
+    let reason = data["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("exit code 1") && reason.contains("database is locked"),
+        "{reason}"
+    );
+    assert_eq!(data["scanner"]["name"], "trivy");
+}
