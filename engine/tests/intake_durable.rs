@@ -1,0 +1,146 @@
+//! Deliveries by the stream that are not events at once: those that a registry must be asked about,
+//! and those that are too large for a message. None of them is lost.
+
+#[path = "support/nats.rs"]
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod nats;
+mod support;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use nats::Nats;
+use serde_json::{Value, json};
+use support::{
+    app,
+    daemon::Daemon,
+    proxy::{Fault, Proxy},
+    registry::{Registry, quiet},
+};
+use weir_engine::oci::{Client, RegistryConfig};
+use weir_schema::Digest;
+
+fn config(nats: &Nats, host: &str) -> String {
+    format!(
+        "default_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\nmax_attempts = 1\n[reconcile]\nat_start = false\n[stream]\nurls = [\"{}\"]\n",
+        nats.url()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_registry_must_be_asked_about_is_asked_again_after_a_crash() {
+    let Some(nats) = Nats::start() else { return };
+    let registry = Registry::start();
+    let direct = RegistryConfig {
+        insecure: true,
+        ..quiet()
+    };
+    let client = Client::new(&registry.host(), &direct).unwrap();
+    let image = app::image("web", "amd64", &[]);
+    let digest = image.push(&client, "team/web", Some("1.0")).await;
+    let index = app::multi_arch("cache", &[]);
+    let whole = index.push(&client, "team/cache", Some("1.0")).await;
+
+    let down = Arc::new(AtomicBool::new(true));
+    let proxy = Proxy::before(registry.address(), {
+        let down = Arc::clone(&down);
+        move |request| match down.load(Ordering::SeqCst) && request.path != "/v2/" {
+            true => Fault::Answer("503 Service Unavailable"),
+            false => Fault::None,
+        }
+    })
+    .await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let config = config(&nats, &proxy.host());
+    let mut daemon = Daemon::start(directory.path(), &config, "").await;
+    // A tag without its digest, and an index without its children.
+    let tag = json!({"timestamp": "2026-08-21T10:00:00.219+0000", "nodeId": "n", "initiator": "ann", "repositoryName": "r", "action": "CREATED",
+        "component": {"id": "c", "format": "docker", "name": "team/web", "version": "1.0"}});
+    let push = json!({"events": [{"id": "1", "action": "push", "target": {"mediaType": index.manifests[2].0, "digest": whole, "repository": "team/cache", "tag": "1.0"}}]});
+    assert_eq!(daemon.post("/v1/intake/nexus", tag.to_string()).await, 202);
+    assert_eq!(
+        daemon
+            .post("/v1/intake/distribution", push.to_string())
+            .await,
+        202
+    );
+    // The stream was read past both.
+    daemon
+        .until("/v1/tags?repository=team/cache", |tags| {
+            tags[0]["tag"] == "1.0"
+        })
+        .await;
+    assert_eq!(daemon.get("/v1/tags?repository=team/web").await, json!([]));
+    daemon.kill();
+    drop(daemon);
+
+    down.store(false, Ordering::SeqCst);
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    daemon
+        .until("/v1/tags?repository=team/web", |tags| {
+            tags[0]["digest"] == digest.to_string()
+        })
+        .await;
+    daemon
+        .until("/v1/tags?repository=team/cache", |tags| {
+            tags[0]["images"]
+                .as_array()
+                .is_some_and(|all| all.len() == 2)
+        })
+        .await;
+}
+
+/// A report of about `bytes` bytes; in texts that nobody decides by, or in findings.
+fn report(leaf: &str, bytes: usize, in_findings: bool) -> String {
+    let finding = |number: usize, text: &str| json!({"VulnerabilityID": format!("CVE-2099-{number:04}"), "PkgName": "zlib", "InstalledVersion": "1", "Severity": "LOW", "Description": text});
+    let found: Vec<Value> = match in_findings {
+        true => (0..bytes / 100).map(|number| finding(number, "")).collect(),
+        false => vec![finding(1, &"x".repeat(bytes))],
+    };
+    json!({
+        "SchemaVersion": 2, "ArtifactName": "web", "ArtifactType": "container_image",
+        "Metadata": {"RepoDigests": [format!("team/web@{leaf}")]},
+        "Results": [{"Target": "debian", "Class": "os-pkgs", "Type": "debian", "Vulnerabilities": found}],
+    })
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_too_large_for_the_stream_is_kept_by_its_digest_and_its_findings_are_sent() {
+    let Some(nats) = Nats::start_with("max_payload: 65536") else {
+        return;
+    };
+    let directory = tempfile::TempDir::new().unwrap();
+    let config = config(&nats, "registry.invalid");
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let leaf = format!("sha256:{}", "ab".repeat(32));
+    let large = report(&leaf, 300_000, false);
+    assert_eq!(daemon.post("/v1/intake/trivy", large.clone()).await, 202);
+    let found = daemon
+        .until("/v1/events?type=weir.scan.completed", |found| {
+            found["events"][0].is_object()
+        })
+        .await;
+    let data = &found["events"][0]["event"]["data"];
+    let digest = Digest::of(large.as_bytes());
+    assert_eq!(data["digest"], leaf);
+    assert_eq!(data["report_digest"], digest.to_string());
+    assert_eq!(data["findings"][0]["id"], "CVE-2099-0001");
+    let kept = directory
+        .path()
+        .join(format!("data/payloads/sha256-{}", digest.hex()));
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), large);
+
+    // Findings that do not fit either are not cut short: nothing is decided by half of them.
+    let findings = report(&leaf, 300_000, true);
+    assert_eq!(daemon.post("/v1/intake/trivy", findings).await, 202);
+    let refused = daemon
+        .until("/v1/events?type=weir.input.rejected", |found| {
+            found["events"][0].is_object()
+        })
+        .await;
+    let reason = refused["events"][0]["event"]["data"]["reason"].to_string();
+    assert!(reason.contains("max_payload"), "{reason}");
+}
