@@ -8,7 +8,8 @@ use serde_json::json;
 use support::{
     app::{self, Content},
     proxy::{Fault, Proxy},
-    registry::{Access, Options, Registry, as_dev, clients},
+    registry::{Access, Options, Registry, as_dev, clients, quiet},
+    tls::Authority,
 };
 use weir_engine::{
     copy::{self, CopyError, Outcome, Plan},
@@ -413,6 +414,47 @@ async fn a_login_by_htpasswd_may_mount_between_repositories() {
         None,
     );
     assert_eq!(run(&plan, &clients).await.unwrap().progress.bytes_moved, 0);
+}
+
+#[tokio::test]
+async fn registries_of_a_private_authority_are_refused_with_the_remedies_and_copied_between_with_it()
+ {
+    let authority = Authority::new("Example Corp Root");
+    let start = |access: Access| {
+        Registry::start_with(&Options {
+            access,
+            tls: Some(authority.issue("DNS:localhost,IP:127.0.0.1", 30)),
+            ..Options::default()
+        })
+    };
+    let (from, to) = (start(Access::Open), start(Access::Htpasswd));
+    let trusting = || RegistryConfig {
+        ca_file: Some(authority.certificate()),
+        ..quiet()
+    };
+    let known = clients([(from.host(), trusting()), (to.host(), as_dev(trusting()))]);
+    let source = known.get(&from.host()).unwrap();
+    let target = known.get(&to.host()).unwrap();
+    let signed = Signed::push(&source, "dev/shop").await;
+    let plan = plan(
+        &repository(&from.host(), "dev/shop"),
+        &repository(&to.host(), "prod/shop"),
+        &signed.application.digest(),
+        None,
+    );
+    let unknown = clients([(from.host(), trusting()), (to.host(), as_dev(quiet()))]);
+    let error = run(&plan, &unknown).await.unwrap_err();
+    assert!(!error.is_retryable());
+    for part in [
+        &*to.host(),
+        "Example Corp Root",
+        "`ca_file`",
+        "`insecure = true`",
+    ] {
+        assert!(error.to_string().contains(part), "no `{part}` in: {error}");
+    }
+    run(&plan, &known).await.unwrap();
+    signed.assert_complete(&target, "prod/shop").await;
 }
 
 #[tokio::test]

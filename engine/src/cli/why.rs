@@ -377,6 +377,25 @@ fn detail(tag: &Value) -> String {
     page
 }
 
+/// How far a promotion is: with the manifests that are there, while it is being copied.
+fn progress(one: &Value) -> String {
+    let (word, copy) = (text(&one["progress"]), &one["copy"]);
+    match copy["manifests"].as_u64() {
+        Some(all) if all > 0 => format!("{word}, {} of {all} manifests", copy["manifests_done"]),
+        _ => word.to_owned(),
+    }
+}
+
+/// What went wrong last, and when it is tried again.
+fn trouble(one: &Value) -> String {
+    let copy = &one["copy"];
+    match (text(&copy["error"]), text(&copy["retry_at"])) {
+        ("", _) => text(&one["error"]).to_owned(),
+        (error, "") => format!("{error} (trying again)"),
+        (error, at) => format!("{error} (again at {at})"),
+    }
+}
+
 /// Runs `weir promotions`.
 ///
 /// # Errors
@@ -409,9 +428,12 @@ pub fn promotions(args: &PromotionsArgs) -> Result<ExitCode, CliError> {
                     text(&one["rule"]).to_owned(),
                     place(&one["source"]),
                     place(&one["target"]),
-                    text(&one["progress"]).to_owned(),
-                    one["attempts"].to_string(),
-                    text(&one["error"]).to_owned(),
+                    progress(one),
+                    match &one["copy"]["attempt"] {
+                        Value::Null => one["attempts"].to_string(),
+                        attempt => attempt.to_string(),
+                    },
+                    trouble(one),
                 ]);
             }
             println!("{table}");

@@ -108,12 +108,16 @@ impl http::Backend for Backend {
     async fn query(&self, query: Query) -> Result<Value, QueryError> {
         let reader = self.shared.node.reader().clone();
         let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
+        let promotions = matches!(query, Query::Promotions(_));
         let mut value = self
             .shared
             .node
             .ask(move |state| query::answer(state, &reader, &query))
             .await
             .map_err(stopped)??;
+        if promotions {
+            self.shared.running.complete(&mut value);
+        }
         if let (Some(object), Ok(refused)) = (value.as_object_mut(), self.shared.refused.lock())
             && object.contains_key("rules_digest")
             && let Some(refused) = &*refused

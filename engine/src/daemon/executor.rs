@@ -30,7 +30,9 @@ pub(crate) async fn run(
         let (shared, slots) = (Arc::clone(shared), Arc::clone(&slots));
         copies.spawn(async move {
             let Ok(_slot) = slots.acquire().await else { return };
-            if let Err(error) = carry_out(&shared, &copy, begun).await {
+            let done = carry_out(&shared, &copy, begun).await;
+            shared.running.ends(&copy.promotion_id);
+            if let Err(error) = done {
                 tracing::error!(%error, promotion = copy.promotion_id, "the outcome of a promotion was not recorded");
             }
         });
@@ -79,7 +81,7 @@ async fn carry_out(shared: &Shared, order: &Copy, begun: bool) -> Result<(), Dae
     let attempts = shared.config.promotions.attempts.max(1);
     let mut attempt = 1;
     loop {
-        let progress: copy::OnProgress = Arc::new(|_| {});
+        let progress = shared.running.tries(&order.promotion_id, attempt);
         match copy::run(&plan, &shared.clients, progress).await {
             Ok(done) => {
                 tracing::info!(promotion = order.promotion_id, ?done.progress, "promoted");
@@ -98,6 +100,10 @@ async fn carry_out(shared: &Shared, order: &Copy, begun: bool) -> Result<(), Dae
                     Duration::from_millis(u64::from(uuid::Uuid::new_v4().as_fields().1) % 1000);
                 let wait = error.retry_after().unwrap_or(back_off).min(LONGEST_WAIT) + jitter;
                 tracing::warn!(promotion = order.promotion_id, attempt, %error, ?wait, "will be tried again");
+                let retry_at = (chrono::Utc::now() + wait).into();
+                shared
+                    .running
+                    .waits(&order.promotion_id, error.to_string(), retry_at);
                 tokio::time::sleep(wait).await;
                 attempt += 1;
             }

@@ -16,6 +16,7 @@ mod outputs;
 mod oversized;
 mod reconcile;
 mod resolver;
+mod running;
 mod scans;
 
 use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) instances: std::sync::Mutex<BTreeMap<String, String>>,
     /// A registry was started anew.
     pub(crate) restarted: Notify,
+    /// Copies under way.
+    pub(crate) running: running::Running,
 }
 
 impl Shared {
@@ -182,6 +185,7 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
         lookups: lookups::Lookups::of(node.reader())?,
         instances: std::sync::Mutex::default(),
         restarted: Notify::new(),
+        running: running::Running::default(),
     });
     let mut parts = tokio::task::JoinSet::<Result<(), DaemonError>>::new();
     let (ended, end) = watch::channel(false);
