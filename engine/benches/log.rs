@@ -1,12 +1,18 @@
 //! Measures the log beside plain files and bare hashing, in one run, and prints the ratios.
 //!
-//! `cargo bench --bench log` runs everything; `-- --quick` a shorter round, `-- --long`
-//! only what takes a long log. With
+//! `cargo bench --bench log` runs everything; `-- --quick` a shorter round, `-- --appends`,
+//! `-- --long` or `-- --ledger` only a part. With
 //! `-- --train FILE` it makes the dictionary of the log's rows instead.
 //!
 //! The machine's speed changes from minute to minute, so what is compared alternates within a
 //! round, and the median of the rounds' ratios is what counts.
 
+#[path = "../tests/log/history.rs"]
+mod history;
+#[path = "support/ledger.rs"]
+mod ledger;
+#[path = "support/ratio.rs"]
+mod ratio;
 #[path = "../tests/log/records.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
 mod records;
@@ -14,11 +20,16 @@ mod records;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ratio::{Better, Ratio};
 use records::{Random, Records};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use weir_engine::log::index::Index;
+use weir_engine::log::transfer::archive;
 use weir_engine::log::{EncodedRecord, Log, LogOptions, Pending, verify};
 
 fn main() {
@@ -44,12 +55,22 @@ fn main() {
         .sum::<usize>()
         / sample.len();
     println!("records: {mean} bytes on average; {rounds} rounds; median [least - most]");
-    if !arguments.iter().any(|argument| argument == "--long") {
+    let parts = ["--appends", "--long", "--ledger"];
+    let some = arguments
+        .iter()
+        .any(|argument| parts.contains(&argument.as_str()));
+    let wanted = |part: &str| !some || arguments.iter().any(|argument| argument == part);
+    if wanted("--appends") {
         for batch in [1, 64, 256, 1024] {
             append(batch, rounds, per_round);
         }
     }
-    long(total, rounds);
+    if wanted("--long") {
+        long(total, rounds);
+    }
+    if wanted("--ledger") {
+        ledger::run(if quick { 2_000 } else { total as u64 }, rounds);
+    }
 }
 
 /// Appends by group commit beside a plain file with one `fdatasync` for each batch.
@@ -95,6 +116,16 @@ fn append(batch: usize, rounds: usize, seconds: f64) {
         spread(&piped_ratios),
         spread(&latency_ratios)
     );
+    if batch == 256 {
+        let what = "durable append, batch 256, to a plain file with one fdatasync";
+        Ratio::of(&ratios).print(what, Better::Higher, 0.25, 0.45);
+        let what = "  the same, the next batch laid out while one is synced";
+        Ratio::of(&piped_ratios).print(what, Better::Higher, 0.25, 0.45);
+    }
+    if batch == 1 {
+        let what = "single durable append p50 to fdatasync p50";
+        Ratio::of(&latency_ratios).print(what, Better::Lower, 1.8, 1.4);
+    }
 }
 
 /// Rate and median time of `act`; `prepare` is not counted.
@@ -164,6 +195,21 @@ fn long(total: usize, rounds: usize) {
     let (mut raw, mut left) = (0_usize, total);
     let mut sample: Vec<EncodedRecord> = Vec::new();
     let mut commits = Vec::new();
+    let index = Index::open(log.reader()).expect("the index opens");
+    let done = Arc::new(AtomicBool::new(false));
+    let indexer = {
+        let (index, reader, done) = (index.clone(), log.reader(), Arc::clone(&done));
+        std::thread::spawn(move || {
+            let mut seen = 0;
+            while !done.load(Ordering::Relaxed) {
+                if reader.wait_past(seen, Duration::from_millis(20)) {
+                    seen = reader.head().next_seq - 1;
+                    index.catch_up().expect("it is indexed");
+                }
+            }
+            index.catch_up().expect("it is indexed");
+        })
+    };
     while left > 0 {
         let batch = source.take(left.min(256));
         left -= batch.len();
@@ -175,23 +221,41 @@ fn long(total: usize, rounds: usize) {
             sample.extend(batch);
         }
     }
+    done.store(true, Ordering::Relaxed);
+    indexer.join().expect("the index is up to date");
     commits.sort_unstable();
     let (p50, p999) = (
         commits[commits.len() / 2],
         commits[commits.len() * 999 / 1000],
     );
-    println!(
-        "commits of 256: p50 {p50:?}, p99.9 {p999:?} ({:.1} times)",
-        p999.as_secs_f64() / p50.as_secs_f64()
+    println!("commits of 256 while segments are indexed: p50 {p50:?}, p99.9 {p999:?}");
+    let times = p999.as_secs_f64() / p50.as_secs_f64();
+    Ratio::of(&[times]).print(
+        "p99.9 of commits while segments are sealed to p50",
+        Better::Lower,
+        20.0,
+        8.0,
     );
     let disk = allocated(&path);
     println!(
-        "{total} records: {:.0} bytes of JSON each, {:.0} on disk: ratio {:.3}",
+        "{total} records: {:.0} bytes of JSON each, {:.0} on disk",
         raw as f64 / total as f64,
-        disk as f64 / total as f64,
-        disk as f64 / raw as f64
+        disk as f64 / total as f64
     );
-    drop(log);
+    let what = "disk with all indexes to raw JSON";
+    Ratio::of(&[disk as f64 / raw as f64]).print(what, Better::Lower, 0.45, 0.30);
+    let last = (total as u64).min(65_536);
+    let archived =
+        archive(&log.reader(), &dir.path().join("archive"), 1, last).expect("it is written");
+    let archived = fs::metadata(archived).expect("it is there").len();
+    let before: usize = log
+        .reader()
+        .range(1, Some(last + 1))
+        .map(|item| item.expect("it reads").1.len())
+        .sum();
+    let what = "sealed archive to raw JSON";
+    Ratio::of(&[archived as f64 / before as f64]).print(what, Better::Lower, 0.25, 0.13);
+    drop((log, index));
 
     let start = Instant::now();
     let log = Log::open(&path, LogOptions::default()).expect("the log opens");
@@ -223,11 +287,10 @@ fn long(total: usize, rounds: usize) {
         "open after a clean close: {opened:?}; read: {:.0} records/s",
         median(&read_rates)
     );
-    println!(
-        "verify to bare SHA-256 on one thread: with 1 reading thread {}, with 2 {}",
-        spread(&one),
-        spread(&two)
-    );
+    let what = "full verification to bare SHA-256 on one thread, 1 reading thread";
+    Ratio::of(&one).print(what, Better::Higher, 0.6, 1.2);
+    let what = "  with 2 reading threads";
+    Ratio::of(&two).print(what, Better::Higher, 0.6, 1.2);
     let mut random = Random::new(6);
     let (_, proof) = measure(
         0.5,

@@ -15,11 +15,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::StreamExt as _;
 use nats::Nats;
 use serde_json::{Value, json};
 use support::{
     app,
     registry::{Options, Registry, free_port, quiet},
+};
+use weir_engine::log::{
+    Log, LogOptions,
+    checkpoint::SignedCheckpoint,
+    key::{KEY_FILE, SigningKey},
 };
 use weir_engine::oci::{Client, Reference, RegistryConfig};
 use weir_schema::Digest;
@@ -226,6 +232,9 @@ async fn an_app_is_promoted_when_its_last_image_is_scanned_whatever_is_killed_me
         http: reqwest::Client::new(),
     };
     let config = site.config("weir", port, &nats, &registry, true);
+    let listener = async_nats::connect(nats.url()).await.unwrap();
+    let mut checkpoints = listener.subscribe("weir.checkpoints").await.unwrap();
+    listener.flush().await.unwrap();
     let mut daemon = Daemon::start(&config);
     site.until("/readyz", |_| true).await;
 
@@ -342,6 +351,18 @@ async fn an_app_is_promoted_when_its_last_image_is_scanned_whatever_is_killed_me
     assert_eq!(ours[..common], theirs[..common], "replicas agree");
     replica.stop();
     daemon.stop();
+
+    // Whoever listened has a checkpoint that the log at the end must continue.
+    let announced = tokio::time::timeout(PATIENCE, checkpoints.next()).await;
+    let note = String::from_utf8(announced.unwrap().unwrap().payload.to_vec()).unwrap();
+    let data = site.directory.path().join("weir");
+    let key = SigningKey::load(&data.join(KEY_FILE)).unwrap().unwrap();
+    let signed: SignedCheckpoint = note.parse().unwrap();
+    let claim = signed.verify(key.verifier()).unwrap();
+    let log = Log::open(&data, LogOptions::default()).unwrap();
+    let root = log.reader().root_at(claim.size).unwrap();
+    assert_eq!(root, Some(claim.root), "{note}");
+    drop(log);
     verified(&site.directory.path().join("weir"));
     verified(&site.directory.path().join("replica"));
 }

@@ -23,21 +23,23 @@ pub(crate) async fn run(
     let key = tokio::task::spawn_blocking(move || SigningKey::load_or_create(&path, ORIGIN));
     let key = Arc::new(key.await??);
     tracing::info!(key = %key.verifier(), "checkpoints are signed");
+    let mut appended = shared.node.reader().subscribe();
     let mut signed_size = 0;
     loop {
-        let size = shared.node.reader().head().tree_size;
-        if size > signed_size {
-            let with = Arc::clone(&key);
-            let signed = shared
-                .node
-                .ask_ledger(move |ledger| ledger.checkpoint(&with))
-                .await??;
-            signed_size = size;
-            if let (Some(signed), Some(stream)) = (signed, &stream)
-                && let Err(error) = stream.announce_checkpoint(signed.to_string()).await
-            {
-                tracing::warn!("{error}");
-            }
+        appended
+            .wait_for(|next_seq| *next_seq > signed_size + 1)
+            .await?;
+        let with = Arc::clone(&key);
+        let signed = shared
+            .node
+            .ask_ledger(move |ledger| ledger.checkpoint(&with))
+            .await??;
+        let Some(signed) = signed else { continue };
+        signed_size = signed.checkpoint.size;
+        if let Some(stream) = &stream
+            && let Err(error) = stream.announce_checkpoint(signed.to_string()).await
+        {
+            tracing::warn!("{error}");
         }
         tokio::time::sleep(INTERVAL).await;
     }
