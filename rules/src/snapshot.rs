@@ -488,11 +488,21 @@ impl State {
         struct Version {
             version: u32,
         }
-        let Version { version } = serde_json::from_slice(bytes)?;
-        if version != VERSION {
-            return Err(SnapshotError::Version(version));
+        let dump: Dump = match serde_json::from_slice(bytes) {
+            Ok(dump) => dump,
+            // Another version may have another form: say so rather than what does not fit.
+            Err(error) => {
+                return Err(match serde_json::from_slice(bytes) {
+                    Ok(Version { version }) if version != VERSION => {
+                        SnapshotError::Version(version)
+                    }
+                    _ => error.into(),
+                });
+            }
+        };
+        if dump.version != VERSION {
+            return Err(SnapshotError::Version(dump.version));
         }
-        let dump: Dump = serde_json::from_slice(bytes)?;
         let mut state = Self::new(settings);
         state.seq = dump.seq;
         state.now = dump.now;

@@ -4,7 +4,7 @@
 //! before anybody hears of them. Opening folds the log, from a snapshot on, through the same step
 //! and compares: a conclusion that comes out differently is an error, never another history.
 
-use std::path::Path;
+use std::{path::Path, thread};
 
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
 use weir_schema::{Event, Position, Received, RecordError, Timestamp, record};
@@ -119,6 +119,7 @@ impl Ledger {
         settings: Settings,
         execution: Execution,
     ) -> Result<Self, LedgerError> {
+        let read_only = options.read_only;
         let mut log = Log::open(dir, options)?;
         refuse_unfinished(&log.reader())?;
         let wanted = Basis {
@@ -126,9 +127,19 @@ impl Ledger {
             execution,
         };
         let basis = Basis::agreed(&log.reader(), wanted)?;
-        let state = state_of(&log.reader(), &basis)?;
-        basis.keep(&mut log)?;
-        let dedup = deliveries::recent(&log.reader())?;
+        let reader = log.reader();
+        let (state, dedup) = thread::scope(|scope| {
+            let recent = scope.spawn(|| deliveries::recent(&reader));
+            let state = state_of(&reader, &basis);
+            (state, recent.join())
+        });
+        let state = state?;
+        let dedup = dedup.map_err(|_| ReadError::Store {
+            cause: "reading the deliveries panicked".to_owned(),
+        })??;
+        if !read_only {
+            basis.keep(&mut log)?;
+        }
         Ok(Self {
             log,
             state,

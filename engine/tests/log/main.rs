@@ -6,6 +6,7 @@ mod disk;
 mod history;
 mod images;
 mod index;
+mod kept;
 mod ledger;
 mod proof;
 mod records;
