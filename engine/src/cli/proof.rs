@@ -30,11 +30,11 @@ pub struct ProofArgs {
 #[derive(Debug, Subcommand)]
 enum ProofCommand {
     /// Prove that a record is in the log.
-    Inclusion(InclusionArgs),
+    Inclusion(Box<InclusionArgs>),
     /// Prove that the log only grew.
-    Consistency(ConsistencyArgs),
+    Consistency(Box<ConsistencyArgs>),
     /// Check a proof; needs no log.
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
 }
 
 /// The form of a proof.

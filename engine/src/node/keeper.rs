@@ -121,7 +121,7 @@ pub(super) fn keep_at_stop(reader: &LogReader, state: &State) -> Result<(), BoxE
         last.seq + WORTH + last.file_bytes / BYTES_PER_RECORD_AT_STOP
     });
     if state.seq() >= due && state.seq() + 1 == reader.head().next_seq {
-        deliveries::keep(reader, &|| false)?;
+        deliveries::keep(reader, || false)?;
         put(reader, state)?;
     }
     Ok(())
