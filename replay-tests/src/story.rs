@@ -14,9 +14,9 @@
 //! | line | |
 //! |---|---|
 //! | `app`, `index`, `list NAME = CHILD[:ROLE]..`, `artifact NAME` | what a name is; an image if not said |
-//! | `push REPO[:TAG] NAME [by ACTOR] [bare]` | `bare`: without its children |
+//! | `push REPO[:TAG] NAME [by ACTOR] [bare] [untold]` | `bare`: without its children; `untold`: without saying what it is |
 //! | `resolve NAME [bare] [of SUBJECT]` | |
-//! | `start`, `fail`, `scan NAME [by SCANNER] [db TIME] [covers A,B] [counts] [ID:SEVERITY[:PACKAGE[:VERSION]]]..` | |
+//! | `start`, `fail`, `scan NAME [by SCANNER] [db TIME] [covers A,B] [counts] [ID:SEVERITY[:PACKAGE[:VERSION[:FIXED[:SCORE]]]]]..` | |
 //! | `delete REPO:TAG`, `delete REPO@NAME`, `delete REPO` | tag, manifest, repository |
 //! | `immutable REPO`, `mutable REPO` | |
 //! | `override ID CVE [on NAME] [in REPO] [package P] [until TIME]`, `revoke ID` | |
@@ -37,7 +37,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 use weir_rules::{Command, Execution, Settings, State, recheck, step};
-use weir_schema::{Body, Event, Timestamp};
+use weir_schema::{Body, Event, Timestamp, media_type};
 
 use crate::{
     content::{Contents, digest},
@@ -255,7 +255,10 @@ impl Teller {
             "push" => {
                 let name = rest.first()?;
                 self.contents.know(name);
-                let mut data = self.contents.facts(name, rest.contains(&"bare"));
+                let mut data = match rest.contains(&"untold") {
+                    true => json!({"digest": digest(name), "media_type": media_type::UNTOLD}),
+                    false => self.contents.facts(name, rest.contains(&"bare")),
+                };
                 let (repository, tag) = repository_and_tag(first);
                 data["repository"] = repository.into();
                 put(&mut data, "tag", tag);
@@ -378,6 +381,10 @@ fn scan(word: &str, name: &str, rest: &[&str]) -> (&'static str, Value) {
                 let mut finding = json!({"id": parts[0], "severity": parts[1]});
                 put(&mut finding, "package", parts.get(2).copied());
                 put(&mut finding, "version", parts.get(3).copied());
+                put(&mut finding, "fixed_version", parts.get(4).copied());
+                if let Some(score) = parts.get(5) {
+                    finding["score"] = json!(score.parse::<f64>().expect("a score is a number"));
+                }
                 finding
             })
             .collect();

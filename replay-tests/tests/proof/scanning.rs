@@ -253,3 +253,26 @@ fn a_scan_that_counts_only_is_a_scan_and_its_vulnerabilities_are_not_known() {
         ",
     );
 }
+
+#[test]
+fn what_one_scanner_knows_of_a_finding_is_not_lost_to_another() {
+    // Grype knows no fix and calls it worse, Trivy knows one.
+    check(
+        "to-staging: dev/* -> staging/{1} when scan.fixable == 0",
+        "
+        scan a CVE-1:HIGH:openssl:3.0.1 by grype
+        scan a CVE-1:LOW:openssl:3.0.1:3.0.2 by trivy
+        push dev/web:1 a        => block dev/web:1@a: clause-false `scan.fixable == 0`
+        scan a by trivy         => promote dev/web:1@a -> staging/web:1
+        ",
+    );
+    // The same within one report; the score that counts is the highest.
+    check(
+        "to-staging: dev/* -> staging/{1} when scan.fixable == 0 && scan.max_score < 8.0",
+        "
+        scan a CVE-1:HIGH:openssl:3.0.1 CVE-1:LOW:openssl:3.0.1:3.0.2:9.1
+        push dev/web:1 a
+            => block dev/web:1@a: clause-false `scan.fixable == 0`, clause-false `scan.max_score < 8.0`
+        ",
+    );
+}

@@ -126,13 +126,41 @@ impl Report {
     }
 }
 
-/// Findings in order, each (id, package, version) once and at its highest severity.
+/// Findings in order, each (id, package, version) once: the worst severity and score that anybody
+/// gave, and of the rest what anybody knew.
 pub(crate) fn distinct(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by(order);
     findings.dedup_by(|next, first| {
-        (&next.id, &next.package, &next.version) == (&first.id, &first.package, &first.version)
+        let same =
+            (&next.id, &next.package, &next.version) == (&first.id, &first.package, &first.version);
+        if same {
+            merge(first, next);
+        }
+        same
     });
     findings
+}
+
+/// Adds to a finding what another says of the same.
+fn merge(into: &mut Finding, from: &mut Finding) {
+    into.severity = into.severity.max(from.severity);
+    into.score = match (into.score, from.score) {
+        (Some(a), Some(b)) => Some(a.max(b)),
+        (a, b) => a.or(b),
+    };
+    into.fixed_version = known(into.fixed_version.take(), from.fixed_version.take());
+    into.layer = known(into.layer.take(), from.layer.take());
+}
+
+/// What is known of two: a text before none or an empty one, the smaller of two texts.
+fn known(a: Option<String>, b: Option<String>) -> Option<String> {
+    let told = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    match (told(&a), told(&b)) {
+        (true, true) => a.min(b),
+        (true, false) => a,
+        (false, true) => b,
+        (false, false) => a.or(b),
+    }
 }
 
 /// Orders findings so that equal reports are equal: by id, package, version, the worst first,
@@ -448,5 +476,45 @@ impl super::State {
     /// A place for a report that is put back later; used only by snapshots.
     pub(crate) fn no_report() -> ReportId {
         ReportId(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Finding, Severity, distinct};
+
+    fn finding(severity: Severity, fixed: Option<&str>, score: Option<f64>) -> Finding {
+        Finding {
+            id: "CVE-1".into(),
+            severity,
+            package: Some("openssl".into()),
+            version: Some("3.0.1".into()),
+            fixed_version: fixed.map(str::to_owned),
+            score,
+            layer: None,
+        }
+    }
+
+    #[test]
+    fn the_same_finding_twice_is_one_with_all_that_is_known_of_it() {
+        let low = finding(Severity::Low, Some("3.0.2"), Some(9.1));
+        let high = finding(Severity::High, None, Some(3.0));
+        let later = finding(Severity::Low, Some("3.0.4"), None);
+        let merged = finding(Severity::High, Some("3.0.2"), Some(9.1));
+        for all in [
+            vec![low.clone(), high.clone(), later.clone()],
+            vec![later, high, low],
+        ] {
+            assert_eq!(distinct(all), [merged.clone()]);
+        }
+    }
+
+    #[test]
+    fn a_fix_that_one_scanner_knows_beats_the_empty_text_of_another() {
+        let (empty, known) = (
+            finding(Severity::Low, Some(""), None),
+            finding(Severity::Low, Some("3.0.2"), None),
+        );
+        assert_eq!(distinct(vec![empty, known.clone()]), [known]);
     }
 }
