@@ -380,7 +380,8 @@ impl State {
     /// Notes a push: what is there proves itself, and an index proves its children.
     fn present(&mut self, repository: NameId, digest: DigestId, touched: &mut Touched) {
         let mut changed = self.deletions.remove(&(repository, digest)).is_some();
-        if self.is_index(digest) {
+        // What it is may be told later; if it is an index then, this push proved its children.
+        if self.is_index(digest) || self.is_untold(digest) {
             self.index_pushes.insert((repository, digest), self.seq);
             changed |= self.has_deletions(repository);
         }

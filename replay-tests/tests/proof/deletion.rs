@@ -156,3 +156,23 @@ fn e49_a_deletion_and_a_promotion_go_by_the_order_of_the_log() {
         ",
     );
 }
+
+#[test]
+fn an_index_pushed_before_anybody_said_what_it_is_proves_its_children_all_the_same() {
+    check(
+        SHIP,
+        "
+        app shop = api
+        scan api
+        delete dev/shop@api
+        push dev/shop:1 shop untold     => wait dev/shop:1@shop: manifest-unknown shop
+        resolve shop                    => promote dev/shop:1@shop -> staging/shop:1
+        # What is deleted after the push is gone, whenever one learns what was pushed.
+        app desk = web
+        scan web
+        push dev/desk:1 desk untold     => wait dev/desk:1@desk: manifest-unknown desk
+        delete dev/desk@web
+        resolve desk                    => block dev/desk:1@desk: manifest-deleted web
+        ",
+    );
+}

@@ -94,7 +94,7 @@ pub struct State {
     pub(crate) repositories: BTreeMap<NameId, Repository>,
     pub(crate) manifests: Vec<Manifest>,
     pub(crate) tags: BTreeMap<TagKey, TagState>,
-    /// The last push of each index there.
+    /// The last push there of each index, and of each manifest that may turn out to be one.
     pub(crate) index_pushes: BTreeMap<(NameId, DigestId), u64>,
     /// Deletions after the last push of the manifest itself.
     pub(crate) deletions: BTreeMap<(NameId, DigestId), u64>,
