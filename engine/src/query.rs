@@ -1,5 +1,7 @@
 //! Answers: questions about state and log, as JSON, for HTTP and command line alike.
 
+use std::cell::OnceCell;
+
 use serde_json::{Value, json};
 use weir_rules::{State, cel};
 use weir_schema::Timestamp;
@@ -221,22 +223,36 @@ struct Condition {
 /// What a condition on a record may name.
 const RECORD_VARIABLES: [&str; 4] = ["seq", "recorded_at", "event", "data"];
 
-struct RecordFacts<'a>(&'a Value);
+/// The variables of a record, each made when it is first named.
+struct RecordFacts<'a> {
+    record: &'a Value,
+    made: [OnceCell<cel::Value>; RECORD_VARIABLES.len()],
+}
+
+impl<'a> RecordFacts<'a> {
+    fn new(record: &'a Value) -> Self {
+        Self {
+            record,
+            made: Default::default(),
+        }
+    }
+}
 
 impl cel::Facts for RecordFacts<'_> {
-    fn variable(&self, index: u16) -> Result<cel::Value, cel::FactError> {
-        let value = match index {
-            0 => &self.0["seq"],
+    fn variable(&self, index: u16) -> Result<&cel::Value, Box<cel::FactError>> {
+        let make = || match index {
+            0 => cel::Value::from_json(&self.record["seq"]),
             1 => {
-                let time = self.0["recorded_at"]
+                let time = self.record["recorded_at"]
                     .as_str()
                     .and_then(|text| text.parse::<Timestamp>().ok());
-                return Ok(time.map_or(cel::Value::Null, cel::Value::Timestamp));
+                time.map_or(cel::Value::Null, cel::Value::Timestamp)
             }
-            2 => &self.0["event"],
-            _ => &self.0["event"]["data"],
+            2 => cel::Value::from_json(&self.record["event"]),
+            _ => cel::Value::from_json(&self.record["event"]["data"]),
         };
-        Ok(cel::Value::from_json(value))
+        let made = self.made.get(usize::from(index));
+        Ok(made.map_or(&cel::Value::Null, |made| made.get_or_init(make)))
     }
 }
 
@@ -258,7 +274,7 @@ impl Condition {
     /// A record for which the condition errs is not one of those asked for: fields differ by type.
     fn holds(&self, record: &Value) -> bool {
         matches!(
-            self.program.evaluate(&RecordFacts(record)),
+            self.program.evaluate(&RecordFacts::new(record)),
             Ok(cel::Value::Bool(true))
         )
     }

@@ -75,13 +75,9 @@ impl Record for Row {
         self.type_name
     }
 
-    fn field(&self, index: u16) -> Result<Value, FactError> {
-        match self.fields.get(usize::from(index)) {
-            Some(field) => field.clone(),
-            None => Err(FactError {
-                message: format!("{} has no field {index}", self.type_name),
-            }),
-        }
+    fn field(&self, index: u16) -> Result<&Value, &FactError> {
+        let field = self.fields.get(usize::from(index));
+        field.map_or(Ok(&Value::Null), Result::as_ref)
     }
 }
 
@@ -736,14 +732,15 @@ fn total(tally: &Tally) -> u64 {
 }
 
 impl cel::Facts for CaseFacts<'_> {
-    fn variable(&self, index: u16) -> Result<Value, FactError> {
+    fn variable(&self, index: u16) -> Result<&Value, Box<FactError>> {
         let Some(kept) = self.values.get(usize::from(index)) else {
-            return self.make(index);
+            let message = format!("there is no variable {index}");
+            return Err(Box::new(FactError { message }));
         };
         if let Some(value) = kept.get() {
-            return Ok(value.clone());
+            return Ok(value);
         }
         let value = self.make(index)?;
-        Ok(kept.get_or_init(|| value).clone())
+        Ok(kept.get_or_init(|| value))
     }
 }

@@ -14,8 +14,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 struct Bindings(Vec<Value>);
 
 impl Facts for Bindings {
-    fn variable(&self, index: u16) -> Result<Value, FactError> {
-        Ok(self.0[usize::from(index)].clone())
+    fn variable(&self, index: u16) -> Result<&Value, Box<FactError>> {
+        Ok(&self.0[usize::from(index)])
     }
 }
 

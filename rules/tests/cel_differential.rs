@@ -13,10 +13,9 @@ const DEFAULT_COUNT: u64 = 4_000;
 struct Nothing;
 
 impl Facts for Nothing {
-    fn variable(&self, index: u16) -> Result<Value, FactError> {
-        Err(FactError {
-            message: format!("no variable {index}"),
-        })
+    fn variable(&self, index: u16) -> Result<&Value, Box<FactError>> {
+        let message = format!("no variable {index}");
+        Err(Box::new(FactError { message }))
     }
 }
 

@@ -369,8 +369,8 @@ fn json_goes_in_and_out() {
 struct Variables(Vec<Value>);
 
 impl Facts for Variables {
-    fn variable(&self, index: u16) -> Result<Value, FactError> {
-        Ok(self.0[usize::from(index)].clone())
+    fn variable(&self, index: u16) -> Result<&Value, Box<FactError>> {
+        Ok(&self.0[usize::from(index)])
     }
 }
 

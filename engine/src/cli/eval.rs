@@ -68,10 +68,11 @@ fn read_input(path: &PathBuf) -> Result<Json, Failure> {
 struct InputFacts(Vec<Value>);
 
 impl Facts for InputFacts {
-    fn variable(&self, index: u16) -> Result<Value, FactError> {
-        let value = self.0.get(usize::from(index)).cloned();
-        value.ok_or_else(|| FactError {
-            message: "no such variable".to_owned(),
+    fn variable(&self, index: u16) -> Result<&Value, Box<FactError>> {
+        let value = self.0.get(usize::from(index));
+        value.ok_or_else(|| {
+            let message = "no such variable".to_owned();
+            Box::new(FactError { message })
         })
     }
 }

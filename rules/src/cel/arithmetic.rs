@@ -10,7 +10,7 @@ pub(super) fn apply(
     how: Arithmetic,
     a: &Value,
     b: &Value,
-    budget: &mut Budget,
+    budget: &Budget,
 ) -> Result<Value, Fault> {
     match how {
         Arithmetic::Add => add(a, b, budget),
@@ -66,7 +66,7 @@ fn number(
 
 /// The sum of numbers, texts, bytes, lists, durations, or an instant and a duration. What moves
 /// with the clock goes on moving.
-pub(super) fn add(a: &Value, b: &Value, budget: &mut Budget) -> Result<Value, Fault> {
+pub(super) fn add(a: &Value, b: &Value, budget: &Budget) -> Result<Value, Fault> {
     match (a, b) {
         (Value::String(a), Value::String(b)) => {
             budget.make_bytes(a.len() + b.len())?;

@@ -4,6 +4,7 @@
 //! the memory of an evaluation as well as its time.
 
 use super::limits::Limits;
+use std::cell::Cell;
 
 const BYTES_PER_STEP: usize = 16;
 
@@ -27,33 +28,39 @@ impl Fault {
 /// What is left of the limits of one evaluation.
 #[derive(Debug)]
 pub(super) struct Budget {
-    left: u64,
+    left: Cell<u64>,
     limits: Limits,
 }
 
 impl Budget {
     pub(super) fn new(limits: &Limits) -> Budget {
         Budget {
-            left: limits.steps,
+            left: Cell::new(limits.steps),
             limits: *limits,
         }
     }
 
     /// Takes `steps` steps.
     #[inline]
-    pub(super) fn spend(&mut self, steps: usize) -> Result<(), Fault> {
-        match self.left.checked_sub(steps as u64) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => Err(self.exhausted()),
+    pub(super) fn spend(&self, steps: usize) -> Result<(), Fault> {
+        if self.take(steps) {
+            Ok(())
+        } else {
+            Err(self.exhausted())
         }
     }
 
+    /// Takes `steps` steps, if there are so many.
+    #[inline]
+    pub(super) fn take(&self, steps: usize) -> bool {
+        let left = self.left.get().checked_sub(steps as u64);
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
+    /// What is wrong after more steps were asked for than were left.
     #[cold]
-    fn exhausted(&mut self) -> Fault {
-        self.left = 0;
+    pub(super) fn exhausted(&self) -> Fault {
         Fault::Exhausted(format!(
             "this exceeds the budget of {} steps",
             self.limits.steps
@@ -61,7 +68,7 @@ impl Budget {
     }
 
     /// To be called before a text or bytes of this length are made.
-    pub(super) fn make_bytes(&mut self, length: usize) -> Result<(), Fault> {
+    pub(super) fn make_bytes(&self, length: usize) -> Result<(), Fault> {
         self.fits_bytes(length)?;
         self.spend(1 + length / BYTES_PER_STEP)
     }
@@ -78,7 +85,7 @@ impl Budget {
     }
 
     /// To be called before a list or map of this length is made.
-    pub(super) fn make_items(&mut self, length: usize) -> Result<(), Fault> {
+    pub(super) fn make_items(&self, length: usize) -> Result<(), Fault> {
         self.fits_items(length)?;
         self.spend(1 + length)
     }
@@ -95,12 +102,17 @@ impl Budget {
     }
 
     /// To be called before this many bytes are looked through.
-    pub(super) fn read_bytes(&mut self, length: usize) -> Result<(), Fault> {
+    pub(super) fn read_bytes(&self, length: usize) -> Result<(), Fault> {
         self.spend(length / (BYTES_PER_STEP * 4))
+    }
+
+    /// Whether no step is left.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.left.get() == 0
     }
 
     /// The steps taken so far.
     pub(super) fn spent(&self) -> u64 {
-        self.limits.steps - self.left
+        self.limits.steps - self.left.get()
     }
 }

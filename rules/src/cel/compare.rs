@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Whether the values are equal. Long lists and texts take steps of the budget.
-pub(super) fn equal(a: &Value, b: &Value, budget: &mut Budget) -> Result<bool, Fault> {
+pub(super) fn equal(a: &Value, b: &Value, budget: &Budget) -> Result<bool, Fault> {
     Ok(match (a, b) {
         (Value::String(a), Value::String(b)) => a == b,
         (Value::Int(a), Value::Int(b)) => a == b,

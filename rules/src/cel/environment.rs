@@ -63,19 +63,20 @@ pub struct Variable {
     pub doc: &'static str,
 }
 
-/// The variables and record types against which an expression is compiled.
+/// The variables and record types against which an expression is compiled. Cloning one copies
+/// nothing.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    variables: Vec<Variable>,
-    records: Vec<RecordType>,
-    container: String,
+    variables: Arc<[Variable]>,
+    records: Arc<[RecordType]>,
+    container: Arc<str>,
     checked: bool,
 }
 
 static RULES: LazyLock<Environment> = LazyLock::new(|| Environment {
-    variables: facts::variables(),
-    records: facts::records(),
-    container: String::new(),
+    variables: facts::variables().into(),
+    records: facts::records().into(),
+    container: "".into(),
     checked: true,
 });
 
@@ -91,18 +92,24 @@ impl Environment {
         I: IntoIterator<Item = S>,
         S: Into<Arc<str>>,
     {
-        let variables = names
-            .into_iter()
-            .map(|name| Variable {
-                name: name.into(),
-                ty: Type::Dyn,
-                doc: "",
-            })
-            .collect();
+        Environment::of(names.into_iter().map(|name| (name, Type::Dyn)))
+    }
+
+    /// An environment of variables of these types.
+    pub fn of<I, S>(variables: I) -> Environment
+    where
+        I: IntoIterator<Item = (S, Type)>,
+        S: Into<Arc<str>>,
+    {
+        let variables = variables.into_iter().map(|(name, ty)| Variable {
+            name: name.into(),
+            ty,
+            doc: "",
+        });
         Environment {
-            variables,
-            records: Vec::new(),
-            container: String::new(),
+            variables: variables.collect(),
+            records: Arc::new([]),
+            container: "".into(),
             checked: true,
         }
     }
@@ -116,7 +123,7 @@ impl Environment {
 
     /// The same environment in which names are looked up relative to `container` first.
     pub fn within(mut self, container: &str) -> Environment {
-        container.clone_into(&mut self.container);
+        self.container = container.into();
         self
     }
 
@@ -133,7 +140,7 @@ impl Environment {
     /// The index and declaration of the variable called `name`.
     pub fn variable(&self, name: &str) -> Option<(u16, &Variable)> {
         (0u16..)
-            .zip(&self.variables)
+            .zip(self.variables.iter())
             .find(|(_, variable)| *variable.name == *name)
     }
 

@@ -1,12 +1,13 @@
 //! Why an expression came to what it did: its parts, each with its value.
 
-use super::ast::{LoopKind, Span};
-use super::eval::{Run, short_type};
-use super::node::{Kind, Loop, Node};
+use super::ast::{Binding, LoopKind, Span};
+use super::eval::{Bound, Run, Scope, short_type};
+use super::node::{Bind, Kind, Loop, Node};
 use super::program::Program;
 use super::record::Facts;
 use super::value::Value;
 use serde::Serialize;
+use std::ops::ControlFlow;
 
 /// Of a loop at most so many elements are shown.
 const MAX_ELEMENTS: usize = 20;
@@ -60,14 +61,14 @@ fn is_zero(number: &usize) -> bool {
 }
 
 pub(super) fn explain(program: &Program, facts: &dyn Facts) -> Explanation {
-    let mut explaining = Explaining {
+    let explaining = Explaining {
         program,
         run: Run::new(program, facts),
     };
     let mut parts: Vec<_> = program
         .nodes
         .iter()
-        .map(|node| explaining.node(node))
+        .map(|node| explaining.node(node, None))
         .collect();
     if parts.len() == 1
         && let Some(only) = parts.pop()
@@ -104,13 +105,13 @@ impl Explaining<'_> {
         }
     }
 
-    fn node(&mut self, node: &Node) -> Explanation {
+    fn node(&self, node: &Node, scope: Bound<'_>) -> Explanation {
         let span = self.program.span(node.id);
-        let result = self.run.eval(node);
+        let result = self.run.value(node, scope);
         let mut explanation = Explanation {
             text: self.text(span),
             span,
-            value: result.as_ref().ok().map(shown),
+            value: result.as_ref().ok().map(|value| shown(value)),
             error: result.as_ref().err().map(|error| error.message.clone()),
             parts: Vec::new(),
             elements: Vec::new(),
@@ -125,100 +126,134 @@ impl Explaining<'_> {
             Kind::Select(_) | Kind::Has(_) | Kind::OptionalSelect(_) => {}
             Kind::Conditional(parts) => {
                 let [condition, yes, no] = parts.as_ref();
-                let taken = match self.run.test(condition) {
+                let taken = match self.run.test(condition, scope) {
                     Ok(true) => Some(yes),
                     Ok(false) => Some(no),
                     Err(_) => None,
                 };
-                self.parts(&mut explanation, [condition].into_iter().chain(taken));
+                self.parts(
+                    &mut explanation,
+                    [condition].into_iter().chain(taken),
+                    scope,
+                );
             }
             Kind::Not(operand) | Kind::Negate(operand) | Kind::Matches(operand, _) => {
-                self.parts(&mut explanation, [operand.as_ref()]);
+                self.parts(&mut explanation, [operand.as_ref()], scope);
             }
             Kind::And(operands) | Kind::Or(operands) | Kind::Call(_, operands) => {
-                self.parts(&mut explanation, operands);
+                self.parts(&mut explanation, operands, scope);
             }
             Kind::Compare(_, operands)
             | Kind::Arithmetic(_, operands)
             | Kind::In(operands)
             | Kind::Index(operands)
-            | Kind::OptionalIndex(operands) => self.parts(&mut explanation, operands.iter()),
-            Kind::List(items) => self.parts(&mut explanation, items.iter().map(|(node, _)| node)),
+            | Kind::OptionalIndex(operands) => {
+                self.parts(&mut explanation, operands.iter(), scope);
+            }
+            Kind::List(items) => {
+                self.parts(&mut explanation, items.iter().map(|(node, _)| node), scope);
+            }
             Kind::Map(entries) => {
-                self.parts(
-                    &mut explanation,
-                    entries.iter().flat_map(|(key, value, _)| [key, value]),
-                );
+                let parts = entries.iter().flat_map(|(key, value, _)| [key, value]);
+                self.parts(&mut explanation, parts, scope);
             }
-            Kind::Loop(each) => self.each(&mut explanation, node, each),
-            Kind::Bind(bind) => {
-                self.parts(&mut explanation, [&bind.init]);
-                // The evaluation above left the bound value in place.
-                if explanation.value.is_some() {
-                    self.parts(&mut explanation, [&bind.body]);
-                }
-            }
-            Kind::Block(bindings, body) => {
-                self.parts(&mut explanation, bindings.iter().map(|(_, init)| init));
-                self.parts(&mut explanation, [body.as_ref()]);
-            }
+            Kind::Loop(each) => self.each(&mut explanation, node, each, scope),
+            Kind::Bind(bind) => self.bind(&mut explanation, bind, scope),
+            Kind::Block(bindings, body) => self.block(&mut explanation, bindings, body, scope),
         }
         explanation
     }
 
     /// Adds the parts that tell something: literals do not.
     fn parts<'n>(
-        &mut self,
+        &self,
         explanation: &mut Explanation,
         nodes: impl IntoIterator<Item = &'n Node>,
+        scope: Bound<'_>,
     ) {
         for node in nodes {
             if !matches!(node.kind, Kind::Constant(_)) {
-                let part = self.node(node);
+                let part = self.node(node, scope);
                 explanation.parts.push(part);
             }
         }
     }
 
+    fn bind(&self, explanation: &mut Explanation, bind: &Bind, scope: Bound<'_>) {
+        self.parts(explanation, [&bind.init], scope);
+        let Ok(init) = self.run.value(&bind.init, scope) else {
+            return;
+        };
+        let value = match (bind.how, init.as_ref()) {
+            (Binding::Value, value) => value,
+            (_, Value::Optional(Some(value))) => value,
+            _ => return,
+        };
+        let inner = Scope {
+            slot: bind.slot,
+            value,
+            outer: scope,
+        };
+        self.parts(explanation, [&bind.body], Some(&inner));
+    }
+
+    fn block(
+        &self,
+        explanation: &mut Explanation,
+        bindings: &[(u16, Node)],
+        body: &Node,
+        scope: Bound<'_>,
+    ) {
+        let Some(((slot, init), rest)) = bindings.split_first() else {
+            return self.parts(explanation, [body], scope);
+        };
+        self.parts(explanation, [init], scope);
+        if let Ok(value) = self.run.value(init, scope) {
+            let inner = Scope {
+                slot: *slot,
+                value: &value,
+                outer: scope,
+            };
+            self.block(explanation, rest, body, Some(&inner));
+        }
+    }
+
     /// The elements that decided: for `all` those that do not hold, for the others those that do,
     /// and those that err.
-    fn each(&mut self, explanation: &mut Explanation, node: &Node, each: &Loop) {
-        let Ok(range) = self.run.range(node, each) else {
-            self.parts(explanation, [&each.range]);
-            return;
+    fn each(&self, explanation: &mut Explanation, node: &Node, each: &Loop, scope: Bound<'_>) {
+        let Ok(range) = self.run.range(node, each, scope) else {
+            return self.parts(explanation, [&each.range], scope);
         };
         let wanted = match each.how {
             LoopKind::All => false,
             LoopKind::Exists | LoopKind::ExistsOne | LoopKind::Filter => true,
             _ => return,
         };
-        let mut at = 0;
-        while self.run.enter(each, &range, at) {
-            let decided = match self.run.test(&each.body) {
+        // Nothing is looked for any more once a limit is reached.
+        let _: ControlFlow<()> = self.run.visit(each, &range, scope, |scope, at| {
+            let decided = match self.run.test(&each.body, Some(scope)) {
                 Ok(value) => value == wanted,
-                Err(error) if error.exhausted => return,
+                Err(error) if error.exhausted => return ControlFlow::Break(()),
                 Err(_) => true,
             };
             if decided && explanation.elements.len() < MAX_ELEMENTS {
-                let bound = each.second.unwrap_or(each.first);
-                let value = self.run.local(bound);
-                let value = (!matches!(value, Value::Record(_))).then(|| shown(value));
-                let name = self
-                    .program
-                    .names
-                    .get(usize::from(bound))
-                    .map_or("", |name| name);
-                let body = self.node(&each.body);
-                explanation.elements.push(Element {
-                    name: name.to_owned(),
-                    index: at,
-                    value,
-                    body,
-                });
+                explanation.elements.push(self.element(each, scope, at));
             } else if decided {
                 explanation.more_elements += 1;
             }
-            at += 1;
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// The element that the innermost name of `scope` stands for.
+    fn element(&self, each: &Loop, scope: &Scope<'_>, index: usize) -> Element {
+        let names = &self.program.names;
+        let name = names.get(usize::from(scope.slot)).map_or("", |name| name);
+        Element {
+            name: name.to_owned(),
+            index,
+            value: (!matches!(scope.value, Value::Record(_))).then(|| shown(scope.value)),
+            body: self.node(&each.body, Some(scope)),
         }
     }
 }

@@ -70,10 +70,6 @@ impl Map {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
-    pub(super) fn entry(&self, at: usize) -> Option<&(Value, Value)> {
-        self.entries.get(at)
-    }
-
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -9,6 +9,7 @@ use super::ast::Comparison;
 use super::compare::{Nanos, nanos};
 use super::eval::holds;
 use super::value::Value;
+use std::cell::Cell;
 use weir_schema::Timestamp;
 
 /// When an outcome may change although no fact but the time does.
@@ -26,18 +27,18 @@ pub enum NextChange {
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     /// Nanoseconds from now to the earliest flip of a comparison.
-    earliest: Option<i128>,
-    lost: bool,
+    earliest: Cell<Option<i128>>,
+    lost: Cell<bool>,
 }
 
 impl Clock {
     /// Notes that a moving value was used in a way that cannot be foreseen.
-    pub(super) fn lose(&mut self) {
-        self.lost = true;
+    pub(super) fn lose(&self) {
+        self.lost.set(true);
     }
 
     /// Notes when the comparison of `a` and `b`, of which at least one moves, will flip.
-    pub(super) fn compare(&mut self, how: Comparison, a: &Value, b: &Value) {
+    pub(super) fn compare(&self, how: Comparison, a: &Value, b: &Value) {
         let difference = match (nanos(a), nanos(b)) {
             (Some(Nanos::Duration(a)), Some(Nanos::Duration(b)))
             | (Some(Nanos::Timestamp(a)), Some(Nanos::Timestamp(b))) => a - b,
@@ -47,11 +48,15 @@ impl Clock {
         let Some(flip) = flip(difference, pace(a) - pace(b), how) else {
             return;
         };
-        self.earliest = Some(self.earliest.map_or(flip, |earliest| earliest.min(flip)));
+        let earliest = self
+            .earliest
+            .get()
+            .map_or(flip, |earliest| earliest.min(flip));
+        self.earliest.set(Some(earliest));
     }
 
     pub(super) fn next_change(&self, now: impl FnOnce() -> Option<Timestamp>) -> NextChange {
-        match (self.lost, self.earliest) {
+        match (self.lost.get(), self.earliest.get()) {
             (true, _) => NextChange::EveryRecord,
             (false, None) => NextChange::Never,
             (false, Some(flip)) => now()

@@ -17,9 +17,9 @@ pub(super) enum Kind {
     Constant(Value),
     /// What is known to fail whenever it is reached.
     Fail(String),
-    /// By its place among the variables that the program reads.
+    /// By its index in the environment.
     Variable(u16),
-    /// By its place among the bound names.
+    /// By the slot of the bound name.
     Local(u16),
     Select(Box<Select>),
     Has(Box<Select>),
@@ -52,6 +52,47 @@ pub(super) struct Select {
     pub name: Arc<str>,
     /// The index of the field, where the type of the operand is a known record.
     pub index: Option<u16>,
+    /// The whole way to the field, where it begins at a name and every index on it is known.
+    pub chain: Option<Chain>,
+}
+
+/// Fields of fields, from a name on.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub root: Root,
+    pub fields: Box<[u16]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Root {
+    Local(u16),
+    Variable(u16),
+}
+
+impl Select {
+    pub(super) fn new(operand: Node, name: Arc<str>, index: Option<u16>) -> Select {
+        let way = match (&operand.kind, index) {
+            (Kind::Local(slot), Some(index)) => Some((Root::Local(*slot), vec![index])),
+            (Kind::Variable(variable), Some(index)) => {
+                Some((Root::Variable(*variable), vec![index]))
+            }
+            (Kind::Select(inner), Some(index)) => inner.chain.as_ref().map(|chain| {
+                let mut fields = chain.fields.to_vec();
+                fields.push(index);
+                (chain.root, fields)
+            }),
+            _ => None,
+        };
+        Select {
+            operand,
+            name,
+            index,
+            chain: way.map(|(root, fields)| Chain {
+                root,
+                fields: fields.into(),
+            }),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +103,8 @@ pub(super) struct Loop {
     pub second: Option<u16>,
     pub filter: Option<Node>,
     pub body: Node,
+    /// What each turn takes from the budget.
+    pub steps: usize,
 }
 
 #[derive(Debug)]

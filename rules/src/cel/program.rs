@@ -35,6 +35,8 @@ pub enum ClauseOutcome {
     False,
     /// It could not be evaluated.
     Error(EvalError),
+    /// A limit was reached before.
+    NotReached,
 }
 
 /// What a predicate came to.
@@ -42,7 +44,7 @@ pub enum ClauseOutcome {
 pub struct Evaluation {
     /// The value of the whole conjunction: false if any clause is false, even if others err.
     pub outcome: Result<bool, EvalError>,
-    /// What each of [`Program::clauses`] came to, in their order.
+    /// What each of [`Program::clauses`] came to, in their order; nothing if all of them hold.
     pub clauses: Vec<ClauseOutcome>,
     /// When `outcome` or `clauses` may change although no fact but the time does.
     pub next_change: NextChange,
@@ -54,14 +56,13 @@ pub struct Evaluation {
 #[derive(Debug)]
 pub struct Program {
     pub(super) source: Arc<str>,
-    pub(super) environment: Arc<Environment>,
+    pub(super) environment: Environment,
     pub(super) limits: Limits,
     pub(super) spans: Vec<Span>,
     /// The variables that are read: index in the environment and name.
     pub(super) variables: Vec<(u16, Arc<str>)>,
-    /// Names of the bound variables, by their place.
+    /// Names of the bound variables, by their slot.
     pub(super) names: Vec<Arc<str>>,
-    pub(super) locals: u16,
     pub(super) nodes: Vec<Node>,
     pub(super) clock: Option<u16>,
     clauses: Vec<Clause>,
@@ -115,11 +116,10 @@ impl Program {
         }
         let program = Program {
             source: source.into(),
-            environment: Arc::new(environment.clone()),
+            environment: environment.clone(),
             limits: *limits,
             spans: lowering.spans,
             variables: lowering.variables,
-            locals: u16::try_from(lowering.names.len()).unwrap_or(u16::MAX),
             names: lowering.names,
             nodes: conjuncts.into_iter().map(|(_, node)| node).collect(),
             clock: environment.variable("now").map(|(index, _)| index),
@@ -133,10 +133,13 @@ impl Program {
     /// The value of the expression as it is at this moment.
     pub fn evaluate(&self, facts: &dyn Facts) -> Result<Value, EvalError> {
         match self.nodes.as_slice() {
-            [node] => Run::new(self, facts)
-                .eval(node)
-                .map(Value::settled)
-                .map_err(|error| *error),
+            [node] => {
+                let run = Run::new(self, facts);
+                match run.value(node, None) {
+                    Ok(value) => Ok(value.into_owned().settled()),
+                    Err(error) => Err(run.blame(error)),
+                }
+            }
             _ => self.decide(facts).outcome.map(Value::Bool),
         }
     }
@@ -144,33 +147,41 @@ impl Program {
     /// Evaluates every clause, also those that could not change the outcome any more, so that each
     /// that fails can be named.
     pub fn decide(&self, facts: &dyn Facts) -> Evaluation {
-        let mut run = Run::new(self, facts);
+        let run = Run::new(self, facts);
         let mut outcome = Ok(true);
-        let mut clauses = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
-            clauses.push(match run.test(node) {
+        let mut clauses = Vec::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let result = run.test(node, None);
+            if clauses.is_empty() {
+                // As long as all hold, nothing is noted: mostly nothing ever is.
+                if matches!(result, Ok(true)) {
+                    continue;
+                }
+                clauses.resize(at, ClauseOutcome::True);
+            }
+            clauses.push(match result {
                 Ok(true) => ClauseOutcome::True,
                 Ok(false) => {
-                    // A clause that is false decides, unless the budget ran out before: then
-                    // nothing is known for sure.
-                    if !matches!(
-                        &outcome,
-                        Err(EvalError {
-                            exhausted: true,
-                            ..
-                        })
-                    ) {
-                        outcome = Ok(false);
-                    }
+                    // A clause that is false decides over one that errs.
+                    outcome = Ok(false);
                     ClauseOutcome::False
                 }
+                Err(error) if error.exhausted => {
+                    outcome = Err(run.blame(error));
+                    break;
+                }
                 Err(error) => {
-                    if outcome == Ok(true) || (error.exhausted && outcome.is_ok()) {
+                    if outcome == Ok(true) {
                         outcome = Err(EvalError::clone(&error));
                     }
                     ClauseOutcome::Error(*error)
                 }
             });
+        }
+        if let Err(error) = &outcome
+            && error.exhausted
+        {
+            self.exhausted_at(error, &mut clauses);
         }
         let (next_change, steps) = (run.next_change(), run.budget.spent());
         Evaluation {
@@ -178,6 +189,18 @@ impl Program {
             clauses,
             next_change,
             steps,
+        }
+    }
+
+    /// A limit was reached, so nothing is known for sure: the clause that reached it is named, and
+    /// those that were not looked at any more are not.
+    fn exhausted_at(&self, error: &EvalError, clauses: &mut Vec<ClauseOutcome>) {
+        clauses.resize(self.nodes.len(), ClauseOutcome::NotReached);
+        let found = self.clauses.iter().zip(clauses).find(|(clause, _)| {
+            clause.span.start <= error.span.start && error.span.end <= clause.span.end
+        });
+        if let Some((_, outcome)) = found {
+            *outcome = ClauseOutcome::Error(error.clone());
         }
     }
 
@@ -213,19 +236,14 @@ impl Program {
     }
 
     /// A program of nothing, in which a constant can be computed.
-    pub(super) fn of_constant(
-        environment: &Environment,
-        limits: &Limits,
-        locals: usize,
-    ) -> Program {
+    pub(super) fn of_constant(environment: &Environment, limits: &Limits) -> Program {
         Program {
             source: "".into(),
-            environment: Arc::new(environment.clone()),
+            environment: environment.clone(),
             limits: *limits,
             spans: Vec::new(),
             variables: Vec::new(),
             names: Vec::new(),
-            locals: u16::try_from(locals).unwrap_or(u16::MAX),
             nodes: Vec::new(),
             clock: None,
             clauses: Vec::new(),

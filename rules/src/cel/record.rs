@@ -12,13 +12,14 @@ pub trait Record: Send + Sync + Debug {
 
     /// The value of the field at `index` of the declaration; [`Value::Null`] says that the field
     /// is absent.
-    fn field(&self, index: u16) -> Result<Value, FactError>;
+    fn field(&self, index: u16) -> Result<&Value, &FactError>;
 }
 
 /// The values of the variables of an environment.
 pub trait Facts {
-    /// The value of the variable at `index` of the declaration.
-    fn variable(&self, index: u16) -> Result<Value, FactError>;
+    /// The value of the variable at `index` of the declaration. It is asked for wherever the
+    /// variable is named: keep what is costly to make.
+    fn variable(&self, index: u16) -> Result<&Value, Box<FactError>>;
 }
 
 /// A fact that exists but cannot be read, such as the findings of a scan that gave only counts.

@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "each test file uses a part")]
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use weir_rules::cel::facts::{
     approval, artifact, image, image_scan, repository, scan, tag, target, variable, vulnerability,
@@ -55,13 +56,8 @@ impl Record for Row {
         self.name
     }
 
-    fn field(&self, index: u16) -> Result<Value, FactError> {
-        match self.fields.get(usize::from(index)) {
-            Some(value) => Ok(value.clone()),
-            None => Err(FactError {
-                message: format!("no field {index}"),
-            }),
-        }
+    fn field(&self, index: u16) -> Result<&Value, &FactError> {
+        Ok(&self.fields[usize::from(index)])
     }
 }
 
@@ -69,7 +65,7 @@ pub fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-/// The facts at a time.
+/// The facts at a time. What is changed must be changed before an expression reads it.
 pub struct Case {
     pub now: Timestamp,
     pub tag: String,
@@ -77,7 +73,10 @@ pub struct Case {
     pub vulnerabilities: Vec<Value>,
     pub scanned_at: Timestamp,
     pub refused: bool,
+    made: [OnceCell<Value>; VARIABLES],
 }
+
+const VARIABLES: usize = variable::NOW as usize + 1;
 
 pub fn case() -> Case {
     Case {
@@ -87,6 +86,7 @@ pub fn case() -> Case {
         vulnerabilities: Vec::new(),
         scanned_at: at("2026-03-10T00:00:00Z"),
         refused: false,
+        made: Default::default(),
     }
 }
 
@@ -104,7 +104,17 @@ pub fn finding(id: &str, severity: &str, first_seen: &str, now: Timestamp) -> Va
 }
 
 impl Facts for Case {
-    fn variable(&self, index: u16) -> Result<Value, FactError> {
+    fn variable(&self, index: u16) -> Result<&Value, Box<FactError>> {
+        let kept = &self.made[usize::from(index)];
+        if kept.get().is_none() {
+            let _ = kept.set(self.make(index)?);
+        }
+        Ok(kept.get().expect("it was made"))
+    }
+}
+
+impl Case {
+    fn make(&self, index: u16) -> Result<Value, FactError> {
         Ok(match index {
             variable::NOW => Value::Now(self.now),
             variable::TAG => Row::of(

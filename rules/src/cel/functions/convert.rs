@@ -116,7 +116,7 @@ pub(super) const TABLE: &[Function] = &[
     ),
 ];
 
-fn size(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn size(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let size = match args {
         [Value::String(text)] => {
             budget.read_bytes(text.len())?;
@@ -130,7 +130,7 @@ fn size(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }
 
-fn to_bool(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn to_bool(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Bool(value)] => Ok(Value::Bool(*value)),
         [Value::String(text)] => match text.as_ref() {
@@ -147,7 +147,7 @@ fn unreadable(text: &str, what: &str) -> Fault {
     Fault::Failed(format!("`{clipped}` is no {what}"))
 }
 
-fn to_int(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn to_int(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Int(value)] => Ok(Value::Int(*value)),
         [Value::Uint(value)] => i64::try_from(*value)
@@ -171,7 +171,7 @@ fn out_of_range(what: &str) -> Fault {
     Fault::Failed(format!("out of the range of {what}"))
 }
 
-fn to_uint(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn to_uint(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Uint(value)] => Ok(Value::Uint(*value)),
         [Value::Int(value)] => u64::try_from(*value)
@@ -189,7 +189,7 @@ fn to_uint(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn to_double(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn to_double(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Double(value)] => Ok(Value::Double(*value)),
         [Value::Int(value)] => Ok(Value::Double(*value as f64)),
@@ -202,7 +202,7 @@ fn to_double(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn to_string(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn to_string(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let text = match args {
         [Value::String(text)] => return Ok(Value::String(text.clone())),
         [Value::Bool(value)] => value.to_string(),
@@ -250,7 +250,7 @@ fn format_double(value: f64) -> String {
     value.to_string()
 }
 
-fn to_bytes(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn to_bytes(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Bytes(bytes)] => Ok(Value::Bytes(bytes.clone())),
         [Value::String(text)] => {
@@ -261,7 +261,7 @@ fn to_bytes(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn to_duration(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn to_duration(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Duration(duration)] => Ok(Value::Duration(*duration)),
         [Value::String(text)] => Duration::parse(text)
@@ -271,7 +271,7 @@ fn to_duration(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn to_timestamp(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn to_timestamp(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Timestamp(at)] => Ok(Value::Timestamp(*at)),
         [Value::String(text)] => parse_timestamp(text)
@@ -284,13 +284,15 @@ fn to_timestamp(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn type_of(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn type_of(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [value] => Ok(Value::Type(value.type_name())),
         _ => Err(Fault::NoOverload),
     }
 }
 
-fn as_dyn(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
-    args.first().cloned().ok_or(Fault::NoOverload)
+fn as_dyn(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
+    args.first()
+        .map(|value| Value::clone(value))
+        .ok_or(Fault::NoOverload)
 }

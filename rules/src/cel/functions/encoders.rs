@@ -21,7 +21,7 @@ pub(super) const TABLE: &[Function] = &[
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-fn encode(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn encode(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::Bytes(bytes)] = args else {
         return Err(Fault::NoOverload);
     };
@@ -29,7 +29,7 @@ fn encode(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     Ok(to_base64(bytes).into())
 }
 
-fn decode(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn decode(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::String(text)] = args else {
         return Err(Fault::NoOverload);
     };

@@ -9,7 +9,7 @@ const DEFAULT_PRECISION: usize = 6;
 /// Digits are written out, so the precision bounds what one argument becomes.
 const MAX_PRECISION: usize = 100;
 
-pub(super) fn format(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+pub(super) fn format(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::String(format), Value::List(args)] = args else {
         return Err(Fault::NoOverload);
     };
@@ -63,7 +63,7 @@ fn write(
     letter: char,
     precision: usize,
     arg: &Value,
-    budget: &mut Budget,
+    budget: &Budget,
 ) -> Result<(), Fault> {
     let text = match (letter, arg) {
         ('s', arg) => return write_text(out, arg, budget),
@@ -98,7 +98,7 @@ fn write(
 }
 
 /// `%s`: any value, lists and maps included.
-fn write_text(out: &mut String, arg: &Value, budget: &mut Budget) -> Result<(), Fault> {
+fn write_text(out: &mut String, arg: &Value, budget: &Budget) -> Result<(), Fault> {
     budget.spend(1)?;
     budget.fits_bytes(out.len())?;
     match arg {
@@ -194,7 +194,7 @@ fn sign(number: i64) -> &'static str {
     if number < 0 { "-" } else { "" }
 }
 
-fn hex(bytes: &[u8], letter: char, budget: &mut Budget) -> Result<String, Fault> {
+fn hex(bytes: &[u8], letter: char, budget: &Budget) -> Result<String, Fault> {
     budget.make_bytes(bytes.len() * 2)?;
     Ok(bytes
         .iter()

@@ -69,7 +69,7 @@ pub(super) const TABLE: &[Function] = &[
     function("max", &["list(T).max() -> T"], "The largest element.", max),
 ];
 
-fn range(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn range(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::Int(end)] = args else {
         return Err(Fault::NoOverload);
     };
@@ -79,7 +79,7 @@ fn range(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     Ok((0..*end).map(Value::Int).collect::<Vec<_>>().into())
 }
 
-fn slice(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn slice(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::List(list), Value::Int(start), Value::Int(end)] = args else {
         return Err(Fault::NoOverload);
     };
@@ -97,7 +97,7 @@ fn slice(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn flatten(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn flatten(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (list, depth) = match args {
         [Value::List(list)] => (list, 1),
         [Value::List(list), Value::Int(depth)] if *depth >= 0 => (list, *depth),
@@ -114,7 +114,7 @@ fn flatten_into(
     flat: &mut Vec<Value>,
     list: &[Value],
     depth: i64,
-    budget: &mut Budget,
+    budget: &Budget,
 ) -> Result<(), Fault> {
     for item in list {
         budget.spend(1)?;
@@ -127,7 +127,7 @@ fn flatten_into(
     Ok(())
 }
 
-fn distinct(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn distinct(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::List(list)] = args else {
         return Err(Fault::NoOverload);
     };
@@ -144,7 +144,7 @@ fn distinct(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     Ok(kept.into())
 }
 
-fn reverse(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn reverse(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::List(list)] => {
             budget.make_items(list.len())?;
@@ -158,7 +158,7 @@ fn reverse(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn sort(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn sort(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::List(list)] = args else {
         return Err(Fault::NoOverload);
     };
@@ -167,7 +167,7 @@ fn sort(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 
 /// The elements in the order of their keys, equal ones as they were.
 pub(in super::super) fn sort_by_keys(
-    budget: &mut Budget,
+    budget: &Budget,
     list: &[Value],
     keys: &[Value],
 ) -> Result<Value, Fault> {
@@ -196,21 +196,21 @@ pub(in super::super) fn sort_by_keys(
         .into())
 }
 
-fn first(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn first(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::List(list)] = args else {
         return Err(Fault::NoOverload);
     };
     Ok(list.first().cloned().map_or(Value::NONE, Value::some))
 }
 
-fn last(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn last(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::List(list)] = args else {
         return Err(Fault::NoOverload);
     };
     Ok(list.last().cloned().map_or(Value::NONE, Value::some))
 }
 
-fn sum(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn sum(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::List(list)] = args else {
         return Err(Fault::NoOverload);
     };
@@ -230,15 +230,15 @@ fn sum(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     })
 }
 
-fn min(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn min(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     extreme(budget, args, Ordering::Less)
 }
 
-fn max(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn max(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     extreme(budget, args, Ordering::Greater)
 }
 
-fn extreme(budget: &mut Budget, args: &[Value], wanted: Ordering) -> Result<Value, Fault> {
+fn extreme(budget: &Budget, args: &[&Value], wanted: Ordering) -> Result<Value, Fault> {
     let [Value::List(list)] = args else {
         return Err(Fault::NoOverload);
     };

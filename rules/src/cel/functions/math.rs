@@ -148,44 +148,54 @@ const BIT_XOR: &[&str] = &[
     "math.bitXor(uint, uint) -> uint",
 ];
 
-fn extreme(budget: &mut Budget, args: &[Value], wanted: Ordering) -> Result<Value, Fault> {
-    let numbers = match args {
-        [Value::List(list)] => list,
-        numbers => numbers,
-    };
-    budget.spend(numbers.len())?;
-    let is_number =
-        |value: &Value| matches!(value, Value::Int(_) | Value::Uint(_) | Value::Double(_));
-    let mut items = numbers.iter();
-    let mut best = items
-        .next()
-        .ok_or_else(|| Fault::failed("there is no number to choose from"))?;
-    if !numbers.iter().all(is_number) {
-        return Err(Fault::NoOverload);
-    }
-    for item in items {
-        if order(item, best) == Some(wanted) {
-            best = item;
+fn extreme(budget: &Budget, args: &[&Value], wanted: Ordering) -> Result<Value, Fault> {
+    match args {
+        [Value::List(list)] => {
+            budget.spend(list.len())?;
+            extreme_of(list.iter(), wanted)
         }
+        numbers => extreme_of(numbers.iter().copied(), wanted),
     }
-    Ok(best.clone())
 }
 
-fn real(args: &[Value], function: fn(f64) -> f64) -> Result<Value, Fault> {
+fn extreme_of<'a>(
+    mut numbers: impl Iterator<Item = &'a Value>,
+    wanted: Ordering,
+) -> Result<Value, Fault> {
+    let is_number =
+        |value: &Value| matches!(value, Value::Int(_) | Value::Uint(_) | Value::Double(_));
+    let mut best = numbers
+        .next()
+        .ok_or_else(|| Fault::failed("there is no number to choose from"))?;
+    let mut all_numbers = is_number(best);
+    for number in numbers {
+        all_numbers &= is_number(number);
+        if order(number, best) == Some(wanted) {
+            best = number;
+        }
+    }
+    if all_numbers {
+        Ok(best.clone())
+    } else {
+        Err(Fault::NoOverload)
+    }
+}
+
+fn real(args: &[&Value], function: fn(f64) -> f64) -> Result<Value, Fault> {
     match args {
         [Value::Double(number)] => Ok(Value::Double(function(*number))),
         _ => Err(Fault::NoOverload),
     }
 }
 
-fn judge(args: &[Value], function: fn(f64) -> bool) -> Result<Value, Fault> {
+fn judge(args: &[&Value], function: fn(f64) -> bool) -> Result<Value, Fault> {
     match args {
         [Value::Double(number)] => Ok(Value::Bool(function(*number))),
         _ => Err(Fault::NoOverload),
     }
 }
 
-fn abs(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn abs(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Double(number)] => Ok(Value::Double(number.abs())),
         [Value::Int(number)] => number
@@ -197,7 +207,7 @@ fn abs(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn sign(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn sign(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Double(number)] if *number == 0.0 => Ok(Value::Double(0.0)),
         [Value::Double(number)] if number.is_nan() => Ok(Value::Double(*number)),
@@ -208,7 +218,7 @@ fn sign(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn sqrt(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn sqrt(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Double(number)] => Ok(Value::Double(number.sqrt())),
         [Value::Int(number)] => Ok(Value::Double((*number as f64).sqrt())),
@@ -218,7 +228,7 @@ fn sqrt(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 }
 
 fn bits(
-    args: &[Value],
+    args: &[&Value],
     signed: fn(i64, i64) -> i64,
     unsigned: fn(u64, u64) -> u64,
 ) -> Result<Value, Fault> {
@@ -229,7 +239,7 @@ fn bits(
     }
 }
 
-fn bit_not(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn bit_not(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Int(number)] => Ok(Value::Int(!number)),
         [Value::Uint(number)] => Ok(Value::Uint(!number)),
@@ -237,7 +247,7 @@ fn bit_not(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn shift(args: &[Value], left: bool) -> Result<Value, Fault> {
+fn shift(args: &[&Value], left: bool) -> Result<Value, Fault> {
     let (bits, places) = match args {
         [Value::Int(number), Value::Int(places)] => (*number as u64, *places),
         [Value::Uint(number), Value::Int(places)] => (*number, *places),

@@ -24,7 +24,7 @@ use super::value::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-type Body = fn(&mut Budget, &[Value]) -> Result<Value, Fault>;
+type Body = fn(&Budget, &[&Value]) -> Result<Value, Fault>;
 
 /// A function with all its overloads.
 pub(super) struct Function {

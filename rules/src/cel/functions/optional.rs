@@ -79,18 +79,17 @@ pub(super) const TABLE: &[Function] = &[
     ),
 ];
 
-fn of(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn of(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     args.first()
-        .cloned()
-        .map(Value::some)
+        .map(|value| Value::some(Value::clone(value)))
         .ok_or(Fault::NoOverload)
 }
 
-fn none(_: &mut Budget, _: &[Value]) -> Result<Value, Fault> {
+fn none(_: &Budget, _: &[&Value]) -> Result<Value, Fault> {
     Ok(Value::NONE)
 }
 
-fn of_non_zero(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn of_non_zero(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [value] = args else {
         return Err(Fault::NoOverload);
     };
@@ -111,18 +110,18 @@ fn of_non_zero(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     Ok(if zero {
         Value::NONE
     } else {
-        Value::some(value.clone())
+        Value::some(Value::clone(value))
     })
 }
 
-fn has_value(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn has_value(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Optional(value)] => Ok(Value::Bool(value.is_some())),
         _ => Err(Fault::NoOverload),
     }
 }
 
-fn value(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn value(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Optional(Some(value))] => Ok(Value::clone(value)),
         [Value::Optional(None)] => Err(Fault::failed("there is no value")),
@@ -130,23 +129,23 @@ fn value(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn or(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn or(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
-        [Value::Optional(None), other @ Value::Optional(_)] => Ok(other.clone()),
-        [value @ Value::Optional(Some(_)), Value::Optional(_)] => Ok(value.clone()),
+        [Value::Optional(None), other @ Value::Optional(_)] => Ok(Value::clone(other)),
+        [value @ Value::Optional(Some(_)), Value::Optional(_)] => Ok(Value::clone(value)),
         _ => Err(Fault::NoOverload),
     }
 }
 
-fn or_value(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn or_value(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Optional(Some(value)), _] => Ok(Value::clone(value)),
-        [Value::Optional(None), other] => Ok(other.clone()),
+        [Value::Optional(None), other] => Ok(Value::clone(other)),
         _ => Err(Fault::NoOverload),
     }
 }
 
-fn unwrap(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn unwrap(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::List(list)] = args else {
         return Err(Fault::NoOverload);
     };

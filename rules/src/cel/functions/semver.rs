@@ -70,7 +70,7 @@ pub(super) const TABLE: &[Function] = &[
     ),
 ];
 
-fn parse_version(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn parse_version(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, lenient) = text(args)?;
     parse(text, lenient)
         .map(|version| Value::Semver(Arc::new(version)))
@@ -80,12 +80,12 @@ fn parse_version(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
         })
 }
 
-fn is_version(_: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn is_version(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, lenient) = text(args)?;
     Ok(Value::Bool(parse(text, lenient).is_some()))
 }
 
-fn text(args: &[Value]) -> Result<(&str, bool), Fault> {
+fn text<'a>(args: &[&'a Value]) -> Result<(&'a str, bool), Fault> {
     match args {
         [Value::String(text)] => Ok((text, false)),
         [Value::String(text), Value::Bool(lenient)] => Ok((text, *lenient)),
@@ -132,7 +132,7 @@ fn complete(text: &str) -> String {
     format!("{}{rest}", numbers.join("."))
 }
 
-fn part(args: &[Value], part: fn(&Version) -> u64) -> Result<Value, Fault> {
+fn part(args: &[&Value], part: fn(&Version) -> u64) -> Result<Value, Fault> {
     match args {
         [Value::Semver(version)] => {
             Ok(Value::Int(i64::try_from(part(version)).unwrap_or(i64::MAX)))
@@ -141,7 +141,7 @@ fn part(args: &[Value], part: fn(&Version) -> u64) -> Result<Value, Fault> {
     }
 }
 
-fn compare(args: &[Value]) -> Result<Ordering, Fault> {
+fn compare(args: &[&Value]) -> Result<Ordering, Fault> {
     match args {
         [Value::Semver(a), Value::Semver(b)] => Ok(a.cmp_precedence(b)),
         _ => Err(Fault::NoOverload),

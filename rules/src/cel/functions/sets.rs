@@ -40,14 +40,14 @@ pub(super) const TABLE: &[Function] = &[
     ),
 ];
 
-fn lists(args: &[Value]) -> Result<(&[Value], &[Value]), Fault> {
+fn lists<'a>(args: &[&'a Value]) -> Result<(&'a [Value], &'a [Value]), Fault> {
     match args {
         [Value::List(a), Value::List(b)] => Ok((a, b)),
         _ => Err(Fault::NoOverload),
     }
 }
 
-fn subset(part: &[Value], whole: &[Value], budget: &mut Budget) -> Result<bool, Fault> {
+fn subset(part: &[Value], whole: &[Value], budget: &Budget) -> Result<bool, Fault> {
     for item in part {
         if !contains(whole, item, budget)? {
             return Ok(false);
@@ -56,7 +56,7 @@ fn subset(part: &[Value], whole: &[Value], budget: &mut Budget) -> Result<bool, 
     Ok(true)
 }
 
-fn contains(list: &[Value], wanted: &Value, budget: &mut Budget) -> Result<bool, Fault> {
+fn contains(list: &[Value], wanted: &Value, budget: &Budget) -> Result<bool, Fault> {
     for item in list {
         budget.spend(1)?;
         if equal(item, wanted, budget)? {

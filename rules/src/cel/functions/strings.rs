@@ -129,7 +129,7 @@ pub(super) const TABLE: &[Function] = &[
     ),
 ];
 
-fn test(budget: &mut Budget, args: &[Value], test: fn(&str, &str) -> bool) -> Result<Value, Fault> {
+fn test(budget: &Budget, args: &[&Value], test: fn(&str, &str) -> bool) -> Result<Value, Fault> {
     match args {
         [Value::String(text), Value::String(part)] => {
             budget.read_bytes(text.len())?;
@@ -139,7 +139,7 @@ fn test(budget: &mut Budget, args: &[Value], test: fn(&str, &str) -> bool) -> Re
     }
 }
 
-fn map(budget: &mut Budget, args: &[Value], map: fn(&str) -> String) -> Result<Value, Fault> {
+fn map(budget: &Budget, args: &[&Value], map: fn(&str) -> String) -> Result<Value, Fault> {
     match args {
         [Value::String(text)] => {
             budget.make_bytes(text.len())?;
@@ -150,7 +150,7 @@ fn map(budget: &mut Budget, args: &[Value], map: fn(&str) -> String) -> Result<V
 }
 
 /// With a pattern known only at run time; a literal one is compiled when the rule is loaded.
-fn matches(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn matches(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::String(text), Value::String(pattern)] => {
             budget.spend(PATTERN_STEPS + pattern.len())?;
@@ -178,7 +178,7 @@ fn char_of(text: &str, byte: usize) -> Value {
     Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
-fn char_at(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn char_at(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::String(text), Value::Int(at)] => {
             budget.read_bytes(text.len())?;
@@ -189,7 +189,7 @@ fn char_at(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn index_of(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn index_of(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, part, from) = search(budget, args, 0)?;
     let Some(from) = from else {
         return Ok(char_of(text, text.len()));
@@ -200,7 +200,7 @@ fn index_of(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     })
 }
 
-fn last_index_of(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn last_index_of(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, part, until) = search(budget, args, usize::MAX)?;
     let Some(until) = until else {
         return Ok(char_of(text, text.len()));
@@ -221,8 +221,8 @@ fn last_index_of(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
 /// The text, the part looked for, and the byte of the place given, or `default`. `None` stands for
 /// an empty part and a place beyond the end, which other implementations accept.
 fn search<'a>(
-    budget: &mut Budget,
-    args: &'a [Value],
+    budget: &Budget,
+    args: &[&'a Value],
     default: usize,
 ) -> Result<(&'a str, &'a str, Option<usize>), Fault> {
     match args {
@@ -244,7 +244,7 @@ fn search<'a>(
     }
 }
 
-fn join(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn join(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (list, separator) = match args {
         [Value::List(list)] => (list, ""),
         [Value::List(list), Value::String(separator)] => (list, separator.as_ref()),
@@ -265,7 +265,7 @@ fn join(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     Ok(joined.into())
 }
 
-fn replace(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn replace(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, from, to, limit) = match args {
         [Value::String(text), Value::String(from), Value::String(to)] => (text, from, to, -1),
         [
@@ -284,7 +284,7 @@ fn replace(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     Ok(text.replacen(from.as_ref(), to, limit).into())
 }
 
-fn split(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn split(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, separator, limit) = match args {
         [Value::String(text), Value::String(separator)] => (text, separator, -1),
         [
@@ -333,7 +333,7 @@ fn split(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     Ok(parts.into())
 }
 
-fn substring(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn substring(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, start, end) = match args {
         [Value::String(text), Value::Int(start)] => (text, byte_of(text, *start)?, text.len()),
         [Value::String(text), Value::Int(start), Value::Int(end)] => {
@@ -348,7 +348,7 @@ fn substring(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
     }
 }
 
-fn quote(budget: &mut Budget, args: &[Value]) -> Result<Value, Fault> {
+fn quote(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::String(text)] = args else {
         return Err(Fault::NoOverload);
     };

@@ -77,7 +77,7 @@ pub(super) const TABLE: &[Function] = &[
 ];
 
 fn part(
-    args: &[Value],
+    args: &[&Value],
     of_timestamp: fn(DateTime<FixedOffset>) -> i64,
     of_duration: Option<fn(i64) -> i64>,
 ) -> Result<Value, Fault> {

@@ -1,13 +1,12 @@
 //! Calls: which function is meant, whether it takes its arguments, and what it comes to if they are
 //! all literals.
 
-use super::{FOLD_STEPS, Lowered, Lowering, dotted};
+use super::{Lowered, Lowering, dotted};
 use crate::cel::ast::{Expr, Name, Span};
-use crate::cel::budget::{Budget, Fault};
+use crate::cel::budget::Fault;
 use crate::cel::check::{self, CallError};
 use crate::cel::diagnostics::{Diagnostic, suggest};
 use crate::cel::functions::{self, Function};
-use crate::cel::limits::Limits;
 use crate::cel::macros;
 use crate::cel::node::{Kind, Node};
 use crate::cel::regexp;
@@ -190,19 +189,15 @@ impl Lowering<'_> {
         args: &[Expr],
         span: Span,
     ) -> Option<Value> {
-        let values: Option<Vec<Value>> = nodes
+        let values: Option<Vec<&Value>> = nodes
             .iter()
             .map(|node| match &node.kind {
-                Kind::Constant(value) => Some(value.clone()),
+                Kind::Constant(value) => Some(value),
                 _ => None,
             })
             .collect();
         let values = values.filter(|values| !values.is_empty())?;
-        let mut budget = Budget::new(&Limits {
-            steps: FOLD_STEPS,
-            ..*self.limits
-        });
-        match (function.body)(&mut budget, &values) {
+        match (function.body)(&self.fold_budget, &values) {
             Ok(value) => Some(value),
             Err(Fault::Failed(message))
                 if matches!(

@@ -8,18 +8,26 @@ mod names;
 mod operators;
 
 use super::ast::{Binding, Expr, ExprKind, Loop as LoopExpr, LoopKind, Span};
+use super::budget::Budget;
 use super::diagnostics::Diagnostic;
 use super::environment::Environment;
 use super::eval::Run;
 use super::limits::Limits;
 use super::lint;
 use super::node::{Bind, Kind, Loop, Node};
+use super::program::Program;
+use super::record::{FactError, Facts};
 use super::types::Type;
 use super::value::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Computing a constant at load may take so many steps.
+/// Computing the constants of an expression at load may take so many steps.
 const FOLD_STEPS: u64 = 10_000;
+
+/// A turn of a loop takes a step for so many nodes in it, so that a step is about the same time
+/// whatever is written.
+const NODES_PER_STEP: usize = 4;
 
 type Lowered = (Node, Type);
 
@@ -37,6 +45,10 @@ pub(super) struct Lowering<'a> {
     /// Paths whose presence is known where the pass is.
     guards: Vec<String>,
     loops: usize,
+    /// Nodes within loops that are complete: they count for their own loop only.
+    inner_nodes: usize,
+    /// For all constants together, so that their size is bounded.
+    fold_budget: Budget,
     /// How often a variable was read so far: nothing read means a constant.
     reads: usize,
 }
@@ -61,6 +73,11 @@ impl<'a> Lowering<'a> {
             scope: Vec::new(),
             guards: Vec::new(),
             loops: 0,
+            inner_nodes: 0,
+            fold_budget: Budget::new(&Limits {
+                steps: FOLD_STEPS,
+                ..*limits
+            }),
             reads: 0,
         }
     }
@@ -114,20 +131,18 @@ impl<'a> Lowering<'a> {
     /// The value of a node that reads no variables.
     fn compute(&self, node: &Node) -> Option<Value> {
         struct Nothing;
-        impl super::record::Facts for Nothing {
-            fn variable(&self, _: u16) -> Result<Value, super::record::FactError> {
-                Ok(Value::Null)
+        impl Facts for Nothing {
+            fn variable(&self, _: u16) -> Result<&Value, Box<FactError>> {
+                Ok(&Value::Null)
             }
         }
-        let program = super::program::Program::of_constant(
-            self.environment,
-            &Limits {
-                steps: FOLD_STEPS,
-                ..*self.limits
-            },
-            self.names.len(),
-        );
-        Run::new(&program, &Nothing).eval(node).ok()
+        let limits = Limits {
+            steps: FOLD_STEPS,
+            ..*self.limits
+        };
+        let program = Program::of_constant(self.environment, &limits);
+        let run = Run::new(&program, &Nothing);
+        run.value(node, None).ok().map(Cow::into_owned)
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>) -> Lowered {
@@ -379,6 +394,7 @@ impl<'a> Lowering<'a> {
             self.error(span, message);
         }
         let depth = self.scope.len();
+        let before = self.spans.len() - self.inner_nodes;
         let is_map = matches!(range_type, Type::Map(..));
         let (first, second) = match &each.second {
             Some(second) => {
@@ -416,6 +432,8 @@ impl<'a> Lowering<'a> {
         }
         self.scope.truncate(depth);
         self.loops -= 1;
+        let nodes = self.spans.len() - self.inner_nodes - before;
+        self.inner_nodes += nodes;
         let single = if is_map { key.clone() } else { element };
         let ty = match each.how {
             LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne => Type::Bool,
@@ -431,6 +449,7 @@ impl<'a> Lowering<'a> {
             second,
             filter,
             body,
+            steps: nodes.div_ceil(NODES_PER_STEP).max(1),
         };
         (self.node(span, Kind::Loop(each.into())), ty)
     }

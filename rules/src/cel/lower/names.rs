@@ -49,14 +49,10 @@ impl Lowering<'_> {
             let (name, ty) = (variable.name.clone(), variable.ty.clone());
             self.reads += 1;
             self.time_dependent |= *name == *"now";
-            let place = match self.variables.iter().position(|(known, _)| *known == index) {
-                Some(place) => place,
-                None => {
-                    self.variables.push((index, name));
-                    self.variables.len() - 1
-                }
-            };
-            return Some((self.node(span, Kind::Variable(place as u16)), ty));
+            if !self.variables.iter().any(|(known, _)| *known == index) {
+                self.variables.push((index, name));
+            }
+            return Some((self.node(span, Kind::Variable(index)), ty));
         }
         let name = type_name(name)?;
         Some((
@@ -96,11 +92,7 @@ impl Lowering<'_> {
     pub(super) fn field(&mut self, operand: &Expr, name: &Name) -> (Select, Type, bool) {
         let (operand, operand_type) = self.lower(operand);
         let (ty, index, optional) = self.field_type(&operand_type, name);
-        let select = Select {
-            operand,
-            name: name.text.as_str().into(),
-            index,
-        };
+        let select = Select::new(operand, name.text.as_str().into(), index);
         (select, ty, optional)
     }
 

@@ -62,13 +62,14 @@ impl Coverage {
         };
         let is_false = |outcome: &&ClauseOutcome| matches!(outcome, ClauseOutcome::False);
         let alone = evaluation.clauses.iter().filter(is_false).count() == 1;
-        let outcomes = rule.program.clauses().iter().zip(&evaluation.clauses);
-        let outcomes = outcomes.filter(|(clause, _)| !is_constant(&clause.text));
-        for (seen, (_, outcome)) in self.clauses.iter_mut().zip(outcomes) {
-            match outcome {
-                ClauseOutcome::True => seen.seen_true = true,
-                ClauseOutcome::False => seen.seen_decide |= alone,
-                ClauseOutcome::Error(_) => {}
+        let clauses = rule.program.clauses().iter().enumerate();
+        let clauses = clauses.filter(|(_, clause)| !is_constant(&clause.text));
+        for (seen, (at, _)) in self.clauses.iter_mut().zip(clauses) {
+            match evaluation.clauses.get(at) {
+                // Where all hold, none is listed.
+                None | Some(ClauseOutcome::True) => seen.seen_true = true,
+                Some(ClauseOutcome::False) => seen.seen_decide |= alone,
+                Some(ClauseOutcome::Error(_) | ClauseOutcome::NotReached) => {}
             }
         }
     }

@@ -28,24 +28,19 @@ impl Record for Row {
         self.type_name
     }
 
-    fn field(&self, index: u16) -> Result<Value, FactError> {
-        Ok(self
-            .fields
-            .get(usize::from(index))
-            .cloned()
-            .unwrap_or(Value::Null))
+    fn field(&self, index: u16) -> Result<&Value, &FactError> {
+        Ok(self.fields.get(usize::from(index)).unwrap_or(&Value::Null))
     }
 }
 
 impl Facts for JsonFacts {
-    fn variable(&self, index: u16) -> Result<Value, FactError> {
+    fn variable(&self, index: u16) -> Result<&Value, Box<FactError>> {
         match self.variables.get(usize::from(index)) {
-            Some(Some(value)) => Ok(value.clone()),
+            Some(Some(value)) => Ok(value),
             _ => {
                 let name = self.names.get(usize::from(index)).map_or("", |name| name);
-                Err(FactError {
-                    message: format!("the test takes `{name}` away"),
-                })
+                let message = format!("the test takes `{name}` away");
+                Err(Box::new(FactError { message }))
             }
         }
     }

@@ -1,0 +1,114 @@
+//! Lists and maps that are written out, and names that stand for a value.
+
+use super::super::ast::Binding;
+use super::super::budget::Fault;
+use super::super::map::Map;
+use super::super::node::{Bind, Node};
+use super::super::value::Value;
+use super::error::{Failure, brief};
+use super::{Bound, Run, Scope};
+use std::sync::Arc;
+
+impl Run<'_> {
+    pub(super) fn list(
+        &self,
+        node: &Node,
+        items: &[(Node, bool)],
+        scope: Bound<'_>,
+    ) -> Result<Value, Failure> {
+        let mut values = Vec::with_capacity(items.len());
+        for (item, optional) in items {
+            let value = self.settle(self.value(item, scope)?).into_owned();
+            match (optional, value) {
+                (false, value) => values.push(value),
+                (true, Value::Optional(value)) => values.extend(value.as_deref().cloned()),
+                (true, other) => return Err(self.fault(node, Fault::NoOverload, &[&other])),
+            }
+        }
+        self.spend(node, 1 + values.len())?;
+        Ok(values.into())
+    }
+
+    pub(super) fn map(
+        &self,
+        node: &Node,
+        entries: &[(Node, Node, bool)],
+        scope: Bound<'_>,
+    ) -> Result<Value, Failure> {
+        let mut values = Vec::with_capacity(entries.len());
+        for (key, value, optional) in entries {
+            let key = self.value(key, scope)?.into_owned();
+            let value = self.settle(self.value(value, scope)?).into_owned();
+            match (optional, value) {
+                (false, value) => values.push((key, value)),
+                (true, Value::Optional(value)) => {
+                    values.extend(value.as_deref().cloned().map(|value| (key, value)));
+                }
+                (true, other) => return Err(self.fault(node, Fault::NoOverload, &[&other])),
+            }
+        }
+        self.spend(node, 1 + values.len())?;
+        self.unique(node, values)
+    }
+
+    pub(super) fn unique(
+        &self,
+        node: &Node,
+        entries: Vec<(Value, Value)>,
+    ) -> Result<Value, Failure> {
+        Map::from_unique(entries)
+            .map(|map| Value::Map(Arc::new(map)))
+            .map_err(|key| {
+                let key = brief(&key);
+                self.fail(node, format!("{key} cannot be a key, or is one twice"))
+            })
+    }
+
+    pub(super) fn bind(
+        &self,
+        node: &Node,
+        bind: &Bind,
+        scope: Bound<'_>,
+    ) -> Result<Value, Failure> {
+        let init = self.value(&bind.init, scope)?;
+        let value = match (bind.how, init.as_ref()) {
+            (Binding::Value, value) => value,
+            (_, Value::Optional(None)) => return Ok(Value::NONE),
+            (_, Value::Optional(Some(value))) => value,
+            (_, other) => return Err(self.fault(node, Fault::NoOverload, &[other])),
+        };
+        let inner = Scope {
+            slot: bind.slot,
+            value,
+            outer: scope,
+        };
+        let result = self.value(&bind.body, Some(&inner))?.into_owned();
+        match (bind.how, result) {
+            (Binding::OptionalMap, result) => Ok(Value::some(result)),
+            (Binding::OptionalFlatMap, result @ Value::Optional(_)) => Ok(result),
+            (Binding::OptionalFlatMap, other) => {
+                Err(self.fault(node, Fault::NoOverload, &[&other]))
+            }
+            (Binding::Value, result) => Ok(result),
+        }
+    }
+
+    /// Binds one name after the other, each seeing those before it.
+    pub(super) fn block(
+        &self,
+        bindings: &[(u16, Node)],
+        body: &Node,
+        scope: Bound<'_>,
+    ) -> Result<Value, Failure> {
+        let Some(((slot, init), rest)) = bindings.split_first() else {
+            return self.value(body, scope).map(|value| value.into_owned());
+        };
+        let value = self.value(init, scope)?;
+        let inner = Scope {
+            slot: *slot,
+            value: &value,
+            outer: scope,
+        };
+        self.block(rest, body, Some(&inner))
+    }
+}
