@@ -1,6 +1,6 @@
 //! `weir run`: the daemon.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use tokio::sync::watch;
@@ -9,22 +9,29 @@ use super::CliError;
 use crate::{config::Config, daemon};
 
 /// Run the daemon; with no configuration, one node with its log in ./weir-data.
+///
+/// Every key of the configuration can be given by a variable, as WEIR_DATA, WEIR_HTTP__LISTEN or
+/// WEIR_STREAM__LEASE__TTL_SECONDS, and by --set. Flags win over variables, these over the file.
+/// What it logs is chosen by WEIR_LOG, as in WEIR_LOG=info,weir_engine=debug.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Configuration file.
     #[arg(long, value_name = "FILE", env = "WEIR_CONFIG")]
     config: Option<PathBuf>,
-    /// Directory of the log.
-    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    /// Directory of the log (variable: WEIR_DATA).
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Directory of rule files, watched for changes.
-    #[arg(long, value_name = "DIR", env = "WEIR_RULES")]
+    /// Directory of rule files, watched for changes (variable: WEIR_RULES).
+    #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
-    /// Address to listen at.
-    #[arg(long, value_name = "ADDRESS", env = "WEIR_LISTEN")]
+    /// Address to listen at (variable: WEIR_LISTEN).
+    #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// A key of the configuration, as `stream.lease.ttl_seconds=5`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
     /// Log lines as JSON.
-    #[arg(long)]
+    #[arg(long, env = "WEIR_JSON_LOGS")]
     json_logs: bool,
 }
 
@@ -33,19 +40,7 @@ pub struct RunArgs {
 /// # Errors
 /// If the configuration is wrong, or something that the daemon cannot do without fails.
 pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
-    let mut config = match &args.config {
-        Some(path) => Config::read(path).map_err(CliError::usage)?,
-        None => Config::default(),
-    };
-    if let Some(data) = &args.data {
-        config.data.clone_from(data);
-    }
-    if args.rules.is_some() {
-        config.rules.clone_from(&args.rules);
-    }
-    if let Some(listen) = &args.listen {
-        config.http.listen.clone_from(listen);
-    }
+    let config = configuration(args, std::env::vars_os().filter_map(text))?;
     if let Some(rules) = &config.rules {
         super::replay::load_rules(rules)?;
     }
@@ -63,6 +58,31 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
         daemon::run(config, stopped).await
     });
     done.map(|()| ExitCode::SUCCESS).map_err(CliError::outside)
+}
+
+/// What is configured, by whatever way.
+fn configuration(
+    args: &RunArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, CliError> {
+    let config = Config::load(args.config.as_deref(), environment, &args.sets);
+    let mut config = config.map_err(CliError::usage)?;
+    if let Some(data) = &args.data {
+        config.data.clone_from(data);
+    }
+    if args.rules.is_some() {
+        config.rules.clone_from(&args.rules);
+    }
+    if let Some(listen) = &args.listen {
+        config.http.listen.clone_from(listen);
+    }
+    Ok(config)
+}
+
+/// A variable, if it is text: ours are.
+fn text(variable: (OsString, OsString)) -> Option<(String, String)> {
+    let (name, value) = variable;
+    Some((name.into_string().ok()?, value.into_string().ok()?))
 }
 
 pub(super) async fn wait_for_signal() {
