@@ -1,18 +1,22 @@
 //! `weir run`: the daemon.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::CliError;
-use crate::{config::Config, daemon};
+use crate::{
+    config::Config,
+    daemon::{self, RulesRefused, Signals},
+};
 
 /// Run the daemon; with no configuration, one node with its log in ./weir-data.
 ///
 /// Every key of the configuration can be given by a variable, as WEIR_DATA, WEIR_HTTP__LISTEN or
 /// WEIR_STREAM__LEASE__TTL_SECONDS, and by --set. Flags win over variables, these over the file.
-/// What it logs is chosen by WEIR_LOG, as in WEIR_LOG=info,weir_engine=debug.
+/// SIGHUP reads the rules again; SIGTERM and SIGINT end the daemon. What it logs is chosen by
+/// WEIR_LOG, as in WEIR_LOG=info,weir_engine=debug.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Configuration file.
@@ -41,13 +45,15 @@ pub struct RunArgs {
 /// If the configuration is wrong, or something that the daemon cannot do without fails.
 pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
     let config = configuration(args, std::env::vars_os().filter_map(text))?;
-    if let Some(rules) = &config.rules {
-        super::replay::load_rules(rules)?;
-    }
     start_logging(args.json_logs);
     let runtime = tokio::runtime::Runtime::new().map_err(CliError::outside)?;
     let (stop, stopped) = watch::channel(false);
+    let signals = Signals {
+        stop: stopped,
+        reload: Arc::default(),
+    };
     let done = runtime.block_on(async move {
+        tokio::spawn(reload_on_hangup(Arc::clone(&signals.reload)));
         tokio::spawn(async move {
             wait_for_signal().await;
             stop.send_replace(true);
@@ -55,9 +61,13 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
             wait_for_signal().await;
             std::process::exit(i32::from(super::OUTSIDE));
         });
-        daemon::run(config, stopped).await
+        daemon::run(config, signals).await
     });
-    done.map(|()| ExitCode::SUCCESS).map_err(CliError::outside)
+    done.map(|()| ExitCode::SUCCESS)
+        .map_err(|error| match error.downcast_ref::<RulesRefused>() {
+            Some(refused) => CliError::usage(refused),
+            None => CliError::outside(said(&*error)),
+        })
 }
 
 /// What is configured, by whatever way.
@@ -83,6 +93,31 @@ fn configuration(
 fn text(variable: (OsString, OsString)) -> Option<(String, String)> {
     let (name, value) = variable;
     Some((name.into_string().ok()?, value.into_string().ok()?))
+}
+
+/// An error with its causes, on one line.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+async fn reload_on_hangup(reload: Arc<Notify>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while hangup.recv().await.is_some() {
+        tracing::info!("SIGHUP: the rules are read again");
+        reload.notify_one();
+    }
 }
 
 pub(super) async fn wait_for_signal() {
