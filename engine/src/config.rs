@@ -1,13 +1,12 @@
 //! Configuration: one TOML file, every key documented, unknown keys refused.
 //!
 //! A flag wins over the environment (`WEIR_...`), the environment over the file, the file over
-//! the defaults. Without any, `weir run` is one node with its log in `./weir-data`.
+//! the defaults. Without any, `weir run` is one node with its log in `./weir-data`. A file with every
+//! key is `engine/tests/config/weir.toml`.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+mod load;
+
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use serde::Deserialize;
 use weir_rules::{Settings, pattern::RepositoryPatterns};
@@ -16,7 +15,7 @@ use crate::{
     adapters::{AdapterSettings, WebhookAuth},
     http::HttpConfig,
     oci::RegistryConfig,
-    stream::StreamConfig,
+    stream::{StreamConfig, StreamConfigError},
 };
 
 /// The configuration of a daemon.
@@ -25,6 +24,8 @@ use crate::{
 pub struct Config {
     /// Directory of the log. Made if it does not exist.
     pub data: PathBuf,
+    /// Name of this node, by which others and people know it. Default: the host's name.
+    pub node: Option<String>,
     /// Directory of rule files. Without one, the rules that were in force stay in force.
     pub rules: Option<PathBuf>,
     /// Where to listen, and who may speak.
@@ -116,6 +117,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: PathBuf::from("weir-data"),
+            node: None,
             rules: None,
             http: HttpConfig::default(),
             stream: None,
@@ -141,35 +143,45 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// The file is not of the form.
-    #[error("{}: {problem}", path.display())]
+    /// A key that is unknown, or a value that cannot be one.
+    #[error("{place}: {problem}")]
     Form {
-        /// The file.
-        path: PathBuf,
-        /// Where and what.
+        /// Where: file, line and column, or the variable or flag.
+        place: String,
+        /// What.
         problem: String,
     },
     /// A pattern in it is none.
-    #[error("`bundle_repositories`: {0}")]
-    Bundles(String),
+    #[error("`{key}`: {problem}")]
+    Pattern {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The `[http]` table cannot be used.
+    #[error("{0}")]
+    Http(String),
+    /// The `[stream]` table cannot be used.
+    #[error(transparent)]
+    Stream(#[from] StreamConfigError),
 }
 
 impl Config {
-    /// Reads a file.
+    /// Checks what the form of a value does not say.
     ///
     /// # Errors
-    /// If it cannot be read, or has an unknown key or a wrong value: with line and column.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Form {
-            path: path.to_owned(),
-            problem: error.to_string(),
-        })?;
-        config.settings()?;
-        Ok(config)
+    /// Names the first key that is wrong.
+    fn check(&self) -> Result<(), ConfigError> {
+        self.settings()?;
+        patterns(
+            "reconcile.repositories",
+            self.reconcile.repositories.as_deref(),
+        )?;
+        let tokens = self.http.tokens();
+        tokens.map_err(|error| ConfigError::Http(error.to_string()))?;
+        self.stream.iter().try_for_each(StreamConfig::check)?;
+        Ok(())
     }
 
     /// What of it the core works with.
@@ -177,16 +189,25 @@ impl Config {
     /// # Errors
     /// If a pattern in it is none.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
-        let bundles = self
-            .bundle_repositories
-            .as_deref()
-            .map(str::parse::<RepositoryPatterns>);
-        let bundle_repositories = bundles
-            .transpose()
-            .map_err(|error| ConfigError::Bundles(error.to_string()))?;
         Ok(Settings {
-            bundle_repositories,
+            bundle_repositories: patterns(
+                "bundle_repositories",
+                self.bundle_repositories.as_deref(),
+            )?,
         })
+    }
+
+    /// The name of this node.
+    #[must_use]
+    pub fn node_name(&self) -> String {
+        let host = || {
+            let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+            Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+        };
+        self.node
+            .clone()
+            .or_else(host)
+            .unwrap_or_else(|| "weir".to_owned())
     }
 
     /// Whether a registry is configured, so that it may be asked.
@@ -197,4 +218,15 @@ impl Config {
             self.registries.contains_key(host) || Some(host) == self.default_registry.as_deref()
         })
     }
+}
+
+fn patterns(
+    key: &'static str,
+    text: Option<&str>,
+) -> Result<Option<RepositoryPatterns>, ConfigError> {
+    let parsed = text.map(str::parse::<RepositoryPatterns>).transpose();
+    parsed.map_err(|error| ConfigError::Pattern {
+        key,
+        problem: error.to_string(),
+    })
 }

@@ -28,4 +28,5 @@ pub mod resolve;
 pub mod rules_dir;
 pub mod scan;
 pub mod secret;
+mod status;
 pub mod stream;

@@ -10,6 +10,7 @@ use crate::{
     http::{EventFilter, EventPage, Query, QueryError},
     log::LogReader,
     node::{At, AtError, LedgerError, state_at},
+    status,
 };
 
 /// How many records a page has if nothing is said.
@@ -51,6 +52,7 @@ pub fn answer(state: &State, reader: &LogReader, query: &Query) -> Result<Value,
             page_json(&events(reader, &filter)?)
         }
         Query::Promotions(_) => json(&state.promotions()),
+        Query::Status => status::of_log(state, reader),
         Query::Rules => {
             let rules = state.rules().rules().iter().map(|rule| {
                 json!({

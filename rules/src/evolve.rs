@@ -826,7 +826,7 @@ pub(crate) fn promotion_id(seq: u64) -> String {
     format!("p{seq}")
 }
 
-fn promotion_number(id: &str) -> Option<u64> {
+pub(crate) fn promotion_number(id: &str) -> Option<u64> {
     id.strip_prefix('p')?.parse().ok()
 }
 

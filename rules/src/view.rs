@@ -7,7 +7,7 @@ use weir_schema::{Digest, Reason, RepositoryName, Tag, TagRef, TargetRef, Timest
 
 use crate::{
     explain::{Image, LeftOut},
-    state::{DigestId, Progress, State, TagKey},
+    state::{DigestId, Progress, Promotion, State, TagKey},
     step::Copy,
 };
 
@@ -87,7 +87,46 @@ pub struct PromotionView {
     pub decided_at: Timestamp,
 }
 
+/// A hold that is in force.
+#[derive(Debug, Serialize)]
+pub struct HoldView {
+    /// Its name.
+    pub hold_id: String,
+    /// Who placed it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Only these repositories, as source or target.
+    pub repository: Option<String>,
+    /// Only this digest.
+    pub digest: Option<Digest>,
+    /// Only this rule.
+    pub rule: Option<String>,
+}
+
 impl State {
+    /// The holds in force, in the order of their names.
+    #[must_use]
+    pub fn holds(&self) -> Vec<HoldView> {
+        let all = self.holds.iter();
+        all.map(|(id, hold)| HoldView {
+            hold_id: id.clone(),
+            actor: hold.actor.clone(),
+            reason: hold.reason.clone(),
+            repository: hold.repository.as_ref().map(|scope| scope.text.clone()),
+            digest: hold.digest.clone(),
+            rule: hold.rule.clone(),
+        })
+        .collect()
+    }
+
+    /// How many target tags hold what would not be promoted now.
+    #[must_use]
+    pub fn violations(&self) -> usize {
+        let all = self.promoted.values();
+        all.filter(|one| one.violation.is_some()).count()
+    }
+
     /// The tags of a repository, or of all, in order.
     #[must_use]
     pub fn tags(&self, repository: Option<&str>) -> Vec<TagView> {
@@ -195,20 +234,30 @@ impl State {
             .promotions
             .iter()
             .filter(|(_, one)| one.progress != Progress::Failed);
-        open.map(|(id, promotion)| {
-            let copy = Copy {
-                promotion_id: crate::evolve::promotion_id(*id),
-                rule: self.text(promotion.rule).to_string(),
-                source: self.tag_ref(promotion.source, promotion.bound.digest),
-                target: self.target_ref(promotion.target),
-                expected: promotion
-                    .before
-                    .digest
-                    .map(|digest| self.digest(digest).clone()),
-            };
-            (copy, promotion.progress == Progress::Started)
-        })
-        .collect()
+        open.map(|(id, promotion)| self.copy_of(*id, promotion))
+            .collect()
+    }
+
+    /// One promotion, if it is still to be carried out; and whether its copy has begun.
+    #[must_use]
+    pub fn open_copy(&self, promotion_id: &str) -> Option<(Copy, bool)> {
+        let id = crate::evolve::promotion_number(promotion_id)?;
+        let promotion = self.promotions.get(&id)?;
+        (promotion.progress != Progress::Failed).then(|| self.copy_of(id, promotion))
+    }
+
+    fn copy_of(&self, id: u64, promotion: &Promotion) -> (Copy, bool) {
+        let copy = Copy {
+            promotion_id: crate::evolve::promotion_id(id),
+            rule: self.text(promotion.rule).to_string(),
+            source: self.tag_ref(promotion.source, promotion.bound.digest),
+            target: self.target_ref(promotion.target),
+            expected: promotion
+                .before
+                .digest
+                .map(|digest| self.digest(digest).clone()),
+        };
+        (copy, promotion.progress == Progress::Started)
     }
 
     /// When time alone will next change something.

@@ -15,6 +15,7 @@ pub mod rules;
 mod run;
 mod scan_worker;
 mod send;
+mod status;
 mod transfer;
 mod why;
 
@@ -52,6 +53,7 @@ pub enum Output {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Status(status::StatusArgs),
     Replay(replay::ReplayArgs),
     Rules(rules::Args),
     Eval(eval::Args),
@@ -105,6 +107,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let done = match self.command {
             Command::Run(args) => run::run(&args),
+            Command::Status(args) => status::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Rules(args) => rules::run(&args).map_err(CliError::from),
             Command::Eval(args) => eval::run(&args).map_err(CliError::from),

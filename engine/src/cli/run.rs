@@ -1,30 +1,41 @@
 //! `weir run`: the daemon.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::CliError;
-use crate::{config::Config, daemon};
+use crate::{
+    config::Config,
+    daemon::{self, RulesRefused, Signals},
+};
 
 /// Run the daemon; with no configuration, one node with its log in ./weir-data.
+///
+/// Every key of the configuration can be given by a variable, as WEIR_DATA, WEIR_HTTP__LISTEN or
+/// WEIR_STREAM__LEASE__TTL_SECONDS, and by --set. Flags win over variables, these over the file.
+/// SIGHUP reads the rules again; SIGTERM and SIGINT end the daemon. What it logs is chosen by
+/// WEIR_LOG, as in WEIR_LOG=info,weir_engine=debug.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Configuration file.
     #[arg(long, value_name = "FILE", env = "WEIR_CONFIG")]
     config: Option<PathBuf>,
-    /// Directory of the log.
-    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    /// Directory of the log (variable: WEIR_DATA).
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Directory of rule files, watched for changes.
-    #[arg(long, value_name = "DIR", env = "WEIR_RULES")]
+    /// Directory of rule files, watched for changes (variable: WEIR_RULES).
+    #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
-    /// Address to listen at.
-    #[arg(long, value_name = "ADDRESS", env = "WEIR_LISTEN")]
+    /// Address to listen at (variable: WEIR_LISTEN).
+    #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// A key of the configuration, as `stream.lease.ttl_seconds=5`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
     /// Log lines as JSON.
-    #[arg(long)]
+    #[arg(long, env = "WEIR_JSON_LOGS")]
     json_logs: bool,
 }
 
@@ -33,10 +44,39 @@ pub struct RunArgs {
 /// # Errors
 /// If the configuration is wrong, or something that the daemon cannot do without fails.
 pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
-    let mut config = match &args.config {
-        Some(path) => Config::read(path).map_err(CliError::usage)?,
-        None => Config::default(),
+    let config = configuration(args, std::env::vars_os().filter_map(text))?;
+    start_logging(args.json_logs);
+    let runtime = tokio::runtime::Runtime::new().map_err(CliError::outside)?;
+    let (stop, stopped) = watch::channel(false);
+    let signals = Signals {
+        stop: stopped,
+        reload: Arc::default(),
     };
+    let done = runtime.block_on(async move {
+        tokio::spawn(reload_on_hangup(Arc::clone(&signals.reload)));
+        tokio::spawn(async move {
+            wait_for_signal().await;
+            stop.send_replace(true);
+            // A second signal ends at once: the log is durable at every moment.
+            wait_for_signal().await;
+            std::process::exit(i32::from(super::OUTSIDE));
+        });
+        daemon::run(config, signals).await
+    });
+    done.map(|()| ExitCode::SUCCESS)
+        .map_err(|error| match error.downcast_ref::<RulesRefused>() {
+            Some(refused) => CliError::usage(refused),
+            None => CliError::outside(said(&*error)),
+        })
+}
+
+/// What is configured, by whatever way.
+fn configuration(
+    args: &RunArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, CliError> {
+    let config = Config::load(args.config.as_deref(), environment, &args.sets);
+    let mut config = config.map_err(CliError::usage)?;
     if let Some(data) = &args.data {
         config.data.clone_from(data);
     }
@@ -46,23 +86,38 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
     if let Some(listen) = &args.listen {
         config.http.listen.clone_from(listen);
     }
-    if let Some(rules) = &config.rules {
-        super::replay::load_rules(rules)?;
+    Ok(config)
+}
+
+/// A variable, if it is text: ours are.
+fn text(variable: (OsString, OsString)) -> Option<(String, String)> {
+    let (name, value) = variable;
+    Some((name.into_string().ok()?, value.into_string().ok()?))
+}
+
+/// An error with its causes, on one line.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
     }
-    start_logging(args.json_logs);
-    let runtime = tokio::runtime::Runtime::new().map_err(CliError::outside)?;
-    let (stop, stopped) = watch::channel(false);
-    let done = runtime.block_on(async move {
-        tokio::spawn(async move {
-            wait_for_signal().await;
-            stop.send_replace(true);
-            // A second signal ends at once: the log is durable at every moment.
-            wait_for_signal().await;
-            std::process::exit(i32::from(super::OUTSIDE));
-        });
-        daemon::run(config, stopped).await
-    });
-    done.map(|()| ExitCode::SUCCESS).map_err(CliError::outside)
+    text
+}
+
+async fn reload_on_hangup(reload: Arc<Notify>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while hangup.recv().await.is_some() {
+        tracing::info!("SIGHUP: the rules are read again");
+        reload.notify_one();
+    }
 }
 
 pub(super) async fn wait_for_signal() {

@@ -147,13 +147,20 @@ pub fn explanation(one: &Value) -> String {
             ));
         }
     }
-    if let Ok(tree) = serde_json::to_string_pretty(&one["expression"])
-        && one["verdict"] != "promote"
+    // The values are of use where the expression, or a deny, is what stands in the way.
+    let stages = one["stages"].as_array().into_iter().flatten();
+    let objects = |stage: &Value| {
+        stage["stage"] == "rule"
+            && stage["reasons"]
+                .as_array()
+                .is_some_and(|all| !all.is_empty())
+    };
+    if one["verdict"] != "promote"
         && !one["expression"].is_null()
+        && stages.into_iter().any(objects)
     {
         say("  values".to_owned());
         values(&one["expression"], 2, &mut say);
-        let _ = tree;
     }
     let needs = one["needs"].as_array().cloned().unwrap_or_default();
     if !needs.is_empty() && one["verdict"] != "promote" {

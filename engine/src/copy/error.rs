@@ -99,6 +99,9 @@ pub enum CopyError {
         /// The manifest that is missing.
         digest: Digest,
     },
+    /// It is no longer for this process to move the tag.
+    #[error("stopped before the tag was moved: another node leads")]
+    Stopped,
     /// A request failed.
     #[error(transparent)]
     Registry(#[from] OciError),
@@ -134,6 +137,7 @@ impl CopyError {
             | Self::TagRefused { .. }
             | Self::Invalid { .. }
             | Self::TooLarge { .. }
+            | Self::Stopped
             | Self::ReferrerConflict { .. } => false,
         }
     }

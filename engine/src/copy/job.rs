@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::{OnceCell, Semaphore};
 use weir_schema::{Digest, RepositoryName};
 
-use super::{CopyError, OnProgress, Plan, Progress};
+use super::{CopyError, MayAct, OnProgress, Plan, Progress};
 use crate::oci::{Client, Clients};
 
 /// One end of the copy.
@@ -31,6 +31,8 @@ pub(super) struct Job {
     pub blobs: Mutex<BTreeMap<Digest, Arc<OnceCell<()>>>>,
     /// How many manifests are worked on at a time: their bytes are held meanwhile.
     pub manifests: Semaphore,
+    /// Whether this process may still move the tag.
+    pub may_act: MayAct,
     counters: Arc<Counters>,
 }
 
@@ -43,7 +45,12 @@ pub(super) struct Counters {
 const MANIFESTS_AT_A_TIME: usize = 12;
 
 impl Job {
-    pub fn new(plan: &Plan, clients: &Clients, report: OnProgress) -> Result<Self, CopyError> {
+    pub fn new(
+        plan: &Plan,
+        clients: &Clients,
+        report: OnProgress,
+        may_act: MayAct,
+    ) -> Result<Self, CopyError> {
         let side = |name: &RepositoryName| -> Result<Side, CopyError> {
             Ok(Side {
                 client: clients.of(name)?,
@@ -60,6 +67,7 @@ impl Job {
             target,
             blobs: Mutex::default(),
             manifests: Semaphore::new(MANIFESTS_AT_A_TIME),
+            may_act,
             counters: Arc::new(Counters {
                 progress: Mutex::default(),
                 report,

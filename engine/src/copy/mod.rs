@@ -67,6 +67,9 @@ pub struct Progress {
 /// Called with each step of a copy, from any of its tasks; it must not block.
 pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 
+/// Asked before the tag is moved: whether this process still is the one to do it.
+pub type MayAct = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// A copy that is done: the target tag points at the digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -90,7 +93,20 @@ pub async fn run(
     clients: &Clients,
     progress: OnProgress,
 ) -> Result<Outcome, CopyError> {
-    let job = Job::new(plan, clients, progress)?;
+    run_while(plan, clients, progress, Arc::new(|| true)).await
+}
+
+/// As [`run`], for as long as `may_act` holds.
+///
+/// # Errors
+/// As [`run`], and [`CopyError::Stopped`].
+pub async fn run_while(
+    plan: &Plan,
+    clients: &Clients,
+    progress: OnProgress,
+    may_act: MayAct,
+) -> Result<Outcome, CopyError> {
+    let job = Job::new(plan, clients, progress, may_act)?;
     let mut already_there = tag::check_target(&job, plan).await?;
     tag::check_source(&job, plan).await?;
     let tree = tree::survey(&job, &plan.digest).await?;

@@ -57,6 +57,9 @@ pub(super) async fn set(job: &Job, plan: &Plan, root: Root) -> Result<bool, Copy
     if check_target(job, plan).await? {
         return Ok(false);
     }
+    if !(job.may_act)() {
+        return Err(CopyError::Stopped);
+    }
     let reference = Reference::Tag(plan.target_tag.clone());
     let stored = target
         .client

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tracing::Instrument as _;
 use weir_schema::Received;
 
-use super::{Shared, intake, oversized, reconcile};
+use super::{Shared, intake, oversized, reconcile, status, trace};
 use crate::{
     http::{self, Accepted, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError},
     query,
-    stream::PublishError,
+    stream::{Escort, PublishError},
 };
 
 /// The daemon as the HTTP edge sees it.
@@ -38,20 +39,33 @@ impl http::Backend for Backend {
         } else {
             delivery.source.clone()
         };
+        let trace = trace::of(&delivery.headers);
+        let span = tracing::info_span!("delivery", %trace, source);
         if let Some(publisher) = &shared.publisher {
             let adapter = delivery.adapter.as_deref().unwrap_or("auto");
-            let sent = publisher
-                .publish_intake(adapter, &source, &delivery.headers, delivery.body.clone())
-                .await;
-            return match sent {
-                Ok(ack) => Ok(Accepted {
-                    sequence: ack.sequence,
-                }),
-                Err(PublishError::TooLarge { limit, .. }) => {
-                    oversized::take(shared, &source, &delivery, limit).await
-                }
-                Err(error) => Err(unavailable(error)),
+            let escort = Escort {
+                trace: Some(trace.to_string()),
+                ..Escort::default()
             };
+            let (headers, body) = (&delivery.headers, delivery.body.clone());
+            let sent = publisher
+                .publish_delivery(adapter, &source, headers, body, &escort)
+                .instrument(span.clone())
+                .await;
+            let accepted = match sent {
+                Ok(ack) => Accepted {
+                    sequence: ack.sequence,
+                },
+                Err(PublishError::TooLarge { limit, .. }) => {
+                    oversized::take(shared, &source, &delivery, limit, &trace)
+                        .instrument(span.clone())
+                        .await?
+                }
+                Err(error) => return Err(unavailable(error)),
+            };
+            let sequence = accepted.sequence;
+            span.in_scope(|| tracing::info!(adapter, sequence, "accepted"));
+            return Ok(accepted);
         }
         let id = uuid::Uuid::new_v4().to_string();
         let raw = intake::Raw {
@@ -61,9 +75,10 @@ impl http::Backend for Backend {
             headers: &delivery.headers,
             body: &delivery.body,
         };
-        let span = tracing::info_span!("intake", source = %source, delivery = %id);
+        shared.heard.note(&source, chrono::Utc::now().into());
         let decoded = span.in_scope(|| intake::decode(shared, &raw));
         let events = intake::events(shared, &source, decoded)
+            .instrument(span.clone())
             .await
             .map_err(unavailable)?;
         if events.is_empty() {
@@ -71,9 +86,13 @@ impl http::Backend for Backend {
                 sequence: shared.node.reader().head().next_seq - 1,
             });
         }
-        let sequences = shared.record(events).await.map_err(unavailable)?;
-        let sequence = sequences.last().copied().unwrap_or_default();
-        tracing::info!(parent: &span, sequence, "recorded");
+        let recorded = shared.record(events, Some(trace)).await;
+        let sequence = recorded
+            .map_err(unavailable)?
+            .last()
+            .copied()
+            .unwrap_or_default();
+        span.in_scope(|| tracing::info!(record = sequence, "accepted"));
         Ok(Accepted { sequence })
     }
 
@@ -84,7 +103,15 @@ impl http::Backend for Backend {
                 refused.event.body.kind()
             )));
         }
-        let sequences = self.shared.submit(events).await.map_err(unavailable)?;
+        let trace = trace::new();
+        for event in events.iter().filter(|_| self.shared.publisher.is_none()) {
+            let now = chrono::Utc::now().into();
+            self.shared.heard.note(&event.event.source, now);
+        }
+        let kinds: Vec<&str> = events.iter().map(|event| event.event.body.kind()).collect();
+        tracing::info!(%trace, events = kinds.join(" "), "said");
+        let said = self.shared.submit(events, Some(trace)).await;
+        let sequences = said.map_err(unavailable)?;
         Ok(sequences
             .into_iter()
             .map(|sequence| Accepted { sequence })
@@ -100,7 +127,7 @@ impl http::Backend for Backend {
     async fn appended(&self, after: u64) {
         let mut committed = self.shared.node.reader().subscribe();
         // An ended log appends nothing; whoever follows it is ended by the server.
-        if committed.wait_for(|last| *last > after).await.is_err() {
+        if committed.wait_for(|next| *next > after + 1).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -109,6 +136,7 @@ impl http::Backend for Backend {
         let reader = self.shared.node.reader().clone();
         let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
         let promotions = matches!(query, Query::Promotions(_));
+        let of_daemon = matches!(query, Query::Status);
         let mut value = self
             .shared
             .node
@@ -118,17 +146,20 @@ impl http::Backend for Backend {
         if promotions {
             self.shared.running.complete(&mut value);
         }
-        if let (Some(object), Ok(refused)) = (value.as_object_mut(), self.shared.refused.lock())
+        if of_daemon {
+            status::complete(&self.shared, &mut value).await;
+        }
+        if let Some(object) = value.as_object_mut()
             && object.contains_key("rules_digest")
-            && let Some(refused) = &*refused
+            && let Some(refused) = self.shared.refused_rules()
         {
-            object.insert("refused".into(), refused.as_str().into());
+            object.insert("refused".into(), refused.into());
         }
         Ok(value)
     }
 
     async fn reconcile(&self, confirm: bool) -> Result<Value, QueryError> {
-        let found = reconcile::once(&self.shared, confirm).await;
+        let found = reconcile::once(&self.shared, None, confirm).await;
         let report = found.map_err(|error| QueryError::Unavailable(error.to_string()))?;
         Ok(reconcile::answer(&report, confirm))
     }
@@ -142,10 +173,6 @@ impl http::Backend for Backend {
     }
 
     async fn metrics(&self) -> String {
-        let head = self.shared.node.reader().head();
-        format!(
-            "# HELP weir_records Records in the log.\n# TYPE weir_records counter\nweir_records {}\n",
-            head.next_seq - 1
-        )
+        status::metrics(&self.shared).await
     }
 }

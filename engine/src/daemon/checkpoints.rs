@@ -36,7 +36,9 @@ pub(crate) async fn run(
             .await??;
         let Some(signed) = signed else { continue };
         signed_size = signed.checkpoint.size;
+        // Each node signs its own log; one of them tells the world.
         if let Some(stream) = &stream
+            && shared.standing.borrow().acts()
             && let Err(error) = stream.announce_checkpoint(signed.to_string()).await
         {
             tracing::warn!("{error}");

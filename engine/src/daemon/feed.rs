@@ -1,25 +1,38 @@
 //! The stream's side: messages in order, decoded into inputs, with the broker's clock.
+//!
+//! While one batch is decided and made durable the next is read and decoded.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use weir_schema::{Body, Digest, InputRejected, Position, Received};
 
 use super::{DaemonError, Shared, intake, lookups, resolver};
 use crate::{
-    adapters::{self, Decoded, Pending},
+    adapters::{self, Decoded},
     log,
-    node::Incoming,
-    stream::{Consumer, Message, Origin, Stream, StreamPosition},
+    node::{Incoming, Landing, Messages, SOURCE, Stopped, TERM, Trace},
+    stream::{Consumer, Message, Origin, Stream, StreamPosition, Term},
 };
 
 /// How many messages are taken at once: what one durable batch holds.
 const BATCH: usize = 256;
 
-/// How long a batch waits to fill.
+/// How long to wait for a message before looking at the rest again.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// Reads the stream into the node until `stop`.
+/// Batches that are read ahead of the one that is being made durable.
+const AHEAD: usize = 3;
+
+/// A batch on its way into the log, and what follows once it is there.
+struct Batch {
+    landing: Landing,
+    sequence: u64,
+    jobs: Vec<resolver::Job>,
+    open: Vec<lookups::Open>,
+}
+
+/// Reads the stream into the node until the daemon ends.
 pub(crate) async fn run(
     shared: &Arc<Shared>,
     stream: &Stream,
@@ -32,147 +45,255 @@ pub(crate) async fn run(
         sequence: at.sequence,
     });
     let mut consumer = Consumer::start(stream, after).await?;
-    lookups::resume(shared, stream).await?;
+    let mut on_their_way: VecDeque<Batch> = VecDeque::new();
     loop {
-        let batch = tokio::select! {
-            batch = consumer.next_batch(BATCH, LINGER) => batch?,
-            () = ended(&mut stop) => return std::future::pending().await,
-        };
-        let Some(last) = batch.last().map(|message| message.sequence) else {
-            continue;
-        };
-        let position = log::StreamPosition {
-            stream: stream.name().to_owned(),
-            created: stream.created().to_owned(),
-            sequence: last,
-        };
-        let mut inputs = Vec::new();
-        let mut jobs = Vec::new();
-        let mut open = Vec::new();
-        for message in &batch {
-            let (source, pending) = take(shared, stream, message, &mut inputs);
-            if !pending.is_empty() {
-                open.push((message.sequence, source, pending));
-            }
-        }
-        let sequences: Vec<u64> = open.iter().map(|(sequence, ..)| *sequence).collect();
-        lookups::begin(shared, &sequences).await?;
-        jobs.extend(
-            inputs
-                .iter()
-                .filter_map(|input: &Incoming| resolver::job(&input.received.event)),
-        );
-        shared.node.take_messages(inputs, position).await?;
-        shared.look_up(jobs);
-        for (sequence, source, pending) in open {
-            lookups::ask(shared, sequence, source, pending);
-        }
-        shared.recorded.notify_waiters();
-    }
-}
-
-/// What of a message must be looked up first, and the source that it is of.
-pub(crate) fn pending(
-    shared: &Arc<Shared>,
-    stream: &Stream,
-    message: &Message,
-) -> (String, Vec<Pending>) {
-    take(shared, stream, message, &mut Vec::new())
-}
-
-/// The inputs of a message. What must be looked up first is returned, with the message's source; it
-/// comes back through the stream.
-fn take(
-    shared: &Arc<Shared>,
-    stream: &Stream,
-    message: &Message,
-    inputs: &mut Vec<Incoming>,
-) -> (String, Vec<Pending>) {
-    let mut open = Vec::new();
-    let mut of = String::new();
-    let mut push = |received: Received, index: usize| {
-        inputs.push(Incoming {
-            received,
-            at: message.timestamp,
-            position: Position::Stream {
-                stream: stream.name().to_owned(),
-                created: stream.created().to_owned(),
-                sequence: message.sequence,
-                index: u32::try_from(index).unwrap_or(u32::MAX),
-            },
-        });
-    };
-    let id = format!("{}-{}", stream.created(), message.sequence);
-    let reject = |reason: String, adapter: Option<&str>| {
-        let rejected = InputRejected {
-            reason,
-            payload_digest: Digest::of(&message.payload),
-            adapter: adapter.map(str::to_owned),
-            payload: Some(
-                String::from_utf8_lossy(&message.payload)
-                    .chars()
-                    .take(4096)
-                    .collect(),
-            ),
-        };
-        weir_schema::Event {
-            id: format!("rejected-{id}"),
-            source: crate::node::SOURCE.into(),
-            time: None,
-            subject: None,
-            body: Body::InputRejected(rejected),
-        }
-    };
-    if let Err(damaged) = message.check_payload() {
-        push(reject(damaged.to_string(), None).into(), 0);
-        return (of, open);
-    }
-    match message.origin(
-        &shared
-            .config
-            .stream
-            .as_ref()
-            .map_or("registry", |config| &config.subjects),
-    ) {
-        Origin::Event { .. } => match Received::from_json(&message.payload) {
-            Ok(received) if !received.event.body.is_conclusion() => push(received, 0),
-            Ok(received) => push(
-                reject(
-                    format!("`{}` is for weir alone to say", received.event.body.kind()),
-                    None,
-                )
-                .into(),
-                0,
-            ),
-            Err(error) => push(reject(error.to_string(), None).into(), 0),
-        },
-        Origin::Intake { adapter, source } => {
-            let headers: Vec<(String, String)> = message
-                .content_headers()
-                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-                .collect();
-            let raw = intake::Raw {
-                adapter: Some(adapter),
-                source,
-                delivery_id: &id,
-                headers: &headers,
-                body: &message.payload,
-            };
-            source.clone_into(&mut of);
-            for (index, one) in intake::decode(shared, &raw).into_iter().enumerate() {
-                match one {
-                    Decoded::Event(event) => push(*event, index),
-                    Decoded::Rejected(rejected) => {
-                        push(adapters::rejection(source, rejected), index)
-                    }
-                    Decoded::Ignored(reason) => tracing::debug!(source, reason, "ignored"),
-                    Decoded::NeedsResolving(pending) => open.push(*pending),
+        tokio::select! {
+            biased;
+            landed = first_landed(&mut on_their_way) => {
+                landed?;
+                if let Some(batch) = on_their_way.pop_front() {
+                    follow_up(shared, batch);
                 }
             }
+            messages = consumer.next_batch(BATCH, LINGER), if on_their_way.len() <= AHEAD => {
+                let messages = messages?;
+                if let Some(batch) = hand_over(shared, stream, messages).await? {
+                    on_their_way.push_back(batch);
+                }
+            }
+            () = ended(&mut stop) => return std::future::pending().await,
         }
-        Origin::Other => {}
     }
-    (of, open)
+}
+
+async fn first_landed(on_their_way: &mut VecDeque<Batch>) -> Result<(), Stopped> {
+    match on_their_way.front_mut() {
+        Some(batch) => batch.landing.durable().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Decodes messages and hands them to the node.
+async fn hand_over(
+    shared: &Arc<Shared>,
+    stream: &Stream,
+    messages: Vec<Message>,
+) -> Result<Option<Batch>, Stopped> {
+    let Some(sequence) = messages.last().map(|message| message.sequence) else {
+        return Ok(None);
+    };
+    let position = log::StreamPosition {
+        stream: stream.name().to_owned(),
+        created: stream.created().to_owned(),
+        sequence,
+    };
+    let mut reading = Reading::new(shared, stream);
+    for message in &messages {
+        reading.take(message);
+    }
+    let Reading {
+        inputs,
+        traces,
+        open,
+        settled,
+        fence,
+        ..
+    } = reading;
+    let mut notes = Vec::new();
+    let opened: Vec<u64> = open.iter().map(|open| open.sequence).collect();
+    if let Some(all) = shared.lookups.change(&opened, &settled) {
+        notes.push((lookups::OPEN, all));
+    }
+    if fence != *shared.fence.borrow() {
+        if let Some(term) = fence {
+            notes.push((TERM, term.to_string().into_bytes()));
+        }
+        shared.fence.send_replace(fence);
+    }
+    if let Some(heard) = shared.heard.due() {
+        notes.push(heard);
+    }
+    let jobs = inputs
+        .iter()
+        .filter_map(|input| resolver::job(&input.received.event))
+        .collect();
+    let messages = Messages {
+        inputs,
+        traces,
+        notes,
+    };
+    let landing = shared.node.take_messages(messages, position).await?;
+    Ok(Some(Batch {
+        landing,
+        sequence,
+        jobs,
+        open,
+    }))
+}
+
+/// What follows once a batch is durable.
+fn follow_up(shared: &Shared, batch: Batch) {
+    shared.look_up(batch.jobs);
+    for open in batch.open {
+        shared.asker.send(open);
+    }
+    shared.read.send_replace(batch.sequence);
+}
+
+/// What the open delivery in a message lacks.
+pub(crate) fn open(shared: &Arc<Shared>, stream: &Stream, message: &Message) -> lookups::Open {
+    let mut reading = Reading::new(shared, stream);
+    // What an earlier leader said was dropped then, and is not open.
+    reading.fence = None;
+    reading.take(message);
+    reading.open.pop().unwrap_or_else(|| lookups::Open {
+        sequence: message.sequence,
+        source: String::new(),
+        pending: Vec::new(),
+        trace: None,
+    })
+}
+
+/// Messages being decoded.
+struct Reading<'a> {
+    shared: &'a Arc<Shared>,
+    stream: &'a Stream,
+    inputs: Vec<Incoming>,
+    traces: Vec<Trace>,
+    open: Vec<lookups::Open>,
+    settled: Vec<u64>,
+    fence: Option<Term>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(shared: &'a Arc<Shared>, stream: &'a Stream) -> Self {
+        Self {
+            shared,
+            stream,
+            inputs: Vec::new(),
+            traces: Vec::new(),
+            open: Vec::new(),
+            settled: Vec::new(),
+            fence: *shared.fence.borrow(),
+        }
+    }
+
+    /// Takes in a message: what it means, or what it lacks.
+    fn take(&mut self, message: &Message) {
+        let escort = message.escort();
+        if let Some(term) = escort.term {
+            if self.fence.is_some_and(|newest| term < newest) {
+                tracing::warn!(sequence = message.sequence, subject = message.subject, %term, "said by a node that no longer led: dropped");
+                return;
+            }
+            self.fence = Some(term);
+        }
+        self.settled.extend(escort.settles);
+        let trace: Trace = escort.trace.as_deref().map(Into::into);
+        let (events, pending, source) = self.decode(message);
+        for (index, received) in events {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            self.traces.push(trace.clone());
+            self.inputs.push(Incoming {
+                received,
+                at: message.timestamp,
+                position: Position::Stream {
+                    stream: self.stream.name().to_owned(),
+                    created: self.stream.created().to_owned(),
+                    sequence: message.sequence,
+                    index,
+                },
+            });
+        }
+        if !pending.is_empty() {
+            self.open.push(lookups::Open {
+                sequence: message.sequence,
+                source,
+                pending,
+                trace,
+            });
+        }
+    }
+
+    /// The events of a message, each with its place in it; what must be looked up first; and the
+    /// source.
+    fn decode(
+        &self,
+        message: &Message,
+    ) -> (Vec<(usize, Received)>, Vec<adapters::Pending>, String) {
+        let none = (Vec::new(), Vec::new(), String::new());
+        let one = |event| (vec![(0, event)], Vec::new(), String::new());
+        let id = format!("{}-{}", self.stream.created(), message.sequence);
+        if let Err(damaged) = message.check_payload() {
+            return one(rejected(message, &id, damaged.to_string()));
+        }
+        let subjects = self.shared.config.stream.as_ref();
+        let subjects = subjects.map_or("registry", |config| &config.subjects);
+        match message.origin(subjects) {
+            Origin::Event { .. } => one(match Received::from_json(&message.payload) {
+                Ok(received) if !received.event.body.is_conclusion() => {
+                    let source = &received.event.source;
+                    if source != SOURCE {
+                        self.shared.heard.note(source, message.timestamp);
+                    }
+                    received
+                }
+                Ok(received) => {
+                    let kind = received.event.body.kind();
+                    rejected(message, &id, format!("`{kind}` is for weir alone to say"))
+                }
+                Err(error) => rejected(message, &id, error.to_string()),
+            }),
+            Origin::Intake { adapter, source } => {
+                self.shared.heard.note(source, message.timestamp);
+                let headers: Vec<(String, String)> = message
+                    .content_headers()
+                    .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                    .collect();
+                let raw = intake::Raw {
+                    adapter: Some(adapter),
+                    source,
+                    delivery_id: &id,
+                    headers: &headers,
+                    body: &message.payload,
+                };
+                let (mut events, mut open) = (Vec::new(), Vec::new());
+                let decoded = intake::decode(self.shared, &raw);
+                for (index, one) in decoded.into_iter().enumerate() {
+                    match one {
+                        Decoded::Event(event) => events.push((index, *event)),
+                        Decoded::Rejected(rejected) => {
+                            events.push((index, adapters::rejection(source, rejected)));
+                        }
+                        Decoded::Ignored(reason) => tracing::debug!(source, reason, "ignored"),
+                        Decoded::NeedsResolving(pending) => open.push(*pending),
+                    }
+                }
+                (events, open, source.to_owned())
+            }
+            Origin::Other => none,
+        }
+    }
+}
+
+fn rejected(message: &Message, id: &str, reason: String) -> Received {
+    /// The longest payload that a rejection keeps.
+    const KEPT: usize = 4096;
+    let start = &message.payload[..message.payload.len().min(KEPT * 4)];
+    let rejected = InputRejected {
+        reason,
+        payload_digest: Digest::of(&message.payload),
+        adapter: None,
+        payload: Some(String::from_utf8_lossy(start).chars().take(KEPT).collect()),
+    };
+    weir_schema::Event {
+        id: format!("rejected-{id}"),
+        source: SOURCE.into(),
+        time: None,
+        subject: None,
+        body: Body::InputRejected(rejected),
+    }
+    .into()
 }
 
 async fn ended(stop: &mut watch::Receiver<bool>) {

@@ -1,7 +1,7 @@
 //! A delivery that does not fit into a message of the stream: kept by its digest beside the log, and
 //! what it means is sent.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use weir_schema::{Digest, InputRejected, Received};
 
@@ -18,6 +18,7 @@ pub(crate) async fn take(
     source: &str,
     delivery: &Delivery,
     limit: usize,
+    trace: &Arc<str>,
 ) -> Result<Accepted, IntakeError> {
     let unavailable = |error: DaemonError| IntakeError::Unavailable {
         problem: error.to_string(),
@@ -48,7 +49,7 @@ pub(crate) async fn take(
         .map_err(unavailable)?;
     let mut sequence = 0;
     for event in events {
-        sequence = submit(shared, source, &digest, event)
+        sequence = submit(shared, source, &digest, event, trace)
             .await
             .map_err(unavailable)?;
     }
@@ -61,9 +62,10 @@ async fn submit(
     source: &str,
     payload: &Digest,
     event: Received,
+    trace: &Arc<str>,
 ) -> Result<u64, DaemonError> {
     let (kind, size) = (event.event.body.kind().to_owned(), event.json.len());
-    let error = match shared.submit(vec![event]).await {
+    let error = match shared.submit(vec![event], Some(Arc::clone(trace))).await {
         Ok(sequences) => return Ok(sequences.last().copied().unwrap_or_default()),
         Err(error) => error,
     };
@@ -79,7 +81,10 @@ async fn submit(
         payload: None,
     };
     let sequences = shared
-        .submit(vec![adapters::rejection(source, rejected)])
+        .submit(
+            vec![adapters::rejection(source, rejected)],
+            Some(Arc::clone(trace)),
+        )
         .await?;
     Ok(sequences.last().copied().unwrap_or_default())
 }

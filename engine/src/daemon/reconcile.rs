@@ -1,29 +1,30 @@
 //! Reconciling as part of the daemon: at start, when a registry has restarted (events that it held
 //! are lost then), from time to time, and when somebody asks.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use weir_rules::pattern::RepositoryPatterns;
 use weir_schema::Digest;
 
-use super::{DaemonError, Shared, own_event};
+use super::{DaemonError, Shared, leader::Acting, own_event};
 use crate::reconcile::{Known, Report, survey};
 
 /// How long a registry that came up again has to get ready before it is asked.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Reconciles as configured until the daemon ends.
-pub(crate) async fn run(shared: &Arc<Shared>) -> Result<(), DaemonError> {
+/// Reconciles as configured until this node acts no longer; `first` says that the daemon starts.
+pub(crate) async fn run(acting: &Acting, first: bool) -> Result<(), DaemonError> {
+    let shared = &acting.shared;
     let config = &shared.config.reconcile;
     // A node that leaves copying to others leaves speaking for the registry to them too.
     if !shared.config.promotions.execute || hosts(shared).is_empty() {
         return std::future::pending().await;
     }
-    let mut due = config.at_start;
+    let mut due = config.at_start && first;
     loop {
         if due {
-            match once(shared, true).await {
+            match once(shared, Some(acting), true).await {
                 Ok(report) => tell(&report),
                 Err(error) => tracing::error!(%error, "what was found could not be recorded"),
             }
@@ -61,8 +62,13 @@ fn tell(report: &Report) {
     );
 }
 
-/// Looks once; with `confirm`, what was found becomes events.
-pub(crate) async fn once(shared: &Shared, confirm: bool) -> Result<Report, DaemonError> {
+/// Looks once; with `confirm`, what was found becomes events: said by the node that acts, or by
+/// whoever asked for it.
+pub(crate) async fn once(
+    shared: &Shared,
+    acting: Option<&Acting>,
+    confirm: bool,
+) -> Result<Report, DaemonError> {
     let known = shared.node.ask(Known::of).await?;
     let only = shared.config.reconcile.repositories.as_deref();
     let only = only.map(str::parse::<RepositoryPatterns>).transpose();
@@ -78,7 +84,11 @@ pub(crate) async fn once(shared: &Shared, confirm: bool) -> Result<Report, Daemo
             let key = Digest::of(format!("{}\n{drift}", now.seq).as_bytes()).hex();
             own_event(format!("reconciled-{key}"), drift.event())
         });
-        shared.submit(events.collect()).await?;
+        let events = events.collect();
+        match acting {
+            Some(acting) => acting.say(events, &None, None).await.map(drop)?,
+            None => shared.submit(events, None).await.map(drop)?,
+        }
     }
     Ok(report)
 }

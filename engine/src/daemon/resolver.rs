@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::sync::mpsc;
 use weir_schema::{Body, Digest, Event, Received, RepositoryName};
 
-use super::{DaemonError, Shared, own_event};
+use super::{DaemonError, Shared, leader::Acting, own_event};
 use crate::resolve::{self, Resolved};
 
 /// The longest wait before an unreadable manifest is tried again.
@@ -21,7 +21,7 @@ pub(crate) struct Job {
 
 /// What a state leaves to be looked up: tagged manifests of which not all is known that a report or
 /// a rule may ask.
-pub(crate) fn open(state: &weir_rules::State) -> Vec<Job> {
+fn open(state: &weir_rules::State) -> Vec<Job> {
     let tags = state.bound_tags().into_iter();
     let open: BTreeSet<Job> = tags
         .filter(|(_, digest)| !state.is_resolved(digest))
@@ -41,18 +41,35 @@ pub(crate) fn job(event: &Event) -> Option<Job> {
     }
 }
 
-/// Looks up what is asked for until the daemon ends.
-pub(crate) async fn run(
-    shared: &Shared,
-    mut jobs: mpsc::UnboundedReceiver<Job>,
-) -> Result<(), DaemonError> {
+impl Shared {
+    /// Hands manifests to the resolver, where their registry may be asked.
+    pub(crate) fn look_up(&self, jobs: Vec<Job>) {
+        for job in jobs {
+            if self.config.reaches(&job.repository) {
+                self.resolver.send(job);
+            }
+        }
+    }
+}
+
+/// Looks up what is open and what is asked for, until this node acts no longer.
+pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
+    let shared = &acting.shared;
+    let (sender, mut jobs) = mpsc::unbounded_channel();
+    shared.resolver.set(sender);
+    shared.look_up(shared.node.ask(open).await?);
     let mut again: BTreeSet<(tokio::time::Instant, Job, u32)> = BTreeSet::new();
     loop {
+        let waiting = again.len() + jobs.len();
+        shared
+            .manifests_open
+            .store(waiting, std::sync::atomic::Ordering::Relaxed);
         let due = again.first().map(|(at, _, _)| *at);
         let (job, tries) = tokio::select! {
             job = jobs.recv() => match job {
                 Some(job) => (job, 0),
-                None => return Ok(()),
+                // Another run has taken over from this one.
+                None => return std::future::pending().await,
             },
             () = sleep_until(due) => match again.pop_first() {
                 Some((_, job, tries)) => (job, tries),
@@ -69,9 +86,11 @@ pub(crate) async fn run(
         }
         match resolve::resolve(&shared.clients, &job.repository, &job.digest).await {
             Ok(found) => {
-                let unreadable = !found.unreadable.is_empty();
-                shared.submit(events(&found)).await?;
-                if unreadable {
+                if let Err(error) = acting.say(events(&found), &None, None).await {
+                    tracing::error!(%error, repository = %job.repository, digest = %job.digest, "what was found is not recorded");
+                    continue;
+                }
+                if !found.unreadable.is_empty() {
                     retry(&mut again, job, tries);
                 }
             }

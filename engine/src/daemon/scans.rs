@@ -1,11 +1,11 @@
 //! Asks for scans: each leaf of a tag that has no scan is asked for once, in the log and so in the
 //! stream, where scan workers take it.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use weir_schema::{Body, Digest, RepositoryName, ScanRequested};
 
-use super::{DaemonError, Shared, own_event};
+use super::{DaemonError, Shared, leader::Acting, own_event};
 use crate::{http::EventFilter, query};
 
 /// How long after a change is looked for what it left to be scanned: the manifests of an
@@ -15,8 +15,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The type of the events that ask.
 const KIND: &str = "weir.scan.requested";
 
-/// Asks, as configured, until the daemon ends.
-pub(crate) async fn run(shared: &Arc<Shared>) -> Result<(), DaemonError> {
+/// Asks, as configured, until this node acts no longer.
+pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
+    let shared = &acting.shared;
     // A node that leaves copying to others leaves asking to them too.
     if !shared.config.scans.request || !shared.config.promotions.execute {
         return std::future::pending().await;
@@ -35,7 +36,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<(), DaemonError> {
                 }
             }
             if !events.is_empty() {
-                shared.submit(events).await?;
+                acting.say(events, &None, None).await?;
             }
         }
         tokio::time::sleep(LOOK).await;

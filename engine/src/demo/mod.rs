@@ -191,16 +191,36 @@ impl Story {
             state.state_digest()
         )?;
         writeln!(output, "Try next:\n")?;
-        let data = log.display();
-        writeln!(output, "  weir log --data {data} --repository team/web")?;
-        writeln!(
-            output,
-            "  weir log --data {data} --type weir.decision.made --output jsonl"
-        )?;
-        writeln!(output, "  weir why team/shop:1.0 --data {data} --at 5")?;
-        writeln!(output, "  weir show production/shop:1.0 --data {data}")?;
-        writeln!(output, "  weir verify --data {data}")?;
-        writeln!(output, "  weir rules check {}", rules.display())?;
+        let (weir, data) = (program(), log.display());
+        for (what, command) in [
+            (
+                "everything about one repository",
+                format!("log --data {data} --repository team/web"),
+            ),
+            (
+                "every decision, for programs",
+                format!("log --data {data} --type weir.decision.made --output jsonl"),
+            ),
+            (
+                "why, as it was at record 5",
+                format!("why team/shop:1.0 --data {data} --at 5"),
+            ),
+            (
+                "the application where it is now",
+                format!("show production/shop:1.0 --data {data}"),
+            ),
+            ("how the log is", format!("status --data {data}")),
+            (
+                "that nobody has changed it",
+                format!("verify --data {data}"),
+            ),
+            (
+                "the rule, checked",
+                format!("rules check {}", rules.display()),
+            ),
+        ] {
+            writeln!(output, "  # {what}\n  {weir} {command}")?;
+        }
         Ok(())
     }
 
@@ -315,4 +335,9 @@ fn own(id: &str, body: Body) -> Received {
 
 fn now() -> Timestamp {
     chrono::Utc::now().into()
+}
+
+/// How this program was called: what is printed can be copied and run.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "weir".to_owned())
 }

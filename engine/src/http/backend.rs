@@ -78,6 +78,8 @@ pub enum Query {
     Promotions(EventFilter),
     /// Rules in force.
     Rules,
+    /// How the engine is: log, rules, stream, lease, what is open.
+    Status,
 }
 
 /// Which records are asked for.

@@ -261,6 +261,15 @@ pub(super) async fn rules<B: Backend>(
     answer(&app, Query::Rules).await
 }
 
+/// `GET /v1/status`.
+pub(super) async fn status<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    asked: Asked<NoParameters>,
+) -> Result<Json<Value>, Problem> {
+    parameters(asked)?;
+    answer(&app, Query::Status).await
+}
+
 /// `GET /healthz`: the process answers.
 pub(super) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))

@@ -178,6 +178,7 @@ fn router<B: Backend>(app: Arc<App<B>>) -> Router {
         .route("/v1/decisions", get(read::decisions::<B>))
         .route("/v1/promotions", get(read::promotions::<B>))
         .route("/v1/rules", get(read::rules::<B>))
+        .route("/v1/status", get(read::status::<B>))
         .route("/v1/reconcile", post(reconcile::reconcile::<B>))
         .route("/healthz", get(read::healthz))
         .route("/readyz", get(read::readyz::<B>))
@@ -211,7 +212,7 @@ async fn admit_and_count<B: Backend>(
 
 /// The route of a path, from a closed set: what callers invent must not fill the counters.
 fn route(path: &str) -> &'static str {
-    const ROUTES: [&str; 12] = [
+    const ROUTES: [&str; 13] = [
         "/v1/events",
         "/v1/tags",
         "/v1/repositories",
@@ -220,6 +221,7 @@ fn route(path: &str) -> &'static str {
         "/v1/decisions",
         "/v1/promotions",
         "/v1/rules",
+        "/v1/status",
         "/v1/reconcile",
         "/healthz",
         "/readyz",

@@ -9,11 +9,16 @@ use std::{path::Path, thread};
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
 use weir_schema::{Event, Position, Received, RecordError, Timestamp, record};
 
-use super::{Basis, deliveries, keeper, rebuild::rebuild, transfer::is_unfinished};
+use super::{
+    Basis, deliveries, keeper,
+    rebuild::rebuild,
+    recent::{Said, is_for_the_world},
+    transfer::is_unfinished,
+};
 use crate::{
     dedup::Dedup,
     log::{
-        AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, ReadError,
+        AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, Pending, ReadError,
         StreamPosition,
     },
 };
@@ -39,6 +44,20 @@ pub enum Taken {
     Recorded(u64),
     /// The same delivery came before.
     Repeated,
+}
+
+/// Inputs that are taken and written, and what they led to. Nobody may hear of it before `pending`
+/// is durable.
+#[must_use = "nothing is durable before `pending` has been waited for"]
+pub struct Submitted {
+    /// What to wait for; `None` if there was nothing to write.
+    pub pending: Option<Pending>,
+    /// What became of each input.
+    pub taken: Vec<Taken>,
+    /// What is to be carried out, each with the number of its input.
+    pub commands: Vec<(usize, Command)>,
+    /// What is for the world, each with the number of its input.
+    pub said: Vec<(usize, Said)>,
 }
 
 /// Why a ledger cannot be opened.
@@ -209,11 +228,34 @@ impl Ledger {
         inputs: Vec<Incoming>,
         position: Option<StreamPosition>,
     ) -> Result<(Vec<Taken>, Vec<Command>), AppendError> {
-        let mut records = Vec::new();
+        let submitted = self.submit(inputs, position, &[])?;
+        if let Some(pending) = submitted.pending {
+            pending.wait()?;
+        }
+        let commands = submitted.commands.into_iter();
+        Ok((
+            submitted.taken,
+            commands.map(|(_, command)| command).collect(),
+        ))
+    }
+
+    /// As [`Self::take`], but returns before anything is durable, so that the next inputs can be
+    /// taken while the disk works. `notes` are kept in the same batch.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn submit(
+        &mut self,
+        inputs: Vec<Incoming>,
+        position: Option<StreamPosition>,
+        notes: &[(&'static str, Vec<u8>)],
+    ) -> Result<Submitted, AppendError> {
+        let mut records = Vec::with_capacity(inputs.len() * 2);
         let mut commands = Vec::new();
+        let mut said = Vec::new();
         let mut taken = Vec::with_capacity(inputs.len());
         let mut previous = self.log.head().previous;
-        for input in inputs {
+        for (number, input) in inputs.into_iter().enumerate() {
             let at = input.at.max(self.state.now());
             if !self.dedup.is_new(&input.received.event, at) {
                 taken.push(Taken::Repeated);
@@ -225,25 +267,39 @@ impl Ledger {
                 &input.received.event.body,
                 self.basis.execution,
             );
-            let mut push = |seq, received: &Received, position: &Position| {
-                let encoded =
-                    EncodedRecord::new(seq, record::encode(seq, at, received, position, &previous));
+            let mut push = |seq, event: Received, position: &Position| {
+                let bytes = record::encode(seq, at, &event, position, &previous);
+                let encoded = EncodedRecord::new(seq, bytes);
                 previous = encoded.hash;
                 records.push(encoded);
+                if is_for_the_world(&event.event.body) {
+                    said.push((number, Said { seq, event }));
+                }
             };
-            push(done.seq, &input.received, &input.position);
+            push(done.seq, input.received, &input.position);
+            let position = Position::Step { trigger: done.seq };
             for conclusion in done.conclusions {
                 let seq = conclusion.seq;
-                let position = Position::Step { trigger: done.seq };
-                push(seq, &conclusion_event(conclusion, at).into(), &position);
+                push(seq, conclusion_event(conclusion, at).into(), &position);
             }
             taken.push(Taken::Recorded(done.seq));
-            commands.extend(done.commands);
+            commands.extend(done.commands.into_iter().map(|command| (number, command)));
         }
-        if !records.is_empty() || position.is_some() {
-            self.log.append(&records, position)?;
-        }
-        Ok((taken, commands))
+        let pending = if records.is_empty() && position.is_none() && notes.is_empty() {
+            None
+        } else {
+            let notes: Vec<(&str, &[u8])> = notes
+                .iter()
+                .map(|(name, value)| (*name, value.as_slice()))
+                .collect();
+            Some(self.log.submit(&records, position, &notes)?)
+        };
+        Ok(Submitted {
+            pending,
+            taken,
+            commands,
+            said,
+        })
     }
 }
 

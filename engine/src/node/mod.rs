@@ -1,18 +1,28 @@
 //! The node: one thread that owns log, state and rules.
 //!
+//! ```text
+//! inputs ──> node: step, encode, write ──> committer: sync ──> replies, orders, what was said
+//!              └── the next batch meanwhile
+//! ```
+//!
 //! Everything reaches it through a bounded channel as an [`Input`]; it groups what waits into one
-//! durable batch, answers, and passes commands on. Readers ask it questions and get values.
+//! batch and writes it, and while that is made durable it works on the next. Nobody hears of
+//! anything before it is durable. Readers ask it questions and get values.
 
 mod basis;
 mod checkpoint;
+mod commit;
 mod deliveries;
 mod fold;
 mod keeper;
 mod ledger;
 mod rebuild;
+mod recent;
 mod transfer;
 
 use std::{
+    collections::BTreeMap,
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -24,13 +34,15 @@ use weir_schema::{Position, Received, Timestamp};
 pub use basis::Basis;
 pub use checkpoint::{CHECKPOINT_FILE, CheckpointFailure};
 pub use fold::Fold;
-pub use ledger::{Incoming, Ledger, LedgerError, SOURCE, Taken};
+pub use ledger::{Incoming, Ledger, LedgerError, SOURCE, Submitted, Taken};
 pub use rebuild::{At, AtError, state_at};
+pub use recent::{Recent, Said, is_for_the_world};
 pub use transfer::{ImportError, Imported, export, import};
 
+use commit::{Committer, Flight, Reply};
 use keeper::Keeper;
 
-use crate::log::{LogReader, StreamPosition};
+use crate::log::{AppendError, LogReader, StreamPosition};
 
 /// How many inputs may wait: enough for a burst of a registry, little enough that a sender feels
 /// the back pressure of a slow disk.
@@ -39,16 +51,50 @@ const WAITING: usize = 1024;
 /// How many inputs one durable batch holds at most: the size that `benches/log.rs` measures best.
 const BATCH: usize = 256;
 
+/// Where the log keeps the newest term of the lease that its inputs tell of.
+pub const TERM: &str = "term";
+
+/// What one delivery and all that follows from it have in common; see
+/// [`crate::stream::Escort::trace`].
+pub type Trace = Option<Arc<str>>;
+
+/// Values kept beside the records.
+pub type Notes = Vec<(&'static str, Vec<u8>)>;
+
+/// Something to be carried out.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// What.
+    pub command: Command,
+    /// The delivery that led to it.
+    pub trace: Trace,
+}
+
+/// Messages of the stream, decoded.
+#[derive(Debug, Default)]
+pub struct Messages {
+    /// What they mean, in order.
+    pub inputs: Vec<Incoming>,
+    /// Of each input, the delivery that it is of.
+    pub traces: Vec<Trace>,
+    /// What is to be kept in one batch with them.
+    pub notes: Notes,
+}
+
 /// A question about state and log, answered on the node's thread.
 type Question = Box<dyn FnOnce(&mut Ledger) + Send>;
 
 /// What reaches the node.
 enum Input {
     /// Events of the intake, with its own clock.
-    Events(Vec<Received>, oneshot::Sender<Vec<Taken>>),
-    /// Messages of the stream, with the broker's clock.
-    Messages(Vec<Incoming>, StreamPosition, oneshot::Sender<()>),
+    Events(Vec<Received>, Trace, oneshot::Sender<Vec<Taken>>),
+    /// Messages of the stream up to a position, with the broker's clock.
+    Messages(Messages, StreamPosition, oneshot::Sender<()>),
+    /// A value to keep with the next batch; losing it in a crash loses nothing else.
+    Note(&'static str, Vec<u8>),
     Ask(Question),
+    /// The committer cannot go on.
+    Failed,
     Stop,
 }
 
@@ -57,30 +103,52 @@ enum Input {
 #[error("the log cannot be written, or the node is stopping")]
 pub struct Stopped;
 
+/// Messages on their way into the log.
+#[must_use = "they are durable only once `durable` has returned"]
+pub struct Landing(oneshot::Receiver<()>);
+
+impl Landing {
+    /// Returns once they are durable.
+    ///
+    /// # Errors
+    /// If the node stopped first.
+    pub async fn durable(&mut self) -> Result<(), Stopped> {
+        (&mut self.0).await.map_err(|_| Stopped)
+    }
+}
+
 /// A handle to the node.
 #[derive(Clone)]
 pub struct Node {
     inputs: mpsc::Sender<Input>,
     reader: LogReader,
+    recent: Recent,
 }
 
 impl Node {
-    /// Starts the thread. Commands are sent to `commands` once their decisions are durable.
+    /// Starts the thread. Orders are sent to `orders` once their decisions are durable.
     ///
     /// # Errors
-    /// If the thread cannot be started.
+    /// If a thread cannot be started.
     pub fn start(
         ledger: Ledger,
-        commands: mpsc::UnboundedSender<Command>,
-    ) -> std::io::Result<(Self, JoinHandle<Result<(), crate::log::AppendError>>)> {
+        orders: mpsc::UnboundedSender<Order>,
+    ) -> std::io::Result<(Self, JoinHandle<Result<(), AppendError>>)> {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let reader = ledger.reader();
+        let recent = Recent::of(reader.head().next_seq - 1);
         let keeper = Keeper::start(ledger.reader(), ledger.basis().clone())?;
+        let committer = Committer::start(orders, recent.clone(), inputs.downgrade())?;
         let thread = thread::Builder::new()
             .name("node".into())
             .stack_size(16 << 20)
-            .spawn(move || run(ledger, keeper, waiting, &commands))?;
-        Ok((Self { inputs, reader }, thread))
+            .spawn(move || run(ledger, keeper, waiting, committer))?;
+        let node = Self {
+            inputs,
+            reader,
+            recent,
+        };
+        Ok((node, thread))
     }
 
     /// A handle for reading the log.
@@ -89,34 +157,44 @@ impl Node {
         &self.reader
     }
 
+    /// What the log said last.
+    #[must_use]
+    pub fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
     /// Takes events; returns once they are durable.
     ///
     /// # Errors
     /// If the node stopped first.
-    pub async fn take(&self, events: Vec<Received>) -> Result<Vec<Taken>, Stopped> {
+    pub async fn take(&self, events: Vec<Received>, trace: Trace) -> Result<Vec<Taken>, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.inputs
-            .send(Input::Events(events, reply))
-            .await
-            .map_err(|_| Stopped)?;
+        self.send(Input::Events(events, trace, reply)).await?;
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Takes messages of the stream up to `position`; returns once they are durable.
+    /// Hands over messages of the stream up to `position`, in the order of the calls. More may be
+    /// handed over before they are durable.
     ///
     /// # Errors
-    /// If the node stopped first.
+    /// If the node stopped.
     pub async fn take_messages(
         &self,
-        inputs: Vec<Incoming>,
+        messages: Messages,
         position: StreamPosition,
-    ) -> Result<(), Stopped> {
+    ) -> Result<Landing, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.inputs
-            .send(Input::Messages(inputs, position, reply))
-            .await
-            .map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
+        self.send(Input::Messages(messages, position, reply))
+            .await?;
+        Ok(Landing(answer))
+    }
+
+    /// Keeps a value with the next batch, or at the stop. A crash may lose it.
+    ///
+    /// # Errors
+    /// If the node stopped.
+    pub async fn note(&self, name: &'static str, value: Vec<u8>) -> Result<(), Stopped> {
+        self.send(Input::Note(name, value)).await
     }
 
     /// Asks something of the state.
@@ -144,94 +222,123 @@ impl Node {
             // Who asked may have gone away; then nobody waits for the answer.
             let _ = reply.send(question(ledger));
         });
-        self.inputs
-            .send(Input::Ask(question))
-            .await
-            .map_err(|_| Stopped)?;
+        self.send(Input::Ask(question)).await?;
         answer.await.map_err(|_| Stopped)
     }
 
     /// Stops the node after what it has.
     pub async fn stop(&self) {
         // A node that stopped already has nothing to hear.
-        let _ = self.inputs.send(Input::Stop).await;
+        let _ = self.send(Input::Stop).await;
+    }
+
+    async fn send(&self, input: Input) -> Result<(), Stopped> {
+        self.inputs.send(input).await.map_err(|_| Stopped)
     }
 }
 
-/// What waits for a batch to be durable.
-enum Reply {
-    Events(usize, oneshot::Sender<Vec<Taken>>),
-    Messages(oneshot::Sender<()>),
+/// What is taken out of the channel at once.
+#[derive(Default)]
+struct Batch {
+    inputs: Vec<Incoming>,
+    traces: Vec<Trace>,
+    replies: Vec<Reply>,
+    position: Option<StreamPosition>,
+    notes: Notes,
+    questions: Vec<Question>,
+    stop: bool,
+}
+
+impl Batch {
+    fn add(&mut self, input: Input) {
+        match input {
+            Input::Events(events, trace, reply) => {
+                let at: Timestamp = chrono::Utc::now().into();
+                self.replies.push(Reply::Events(events.len(), reply));
+                self.traces.extend(std::iter::repeat_n(trace, events.len()));
+                self.inputs
+                    .extend(events.into_iter().map(|received| Incoming {
+                        received,
+                        at,
+                        position: Position::Local,
+                    }));
+            }
+            Input::Messages(messages, upto, reply) => {
+                self.replies
+                    .push(Reply::Messages(messages.inputs.len(), reply));
+                self.inputs.extend(messages.inputs);
+                self.traces.extend(messages.traces);
+                self.traces.resize(self.inputs.len(), None);
+                self.notes.extend(messages.notes);
+                self.position = Some(upto);
+            }
+            Input::Note(name, value) => self.notes.push((name, value)),
+            Input::Ask(question) => self.questions.push(question),
+            Input::Failed => {}
+            Input::Stop => self.stop = true,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.stop || self.inputs.len() >= BATCH || !self.questions.is_empty()
+    }
 }
 
 fn run(
     mut ledger: Ledger,
     keeper: Keeper,
     mut waiting: mpsc::Receiver<Input>,
-    commands: &mpsc::UnboundedSender<Command>,
-) -> Result<(), crate::log::AppendError> {
+    mut committer: Committer,
+) -> Result<(), AppendError> {
+    let mut later = BTreeMap::new();
     while let Some(first) = waiting.blocking_recv() {
-        let mut batch = Vec::new();
-        let mut replies = Vec::new();
-        let mut position = None;
-        let mut questions = Vec::new();
-        let mut stop = false;
+        let mut batch = Batch::default();
         let mut next = Some(first);
         while let Some(input) = next {
-            match input {
-                Input::Events(events, reply) => {
-                    let at: Timestamp = chrono::Utc::now().into();
-                    replies.push(Reply::Events(events.len(), reply));
-                    batch.extend(events.into_iter().map(|received| Incoming {
-                        received,
-                        at,
-                        position: Position::Local,
-                    }));
-                }
-                Input::Messages(messages, upto, reply) => {
-                    batch.extend(messages);
-                    position = Some(upto);
-                    replies.push(Reply::Messages(reply));
-                }
-                Input::Ask(question) => questions.push(question),
-                Input::Stop => stop = true,
-            }
-            next = if stop || batch.len() >= BATCH || !questions.is_empty() {
+            batch.add(input);
+            next = if batch.is_full() {
                 None
             } else {
                 waiting.try_recv().ok()
             };
         }
-        // Nobody hears of anything before it is durable; if it cannot be, the node stops and
-        // every sender is told by the closed channel.
-        let (taken, orders) = match ledger.take(batch, position) {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::error!(%error, "the log cannot be written: stopping");
-                return Err(error);
-            }
+        later.extend(batch.notes.drain(..));
+        let has_input = !batch.replies.is_empty();
+        let notes: Notes = if has_input || batch.stop {
+            std::mem::take(&mut later).into_iter().collect()
+        } else {
+            Notes::new()
         };
-        let mut taken = taken.into_iter();
-        for reply in replies {
-            match reply {
-                Reply::Events(count, reply) => {
-                    let _ = reply.send(taken.by_ref().take(count).collect());
-                }
-                Reply::Messages(reply) => {
-                    let _ = reply.send(());
-                }
-            }
+        // If it cannot be written, the node stops and every sender is told by the closed channel.
+        let failed = |error: AppendError| {
+            tracing::error!(%error, "the log cannot be written: stopping");
+            error
+        };
+        let submitted = ledger
+            .submit(batch.inputs, batch.position, &notes)
+            .map_err(failed)?;
+        let flight = Flight {
+            submitted,
+            traces: batch.traces,
+            replies: batch.replies,
+            through: ledger.state().seq(),
+        };
+        // Nobody waits for the node: waiting for the disk here saves a change of threads.
+        let alone = batch.stop || !batch.questions.is_empty() || waiting.is_empty();
+        if alone {
+            committer.settle().map_err(failed)?;
+            committer.land(flight).map_err(failed)?;
+        } else {
+            committer.hand_over(flight).map_err(failed)?;
         }
-        for order in orders {
-            let _ = commands.send(order);
-        }
-        for question in questions {
+        for question in batch.questions {
             question(&mut ledger);
         }
-        if stop {
+        if batch.stop {
             break;
         }
     }
+    committer.settle()?;
     drop(keeper);
     ledger.keep_snapshot();
     Ok(())

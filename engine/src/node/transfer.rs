@@ -9,10 +9,14 @@ use std::{io::BufRead, io::Write, path::Path};
 use weir_rules::State;
 use weir_schema::{Position, Record, RecordError};
 
-use super::{Basis, Fold, LedgerError, rebuild::rebuild};
-use crate::log::{
-    AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, ReadError, StreamPosition,
-    transfer::{self, Lines, TransferError},
+use super::{Basis, Fold, LedgerError, SOURCE, TERM, rebuild::rebuild};
+use crate::{
+    log::{
+        AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, ReadError,
+        StreamPosition,
+        transfer::{self, Lines, TransferError},
+    },
+    stream::Term,
 };
 
 /// Where a log says that its import has begun and not ended.
@@ -117,6 +121,7 @@ pub fn import(
         batch: Vec::new(),
         whole: 0,
         position: None,
+        term: None,
     };
     for (number, bytes) in (2..).zip(lines) {
         let line = |problem: String| ImportError::Line {
@@ -142,6 +147,9 @@ pub fn import(
     }
     let position = import.position.take();
     import.append(position)?;
+    if let Some(term) = import.term {
+        import.log.meta_put(TERM, term.to_string().as_bytes())?;
+    }
     import.log.meta_put(IMPORTING, b"")?;
     Ok(Imported {
         records: import.log.head().next_seq - 1,
@@ -166,6 +174,8 @@ struct Import {
     whole: usize,
     /// Where the stream of the last input stands.
     position: Option<StreamPosition>,
+    /// The newest term of a lease that the records tell of.
+    term: Option<Term>,
 }
 
 enum Refused {
@@ -199,6 +209,9 @@ impl Import {
                 created: created.clone(),
                 sequence: *sequence,
             });
+        }
+        if record.event.source == SOURCE {
+            self.term = self.term.max(Term::announced_by(&record.event.id));
         }
         if seq < self.log.head().next_seq {
             let there = self.reader.get(seq)?;

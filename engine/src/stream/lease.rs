@@ -2,41 +2,122 @@
 //!
 //! All nodes compute the same; the one that holds the lease runs commands and ticks. The lease is
 //! one key of a JetStream key-value bucket, taken and renewed by compare-and-set, and it expires by
-//! the server's clock. Its revision only ever grows and fences off a holder that does not know yet
-//! that it lost.
+//! the server's clock. Its revision only ever grows: with the time at which the bucket was made it
+//! is the [`Term`], by which whatever a holder says can be told from what an earlier one says.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_nats::jetstream::{
-    kv::{CreateErrorKind, Store, UpdateErrorKind},
+    kv::{CreateErrorKind, Entry, Store, UpdateErrorKind},
     stream::StorageType,
 };
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{Connection, Stream, provision::said};
 
+/// One holder's time. A later holder's is larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Term {
+    /// When the bucket was made, in nanoseconds since 1970: a bucket that was deleted and made anew
+    /// counts its revisions from 1 again.
+    made: u64,
+    /// The revision at which the lease was taken.
+    revision: u64,
+}
+
+/// Not a term.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no term of a lease")]
+pub struct NoTerm(String);
+
+impl fmt::Display for Term {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.made, self.revision)
+    }
+}
+
+impl FromStr for Term {
+    type Err = NoTerm;
+
+    fn from_str(text: &str) -> Result<Self, NoTerm> {
+        let parsed = text
+            .split_once('-')
+            .and_then(|(made, revision)| Some((made.parse().ok()?, revision.parse().ok()?)));
+        let (made, revision) = parsed.ok_or_else(|| NoTerm(text.to_owned()))?;
+        Ok(Self { made, revision })
+    }
+}
+
+/// How often a node that may have to give way looks whether it has.
+const STANDS_IN: Duration = Duration::from_secs(1);
+
+/// What a new holder says first begins so; its term follows.
+const TAKES_OVER: &str = "lease-";
+
+impl Term {
+    /// The identifier of what a new holder says first.
+    #[must_use]
+    pub fn announcement(&self) -> String {
+        format!("{TAKES_OVER}{self}")
+    }
+
+    /// The term that began with the event of this identifier, if one did.
+    #[must_use]
+    pub fn announced_by(id: &str) -> Option<Self> {
+        id.strip_prefix(TAKES_OVER)?.parse().ok()
+    }
+}
+
+/// A node as it stands in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its name, for people.
+    pub node: String,
+    /// This run of it: no other has the same.
+    pub run: String,
+    /// What only one process at a time can have locked, so that a lease held from there by an
+    /// earlier run is known to be free.
+    pub home: String,
+    /// Whether it carries out promotions. One that does not gives way to one that does.
+    pub executes: bool,
+}
+
+/// The bucket that holds the lease.
+#[derive(Clone)]
+pub struct Leases {
+    store: Store,
+    bucket: String,
+    key: String,
+    made: u64,
+    ttl: Duration,
+}
+
 /// A lease that this node holds.
 pub struct Lease {
-    store: Store,
-    key: String,
-    holder: String,
-    fencing: u64,
+    leases: Leases,
+    value: bytes::Bytes,
+    executes: bool,
+    term: Term,
     revision: u64,
-    ttl: Duration,
-    /// When the lease may have passed to another; by our clock, from before the last renewal was
-    /// sent, so never later than by the server's.
-    expires: Instant,
+    validity: Validity,
 }
+
+/// Until when a lease is certainly ours. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Validity(Arc<Mutex<Instant>>);
 
 /// What came of trying to acquire a lease.
 pub enum Acquired {
     /// This node holds it now.
     Held(Box<Lease>),
-    /// Another node holds it.
-    By {
-        /// The node, as it calls itself.
-        holder: String,
-    },
+    /// Another node holds it. `None` if it just gave it up, or cannot be read.
+    By(Option<Candidate>),
 }
 
 /// Why a lease could not be tried for.
@@ -51,7 +132,7 @@ pub struct LeaseError {
 /// The lease is lost: this node must act no more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
-    /// Another node took it after it had expired.
+    /// Another node took it.
     #[error("the lease passed to another node")]
     Taken,
     /// It could not be renewed in time.
@@ -59,59 +140,152 @@ pub enum Lost {
     Expired(String),
 }
 
-impl Lease {
-    /// Tries to take the lease on the inputs of `stream`, as `holder`: a name unique to this run
-    /// of this node.
+impl Leases {
+    /// Opens the bucket, or creates it.
     ///
     /// # Errors
     /// The server does not answer, or refuses.
-    pub async fn acquire(stream: &Stream, holder: &str) -> Result<Acquired, LeaseError> {
+    pub async fn open(stream: &Stream) -> Result<Self, LeaseError> {
         let connection = &stream.connection;
-        let bucket = &connection.config.lease.bucket;
-        let failed = |problem: String| LeaseError {
-            doing: "acquire",
+        let bucket = connection.config.lease.bucket.clone();
+        let opened = open(connection).await;
+        let (store, ttl, made) = opened.map_err(|problem| LeaseError {
+            doing: "open",
             bucket: bucket.clone(),
             problem,
-        };
-        let (store, ttl) = open(connection).await.map_err(failed)?;
-        let key = stream.name().to_owned();
+        })?;
+        Ok(Self {
+            store,
+            bucket,
+            key: stream.name().to_owned(),
+            made,
+            ttl,
+        })
+    }
+
+    /// How long an entry lasts that is not renewed.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// Who holds the lease on the inputs of the stream, if anybody does.
+    ///
+    /// # Errors
+    /// The server does not answer, or refuses.
+    pub async fn holder(&self) -> Result<Option<Candidate>, LeaseError> {
+        let entry = self.entry("read").await?;
+        Ok(entry.and_then(|entry| candidate(&entry)))
+    }
+
+    /// Tries to take the lease. It is free if nobody holds it; also if an earlier run from the same
+    /// home does, which cannot be alive, or a node that does not execute while this one does.
+    ///
+    /// # Errors
+    /// The server does not answer, or refuses.
+    pub async fn acquire(&self, who: &Candidate) -> Result<Acquired, LeaseError> {
+        let value = bytes::Bytes::from(serde_json::to_vec(who).unwrap_or_default());
         let asked = Instant::now();
-        match store.create(&key, holder.to_owned().into()).await {
-            Ok(revision) => Ok(Acquired::Held(Box::new(Self {
-                store,
-                key,
-                holder: holder.to_owned(),
-                fencing: revision,
-                revision,
-                ttl,
-                expires: asked + ttl,
-            }))),
-            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
-                let entry = store
-                    .entry(&key)
-                    .await
-                    .map_err(|error| failed(said(&error)))?;
-                let holder = entry.map_or_else(
-                    || "a node that just gave it up".into(),
-                    |entry| String::from_utf8_lossy(&entry.value).into_owned(),
-                );
-                Ok(Acquired::By { holder })
+        match self.store.create(&self.key, value.clone()).await {
+            Ok(revision) => return Ok(self.held((value, who.executes), revision, asked)),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+            Err(error) => return Err(self.failed("acquire", said(&error))),
+        }
+        let Some(entry) = self.entry("acquire").await? else {
+            return Ok(Acquired::By(None));
+        };
+        let Some(other) = candidate(&entry) else {
+            return Ok(Acquired::By(None));
+        };
+        let gives_way = other.home == who.home || (who.executes && !other.executes);
+        if !gives_way {
+            return Ok(Acquired::By(Some(other)));
+        }
+        let asked = Instant::now();
+        let update = self.store.update(&self.key, value.clone(), entry.revision);
+        match update.await {
+            Ok(revision) => Ok(self.held((value, who.executes), revision, asked)),
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
+                Ok(Acquired::By(Some(other)))
             }
-            Err(error) => Err(failed(said(&error))),
+            Err(error) => Err(self.failed("acquire", said(&error))),
         }
     }
 
-    /// The fencing token: larger than that of every earlier holder. What acts on behalf of the lease
-    /// carries it, so that the acts of a holder that lost can be told and refused.
-    #[must_use]
-    pub fn fencing(&self) -> u64 {
-        self.fencing
+    async fn entry(&self, doing: &'static str) -> Result<Option<Entry>, LeaseError> {
+        let found = self.store.entry(&self.key).await;
+        let found = found.map_err(|error| self.failed(doing, said(&error)))?;
+        // A key that was given up is a marker without a value.
+        Ok(found.filter(|entry| !entry.value.is_empty()))
     }
 
-    /// Whether the lease is certainly still ours. Ask before every act.
+    fn held(
+        &self,
+        (value, executes): (bytes::Bytes, bool),
+        revision: u64,
+        asked: Instant,
+    ) -> Acquired {
+        Acquired::Held(Box::new(Lease {
+            validity: Validity(Arc::new(Mutex::new(self.acts_until(asked)))),
+            term: Term {
+                made: self.made,
+                revision,
+            },
+            leases: self.clone(),
+            value,
+            executes,
+            revision,
+        }))
+    }
+
+    /// When the holder of a lease that was asked for at `asked` must have stopped acting: before the
+    /// server can give the lease to another, with time for what is on its way then.
+    fn acts_until(&self, asked: Instant) -> Instant {
+        asked + self.ttl - self.ttl / 5
+    }
+
+    fn failed(&self, doing: &'static str, problem: String) -> LeaseError {
+        LeaseError {
+            doing,
+            bucket: self.bucket.clone(),
+            problem,
+        }
+    }
+}
+
+impl Validity {
+    /// Whether the lease is certainly still ours. Ask before every act: a process may have been
+    /// stopped for longer than the lease lasts.
     #[must_use]
-    pub fn is_valid(&self) -> bool {
-        Instant::now() < self.expires
+    pub fn holds(&self) -> bool {
+        Instant::now() < self.until()
+    }
+
+    /// Ends it now: what still runs finds that it may not act.
+    pub fn end(&self) {
+        self.set(Instant::now());
+    }
+
+    fn until(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, until: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+}
+
+impl Lease {
+    /// This holder's time, larger than that of every earlier holder.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// Until when it is ours, for those who act on its behalf.
+    #[must_use]
+    pub fn validity(&self) -> &Validity {
+        &self.validity
     }
 
     /// Renews the lease once.
@@ -120,15 +294,14 @@ impl Lease {
     /// Another node has it, or it expired while the server could not be reached.
     pub async fn renew(&mut self) -> Result<(), Lost> {
         let mut problem = String::from("no time was left");
-        while self.is_valid() {
+        while self.validity.holds() {
             let asked = Instant::now();
-            let update = self
-                .store
-                .update(&self.key, self.holder.clone().into(), self.revision);
-            match tokio::time::timeout_at(self.expires, update).await {
+            let (store, key) = (&self.leases.store, &self.leases.key);
+            let update = store.update(key, self.value.clone(), self.revision);
+            match tokio::time::timeout_at(self.validity.until(), update).await {
                 Ok(Ok(revision)) => {
                     self.revision = revision;
-                    self.expires = asked + self.ttl;
+                    self.validity.set(self.leases.acts_until(asked));
                     return Ok(());
                 }
                 Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => {
@@ -138,17 +311,18 @@ impl Lease {
                 Ok(Err(error)) => problem = said(&error),
                 Err(_elapsed) => problem = "the server does not answer".into(),
             }
-            tokio::time::sleep(self.ttl / 20).await;
+            tokio::time::sleep(self.leases.ttl / 20).await;
         }
         Err(Lost::Expired(problem))
     }
 
     /// The present revision, if it is ours: a renewal whose answer was lost has made a newer one.
     async fn own_revision(&mut self) -> Result<u64, Lost> {
-        match tokio::time::timeout_at(self.expires, self.store.entry(&self.key)).await {
-            Ok(Ok(Some(entry))) if entry.value == self.holder.as_bytes() => Ok(entry.revision),
+        let entry = self.leases.store.entry(&self.leases.key);
+        match tokio::time::timeout_at(self.validity.until(), entry).await {
+            Ok(Ok(Some(entry))) if entry.value == self.value => Ok(entry.revision),
             Ok(Ok(_)) => {
-                self.expires = Instant::now();
+                self.validity.set(Instant::now());
                 Err(Lost::Taken)
             }
             Ok(Err(error)) => Err(Lost::Expired(said(&error))),
@@ -159,8 +333,14 @@ impl Lease {
     /// Keeps the lease by renewing it, and returns when it is lost. Whatever acts on behalf of the
     /// lease must end with it.
     pub async fn lost(&mut self) -> Lost {
+        let third = self.leases.ttl / 3;
+        let pause = match self.executes {
+            true => third,
+            // It may be taken from this node at any time.
+            false => third.min(STANDS_IN),
+        };
         loop {
-            tokio::time::sleep(self.ttl / 3).await;
+            tokio::time::sleep(pause).await;
             if let Err(lost) = self.renew().await {
                 tracing::warn!(%lost, "this node no longer acts");
                 return lost;
@@ -170,18 +350,23 @@ impl Lease {
 
     /// Gives the lease up, so that another node need not wait for it to expire.
     pub async fn release(self) {
-        let delete = self
-            .store
-            .delete_expect_revision(&self.key, Some(self.revision));
+        let Leases {
+            store, key, ttl, ..
+        } = &self.leases;
+        let delete = store.delete_expect_revision(key, Some(self.revision));
         // If it fails the lease expires by itself.
-        if let Ok(Err(error)) = tokio::time::timeout(self.ttl / 3, delete).await {
+        if let Ok(Err(error)) = tokio::time::timeout(*ttl / 3, delete).await {
             tracing::debug!(error = %said(&error), "cannot release the lease");
         }
     }
 }
 
-/// The bucket, and how long an entry in it lasts.
-async fn open(connection: &Connection) -> Result<(Store, Duration), String> {
+fn candidate(entry: &Entry) -> Option<Candidate> {
+    serde_json::from_slice(&entry.value).ok()
+}
+
+/// The bucket, how long an entry in it lasts, and when it was made.
+async fn open(connection: &Connection) -> Result<(Store, Duration, u64), String> {
     use async_nats::jetstream::kv::Config;
     let config = &connection.config.lease;
     let store = match connection.jetstream.get_key_value(&config.bucket).await {
@@ -210,5 +395,26 @@ async fn open(connection: &Connection) -> Result<(Store, Duration), String> {
             config.bucket
         ));
     }
-    Ok((store, ttl))
+    let made = status.info.created.unix_timestamp_nanos();
+    Ok((store, ttl, u64::try_from(made).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_reads_as_it_is_written_and_a_bucket_made_anew_goes_on() {
+        let term = |made, revision| Term { made, revision };
+        assert_eq!(term(7, 12).to_string().parse(), Ok(term(7, 12)));
+        assert_eq!(
+            Term::announced_by(&term(7, 12).announcement()),
+            Some(term(7, 12))
+        );
+        assert_eq!(Term::announced_by("tick-7-12"), None);
+        assert!(term(7, 12) < term(7, 13) && term(7, 13) < term(8, 1));
+        for text in ["", "7", "7-", "-1", "7-x", "7-1-2"] {
+            assert_eq!(text.parse::<Term>(), Err(NoTerm(text.into())));
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use weir_schema::{Digest, Timestamp};
 
+use super::Term;
+
 /// Before the name of each header that came with a raw body.
 const CONTENT_HEADER: &str = "Weir-Header-";
 /// The adapter that a raw body is for, as its sender wrote it.
@@ -11,6 +13,23 @@ pub(super) const ADAPTER: &str = "Weir-Adapter";
 pub(super) const SOURCE: &str = "Weir-Source";
 /// Digest of the payload by its producer: damage on the way or in the stream shows.
 pub(super) const DIGEST: &str = "Weir-Digest";
+/// The term of the leader that says this.
+pub(super) const TERM: &str = "Weir-Term";
+/// The message that this one completes: what it lacked is found.
+pub(super) const SETTLES: &str = "Weir-Settles";
+/// What belongs to one delivery, from its intake to what follows from it.
+pub(super) const TRACE: &str = "Weir-Trace";
+
+/// What travels with an event besides itself. It is of no meaning to the rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Escort {
+    /// The term of the leader that says it; `None` for what anybody may say.
+    pub term: Option<Term>,
+    /// The sequence of the message that it completes.
+    pub settles: Option<u64>,
+    /// The delivery that it follows from.
+    pub trace: Option<String>,
+}
 
 /// A message with its place in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +96,16 @@ impl Message {
                 .and_then(|_| name.get(CONTENT_HEADER.len()..))?;
             Some((own, value.as_str()))
         })
+    }
+
+    /// What travelled with it.
+    #[must_use]
+    pub fn escort(&self) -> Escort {
+        Escort {
+            term: self.header(TERM).and_then(|text| text.parse().ok()),
+            settles: self.header(SETTLES).and_then(|text| text.parse().ok()),
+            trace: self.header(TRACE).map(str::to_owned),
+        }
     }
 
     /// What this is, given the first part of the subjects of inputs.
@@ -254,6 +283,19 @@ mod tests {
             message.content_headers().collect::<Vec<_>>(),
             [("content-type", "x")]
         );
+    }
+
+    #[test]
+    fn what_travels_with_a_message_is_read_or_left_out() {
+        let found = message("a", &[("Weir-Term", "7-12"), ("Weir-Trace", "ab")]).escort();
+        let expected = Escort {
+            term: "7-12".parse().ok(),
+            settles: None,
+            trace: Some("ab".into()),
+        };
+        assert_eq!(found, expected);
+        let spoilt = message("a", &[("Weir-Term", "x"), ("Weir-Settles", "-1")]);
+        assert_eq!(spoilt.escort(), Escort::default());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! intake, operators, executor ── Publisher ──> JetStream `registry.>` ── Consumer ──> the log
 //! the log ── Outbox ──> JetStream `weir.events.>`
+//! Leases ── one of the nodes acts
 //! ```
 //!
 //! The broker's order and time are the truth; the log keeps the position. The client library is
@@ -25,8 +26,8 @@ pub use announce::AnnounceError;
 pub use config::{LeaseConfig, OutputsConfig, StreamConfig, StreamConfigError};
 pub use connection::{ConnectError, Connection};
 pub use consumer::{ConsumeError, Consumer, StreamPosition};
-pub use lease::{Acquired, Lease, LeaseError, Lost};
-pub use message::{Damaged, Message, Origin};
+pub use lease::{Acquired, Candidate, Lease, LeaseError, Leases, Lost, NoTerm, Term, Validity};
+pub use message::{Damaged, Escort, Message, Origin};
 pub use outbox::{Cursor, Outbox, OutboxError, Output, OutputBatch, Outputs};
 pub use provision::{OpenError, Stream};
 pub use publisher::{Ack, PublishError, Publisher};

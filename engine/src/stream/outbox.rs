@@ -39,7 +39,7 @@ pub struct Output {
     pub seq: u64,
     /// The event's type: the end of the subject.
     pub kind: String,
-    /// The event's id, by which readers and the server recognise it.
+    /// The event's id.
     pub id: String,
     /// The event as CloudEvents JSON.
     pub json: String,
@@ -201,7 +201,18 @@ impl Outbox {
         headers.insert(DONE, done.to_string());
         headers.insert(LOG, self.log.as_str());
         headers.insert("Content-Type", "application/cloudevents+json");
-        Letter::new(subject, &output.id, headers, Bytes::from(json))
+        // The record, not the event's own id: two logs may publish into one stream.
+        let id = format!("{}-{}", self.log, output.seq);
+        Letter::new(subject, &id, headers, Bytes::from(json))
+    }
+
+    /// The last record through which the stream of outputs says that all are published; 0 if it says
+    /// nothing of this log.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer: what it says.
+    pub async fn published(&self) -> Result<u64, String> {
+        Ok(self.read_back().await?.done)
     }
 
     /// What is published already; waits while the server does not say.

@@ -19,7 +19,8 @@ use super::{
     Connection, Stream,
     connection::pause,
     message::{
-        ADAPTER, DIGEST, SOURCE, content_header, header_value, subject_of_kind, subject_token,
+        ADAPTER, DIGEST, Escort, SETTLES, SOURCE, TERM, TRACE, content_header, header_value,
+        subject_of_kind, subject_token,
     },
     provision::said,
 };
@@ -122,6 +123,23 @@ impl Publisher {
         headers: &[(String, String)],
         body: Bytes,
     ) -> Result<Ack, PublishError> {
+        let nothing = Escort::default();
+        self.publish_delivery(adapter, source, headers, body, &nothing)
+            .await
+    }
+
+    /// As [`Self::publish_intake`], with what travels along.
+    ///
+    /// # Errors
+    /// As [`Self::publish_intake`].
+    pub async fn publish_delivery(
+        &self,
+        adapter: &str,
+        source: &str,
+        headers: &[(String, String)],
+        body: Bytes,
+        escort: &Escort,
+    ) -> Result<Ack, PublishError> {
         let subject = format!(
             "{}.intake.{}.{}",
             self.stream.connection.config.subjects,
@@ -132,6 +150,9 @@ impl Publisher {
         own.insert(ADAPTER, header_value(adapter));
         own.insert(SOURCE, header_value(source));
         own.insert(DIGEST, Digest::of(&body).to_string());
+        if let Some(trace) = &escort.trace {
+            own.insert(TRACE, header_value(trace));
+        }
         for (name, value) in headers {
             own.append(content_header(name), header_value(value));
         }
@@ -146,7 +167,21 @@ impl Publisher {
     /// # Errors
     /// The event is not known to be durable.
     pub async fn publish_event(&self, event: &Received) -> Result<Ack, PublishError> {
-        self.deliver(&self.letter(event)).await
+        self.publish_escorted(event, &Escort::default()).await
+    }
+
+    /// As [`Self::publish_event`], with what travels along. With another term, or completing another
+    /// message, the same event is another message: the server must not take it for a repetition, and
+    /// readers drop it by its source and id.
+    ///
+    /// # Errors
+    /// As [`Self::publish_event`].
+    pub async fn publish_escorted(
+        &self,
+        event: &Received,
+        escort: &Escort,
+    ) -> Result<Ack, PublishError> {
+        self.deliver(&self.letter(event, escort)).await
     }
 
     /// Publishes events in order, many at a time; the results are in the order of `events`.
@@ -154,13 +189,16 @@ impl Publisher {
     /// If the connection breaks in between, events that have to be sent again may come to stand
     /// after later ones.
     pub async fn publish_events(&self, events: &[Received]) -> Vec<Result<Ack, PublishError>> {
-        let letters: Vec<Letter> = events.iter().map(|event| self.letter(event)).collect();
+        let letters: Vec<Letter> = events
+            .iter()
+            .map(|event| self.letter(event, &Escort::default()))
+            .collect();
         let connection = &self.stream.connection;
         let patience = connection.config.publish_wait();
         deliver_all(&letters, connection, self.stream.name(), patience).await
     }
 
-    fn letter(&self, event: &Received) -> Letter {
+    fn letter(&self, event: &Received, escort: &Escort) -> Letter {
         let subject = format!(
             "{}.events.{}",
             self.stream.connection.config.subjects,
@@ -170,7 +208,18 @@ impl Publisher {
         let mut headers = HeaderMap::new();
         headers.insert(DIGEST, Digest::of(&body).to_string());
         headers.insert("Content-Type", "application/cloudevents+json");
-        let id = event_id(&event.event.source, &event.event.id);
+        let mut id = event_id(&event.event.source, &event.event.id);
+        if let Some(term) = escort.term {
+            headers.insert(TERM, term.to_string());
+            id = format!("{id}.{term}");
+        }
+        if let Some(sequence) = escort.settles {
+            headers.insert(SETTLES, sequence.to_string());
+            id = format!("{id}.settles-{sequence}");
+        }
+        if let Some(trace) = &escort.trace {
+            headers.insert(TRACE, header_value(trace));
+        }
         Letter::new(subject, &id, headers, body)
     }
 

@@ -10,8 +10,6 @@ use std::{
 use reqwest::Client;
 use serde_json::Value;
 
-use super::registry::free_port;
-
 /// How long something may take on a loaded machine before the test says that it never will.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,15 +25,57 @@ impl Daemon {
     /// Starts a daemon with its data and log in `directory`. `config` is what its configuration
     /// says besides: keys first, then tables; `http` is more of its table `[http]`.
     pub async fn start(directory: &Path, config: &str, http: &str) -> Self {
+        Self::start_with(directory, config, http, &[]).await
+    }
+
+    /// As [`Self::start`], with variables.
+    pub async fn start_with(
+        directory: &Path,
+        config: &str,
+        http: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut daemon = Self::launch(directory, config, http, variables);
+        let began = Instant::now();
+        while !daemon.is_up().await {
+            if let Some(ended) = daemon.process.try_wait().unwrap() {
+                panic!(
+                    "the daemon starts, and does not end with {ended}:\n{}",
+                    daemon.log()
+                );
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "the daemon starts:\n{}",
+                daemon.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        daemon
+    }
+
+    /// Whether it answers; it says itself where, so no port has to be chosen for it.
+    async fn is_up(&mut self) -> bool {
+        let Ok(address) = fs::read_to_string(self.data().join("address")) else {
+            return false;
+        };
+        address.trim().clone_into(&mut self.url);
+        let ready = self.client.get(format!("{}/readyz", self.url)).send();
+        ready.await.is_ok()
+    }
+
+    /// As [`Self::start_with`], and does not wait until it is up.
+    pub fn launch(directory: &Path, config: &str, http: &str, variables: &[(&str, &str)]) -> Self {
         weir_engine::oci::install_crypto_provider();
-        let port = free_port();
+        // A daemon that was killed leaves it.
+        let _gone = fs::remove_file(directory.join("data/address"));
         let file = directory.join("weir.toml");
         let (keys, tables) = match config.find('[') {
             Some(place) => config.split_at(place),
             None => (config, ""),
         };
         let text = format!(
-            "data = \"{}\"\n{keys}\n[http]\nlisten = \"127.0.0.1:{port}\"\n{http}\n{tables}",
+            "data = \"{}\"\n{keys}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}\n{tables}",
             directory.join("data").display()
         );
         fs::write(&file, text).unwrap();
@@ -47,33 +87,50 @@ impl Daemon {
         let process = Command::new(env!("CARGO_BIN_EXE_weir"))
             .args(["run", "--config"])
             .arg(&file)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
-        let daemon = Self {
+        Self {
             process,
-            url: format!("http://127.0.0.1:{port}"),
+            url: String::new(),
             client: Client::new(),
             directory: directory.to_owned(),
-        };
+        }
+    }
+
+    /// Sends a signal, as `HUP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.process.id().to_string())
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// SIGTERM, and waits for the end, which must be a good one.
+    pub fn stop(mut self) {
+        self.signal("TERM");
         let began = Instant::now();
-        while daemon
-            .client
-            .get(format!("{}/readyz", daemon.url))
-            .send()
-            .await
-            .is_err()
-        {
+        loop {
+            if let Some(ended) = self.process.try_wait().unwrap() {
+                assert!(ended.success(), "{ended}:\n{}", self.log());
+                return;
+            }
             assert!(
                 began.elapsed() < PATIENCE,
-                "the daemon starts:\n{}",
-                daemon.log()
+                "it does not end:\n{}",
+                self.log()
             );
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            std::thread::sleep(Duration::from_millis(20));
         }
-        daemon
+    }
+
+    /// The directory of its log.
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("data")
     }
 
     /// SIGKILL: nothing is tidied up.
@@ -123,10 +180,38 @@ impl Daemon {
         }
     }
 
+    /// Says events, as operators do.
+    pub async fn say(&self, events: &[Value]) {
+        let request = self
+            .client
+            .post(format!("{}/v1/events", self.url))
+            .header("content-type", "application/cloudevents-batch+json")
+            .body(Value::from(events).to_string());
+        let answer = request.send().await.unwrap();
+        assert!(
+            answer.status().is_success(),
+            "{}",
+            answer.text().await.unwrap_or_default()
+        );
+    }
+
     /// Posts a body; the status of the answer.
     pub async fn post(&self, path: &str, body: String) -> u16 {
         let request = self.client.post(format!("{}{path}", self.url)).body(body);
         request.send().await.unwrap().status().as_u16()
+    }
+
+    /// Waits until the daemon has said something.
+    pub async fn says(&self, text: &str) {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            assert!(
+                began.elapsed() < PATIENCE,
+                "it never said `{text}`:\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Runs a command of `weir` against this daemon.

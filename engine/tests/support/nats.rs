@@ -33,10 +33,7 @@ impl Nats {
         };
         println!("{}", String::from_utf8_lossy(&version.stdout).trim());
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
+        let port = free_port();
         let store = directory.path().join("store");
         let jetstream =
             format!("store_dir: {store:?}, max_file_store: 4GB, max_memory_store: 256MB");
@@ -117,5 +114,18 @@ impl Nats {
 impl Drop for Nats {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A port that nobody has, and that nobody gets who does not ask for it by number, so that it is still
+/// free when the server is started again: those that the system hands out begin at 32768.
+fn free_port() -> u16 {
+    use std::hash::{BuildHasher, RandomState};
+    loop {
+        let random = RandomState::new().hash_one(std::process::id());
+        let port = 12_000 + u16::try_from(random % 20_000).expect("it is small");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }

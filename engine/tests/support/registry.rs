@@ -194,12 +194,22 @@ pub fn clients(configs: impl IntoIterator<Item = (String, RegistryConfig)>) -> C
     Clients::new("no-default.invalid", configs)
 }
 
+/// A port that nobody has, and that nobody gets who does not ask for it by number: those that the
+/// system hands out begin at 32768, also to connections that other tests make meanwhile.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    use std::{
+        hash::{BuildHasher, RandomState},
+        ops::Range,
+    };
+    const PORTS: Range<u64> = 12_000..32_000;
+    loop {
+        let random = RandomState::new().hash_one(std::process::id());
+        let port = PORTS.start + random % (PORTS.end - PORTS.start);
+        let port = u16::try_from(port).unwrap();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn configuration(options: &Options, directory: &TempDir, port: u16) -> String {

@@ -1,0 +1,179 @@
+//! Where the configuration comes from: a file, the environment, and flags, each winning over the
+//! ones before; and what is said of a wrong one.
+
+use std::{fs, path::Path};
+
+use toml::{Table, Value};
+use weir_rules::suggest::nearest;
+
+use super::{Config, ConfigError};
+
+/// Before the name of each variable.
+const PREFIX: &str = "WEIR_";
+
+/// Between the parts of a key in the name of a variable.
+const SEPARATOR: &str = "__";
+
+/// Keys that have a shorter variable too.
+const SHORT: [(&str, &str); 1] = [("WEIR_LISTEN", "http.listen")];
+
+/// Keys of the first level that variables without a separator may name. Others that begin alike are
+/// for the commands, or not for us.
+const FIRST_LEVEL: [&str; 5] = [
+    "data",
+    "node",
+    "rules",
+    "default_registry",
+    "bundle_repositories",
+];
+
+/// One value from outside the file.
+#[derive(Debug, Clone, PartialEq)]
+struct Override {
+    /// Where it was given, for messages.
+    place: String,
+    /// What it sets.
+    table: Table,
+}
+
+impl Config {
+    /// The configuration of a file alone.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::load(Some(path), [], &[])
+    }
+
+    /// The configuration of `file`, if there is one, with what the environment and `--set` flags
+    /// (`KEY=VALUE`) say instead: flags win over the environment, the environment over the file, the
+    /// file over the defaults.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or anything has an unknown key or a value that cannot be used.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        sets: &[String],
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        let mut table = Table::new();
+        if let Some(path) = file {
+            let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+            let form = |error: &toml::de::Error| ConfigError::Form {
+                place: place(path, &text, error),
+                problem: problem(error),
+            };
+            config = toml::from_str(&text).map_err(|error| form(&error))?;
+            table = toml::from_str(&text).map_err(|error| form(&error))?;
+        }
+        let mut overrides = Vec::new();
+        let mut variables: Vec<(String, String)> = environment.into_iter().collect();
+        variables.sort();
+        for (name, value) in variables {
+            overrides.extend(variable(&name, &value)?);
+        }
+        for set in sets {
+            overrides.push(flag(set)?);
+        }
+        for one in overrides {
+            merge(&mut table, one.table);
+            // After each, so that the one at fault is named.
+            let read: Result<Self, toml::de::Error> = Value::Table(table.clone()).try_into();
+            config = read.map_err(|error| ConfigError::Form {
+                place: one.place,
+                problem: problem(&error),
+            })?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// What a variable sets, if it is one of ours.
+fn variable(name: &str, value: &str) -> Result<Option<Override>, ConfigError> {
+    let short = SHORT.iter().find(|(short, _)| *short == name);
+    let key = match (short, name.strip_prefix(PREFIX)) {
+        (Some((_, key)), _) => (*key).to_owned(),
+        (None, Some(rest)) if rest.contains(SEPARATOR) => {
+            rest.to_lowercase().replace(SEPARATOR, ".")
+        }
+        (None, Some(rest)) if FIRST_LEVEL.contains(&rest.to_lowercase().as_str()) => {
+            rest.to_lowercase()
+        }
+        _ => return Ok(None),
+    };
+    let place = format!("the variable `{name}`");
+    match setting(&key, value) {
+        Some(table) => Ok(Some(Override { place, table })),
+        None => Err(ConfigError::Form {
+            place,
+            problem: format!("`{key}` is no key"),
+        }),
+    }
+}
+
+/// What a flag `KEY=VALUE` sets.
+fn flag(text: &str) -> Result<Override, ConfigError> {
+    let place = format!("`--set {text}`");
+    let parts = text.split_once('=');
+    let table = parts.and_then(|(key, value)| setting(key.trim(), value.trim()));
+    match table {
+        Some(table) => Ok(Override { place, table }),
+        None => Err(ConfigError::Form {
+            place,
+            problem: "expected KEY=VALUE, as in `stream.lease.ttl_seconds=5` or `'registries.\"r.example:5000\".insecure=true'`"
+                .to_owned(),
+        }),
+    }
+}
+
+/// A table with one value in it. A value that is none in TOML is a text.
+fn setting(key: &str, value: &str) -> Option<Table> {
+    let as_it_is = toml::from_str(&format!("{key} = {value}"));
+    let as_text = || toml::from_str(&format!("{key} = {}", Value::from(value)));
+    as_it_is.or_else(|_| as_text()).ok()
+}
+
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// `FILE:LINE:COLUMN`, as far as it is known.
+fn place(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let Some(span) = error.span() else {
+        return path.display().to_string();
+    };
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("{}:{line}:{column}", path.display())
+}
+
+/// What is wrong, with the key that may have been meant.
+fn problem(error: &toml::de::Error) -> String {
+    let message = error.message().trim();
+    // serde says it only in words: unknown field `a`, expected one of `b`, `c`.
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return message.to_owned();
+    };
+    let Some((key, known)) = rest.split_once('`') else {
+        return message.to_owned();
+    };
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let hint = match nearest(key, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    format!("unknown key `{key}`; {hint}")
+}

@@ -1,0 +1,146 @@
+//! Rules from their directory: put in force at the start, when their files change, and at once on
+//! SIGHUP. A set with an error is refused whole, and the one in force stays.
+
+use std::{path::Path, sync::PoisonError, time::Duration};
+
+use weir_rules::rule::RuleSet;
+use weir_schema::{Body, RuleFile, RulesActivated};
+
+use super::{DaemonError, Shared, own_event};
+use crate::{rules_dir, stream::PublishError};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Files that change are read again after this time: an editor may be writing them, and half a rule
+/// may be a rule.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Rules that cannot be put in force.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct RulesRefused(String);
+
+/// Reads and checks a rule set: one with an error is refused whole.
+pub(crate) fn checked(dir: &Path) -> Result<Vec<RuleFile>, RulesRefused> {
+    let files = rules_dir::read(dir).map_err(|error| RulesRefused(error.to_string()))?;
+    let loaded = load(&files)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(files)
+}
+
+fn load(files: &[RuleFile]) -> Result<weir_rules::rule::Loaded, RulesRefused> {
+    let pairs: Vec<(String, String)> = files
+        .iter()
+        .map(|file| (file.path.clone(), file.text.clone()))
+        .collect();
+    RuleSet::load(&pairs, &weir_rules::cel::Limits::RULES)
+        .map_err(|errors| RulesRefused(errors.to_string()))
+}
+
+/// Puts the rules of the directory in force when a node begins to act.
+pub(crate) async fn activate_at_start(shared: &Shared) -> Result<(), DaemonError> {
+    let Some(dir) = &shared.config.rules else {
+        return Ok(());
+    };
+    let files = match checked(dir) {
+        Ok(files) => files,
+        Err(refused) => {
+            shared.refuse(refused);
+            return Ok(());
+        }
+    };
+    loop {
+        let Err(error) = activate(shared, files.clone()).await else {
+            return Ok(());
+        };
+        match error.downcast_ref::<PublishError>() {
+            Some(problem) if problem.may_pass() => {
+                tracing::warn!(%error, "the rules could not be recorded yet; trying again");
+                tokio::time::sleep(LOOK).await;
+            }
+            Some(problem) => {
+                shared.refuse(RulesRefused(problem.to_string()));
+                return Ok(());
+            }
+            None => return Err(error),
+        }
+    }
+}
+
+/// Watches the files, and hears reload requests, until the daemon ends.
+pub(crate) async fn run(shared: &Shared) -> Result<(), DaemonError> {
+    let Some(dir) = shared.config.rules.clone() else {
+        return std::future::pending().await;
+    };
+    let mut seen = rules_dir::read(&dir).ok();
+    loop {
+        let asked = tokio::select! {
+            () = shared.reload.notified() => true,
+            () = tokio::time::sleep(LOOK) => false,
+        };
+        let mut now = rules_dir::read(&dir).ok();
+        if !asked {
+            if now == seen {
+                continue;
+            }
+            loop {
+                tokio::time::sleep(SETTLE).await;
+                let again = rules_dir::read(&dir).ok();
+                if again == now {
+                    break;
+                }
+                now = again;
+            }
+        }
+        match checked(&dir) {
+            Ok(files) => match activate(shared, files).await {
+                Ok(true) => {}
+                Ok(false) if asked => tracing::info!("these rules are in force already"),
+                Ok(false) => {}
+                Err(error) => {
+                    // `seen` stays as it was, so that it is tried again.
+                    tracing::error!(%error, "the changed rules could not be recorded; trying again");
+                    continue;
+                }
+            },
+            Err(refused) => shared.refuse(refused),
+        }
+        seen = now;
+    }
+}
+
+/// Puts rules in force; false if they are already.
+async fn activate(shared: &Shared, files: Vec<RuleFile>) -> Result<bool, DaemonError> {
+    let loaded = load(&files)?;
+    let in_force = shared.node.ask(|state| state.rules().digest()).await?;
+    let changes = loaded.rules.digest() != in_force;
+    if changes {
+        let id = format!("rules-{}", uuid::Uuid::new_v4());
+        let body = Body::RulesActivated(RulesActivated { files, actor: None });
+        shared.submit(vec![own_event(id, body)], None).await?;
+        tracing::info!(rules = loaded.rules.rules().len(), "rules activated");
+    }
+    *shared
+        .refused
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = None;
+    Ok(changes)
+}
+
+impl Shared {
+    /// Why the newest rules are not in force, if they are not.
+    pub(crate) fn refused_rules(&self) -> Option<String> {
+        let kept = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+    }
+
+    fn refuse(&self, refused: RulesRefused) {
+        let text = refused.to_string();
+        let mut kept = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        tracing::error!("the rules are refused, those in force stay:\n{text}");
+        *kept = Some(text);
+    }
+}

@@ -1,0 +1,119 @@
+//! What only the running daemon knows of how it is.
+
+use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::Shared;
+
+/// How long the stream is waited for, for an answer that is good to have.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Completes what log and state say.
+pub(super) async fn complete(shared: &Shared, status: &mut Value) {
+    let node = shared.config.node_name();
+    status["running"] = true.into();
+    status["node"] = node.as_str().into();
+    status["started_at"] = json!(shared.started);
+    status["address"] = shared.address.as_str().into();
+    if let Some(refused) = shared.refused_rules() {
+        status["rules"]["refused"] = refused.into();
+    }
+    status["promotions"]["execute"] = shared.config.promotions.execute.into();
+    status["lookups"]["manifests"] = shared.manifests_open.load(Ordering::Relaxed).into();
+    status["lookups"]["deliveries"] = shared.lookups.len().into();
+    status["sources"] = json!(shared.heard.last());
+    status["lease"] = shared.standing.borrow().answer(&node);
+    if let Some(stream) = &shared.stream {
+        status["outputs"]["published_through"] = (*shared.published.borrow()).into();
+        let position = *shared.read.borrow();
+        let last = last_sequence(shared).await;
+        status["stream"] = json!({
+            "name": stream.name(),
+            "created": stream.created(),
+            "position": position,
+            "last": last,
+            "lag": last.map(|last| last.saturating_sub(position)),
+            "connected": stream.connection().is_connected(),
+        });
+    } else {
+        status["outputs"] = Value::Null;
+    }
+}
+
+async fn last_sequence(shared: &Shared) -> Option<u64> {
+    let stream = shared.stream.as_ref()?;
+    let last = tokio::time::timeout(PATIENCE, stream.last_sequence()).await;
+    last.ok()?.ok()
+}
+
+/// The engine's own metrics, in Prometheus text form.
+pub(super) async fn metrics(shared: &Shared) -> String {
+    let mut text = String::new();
+    let mut put = |name: &str, kind: &str, help: &str, value: u64| {
+        // Writing into a string cannot fail.
+        let _ = write!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
+        );
+    };
+    let records = shared.node.reader().head().next_seq - 1;
+    put("weir_records", "counter", "Records in the log.", records);
+    let counted = shared.node.ask(|state| {
+        let promotions = state.promotions();
+        let failed = promotions.iter().filter(|one| one.progress == "failed");
+        let failed = failed.count();
+        let open = promotions.len() - failed;
+        (open, failed, state.holds().len(), state.violations())
+    });
+    if let Ok((open, failed, holds, violations)) = counted.await {
+        for (name, help, value) in [
+            (
+                "weir_promotions_open",
+                "Promotions decided and not done.",
+                open,
+            ),
+            ("weir_promotions_failed", "Promotions given up.", failed),
+            ("weir_holds", "Holds in force.", holds),
+            (
+                "weir_violations",
+                "Target tags that hold what would not be promoted now.",
+                violations,
+            ),
+        ] {
+            put(name, "gauge", help, value as u64);
+        }
+    }
+    let acts = shared.standing.borrow().acts();
+    put(
+        "weir_acts",
+        "gauge",
+        "1 on the node that acts.",
+        acts.into(),
+    );
+    let open = shared.lookups.len();
+    put(
+        "weir_deliveries_open",
+        "gauge",
+        "Deliveries that wait for a registry's answer.",
+        open as u64,
+    );
+    if shared.stream.is_some() {
+        let position = *shared.read.borrow();
+        put(
+            "weir_stream_position",
+            "counter",
+            "The last message of the stream that is in the log.",
+            position,
+        );
+        if let Some(last) = last_sequence(shared).await {
+            put(
+                "weir_stream_lag",
+                "gauge",
+                "Messages of the stream that are not in the log.",
+                last.saturating_sub(position),
+            );
+        }
+    }
+    text
+}

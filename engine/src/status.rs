@@ -1,0 +1,61 @@
+//! How the engine is: what its log and state say of themselves, for a running daemon and for the
+//! data directory of a stopped one alike.
+
+use serde_json::{Value, json};
+use weir_rules::State;
+use weir_schema::record::hex;
+
+use crate::{
+    daemon::{heard, lookups, outputs},
+    http::QueryError,
+    log::LogReader,
+};
+
+/// What log and state say. What only a running daemon knows is `null`, or as it was last kept.
+pub(crate) fn of_log(state: &State, reader: &LogReader) -> Result<Value, QueryError> {
+    let unavailable = |error: &dyn std::error::Error| QueryError::Unavailable(error.to_string());
+    let head = reader.head();
+    let bytes = reader.size_on_disk().map_err(|error| unavailable(&error))?;
+    let open = lookups::Lookups::of(reader).map_err(|error| unavailable(&*error))?;
+    let published = outputs::published_through(reader).map_err(|error| unavailable(&error))?;
+    let sources = heard::kept(reader).map_err(|error| unavailable(&*error))?;
+    let promotions = state.promotions();
+    let failed = promotions.iter().filter(|one| one.progress == "failed");
+    let failed = failed.count();
+    let position = head.position.as_ref().map(|at| {
+        json!({
+            "name": at.stream,
+            "created": at.created,
+            "position": at.sequence,
+            "last": null,
+            "lag": null,
+            "connected": false,
+        })
+    });
+    Ok(json!({
+        "running": false,
+        "node": null,
+        "version": env!("CARGO_PKG_VERSION"),
+        "log": {
+            "records": head.next_seq - 1,
+            "hash": hex(&head.previous),
+            "root": hex(&head.root),
+            "last_recorded_at": head.last_recorded_at,
+            "bytes": bytes,
+        },
+        "state_digest": state.state_digest().to_string(),
+        "rules": {
+            "count": state.rules().rules().len(),
+            "rules_digest": format!("sha256:{}", hex(&state.rules().digest())),
+            "refused": state.rules_refused(),
+        },
+        "stream": position,
+        "lease": null,
+        "promotions": {"open": promotions.len() - failed, "failed": failed},
+        "holds": state.holds(),
+        "violations": state.violations(),
+        "lookups": {"deliveries": open.len(), "manifests": null},
+        "outputs": {"published_through": published},
+        "sources": sources,
+    }))
+}

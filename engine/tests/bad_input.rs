@@ -1,0 +1,360 @@
+//! What a daemon does with input that is wrong, doubled or out of order, and with data directories
+//! that it must not touch: through the real program, on its own and with a stream.
+
+#[path = "support/nats.rs"]
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod nats;
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use nats::Nats;
+use serde_json::{Value, json};
+use support::daemon::Daemon;
+use tempfile::TempDir;
+use weir_engine::{
+    log::{Log, LogOptions},
+    node::Ledger,
+};
+use weir_rules::{Execution, Settings};
+use weir_schema::Digest;
+
+const RULE: &str =
+    "//! rule: to-production\n//! from: team/*\n//! to: production/{1}\n\nscan.critical == 0\n";
+
+const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+struct Site {
+    daemon: Daemon,
+    _nats: Option<Nats>,
+    _directory: TempDir,
+}
+
+impl Site {
+    async fn new(with_stream: bool) -> Option<Self> {
+        let nats = match with_stream {
+            true => Some(Nats::start()?),
+            false => None,
+        };
+        let directory = TempDir::new().unwrap();
+        fs::create_dir(directory.path().join("rules")).unwrap();
+        fs::write(directory.path().join("rules/to-production.cel"), RULE).unwrap();
+        let mut config = format!("rules = \"{}\"\n", directory.path().join("rules").display());
+        if let Some(nats) = &nats {
+            config.push_str(&format!("[stream]\nurls = [\"{}\"]\n", nats.url()));
+        }
+        let daemon = Daemon::start(directory.path(), &config, "").await;
+        Some(Self {
+            daemon,
+            _nats: nats,
+            _directory: directory,
+        })
+    }
+
+    /// Delivers a body; it must be taken, whatever it is.
+    async fn deliver(&self, adapter: &str, body: impl Into<Vec<u8>>) {
+        let address = format!("{}/v1/intake/{adapter}?source=dev", self.daemon.url());
+        let request = self.daemon.client().post(address).body(body.into());
+        assert_eq!(request.send().await.unwrap().status().as_u16(), 202);
+    }
+
+    /// Waits until there are so many records of a type, and gives them.
+    async fn records(&self, kind: &str, count: usize) -> Vec<Value> {
+        let path = format!("/v1/events?type={kind}&limit=1000");
+        let enough = |found: &Value| {
+            let events = found["events"].as_array();
+            events.is_some_and(|events| events.len() >= count)
+        };
+        let found = self.daemon.until(&path, enough).await;
+        let events = found["events"].as_array().unwrap();
+        assert_eq!(events.len(), count, "{found:#}");
+        events
+            .iter()
+            .map(|record| record["event"].clone())
+            .collect()
+    }
+
+    /// The stream goes on: what comes after is recorded.
+    async fn goes_on(&self) {
+        self.deliver(
+            "distribution",
+            push("after", "team/after", &digest("after")),
+        )
+        .await;
+        self.daemon
+            .until("/v1/tags?repository=team/after", |tags| {
+                tags[0]["tag"] == "1.0"
+            })
+            .await;
+    }
+}
+
+/// Runs a check on a node alone and on one with a stream.
+async fn both(check: impl AsyncFn(&Site)) {
+    for with_stream in [false, true] {
+        if let Some(site) = Site::new(with_stream).await {
+            check(&site).await;
+            site.goes_on().await;
+        }
+    }
+}
+
+fn digest(seed: &str) -> String {
+    Digest::of(seed.as_bytes()).to_string()
+}
+
+fn push(id: &str, repository: &str, digest: &str) -> String {
+    json!({"events": [{
+        "id": id, "timestamp": "2026-08-21T10:00:00Z", "action": "push",
+        "target": {"mediaType": IMAGE, "digest": digest, "repository": repository, "tag": "1.0", "size": 10},
+        "source": {"addr": "r:5000", "instanceID": "i"},
+    }]})
+    .to_string()
+}
+
+fn event(id: &str, kind: &str, data: Value) -> Value {
+    json!({"specversion": "1.0", "id": id, "source": "/test", "type": kind, "data": data})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_cannot_be_read_is_recorded_as_rejected() {
+    both(async |site| {
+        let body = "no JSON at all";
+        site.deliver("distribution", body).await;
+        let rejected = &site.records("weir.input.rejected", 1).await[0]["data"];
+        assert_eq!(rejected["payload_digest"], digest(body));
+        assert_eq!(rejected["payload"], body);
+        assert_eq!(rejected["adapter"], "distribution");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f20_a_wrong_digest_is_rejected_and_never_guessed() {
+    both(async |site| {
+        for wrong in ["sha256:91ef6", "md5:0123", "latest", ""] {
+            site.deliver("distribution", push(wrong, "team/web", wrong))
+                .await;
+        }
+        let rejected = site.records("weir.input.rejected", 4).await;
+        for one in &rejected {
+            let reason = one["data"]["reason"].as_str().unwrap();
+            assert!(reason.contains("digest"), "{reason}");
+        }
+        let tags = site.daemon.get("/v1/tags?repository=team/web").await;
+        assert_eq!(tags, json!([]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_ten_megabytes_is_taken() {
+    both(async |site| {
+        // Larger than a message of the stream may be, and of no meaning.
+        let body = format!("{{\"events\": \"{}\"}}", "x".repeat(10 << 20));
+        site.deliver("distribution", body.clone()).await;
+        let rejected = &site.records("weir.input.rejected", 1).await[0]["data"];
+        assert_eq!(rejected["payload_digest"], digest(&body));
+        let kept = rejected["payload"].as_str().unwrap_or_default().len();
+        assert!(kept <= 4096, "{kept} bytes of it are kept");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_text_are_recorded_as_rejected() {
+    both(async |site| {
+        let mut body = push("1", "team/web", &digest("web")).into_bytes();
+        let place = body.windows(4).position(|part| part == b"team").unwrap();
+        body[place] = 0xff;
+        site.deliver("distribution", body.clone()).await;
+        let rejected = &site.records("weir.input.rejected", 1).await[0]["data"];
+        assert_eq!(rejected["payload_digest"], Digest::of(&body).to_string());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e53_an_unknown_type_is_recorded_and_changes_nothing() {
+    both(async |site| {
+        let before = site.daemon.get("/v1/tags").await;
+        site.daemon
+            .say(&[event("1", "acme.new.thing", json!({"x": [1, 2]}))])
+            .await;
+        let found = site.records("acme.new.thing", 1).await;
+        assert_eq!(found[0]["data"], json!({"x": [1, 2]}));
+        assert_eq!(site.daemon.get("/v1/tags").await, before);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_leads_elsewhere_is_rejected() {
+    both(async |site| {
+        for (number, name) in ["team/../web", "../etc", "team//web", "/team"]
+            .iter()
+            .enumerate()
+        {
+            site.deliver(
+                "distribution",
+                push(&number.to_string(), name, &digest("a")),
+            )
+            .await;
+        }
+        site.records("weir.input.rejected", 4).await;
+        assert_eq!(site.daemon.get("/v1/repositories").await, json!([]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f18_e7_a_delivery_that_comes_twice_is_recorded_once() {
+    both(async |site| {
+        let body = push("the-same", "team/web", &digest("web"));
+        for _ in 0..3 {
+            site.deliver("distribution", body.clone()).await;
+        }
+        let approval = event(
+            "approval-1",
+            "weir.approval.granted",
+            json!({"repository": "team/web", "digest": digest("web"), "target": "production/web", "actor": "ann"}),
+        );
+        site.daemon.say(&[approval.clone()]).await;
+        site.daemon.say(&[approval]).await;
+        site.goes_on().await;
+        let pushes = site.records("weir.image.pushed", 2).await;
+        assert_eq!(pushes[0]["data"]["repository"], "team/web");
+        site.records("weir.approval.granted", 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e4_e5_e27_what_comes_out_of_order_ends_where_it_would_have_in_order() {
+    both(async |site| {
+        let (image, cve) = (digest("web"), "CVE-2099-0001");
+        let events = [
+            event(
+                "override",
+                "weir.override.granted",
+                json!({"override_id": "o", "vulnerability": cve, "reason": "r", "actor": "ann"}),
+            ),
+            event(
+                "scan",
+                "weir.scan.completed",
+                json!({"digest": image, "scanner": {"name": "trivy"}, "findings": [{"id": cve, "severity": "CRITICAL"}]}),
+            ),
+            event(
+                "push",
+                "weir.image.pushed",
+                json!({"repository": "team/web", "tag": "1.0", "digest": image, "media_type": IMAGE}),
+            ),
+        ];
+        site.daemon.say(&events).await;
+        let decisions = site.records("weir.decision.made", 1).await;
+        assert_eq!(decisions[0]["data"]["verdict"], "promote");
+    })
+    .await;
+}
+
+/// Every file below a directory, with its bytes.
+fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+/// Runs a daemon that is to end by itself.
+fn run(data: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["run", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The daemon refuses the directory, says why and what to do, and leaves it as it is.
+fn refused(data: &Path, cause: &str, remedy: &str) {
+    let before = contents(data);
+    let output = run(data);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains(cause) && said.contains(remedy), "{said}");
+    let mut after = contents(data);
+    // The lock says who holds it.
+    after.retain(|path, _| path.file_name().is_none_or(|name| name != "lock"));
+    for (path, bytes) in after {
+        assert!(before.get(&path) == Some(&bytes), "{}", path.display());
+    }
+}
+
+fn a_log(directory: &Path) -> PathBuf {
+    let data = directory.join("data");
+    let ledger = Ledger::open(
+        &data,
+        LogOptions::default(),
+        Settings::default(),
+        Execution::Commands,
+    );
+    drop(ledger.unwrap());
+    data
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_in_use_is_refused_and_its_user_goes_on() {
+    let Some(site) = Site::new(false).await else {
+        return;
+    };
+    let output = run(&site.daemon.data());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("in use"), "{said}");
+    site.goes_on().await;
+}
+
+#[test]
+fn a_log_of_another_format_is_refused_and_left_as_it_is() {
+    let directory = TempDir::new().unwrap();
+    let data = a_log(directory.path());
+    fs::write(data.join("format"), "weir log 99\n").unwrap();
+    refused(&data, "weir log 99", "version");
+}
+
+#[test]
+fn a_damaged_log_is_refused_and_left_as_it_is() {
+    let directory = TempDir::new().unwrap();
+    let data = a_log(directory.path());
+    let mut log = Log::open(&data, LogOptions::default()).unwrap();
+    // So that there is something to damage.
+    for round in 0..50_u8 {
+        log.meta_put("test", &[round; 5000]).unwrap();
+    }
+    drop(log);
+    let db = data.join("store/db");
+    let mut bytes = fs::read(&db).unwrap();
+    for byte in &mut bytes {
+        *byte ^= 0x5a;
+    }
+    fs::write(&db, bytes).unwrap();
+    refused(&data, "damaged", "copy");
+}
+
+#[test]
+fn a_directory_that_is_no_log_is_refused_and_left_as_it_is() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("letters.txt"), "dear all").unwrap();
+    refused(directory.path(), "no log", "directory");
+}

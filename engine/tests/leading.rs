@@ -1,0 +1,323 @@
+//! Several real nodes on one stream: one of them acts, another takes over when it dies, is stopped
+//! for long, or gives up, and all of them come to the same log.
+
+#[path = "support/nats.rs"]
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod nats;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use nats::Nats;
+use serde_json::{Value, json};
+use support::{
+    app::{self, Content},
+    daemon::Daemon,
+    proxy::{Fault, Proxy, Request},
+    registry::{Options, Registry},
+};
+use tempfile::TempDir;
+use weir_engine::{
+    log::{Log, LogOptions},
+    oci::{Client, Reference},
+    stream::{Escort, Publisher, Stream},
+};
+use weir_schema::Received;
+
+const RULE: &str = "//! rule: to-production\n//! from: team/*\n//! to: production/{1}\n//! scan: not-required\n\ntrue\n";
+
+/// How long something may take on a loaded machine before the test says that it never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A stream and a registry with an image in it, which nodes are to promote.
+struct Site {
+    nats: Nats,
+    registry: Registry,
+    client: Client,
+    image: Content,
+    directory: TempDir,
+}
+
+impl Site {
+    async fn new() -> Option<Self> {
+        let nats = Nats::start()?;
+        weir_engine::oci::install_crypto_provider();
+        let registry = Registry::start_with(&Options {
+            in_memory: true,
+            ..Options::default()
+        });
+        let client = Client::new(&registry.host(), &registry.config()).unwrap();
+        let image = app::image("web", "amd64", &[2000]);
+        image.push(&client, "team/web", Some("1.0")).await;
+        let directory = TempDir::new().unwrap();
+        std::fs::create_dir(directory.path().join("rules")).unwrap();
+        std::fs::write(directory.path().join("rules/to-production.cel"), RULE).unwrap();
+        Some(Self {
+            nats,
+            registry,
+            client,
+            image,
+            directory,
+        })
+    }
+
+    /// The way of a node to the registry, on which requests are seen and can be broken.
+    async fn way(&self, decide: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Proxy {
+        Proxy::before(self.registry.address(), decide).await
+    }
+
+    /// Starts a node, or starts it again.
+    async fn node(&self, name: &str, way: &Proxy, ttl_seconds: u64, execute: bool) -> Daemon {
+        let directory = self.directory.path().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let config = format!(
+            "node = \"{name}\"\nrules = \"{}\"\ndefault_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\n[promotions]\nexecute = {execute}\n[reconcile]\nat_start = false\n[stream]\nurls = [\"{}\"]\n[stream.lease]\nttl_seconds = {ttl_seconds}\n",
+            self.directory.path().join("rules").display(),
+            self.nats.url(),
+            host = way.host(),
+        );
+        Daemon::start(&directory, &config, "").await
+    }
+
+    /// The registry's word that the image was pushed.
+    fn pushed(&self) -> Value {
+        let (media_type, _) = self.image.manifests.last().unwrap();
+        json!({
+            "specversion": "1.0", "id": "push-1", "source": "/test", "type": "weir.image.pushed",
+            "data": {"repository": "team/web", "tag": "1.0", "digest": self.image.digest(), "media_type": media_type},
+        })
+    }
+
+    async fn promoted(&self) -> bool {
+        let tag = Reference::Tag("1.0".parse().unwrap());
+        let head = self.client.head_manifest("production/web", &tag).await;
+        head.unwrap()
+            .is_some_and(|head| head.digest == self.image.digest())
+    }
+
+    async fn stream(&self) -> Stream {
+        Stream::open(&self.nats.config()).await.unwrap()
+    }
+}
+
+async fn leads(daemon: &Daemon) -> Value {
+    let leads = |status: &Value| status["lease"]["standing"] == "leads";
+    daemon.until("/v1/status", leads).await
+}
+
+async fn follows(daemon: &Daemon, holder: &str) -> Value {
+    let follows = |status: &Value| {
+        status["lease"]["standing"] == "follows" && status["lease"]["holder"] == holder
+    };
+    daemon.until("/v1/status", follows).await
+}
+
+/// Both have read the whole stream; then their logs are equal, bit for bit.
+async fn equal_logs(site: &Site, nodes: Vec<Daemon>) -> Vec<Vec<u8>> {
+    let last = site.stream().await.last_sequence().await.unwrap();
+    for node in &nodes {
+        let through = |status: &Value| status["stream"]["position"].as_u64() >= Some(last);
+        node.until("/v1/status", through).await;
+    }
+    let directories: Vec<_> = nodes.iter().map(Daemon::data).collect();
+    // Their ends are not in the stream: whoever leads on after the other stops says nothing more.
+    nodes.into_iter().for_each(Daemon::stop);
+    let logs = directories.iter().map(|data| {
+        let options = LogOptions {
+            read_only: true,
+            ..LogOptions::default()
+        };
+        let log = Log::open(data, options).unwrap();
+        let records = log.reader().range(1, None).map(|row| row.unwrap().1);
+        records.collect::<Vec<_>>()
+    });
+    let logs: Vec<Vec<Vec<u8>>> = logs.collect();
+    let common = logs.iter().map(Vec::len).min().unwrap();
+    for log in &logs[1..] {
+        assert_eq!(log[..common], logs[0][..common]);
+    }
+    logs.into_iter().next().unwrap_or_default()
+}
+
+/// How many records there are of a kind.
+fn count(records: &[Vec<u8>], kind: &str) -> usize {
+    let kind = format!("\"type\":\"{kind}\"");
+    let all = records.iter();
+    all.filter(|record| String::from_utf8_lossy(record).contains(&kind))
+        .count()
+}
+
+fn puts(way: &Proxy, path: &str) -> usize {
+    let seen = way.seen();
+    let all = seen.iter();
+    all.filter(|request| request.method == "PUT" && request.path.starts_with(path))
+        .count()
+}
+
+async fn wait_for(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+const TARGET: &str = "/v2/production/web/manifests/";
+const TARGET_TAG: &str = "/v2/production/web/manifests/1.0";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_leader_is_killed_within_a_copy_another_node_completes_it() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    // The first node's copy hangs when it stores what it copied.
+    let way_of_first = site
+        .way(
+            |request| match request.method == "PUT" && request.path.starts_with(TARGET) {
+                true => Fault::Slow(Duration::from_secs(3600)),
+                false => Fault::None,
+            },
+        )
+        .await;
+    let way_of_second = site.way(|_| Fault::None).await;
+    let mut first = site.node("first", &way_of_first, 3, true).await;
+    leads(&first).await;
+    let second = site.node("second", &way_of_second, 3, true).await;
+    follows(&second, "first").await;
+    second.say(&[site.pushed()]).await;
+    wait_for("the first node copies", async || {
+        puts(&way_of_first, TARGET) > 0
+    })
+    .await;
+    assert_eq!(way_of_second.writes(), 0, "one node acts");
+    assert!(!site.promoted().await);
+
+    first.kill();
+    wait_for("the second node completes the copy", async || {
+        site.promoted().await
+    })
+    .await;
+    let done = |tags: &Value| tags[0]["tag"] == "1.0";
+    second
+        .until("/v1/tags?repository=production/web", done)
+        .await;
+    let first = site.node("first", &way_of_second, 3, true).await;
+    follows(&first, "second").await;
+    let records = equal_logs(&site, vec![first, second]).await;
+    for kind in ["started", "completed"] {
+        assert_eq!(count(&records, &format!("weir.promotion.{kind}")), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_stopped_for_long_does_not_act_when_it_wakes() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let way_of_first = site
+        .way(
+            |request| match request.method == "PUT" && request.path.starts_with(TARGET) {
+                true => Fault::Slow(Duration::from_secs(2)),
+                false => Fault::None,
+            },
+        )
+        .await;
+    let way_of_second = site.way(|_| Fault::None).await;
+    let first = site.node("first", &way_of_first, 3, true).await;
+    let term_of_first = leads(&first).await["lease"]["term"].clone();
+    let second = site.node("second", &way_of_second, 3, true).await;
+    second.say(&[site.pushed()]).await;
+    wait_for("the first node copies", async || {
+        puts(&way_of_first, TARGET) > 0
+    })
+    .await;
+    first.signal("STOP");
+    leads(&second).await;
+    wait_for("the second node completes the copy", async || {
+        site.promoted().await
+    })
+    .await;
+    first.signal("CONT");
+    follows(&first, "second").await;
+    assert_eq!(
+        puts(&way_of_first, TARGET_TAG),
+        0,
+        "only the leader moves the tag"
+    );
+
+    // What the first node may still have had on its way is dropped by everybody.
+    let publisher = Publisher::new(&site.stream().await);
+    let late = json!({"specversion": "1.0", "id": "late", "source": "/weir", "type": "weir.clock.ticked", "data": {}});
+    let late = Received::from_json(late.to_string().as_bytes()).unwrap();
+    let escort = Escort {
+        term: term_of_first.as_str().unwrap().parse().ok(),
+        ..Escort::default()
+    };
+    publisher.publish_escorted(&late, &escort).await.unwrap();
+    let anybodys = json!({"specversion": "1.0", "id": "anybody", "source": "/test", "type": "weir.clock.ticked", "data": {}});
+    second.say(&[anybodys]).await;
+    let records = equal_logs(&site, vec![first, second]).await;
+    let ids = |id: &str| {
+        let id = format!("\"id\":\"{id}\"");
+        let all = records.iter();
+        all.filter(|record| String::from_utf8_lossy(record).contains(&id))
+            .count()
+    };
+    assert_eq!((ids("late"), ids("anybody")), (0, 1));
+    assert_eq!(count(&records, "weir.promotion.completed"), 1);
+    assert_eq!(count(&records, "weir.promotion.failed"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_copies_nothing_stands_in_and_gives_way() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let way_of_replica = site.way(|_| Fault::None).await;
+    let replica = site.node("replica", &way_of_replica, 60, false).await;
+    leads(&replica).await;
+    let listener = async_nats::connect(site.nats.url()).await.unwrap();
+    let mut outputs = listener.subscribe("weir.events.>").await.unwrap();
+    listener.flush().await.unwrap();
+    replica.say(&[site.pushed()]).await;
+    // It publishes what was decided, and leaves it at that.
+    let open = |status: &Value| status["promotions"]["open"] == 1;
+    replica.until("/v1/status", open).await;
+    use futures_util::StreamExt as _;
+    let first = tokio::time::timeout(PATIENCE, outputs.next()).await;
+    let subject = first.unwrap().unwrap().subject.to_string();
+    assert_eq!(subject, "weir.events.weir.decision.made");
+
+    let way_of_node = site.way(|_| Fault::None).await;
+    let node = site.node("node", &way_of_node, 60, true).await;
+    leads(&node).await;
+    wait_for("the other node copies", async || site.promoted().await).await;
+    follows(&replica, "node").await;
+    assert_eq!(
+        way_of_replica.writes(),
+        0,
+        "`promotions.execute = false` means never"
+    );
+    equal_logs(&site, vec![replica, node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_given_up_at_a_stop_and_taken_up_again_after_a_crash() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let way = site.way(|_| Fault::None).await;
+    // Nobody could wait for such a lease to expire.
+    let mut first = site.node("first", &way, 3600, true).await;
+    leads(&first).await;
+    let second = site.node("second", &way, 3600, true).await;
+    follows(&second, "first").await;
+    first.kill();
+    drop(first);
+    let first = site.node("first", &way, 3600, true).await;
+    leads(&first).await;
+    follows(&second, "first").await;
+    first.stop();
+    leads(&second).await;
+    second.stop();
+}

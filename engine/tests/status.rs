@@ -1,0 +1,308 @@
+//! `weir status`, reloading of rules, and the lines by which a delivery can be followed.
+
+#[path = "support/nats.rs"]
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod nats;
+mod support;
+
+use std::{fs, path::Path, process::Command};
+
+use nats::Nats;
+use serde_json::{Value, json};
+use support::{
+    app,
+    daemon::Daemon,
+    registry::{Options, Registry},
+};
+use tempfile::TempDir;
+use weir_engine::oci::Client;
+use weir_schema::Digest;
+
+const RULE: &str = "//! rule: to-production\n//! from: team/*\n//! to: production/{1}\n//! scan: not-required\n\ntrue\n";
+
+fn rules(directory: &Path, text: &str) -> String {
+    let rules = directory.join("rules");
+    fs::create_dir_all(&rules).unwrap();
+    fs::write(rules.join("to-production.cel"), text).unwrap();
+    format!("rules = \"{}\"\n", rules.display())
+}
+
+fn event(id: &str, kind: &str, data: Value) -> Value {
+    json!({"specversion": "1.0", "id": id, "source": "/tests", "type": kind, "data": data})
+}
+
+fn push(repository: &str, digest: &Digest) -> String {
+    json!({"events": [{
+        "id": digest, "timestamp": "2026-08-21T10:00:00Z", "action": "push",
+        "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "repository": repository, "tag": "1.0"},
+        "source": {"addr": "r:5000", "instanceID": "i"},
+    }]})
+    .to_string()
+}
+
+/// `weir status` of a data directory: of the daemon on it, or of what it left.
+fn status(data: &Path, output: &str) -> String {
+    let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["status", "--output", output, "--data"])
+        .arg(data)
+        .env_remove("WEIR_SERVER")
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    String::from_utf8(done.stdout).unwrap()
+}
+
+fn status_json(data: &Path) -> Value {
+    serde_json::from_str(&status(data, "json")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_and_the_directory_that_it_leaves_say_the_same_of_the_log() {
+    let directory = TempDir::new().unwrap();
+    let config = rules(directory.path(), RULE);
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let address = "/v1/intake/distribution?source=dev";
+    let digest = Digest::of(b"web");
+    assert_eq!(daemon.post(address, push("team/web", &digest)).await, 202);
+    let hold = event(
+        "1",
+        "weir.hold.placed",
+        json!({"hold_id": "freeze", "actor": "ann", "reason": "release week", "scope": {"repository": "prod/**"}}),
+    );
+    daemon.say(&[hold]).await;
+    let data = daemon.data();
+    let running = status_json(&data);
+    // Rules, push, decision, hold.
+    assert_eq!(running["log"]["records"], 4);
+    assert_eq!(running["running"], true);
+    assert_eq!(running["rules"]["count"], 1);
+    assert_eq!(running["rules"]["refused"], Value::Null);
+    assert_eq!(running["promotions"]["open"], 1);
+    assert_eq!(running["holds"][0]["hold_id"], "freeze");
+    assert_eq!(running["violations"], 0);
+    assert_eq!(running["lease"], Value::Null);
+    for source in ["dev", "/tests"] {
+        assert!(running["sources"][source].is_string(), "{running:#}");
+    }
+    let page = status(&data, "table");
+    for part in [
+        "4 records",
+        "1 in force",
+        "freeze by ann: release week",
+        "dev ",
+    ] {
+        assert!(page.contains(part), "{part}:\n{page}");
+    }
+
+    daemon.stop();
+    let stopped = status_json(&data);
+    assert_eq!(stopped["running"], false);
+    for part in [
+        "log",
+        "state_digest",
+        "rules",
+        "holds",
+        "violations",
+        "sources",
+    ] {
+        let (mut of_running, mut of_stopped) = (running[part].clone(), stopped[part].clone());
+        for one in [&mut of_running, &mut of_stopped] {
+            // The store grows when it is closed.
+            one.as_object_mut().map(|log| log.remove("bytes"));
+        }
+        assert_eq!(of_running, of_stopped, "{part}");
+    }
+    assert!(status(&data, "table").contains("not running"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_on_a_stream_says_how_far_it_is_and_who_leads() {
+    let Some(nats) = Nats::start() else { return };
+    let directory = TempDir::new().unwrap();
+    let config = format!(
+        "node = \"this-one\"\n{}[stream]\nurls = [\"{}\"]\n",
+        rules(directory.path(), RULE),
+        nats.url()
+    );
+    let mut daemon = Daemon::start(directory.path(), &config, "").await;
+    daemon
+        .until("/v1/status", |status| {
+            status["lease"]["standing"] == "leads" && status["rules"]["count"] == 1
+        })
+        .await;
+    let address = "/v1/intake/distribution?source=dev";
+    for name in ["a", "b", "c"] {
+        let body = push("team/web", &Digest::of(name.as_bytes()));
+        assert_eq!(daemon.post(address, body).await, 202);
+    }
+    let read = |status: &Value| {
+        // The first of all is the leader's own, the second the rules.
+        status["stream"]["last"] == 5 && status["stream"]["lag"] == 0
+    };
+    let found = daemon.until("/v1/status", read).await;
+    assert_eq!(found["stream"]["position"], 5);
+    assert_eq!(found["stream"]["connected"], true);
+    assert_eq!(found["lease"]["holder"], "this-one");
+    let published = found["log"]["records"].as_u64().unwrap();
+    daemon
+        .until("/v1/status", |status| {
+            status["outputs"]["published_through"].as_u64() >= Some(published)
+        })
+        .await;
+    let metrics = daemon.client().get(format!("{}/metrics", daemon.url()));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    for line in ["weir_acts 1", "weir_stream_position 5", "weir_stream_lag 0"] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+
+    daemon.kill();
+    let left = status_json(&daemon.data());
+    assert_eq!(left["running"], false);
+    assert_eq!(left["stream"]["position"], 5);
+    assert_eq!(left["state_digest"], found["state_digest"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_read_again_on_sighup_and_refused_whole_if_one_is_wrong() {
+    let directory = TempDir::new().unwrap();
+    let config = rules(directory.path(), RULE);
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let before = daemon.get("/v1/status").await["rules"].clone();
+    daemon.signal("HUP");
+    daemon.says("these rules are in force already").await;
+
+    rules(directory.path(), &RULE.replace("true", "scan.critcal == 0"));
+    fs::write(
+        directory.path().join("rules/other.cel"),
+        RULE.replace("to-production", "other"),
+    )
+    .unwrap();
+    daemon.signal("HUP");
+    let refused = |status: &Value| status["rules"]["refused"].is_string();
+    let found = daemon.until("/v1/status", refused).await;
+    let why = found["rules"]["refused"].as_str().unwrap();
+    for part in ["to-production.cel:6:6", "critcal", "did you mean"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    for same in ["rules_digest", "count"] {
+        assert_eq!(found["rules"][same], before[same], "all or nothing");
+    }
+    daemon
+        .says("the rules are refused, those in force stay")
+        .await;
+    let page = status(&daemon.data(), "table");
+    assert!(page.contains("did you mean"), "{page}");
+
+    rules(
+        directory.path(),
+        &RULE.replace("true", "scan.critical == 0"),
+    );
+    daemon.signal("HUP");
+    let taken = |status: &Value| status["rules"]["count"] == 2;
+    let found = daemon.until("/v1/status", taken).await;
+    assert_eq!(found["rules"]["refused"], Value::Null);
+    let recorded = daemon.get("/v1/events?type=weir.rules.activated").await;
+    let recorded = recorded["events"].as_array().unwrap().clone();
+    assert_eq!(recorded.len(), 2);
+    let files = recorded[1]["event"]["data"]["files"].as_array().unwrap();
+    assert_eq!(files.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_with_rules_in_force_starts_although_their_files_are_wrong() {
+    let directory = TempDir::new().unwrap();
+    let config = rules(directory.path(), RULE);
+    Daemon::start(directory.path(), &config, "").await.stop();
+    rules(directory.path(), "//! from: a\n\nnonsense(");
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let found = daemon.get("/v1/status").await;
+    assert_eq!(found["rules"]["count"], 1);
+    assert!(found["rules"]["refused"].is_string());
+
+    // But none begins with rules that it cannot read.
+    let fresh = TempDir::new().unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["run", "--listen", "127.0.0.1:0", "--data"])
+        .arg(fresh.path().join("data"))
+        .arg("--rules")
+        .arg(directory.path().join("rules"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.contains("to-production.cel:"), "{said}");
+}
+
+/// The lines of a log in JSON that belong to a trace: their messages.
+fn of_trace(log: &str, trace: &str) -> Vec<String> {
+    let lines = log.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let spans = line["spans"].as_array()?;
+        let belongs = spans.iter().any(|span| span["trace"] == trace);
+        belongs.then(|| line["fields"]["message"].as_str().map(str::to_owned))?
+    });
+    lines.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_delivery_can_be_followed_from_its_intake_to_the_end_of_its_promotion() {
+    for with_stream in [false, true] {
+        let directory = TempDir::new().unwrap();
+        let registry = Registry::start_with(&Options {
+            in_memory: true,
+            ..Options::default()
+        });
+        let client = Client::new(&registry.host(), &registry.config()).unwrap();
+        let image = app::image("web", "amd64", &[]);
+        let digest = image.push(&client, "team/web", Some("1.0")).await;
+        let mut config = format!(
+            "{}default_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\n[reconcile]\nat_start = false\n",
+            rules(directory.path(), RULE),
+            host = registry.host(),
+        );
+        let nats = match with_stream {
+            true => match Nats::start() {
+                Some(nats) => Some(nats),
+                None => return,
+            },
+            false => None,
+        };
+        if let Some(nats) = &nats {
+            config.push_str(&format!("[stream]\nurls = [\"{}\"]\n", nats.url()));
+        }
+        let variables = [
+            ("WEIR_JSON_LOGS", "true"),
+            ("WEIR_LOG", "info,weir_engine=debug"),
+        ];
+        let daemon = Daemon::start_with(directory.path(), &config, "", &variables).await;
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let request = daemon
+            .client()
+            .post(format!(
+                "{}/v1/intake/distribution?source=dev",
+                daemon.url()
+            ))
+            .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+            .body(push("team/web", &digest));
+        assert!(request.send().await.unwrap().status().is_success());
+        let promoted = |tags: &Value| tags[0]["tag"] == "1.0";
+        daemon
+            .until("/v1/tags?repository=production/web", promoted)
+            .await;
+        // Push, promotion started and completed.
+        let lines = of_trace(&daemon.log(), trace);
+        let has = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+        assert_eq!(has("accepted"), 1, "{lines:#?}");
+        assert_eq!(has("recorded"), 3, "{lines:#?}");
+        assert_eq!(
+            has("decided: team/web:1.0 -> production/web:1.0"),
+            1,
+            "{lines:#?}"
+        );
+        assert_eq!(has("promoted"), 1, "{lines:#?}");
+    }
+}
