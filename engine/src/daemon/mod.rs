@@ -26,6 +26,7 @@ use weir_rules::{Execution, rule::RuleSet};
 use weir_schema::{Body, Event, Received, RuleFile, RulesActivated, Timestamp};
 
 use crate::{
+    backtest::jobs::Jobs,
     config::Config,
     http::Server,
     log::LogOptions,
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) restarted: Notify,
     /// Copies under way.
     pub(crate) running: running::Running,
+    /// Backtests over the log.
+    pub(crate) backtests: Jobs,
 }
 
 impl Shared {
@@ -186,6 +189,7 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
         instances: std::sync::Mutex::default(),
         restarted: Notify::new(),
         running: running::Running::default(),
+        backtests: Jobs::default(),
     });
     let mut parts = tokio::task::JoinSet::<Result<(), DaemonError>>::new();
     let (ended, end) = watch::channel(false);
@@ -256,6 +260,8 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
     ended.send_replace(true);
     let _ = tokio::time::timeout(Duration::from_secs(5), server).await;
     parts.shutdown().await;
+    let ending = Arc::clone(&shared);
+    tokio::task::spawn_blocking(move || ending.backtests.clear()).await?;
     node.stop().await;
     let _ = fs::remove_file(data.join(ADDRESS_FILE));
     drop(shared);
