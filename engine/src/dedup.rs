@@ -41,7 +41,11 @@ impl Dedup {
 
     /// Notes a delivery at the log's time `at`; says whether it is new.
     pub fn is_new(&mut self, event: &Event, at: Timestamp) -> bool {
-        let key = key(&event.source, &event.id);
+        self.is_new_key(key(&event.source, &event.id), at)
+    }
+
+    /// As [`Dedup::is_new`], where the key is known already.
+    pub fn is_new_key(&mut self, key: Key, at: Timestamp) -> bool {
         if !self.known.insert(key) {
             return false;
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 use weir_rules::{Command, Execution, Settings, State, Step, step};
-use weir_schema::{Body, Event, Timestamp};
+use weir_schema::{Body, Event, RuleFile, Timestamp};
 
 use crate::{
     content::{Contents, Manifest, Role, digest},
@@ -83,6 +83,8 @@ pub struct History {
     pub inputs: Vec<Input>,
     /// What becomes of promotions.
     pub execution: Execution,
+    /// Whether registries tell of the copies.
+    echoing: bool,
 }
 
 /// A record of a history with the state around it.
@@ -140,6 +142,33 @@ pub fn mean(seed: u64) -> History {
     maker.history
 }
 
+/// A mean history as a daemon records it: what is promoted is copied, and registries tell of what
+/// the copies put there, some at once, some late, some never, some twice.
+#[must_use]
+pub fn recorded(seed: u64) -> History {
+    let mut maker = Maker::new(seed);
+    maker.universe(true);
+    maker.history.execution = Execution::Commands;
+    maker.history.echoing = true;
+    maker.rules();
+    let length = 20 + maker.random.below(50);
+    while maker.history.inputs.len() < length {
+        match maker.random.below(10) {
+            0..=2 if !maker.commands.is_empty() => maker.outcome(),
+            3 if !maker.echoes.is_empty() => maker.echo(),
+            _ => maker.event(),
+        }
+    }
+    maker.history
+}
+
+/// Rules that a mean history could have been under.
+#[must_use]
+pub fn other_rules(seed: u64) -> Vec<RuleFile> {
+    let mut maker = Maker::new(seed);
+    rule_files(&maker.rule_text())
+}
+
 /// A tame history, under one rule that asks only for scans: pushes of images and applications
 /// first, then facts that no order can contradict.
 #[must_use]
@@ -177,6 +206,8 @@ struct Maker {
     state: State,
     commands: VecDeque<weir_rules::Copy>,
     began: bool,
+    /// Copies of which registries will tell.
+    echoes: VecDeque<weir_rules::Copy>,
 }
 
 impl Maker {
@@ -190,10 +221,12 @@ impl Maker {
                 names: Vec::new(),
                 inputs: Vec::new(),
                 execution: Execution::AtOnce,
+                echoing: false,
             },
             state: State::new(Settings::default()),
             commands: VecDeque::new(),
             began: false,
+            echoes: VecDeque::new(),
         }
     }
 
@@ -234,6 +267,11 @@ impl Maker {
     }
 
     fn rules(&mut self) {
+        let text = self.rule_text();
+        self.activate(&text);
+    }
+
+    fn rule_text(&mut self) -> String {
         let mut text = String::new();
         for n in 0..1 + self.random.below(3) {
             let (way, expression) = (self.random.pick(&WAYS), self.random.pick(&EXPRESSIONS));
@@ -250,7 +288,7 @@ impl Maker {
                 self.random.pick(&DENIES)
             ));
         }
-        self.activate(&text);
+        text
     }
 
     fn activate(&mut self, rules: &str) {
@@ -476,6 +514,10 @@ impl Maker {
         });
         if !self.began {
             self.began = true;
+            if self.history.echoing {
+                let times = self.random.below(3);
+                self.echoes.extend(std::iter::repeat_n(copy, times));
+            }
             return self.say("weir.promotion.started", data);
         }
         self.began = false;
@@ -485,6 +527,37 @@ impl Maker {
         } else {
             data["error"] = "gone".into();
             self.say("weir.promotion.failed", data);
+        }
+    }
+
+    /// A registry tells of a copy: of the tag, or of something that is in it.
+    fn echo(&mut self) {
+        let Some(copy) = self.echoes.pop_front() else {
+            return;
+        };
+        let whole = copy.source.digest.as_ref();
+        let whole = self.history.names.iter().find(|name| Some(&digest(name)) == whole);
+        let (Some(whole), Ok(repository)) = (whole.cloned(), copy.target.repository.parse::<weir_schema::RepositoryName>()) else {
+            return;
+        };
+        let children = self.history.contents.get(&whole).children;
+        let parts: Vec<String> = children.into_iter().flatten().map(|(name, _)| name).collect();
+        let bare = self.random.chance(50);
+        if !parts.is_empty() && self.random.chance(40) {
+            let part = self.random.pick(&parts).clone();
+            let mut data = self.history.contents.facts(&part, bare);
+            data["repository"] = json!(repository);
+            data["actor"] = "weir".into();
+            // The tag is told of later.
+            self.echoes.push_back(copy);
+            return self.say("weir.image.pushed", data);
+        }
+        if copy.target.tag.parse::<weir_schema::Tag>().is_ok() {
+            let mut data = self.history.contents.facts(&whole, bare);
+            data["repository"] = json!(repository);
+            data["tag"] = copy.target.tag.into();
+            data["actor"] = "weir".into();
+            self.say("weir.image.pushed", data);
         }
     }
 }

@@ -99,43 +99,32 @@ impl State {
     /// Explains a tag under every promote rule that takes it, or under `rule`.
     #[must_use]
     pub fn explain(&self, repository: &str, tag: &str, rule: Option<&str>) -> Vec<Explanation> {
-        // Explaining interns what the templates give, which must not reach the state itself.
-        let mut copy = self.clone();
-        let (Some(repository), Some(tag)) = (copy.names.find(repository), copy.names.find(tag))
+        let (Some(repository), Some(tag)) = (self.names.find(repository), self.names.find(tag))
         else {
             return Vec::new();
         };
         let key = (repository, tag);
-        let Some(bound) = copy.tags.get(&key).cloned() else {
+        let Some(bound) = self.tags.get(&key) else {
             return Vec::new();
         };
-        let known = copy
-            .repositories
-            .get(&repository)
-            .map(|known| std::sync::Arc::clone(&known.paths));
-        let paths = known.iter().flat_map(|paths| paths.iter());
-        let wanted: Vec<Path> = paths
+        let class = self.class(repository, bound.digest);
+        let known = self.repositories.get(&repository);
+        let paths = known.into_iter().flat_map(|known| known.paths.iter());
+        paths
             .filter(|path| rule.is_none_or(|rule| path.rule.name == rule))
-            .cloned()
-            .collect();
-        let mut explanations = Vec::new();
-        for path in wanted {
-            if path
-                .rule
-                .classes
-                .contains(&copy.class(repository, bound.digest))
-            {
-                let destination = copy.destination(&path, key, &bound, copy.now);
-                let case = copy.case(&path, key, &bound, &destination);
-                explanations.push(copy.explain_case(
-                    (key, path.rule_name),
-                    &path,
-                    &case,
-                    &destination,
-                ));
-            }
-        }
-        explanations
+            .filter(|path| path.rule.classes.contains(&class))
+            .map(|path| {
+                let destination = self.destination(path, key, bound, self.now);
+                let subject = (key, path.rule_name);
+                if let Some(case) = self.known_case(path, key, bound, &destination) {
+                    return self.explain_case(subject, path, &case, &destination);
+                }
+                // A name that was never heard gets a number, which must not reach the state itself.
+                let mut copy = self.clone();
+                let case = copy.case(path, key, bound, &destination);
+                copy.explain_case(subject, path, &case, &destination)
+            })
+            .collect()
     }
 
     fn explain_case(

@@ -114,6 +114,36 @@ impl State {
         }
     }
 
+    /// As [`State::case`], where the state may not be changed; `None` if something in it was never
+    /// named, which a subject that was judged cannot be.
+    pub(crate) fn known_case(
+        &self,
+        path: &Path,
+        key: TagKey,
+        bound: &TagState,
+        destination: &Destination,
+    ) -> Option<Case> {
+        let scanners: Option<_> = path
+            .rule
+            .scanners
+            .iter()
+            .map(|name| self.names.find(name))
+            .collect();
+        let target = (
+            self.names.find(&destination.repository)?,
+            self.names.find(&destination.tag)?,
+        );
+        Some(Case {
+            source: key,
+            bound: bound.clone(),
+            class: self.class(key.0, bound.digest),
+            structure: self.structure_now(bound.digest),
+            scanners: scanners?,
+            target,
+            target_digest: self.tags.get(&target).map(|tag| tag.digest),
+        })
+    }
+
     /// The key of a target. A repository that is not legal gets a name and no repository.
     pub(crate) fn target_key(&mut self, destination: &Destination) -> TagKey {
         let legal = destination

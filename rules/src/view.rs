@@ -148,6 +148,14 @@ impl State {
         self.view((self.names.find(repository)?, self.names.find(tag)?))
     }
 
+    /// What a tag points at, and the record at which it came to.
+    #[must_use]
+    pub fn binding(&self, repository: &str, tag: &str) -> Option<(&Digest, u64)> {
+        let key = (self.names.find(repository)?, self.names.find(tag)?);
+        let bound = self.tags.get(&key)?;
+        Some((self.digest(bound.digest), bound.binding))
+    }
+
     /// The repositories that have tags, in order.
     #[must_use]
     pub fn repository_names(&self) -> Vec<String> {

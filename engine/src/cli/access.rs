@@ -8,11 +8,15 @@ use weir_schema::Received;
 
 use super::CliError;
 use crate::{
+    backtest::Report,
     daemon::ADDRESS_FILE,
-    http::{EventFilter, Query, QueryError},
+    http::{Asked, EventFilter, Query, QueryError},
     node::Ledger,
     query,
 };
+
+/// How often a daemon is asked how far it is.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Where the log is, or the daemon that has it.
 #[derive(Debug, Clone, Args)]
@@ -107,6 +111,14 @@ impl Access {
             // A daemon that was killed leaves its note behind.
             (None, false) => Ok(None),
         }
+    }
+
+    /// The daemon, where one runs.
+    ///
+    /// # Errors
+    /// If one was named and does not answer.
+    pub fn if_running(&self) -> Result<Option<Daemon>, CliError> {
+        self.daemon()
     }
 
     /// The daemon, where only a running one will do.
@@ -228,6 +240,39 @@ impl Daemon {
     pub fn reconcile(&self, confirm: bool) -> Result<Value, CliError> {
         let address = format!("{}/v1/reconcile?confirm={confirm}", self.address);
         self.send(self.http.post(address))
+    }
+
+    /// Lets the daemon answer a backtest over its log. `progress` is told how much is folded.
+    ///
+    /// # Errors
+    /// If the daemon refuses it, it fails, or the daemon does not answer.
+    pub fn backtest(
+        &self,
+        asked: &Asked,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Report, CliError> {
+        let path = format!("{}/v1/backtests", self.address);
+        let started = self.send(self.http.post(&path).json(asked))?;
+        let path = format!("{path}/{}", started["id"]);
+        let number = |value: &Value| value.as_u64().unwrap_or(0);
+        loop {
+            let mut answer = self.send(self.http.get(&path))?;
+            match answer["state"].as_str() {
+                Some("running") => {
+                    progress(number(&answer["done"]), number(&answer["of"]));
+                    std::thread::sleep(BETWEEN_LOOKS);
+                }
+                Some("done") => {
+                    self.send(self.http.delete(&path))?;
+                    return serde_json::from_value(answer["report"].take())
+                        .map_err(|error| CliError::outside(format!("the daemon's answer: {error}")));
+                }
+                _ => {
+                    let problem = answer["problem"].as_str().unwrap_or("no reason given");
+                    return Err(CliError::outside(problem));
+                }
+            }
+        }
     }
 
     fn get(&self, path: &str) -> Result<Value, CliError> {

@@ -125,7 +125,7 @@ pub fn run(args: &LogArgs) -> Result<ExitCode, CliError> {
 }
 
 /// An RFC 3339 time, from an age or as it is.
-fn time(text: &str) -> Result<String, CliError> {
+pub(super) fn time(text: &str) -> Result<String, CliError> {
     match weir_rules::rule::parse_duration(text) {
         Ok(age) => {
             Ok((chrono::Utc::now() - age).to_rfc3339_opts(chrono::SecondsFormat::Secs, true))

@@ -1,6 +1,7 @@
 //! The command line: data to stdout, talk to stderr, exit codes as documented.
 
 pub mod access;
+mod backtest;
 mod error;
 pub mod eval;
 pub mod failure;
@@ -55,6 +56,7 @@ enum Command {
     Run(run::RunArgs),
     Status(status::StatusArgs),
     Replay(replay::ReplayArgs),
+    Backtest(backtest::BacktestArgs),
     Rules(rules::Args),
     Eval(eval::Args),
     /// Rules from what other products keep, or a log that was exported.
@@ -109,6 +111,7 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Status(args) => status::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Backtest(args) => backtest::run(&args),
             Command::Rules(args) => rules::run(&args).map_err(CliError::from),
             Command::Eval(args) => eval::run(&args).map_err(CliError::from),
             Command::Import(Import::Msr(args)) => import::msr::run(&args).map_err(CliError::from),

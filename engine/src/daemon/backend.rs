@@ -8,6 +8,7 @@ use weir_schema::Received;
 
 use super::{Shared, intake, oversized, reconcile, status, trace};
 use crate::{
+    backtest::{Question, jobs::Standing},
     http::{self, Accepted, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError},
     query,
     stream::{Escort, PublishError},
@@ -162,6 +163,25 @@ impl http::Backend for Backend {
         let found = reconcile::once(&self.shared, None, confirm).await;
         let report = found.map_err(|error| QueryError::Unavailable(error.to_string()))?;
         Ok(reconcile::answer(&report, confirm))
+    }
+
+    async fn start_backtest(&self, question: Question) -> Result<u64, QueryError> {
+        question
+            .check()
+            .map_err(|error| QueryError::Invalid(error.to_string()))?;
+        let reader = self.shared.node.reader().clone();
+        let started = self.shared.backtests.start(reader, question);
+        started.map_err(|busy| QueryError::Unavailable(busy.to_string()))
+    }
+
+    fn backtest(&self, id: u64) -> Option<Standing> {
+        self.shared.backtests.get(id)
+    }
+
+    async fn end_backtest(&self, id: u64) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let ended = tokio::task::spawn_blocking(move || shared.backtests.remove(id)).await;
+        ended.unwrap_or(false)
     }
 
     async fn ready(&self) -> Result<(), String> {

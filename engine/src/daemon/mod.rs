@@ -46,6 +46,7 @@ use weir_schema::{Body, Event, Received, Timestamp};
 pub use rules::RulesRefused;
 
 use crate::{
+    backtest::jobs::Jobs,
     config::Config,
     http::Server,
     log::LogOptions,
@@ -114,6 +115,8 @@ pub(crate) struct Shared {
     pub(crate) restarted: Notify,
     /// Copies under way.
     pub(crate) running: running::Running,
+    /// Backtests over the log.
+    pub(crate) backtests: Jobs,
 }
 
 impl Shared {
@@ -236,6 +239,8 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     }
     let _ = tokio::time::timeout(GRACE, server).await;
     parts.shutdown().await;
+    let ending = Arc::clone(&shared);
+    tokio::task::spawn_blocking(move || ending.backtests.clear()).await?;
     let (name, value) = shared.heard.all();
     // A node that has ended already keeps nothing.
     let _ = node.note(name, value).await;
@@ -318,6 +323,7 @@ fn share(
         instances: Mutex::default(),
         restarted: Notify::new(),
         running: running::Running::default(),
+        backtests: Jobs::default(),
         node: node.clone(),
     })
 }

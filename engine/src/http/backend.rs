@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use weir_schema::Received;
 
+use crate::backtest::{Question, jobs::Standing};
+
 /// The raw body of a registry's or scanner's delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -164,6 +166,24 @@ pub trait Backend: Send + Sync + 'static {
     fn reconcile(&self, confirm: bool) -> impl Future<Output = Result<Value, QueryError>> + Send {
         let problem = format!("no registry can be asked (confirm: {confirm})");
         async move { Err(QueryError::Unavailable(problem)) }
+    }
+
+    /// Starts a backtest over the log; returns its number.
+    fn start_backtest(
+        &self,
+        _question: Question,
+    ) -> impl Future<Output = Result<u64, QueryError>> + Send {
+        async { Err(QueryError::Unavailable("there is no log".to_owned())) }
+    }
+
+    /// Where a backtest stands; `None` if there is no such one.
+    fn backtest(&self, _id: u64) -> Option<Standing> {
+        None
+    }
+
+    /// Ends a backtest and forgets it; false if there is no such one.
+    fn end_backtest(&self, _id: u64) -> impl Future<Output = bool> + Send {
+        async { false }
     }
 
     /// Whether the engine serves; the reason if it does not.

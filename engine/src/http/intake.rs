@@ -237,7 +237,7 @@ fn admissible(received: Received, which: &str) -> Result<Received, Problem> {
     Ok(received)
 }
 
-async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
+pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
     to_bytes(body, limit).await.map_err(|error| {
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {

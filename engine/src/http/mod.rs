@@ -8,6 +8,7 @@
 
 mod admission;
 mod backend;
+mod backtests;
 mod config;
 mod intake;
 mod metrics;
@@ -21,6 +22,7 @@ pub use admission::{Admission, ListenError, check_listen};
 pub use backend::{
     Accepted, Backend, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError,
 };
+pub use backtests::Asked;
 pub use config::{HttpConfig, HttpConfigError};
 pub use metrics::Metrics;
 pub use problem::Problem;

@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, check_listen,
-    intake, read, reconcile, webhook,
+    backtests, intake, read, reconcile, webhook,
 };
 use crate::adapters::WebhookAuth;
 
@@ -180,6 +180,11 @@ fn router<B: Backend>(app: Arc<App<B>>) -> Router {
         .route("/v1/rules", get(read::rules::<B>))
         .route("/v1/status", get(read::status::<B>))
         .route("/v1/reconcile", post(reconcile::reconcile::<B>))
+        .route("/v1/backtests", post(backtests::start::<B>))
+        .route(
+            "/v1/backtests/{id}",
+            get(backtests::look::<B>).delete(backtests::end::<B>),
+        )
         .route("/healthz", get(read::healthz))
         .route("/readyz", get(read::readyz::<B>))
         .route("/metrics", get(read::metrics::<B>))
@@ -227,8 +232,11 @@ fn route(path: &str) -> &'static str {
         "/readyz",
         "/metrics",
     ];
-    if path == "/v1/intake" || path.starts_with("/v1/intake/") {
-        return "/v1/intake";
+    for route in ["/v1/intake", "/v1/backtests"] {
+        let below = path.strip_prefix(route);
+        if below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
+            return route;
+        }
     }
     let known = ROUTES.into_iter().find(|route| *route == path);
     known.unwrap_or("other")

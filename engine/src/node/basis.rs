@@ -105,7 +105,7 @@ impl Basis {
     }
 
     /// What the first line of an export says, or why it is none.
-    pub(super) fn from_header(line: &[u8]) -> Result<Self, String> {
+    pub(crate) fn from_header(line: &[u8]) -> Result<Self, String> {
         let header: Header = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         if header.weir_log != EXPORT_VERSION {
             return Err(format!(

@@ -1,0 +1,353 @@
+//! What both sides are given: the inputs of the history, in order, with their times, without what
+//! Weir itself did.
+//!
+//! A record that is not given still lets time pass at its place: deadlines fall due at records.
+
+use weir_schema::{Body, ImagePushed, ManifestResolved, RuleFile, Timestamp};
+
+use super::{
+    history::{Decoded, Item, Number, Says},
+    mark::{Children, Mark, about_tag, mark_of, mark_of_digest},
+    own::Own,
+    report::{History, Moment},
+};
+use crate::dedup::Dedup;
+
+/// What a record gives.
+#[derive(Debug, Clone)]
+pub(super) enum Given {
+    /// Something happened.
+    Event(Body),
+    /// The history put rules in force.
+    Rules(Vec<RuleFile>),
+    /// Time passes.
+    Nothing,
+}
+
+/// An input of both sides.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) at: Timestamp,
+    pub(super) given: Given,
+}
+
+/// Inputs in order.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The ordinal of the first, from 1: at 0 the sides begin.
+    pub(super) first: u32,
+    pub(super) inputs: Vec<Input>,
+}
+
+/// How a record is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// As it is.
+    Whole,
+    /// What it says of content, and not where that is.
+    Content,
+    /// Not at all.
+    NotAtAll,
+}
+
+/// What an input is about, for reading those again that matter to a few subjects.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) moment: Moment,
+    pub(super) place: u64,
+    pub(super) how: How,
+    /// The repository it is about; 0 for none.
+    pub(super) repository: Mark,
+    /// The digest it is about; 0 for none.
+    pub(super) digest: Mark,
+}
+
+/// An index of all inputs.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// By ordinal, from 1.
+    pub(super) inputs: Vec<About>,
+    /// What else inputs are about: repositories, digests covered or referred to.
+    pub(super) also: Vec<(Mark, u32)>,
+    pub(super) children: Children,
+    /// Repositories between which something moved that no decision tells of.
+    pub(super) links: Vec<(Mark, Mark)>,
+}
+
+impl Index {
+    /// The moment of an ordinal.
+    pub(super) fn moment(&self, ordinal: u32) -> Option<Moment> {
+        self.about(ordinal).map(|about| about.moment)
+    }
+
+    pub(super) fn about(&self, ordinal: u32) -> Option<&About> {
+        self.inputs.get((ordinal as usize).checked_sub(1)?)
+    }
+}
+
+/// Makes inputs of what a history says.
+pub(super) struct Giver {
+    dedup: Dedup,
+    now: Option<Timestamp>,
+    own: Own,
+    /// Lines that are no event and came before the first, whose time they take.
+    early: Vec<(u64, u64)>,
+    lines: u64,
+    pub(super) history: History,
+    pub(super) index: Index,
+}
+
+impl Giver {
+    /// `rules` are the names of all rules that are compared.
+    pub(super) fn new(rules: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            dedup: Dedup::default(),
+            now: None,
+            own: Own::of_rules(rules),
+            early: Vec::new(),
+            lines: 0,
+            history: History::default(),
+            index: Index::default(),
+        }
+    }
+
+    /// Takes the next block.
+    pub(super) fn take(&mut self, decoded: Decoded) -> Batch {
+        let mut batch = Batch {
+            first: self.next(),
+            inputs: Vec::with_capacity(decoded.items.len()),
+        };
+        for item in decoded.items {
+            self.item(item, &mut batch);
+        }
+        self.lines += decoded.lines;
+        batch
+    }
+
+    /// What is left when the history ends: lines of a file without any event.
+    pub(super) fn finish(&mut self) -> Batch {
+        let mut batch = Batch {
+            first: self.next(),
+            inputs: Vec::new(),
+        };
+        if self.now.is_none() {
+            self.begin(Timestamp::EPOCH, &mut batch);
+        }
+        batch
+    }
+
+    fn next(&self) -> u32 {
+        u32::try_from(self.index.inputs.len() + 1).expect("fewer than 2^32 inputs fit in memory")
+    }
+
+    fn begin(&mut self, at: Timestamp, batch: &mut Batch) {
+        self.now = Some(at);
+        for (place, number) in std::mem::take(&mut self.early) {
+            self.nothing(at, place, number, batch);
+        }
+    }
+
+    fn item(&mut self, item: Item, batch: &mut Batch) {
+        let number = match item.number {
+            Number::Line(line) => self.lines + line + 1,
+            Number::Record(record) => record,
+        };
+        match item.says {
+            Says::Rejected => {
+                self.history.rejected += 1;
+                match self.now {
+                    None => self.early.push((item.place, number)),
+                    Some(now) => self.nothing(now, item.place, number, batch),
+                }
+            }
+            Says::Concluded(body) => {
+                if let Body::DecisionMade(decision) = &body {
+                    self.own.decided(decision);
+                }
+            }
+            Says::Happened { at, delivery, body } => {
+                if self.now.is_none() {
+                    self.begin(at, batch);
+                }
+                let at = self.now.map_or(at, |now| now.max(at));
+                if delivery.is_some_and(|key| !self.dedup.is_new_key(key, at)) {
+                    return;
+                }
+                self.now = Some(at);
+                let moment = Moment { seq: number, at };
+                self.history.first.get_or_insert(moment);
+                self.history.last = Some(moment);
+                self.history.events += 1;
+                self.happened(moment, item.place, body, batch);
+            }
+        }
+    }
+
+    fn nothing(&mut self, at: Timestamp, place: u64, number: u64, batch: &mut Batch) {
+        self.index.inputs.push(About {
+            moment: Moment { seq: number, at },
+            place,
+            how: How::NotAtAll,
+            repository: 0,
+            digest: 0,
+        });
+        let given = Given::Nothing;
+        batch.inputs.push(Input { at, given });
+    }
+
+    fn happened(&mut self, moment: Moment, place: u64, body: Body, batch: &mut Batch) {
+        let own = self.own.did(&body, &self.index.children);
+        let how = match &body {
+            // Conclusions are drawn anew; in a file they stand among the events.
+            Body::DecisionMade(decision) => {
+                self.own.decided(decision);
+                How::NotAtAll
+            }
+            Body::ViolationFound(_) | Body::ViolationCleared(_) => How::NotAtAll,
+            Body::ClockTicked | Body::InputRejected(_) | Body::Unknown(_) => How::NotAtAll,
+            Body::ScanRequested(_) => How::NotAtAll,
+            Body::ImagePushed(_) if own => {
+                self.history.echoes += 1;
+                How::Content
+            }
+            _ if own => {
+                self.history.outcomes += 1;
+                How::NotAtAll
+            }
+            Body::RulesActivated(rules) => {
+                self.history.activations += 1;
+                self.own.add_rules(super::rule_names(&rules.files));
+                How::Whole
+            }
+            _ => How::Whole,
+        };
+        let (repository, digest) = match how {
+            How::NotAtAll => (0, 0),
+            How::Whole | How::Content => self.index.look(&body),
+        };
+        self.index.inputs.push(About {
+            moment,
+            place,
+            how,
+            repository,
+            digest,
+        });
+        batch.inputs.push(Input {
+            at: moment.at,
+            given: give(how, body),
+        });
+    }
+}
+
+/// What is given of something that happened.
+pub(super) fn give(how: How, body: Body) -> Given {
+    match (how, body) {
+        (How::NotAtAll, _) => Given::Nothing,
+        (How::Content, Body::ImagePushed(push)) => Given::Event(content(push)),
+        (_, Body::RulesActivated(rules)) => Given::Rules(rules.files),
+        (_, body) => Given::Event(body),
+    }
+}
+
+/// What a push says of content, which is true wherever that is. (How large a manifest is, is not
+/// among it: who pushed it first said so.) What cosign signs it says by a tag's name.
+pub(super) fn content(push: ImagePushed) -> Body {
+    let tag = push.tag.as_ref().map(weir_schema::Tag::as_str);
+    let signed = tag.and_then(|tag| tag.strip_prefix("sha256-")?.split_once('.'));
+    let subject = signed
+        .filter(|(_, suffix)| matches!(*suffix, "sig" | "att" | "sbom"))
+        .and_then(|(hex, _)| format!("sha256:{hex}").parse().ok());
+    Body::ManifestResolved(ManifestResolved {
+        digest: push.digest,
+        media_type: push.media_type,
+        manifests: push.manifests,
+        annotations: push.annotations,
+        artifact_type: push.artifact_type,
+        config_digest: None,
+        subject,
+        labels: None,
+    })
+}
+
+impl Index {
+    /// Notes what an input is about; gives a repository and a digest.
+    fn look(&mut self, body: &Body) -> (Mark, Mark) {
+        // The input is not in the index yet.
+        let ordinal = u32::try_from(self.inputs.len() + 1).unwrap_or(u32::MAX);
+        match body {
+            Body::ImagePushed(push) => {
+                let digest = mark_of_digest(&push.digest);
+                self.holds(digest, push.manifests.as_deref());
+                if let Some(subject) = push.tag.as_ref().and_then(|tag| about_tag(tag.as_str())) {
+                    self.also.push((subject, ordinal));
+                }
+                (mark_of(push.repository.as_str()), digest)
+            }
+            Body::ManifestResolved(facts) => {
+                let digest = mark_of_digest(&facts.digest);
+                self.holds(digest, facts.manifests.as_deref());
+                if let Some(subject) = &facts.subject {
+                    self.also.push((mark_of_digest(subject), ordinal));
+                }
+                (0, digest)
+            }
+            Body::ScanStarted(scan) => (0, mark_of_digest(&scan.digest)),
+            Body::ScanFailed(scan) => (0, mark_of_digest(&scan.digest)),
+            Body::ScanCompleted(scan) => {
+                let covered = scan.covers.iter().flatten();
+                let covered = covered.map(|digest| (mark_of_digest(digest), ordinal));
+                self.also.extend(covered);
+                (0, mark_of_digest(&scan.digest))
+            }
+            Body::RepositoryCreated(data) | Body::RepositoryDeleted(data) => {
+                (mark_of(data.repository.as_str()), 0)
+            }
+            Body::RepositoryConfigured(data) => (mark_of(data.repository.as_str()), 0),
+            Body::TagDeleted(data) => (mark_of(data.repository.as_str()), 0),
+            Body::ManifestDeleted(data) => (mark_of(data.repository.as_str()), 0),
+            Body::ApprovalGranted(vote) | Body::ApprovalRevoked(vote) => {
+                (mark_of(vote.repository.as_str()), 0)
+            }
+            Body::PromotionRequested(request) => {
+                let target = mark_of(request.target.repository.as_str());
+                self.also.push((target, ordinal));
+                (mark_of(request.repository.as_str()), 0)
+            }
+            Body::PromotionStarted(outcome)
+            | Body::PromotionCompleted(outcome)
+            | Body::PromotionFailed(outcome) => {
+                let source = mark_of(outcome.source.repository.as_str());
+                let target = mark_of(&outcome.target.repository);
+                self.also.push((target, ordinal));
+                self.links.push((source, target));
+                let digest = outcome.source.digest.as_ref().map_or(0, mark_of_digest);
+                (source, digest)
+            }
+            // These speak of everything.
+            Body::ScannerUpdated(_)
+            | Body::OverrideGranted(_)
+            | Body::OverrideRevoked(_)
+            | Body::HoldPlaced(_)
+            | Body::HoldReleased(_)
+            | Body::RulesActivated(_) => (0, 0),
+            // These are not given.
+            Body::ScanRequested(_)
+            | Body::InputRejected(_)
+            | Body::DecisionMade(_)
+            | Body::ViolationFound(_)
+            | Body::ViolationCleared(_)
+            | Body::ClockTicked
+            | Body::Unknown(_) => (0, 0),
+        }
+    }
+
+    fn holds(&mut self, digest: Mark, manifests: Option<&[weir_schema::Descriptor]>) {
+        if let Some(manifests) = manifests {
+            let children = manifests.iter().map(|child| mark_of_digest(&child.digest));
+            self.children
+                .entry(digest)
+                .or_insert_with(|| children.collect());
+        }
+    }
+}
+

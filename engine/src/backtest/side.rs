@@ -1,0 +1,204 @@
+//! One side: a state under its rules, folded through the same step as everything else.
+
+use std::{borrow::Cow, sync::Arc};
+
+use weir_rules::{Execution, Settings, State, step};
+use weir_schema::{Body, Decision, ImagePushed, RuleFile, RulesActivated, Timestamp, Violation};
+
+use super::{
+    given::{Batch, Given, Input, content},
+    scope::Scope,
+};
+
+/// Which rules are in force.
+#[derive(Debug, Clone)]
+pub(super) enum InForce {
+    /// Those that the history put in force, from where it did.
+    AsRecorded,
+    /// These, from the first record on.
+    FromTheFirst(Vec<RuleFile>),
+    /// These, from where the history put its first in force.
+    InPlaceOfTheFirst(Vec<RuleFile>),
+}
+
+/// A decision of a side.
+#[derive(Debug)]
+pub(super) struct Decided {
+    /// The input that led to it.
+    pub(super) ordinal: u32,
+    /// The input by which the source tag came to point at what it does.
+    pub(super) binding: u32,
+    pub(super) decision: Decision,
+}
+
+/// A violation that a side found or cleared.
+#[derive(Debug)]
+pub(super) struct Violated {
+    /// The input that led to it.
+    pub(super) ordinal: u32,
+    pub(super) found: bool,
+    pub(super) violation: Violation,
+}
+
+/// What a side concludes from a batch, in order.
+#[derive(Debug, Default)]
+pub(super) struct Concluded {
+    pub(super) decided: Vec<Decided>,
+    pub(super) violated: Vec<Violated>,
+}
+
+/// A state under one side's rules.
+pub(super) struct Side {
+    state: State,
+    in_force: InForce,
+    /// Set where only a part of the registry is folded.
+    scope: Option<Arc<Scope>>,
+    /// The record of each input, by ordinal.
+    records: Vec<u64>,
+}
+
+impl Side {
+    pub(super) fn new(settings: Settings, in_force: InForce, scope: Option<Arc<Scope>>) -> Self {
+        Self {
+            state: State::new(settings),
+            in_force,
+            scope,
+            records: Vec::new(),
+        }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes the next inputs.
+    pub(super) fn take(&mut self, batch: &Batch) -> Concluded {
+        let mut concluded = Concluded::default();
+        for input in &batch.inputs {
+            self.input(input, &mut concluded);
+        }
+        concluded
+    }
+
+    /// Takes one input.
+    pub(super) fn input(&mut self, input: &Input, concluded: &mut Concluded) {
+        if self.records.is_empty() {
+            self.begin(input.at, concluded);
+        }
+        let body = match &input.given {
+            Given::Nothing => Cow::Owned(Body::ClockTicked),
+            Given::Rules(files) => Cow::Owned(self.rules(files)),
+            Given::Event(body) => match &self.scope {
+                Some(scope) => narrowed(scope, body),
+                None => Cow::Borrowed(body),
+            },
+        };
+        self.step(input.at, &body, concluded);
+    }
+
+    /// Passes an input that does nothing and comes at the same time as the one before.
+    pub(super) fn pass(&mut self) {
+        if !self.records.is_empty() {
+            self.records.push(self.state.seq() + 1);
+        }
+    }
+
+    fn begin(&mut self, at: Timestamp, concluded: &mut Concluded) {
+        match &self.in_force {
+            InForce::FromTheFirst(files) => {
+                let body = activated(files.clone());
+                self.step(at, &body, concluded);
+            }
+            // The place of the beginning is kept all the same.
+            InForce::AsRecorded | InForce::InPlaceOfTheFirst(_) => self.records.push(0),
+        }
+    }
+
+    /// What the history's putting `files` in force does here.
+    fn rules(&mut self, files: &[RuleFile]) -> Body {
+        match &mut self.in_force {
+            InForce::AsRecorded => activated(files.to_vec()),
+            InForce::FromTheFirst(_) => Body::ClockTicked,
+            InForce::InPlaceOfTheFirst(_) => {
+                let place = InForce::FromTheFirst(Vec::new());
+                match std::mem::replace(&mut self.in_force, place) {
+                    InForce::InPlaceOfTheFirst(own) => activated(own),
+                    InForce::AsRecorded | InForce::FromTheFirst(_) => Body::ClockTicked,
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, at: Timestamp, body: &Body, concluded: &mut Concluded) {
+        let ordinal = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        let taken = step(&mut self.state, at, body, Execution::AtOnce);
+        self.records.push(taken.seq);
+        for conclusion in taken.conclusions {
+            match conclusion.body {
+                Body::DecisionMade(decision) => {
+                    let binding = self.binding(&decision, ordinal);
+                    concluded.decided.push(Decided {
+                        ordinal,
+                        binding,
+                        decision,
+                    });
+                }
+                Body::ViolationFound(violation) => concluded.violated.push(Violated {
+                    ordinal,
+                    found: true,
+                    violation,
+                }),
+                Body::ViolationCleared(violation) => concluded.violated.push(Violated {
+                    ordinal,
+                    found: false,
+                    violation,
+                }),
+                _ => {}
+            }
+        }
+    }
+
+    /// The input by which the source tag came to point at the digest that was decided on.
+    fn binding(&self, decision: &Decision, ordinal: u32) -> u32 {
+        let source = &decision.source;
+        match self
+            .state
+            .binding(source.repository.as_str(), source.tag.as_str())
+        {
+            Some((digest, record)) if Some(digest) == source.digest.as_ref() => {
+                let after = self.records.partition_point(|begun| *begun <= record);
+                u32::try_from(after.saturating_sub(1)).unwrap_or(u32::MAX)
+            }
+            // It was moved on within the step.
+            _ => ordinal,
+        }
+    }
+}
+
+fn activated(files: Vec<RuleFile>) -> Body {
+    Body::RulesActivated(RulesActivated { files, actor: None })
+}
+
+/// What of an event is said within the scope: what it says of content holds everywhere.
+fn narrowed<'a>(scope: &Scope, body: &'a Body) -> Cow<'a, Body> {
+    let repository = match body {
+        Body::ImagePushed(push) => &push.repository,
+        Body::RepositoryCreated(data) | Body::RepositoryDeleted(data) => &data.repository,
+        Body::RepositoryConfigured(data) => &data.repository,
+        Body::TagDeleted(data) => &data.repository,
+        Body::ManifestDeleted(data) => &data.repository,
+        Body::ApprovalGranted(vote) | Body::ApprovalRevoked(vote) => &vote.repository,
+        Body::PromotionRequested(request) => &request.repository,
+        Body::PromotionStarted(outcome)
+        | Body::PromotionCompleted(outcome)
+        | Body::PromotionFailed(outcome) => &outcome.source.repository,
+        _ => return Cow::Borrowed(body),
+    };
+    if scope.contains(repository.as_str()) {
+        return Cow::Borrowed(body);
+    }
+    Cow::Owned(match body {
+        Body::ImagePushed(push) => content(ImagePushed::clone(push)),
+        _ => Body::ClockTicked,
+    })
+}
