@@ -17,7 +17,8 @@ use weir_engine::{
 use weir_rules::{Execution, Settings};
 use weir_schema::{Position, Received};
 
-const OLD: &str = "//! rule: to-staging\n//! from: dev/*\n//! to: staging/{1}\n\nscan.critical == 0\n";
+const OLD: &str =
+    "//! rule: to-staging\n//! from: dev/*\n//! to: staging/{1}\n\nscan.critical == 0\n";
 const NEW: &str = "//! rule: to-staging\n//! from: dev/*\n//! to: staging/{1}\n\nscan.critical == 0 && scan.high == 0\n";
 const TO_PROD: &str = "//! rule: to-prod\n//! from: staging/*\n//! to: prod/{1}\n\ntrue\n";
 
@@ -84,7 +85,11 @@ impl Scene {
     fn said(&self, arguments: &[&str], code: i32) -> String {
         let output = self.weir(arguments);
         let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{err}");
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {out}{err}"
+        );
         out
     }
 }
@@ -137,7 +142,13 @@ fn events() -> Vec<Value> {
 }
 
 const FROM_FILE: [&str; 7] = [
-    "backtest", "--rules", "new", "--against", "old", "--events", "events.jsonl",
+    "backtest",
+    "--rules",
+    "new",
+    "--against",
+    "old",
+    "--events",
+    "events.jsonl",
 ];
 
 fn with<'a>(arguments: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
@@ -162,7 +173,15 @@ fn a_file_a_stream_and_a_log_give_the_same_answer() {
     assert_eq!(from_file["new"]["promotions"], 2);
     let from_log = json(&["backtest", "--rules", "new", "--data", "data"]);
     assert_eq!(from_log, from_file);
-    let named = json(&["backtest", "--rules", "new", "--against", "old", "--data", "data"]);
+    let named = json(&[
+        "backtest",
+        "--rules",
+        "new",
+        "--against",
+        "old",
+        "--data",
+        "data",
+    ]);
     assert_eq!(named, from_file);
 
     scene.said(&["export", "--data", "data", "exported.jsonl"], 0);
@@ -185,7 +204,10 @@ fn number_nothing(value: &mut Value) {
 fn every_form_says_what_differs_and_why() {
     let scene = Scene::new();
     let table = scene.said(&FROM_FILE, 0);
-    let row = table.lines().find(|line| line.contains("dev/web:1")).unwrap();
+    let row = table
+        .lines()
+        .find(|line| line.contains("dev/web:1"))
+        .unwrap();
     for part in [
         "2026-03-02T00:00:01Z",
         "never",
@@ -199,20 +221,44 @@ fn every_form_says_what_differs_and_why() {
     assert!(table.contains("rule to-staging changed"), "{table}");
 
     let lines = scene.said(&with(&FROM_FILE, &["--output", "jsonl"]), 0);
-    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0]["kind"], "never");
-    assert_eq!((&lines[0]["seq"], &lines[0]["at"]), (&json!(2), &json!("2026-03-02T00:00:01Z")));
-    assert_eq!(lines[0]["old"]["promoted"]["target"], json!({"repository": "staging/web", "tag": "1"}));
-    assert_eq!(lines[0]["new"]["clauses"][0]["parts"], json!([{"text": "scan.high", "value": 1}]));
-    assert_eq!(lines[0]["new"]["explanation"]["images"][0]["scan"], "completed");
-    assert_eq!(lines[1]["new"]["absent"], "`to-staging` did not promote dev/web:1 to it");
+    assert_eq!(
+        (&lines[0]["seq"], &lines[0]["at"]),
+        (&json!(2), &json!("2026-03-02T00:00:01Z"))
+    );
+    assert_eq!(
+        lines[0]["old"]["promoted"]["target"],
+        json!({"repository": "staging/web", "tag": "1"})
+    );
+    assert_eq!(
+        lines[0]["new"]["clauses"][0]["parts"],
+        json!([{"text": "scan.high", "value": 1}])
+    );
+    assert_eq!(
+        lines[0]["new"]["explanation"]["images"][0]["scan"],
+        "completed"
+    );
+    assert_eq!(
+        lines[1]["new"]["absent"],
+        "`to-staging` did not promote dev/web:1 to it"
+    );
     assert_eq!(lines[2]["summary"]["totals"], json!({"never": 2}));
 
     let page = scene.said(&with(&FROM_FILE, &["--output", "markdown"]), 0);
-    assert!(page.starts_with("### Backtest: 2 subjects decided differently\n"), "{page}");
+    assert!(
+        page.starts_with("### Backtest: 2 subjects decided differently\n"),
+        "{page}"
+    );
     assert!(page.contains("| promotions | 4 | 2 |"), "{page}");
-    let row = page.lines().find(|line| line.contains("`dev/web:1` → `staging/web:1`")).unwrap();
+    let row = page
+        .lines()
+        .find(|line| line.contains("`dev/web:1` → `staging/web:1`"))
+        .unwrap();
     assert_eq!(row.matches(" | ").count(), 5, "six cells: {row}");
     assert!(row.contains("`scan.high` = `1`"), "{row}");
 }
@@ -224,21 +270,50 @@ fn exit_codes_say_what_was_asked() {
     scene.said(&fail_on("promoted"), 0);
     scene.said(&fail_on("blocked"), 1);
     scene.said(&fail_on("any"), 1);
-    let back = ["backtest", "--rules", "old", "--against", "new", "--events", "events.jsonl"];
+    let back = [
+        "backtest",
+        "--rules",
+        "old",
+        "--against",
+        "new",
+        "--events",
+        "events.jsonl",
+    ];
     scene.said(&with(&back, &["--fail-on", "promoted"]), 1);
     scene.said(&with(&back, &["--fail-on", "blocked"]), 0);
-    let same = ["backtest", "--rules", "old", "--against", "old", "--events", "events.jsonl"];
+    let same = [
+        "backtest",
+        "--rules",
+        "old",
+        "--against",
+        "old",
+        "--events",
+        "events.jsonl",
+    ];
     scene.said(&with(&same, &["--fail-on", "any"]), 0);
     // What does not count does not fail.
     let before = with(&fail_on("any"), &["--until", "2026-03-02T00:00:00Z"]);
     scene.said(&before, 0);
     let none = with(&fail_on("any"), &["--limit", "0"]);
-    assert!(scene.said(&none, 1).contains("and 2 more"), "counted, not listed");
+    assert!(
+        scene.said(&none, 1).contains("and 2 more"),
+        "counted, not listed"
+    );
 
     fs::create_dir_all(scene.path("wrong")).unwrap();
-    fs::write(scene.path("wrong/rule.cel"), "//! from: dev/*\n//! to: x\nscan.critcal == 0\n").unwrap();
-    scene.said(&["backtest", "--rules", "wrong", "--events", "events.jsonl"], 2);
-    scene.said(&["backtest", "--rules", "new", "--events", "missing.jsonl"], 3);
+    fs::write(
+        scene.path("wrong/rule.cel"),
+        "//! from: dev/*\n//! to: x\nscan.critcal == 0\n",
+    )
+    .unwrap();
+    scene.said(
+        &["backtest", "--rules", "wrong", "--events", "events.jsonl"],
+        2,
+    );
+    scene.said(
+        &["backtest", "--rules", "new", "--events", "missing.jsonl"],
+        3,
+    );
     scene.said(&["backtest", "--rules", "new", "--data", "missing"], 3);
 }
 
@@ -257,7 +332,11 @@ fn a_line_that_is_no_event_is_counted_and_the_rest_is_compared() {
     let scene = Scene::new();
     let events = fs::read_to_string(scene.path("events.jsonl")).unwrap();
     let (first, rest) = events.split_once('\n').unwrap();
-    fs::write(scene.path("events.jsonl"), format!("nonsense\n\n{first}\n{{}}\n{rest}")).unwrap();
+    fs::write(
+        scene.path("events.jsonl"),
+        format!("nonsense\n\n{first}\n{{}}\n{rest}"),
+    )
+    .unwrap();
     let printed = scene.said(&with(&FROM_FILE, &["--output", "json"]), 0);
     let report: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(report["history"]["rejected"], 2);
@@ -291,7 +370,11 @@ async fn a_running_daemon_answers_over_its_own_log() {
         let new = scene.path("new");
         let new = ["backtest", "--rules", new.to_str().unwrap()];
         let output = daemon.weir(&with(&new, arguments));
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
     };
     // The daemon left the copies to others: no promotion of its log ever ended.
     let (code, printed, told) = backtest(&["--output", "json"]);
@@ -303,7 +386,8 @@ async fn a_running_daemon_answers_over_its_own_log() {
     assert_eq!(code, Some(1), "{told}");
 
     // By hand: started, looked at until it has ended, fetched, forgotten.
-    let files = json!([{"path": "to-staging.cel", "text": NEW}, {"path": "to-prod.cel", "text": TO_PROD}]);
+    let files =
+        json!([{"path": "to-staging.cel", "text": NEW}, {"path": "to-prod.cel", "text": TO_PROD}]);
     let started = daemon
         .client()
         .post(format!("{}/v1/backtests", daemon.url()))
@@ -313,7 +397,9 @@ async fn a_running_daemon_answers_over_its_own_log() {
         .unwrap();
     assert_eq!(started.status(), 202);
     let place = started.headers()["location"].to_str().unwrap().to_owned();
-    let ended = daemon.until(&place, |answer| answer["state"] == "done").await;
+    let ended = daemon
+        .until(&place, |answer| answer["state"] == "done")
+        .await;
     assert_eq!(ended["report"]["totals"], json!({"never": 2}));
     assert_eq!(ended["report"]["unlisted"], 1);
     let gone = daemon.client().delete(format!("{}{place}", daemon.url()));
@@ -321,7 +407,8 @@ async fn a_running_daemon_answers_over_its_own_log() {
     let gone = daemon.client().get(format!("{}{place}", daemon.url()));
     assert_eq!(gone.send().await.unwrap().status(), 404);
 
-    let wrong = json!({"rules": [{"path": "x.cel", "text": "//! from: a\n//! to: b\nscan.critcal == 0"}]});
+    let wrong =
+        json!({"rules": [{"path": "x.cel", "text": "//! from: a\n//! to: b\nscan.critcal == 0"}]});
     assert_eq!(daemon.post("/v1/backtests", wrong.to_string()).await, 400);
     assert_eq!(daemon.post("/v1/backtests", "{}".into()).await, 400);
 }

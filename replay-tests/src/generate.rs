@@ -536,12 +536,25 @@ impl Maker {
             return;
         };
         let whole = copy.source.digest.as_ref();
-        let whole = self.history.names.iter().find(|name| Some(&digest(name)) == whole);
-        let (Some(whole), Ok(repository)) = (whole.cloned(), copy.target.repository.parse::<weir_schema::RepositoryName>()) else {
+        let whole = self
+            .history
+            .names
+            .iter()
+            .find(|name| Some(&digest(name)) == whole);
+        let (Some(whole), Ok(repository)) = (
+            whole.cloned(),
+            copy.target
+                .repository
+                .parse::<weir_schema::RepositoryName>(),
+        ) else {
             return;
         };
         let children = self.history.contents.get(&whole).children;
-        let parts: Vec<String> = children.into_iter().flatten().map(|(name, _)| name).collect();
+        let parts: Vec<String> = children
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name)
+            .collect();
         let bare = self.random.chance(50);
         if !parts.is_empty() && self.random.chance(40) {
             let part = self.random.pick(&parts).clone();

@@ -9,7 +9,11 @@ use super::report::{Clause, Part};
 const MOST_PARTS: usize = 12;
 
 /// The clauses that decided `reasons`; if there are none, those that let it pass.
-pub(super) fn clauses(explanation: &Explanation, reasons: &[Reason], rules: &RuleSet) -> Vec<Clause> {
+pub(super) fn clauses(
+    explanation: &Explanation,
+    reasons: &[Reason],
+    rules: &RuleSet,
+) -> Vec<Clause> {
     let own = conjuncts(rules, &explanation.rule, &explanation.expression);
     let mut clauses = Vec::new();
     for reason in reasons {
@@ -19,7 +23,9 @@ pub(super) fn clauses(explanation: &Explanation, reasons: &[Reason], rules: &Rul
             let all = denies.flat_map(|deny| conjuncts(rules, name, &deny.expression));
             clauses.extend(all.map(|(_, node)| clause(node, Some(name.clone()))));
         } else if of_rule {
-            let named = own.iter().find(|(text, _)| reason.clause.as_deref() == Some(text));
+            let named = own
+                .iter()
+                .find(|(text, _)| reason.clause.as_deref() == Some(text));
             clauses.extend(named.map(|(_, node)| clause(node, None)));
         }
     }

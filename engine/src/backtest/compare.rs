@@ -189,12 +189,7 @@ impl Comparison {
     }
 
     /// Takes what both sides concluded from the same inputs; `at` gives the time of one of them.
-    pub(super) fn take(
-        &mut self,
-        old: Concluded,
-        new: Concluded,
-        at: impl Fn(u32) -> Timestamp,
-    ) {
+    pub(super) fn take(&mut self, old: Concluded, new: Concluded, at: impl Fn(u32) -> Timestamp) {
         let mut old_side = old.decided.into_iter().peekable();
         let mut new_side = new.decided.into_iter().peekable();
         loop {
@@ -206,10 +201,8 @@ impl Comparison {
                 break;
             };
             let here = |decided: &Decided| decided.ordinal == ordinal;
-            let old: Vec<Decided> =
-                std::iter::from_fn(|| old_side.next_if(here)).collect();
-            let new: Vec<Decided> =
-                std::iter::from_fn(|| new_side.next_if(here)).collect();
+            let old: Vec<Decided> = std::iter::from_fn(|| old_side.next_if(here)).collect();
+            let new: Vec<Decided> = std::iter::from_fn(|| new_side.next_if(here)).collect();
             let counted = self.range.holds(at(ordinal));
             self.decisions(ordinal, old, new, counted);
         }
@@ -298,7 +291,9 @@ impl Comparison {
         let same = std::ptr::eq(old, new)
             || old.len() == new.len() && old.iter().zip(new).all(|(one, other)| alike(one, other));
         let [before, after] = [old, new].map(|side| -> Vec<Place> {
-            side.iter().map(|decision| self.target(key, decision)).collect()
+            side.iter()
+                .map(|decision| self.target(key, decision))
+                .collect()
         });
         let (old, new) = (old.iter().zip(before), new.iter().zip(after));
         let fresh = || Apart {
@@ -343,7 +338,10 @@ impl Comparison {
     fn target(&mut self, (subject, _): Key, decision: &Decision) -> Place {
         let target = &decision.target;
         let place = self.names.place(&target.repository, &target.tag);
-        let (from, to) = (self.names.places[subject.source as usize].0, self.names.places[place as usize].0);
+        let (from, to) = (
+            self.names.places[subject.source as usize].0,
+            self.names.places[place as usize].0,
+        );
         self.links.insert((from, to));
         place
     }
@@ -380,7 +378,10 @@ impl Comparison {
         for (key, pair) in std::mem::take(&mut self.pairs) {
             let (subject, _) = key;
             let mut promoted_on_both = |old: &Track, new: &Track| {
-                let both = old.promoted.iter().filter(|(target, _)| new.went_to(*target));
+                let both = old
+                    .promoted
+                    .iter()
+                    .filter(|(target, _)| new.went_to(*target));
                 promoted.extend(both.map(|(target, _)| (subject.rule, *target, subject.digest)));
             };
             match pair {
@@ -418,7 +419,13 @@ impl Comparison {
             });
             let promoted = |seen: &Option<Seen>| seen.as_ref().and_then(|seen| seen.promoted);
             let targets = (promoted(&one.old), promoted(&one.new));
-            (!one.kind.has_an_effect(), one.ordinal, texts, one.kind, targets)
+            (
+                !one.kind.has_an_effect(),
+                one.ordinal,
+                texts,
+                one.kind,
+                targets,
+            )
         });
         let mut totals = BTreeMap::new();
         for one in &found {
@@ -440,9 +447,10 @@ impl Comparison {
                 ((true, _), (false, _)) | ((_, true), (_, false)) => Kind::NoLongerViolated,
                 _ => continue,
             };
-            let differing = old.iter().chain(new).filter(|one| {
-                !old.contains(one) || !new.contains(one)
-            });
+            let differing = old
+                .iter()
+                .chain(new)
+                .filter(|one| !old.contains(one) || !new.contains(one));
             let seen = Seen {
                 subject: *subject,
                 binding: 0,
@@ -460,10 +468,17 @@ impl Comparison {
 
     /// Repositories that have to do with those of `of`: everything that was to move from or to
     /// them, and so on.
-    pub(super) fn linked(&self, of: impl Iterator<Item = Mark>, more: &[(Mark, Mark)]) -> HashSet<Mark> {
+    pub(super) fn linked(
+        &self,
+        of: impl Iterator<Item = Mark>,
+        more: &[(Mark, Mark)],
+    ) -> HashSet<Mark> {
         let mut neighbours: HashMap<Mark, Vec<Mark>> = HashMap::new();
         let links = self.links.iter().map(|(source, target)| {
-            (mark_of(self.names.text(*source)), mark_of(self.names.text(*target)))
+            (
+                mark_of(self.names.text(*source)),
+                mark_of(self.names.text(*target)),
+            )
         });
         for (source, target) in links.chain(more.iter().copied()) {
             neighbours.entry(source).or_default().push(target);
@@ -591,7 +606,12 @@ fn differences(
     for lost in left {
         any = true;
         match gained.next() {
-            Some(other) => add(Kind::Elsewhere, lost.1.min(other.1), Some(lost), Some(other)),
+            Some(other) => add(
+                Kind::Elsewhere,
+                lost.1.min(other.1),
+                Some(lost),
+                Some(other),
+            ),
             None => add(Kind::Never, lost.1, Some(lost), None),
         }
     }
@@ -647,7 +667,12 @@ fn match_up(
                 let both = both.filter(|(target, _)| after_track.went_to(*target));
                 let subject = old_key.0;
                 promoted.extend(both.map(|(target, _)| (subject.rule, *target, subject.digest)));
-                differences((old_key, before_track), (new_key, after_track), &apart, found);
+                differences(
+                    (old_key, before_track),
+                    (new_key, after_track),
+                    &apart,
+                    found,
+                );
             }
             (Some((one, _)), Some((other, _))) if one.0 < other.0 => old_left.extend(old.next()),
             (Some(_), None) => old_left.extend(old.next()),
@@ -687,13 +712,14 @@ fn other_rules(
         let others = by_place.get_mut(&(subject.source, subject.digest));
         let alike = |(other_key, after): &(Key, Apart)| {
             let together = !track.promoted.is_empty() || before.since == after.since;
-            let same = |other: &Track| {
-                other.promoted == track.promoted && other.verdict == track.verdict
-            };
+            let same =
+                |other: &Track| other.promoted == track.promoted && other.verdict == track.verdict;
             together && !by_hand(other_key) && after.new.as_ref().is_some_and(same)
         };
         let others = others.filter(|_| !by_hand(&key));
-        let place = others.as_ref().and_then(|others| others.iter().position(alike));
+        let place = others
+            .as_ref()
+            .and_then(|others| others.iter().position(alike));
         match (others, place) {
             (Some(others), Some(place)) => {
                 let (other_key, after) = others.remove(place);

@@ -42,7 +42,9 @@ impl Again<'_> {
         let led = self.leads_there(found, &kept);
         debug_assert!(led, "what matters to the differences is all that does");
         if !led {
-            tracing::warn!("more mattered to the differences than was thought: all is folded again");
+            tracing::warn!(
+                "more mattered to the differences than was thought: all is folded again"
+            );
             kept = self.fold(found, &Relevant::All)?;
         }
         let [old, new] = kept;
@@ -111,7 +113,11 @@ impl Again<'_> {
             for ordinal in referring.get(&digest).into_iter().flatten() {
                 also.insert(*ordinal);
                 let about = index.about(*ordinal);
-                open.extend(about.map(|about| about.digest).filter(|digest| *digest != 0));
+                open.extend(
+                    about
+                        .map(|about| about.digest)
+                        .filter(|digest| *digest != 0),
+                );
             }
         }
         Relevant::These {
@@ -168,16 +174,23 @@ impl Again<'_> {
             });
             promoted.iter().copied().eq(expected)
         };
-        found.iter().zip(old.iter().zip(new)).all(|(one, (old, new))| {
-            of_violations(one.kind) || led(one.old.as_ref(), old) && led(one.new.as_ref(), new)
-        })
+        found
+            .iter()
+            .zip(old.iter().zip(new))
+            .all(|(one, (old, new))| {
+                of_violations(one.kind) || led(one.old.as_ref(), old) && led(one.new.as_ref(), new)
+            })
     }
 
     fn difference(&self, one: &Found, old: Kept, new: Kept) -> Difference {
         let names = &self.comparison.names;
         let seen = one.new.as_ref().or(one.old.as_ref());
-        let rule = seen.map_or(String::new(), |seen| names.text(seen.subject.rule).to_owned());
-        let digest = [&old, &new].into_iter().find_map(|kept| kept.digest.clone());
+        let rule = seen.map_or(String::new(), |seen| {
+            names.text(seen.subject.rule).to_owned()
+        });
+        let digest = [&old, &new]
+            .into_iter()
+            .find_map(|kept| kept.digest.clone());
         let source = seen.and_then(|seen| {
             let (repository, tag) = names.texts_of(seen.subject.source);
             Some(TagRef {
@@ -340,7 +353,12 @@ impl<'a> Watching<'a> {
             }
             let mut concluded = Concluded::default();
             side.input(input, &mut concluded);
-            keep(&self.wanted[which], &mut self.kept[which], concluded, moment);
+            keep(
+                &self.wanted[which],
+                &mut self.kept[which],
+                concluded,
+                moment,
+            );
         }
         for place in due.into_iter().flatten() {
             let one = &self.found[place];
@@ -424,7 +442,9 @@ fn keep(
 /// Explains what a promoted tag came from, as it is judged now.
 fn explain_promoted(names: &Names, seen: &Seen, here: &State, kept: &mut Kept) {
     let (repository, tag) = names.texts_of(seen.subject.source);
-    let came_by = here.tag(repository, tag).and_then(|tag| tag.lineage.into_iter().next_back());
+    let came_by = here
+        .tag(repository, tag)
+        .and_then(|tag| tag.lineage.into_iter().next_back());
     let Some(hop) = came_by else {
         return;
     };
@@ -464,7 +484,9 @@ fn explain(names: &Names, seen: &Seen, here: &State, there: &State, kept: &mut K
         }
         return;
     }
-    let came_by = there.tag(repository, tag).and_then(|tag| tag.lineage.into_iter().next_back());
+    let came_by = there
+        .tag(repository, tag)
+        .and_then(|tag| tag.lineage.into_iter().next_back());
     kept.absent = Some(match (bound, came_by) {
         (Some((digest, _)), _) => format!("the tag points at {} instead", digest.short()),
         (None, Some(hop)) => format!("`{}` did not promote {} to it", hop.rule, hop.source),

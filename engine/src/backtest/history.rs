@@ -356,12 +356,13 @@ fn record(bytes: &[u8]) -> Result<(u64, Option<Says>), BacktestError> {
     let event = stored.event.get();
     let concluded = matches!(stored.position, Position::Step { .. });
     // Only a decision to promote names a promotion.
-    let promotes = || event.contains("\"weir.decision.made\"") && event.contains("\"promotion_id\"");
+    let promotes =
+        || event.contains("\"weir.decision.made\"") && event.contains("\"promotion_id\"");
     if concluded && !promotes() {
         return Ok((seq, None));
     }
-    let event = Event::from_json(event.as_bytes())
-        .map_err(|source| RecordError::Event { seq, source })?;
+    let event =
+        Event::from_json(event.as_bytes()).map_err(|source| RecordError::Event { seq, source })?;
     let says = if concluded {
         Says::Concluded(event.body)
     } else {

@@ -15,9 +15,11 @@ pub(super) type Children = HashMap<Mark, Box<[Mark]>>;
 /// The mark of a repository.
 pub(super) fn mark_of(repository: &str) -> Mark {
     // FNV-1a: short names, and the same on every machine.
-    let hash = repository.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = repository
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     hash.max(1)
 }
 

@@ -195,7 +195,10 @@ pub fn run(
         source,
         settings: &settings,
         in_force: [&old, &new],
-        rules: rule_names(&before).into_iter().chain(rule_names(&question.new)).collect(),
+        rules: rule_names(&before)
+            .into_iter()
+            .chain(rule_names(&question.new))
+            .collect(),
         new_files: &question.new,
         scope: Arc::new(Scope::between(&before, &question.new)),
         range: Range {

@@ -116,7 +116,8 @@ impl Own {
             Body::ManifestDeleted(gone) => {
                 let repository = mark_of(gone.repository.as_str());
                 self.overtake(repository, |_, copy| copy.digest == gone.digest);
-                self.parts.remove(&(repository, mark_of_digest(&gone.digest)));
+                self.parts
+                    .remove(&(repository, mark_of_digest(&gone.digest)));
                 false
             }
             Body::RepositoryDeleted(gone) => {
@@ -191,7 +192,10 @@ impl Own {
         let repository = mark_of(&outcome.target.repository);
         let copies = self.copies.entry(repository).or_default();
         let copies = copies.entry(outcome.target.tag.clone()).or_default();
-        if copies.iter().any(|copy| copy.promotion == outcome.promotion_id) {
+        if copies
+            .iter()
+            .any(|copy| copy.promotion == outcome.promotion_id)
+        {
             return;
         }
         copies.push(Copied {

@@ -78,7 +78,9 @@ type Sends<T> = SyncSender<T>;
 impl Pipeline<'_> {
     /// Folds the history; `None` if more than the scope has to be folded.
     pub(super) fn fold(&self) -> Result<Option<Folded>, BacktestError> {
-        let workers = thread::available_parallelism().map_or(2, usize::from).max(2);
+        let workers = thread::available_parallelism()
+            .map_or(2, usize::from)
+            .max(2);
         let blocks = Mutex::new((0_u64, self.source.blocks()?));
         // Nothing is narrowed where everything is in scope, and nothing compared where nothing is.
         let narrowed = !matches!(*self.scope, Scope::Everything);
@@ -99,7 +101,11 @@ impl Pipeline<'_> {
                 decoders.push(start("decode").spawn_scoped(scope, work).map_err(failed)?);
             }
             drop(decoded);
-            let sides = if nothing { vec![for_old] } else { vec![for_old, for_new] };
+            let sides = if nothing {
+                vec![for_old]
+            } else {
+                vec![for_old, for_new]
+            };
             let giver = start("give")
                 .spawn_scoped(scope, move || self.give(to_give, &sides, &for_comparing))
                 .map_err(failed)?;
@@ -132,9 +138,7 @@ impl Pipeline<'_> {
                 comparison,
                 index: gave.index,
                 history: gave.history,
-                changed: gave
-                    .several
-                    .then(|| gave.changed.into_values().collect()),
+                changed: gave.several.then(|| gave.changed.into_values().collect()),
             }))
         })
     }
@@ -189,7 +193,9 @@ impl Pipeline<'_> {
         let mut next = 1;
         let sent = |batch: Batch, end| {
             let shared = Arc::new(Shared { batch, end });
-            sides.iter().all(|side| side.send(Arc::clone(&shared)).is_ok())
+            sides
+                .iter()
+                .all(|side| side.send(Arc::clone(&shared)).is_ok())
                 && comparing.send(shared).is_ok()
         };
         let mut end = 0;
@@ -280,9 +286,7 @@ impl Pipeline<'_> {
 }
 
 /// Runs something that folds, on a thread that has room for it.
-pub(super) fn on_deep_stack<T: Send>(
-    work: impl FnOnce() -> T + Send,
-) -> Result<T, BacktestError> {
+pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, BacktestError> {
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK);
         let thread = thread.spawn_scoped(scope, work);

@@ -45,10 +45,12 @@ pub fn change(change: Change) -> &'static str {
 /// Where something was to go, as `repository:tag`.
 #[must_use]
 pub fn target(difference: &Difference) -> Option<String> {
-    let target = [&difference.new, &difference.old].into_iter().find_map(|side| {
-        let promoted = side.promoted.as_ref().map(|promoted| &promoted.target);
-        promoted.or(side.decided.as_ref().map(|decided| &decided.target))
-    })?;
+    let target = [&difference.new, &difference.old]
+        .into_iter()
+        .find_map(|side| {
+            let promoted = side.promoted.as_ref().map(|promoted| &promoted.target);
+            promoted.or(side.decided.as_ref().map(|decided| &decided.target))
+        })?;
     Some(format!("{}:{}", target.repository, target.tag))
 }
 
@@ -59,7 +61,11 @@ pub fn promoted_or(outcome: &Outcome, decided: impl Fn(&Decided) -> String) -> S
     let rule = rule.map_or(String::new(), |rule| format!(" by {rule}"));
     if let Some(last) = outcome.violations.last() {
         let word = if last.found { "found" } else { "cleared" };
-        return format!("violation {word} {}: {}", last.moment.at, reasons(&last.reasons));
+        return format!(
+            "violation {word} {}: {}",
+            last.moment.at,
+            reasons(&last.reasons)
+        );
     }
     let text = match (&outcome.promoted, &outcome.decided, &outcome.absent) {
         (Some(promoted), ..) => format!("promoted {}", promoted.moment.at),

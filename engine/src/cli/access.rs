@@ -264,8 +264,9 @@ impl Daemon {
                 }
                 Some("done") => {
                     self.send(self.http.delete(&path))?;
-                    return serde_json::from_value(answer["report"].take())
-                        .map_err(|error| CliError::outside(format!("the daemon's answer: {error}")));
+                    return serde_json::from_value(answer["report"].take()).map_err(|error| {
+                        CliError::outside(format!("the daemon's answer: {error}"))
+                    });
                 }
                 _ => {
                     let problem = answer["problem"].as_str().unwrap_or("no reason given");

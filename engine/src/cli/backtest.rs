@@ -99,7 +99,11 @@ struct Summary<'a> {
 /// If a rule set is refused or the history cannot be read.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, CliError> {
     let rules = replay::load_rules(&args.rules)?;
-    let against = args.against.as_deref().map(replay::load_rules).transpose()?;
+    let against = args
+        .against
+        .as_deref()
+        .map(replay::load_rules)
+        .transpose()?;
     let question = Question {
         new: rules,
         old: against,
@@ -226,7 +230,8 @@ fn table(mut output: impl Write, report: &Report) -> io::Result<()> {
         writeln!(output, "rule {} {}", rule.rule, words::change(rule.change))?;
     }
     if !report.differences.is_empty() {
-        let mut table = super::table(["AT", "DIFFERENCE", "RULE", "SOURCE", "TARGET", "OLD", "NEW"]);
+        let mut table =
+            super::table(["AT", "DIFFERENCE", "RULE", "SOURCE", "TARGET", "OLD", "NEW"]);
         for one in &report.differences {
             let source = &one.source;
             table.add_row([

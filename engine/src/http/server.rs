@@ -17,8 +17,8 @@ use axum::{
 use tokio::{net::TcpListener, sync::watch};
 
 use super::{
-    Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, check_listen,
-    backtests, intake, read, reconcile, webhook,
+    Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, backtests,
+    check_listen, intake, read, reconcile, webhook,
 };
 use crate::adapters::WebhookAuth;
 

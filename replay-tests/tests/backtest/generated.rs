@@ -119,7 +119,12 @@ fn a_log_comes_to_what_its_events_come_to() {
         if let Err(problem) = compare(&from_log, &records, &slow) {
             panic!("{problem}\n\n{}", again(seed, "a_log_comes"));
         }
-        assert_eq!(run(&exported, &asked), from_log, "{}", again(seed, "a_log_comes"));
+        assert_eq!(
+            run(&exported, &asked),
+            from_log,
+            "{}",
+            again(seed, "a_log_comes")
+        );
         let numbers: Vec<u64> = (1..=events.len() as u64).collect();
         let from_events = run(&file(&events), &asked);
         assert_eq!(lines(&from_events, &numbers), lines(&from_log, &records));
@@ -132,9 +137,8 @@ fn what_was_in_force_is_no_difference_to_itself() {
     for seed in seeds() {
         let history = history(seed);
         // Up to where the rules were first changed.
-        let changes = |body: &weir_schema::Body| {
-            matches!(body, weir_schema::Body::RulesActivated(_))
-        };
+        let changes =
+            |body: &weir_schema::Body| matches!(body, weir_schema::Body::RulesActivated(_));
         let mut seen = 0;
         let inputs: Vec<_> = history
             .inputs
@@ -150,7 +154,12 @@ fn what_was_in_force_is_no_difference_to_itself() {
             new: first_rules(&inputs),
         };
         let report = run(&file(&events(&inputs)), &asked);
-        assert_eq!(report.totals, BTreeMap::new(), "{}", again(seed, "what_was_in_force"));
+        assert_eq!(
+            report.totals,
+            BTreeMap::new(),
+            "{}",
+            again(seed, "what_was_in_force")
+        );
         assert_eq!(report.old, report.new);
     }
 }
@@ -168,7 +177,10 @@ fn generated_histories_reach_what_they_are_for() {
         outcomes += report.history.outcomes;
         echoes += report.history.echoes;
     }
-    let missing: Vec<&Kind> = Kind::ALL.iter().filter(|kind| !kinds.contains_key(kind)).collect();
+    let missing: Vec<&Kind> = Kind::ALL
+        .iter()
+        .filter(|kind| !kinds.contains_key(kind))
+        .collect();
     assert!(missing.is_empty(), "{missing:?} do not come up: {kinds:?}");
     assert!(outcomes > 100 && echoes > 50, "{outcomes} {echoes}");
 }

@@ -63,7 +63,9 @@ fn log(events: &[Event], execution: Execution) -> (tempfile::TempDir, Source, Ve
         at: event.time.unwrap_or(Timestamp::EPOCH),
         position: Position::Local,
     });
-    let (taken, _) = ledger.take(incoming.collect(), None).expect("they are taken");
+    let (taken, _) = ledger
+        .take(incoming.collect(), None)
+        .expect("they are taken");
     let records = taken.into_iter().map(|taken| match taken {
         Taken::Recorded(record) => record,
         Taken::Repeated => panic!("every event has its own id"),
@@ -71,7 +73,12 @@ fn log(events: &[Event], execution: Execution) -> (tempfile::TempDir, Source, Ve
     let mut exported = Vec::new();
     export(&ledger.reader(), &mut exported, |_| ()).expect("it is exported");
     let reader = ledger.reader();
-    (dir, Source::Log(reader), records.collect(), Source::Bytes(exported))
+    (
+        dir,
+        Source::Log(reader),
+        records.collect(),
+        Source::Bytes(exported),
+    )
 }
 
 fn run(source: &Source, asked: &Asked) -> Report {
@@ -97,7 +104,11 @@ fn lines(report: &Report, records: &[u64]) -> Vec<Line> {
             ordinal: ordinal(one.moment.seq),
             rule: one.rule.clone(),
             source: format!("{}:{}", one.source.repository, one.source.tag),
-            digest: one.source.digest.clone().expect("what was decided on has a digest"),
+            digest: one
+                .source
+                .digest
+                .clone()
+                .expect("what was decided on has a digest"),
             promoted: match one.kind {
                 // Here the promotion is not what differs; it is shown all the same.
                 kind if shows_more(kind) => [None, None],
@@ -129,7 +140,9 @@ fn compare(report: &Report, records: &[u64], slow: &slow::Slow) -> Result<(), St
         (counts(|side| side.violations), slow.violations),
     ];
     if pairs.iter().any(|(fast, slow)| fast != slow) {
-        return Err(format!("counts of old and new, and the slow way's: {pairs:?}"));
+        return Err(format!(
+            "counts of old and new, and the slow way's: {pairs:?}"
+        ));
     }
     let listed = report.differences.len() as u64;
     if report.count(|_| true) != listed || report.unlisted != 0 {

@@ -58,7 +58,10 @@ fn history(seed: u64, across: bool) -> Vec<Input> {
                 "weir.manifest.deleted",
                 json!({"repository": repository, "digest": digest(&name)}),
             ),
-            9 => say("weir.tag.deleted", json!({"repository": repository, "tag": tag})),
+            9 => say(
+                "weir.tag.deleted",
+                json!({"repository": repository, "tag": tag}),
+            ),
             10 => say(
                 "weir.override.granted",
                 json!({
@@ -100,12 +103,24 @@ fn check(new: &str, across: bool) {
 
 #[test]
 fn a_change_of_one_team_is_told_as_if_everything_were_folded() {
-    check(&RULES.replace("red/staging/{1} when scan.critical == 0", "red/staging/{1} when scan.total == 0"), false);
+    check(
+        &RULES.replace(
+            "red/staging/{1} when scan.critical == 0",
+            "red/staging/{1} when scan.total == 0",
+        ),
+        false,
+    );
 }
 
 #[test]
 fn a_promotion_by_hand_into_the_part_that_is_folded_is_seen() {
-    check(&RULES.replace("red/prod/{1} when scan.high < 2", "red/prod/{1} when scan.high == 0"), true);
+    check(
+        &RULES.replace(
+            "red/prod/{1} when scan.high < 2",
+            "red/prod/{1} when scan.high == 0",
+        ),
+        true,
+    );
 }
 
 #[test]

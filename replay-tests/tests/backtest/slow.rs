@@ -162,18 +162,16 @@ pub fn given(inputs: &[Input]) -> Vec<Input> {
             Body::PromotionStarted(_) | Body::PromotionCompleted(_) | Body::PromotionFailed(_) => {
                 Body::ClockTicked
             }
-            Body::ImagePushed(push) if echo.is_some() => {
-                Body::ManifestResolved(ManifestResolved {
-                    digest: push.digest.clone(),
-                    media_type: push.media_type.clone(),
-                    manifests: push.manifests.clone(),
-                    annotations: push.annotations.clone(),
-                    artifact_type: push.artifact_type.clone(),
-                    config_digest: None,
-                    subject: None,
-                    labels: None,
-                })
-            }
+            Body::ImagePushed(push) if echo.is_some() => Body::ManifestResolved(ManifestResolved {
+                digest: push.digest.clone(),
+                media_type: push.media_type.clone(),
+                manifests: push.manifests.clone(),
+                annotations: push.annotations.clone(),
+                artifact_type: push.artifact_type.clone(),
+                config_digest: None,
+                subject: None,
+                labels: None,
+            }),
             other => other.clone(),
         };
         given.push((*at, body));
@@ -193,6 +191,14 @@ fn echo(inputs: &[Input], place: usize, heard: &[Option<usize>]) -> Option<usize
     });
     for (start, outcome) in starts {
         let between = &inputs[start + 1..place];
+        // A copy begins once, however often that is said.
+        let begun = inputs[..start].iter().any(|(_, body)| match body {
+            Body::PromotionStarted(other) => other.promotion_id == outcome.promotion_id,
+            _ => false,
+        });
+        if begun {
+            continue;
+        }
         if outcome.target.repository != push.repository.to_string() {
             continue;
         }
@@ -266,7 +272,10 @@ fn overtaken(inputs: &[Input], start: usize, place: usize, heard: &[Option<usize
             Body::PromotionCompleted(outcome) => outcome.target == copy.target,
             Body::ImagePushed(push) => {
                 here(&push.repository)
-                    && push.tag.as_ref().is_some_and(|tag| tag.to_string() == copy.target.tag)
+                    && push
+                        .tag
+                        .as_ref()
+                        .is_some_and(|tag| tag.to_string() == copy.target.tag)
                     && heard[other].is_none()
                     && Some(&push.digest) != copy.source.digest.as_ref()
             }
@@ -391,7 +400,12 @@ fn differences(old: &Side, new: &Side) -> Vec<Line> {
     lines
 }
 
-fn line(kind: Kind, ordinal: usize, subject: &Subject, promoted: [Option<(String, usize)>; 2]) -> Line {
+fn line(
+    kind: Kind,
+    ordinal: usize,
+    subject: &Subject,
+    promoted: [Option<(String, usize)>; 2],
+) -> Line {
     let (rule, source, digest) = subject.clone();
     Line {
         kind,
@@ -423,14 +437,26 @@ fn pair(subject: &Subject, old: &[Said], new: &[Said], same_binding: bool, lines
     let find = |all: &[(String, usize)], target: &str| {
         all.iter().find(|(known, _)| known == target).cloned()
     };
-    let mut gained: Vec<_> = after.iter().filter(|one| find(&before, &one.0).is_none()).collect();
+    let mut gained: Vec<_> = after
+        .iter()
+        .filter(|one| find(&before, &one.0).is_none())
+        .collect();
     for one in &before {
         match find(&after, &one.0) {
             Some(other) if other.1 == one.1 => {}
             Some(other) => {
-                let kind = if other.1 < one.1 { Kind::Earlier } else { Kind::Later };
+                let kind = if other.1 < one.1 {
+                    Kind::Earlier
+                } else {
+                    Kind::Later
+                };
                 let ordinal = one.1.min(other.1);
-                lines.push(line(kind, ordinal, subject, [Some(one.clone()), Some(other)]));
+                lines.push(line(
+                    kind,
+                    ordinal,
+                    subject,
+                    [Some(one.clone()), Some(other)],
+                ));
             }
             None if gained.is_empty() => {
                 lines.push(line(Kind::Never, one.1, subject, [Some(one.clone()), None]));
@@ -444,7 +470,12 @@ fn pair(subject: &Subject, old: &[Said], new: &[Said], same_binding: bool, lines
         }
     }
     for other in gained {
-        lines.push(line(Kind::Newly, other.1, subject, [None, Some(other.clone())]));
+        lines.push(line(
+            Kind::Newly,
+            other.1,
+            subject,
+            [None, Some(other.clone())],
+        ));
     }
     if lines.len() > first {
         return;
@@ -454,9 +485,9 @@ fn pair(subject: &Subject, old: &[Said], new: &[Said], same_binding: bool, lines
         last.map(|said| (said.decision.verdict, said.decision.advisory))
     };
     let ordinals: BTreeSet<usize> = old.iter().chain(new).map(|said| said.ordinal).collect();
-    let parted = ordinals.iter().find(|ordinal| {
-        !same_binding || last_word(old, **ordinal) != last_word(new, **ordinal)
-    });
+    let parted = ordinals
+        .iter()
+        .find(|ordinal| !same_binding || last_word(old, **ordinal) != last_word(new, **ordinal));
     let differs = ordinals.iter().find(|ordinal| {
         let at = |said: &[Said]| -> Vec<Decision> {
             let here = said.iter().filter(|said| said.ordinal == **ordinal);
@@ -494,7 +525,10 @@ fn told(decision: &Decision) -> Decision {
 }
 
 fn only(which: usize, subject: &Subject, said: &[Said], lines: &mut Vec<Line>) {
-    let kinds = [[Kind::Never, Kind::Disappears], [Kind::Newly, Kind::Appears]][which];
+    let kinds = [
+        [Kind::Never, Kind::Disappears],
+        [Kind::Newly, Kind::Appears],
+    ][which];
     for one in promoted(said) {
         let mut promoted = [None, None];
         let ordinal = one.1;
@@ -518,7 +552,8 @@ fn violations(old: &Side, new: &Side, on_both: &BTreeSet<Subject>, lines: &mut V
         let (before, after) = (of(old), of(new));
         let ever = |side: &[(usize, bool)]| side.iter().any(|(_, found)| *found);
         let last = |side: &[(usize, bool)]| side.last().is_some_and(|(_, found)| *found);
-        let more = |a: &[(usize, bool)], b: &[(usize, bool)]| ever(a) && !ever(b) || last(a) && !last(b);
+        let more =
+            |a: &[(usize, bool)], b: &[(usize, bool)]| ever(a) && !ever(b) || last(a) && !last(b);
         let kind = if more(&after, &before) {
             Kind::Violated
         } else if more(&before, &after) {

@@ -169,7 +169,11 @@ fn what_becomes_right_later_is_promoted_later_at_every_stage() {
         let at = |side: &Outcome| side.promoted.as_ref().expect("promoted").moment.at;
         let later = at(&one.old).since(at(&one.new));
         assert!(later > chrono::TimeDelta::hours(23), "{later}");
-        assert_eq!(one.moment.at, at(&one.new), "it shows where the first is promoted");
+        assert_eq!(
+            one.moment.at,
+            at(&one.new),
+            "it shows where the first is promoted"
+        );
     }
 }
 
@@ -411,20 +415,29 @@ fn signatures_that_went_along_are_no_tags_of_others() {
         ",
             tag = format_args!(
                 "{}.sig",
-                weir_replay_tests::content::digest("a").to_string().replace(':', "-")
+                weir_replay_tests::content::digest("a")
+                    .to_string()
+                    .replace(':', "-")
             )
         ),
     );
-    assert_eq!(report.history.echoes, 2, "the other signature is somebody's own");
+    assert_eq!(
+        report.history.echoes, 2,
+        "the other signature is somebody's own"
+    );
 }
 
 #[test]
 fn a_promotion_of_another_weir_is_a_fact() {
-    let mut events = tell(CHAIN, "
+    let mut events = tell(
+        CHAIN,
+        "
         scan a CVE-1:HIGH
         push elsewhere/web:1 a
         push dev/web:1 a
-        ").events;
+        ",
+    )
+    .events;
     let mut foreign = events.last().cloned().expect("an event");
     foreign.id = "foreign".into();
     foreign.body = weir_schema::Body::PromotionCompleted(weir_schema::PromotionOutcome {
@@ -450,10 +463,20 @@ fn a_promotion_of_another_weir_is_a_fact() {
     for source in [file(&events), log(&events, Execution::AtOnce).3] {
         let report = run(&source, &asked);
         assert_eq!(report.history.outcomes, 0);
-        let never = report.differences.iter().find(|one| one.source.tag.as_str() == "9");
+        let never = report
+            .differences
+            .iter()
+            .find(|one| one.source.tag.as_str() == "9");
         let never = never.expect("what came to staging was promoted to prod");
         assert_eq!(never.kind, Kind::Never);
-        assert_eq!(never.new.decided.as_ref().map(|decided| decided.verdict.as_str()), Some("block"));
+        assert_eq!(
+            never
+                .new
+                .decided
+                .as_ref()
+                .map(|decided| decided.verdict.as_str()),
+            Some("block")
+        );
     }
 }
 
@@ -553,7 +576,11 @@ fn a_rule_that_is_renamed_or_split_decides_alike() {
         other-rule dev/web:latest@a by snapshots: -> staging/web:latest / -> staging/web:latest
         ",
     );
-    let old_rules: Vec<_> = report.differences.iter().map(|one| one.old.rule.as_deref()).collect();
+    let old_rules: Vec<_> = report
+        .differences
+        .iter()
+        .map(|one| one.old.rule.as_deref())
+        .collect();
     assert_eq!(old_rules, [Some("ship"), None, None, Some("ship")]);
     assert!(!Kind::OtherRule.changes_a_verdict());
 }
@@ -566,9 +593,14 @@ fn a_harder_and_a_milder_no_are_told() {
         ";
     let waits = "ship: dev/* -> staging/{1}; approvals: 1 when true";
     let blocks = "ship: dev/* -> staging/{1} when scan.high == 0";
-    check(waits, blocks, story, "
+    check(
+        waits,
+        blocks,
+        story,
+        "
         blocked dev/web:1@a by ship: wait approval-missing 0/1 / block clause-false `scan.high == 0`
-        ");
+        ",
+    );
     check(blocks, waits, story, "
         unblocked dev/web:1@a by ship: block clause-false `scan.high == 0` / wait approval-missing 0/1
         ");
@@ -665,20 +697,30 @@ fn there_and_back_is_two_bindings_of_one_digest() {
 fn rules_are_compared_from_where_the_history_put_its_first_in_force() {
     // What was pushed before is judged when rules come, on both sides.
     let new = "ship: dev/* -> staging/{1} when scan.high == 0";
-    let mut events = tell(new, "
+    let mut events = tell(
+        new,
+        "
         scan a
         push dev/web:1 a
-        ").events;
+        ",
+    )
+    .events;
     events.rotate_left(1);
     for (number, event) in events.iter_mut().enumerate() {
         let at = format!("2026-03-02T00:00:0{number}Z");
         event.time = Some(at.parse().expect("a time"));
     }
-    let same = Asked { old: None, new: rule_files(new) };
+    let same = Asked {
+        old: None,
+        new: rule_files(new),
+    };
     let report = run(&file(&events), &same);
     assert_eq!((report.count(|_| true), report.new.promotions), (0, 1));
     // Named rules are in force from the first record on: both sides, or one would be earlier.
-    let named = Asked { old: Some(rule_files(new)), ..same };
+    let named = Asked {
+        old: Some(rule_files(new)),
+        ..same
+    };
     let report = run(&file(&events), &named);
     assert_eq!((report.count(|_| true), report.new.promotions), (0, 1));
 }
@@ -712,7 +754,10 @@ fn values_of_the_deciding_clauses_are_shown_on_both_sides() {
     };
     assert_eq!(
         values(&one.old),
-        ["scan.high <= 1: scan.high = 1", "tag.name != \"x\": tag.name = \"1\""]
+        [
+            "scan.high <= 1: scan.high = 1",
+            "tag.name != \"x\": tag.name = \"1\""
+        ]
     );
     assert_eq!(
         values(&one.new),
@@ -746,11 +791,16 @@ fn times_limit_what_is_told_and_not_what_is_folded() {
     .events;
     let source = file(&events);
     let tags = |since: Option<&str>, until: Option<&str>| {
-        let mut question = Asked { old: None, new: rule_files(STRICT) }.question();
+        let mut question = Asked {
+            old: None,
+            new: rule_files(STRICT),
+        }
+        .question();
         let time = |text: &str| text.parse().expect("a time");
         (question.since, question.until) = (since.map(time), until.map(time));
-        let report = weir_engine::backtest::run(&source, &question, &weir_engine::backtest::Unwatched)
-            .expect("it runs");
+        let report =
+            weir_engine::backtest::run(&source, &question, &weir_engine::backtest::Unwatched)
+                .expect("it runs");
         let tags: Vec<String> = report
             .differences
             .iter()
@@ -778,10 +828,15 @@ fn beyond_the_limit_differences_are_counted() {
         ",
     )
     .events;
-    let mut question = Asked { old: None, new: rule_files(STRICT) }.question();
+    let mut question = Asked {
+        old: None,
+        new: rule_files(STRICT),
+    }
+    .question();
     question.limit = 2;
-    let report = weir_engine::backtest::run(&file(&events), &question, &weir_engine::backtest::Unwatched)
-        .expect("it runs");
+    let report =
+        weir_engine::backtest::run(&file(&events), &question, &weir_engine::backtest::Unwatched)
+            .expect("it runs");
     assert_eq!((report.differences.len(), report.unlisted), (2, 4));
     assert_eq!(report.totals[&Kind::Never], 6);
 }
