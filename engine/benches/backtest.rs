@@ -44,8 +44,17 @@ fn main() {
     let path = directory.path().join("events.jsonl");
     let rules = write(&path, apps, events);
     let bytes = std::fs::metadata(&path).expect("it is there").len();
-    println!("{events} events of {apps} applications, {} rules, {} MB", rules.len(), bytes >> 20);
-    let team = changed(&rules, "stage-0", "scan.critical == 0", "scan.critical == 0 && scan.high < 6");
+    println!(
+        "{events} events of {apps} applications, {} rules, {} MB",
+        rules.len(),
+        bytes >> 20
+    );
+    let team = changed(
+        &rules,
+        "stage-0",
+        "scan.critical == 0",
+        "scan.critical == 0 && scan.high < 6",
+    );
     let all = changed(&rules, "many-highs", "scan.high > 40", "scan.high > 8");
     for (what, new) in [
         ("a rule of one team", &team),
@@ -106,7 +115,9 @@ fn write(path: &Path, apps: usize, events: usize) -> Vec<RuleFile> {
 /// The rules with another clause in one of them.
 fn changed(rules: &[RuleFile], name: &str, from: &str, to: &str) -> Vec<RuleFile> {
     let mut new = rules.to_vec();
-    let file = new.iter_mut().find(|file| file.path == format!("{name}.cel"));
+    let file = new
+        .iter_mut()
+        .find(|file| file.path == format!("{name}.cel"));
     let file = file.expect("the rule is there");
     assert!(file.text.contains(from), "{}", file.text);
     file.text = file.text.replace(from, to);
@@ -121,7 +132,12 @@ fn replay(path: &Path, rules: &[RuleFile]) -> f64 {
         std::hint::black_box(line);
         Ok(())
     };
-    let mut replay = Replay::new(Settings::default(), rules.to_vec(), Execution::AtOnce, print);
+    let mut replay = Replay::new(
+        Settings::default(),
+        rules.to_vec(),
+        Execution::AtOnce,
+        print,
+    );
     lines(&mut replay, input).expect("it reads");
     // Without the digest of the state, which a backtest does not make either.
     began.elapsed().as_secs_f64()
