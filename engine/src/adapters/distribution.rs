@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use weir_schema::{Body, Digest, ImagePushed, ManifestDeleted, RepositoryName, Tag, media_type};
 
 use super::context::{Context, Fill, Push};
@@ -22,19 +22,19 @@ struct Envelope<'a> {
     events: Option<Vec<&'a RawValue>>,
 }
 
-/// One event. Fields that are not here mean nothing to us.
+/// One event. Fields that are not here mean nothing to us; what it can do without may be of any kind.
 #[derive(Deserialize)]
 struct Notification<'a> {
     #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    timestamp: Option<Cow<'a, str>>,
+    timestamp: Option<&'a RawValue>,
     #[serde(borrow, default)]
     action: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     target: Option<Target<'a>>,
     #[serde(borrow, default)]
-    actor: Option<Actor<'a>>,
+    actor: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -42,24 +42,37 @@ struct Notification<'a> {
 struct Target<'a> {
     #[serde(borrow, default)]
     media_type: Option<Cow<'a, str>>,
-    #[serde(default)]
-    size: Option<Value>,
+    #[serde(borrow, default)]
+    size: Option<&'a RawValue>,
     #[serde(borrow, default)]
     digest: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     repository: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    url: Option<Cow<'a, str>>,
+    url: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tag: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    artifact_type: Option<Cow<'a, str>>,
+    artifact_type: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Actor<'a> {
     #[serde(borrow, default)]
     name: Option<Cow<'a, str>>,
+}
+
+/// A value as a `T`, if it is one.
+fn loose<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+/// A value as a text, if it is one and not empty.
+fn text(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    let Text(text) = loose(value)?;
+    (!text.is_empty()).then_some(text)
 }
 
 /// Decodes an envelope: one event of it that cannot be read does not take the others with it.
@@ -80,8 +93,8 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
 }
 
 /// Decodes one event, which stands at `place` (with the dot after it) in the payload.
-pub(super) fn event(context: &Context<'_>, text: &str, place: &str) -> Result<Decoded, Problem> {
-    let notification: Notification<'_> = serde_json::from_str(text)
+pub(super) fn event(context: &Context<'_>, event: &str, place: &str) -> Result<Decoded, Problem> {
+    let notification: Notification<'_> = serde_json::from_str(event)
         .map_err(|error| Problem::Meaning(format!("`{place}`: {error}").replace(".`", "`")))?;
     let path = |field: &str| format!("{place}{field}");
     let missing = |field: &str| Problem::Missing { path: path(field) };
@@ -112,22 +125,28 @@ pub(super) fn event(context: &Context<'_>, text: &str, place: &str) -> Result<De
     // Where there is no tag, some copies of this form put the digest in its place.
     let (tag, digest) = match present(&target.tag) {
         None => (None, digest),
-        Some(text) => match text.parse::<Digest>() {
+        Some(said) => match said.parse::<Digest>() {
             Ok(same) => (None, digest.or(Some(same))),
             Err(_) => {
-                let tag = text.parse::<Tag>();
+                let tag = said.parse::<Tag>();
                 let tag = tag.map_err(|error| Problem::field(path("target.tag"), error))?;
                 (Some(tag), digest)
             }
         },
     };
-    let actor = notification
-        .actor
-        .as_ref()
-        .and_then(|actor| present(&actor.name));
-    let actor = actor.map(str::to_owned);
-    let id = present(&notification.id);
-    let time = present(&notification.timestamp).and_then(time::from_text);
+    let actor: Option<Actor<'_>> = loose(notification.actor);
+    let actor = actor
+        .and_then(|actor| actor.name)
+        .filter(|name| !name.is_empty());
+    let actor = actor.map(Cow::into_owned);
+    let id = text(notification.id);
+    let id = id.as_deref();
+    let time = notification
+        .timestamp
+        .and_then(|time| match text(Some(time)) {
+            Some(text) => time::from_text(&text),
+            None => time::from_json(&loose(Some(time))?),
+        });
 
     if action == "delete" {
         let body = match (digest, tag) {
@@ -141,12 +160,12 @@ pub(super) fn event(context: &Context<'_>, text: &str, place: &str) -> Result<De
         };
         return Ok(context.event(id, time, body));
     }
-    let size = target.size.as_ref().and_then(Value::as_u64);
-    let artifact_type = present(&target.artifact_type).map(str::to_owned);
+    let size = loose(target.size);
+    let artifact_type = text(target.artifact_type).map(Cow::into_owned);
     let media_type = present(&target.media_type).filter(|kind| *kind != UNKNOWN_MEDIA_TYPE);
     let (Some(digest), Some(media_type)) = (&digest, media_type) else {
         // What has a tag or a manifest's URL is a manifest; what it lacks can be asked for.
-        let url = present(&target.url).unwrap_or_default();
+        let url = text(target.url).unwrap_or_default();
         if tag.is_none() && (digest.is_none() || !url.contains("/manifests/")) {
             return Err(missing(match digest {
                 None => "target.digest",
@@ -191,7 +210,7 @@ fn present<'b>(text: &'b Option<Cow<'_, str>>) -> Option<&'b str> {
 
 /// Whether a push is of a blob. The URL tells for certain; without it a tag or the media type does.
 fn is_blob(target: &Target<'_>) -> bool {
-    let url = target.url.as_deref().unwrap_or_default();
+    let url = text(target.url).unwrap_or_default();
     let kind = present(&target.media_type).unwrap_or_default();
     if url.contains("/blobs/") {
         return true;

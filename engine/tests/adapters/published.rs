@@ -249,6 +249,28 @@ fn distributions_documented_envelope() {
             &["ignored"],
         );
     }
+    // What it can do without may be of any kind; what it needs may not.
+    let mut odd = event(
+        "push",
+        target(json!({"size": "1", "length": -1, "tag": "1"})),
+    );
+    for (field, value) in [
+        ("id", json!(7)),
+        ("timestamp", json!(1.7e9)),
+        ("actor", json!("ann")),
+        ("request", json!([])),
+        ("source", Value::Null),
+    ] {
+        odd[field] = value;
+    }
+    check(
+        &json!({"events": [odd]}),
+        &["pushed image library/test:1 fea8"],
+    );
+    check(
+        &json!({"events": [event("push", target(json!({"repository": 7})))]}),
+        &["rejected `events[0]`: invalid type: integer `7`"],
+    );
     check(&json!({"events": null}), &["rejected `events` is missing"]);
     check(
         &json!({"events": {}}),
