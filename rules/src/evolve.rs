@@ -847,9 +847,9 @@ impl State {
 }
 
 /// The error of a promotion whose source tag moved before the copy began.
-pub(crate) const SUPERSEDED: &str = "superseded";
+pub const SUPERSEDED: &str = "superseded";
 /// The error of a promotion whose subject was withdrawn before the copy began.
-pub(crate) const WITHDRAWN: &str = "withdrawn";
+pub const WITHDRAWN: &str = "withdrawn";
 
 /// The name of the promotion that the record `seq` decided.
 pub(crate) fn promotion_id(seq: u64) -> String {

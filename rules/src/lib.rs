@@ -31,6 +31,7 @@ mod view;
 pub mod window;
 
 pub use class::{Class, UnknownClass};
+pub use evolve::{SUPERSEDED, WITHDRAWN};
 pub use explain::{Deny, Explanation, Image, LeftOut, Stage};
 pub use state::{MANUAL, Settings, State};
 pub use step::{Command, Conclusion, Copy, Execution, Step, recheck, step};

@@ -107,6 +107,7 @@ impl<'a> Context<'a> {
             // The digest is not known yet, so the tag stands for it in the content key.
             meaning.insert("needs".into(), format!("{repository}:{tag}").into());
         }
+        let own = own.filter(|id| !id.is_empty());
         let event = self.envelope(own, time, body, &meaning);
         let rejection = self.input_rejected(match &need {
             Need::Digest {
@@ -138,6 +139,7 @@ impl<'a> Context<'a> {
         body: Body,
         meaning: &Map<String, Value>,
     ) -> Event {
+        let own = own.filter(|id| !id.is_empty());
         let id = own.map_or_else(|| self.content_key(time, &body, meaning), str::to_owned);
         Event {
             id,

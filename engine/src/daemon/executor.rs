@@ -201,7 +201,7 @@ async fn carry_out(
             }
             Err(error) => {
                 let why = if error.is_superseded() {
-                    "superseded".to_owned()
+                    weir_rules::SUPERSEDED.to_owned()
                 } else {
                     error.to_string()
                 };

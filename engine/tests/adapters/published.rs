@@ -714,6 +714,10 @@ fn zot_may_be_told_to_name_its_events_otherwise() {
         ),
         &["scanned abab by zot: HIGH*1 MEDIUM*2 UNKNOWN*1"],
     );
+    // An identifier that is empty is none.
+    let mut nameless = event("zotregistry.image.deleted", image);
+    nameless["id"] = json!("");
+    check(&nameless, &["deleted golang:latest"]);
 }
 
 #[test]

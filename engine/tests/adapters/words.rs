@@ -102,7 +102,11 @@ pub fn words(received: &Received) -> String {
 /// What a delivery means, a line each.
 pub fn meaning(decoded: Vec<Decoded>) -> Vec<String> {
     let lines = decoded.into_iter().map(|decoded| match decoded {
-        Decoded::Event(received) => words(&received),
+        Decoded::Event(received) => {
+            let again = Received::from_json(received.json.as_bytes());
+            assert_eq!(again.as_ref(), Ok(&*received), "what is kept is read again");
+            words(&received)
+        }
         Decoded::Ignored(_) => "ignored".into(),
         Decoded::Untold(_) => "untold".into(),
         Decoded::Rejected(rejected) => format!("rejected {}", rejected.reason),
