@@ -7,6 +7,10 @@
 
 #[path = "adapters/forms.rs"]
 mod forms;
+#[path = "adapters/fuzz.rs"]
+mod fuzz;
+#[path = "adapters/published.rs"]
+mod published;
 #[path = "adapters/registries.rs"]
 mod registries;
 #[path = "adapters/scanners.rs"]
@@ -68,6 +72,7 @@ fn line(decoded: Decoded) -> Value {
     match decoded {
         Decoded::Event(received) => serde_json::from_str(&received.json).unwrap(),
         Decoded::Ignored(reason) => json!({ "ignored": reason }),
+        Decoded::Untold(reason) => json!({ "untold": reason }),
         Decoded::Rejected(rejected) => {
             json!({ "rejected": rejected.reason, "adapter": rejected.adapter })
         }
@@ -82,16 +87,11 @@ fn line(decoded: Decoded) -> Value {
                     json!({ "tag": format!("{repository}:{tag}"), "registry": registry })
                 }
                 Need::MediaType { digest, .. } => json!({ "media_type_of": digest.to_string() }),
-                Need::Leaf {
-                    config_digest,
-                    candidates,
-                    tags,
-                    claimed,
-                } => json!({
-                    "leaf_with_config": config_digest.to_string(),
-                    "candidates": candidates.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                    "tags": tags.iter().map(|(name, tag)| format!("{name}:{tag}")).collect::<Vec<_>>(),
-                    "claimed": claimed.as_ref().map(ToString::to_string),
+                Need::Leaf(named) => json!({
+                    "leaf_with_config": named.config_digest.to_string(),
+                    "candidates": named.candidates.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "tags": named.tags.iter().map(|(name, tag)| format!("{name}:{tag}")).collect::<Vec<_>>(),
+                    "claimed": named.claimed.as_ref().map(ToString::to_string),
                 }),
             };
             json!({ "needs": need, "without_registry": line(pending.without_registry()) })
@@ -223,7 +223,7 @@ fn every_event_reads_back_as_it_is_written() {
             let received = match decoded {
                 Decoded::Event(received) => *received,
                 Decoded::Rejected(rejected) => rejection("", rejected),
-                Decoded::Ignored(_) | Decoded::NeedsResolving(_) => continue,
+                Decoded::Ignored(_) | Decoded::Untold(_) | Decoded::NeedsResolving(_) => continue,
             };
             assert_eq!(
                 Received::from_json(received.json.as_bytes()).as_ref(),

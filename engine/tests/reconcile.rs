@@ -3,10 +3,16 @@
 
 mod support;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use serde_json::{Value, json};
 use support::{
     app,
     daemon::Daemon,
+    proxy::{Fault, Proxy},
     registry::{Registry, quiet},
 };
 use weir_engine::oci::{Client, RegistryConfig};
@@ -36,10 +42,13 @@ impl Scene {
     }
 
     async fn daemon(&self, at_start: bool) -> Daemon {
+        self.daemon_of(&self.registry.host(), at_start).await
+    }
+
+    async fn daemon_of(&self, host: &str, at_start: bool) -> Daemon {
         let rules = self.directory.path().join("rules");
         std::fs::create_dir_all(&rules).unwrap();
         std::fs::write(rules.join("to-production.cel"), RULE).unwrap();
-        let host = self.registry.host();
         let config = format!(
             "rules = \"{}\"\ndefault_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\nmax_attempts = 1\n[reconcile]\nat_start = {at_start}\n",
             rules.display()
@@ -102,7 +111,7 @@ async fn what_a_registry_holds_already_is_known_after_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_registry_did_in_silence_is_shown_first_and_recorded_when_confirmed() {
+async fn f23_what_a_registry_did_in_silence_is_shown_first_and_recorded_when_confirmed() {
     let scene = Scene::new();
     let daemon = scene.daemon(false).await;
     let client = &scene.client;
@@ -192,6 +201,66 @@ async fn a_registry_that_does_not_answer_has_deleted_nothing() {
     drop(registry);
     assert_eq!(reconcile(&daemon, true), (Vec::new(), 3));
     assert!(known(&daemon.get("/v1/tags").await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_away_when_the_daemon_starts_is_looked_at_when_it_is_back() {
+    let scene = Scene::new();
+    let image = app::image("web", "amd64", &[]);
+    image.push(&scene.client, "team/web", Some("1")).await;
+    let away = Arc::new(AtomicBool::new(true));
+    let proxy = {
+        let away = Arc::clone(&away);
+        Proxy::before(scene.registry.address(), move |_| {
+            match away.load(Ordering::SeqCst) {
+                true => Fault::Answer("503 Service Unavailable"),
+                false => Fault::None,
+            }
+        })
+        .await
+    };
+    let daemon = scene.daemon_of(&proxy.host(), true).await;
+    // A tag that nobody can resolve just now is found when it can be.
+    let pushed = json!({"repository": "team/web", "docker_url": format!("{}/team/web", proxy.host()), "updated_tags": ["1"]});
+    let path = "/v1/intake/quay?source=dev";
+    assert_eq!(daemon.post(path, pushed.to_string()).await, 202);
+    assert_eq!(daemon.get("/v1/tags").await, json!([]));
+    away.store(false, Ordering::SeqCst);
+    daemon
+        .until("/v1/tags", |tags| {
+            digest_of(tags, "team/web", "1").is_some()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_harbors_retention_deleted_is_found_by_looking() {
+    let scene = Scene::new();
+    let image = app::image("web", "amd64", &[]);
+    let other = app::image("other", "amd64", &[]);
+    let digest = image.push(&scene.client, "team/web", Some("1")).await;
+    other.push(&scene.client, "team/web", Some("2")).await;
+    let daemon = scene.daemon(true).await;
+    daemon
+        .until("/v1/tags", |tags| {
+            tags.as_array().is_some_and(|all| all.len() == 2)
+        })
+        .await;
+    let gone = scene
+        .client
+        .delete_manifest("team/web", &digest.into())
+        .await;
+    assert!(gone.unwrap());
+    // The event names no tag: it deleted an artifact without one last.
+    let event = json!({"type": "TAG_RETENTION", "occur_at": 1, "operator": "MANUAL", "event_data": {"retention": {
+        "project_name": "team", "result": "SUCCESS", "deleted_artifact": [{"type": "image", "status": "SUCCESS"}]}}});
+    let path = "/v1/intake/harbor?source=dev";
+    assert_eq!(daemon.post(path, event.to_string()).await, 202);
+    daemon
+        .until("/v1/tags", |tags| {
+            tags.as_array().is_some_and(|all| all.len() == 1)
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,7 @@
 //! | `unknown TYPE` | an event that this version does not know |
 //! | `commands` | first line: promotions become commands instead of being done at once |
 //! | `begin`, `finish`, `give-up` | of the oldest command |
+//! | `retry` | the last that was given up, by `olga` |
 //! | `again` | the event before once more, as under another id |
 //!
 //! After every record a story also checks that judging everything anew changes nothing and that a
@@ -78,6 +79,7 @@ struct Teller {
     contents: Contents,
     execution: Execution,
     commands: VecDeque<weir_rules::Copy>,
+    given_up: Option<String>,
     now: Timestamp,
     events: Vec<Event>,
     rules: usize,
@@ -94,6 +96,7 @@ pub fn tell(rules: &str, story: &str) -> Told {
         contents: Contents::default(),
         execution: Execution::AtOnce,
         commands: VecDeque::new(),
+        given_up: None,
         now: BEGIN.parse().expect("the beginning is a time"),
         events: Vec::new(),
         rules: 0,
@@ -175,6 +178,7 @@ impl Teller {
                 return self.take(event);
             }
             ("begin" | "finish" | "give-up", []) => return self.outcome(word),
+            ("retry", []) => return self.retry(),
             ("unknown", [kind]) => return self.say(kind, json!({})),
             _ => self
                 .event(word, &words)
@@ -209,10 +213,26 @@ impl Teller {
             "finish" => "weir.promotion.completed",
             _ => {
                 data["error"] = "the registry is gone".into();
+                self.given_up = Some(copy.promotion_id);
                 "weir.promotion.failed"
             }
         };
         self.say(kind, data)
+    }
+
+    fn retry(&mut self) -> Vec<String> {
+        let promotion = self.given_up.clone();
+        let promotion = promotion.expect("a promotion that was given up");
+        let before = self.commands.len();
+        let lines = self.say(
+            "weir.promotion.retried",
+            json!({"promotion_id": promotion, "actor": "olga"}),
+        );
+        assert!(
+            self.commands.len() <= before + 1,
+            "tried once more, not twice"
+        );
+        lines
     }
 
     fn say(&mut self, kind: &str, data: Value) -> Vec<String> {

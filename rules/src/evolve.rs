@@ -26,6 +26,8 @@ pub(crate) struct Touched {
     pub(crate) promoted: BTreeSet<TagKey>,
     /// Promotions whose source tag moved before the copy began.
     pub(crate) superseded: BTreeSet<u64>,
+    /// Promotions that were given up and are to be tried once more.
+    pub(crate) retried: BTreeSet<u64>,
     /// A promotion by hand was asked for.
     pub(crate) requested: bool,
 }
@@ -98,6 +100,7 @@ impl State {
                 }
             }
             Body::PromotionRequested(_) => touched.requested = true,
+            Body::PromotionRetried(data) => self.promotion_retried(&data.promotion_id, touched),
             Body::RulesActivated(data) => {
                 match self.load_rules(&data.files) {
                     Ok(()) => self.rules_activated(touched),
@@ -622,7 +625,10 @@ impl State {
 
     /// Takes in a promotion that was decided at the present record.
     pub(crate) fn promotion_decided(&mut self, promotion: Promotion) {
-        let id = self.seq;
+        self.put_on_its_way(self.seq, promotion);
+    }
+
+    fn put_on_its_way(&mut self, id: u64, promotion: Promotion) {
         self.promotions_to
             .entry(promotion.target)
             .or_default()
@@ -753,6 +759,30 @@ impl State {
         }
     }
 
+    /// Takes up a promotion that was given up. If its source tag has moved on since, it is overtaken.
+    fn promotion_retried(&mut self, id: &str, touched: &mut Touched) {
+        let Some(id) = promotion_number(id) else {
+            return;
+        };
+        let given_up = |one: &&Promotion| one.progress == Progress::Failed;
+        if self.promotions.get(&id).filter(given_up).is_none() {
+            return;
+        }
+        let Some(mut promotion) = self.promotions.remove(&id) else {
+            return;
+        };
+        promotion.progress = Progress::Decided;
+        promotion.error = None;
+        let there = self.tags.get(&promotion.source);
+        if there.is_some_and(|tag| tag.binding == promotion.bound.binding) {
+            touched.retried.insert(id);
+        } else {
+            touched.superseded.insert(id);
+        }
+        self.touch_target(promotion.target, touched);
+        self.put_on_its_way(id, promotion);
+    }
+
     // What is touched.
 
     pub(crate) fn touch_tag(&self, key: TagKey, touched: &mut Touched) {
@@ -817,9 +847,9 @@ impl State {
 }
 
 /// The error of a promotion whose source tag moved before the copy began.
-pub(crate) const SUPERSEDED: &str = "superseded";
+pub const SUPERSEDED: &str = "superseded";
 /// The error of a promotion whose subject was withdrawn before the copy began.
-pub(crate) const WITHDRAWN: &str = "withdrawn";
+pub const WITHDRAWN: &str = "withdrawn";
 
 /// The name of the promotion that the record `seq` decided.
 pub(crate) fn promotion_id(seq: u64) -> String {

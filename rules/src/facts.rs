@@ -260,7 +260,7 @@ impl<'a> CaseFacts<'a> {
         ids.iter().find(|id| {
             self.state.overrides.get(*id).is_some_and(|one| {
                 one.is_in_force(self.state.now)
-                    && one.covers(repository, finding.package.as_deref())
+                    && one.covers(repository, finding)
                     && one
                         .digest
                         .as_ref()

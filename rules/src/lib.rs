@@ -31,7 +31,8 @@ mod view;
 pub mod window;
 
 pub use class::{Class, UnknownClass};
+pub use evolve::{SUPERSEDED, WITHDRAWN};
 pub use explain::{Deny, Explanation, Image, LeftOut, Stage};
 pub use state::{MANUAL, Settings, State};
 pub use step::{Command, Conclusion, Copy, Execution, Step, recheck, step};
-pub use view::{HoldView, HopView, PromotionView, TagView, VerdictView};
+pub use view::{Bound, HoldView, HopView, OpenCopy, PromotionView, TagView, VerdictView};

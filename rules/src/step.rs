@@ -193,6 +193,9 @@ impl Run<'_> {
         for id in std::mem::take(&mut touched.superseded) {
             self.end_promotion(id, SUPERSEDED, touched);
         }
+        for id in std::mem::take(&mut touched.retried) {
+            self.again(id, touched);
+        }
         for key in std::mem::take(&mut touched.subjects) {
             let ((repository, tag), rule) = key;
             let text = |id: NameId| Arc::clone(self.state.text(id));
@@ -215,6 +218,22 @@ impl Run<'_> {
         };
         let outcome = self.outcome(id, promotion, Some(why));
         self.conclude(Body::PromotionFailed(outcome), touched);
+    }
+
+    /// Carries out a promotion that was given up before.
+    fn again(&mut self, id: u64, touched: &mut Touched) {
+        let Some(promotion) = self.state.promotions.get(&id) else {
+            return;
+        };
+        match self.execution {
+            Execution::AtOnce => {
+                let outcome = self.outcome(id, promotion, None);
+                self.conclude(Body::PromotionCompleted(outcome), touched);
+            }
+            Execution::Commands => self
+                .commands
+                .push(Command::Copy(self.state.copy(id, promotion))),
+        }
     }
 
     fn outcome(&self, id: u64, promotion: &Promotion, error: Option<&str>) -> PromotionOutcome {

@@ -40,6 +40,28 @@ pub struct TagView {
     pub violation: Option<Vec<Reason>>,
 }
 
+/// A promotion to carry out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCopy {
+    /// What to copy, and what the target tag must hold.
+    pub copy: Copy,
+    /// It has begun: it completes whatever becomes of the source tag.
+    pub begun: bool,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// What a tag points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// The digest.
+    pub digest: Digest,
+    /// Since when, by the log's clock.
+    pub since: Timestamp,
+    /// It pointed elsewhere before.
+    pub moved: bool,
+}
+
 /// An earlier promotion.
 #[derive(Debug, Serialize)]
 pub struct HopView {
@@ -234,38 +256,92 @@ impl State {
         .collect()
     }
 
-    /// Promotions to carry out: what a node does when it starts or takes over. With each, whether
-    /// its copy has begun.
+    /// Promotions to carry out: what a node does when it starts or takes over.
     #[must_use]
-    pub fn open_copies(&self) -> Vec<(Copy, bool)> {
-        let open = self
-            .promotions
-            .iter()
-            .filter(|(_, one)| one.progress != Progress::Failed);
-        open.map(|(id, promotion)| self.copy_of(*id, promotion))
+    pub fn open_copies(&self) -> Vec<OpenCopy> {
+        let ids = self.promotions.keys();
+        ids.filter_map(|id| self.open_copy(&crate::evolve::promotion_id(*id)))
             .collect()
     }
 
-    /// One promotion, if it is still to be carried out; and whether its copy has begun.
+    /// The promotion of that name as it is to be carried out now; `None` if it is done, given up or
+    /// overtaken.
     #[must_use]
-    pub fn open_copy(&self, promotion_id: &str) -> Option<(Copy, bool)> {
+    pub fn open_copy(&self, promotion_id: &str) -> Option<OpenCopy> {
         let id = crate::evolve::promotion_number(promotion_id)?;
         let promotion = self.promotions.get(&id)?;
-        (promotion.progress != Progress::Failed).then(|| self.copy_of(id, promotion))
+        (promotion.progress != Progress::Failed).then(|| OpenCopy {
+            copy: self.copy(id, promotion),
+            begun: promotion.progress == Progress::Started,
+            attempts: promotion.attempts,
+        })
     }
 
-    fn copy_of(&self, id: u64, promotion: &Promotion) -> (Copy, bool) {
-        let copy = Copy {
+    pub(crate) fn copy(&self, id: u64, promotion: &Promotion) -> Copy {
+        let expected = self.expected_at_target(promotion);
+        Copy {
             promotion_id: crate::evolve::promotion_id(id),
             rule: self.text(promotion.rule).to_string(),
             source: self.tag_ref(promotion.source, promotion.bound.digest),
             target: self.target_ref(promotion.target),
-            expected: promotion
-                .before
-                .digest
-                .map(|digest| self.digest(digest).clone()),
+            expected: expected.map(|digest| self.digest(digest).clone()),
+        }
+    }
+
+    /// What the target tag must hold for the copy to move it: what it held when the promotion was
+    /// decided, or what an earlier one has put there since. A later one is not undone.
+    fn expected_at_target(&self, promotion: &Promotion) -> Option<DigestId> {
+        let seen = promotion.before.digest;
+        let (Some(tag), Some(other)) = (
+            self.tags.get(&promotion.target),
+            self.promoted.get(&promotion.target),
+        ) else {
+            return seen;
         };
-        (copy, promotion.progress == Progress::Started)
+        let same_way = (other.rule, other.source.0) == (promotion.rule, promotion.source.0);
+        let earlier = if same_way {
+            other.bound.binding < promotion.bound.binding
+        } else {
+            other.decided_at <= promotion.decided_at
+        };
+        if earlier { Some(tag.digest) } else { seen }
+    }
+
+    /// What a tag points at, and since when.
+    #[must_use]
+    pub fn bound(&self, repository: &RepositoryName, tag: &Tag) -> Option<Bound> {
+        let key = (
+            self.names.find(repository.as_str())?,
+            self.names.find(tag.as_str())?,
+        );
+        let bound = self.tags.get(&key)?;
+        Some(Bound {
+            digest: self.digest(bound.digest).clone(),
+            since: bound.bound_at,
+            moved: bound.previous.is_some(),
+        })
+    }
+
+    /// The images with this configuration: what a scanner's report is about that names no manifest.
+    #[must_use]
+    pub fn images_with_config(&self, config: &Digest) -> Vec<Digest> {
+        let all = self.manifests.iter().enumerate();
+        let with = all.filter(|(_, manifest)| {
+            let details = manifest.details.as_ref();
+            details.and_then(|details| details.config_digest.as_ref()) == Some(config)
+        });
+        let mut digests: Vec<Digest> = with
+            .map(|(place, _)| self.digests.at(place).clone())
+            .collect();
+        digests.sort();
+        digests
+    }
+
+    /// Whether a digest is known to be that of an index.
+    #[must_use]
+    pub fn is_known_index(&self, digest: &Digest) -> bool {
+        let id = self.digests.find(digest);
+        id.is_some_and(|id| self.is_index(id))
     }
 
     /// When time alone will next change something.

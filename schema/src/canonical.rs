@@ -14,8 +14,16 @@ use serde_json::Value;
 #[must_use]
 pub fn to_string<T: Serialize>(value: &T) -> String {
     // `Value` keeps its objects in a sorted map: going through it is what sorts the keys.
-    let value = serde_json::to_value(value).expect("types of the schema serialize");
-    serde_json::to_string(&value).expect("a JSON value serializes")
+    of_value(&serde_json::to_value(value).expect("types of the schema serialize"))
+}
+
+/// The canonical text of a JSON value.
+///
+/// # Panics
+/// Never: a JSON value has string keys.
+#[must_use]
+pub fn of_value(value: &Value) -> String {
+    serde_json::to_string(value).expect("a JSON value serializes")
 }
 
 /// The canonical text of what `json` says.

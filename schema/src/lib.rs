@@ -27,9 +27,10 @@ pub use digest::{Digest, DigestError};
 pub use event::{
     Actor, Approval, Body, Descriptor, Event, EventError, Finding, HoldPlaced, HoldReleased,
     HoldScope, ImagePushed, InputRejected, ManifestDeleted, ManifestResolved, OverrideGranted,
-    OverrideRevoked, OverrideScope, Platform, PromotionRequested, Received, Repository,
-    RepositoryConfigured, RequestedTarget, RuleFile, RulesActivated, ScanCompleted, ScanFailed,
-    ScanRequested, ScanStarted, Scanner, ScannerUpdated, SeverityCounts, TagDeleted, media_type,
+    OverrideRevoked, OverrideScope, Platform, PromotionRequested, PromotionRetried, Received,
+    Repository, RepositoryConfigured, RequestedTarget, RuleFile, RulesActivated, ScanCompleted,
+    ScanFailed, ScanRequested, ScanStarted, Scanner, ScannerUpdated, SeverityCounts, TagDeleted,
+    media_type,
 };
 pub use record::{Position, Record, RecordError};
 pub use repository::{RepositoryName, RepositoryNameError};

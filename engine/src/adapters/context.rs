@@ -107,6 +107,7 @@ impl<'a> Context<'a> {
             // The digest is not known yet, so the tag stands for it in the content key.
             meaning.insert("needs".into(), format!("{repository}:{tag}").into());
         }
+        let own = own.filter(|id| !id.is_empty());
         let event = self.envelope(own, time, body, &meaning);
         let rejection = self.input_rejected(match &need {
             Need::Digest {
@@ -117,8 +118,9 @@ impl<'a> Context<'a> {
             Need::MediaType { digest, .. } => {
                 format!("no media type: the payload does not say whether {digest} is an index")
             }
-            Need::Leaf { config_digest, .. } => format!(
-                "no manifest digest: the report names the image only by its configuration {config_digest} (`ImageID`)"
+            Need::Leaf(named) => format!(
+                "no manifest digest: the report names the image only by its configuration {} (`ImageID`)",
+                named.config_digest
             ),
         });
         Decoded::NeedsResolving(Box::new(Pending::new(
@@ -137,6 +139,7 @@ impl<'a> Context<'a> {
         body: Body,
         meaning: &Map<String, Value>,
     ) -> Event {
+        let own = own.filter(|id| !id.is_empty());
         let id = own.map_or_else(|| self.content_key(time, &body, meaning), str::to_owned);
         Event {
             id,
@@ -160,7 +163,7 @@ impl<'a> Context<'a> {
             "{}\n{}\n{}\n{}",
             body.kind(),
             time.map(|time| time.to_string()).unwrap_or_default(),
-            canonical::to_string(&body.data()),
+            canonical::of_value(&body.data()),
             canonical::to_string(meaning),
         );
         let key = Digest::of(said.as_bytes()).hex();
@@ -239,6 +242,11 @@ impl<'a> Context<'a> {
         Decoded::Ignored(reason.into())
     }
 
+    /// Something that the payload does not tell whole.
+    pub(super) fn untold(&self, reason: impl Into<String>) -> Decoded {
+        Decoded::Untold(reason.into())
+    }
+
     /// Something that cannot be read.
     pub(super) fn rejected(&self, problem: &Problem) -> Decoded {
         Decoded::Rejected(self.input_rejected(problem.to_string()))
@@ -258,6 +266,18 @@ impl<'a> Context<'a> {
     pub(super) fn repository(&self, field: &Field<'_>) -> Result<RepositoryName, Problem> {
         self.repository_named(field.required()?)
             .map_err(|error| field.problem(error))
+    }
+
+    /// The repository as one of `registry`, which the payload tells, where another one is the default
+    /// and the configuration does not say which one the source is.
+    pub(super) fn at_home(&self, repository: RepositoryName, registry: &str) -> RepositoryName {
+        let settings = self.settings();
+        match &settings.default_registry {
+            Some(default) if settings.registry.is_none() && default != registry => {
+                repository.in_registry(registry).unwrap_or(repository)
+            }
+            _ => repository,
+        }
     }
 
     /// As [`Context::repository`], for a name that is not a field of its own.

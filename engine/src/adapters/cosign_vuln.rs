@@ -31,6 +31,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         Some(encoded) => {
             let bytes = base64::engine::general_purpose::STANDARD
                 .decode(encoded)
+                .or_else(|_| base64::engine::general_purpose::URL_SAFE.decode(encoded))
                 .map_err(|error| envelope.problem(format!("no base64: {error}")))?;
             json::value(&bytes).map_err(|problem| envelope.problem(problem))?
         }
@@ -111,6 +112,15 @@ fn report(context: &Context<'_>, predicate: &Field<'_>) -> Result<Report, Proble
     }
     if report.scanner.db_updated_at.is_none() {
         report.scanner.db_updated_at = database.first(&["lastUpdate", "version"]).time();
+    }
+    // A bare list that is empty is a result only of a scan that is said to have ended.
+    if result.value().is_array()
+        && report.findings.is_empty()
+        && metadata.get("scanFinishedOn").is_absent()
+    {
+        return Err(result.problem(
+            "not a completed scan: nothing found, and no `metadata.scanFinishedOn` says that somebody looked",
+        ));
     }
     let finished = metadata.first(&["scanFinishedOn", "scanStartedOn"]).time();
     report.scanned_at = finished.or(report.scanned_at);

@@ -286,14 +286,22 @@ fn overrides(
         };
         for affected in vulnerability.get("affects").items() {
             let reference = affected.get("ref").required()?;
-            let (package, _) = named(reference, &components);
+            let (package, version) = named(reference, &components);
             let of_image = purl::parse(reference).filter(purl::Purl::is_image);
+            let digest = of_image
+                .as_ref()
+                .and_then(purl::Purl::digest)
+                .or_else(|| digest.clone());
+            // A digest says which version is meant.
+            let package = match (package, version) {
+                (Some(package), Some(version)) if digest.is_none() => {
+                    Some(format!("{package}@{version}"))
+                }
+                (package, _) => package,
+            };
             let scope = Scope {
                 repository: None,
-                digest: of_image
-                    .as_ref()
-                    .and_then(purl::Purl::digest)
-                    .or_else(|| digest.clone()),
+                digest,
                 package: package.filter(|_| of_image.is_none()),
             };
             if scope == Scope::default() {
@@ -301,6 +309,7 @@ fn overrides(
                     "neither a component of the document nor a package URL: the statement could be about anything",
                 ));
             }
+            super::at_most(statements.len())?;
             statements.push(Statement {
                 document: document.to_owned(),
                 vulnerability: vulnerability.get("id").required()?.to_owned(),

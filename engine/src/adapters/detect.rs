@@ -38,8 +38,15 @@ pub(super) fn is_of_operator(body: &[u8]) -> bool {
 }
 
 fn is_of_operator_by_shape(shape: &Shape<'_>) -> bool {
+    const GROUP: &str = "aquasecurity.github.io/";
     let version = shape.text("apiVersion").unwrap_or_default();
-    shape.get("operatorObject").is_some() || version.starts_with("aquasecurity.github.io/")
+    // What `kubectl get` writes of several resources.
+    let listed = || {
+        let kind = shape.text("kind").unwrap_or_default();
+        let items = shape.get("items").map(RawValue::get).unwrap_or_default();
+        kind == "List" && items.contains(GROUP)
+    };
+    shape.get("operatorObject").is_some() || version.starts_with(GROUP) || listed()
 }
 
 /// Whether `body` is a list: then its elements are deliveries.
@@ -131,6 +138,8 @@ fn by_event_type(kind: &str) -> &'static str {
         "zot"
     } else if kind.starts_with("Microsoft.") {
         "acr"
+    } else if kind.starts_with("google.cloud.pubsub.") {
+        "gar"
     } else {
         "cloudevents"
     }
@@ -146,7 +155,11 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
     }
     let found = if has("events") {
         "distribution"
-    } else if has("detail-type") || (has("TopicArn") && kind_of_sns(shape)) {
+    } else if has("detail-type")
+        || (has("TopicArn") && kind_of_sns(shape))
+        || has("Records")
+        || (has("eventSource") && has("eventName"))
+    {
         "ecr"
     } else if is_of_operator_by_shape(shape) {
         "trivy"
@@ -164,7 +177,11 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         || (has("scanner") && has("invocation"))
     {
         "cosign-vuln"
-    } else if has("ArtifactType") || has("SchemaVersion") || (has("Target") && has("Type")) {
+    } else if has("ArtifactType")
+        || has("SchemaVersion")
+        || (has("Target") && has("Type"))
+        || (has("ClusterName") && (has("Resources") || has("Vulnerabilities") || has("Findings")))
+    {
         "trivy"
     } else if has("matches") && (has("source") || has("descriptor")) {
         "grype"
@@ -176,7 +193,9 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         "dtr"
     } else if has("docker_url") {
         "quay"
-    } else if has("message") && (has("subscription") || has("deliveryAttempt")) {
+    } else if (has("message") && (has("subscription") || has("deliveryAttempt") || has("ackId")))
+        || has("receivedMessages")
+    {
         "gar"
     } else if has("package") || has("registry_package") || (has("zen") && has("hook_id")) {
         "ghcr"

@@ -1,40 +1,40 @@
 //! CNCF distribution's notifications: envelopes of versions 1 and 2, and what copies their form.
 //!
-//! A push of a manifest is a push; a retag is one too. Blobs, mounts and pulls are not ours. A
-//! delete by digest may be a blob's: it looks the same, and a blob's digest is no manifest that
+//! A push of a manifest is a push; a retag is one too. Blobs, mounts and pulls are not ours, and what
+//! a push of a tag lacks is asked for. A delete by digest may be a blob's: it looks the same, and a blob's digest is no manifest that
 //! anything binds to, so taking it for a manifest's changes nothing.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use weir_schema::{Body, Digest, ImagePushed, ManifestDeleted, RepositoryName, Tag, media_type};
 
-use super::Decoded;
 use super::context::{Context, Fill, Push};
 use super::json;
 use super::problem::Problem;
 use super::time;
+use super::{Decoded, UNKNOWN_MEDIA_TYPE};
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(borrow)]
-    events: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    events: Option<Vec<&'a RawValue>>,
 }
 
-/// One event. Fields that are not here mean nothing to us.
+/// One event. Fields that are not here mean nothing to us; what it can do without may be of any kind.
 #[derive(Deserialize)]
 struct Notification<'a> {
     #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    timestamp: Option<Cow<'a, str>>,
+    timestamp: Option<&'a RawValue>,
     #[serde(borrow, default)]
     action: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     target: Option<Target<'a>>,
     #[serde(borrow, default)]
-    actor: Option<Actor<'a>>,
+    actor: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -42,18 +42,18 @@ struct Notification<'a> {
 struct Target<'a> {
     #[serde(borrow, default)]
     media_type: Option<Cow<'a, str>>,
-    #[serde(default)]
-    size: Option<Value>,
+    #[serde(borrow, default)]
+    size: Option<&'a RawValue>,
     #[serde(borrow, default)]
     digest: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     repository: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    url: Option<Cow<'a, str>>,
+    url: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tag: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    artifact_type: Option<Cow<'a, str>>,
+    artifact_type: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -62,14 +62,30 @@ struct Actor<'a> {
     name: Option<Cow<'a, str>>,
 }
 
+/// A value as a `T`, if it is one.
+fn loose<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+/// A value as a text, if it is one and not empty.
+fn text(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    let Text(text) = loose(value)?;
+    (!text.is_empty()).then_some(text)
+}
+
 /// Decodes an envelope: one event of it that cannot be read does not take the others with it.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let envelope: Envelope<'_> = json::parse(context.body())?;
-    if envelope.events.is_empty() {
+    let events = envelope.events.ok_or_else(|| Problem::Missing {
+        path: "events".into(),
+    })?;
+    if events.is_empty() {
         return Ok(vec![context.ignored("an envelope without events")]);
     }
-    super::at_most(envelope.events.len())?;
-    let decoded = envelope.events.iter().enumerate().map(|(index, event)| {
+    super::at_most(events.len())?;
+    let decoded = events.iter().enumerate().map(|(index, event)| {
         self::event(context, event.get(), &format!("events[{index}]."))
             .unwrap_or_else(|problem| context.rejected(&problem))
     });
@@ -77,8 +93,8 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
 }
 
 /// Decodes one event, which stands at `place` (with the dot after it) in the payload.
-pub(super) fn event(context: &Context<'_>, text: &str, place: &str) -> Result<Decoded, Problem> {
-    let notification: Notification<'_> = serde_json::from_str(text)
+pub(super) fn event(context: &Context<'_>, event: &str, place: &str) -> Result<Decoded, Problem> {
+    let notification: Notification<'_> = serde_json::from_str(event)
         .map_err(|error| Problem::Meaning(format!("`{place}`: {error}").replace(".`", "`")))?;
     let path = |field: &str| format!("{place}{field}");
     let missing = |field: &str| Problem::Missing { path: path(field) };
@@ -106,20 +122,31 @@ pub(super) fn event(context: &Context<'_>, text: &str, place: &str) -> Result<De
         .map(str::parse::<Digest>)
         .transpose()
         .map_err(|error| Problem::field(path("target.digest"), error))?;
-    let tag = match present(&target.tag) {
-        Some(tag) if tag.parse::<Digest>().is_ok() => None,
-        tag => tag
-            .map(str::parse::<Tag>)
-            .transpose()
-            .map_err(|error| Problem::field(path("target.tag"), error))?,
+    // Where there is no tag, some copies of this form put the digest in its place.
+    let (tag, digest) = match present(&target.tag) {
+        None => (None, digest),
+        Some(said) => match said.parse::<Digest>() {
+            Ok(same) => (None, digest.or(Some(same))),
+            Err(_) => {
+                let tag = said.parse::<Tag>();
+                let tag = tag.map_err(|error| Problem::field(path("target.tag"), error))?;
+                (Some(tag), digest)
+            }
+        },
     };
-    let actor = notification
-        .actor
-        .as_ref()
-        .and_then(|actor| present(&actor.name));
-    let actor = actor.map(str::to_owned);
-    let id = present(&notification.id);
-    let time = present(&notification.timestamp).and_then(time::from_text);
+    let actor: Option<Actor<'_>> = loose(notification.actor);
+    let actor = actor
+        .and_then(|actor| actor.name)
+        .filter(|name| !name.is_empty());
+    let actor = actor.map(Cow::into_owned);
+    let id = text(notification.id);
+    let id = id.as_deref();
+    let time = notification
+        .timestamp
+        .and_then(|time| match text(Some(time)) {
+            Some(text) => time::from_text(&text),
+            None => time::from_json(&loose(Some(time))?),
+        });
 
     if action == "delete" {
         let body = match (digest, tag) {
@@ -133,20 +160,23 @@ pub(super) fn event(context: &Context<'_>, text: &str, place: &str) -> Result<De
         };
         return Ok(context.event(id, time, body));
     }
-    let digest = digest.ok_or_else(|| missing("target.digest"))?;
-    let size = target.size.as_ref().and_then(Value::as_u64);
-    let artifact_type = present(&target.artifact_type).map(str::to_owned);
-    let Some(media_type) = present(&target.media_type) else {
-        // What has a tag or a manifest's URL is a manifest; its type can be asked for.
-        let url = present(&target.url).unwrap_or_default();
-        if tag.is_none() && !url.contains("/manifests/") {
-            return Err(missing("target.mediaType"));
+    let size = loose(target.size);
+    let artifact_type = text(target.artifact_type).map(Cow::into_owned);
+    let media_type = present(&target.media_type).filter(|kind| *kind != UNKNOWN_MEDIA_TYPE);
+    let (Some(digest), Some(media_type)) = (&digest, media_type) else {
+        // What has a tag or a manifest's URL is a manifest; what it lacks can be asked for.
+        let url = text(target.url).unwrap_or_default();
+        if tag.is_none() && (digest.is_none() || !url.contains("/manifests/")) {
+            return Err(missing(match digest {
+                None => "target.digest",
+                Some(_) => "target.mediaType",
+            }));
         }
         let push = Push {
             repository,
             tag,
-            digest: Some(digest),
-            media_type: None,
+            digest,
+            media_type: media_type.map(str::to_owned),
             registry: None,
             fill: Fill {
                 size,
@@ -159,7 +189,7 @@ pub(super) fn event(context: &Context<'_>, text: &str, place: &str) -> Result<De
     };
     let body = Body::ImagePushed(ImagePushed {
         repository,
-        digest,
+        digest: digest.clone(),
         media_type: media_type.to_owned(),
         tag,
         size,
@@ -178,15 +208,15 @@ fn present<'b>(text: &'b Option<Cow<'_, str>>) -> Option<&'b str> {
     text.as_deref().filter(|text| !text.is_empty())
 }
 
-/// Whether a push is of a blob. The URL tells for certain; without it the media type does.
+/// Whether a push is of a blob. The URL tells for certain; without it a tag or the media type does.
 fn is_blob(target: &Target<'_>) -> bool {
-    let url = target.url.as_deref().unwrap_or_default();
-    let kind = target.media_type.as_deref().unwrap_or_default();
+    let url = text(target.url).unwrap_or_default();
+    let kind = present(&target.media_type).unwrap_or_default();
     if url.contains("/blobs/") {
         return true;
     }
-    if url.contains("/manifests/") || media_type::is_index(kind) {
+    if url.contains("/manifests/") || present(&target.tag).is_some() {
         return false;
     }
-    kind == super::UNKNOWN_MEDIA_TYPE || kind.contains(".layer.") || kind.contains(".rootfs.")
+    !kind.is_empty() && !kind.contains("manifest") && !media_type::is_index(kind)
 }

@@ -12,21 +12,22 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let pushed = root.get("push_data");
     let repository = root.get("repository");
     let whole = repository.get("repo_name");
+    let name = if whole.text().is_some() {
+        context.repository(&whole)?
+    } else {
+        let name = repository.get("name");
+        let namespace = repository.first(&["namespace", "owner"]).required()?;
+        let path = format!("{namespace}/{}", name.required()?);
+        context
+            .repository_named(&path)
+            .map_err(|error| name.problem(error))?
+    };
     let push = Push {
-        repository: if whole.text().is_some() {
-            context.repository(&whole)?
-        } else {
-            let name = repository.get("name");
-            let namespace = repository.first(&["namespace", "owner"]).required()?;
-            let path = format!("{namespace}/{}", name.required()?);
-            context
-                .repository_named(&path)
-                .map_err(|error| name.problem(error))?
-        },
+        repository: context.at_home(name, "docker.io"),
         tag: Some(required_tag(&pushed.get("tag"))?),
         digest: None,
         media_type: None,
-        registry: Some("registry-1.docker.io".into()),
+        registry: Some("docker.io".into()),
         fill: Fill {
             actor: pushed.get("pusher").string(),
             ..Fill::default()

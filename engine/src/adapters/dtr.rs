@@ -65,7 +65,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
                     reason,
                 })
             };
-            scan(context, time, &contents, None, body, Map::new())?
+            scan(context, time, &contents, time, body, Map::new())?
         }
         "REPO_EVENT" => repository_event(context, time, &contents)?,
         "SCANNER_UPDATE_COMPLETED" => scanner_updated(context, time, &contents),

@@ -1,8 +1,8 @@
 //! Amazon ECR and Inspector through EventBridge.
 //!
 //! Severities without findings are absent; `TOTAL` is no severity. Inspector gives the repository as
-//! an ARN. Delivery is best effort, so reconciling is needed beside it. What comes through SNS has
-//! the event as a text in `Message`.
+//! an ARN. Delivery is best effort, so reconciling is needed beside it. What comes through SNS or SQS
+//! has the event as a text in `Message` or `body`; CloudTrail's records of API calls are read too.
 
 use weir_schema::{
     Body, ManifestDeleted, RepositoryName, ScanCompleted, ScanFailed, ScanStarted, Scanner,
@@ -12,27 +12,64 @@ use weir_schema::{
 use super::context::{Context, Fill, Push, optional_tag};
 use super::field::Field;
 use super::problem::Problem;
-use super::{Decoded, clip, json, report};
+use super::{Decoded, clip, cloudtrail, json, report};
 
-/// Decodes an EventBridge event.
+/// How deep queues, topics and log files wrap each other before there is an event.
+const DEEPEST: usize = 4;
+
+/// Decodes an event, however it is wrapped.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
-    let root = Field::root(&body);
-    if !root.get("TopicArn").is_absent() {
-        return notification(context, &root);
+    any(context, &Field::root(&body), DEEPEST)
+}
+
+fn any(context: &Context<'_>, root: &Field<'_>, depth: usize) -> Result<Vec<Decoded>, Problem> {
+    let records = root.get("Records");
+    if !root.get("TopicArn").is_absent() || !root.get("Type").is_absent() {
+        notification(context, root, depth)
+    } else if records.value().is_array() {
+        let each = records.each()?;
+        let each = each.iter().flat_map(|record| {
+            self::record(context, record, depth)
+                .unwrap_or_else(|problem| vec![context.rejected(&problem)])
+        });
+        let decoded: Vec<_> = each.collect();
+        match decoded.is_empty() {
+            true => Ok(vec![context.ignored("a file or message without records")]),
+            false => Ok(decoded),
+        }
+    } else if cloudtrail::is_record(root) {
+        cloudtrail::decode(context, root)
+    } else {
+        event(context, root)
     }
-    Ok(vec![event(context, &root)?])
+}
+
+/// One of several: a message of SQS, of SNS as functions get it, or a record of CloudTrail.
+fn record(
+    context: &Context<'_>,
+    record: &Field<'_>,
+    depth: usize,
+) -> Result<Vec<Decoded>, Problem> {
+    let sns = record.get("Sns");
+    let body = record.get("body");
+    if !sns.is_absent() {
+        notification(context, &sns, depth)
+    } else if body.text().is_some() {
+        within(context, &body, depth)
+    } else {
+        any(context, record, depth.saturating_sub(1))
+    }
 }
 
 /// What SNS sends to an address.
-fn notification(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
-    match root.get("Type").text().unwrap_or_default() {
-        "Notification" => {
-            let message = root.get("Message");
-            let body = json::value(message.required()?.as_bytes())
-                .map_err(|problem| message.problem(problem))?;
-            Ok(vec![event(context, &Field::root(&body).named("Message"))?])
-        }
+fn notification(
+    context: &Context<'_>,
+    root: &Field<'_>,
+    depth: usize,
+) -> Result<Vec<Decoded>, Problem> {
+    match root.get("Type").text().unwrap_or("Notification") {
+        "Notification" => within(context, &root.get("Message"), depth),
         "SubscriptionConfirmation" => Ok(vec![context.ignored(
             "SNS asks whether it may send here: open the `SubscribeURL` of its message once",
         )]),
@@ -45,16 +82,30 @@ fn notification(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>,
     }
 }
 
-fn event(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
-    Ok(match root.get("detail-type").required()? {
-        "ECR Image Action" => action(context, root)?,
-        // The image came into the repository without a push of a client.
-        "ECR Replication Action" => action(context, root)?,
+/// The event that a text holds.
+fn within(context: &Context<'_>, text: &Field<'_>, depth: usize) -> Result<Vec<Decoded>, Problem> {
+    let depth = depth.checked_sub(1).ok_or_else(|| {
+        text.problem("a message in a message in a message: none of them an event")
+    })?;
+    let body = json::value(text.required()?.as_bytes()).map_err(|problem| text.problem(problem))?;
+    any(context, &Field::root(&body).named(text.path()), depth)
+}
+
+fn event(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
+    let decoded = match root.get("detail-type").required()? {
+        // Also an image that came without a push of a client, and what refers to an image.
+        "ECR Image Action" | "ECR Replication Action" | "ECR Referrer Action" => {
+            action(context, root)?
+        }
         "ECR Pull Through Cache Action" => cached(context, root)?,
         "ECR Image Scan" => scan(context, root, "ecr")?,
         "Inspector2 Scan" => scan(context, root, "inspector")?,
+        "AWS API Call via CloudTrail" => {
+            return cloudtrail::decode(context, &root.get("detail"));
+        }
         other => context.ignored(format!("EventBridge's `{}` changes nothing", clip(other))),
-    })
+    };
+    Ok(vec![decoded])
 }
 
 /// An image that a pull brought into a cache repository.
@@ -198,12 +249,19 @@ fn counts(by_severity: &Field<'_>) -> Result<SeverityCounts, Problem> {
         return Err(by_severity.missing());
     }
     let mut counts = SeverityCounts::default();
+    let mut total = None;
     for (word, count) in by_severity.entries() {
         if word.eq_ignore_ascii_case("TOTAL") {
+            total = Some(count);
             continue;
         }
         let sum = counts.0.entry(report::severity(Some(word))).or_default();
         *sum = sum.saturating_add(count.count()?);
+    }
+    // Inspector's total has findings that it names no severity of. It is no severity, and a total
+    // alone is no result.
+    if let Some(total) = total.filter(|_| counts.0.is_empty()) {
+        report::add_untold(&mut counts, &total)?;
     }
     Ok(counts)
 }

@@ -68,6 +68,12 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// The elements of a list that may make an event each.
+    pub(super) fn each(&self) -> Result<Vec<Self>, Problem> {
+        super::at_most(self.value.as_array().map_or(0, Vec::len))?;
+        Ok(self.items().collect())
+    }
+
     /// The fields of an object; none if it is absent or no object.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Self)> + '_ {
         let entries = self.value.as_object().into_iter().flatten();

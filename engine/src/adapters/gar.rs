@@ -9,29 +9,53 @@ use weir_schema::{Body, Digest, ManifestDeleted, RepositoryName, Tag};
 use super::context::{Context, Fill, Push};
 use super::field::Field;
 use super::problem::Problem;
-use super::{Decoded, clip, json, reference};
+use super::{Decoded, clip, cloudevents, json, reference};
 
-/// Decodes a Pub/Sub push, or the message's own JSON as a subscriber pulls it.
+/// Decodes a Pub/Sub push, wrapped in a CloudEvent or not; what a subscriber pulls; or the message's
+/// own JSON.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
+    if context.header("ce-type").is_some() {
+        let event = cloudevents::unwrap(context)?;
+        return Ok(vec![message(context, &Field::root(&event.data))?]);
+    }
     let body = json::value(context.body())?;
     let root = Field::root(&body);
+    if !root.get("specversion").is_absent() {
+        let event = cloudevents::unwrap(context)?;
+        return Ok(vec![message(
+            context,
+            &Field::root(&event.data).named("data"),
+        )?]);
+    }
+    let pulled = root.get("receivedMessages");
+    if pulled.value().is_array() {
+        let each = pulled.each()?;
+        let each = each
+            .iter()
+            .map(|one| message(context, one).unwrap_or_else(|problem| context.rejected(&problem)));
+        return Ok(each.collect());
+    }
+    Ok(vec![message(context, &root)?])
+}
+
+/// What is wrapped in `message`; without such a wrapping, which a subscription may leave out, the
+/// headers say what it would have said.
+fn message(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
     let message = root.get("message");
     if message.is_absent() {
-        return Ok(vec![event(context, &root, None, None)?]);
+        let id = context.header("x-goog-pubsub-message-id");
+        let time = context.header("x-goog-pubsub-publish-time");
+        return event(context, root, id, time.and_then(super::time::from_text));
     }
     let data = message.get("data");
     let id = message.first(&["messageId", "message_id"]).text();
     let time = message.first(&["publishTime", "publish_time"]).time();
     if data.is_absent() {
-        return Ok(vec![context.ignored("a message without data")]);
+        return Ok(context.ignored("a message without data"));
     }
     let inner = payload(&data)?;
-    Ok(vec![event(
-        context,
-        &Field::root(&inner).named("message.data"),
-        id,
-        time,
-    )?])
+    let inner = Field::root(&inner).named(data.path());
+    event(context, &inner, id, time)
 }
 
 fn payload(data: &Field<'_>) -> Result<Value, Problem> {

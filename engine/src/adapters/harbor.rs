@@ -11,16 +11,19 @@ use weir_schema::{
     SeverityCounts, Timestamp,
 };
 
-use super::context::{Context, Fill, Push, numbered, optional_tag};
+use super::context::{Context, Fill, Push, numbered, optional_tag, required_tag};
 use super::field::Field;
 use super::problem::Problem;
-use super::{Decoded, clip, cloudevents, detect, harbor_report, json};
+use super::{
+    Decoded, MOST_EVENTS, clip, cloudevents, detect, harbor_report, json, reference, report,
+};
 
 /// What happened, in any of the three vocabularies.
 #[derive(Clone, Copy)]
 enum Kind {
     Pushed,
     Deleted,
+    TagDeleted,
     Scanned,
     ScanFailed,
     ScanStopped,
@@ -28,7 +31,13 @@ enum Kind {
 
 fn kind(word: &str) -> Option<Kind> {
     Some(match word {
-        "PUSH_ARTIFACT" | "harbor.artifact.pushed" | "pushImage" => Kind::Pushed,
+        // A tag put on what is there is a push of it.
+        "PUSH_ARTIFACT"
+        | "harbor.artifact.pushed"
+        | "pushImage"
+        | "CREATE_TAG"
+        | "harbor.tag.created" => Kind::Pushed,
+        "DELETE_TAG" | "harbor.tag.deleted" => Kind::TagDeleted,
         "DELETE_ARTIFACT" | "harbor.artifact.deleted" | "deleteImage" => Kind::Deleted,
         "SCANNING_COMPLETED" | "harbor.scan.completed" | "scanningCompleted" => Kind::Scanned,
         "SCANNING_FAILED" | "harbor.scan.failed" | "scanningFailed" => Kind::ScanFailed,
@@ -85,13 +94,11 @@ fn event(
     actor: Option<String>,
     data: &Field<'_>,
 ) -> Result<Vec<Decoded>, Problem> {
+    if matches!(word, "TAG_RETENTION" | "harbor.tag_retention.finished") {
+        return Ok(retained(context, own, time, &data.get("retention")));
+    }
     let Some(kind) = kind(word) else {
-        let reason = match word {
-            "TAG_RETENTION" | "harbor.tag_retention.finished" => {
-                "tags may have been deleted, and the event does not name them whole: reconciling finds them".to_owned()
-            }
-            _ => format!("Harbor's `{}` changes nothing", clip(word)),
-        };
+        let reason = format!("Harbor's `{}` changes nothing", clip(word));
         return Ok(vec![context.ignored(reason)]);
     };
     if data
@@ -111,7 +118,7 @@ fn event(
         repository: repository(context, &data.get("repository"))?,
     };
     let mut decoded = Vec::new();
-    for resource in data.get("resources").items() {
+    for resource in data.get("resources").each()? {
         let events = self::resource(context, kind, &delivered, &resource, decoded.len())
             .unwrap_or_else(|problem| vec![context.rejected(&problem)]);
         decoded.extend(events);
@@ -120,6 +127,38 @@ fn event(
         return Err(data.get("resources").missing());
     }
     Ok(decoded)
+}
+
+/// Tag retention: Harbor names the last artifact that it deleted, by one of its tags, and no other.
+/// That it deleted anything it does not tell by any other event.
+fn retained(
+    context: &Context<'_>,
+    own: Option<&str>,
+    time: Option<Timestamp>,
+    retention: &Field<'_>,
+) -> Vec<Decoded> {
+    let project = retention.get("project_name");
+    let mut decoded = Vec::new();
+    for artifact in retention.get("deleted_artifact").items().take(MOST_EVENTS) {
+        let status = artifact.get("status").text().unwrap_or("SUCCESS");
+        let name = artifact.get("name_tag");
+        let named = reference::split(name.text().unwrap_or_default());
+        let (Some(project), Some(tag)) = (project.text(), named.tag) else {
+            continue;
+        };
+        if !status.eq_ignore_ascii_case("SUCCESS") {
+            continue;
+        }
+        let repository = context.repository_named(&format!("{project}/{}", named.name));
+        if let (Ok(repository), Ok(tag)) = (repository, tag.parse()) {
+            let id = numbered(own, decoded.len());
+            decoded.push(context.tag_deleted(id.as_deref(), time, repository, tag, None));
+        }
+    }
+    decoded.push(
+        context.untold("tag retention deleted artifacts, and the event names one of them at most"),
+    );
+    decoded
 }
 
 fn repository(context: &Context<'_>, repository: &Field<'_>) -> Result<RepositoryName, Problem> {
@@ -164,6 +203,16 @@ fn resource(
             };
             Ok(vec![context.push(id(0).as_deref(), time, push)])
         }
+        Kind::TagDeleted => {
+            let tag = required_tag(&resource.get("tag"))?;
+            Ok(vec![context.tag_deleted(
+                id(0).as_deref(),
+                time,
+                repository,
+                tag,
+                actor,
+            )])
+        }
         Kind::Deleted => {
             let tag = optional_tag(&resource.get("tag"))?;
             let mut decoded = Vec::new();
@@ -198,6 +247,7 @@ fn resource(
                 )?]);
             }
             let overviews: Vec<_> = whole.entries().collect();
+            super::at_most(overviews.len())?;
             if overviews.is_empty() {
                 return no_overview(context, kind, delivered, resource, digest, id(0).as_deref());
             }
@@ -348,21 +398,15 @@ fn counts(summary: &Field<'_>) -> Result<SeverityCounts, Problem> {
         return Err(summary.missing());
     }
     let by_severity = summary.get("summary");
-    let mut counts = SeverityCounts::default();
-    if by_severity.is_absent() {
-        // A total of nothing needs no parts; of something, its severities are not known.
-        let total = summary.get("total").count()?;
-        if total > 0 {
-            counts.0.insert(weir_schema::Severity::Unknown, total);
-        }
-        return Ok(counts);
+    if !by_severity.is_absent() && !by_severity.value().is_object() {
+        return Err(by_severity.problem("expected counts by severity"));
     }
+    let mut counts = SeverityCounts::default();
     for (word, count) in by_severity.entries() {
-        let sum = counts
-            .0
-            .entry(super::report::severity(Some(word)))
-            .or_default();
+        let sum = counts.0.entry(report::severity(Some(word))).or_default();
         *sum = sum.saturating_add(count.count()?);
     }
+    // Without parts it is the total that says that nothing was found.
+    report::add_untold(&mut counts, &summary.get("total"))?;
     Ok(counts)
 }

@@ -58,6 +58,7 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Pro
         }
         findings.push(finding);
     }
+    super::at_most(by_image.len())?;
     let scanned_at = report.get("generated_at").time();
     let one = |findings, digest: Option<Digest>| {
         let report = Report {

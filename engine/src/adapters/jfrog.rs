@@ -1,8 +1,8 @@
 //! JFrog Artifactory's webhooks of the domain `docker`.
 //!
 //! `sha256` is the digest without its prefix; `list.manifest.json` is an index. There is neither
-//! identifier nor time. What was pushed by digest has the tag `sha256__HEX`. The repository is `REPO_KEY/IMAGE`: images of one name in the repositories
-//! `dev` and `prod` are not the same.
+//! identifier nor time. What was pushed by digest has the tag `sha256__HEX`. The repository is
+//! `REPO_KEY/IMAGE`: images of one name in the repositories `dev` and `prod` are not the same.
 
 use weir_schema::Digest;
 
@@ -18,13 +18,17 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let data = root.get("data");
     let domain = root.get("domain").text().unwrap_or("docker");
     if domain != "docker" {
-        let reason = format!("the domain `{}` has no images", clip(domain));
+        let reason = format!(
+            "the domain `{}` has no images: subscribe to the domain `docker`",
+            clip(domain)
+        );
         return Ok(vec![context.ignored(reason)]);
     }
     let name = data.get("image_name");
+    let image = image(name.required()?, data.get("path").text());
     let path = match data.get("repo_key").text() {
-        Some(key) => format!("{key}/{}", name.required()?),
-        None => name.required()?.to_owned(),
+        Some(key) => format!("{key}/{image}"),
+        None => image.to_owned(),
     };
     let repository = context
         .repository_named(&path)
@@ -81,6 +85,19 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         (other, _) => context.ignored(format!("Artifactory's `{}` changes nothing", clip(other))),
     };
     Ok(vec![event])
+}
+
+/// The image's whole name: `image_name` may be its last part alone, and the path `NAME/TAG/FILE` has
+/// the folders before it.
+fn image<'a>(name: &'a str, path: Option<&'a str>) -> &'a str {
+    let folder = path.and_then(|path| path.trim_start_matches('/').rsplit_once('/'));
+    let whole = folder.and_then(|(folder, _)| folder.rsplit_once('/'));
+    let whole = whole.map(|(whole, _)| whole).filter(|whole| {
+        whole
+            .strip_suffix(name)
+            .is_some_and(|before| before.ends_with('/'))
+    });
+    whole.unwrap_or(name)
 }
 
 /// The digest that Artifactory names a folder by: `sha256__HEX`.

@@ -12,7 +12,13 @@ use super::problem::Problem;
 /// With line and column.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     let text = text(body)?;
-    serde_json::from_str(text).map_err(|error| Problem::Json(describe(text, &error)))
+    serde_json::from_str(text).map_err(|error| {
+        if error.is_data() {
+            Problem::Form(error.to_string())
+        } else {
+            Problem::Json(describe(text, &error))
+        }
+    })
 }
 
 /// Reads `body` as any JSON value.

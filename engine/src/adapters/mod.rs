@@ -8,6 +8,7 @@
 //! Delivery ── decode ──> Event           ready for the log
 //!                    ├─> NeedsResolving  a digest, a media type or a leaf is missing: Pending
 //!                    ├─> Ignored         pulls, blobs, pings
+//!                    ├─> Untold          the registry has to be compared: reconciling
 //!                    └─> Rejected        recorded as weir.input.rejected
 //! ```
 //!
@@ -19,29 +20,30 @@
 //! | source | adapter | gives | lacks | Weir |
 //! |---|---|---|---|---|
 //! | CNCF distribution 2, 3 | `distribution` | pushes, deletions of manifests and tags, event id, login | children of an index; a deleted blob looks like a manifest; events are lost when it stops | reads the index from the registry; reconciles; drops blobs, mounts and pulls |
-//! | Harbor 1.x, 2.x | `harbor` | pushes, deletions, scans (counts) | media type; ids in the default format; which child of an index a summary is of | asks the registry for the type; content key; counts are for the digest named and cover nothing else; SBOM scans and scans below 100 % complete nothing |
+//! | Harbor 1.x, 2.x | `harbor` | pushes, deletions, tags put on and taken off, scans (counts) | media type; ids in the default format; which child of an index a summary is of; all but one artifact that tag retention deletes | asks the registry for the type; content key; counts are for the digest named and cover nothing else; SBOM scans and scans below 100 % complete nothing; reconciles after tag retention |
 //! | zot | `zot` | pushes with the whole manifest, tag deletions, scans (counts), repositories, event id | order, retries | checks that the manifest has the digest; reconciles; `lint_failed` is no push |
-//! | DTR, MSR 2, 3 | `dtr` | pushes, deletions, scans (counts), immutable tags, scanner updates | ids, media type, the digest of a scan | resolves the tag as of the scan; only status 6 completes; critical, major, minor count as CRITICAL, MEDIUM, LOW |
-//! | Quay | `quay` | names of pushed tags | digest, id, time, deletions, completed scans | resolves the tag; "vulnerability found" is no completed scan; builds and mirrors push by themselves |
-//! | Amazon ECR, Inspector | `ecr` | pushes, replications, cached pulls, deletions, scans (counts), event id; through SNS too | sometimes the media type; delivery is best effort | asks the registry; `TOTAL` is no severity; reconciles |
+//! | DTR, MSR 2, 3 | `dtr` | pushes, deletions, scans (counts), immutable tags, scanner updates | ids, media type, the digest of a scan | binds a scan to what the tag was when it was scanned, and refuses it if the tag may have moved since; only status 6 completes; critical, major, minor count as CRITICAL, MEDIUM, LOW |
+//! | Quay | `quay` | names of pushed tags, the registry's host | digest, id, time, deletions, completed scans | resolves the tag; "vulnerability found" is no completed scan; builds and mirrors push by themselves |
+//! | Amazon ECR, Inspector | `ecr` | pushes, replications, cached pulls, referrers, deletions, scans (counts), event id; through SNS and SQS too; calls of CloudTrail | sometimes the media type; delivery is best effort; what Inspector finds after the first scan | asks the registry; `TOTAL` is no severity; reconciles |
 //! | Azure Container Registry | `acr` | pushes and deletions of manifests, event id | deletions of tags | reconciles; quarantine and charts are no pushes |
-//! | Google Artifact Registry | `gar` | pushes, deletions, message id | media type | asks the registry |
+//! | Google Artifact Registry | `gar` | pushes, deletions, message id; pushed, pulled, unwrapped, or through Eventarc | media type | asks the registry |
 //! | GitHub Container Registry | `ghcr` | pushes with media type, delivery id; as JSON or as a form | deletions | reconciles; trusts `container_metadata`, not `package_type` |
 //! | Docker Hub | `dockerhub` | the pushed tag, time | digest, id, deletions | resolves the tag; content key |
-//! | JFrog Artifactory | `jfrog` | pushes, deletions of tags | media type, id, time | asks the registry; the delivery tells equal pushes apart; the repository is `REPO_KEY/IMAGE` |
+//! | JFrog Artifactory | `jfrog` | pushes, deletions of tags | media type, id, time | asks the registry; the delivery tells equal pushes apart; the repository is `REPO_KEY/FOLDERS/IMAGE` |
 //! | Sonatype Nexus | `nexus` | the tag that came or went, time, delivery id | digest | resolves the tag |
-//! | Trivy | `trivy` | findings, licences, configuration digest; reports of both schemas and of the operator | the digest of the leaf when an index was scanned; whether `--severity` filtered it | finds the leaf by its configuration; refuses reports that saw no packages; suppressed findings do not count |
+//! | Trivy | `trivy` | findings, licences, configuration digest; reports of both schemas and of the operator | the digest of the leaf when an index was scanned; whether `--severity` filtered it | finds the leaf by its configuration, in the log and in the registry that the report names; refuses reports that saw no packages, or not those of the operating system that they recognised; suppressed findings do not count |
 //! | Grype | `grype` | findings, licences, manifest digest, database time | | refuses reports of directories, filtered ones, and those that recognised nothing |
 //! | Harbor's scan reports | `harbor-report` | findings | the image, in a clean report from the API | one scan per image that it names |
 //! | SARIF 2.1.0 | `sarif` | findings | Grype's: the image, unless it was scanned by digest; whether nothing was found or nothing seen | refuses documents without results |
 //! | CycloneDX | `cyclonedx` | findings, licences; analyses (VEX) | whether an empty list means that somebody looked | refuses SBOMs; analyses become overrides |
-//! | OpenVEX | `openvex` | overrides with status and justification | scopes by version | scope: digest, repository, package; a revised document revokes |
+//! | OpenVEX | `openvex` | overrides with status and justification | | scope: digest and repository of an image, a package, and its version where no digest says it; a revised document revokes |
 //! | in-toto attestations | `cosign-vuln` | a scanner's report and its subject; OpenVEX; bare, in an envelope or a bundle | | the subject is the image; signatures are not checked here |
 //! | Weir, any CloudEvent | `cloudevents` | events as they are (structured, batched, binary) | | unknown types are recorded and change nothing |
 
 mod acr;
 mod auth;
 mod cloudevents;
+mod cloudtrail;
 mod context;
 mod cosign_vuln;
 mod cyclonedx;
@@ -79,7 +81,7 @@ use serde::Deserialize;
 use weir_schema::{Body, Digest, Event, InputRejected, Received};
 
 pub use auth::{AuthError, Secret, WebhookAuth, verify};
-pub use pending::{Need, Pending, UNKNOWN_MEDIA_TYPE};
+pub use pending::{Named, Need, Pending, UNKNOWN_MEDIA_TYPE};
 pub use report::SUBJECT_HEADER;
 
 use context::Context;
@@ -129,6 +131,9 @@ pub enum Decoded {
     NeedsResolving(Box<Pending>),
     /// No event of ours, and why: it is not recorded.
     Ignored(String),
+    /// Something happened that the payload does not tell whole, and what: comparing the registry
+    /// with the log finds it.
+    Untold(String),
     /// It cannot be read: to be recorded, see [`rejection`].
     Rejected(InputRejected),
 }
@@ -360,7 +365,18 @@ fn decode_body(delivery: &Delivery<'_>) -> Vec<Decoded> {
             ..*delivery
         })
     });
-    each.collect()
+    let mut decoded: Vec<Decoded> = each.collect();
+    // A list of a form that nobody knows is one thing that cannot be read, not thousands.
+    if let Some((Decoded::Rejected(first), others)) = decoded.split_first()
+        && !others.is_empty()
+        && others
+            .iter()
+            .all(|other| matches!(other, Decoded::Rejected(one) if one.reason == first.reason))
+    {
+        let problem = Problem::meaning(format!("in each element of the list: {}", first.reason));
+        decoded = vec![context(delivery).rejected(&problem)];
+    }
+    decoded
 }
 
 fn decode_object(delivery: &Delivery<'_>) -> Vec<Decoded> {

@@ -2,8 +2,8 @@
 //! the reason; `affected` and `under_investigation` override nothing.
 //!
 //! A product that is an image (`pkg:oci`, `pkg:docker`) limits the override to its digest and
-//! repository, a subcomponent to its package. A product that is a package limits it to that package,
-//! in every image and version: overrides know no versions, so the reason names the one meant.
+//! repository, a subcomponent to its package. A product that is a package limits it to that package in
+//! the version that it names, in every image.
 
 use weir_schema::Timestamp;
 
@@ -27,9 +27,9 @@ pub(super) fn document(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<De
         return Err(list.missing());
     }
     let mut statements: Vec<(Option<Timestamp>, Statement)> = Vec::new();
-    let mut rejected = Vec::new();
+    let mut rejected: Vec<Decoded> = Vec::new();
     let document_time = root.first(&["last_updated", "timestamp"]).time();
-    for statement in list.items() {
+    for statement in list.each()? {
         let time = statement.first(&["last_updated", "timestamp"]).time();
         match self::statements(context, root, &statement) {
             Ok(some) => {
@@ -37,6 +37,7 @@ pub(super) fn document(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<De
             }
             Err(problem) => rejected.push(context.rejected(&problem)),
         }
+        super::at_most(statements.len() + rejected.len())?;
     }
     // The last word about a thing is the latest; a stable sort keeps the document's order for ties.
     statements.sort_by_key(|(time, _)| *time);
@@ -66,12 +67,15 @@ fn statements(
     };
     let status = statement.get("status");
     let word = status.required()?;
-    let products: Vec<_> = statement.get("products").items().collect();
+    let products = statement.get("products").each()?;
     if products.is_empty() {
         return Err(statement.get("products").missing());
     }
     let mut decoded = Vec::new();
+    let parts = statement.get("subcomponents").each()?.len();
+    super::at_most(products.len().saturating_mul(parts.max(1)))?;
     for product in &products {
+        super::at_most(decoded.len())?;
         for (scope, about) in scopes(context, product, &statement.get("subcomponents"))? {
             decoded.push(Statement {
                 document: root.get("@id").text().unwrap_or_default().to_owned(),
@@ -126,7 +130,7 @@ fn scopes(
     of_statement: &Field<'_>,
 ) -> Result<Vec<(Scope, String)>, Problem> {
     let (scope, about) = scope(context, product)?;
-    let mut subcomponents: Vec<_> = product.get("subcomponents").items().collect();
+    let mut subcomponents = product.get("subcomponents").each()?;
     if subcomponents.is_empty() {
         subcomponents = of_statement.items().collect();
     }
@@ -135,7 +139,14 @@ fn scopes(
     }
     let scopes = subcomponents.iter().map(|subcomponent| {
         let (_, name) = identifier(subcomponent)?;
-        let package = purl::parse(&name).map_or_else(|| name.clone(), |purl| purl.package());
+        // A digest says which version is meant.
+        let package = purl::parse(&name).map_or_else(
+            || name.clone(),
+            |purl| match scope.digest {
+                Some(_) => purl.package(),
+                None => purl.versioned(),
+            },
+        );
         let scope = Scope {
             package: Some(package),
             ..scope.clone()
@@ -173,7 +184,7 @@ fn scope(context: &Context<'_>, product: &Field<'_>) -> Result<(Scope, String), 
     };
     if !purl.is_image() {
         let scope = Scope {
-            package: Some(purl.package()),
+            package: Some(purl.versioned()),
             ..Scope::default()
         };
         return Ok((scope, name));

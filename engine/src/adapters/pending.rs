@@ -43,20 +43,26 @@ pub enum Need {
     },
     /// The leaf that a report is about, known by the digest of its configuration.
     ///
-    /// A digest in `candidates` that is known to be an image manifest with that configuration is
-    /// the leaf; if it is an index, the leaf is its descendant with that configuration. Without a
-    /// candidate it is a known manifest with that configuration, or what one of `tags` points at if
-    /// that has it.
-    Leaf {
-        /// What scanners report as `ImageID`.
-        config_digest: Digest,
-        /// Digests that the report names, the likeliest first. Each may be an index's.
-        candidates: Vec<Digest>,
-        /// Repositories and tags that the report names.
-        tags: Vec<(RepositoryName, Tag)>,
-        /// The digest that the report itself offers as what was scanned, if it offers just one.
-        claimed: Option<Digest>,
-    },
+    /// A candidate that is known to be an image manifest with that configuration is the leaf; if it
+    /// is an index, the leaf is its descendant with that configuration. Without a candidate it is
+    /// what one of the tags points at, or holds, if that has the configuration, or the only known
+    /// manifest that has it.
+    Leaf(Named),
+}
+
+/// What a report says of the image that it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// What scanners report as `ImageID`.
+    pub config_digest: Digest,
+    /// Digests that the report names, the likeliest first. Each may be an index's.
+    pub candidates: Vec<Digest>,
+    /// Repositories that the report names.
+    pub repositories: Vec<RepositoryName>,
+    /// Repositories and tags that the report names.
+    pub tags: Vec<(RepositoryName, Tag)>,
+    /// The digest that the report itself offers as what was scanned, if it offers just one.
+    pub claimed: Option<Digest>,
 }
 
 /// Stands where a digest will be. INVARIANT: no event leaves a [`Pending`] with it.
@@ -109,9 +115,9 @@ impl Pending {
                 json!(["digest", "media_type"])
             }
             Need::MediaType { .. } => json!(["media_type"]),
-            Need::Leaf { claimed, .. } if claimed.as_ref() == Some(&digest) => json!([]),
-            Need::Leaf { claimed, .. } => {
-                if let Some(claimed) = claimed {
+            Need::Leaf(named) if named.claimed.as_ref() == Some(&digest) => json!([]),
+            Need::Leaf(named) => {
+                if let Some(claimed) = &named.claimed {
                     self.extra
                         .insert("reported_digest".into(), claimed.to_string().into());
                 }
@@ -137,11 +143,11 @@ impl Pending {
                 self.extra.insert("assumed".into(), json!(["media_type"]));
                 Decoded::Event(Box::new(self.bind(digest, UNKNOWN_MEDIA_TYPE)))
             }
-            Need::Leaf {
+            Need::Leaf(Named {
                 claimed: Some(digest),
                 ..
-            } => Decoded::Event(Box::new(self.bind(digest, UNKNOWN_MEDIA_TYPE))),
-            Need::Digest { .. } | Need::Leaf { claimed: None, .. } => {
+            }) => Decoded::Event(Box::new(self.bind(digest, UNKNOWN_MEDIA_TYPE))),
+            Need::Digest { .. } | Need::Leaf(Named { claimed: None, .. }) => {
                 Decoded::Rejected(self.rejection)
             }
         }
@@ -182,7 +188,7 @@ pub(super) fn received(event: Event, extra: Map<String, Value>) -> Received {
         }
     }
     Received {
-        json: canonical::to_string(&value),
+        json: canonical::of_value(&value),
         event,
     }
 }

@@ -6,6 +6,9 @@ pub(super) enum Problem {
     /// The bytes are no JSON text.
     #[error("no JSON: {0}")]
     Json(String),
+    /// It is JSON, and something in it is of the wrong kind.
+    #[error("not of the form that it should have: {0}")]
+    Form(String),
     /// A field that is needed is absent, null or empty.
     #[error("`{path}` is missing")]
     Missing {

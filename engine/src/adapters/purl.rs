@@ -82,6 +82,15 @@ impl Purl {
         (self.kind == "docker").then(|| self.package())
     }
 
+    /// The package and its version, as overrides name them: `NAME@VERSION`, or the name alone.
+    pub(super) fn versioned(&self) -> String {
+        match (&self.version, self.qualifier("epoch")) {
+            (None, _) => self.package(),
+            (Some(version), Some(epoch)) => format!("{}@{epoch}:{version}", self.package()),
+            (Some(version), None) => format!("{}@{version}", self.package()),
+        }
+    }
+
     /// The package's name as scanners write it: Maven's with a colon, others' with a slash, those
     /// of distributions without the distribution's name.
     pub(super) fn package(&self) -> String {
@@ -122,6 +131,16 @@ mod tests {
         check("pkg:npm/%40angular/core@1.0", "@angular/core", Some("1.0"));
         check("pkg:npm/@angular/core", "@angular/core", None);
         check("pkg:golang/github.com/a/b@v1", "github.com/a/b", Some("v1"));
+        let versioned = |text: &str| parse(text).unwrap().versioned();
+        assert_eq!(
+            versioned("pkg:npm/%40angular/core@1.0"),
+            "@angular/core@1.0"
+        );
+        assert_eq!(
+            versioned("pkg:rpm/centos/bash@4.4-1?epoch=1"),
+            "bash@1:4.4-1"
+        );
+        assert_eq!(versioned("pkg:deb/debian/zlib"), "zlib");
         assert_eq!(parse("openssl"), None);
         assert_eq!(parse("pkg:deb"), None);
     }

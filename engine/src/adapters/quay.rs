@@ -25,7 +25,8 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             .map(|tag| (format!("{}[{tag:?}]", updated.path()), tag.as_str()))
             .collect(),
         Value::Array(_) => updated
-            .items()
+            .each()?
+            .iter()
             .map(|tag| Ok((tag.path().to_owned(), tag.required()?)))
             .collect::<Result<_, Problem>>()?,
         _ => {
@@ -34,10 +35,15 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             )]);
         }
     };
+    super::at_most(tags.len())?;
     let repository = context.repository(&root.get("repository"))?;
     let registry = root.get("docker_url").text().map(reference::split);
     let registry = registry.and_then(|url| url.name.split_once('/'));
     let registry = registry.map(|(host, _)| host.to_owned());
+    let repository = match &registry {
+        Some(host) => context.at_home(repository, host),
+        None => repository,
+    };
     let pushes = tags.into_iter().map(|(path, tag)| {
         let tag = tag.parse().map_err(|error| Problem::field(path, error))?;
         let push = Push {

@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Map;
 use weir_schema::{
-    Body, Digest, Finding, RepositoryName, ScanCompleted, Scanner, Severity, Tag, Timestamp,
+    Body, Digest, Finding, RepositoryName, ScanCompleted, Scanner, Severity, SeverityCounts, Tag,
+    Timestamp,
 };
 
 use super::Decoded;
 use super::context::Context;
-use super::pending::{Need, UNRESOLVED};
+use super::field::Field;
+use super::pending::{Named, Need, UNRESOLVED};
 use super::problem::Problem;
 use super::reference;
 
@@ -34,6 +36,8 @@ pub(super) struct Image {
     pub(super) config_digest: Option<Digest>,
     /// Digests that it is named by, the likeliest first. Each may be an index's.
     pub(super) candidates: Vec<Digest>,
+    /// Repositories that it is named by.
+    pub(super) repositories: Vec<RepositoryName>,
     /// Tags that it is named by.
     pub(super) tags: Vec<(RepositoryName, Tag)>,
     /// The manifest, where the format has a field for just that.
@@ -67,8 +71,13 @@ impl Image {
             self.candidate(digest);
         }
         // Scanners call files and directories by the same field: what is no name is no name.
+        let Ok(repository) = context.repository_named(reference.name) else {
+            return Ok(());
+        };
+        if !self.repositories.contains(&repository) {
+            self.repositories.push(repository.clone());
+        }
         if let Some(tag) = reference.tag
-            && let Ok(repository) = context.repository_named(reference.name)
             && let Ok(tag) = tag.parse()
         {
             let named = (repository, tag);
@@ -117,12 +126,13 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
     });
     match (claimed, image.config_digest, &image.tags[..]) {
         (claimed, Some(config_digest), _) => {
-            let need = Need::Leaf {
+            let need = Need::Leaf(Named {
                 config_digest,
                 candidates: image.candidates,
+                repositories: image.repositories,
                 tags: image.tags,
                 claimed,
-            };
+            });
             Ok(context.pending(need, None, scanned_at, scan(UNRESOLVED), extra))
         }
         (Some(digest), None, _) => Ok(context.event_with(None, scanned_at, scan(digest), extra)),
@@ -142,6 +152,28 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
             "the report does not say which image was scanned: no manifest digest, no configuration digest, no tag",
         )),
     }
+}
+
+/// Adds to `counts` what `total` has beyond them: findings that are there, and how grave they are
+/// nobody says. A total of which no part is told says too little to decide by.
+pub(super) fn add_untold(counts: &mut SeverityCounts, total: &Field<'_>) -> Result<(), Problem> {
+    if total.is_absent() && !counts.0.is_empty() {
+        return Ok(());
+    }
+    let told = counts
+        .0
+        .values()
+        .fold(0_u64, |sum, n| sum.saturating_add(*n));
+    let untold = total.count()?.saturating_sub(told);
+    if untold == 0 {
+        return Ok(());
+    }
+    if told == 0 {
+        return Err(total.problem("a number of findings without their severities"));
+    }
+    let unknown = counts.0.entry(Severity::Unknown).or_default();
+    *unknown = unknown.saturating_add(untold);
+    Ok(())
 }
 
 /// The severity of a CVSS score, by the bands of CVSS 3 ("Qualitative Severity Rating Scale").

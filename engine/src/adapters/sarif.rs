@@ -11,14 +11,14 @@ use weir_schema::{Finding, Scanner, Severity};
 use super::context::Context;
 use super::field::Field;
 use super::problem::Problem;
-use super::report::{self, Image, Report, highest, severity, severity_of_score, some};
+use super::report::{self, Image, Report, highest, severity, severity_of_score};
 use super::{Decoded, json, purl};
 
 /// Decodes a document: one scan per run.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
     let root = Field::root(&body);
-    let runs: Vec<_> = root.get("runs").items().collect();
+    let runs = root.get("runs").each()?;
     if runs.is_empty() {
         return Err(root.get("runs").missing());
     }
@@ -42,9 +42,9 @@ pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem
 fn run(context: &Context<'_>, run: &Field<'_>) -> Result<Report, Problem> {
     let driver = run.get("tool").get("driver");
     let list = driver.get("rules");
-    let rules: BTreeMap<&str, Field<'_>> = list
+    let rules: BTreeMap<&str, Rule<'_>> = list
         .items()
-        .filter_map(|rule| Some((rule.get("id").text()?, rule)))
+        .filter_map(|rule| Some((rule.get("id").text()?, Rule::of(rule))))
         .collect();
     let tool = driver.get("name").required()?.to_lowercase();
     let results = run.get("results");
@@ -64,7 +64,7 @@ fn run(context: &Context<'_>, run: &Field<'_>) -> Result<Report, Problem> {
         {
             continue;
         }
-        if is_vulnerability(&tool, id, rule) {
+        if is_vulnerability(&tool, id, rule.map(|rule| &rule.field)) {
             findings.push(finding(id, rule, result));
             if image.candidates.is_empty() {
                 image_of_result(context, result, &mut image)?;
@@ -171,17 +171,32 @@ fn is_vulnerability(tool: &str, id: &str, rule: Option<&Field<'_>>) -> bool {
         || known.iter().any(|prefix| id.starts_with(prefix))
 }
 
-fn finding(id: &str, rule: Option<&Field<'_>>, result: &Field<'_>) -> Finding {
-    let message = result.get("message").get("text").text().unwrap_or_default();
-    let help = rule.map(|rule| rule.get("help").get("text"));
-    let help = help.as_ref().and_then(Field::text).unwrap_or_default();
+/// A rule, and what its text says: many results may have one rule.
+struct Rule<'a> {
+    field: Field<'a>,
+    help: Labels<'a>,
+}
+
+impl<'a> Rule<'a> {
+    fn of(field: Field<'a>) -> Self {
+        let help = field.get("help").get("text");
+        Self {
+            help: Labels::of(help.text().unwrap_or_default()),
+            field,
+        }
+    }
+}
+
+fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> Finding {
+    let message = result.get("message").get("text");
+    let message = Labels::of(message.text().unwrap_or_default());
+    let help = rule.map(|rule| &rule.help);
     let line = |names: &[&str]| {
-        let texts = [message, help];
-        let found = texts
-            .iter()
-            .find_map(|text| names.iter().find_map(|name| labelled(text, name)));
+        let mut texts = [Some(&message), help].into_iter().flatten();
+        let found = texts.find_map(|text| names.iter().find_map(|name| text.get(name)));
         found.map(str::to_owned)
     };
+    let rule = rule.map(|rule| &rule.field);
     let score = rule.and_then(|rule| rule.get("properties").get("security-severity").number());
     let score = highest(score);
     let (package, found_version) = match line(&["Package"]) {
@@ -251,23 +266,30 @@ fn severity_of(
     }
 }
 
-/// The value of the line `NAME: VALUE` (or `NAME VALUE` for Trivy's and Grype's "Vulnerability ID").
-fn labelled<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let lines = text.lines().filter_map(|line| {
-        let rest = line.trim().strip_prefix(name)?;
-        // Docker Scout lines the colons up.
-        let aligned = rest.trim_start();
-        let rest = if aligned.starts_with(':') {
-            aligned
-        } else {
-            rest
-        };
-        let value = rest.strip_prefix(':').or_else(|| {
-            rest.strip_prefix(' ')
-                .filter(|id| name == "Vulnerability" && !id.contains(' '))
+/// The lines `NAME: VALUE` of a text (or `NAME VALUE` for Trivy's and Grype's "Vulnerability ID").
+struct Labels<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Labels<'a> {
+    /// They stand first; what follows is prose.
+    const LINES: usize = 32;
+
+    fn of(text: &'a str) -> Self {
+        let lines = text.lines().take(Self::LINES).filter_map(|line| {
+            let line = line.trim();
+            let (name, value) = match line.split_once(':') {
+                // Docker Scout lines the colons up.
+                Some((name, value)) => (name.trim_end(), value.trim_start()),
+                None => line
+                    .split_once(' ')
+                    .filter(|(name, id)| *name == "Vulnerability" && !id.contains(' '))?,
+            };
+            (!value.is_empty()).then_some((name, value))
         });
-        some(value)?;
-        value.map(str::trim)
-    });
-    lines.into_iter().next()
+        Self(lines.collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        let found = self.0.iter().find(|(label, _)| *label == name);
+        found.map(|(_, value)| *value)
+    }
 }

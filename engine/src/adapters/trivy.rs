@@ -34,6 +34,9 @@ struct Document<'a> {
     metadata: Option<Metadata<'a>>,
     #[serde(borrow, default)]
     results: Option<Vec<Found<'a>>>,
+    /// Of `trivy k8s`.
+    #[serde(default)]
+    cluster_name: Value,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +54,16 @@ struct Metadata<'a> {
     repo_tags: Option<Vec<Cow<'a, str>>>,
     #[serde(borrow, default, rename = "RepoDigests")]
     repo_digests: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow, default, rename = "OS")]
+    os: Option<System<'a>>,
+}
+
+/// The operating system that was recognised.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct System<'a> {
+    #[serde(borrow, default)]
+    family: Option<Cow<'a, str>>,
 }
 
 /// What was looked at, and what was found there.
@@ -159,9 +172,27 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
             ));
         }
     }
+    if !document.cluster_name.is_null() {
+        return Err(Problem::field(
+            "ClusterName",
+            "a report about a cluster, not about an image: scan each image by its digest",
+        ));
+    }
+    let metadata = document.metadata.unwrap_or_default();
     let results = document.results.unwrap_or_default();
     if !results.iter().any(Found::is_of_packages) {
         return Err(Problem::meaning(nothing_recognised(&results)));
+    }
+    if let Some(family) = metadata.system()
+        && !results.iter().any(Found::is_of_system)
+    {
+        return Err(Problem::field(
+            "Results",
+            format!(
+                "the report is filtered: {} was recognised, and its packages were not looked at (no result of class os-pkgs)",
+                clip(family)
+            ),
+        ));
     }
     let mut findings = Vec::new();
     let mut licenses = BTreeSet::new();
@@ -190,7 +221,7 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
             context,
             document.artifact_name.as_deref(),
             target,
-            &document.metadata.unwrap_or_default(),
+            &metadata,
         )?,
     })
 }
@@ -248,32 +279,34 @@ fn image(
     Ok(image)
 }
 
+/// Operating systems whose packages Trivy looks at.
+const SYSTEMS: [&str; 22] = [
+    "alma",
+    "alpine",
+    "amazon",
+    "arch",
+    "azurelinux",
+    "bottlerocket",
+    "cbl-mariner",
+    "centos",
+    "chainguard",
+    "debian",
+    "fedora",
+    "opensuse",
+    "opensuse.leap",
+    "opensuse.tumbleweed",
+    "oracle",
+    "photon",
+    "redhat",
+    "rocky",
+    "suse linux enterprise server",
+    "sles",
+    "ubuntu",
+    "wolfi",
+];
+
 /// Whether a result of this type lists packages, not configuration.
 fn is_package_type(kind: &str) -> bool {
-    const SYSTEMS: [&str; 22] = [
-        "alma",
-        "alpine",
-        "amazon",
-        "arch",
-        "azurelinux",
-        "bottlerocket",
-        "cbl-mariner",
-        "centos",
-        "chainguard",
-        "debian",
-        "fedora",
-        "opensuse",
-        "opensuse.leap",
-        "opensuse.tumbleweed",
-        "oracle",
-        "photon",
-        "redhat",
-        "rocky",
-        "suse linux enterprise server",
-        "sles",
-        "ubuntu",
-        "wolfi",
-    ];
     const LANGUAGES: [&str; 20] = [
         "bundler",
         "cargo",
@@ -299,7 +332,27 @@ fn is_package_type(kind: &str) -> bool {
     SYSTEMS.contains(&kind) || LANGUAGES.contains(&kind)
 }
 
+impl Metadata<'_> {
+    /// The operating system, if it is one that Trivy knows the packages of.
+    fn system(&self) -> Option<&str> {
+        let family = self.os.as_ref()?.family.as_deref()?;
+        SYSTEMS.contains(&family).then_some(family)
+    }
+}
+
 impl Found<'_> {
+    /// Whether the operating system's packages were looked at here.
+    fn is_of_system(&self) -> bool {
+        match self.class.as_deref() {
+            Some("os-pkgs") => true,
+            None | Some("") => self
+                .r#type
+                .as_str()
+                .is_some_and(|kind| SYSTEMS.contains(&kind)),
+            Some(_) => false,
+        }
+    }
+
     /// Whether packages were looked at here.
     fn is_of_packages(&self) -> bool {
         match self.class.as_deref() {

@@ -18,7 +18,7 @@ use super::{Decoded, clip, json};
 /// The name that Kubernetes gives Docker Hub's registry.
 const DOCKER_HUB: &str = "index.docker.io";
 
-/// Decodes a resource or a webhook's body.
+/// Decodes a resource, a list of them, or a webhook's body.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
     let root = Field::root(&body);
@@ -32,16 +32,28 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         let reason = format!("the verb `{verb}`: a report that is gone takes nothing back");
         return Ok(vec![context.ignored(reason)]);
     }
+    let items = resource.get("items");
+    if !items.value().is_array() {
+        return Ok(vec![self::resource(context, &resource)?]);
+    }
+    let each = items.each()?;
+    let each = each.iter().map(|item| {
+        self::resource(context, item).unwrap_or_else(|problem| context.rejected(&problem))
+    });
+    Ok(each.collect())
+}
+
+fn resource(context: &Context<'_>, resource: &Field<'_>) -> Result<Decoded, Problem> {
     let kind = resource.get("kind").text().unwrap_or_default();
     if !matches!(kind, "VulnerabilityReport" | "ClusterVulnerabilityReport") {
         let reason = format!(
             "the operator's `{}` is no scan for vulnerabilities",
             clip(kind)
         );
-        return Ok(vec![context.ignored(reason)]);
+        return Ok(context.ignored(reason));
     }
     let report = report(context, &resource.get("report"))?;
-    Ok(vec![report::completed(context, report)?])
+    report::completed(context, report)
 }
 
 fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> {

@@ -19,10 +19,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let event = cloudevents::unwrap(context)?;
     let data = Field::root(&event.data).named(if event.whole.is_null() { "" } else { "data" });
     let (id, time) = (event.id.as_deref(), event.time);
-    let kind = event
-        .kind
-        .strip_prefix("zotregistry.")
-        .unwrap_or(&event.kind);
+    let kind = without_prefix(&event.kind);
     let actor = data.get("actor").get("name").string();
     let repository = || context.repository(&data.get("name"));
     let whole_repository = || {
@@ -58,6 +55,13 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         other => context.ignored(format!("zot's `{}` changes nothing", clip(other))),
     };
     Ok(vec![decoded])
+}
+
+/// The type without what stands before it, which may be configured: `zotregistry.image.updated`.
+fn without_prefix(kind: &str) -> &str {
+    let mut dots = kind.rmatch_indices('.').map(|(at, _)| at + 1);
+    let start = dots.nth(1).unwrap_or_default();
+    kind.get(start..).unwrap_or(kind)
 }
 
 fn updated(
@@ -128,10 +132,7 @@ fn scanned(data: &Field<'_>, time: Option<weir_schema::Timestamp>) -> Result<Bod
             counts.0.insert(severity, count.count()?);
         }
     }
-    let total = summary.get("count");
-    if counts.0.is_empty() && total.count()? > 0 {
-        return Err(summary.problem("a number of findings without their severities"));
-    }
+    super::report::add_untold(&mut counts, &summary.get("count"))?;
     Ok(Body::ScanCompleted(ScanCompleted {
         digest,
         scanner: Scanner {

@@ -206,6 +206,8 @@ impl Giver {
             Body::ViolationFound(_) | Body::ViolationCleared(_) => How::NotAtAll,
             Body::ClockTicked | Body::InputRejected(_) | Body::Unknown(_) => How::NotAtAll,
             Body::ScanRequested(_) => How::NotAtAll,
+            // On both sides every copy has gone well.
+            Body::PromotionRetried(_) => How::NotAtAll,
             Body::ImagePushed(_) if own => {
                 self.history.echoes += 1;
                 How::Content
@@ -336,6 +338,7 @@ impl Index {
             | Body::DecisionMade(_)
             | Body::ViolationFound(_)
             | Body::ViolationCleared(_)
+            | Body::PromotionRetried(_)
             | Body::ClockTicked
             | Body::Unknown(_) => (0, 0),
         }

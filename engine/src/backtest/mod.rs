@@ -17,8 +17,8 @@
 //! record, whatever it says.
 //!
 //! What followed from the old rules is not given, and follows anew on each side:
-//! - decisions, violations, and the outcomes of Weir's own promotions (`started`, `completed`,
-//!   `failed`). A copy that failed, or is still under way, has gone well on both sides;
+//! - decisions, violations, and what came of Weir's own promotions (`started`, `completed`, `failed`,
+//!   `retried`). A copy that failed, or is still under way, has gone well on both sides;
 //! - what a registry told of Weir's own copies (see [`own`]): where the new rules did not promote,
 //!   the tag is not there, and the next stage's rules do not see it. What such a push says of
 //!   content stays true.

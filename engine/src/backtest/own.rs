@@ -20,6 +20,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use weir_rules::{SUPERSEDED, WITHDRAWN};
 use weir_schema::{Body, Decision, Digest, ImagePushed, PromotionOutcome, TargetRef};
 
 use super::mark::{Children, Mark, about_tag, mark_of, mark_of_digest};
@@ -31,7 +32,7 @@ const WAITED_FOR: usize = 8;
 /// Weir's own doing.
 #[derive(Default)]
 pub(super) struct Own {
-    /// Promotions that the history decided, by their names, until they are over.
+    /// Promotions that the history decided, by their names, until they are done or overtaken.
     decided: HashMap<String, Promise>,
     /// Whether it decided any: then it is a log, in which none is missing.
     decides: bool,
@@ -172,7 +173,10 @@ impl Own {
     fn failed(&mut self, outcome: &PromotionOutcome) -> bool {
         let own = self.is_own(outcome);
         if own {
-            self.decided.remove(&outcome.promotion_id);
+            // What was given up may be retried by hand, and is own then too.
+            if let Some(SUPERSEDED | WITHDRAWN) = outcome.error.as_deref() {
+                self.decided.remove(&outcome.promotion_id);
+            }
             let repository = mark_of(&outcome.target.repository);
             if let Some(copies) = self.copies.get_mut(&repository)
                 && let Some(copies) = copies.get_mut(&outcome.target.tag)

@@ -214,6 +214,7 @@ impl Daemon {
         &self,
         adapter: Option<&str>,
         source: Option<&str>,
+        headers: &[(String, String)],
         body: Vec<u8>,
     ) -> Result<Value, CliError> {
         let mut address = format!("{}/v1/intake", self.address);
@@ -225,12 +226,14 @@ impl Daemon {
             address.push('?');
             address.push_str(&encode([("source", source)].into_iter()));
         }
-        self.send(
-            self.http
-                .post(address)
-                .header("content-type", "application/json")
-                .body(body),
-        )
+        let mut request = self.http.post(address).body(body);
+        if !headers.iter().any(|(name, _)| name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        self.send(request)
     }
 
     /// Compares registries with the log; records what is found if `confirm`.

@@ -1,4 +1,4 @@
-//! What operators say: promote, approve, hold, release, override. What moves something needs
+//! What operators say: promote, retry, approve, hold, release, override. What moves something needs
 //! `--confirm`; without it the event is only shown.
 
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use weir_schema::Received;
 
 use super::{Access, CliError, why::tag_of};
+use crate::http::{EventFilter, Query};
 
 /// What all of them have.
 #[derive(Debug, Args)]
@@ -34,6 +35,21 @@ pub struct PromoteArgs {
     /// Reason codes that shall not stop it; may be repeated.
     #[arg(long, value_name = "CODE")]
     waive: Vec<weir_schema::ReasonCode>,
+    /// Do it; without this the request is only shown.
+    #[arg(long)]
+    confirm: bool,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Try a promotion once more that was given up; it stays what was decided.
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// Which, as `weir promotions` shows it.
+    promotion_id: String,
+    /// Why.
+    #[arg(long)]
+    reason: Option<String>,
     /// Do it; without this the request is only shown.
     #[arg(long)]
     confirm: bool,
@@ -118,7 +134,7 @@ pub struct GrantArgs {
     /// Only in this image, or in what is below this index.
     #[arg(long)]
     digest: Option<String>,
-    /// Only in this package.
+    /// Only in this package; as `NAME@VERSION`, only in that version of it.
     #[arg(long)]
     package: Option<String>,
     /// Until when (RFC 3339).
@@ -192,6 +208,39 @@ pub fn promote(args: &PromoteArgs) -> Result<ExitCode, CliError> {
         "waive": if waive.is_empty() { Value::Null } else { json!(waive) },
     });
     say(&args.who, "weir.promotion.requested", data, args.confirm)
+}
+
+/// Runs `weir retry`.
+///
+/// # Errors
+/// If nothing of that name was given up or no daemon takes it.
+pub fn retry(args: &RetryArgs) -> Result<ExitCode, CliError> {
+    let mut open = args.who.access.open()?;
+    let all = open.ask(&Query::Promotions(EventFilter::default()))?;
+    let mut all = all.as_array().into_iter().flatten();
+    let found = all.find(|one| one["promotion_id"] == args.promotion_id.as_str());
+    match found.map(|one| one["progress"].as_str().unwrap_or_default()) {
+        Some("failed") => {}
+        Some(progress) => {
+            return Err(CliError::usage(format!(
+                "the promotion `{}` was not given up: it is {progress}",
+                args.promotion_id
+            )));
+        }
+        None => {
+            return Err(CliError::usage(format!(
+                "there is no open promotion `{}`",
+                args.promotion_id
+            ))
+            .hint("list them with `weir promotions`"));
+        }
+    }
+    let data = json!({
+        "promotion_id": args.promotion_id,
+        "actor": args.who.actor,
+        "reason": args.reason,
+    });
+    say(&args.who, "weir.promotion.retried", data, args.confirm)
 }
 
 /// Runs `weir approve`.

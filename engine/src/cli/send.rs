@@ -56,32 +56,45 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
                 .hint(format!("adapters: {}", names.join(", "))));
         }
     }
+    let headers = args.headers()?;
     if args.dry_run {
-        return dry_run(args, &body);
+        return dry_run(args, &headers, &body);
     }
-    let answer =
-        args.access
-            .running()?
-            .deliver(args.adapter.as_deref(), args.source.as_deref(), body)?;
+    let answer = args.access.running()?.deliver(
+        args.adapter.as_deref(),
+        args.source.as_deref(),
+        &headers,
+        body,
+    )?;
     eprintln!("recorded up to {}", answer["sequence"]);
     Ok(ExitCode::SUCCESS)
 }
 
-fn dry_run(args: &SendArgs, body: &[u8]) -> Result<ExitCode, CliError> {
-    let mut headers = Vec::new();
-    for header in &args.headers {
-        let (name, value) = header.split_once(':').ok_or_else(|| {
-            CliError::usage(format!("`{header}` is no header: expected `Name: value`"))
-        })?;
-        headers.push((name.trim().to_lowercase(), value.trim().to_owned()));
+impl SendArgs {
+    /// The headers of the delivery, with lower-case names.
+    fn headers(&self) -> Result<Vec<(String, String)>, CliError> {
+        let headers = self.headers.iter().map(|header| {
+            let (name, value) = header.split_once(':').ok_or_else(|| {
+                CliError::usage(format!("`{header}` is no header: expected `Name: value`"))
+            })?;
+            Ok((name.trim().to_lowercase(), value.trim().to_owned()))
+        });
+        headers.collect()
     }
+}
+
+fn dry_run(
+    args: &SendArgs,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<ExitCode, CliError> {
     let source = args.source.as_deref().unwrap_or_default();
     let settings = AdapterSettings::default();
     let decoded = adapters::decode(&Delivery {
         adapter: args.adapter.as_deref(),
         source,
         delivery_id: None,
-        headers: &headers,
+        headers,
         body,
         settings: &settings,
     });
@@ -96,6 +109,10 @@ fn dry_run(args: &SendArgs, body: &[u8]) -> Result<ExitCode, CliError> {
             Decoded::Rejected(rejected) => adapters::rejection(source, rejected),
             Decoded::Ignored(reason) => {
                 eprintln!("ignored: {reason}");
+                continue;
+            }
+            Decoded::Untold(reason) => {
+                eprintln!("left to reconciling: {reason}");
                 continue;
             }
             Decoded::NeedsResolving(pending) => {

@@ -444,6 +444,11 @@ pub fn promotions(args: &PromotionsArgs) -> Result<ExitCode, CliError> {
                 ]);
             }
             println!("{table}");
+            if all.iter().any(|one| one["progress"] == "failed") {
+                eprintln!(
+                    "what failed is given up: `weir retry PROMOTION --confirm` tries it again"
+                );
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

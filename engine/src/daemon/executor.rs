@@ -4,21 +4,22 @@
 //! is an input like any other. A killed copy is run again: finished work is not redone.
 
 use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Mutex as AsyncMutex, Semaphore, mpsc},
     task::JoinSet,
 };
 use tracing::Instrument as _;
-use weir_rules::{Command, Copy};
-use weir_schema::{Body, PromotionOutcome};
+use weir_rules::{Command, Copy, OpenCopy};
+use weir_schema::{Body, PromotionOutcome, TargetRef};
 
 use super::{DaemonError, leader::Acting, own_event};
 use crate::{
+    config::Config,
     copy::{self, CopyError, Plan},
     node::{Order, Trace},
 };
@@ -36,32 +37,38 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
     let (sender, mut orders) = mpsc::unbounded_channel();
     shared.executor.set(sender);
     let open = shared.node.ask(weir_rules::State::open_copies).await?;
-    let slots = Arc::new(Semaphore::new(shared.config.promotions.concurrent.max(1)));
-    let begun: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let lanes = Arc::new(Lanes {
+        slots: Semaphore::new(shared.config.promotions.concurrent.max(1)),
+        targets: Mutex::default(),
+        under_way: Mutex::default(),
+    });
     let mut copies = JoinSet::new();
     let mut start = |copy: Copy, trace: Trace| {
-        // What was decided between the two is in both.
-        let id = copy.promotion_id.clone();
-        if !lock(&begun).insert(id.clone()) {
+        if !lanes.enter(&copy.promotion_id) {
             return;
         }
-        let (acting, slots, begun) = (acting.clone(), Arc::clone(&slots), Arc::clone(&begun));
+        let (acting, lanes) = (acting.clone(), Arc::clone(&lanes));
         copies.spawn(async move {
-            let Ok(_slot) = slots.acquire().await else { return };
+            let id = &copy.promotion_id;
             let span = match &trace {
                 Some(trace) => tracing::info_span!("delivery", %trace),
                 None => tracing::Span::none(),
             };
-            let done = carry_out(&acting, &copy, &trace).instrument(span).await;
-            acting.shared.running.ends(&id);
-            lock(&begun).remove(&id);
-            if let Err(error) = done {
-                tracing::error!(%error, promotion = id, "the outcome of a promotion was not recorded");
+            loop {
+                let done = carry_out(&acting, &lanes, &copy, &trace);
+                let done = done.instrument(span.clone()).await;
+                acting.shared.running.ends(id);
+                if let Err(error) = done {
+                    tracing::error!(%error, promotion = id, "the outcome of a promotion was not recorded");
+                }
+                if lanes.leave(id) {
+                    break;
+                }
             }
         });
     };
-    for (copy, _) in open {
-        start(copy, None);
+    for open in open {
+        start(open.copy, None);
     }
     while let Some(order) = orders.recv().await {
         let Order {
@@ -73,17 +80,62 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
     Ok(())
 }
 
-fn lock(begun: &Mutex<BTreeSet<String>>) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-    begun.lock().unwrap_or_else(PoisonError::into_inner)
+/// Who copies when: so many at once, and one at a time to each target tag, or the later would find
+/// there what it does not expect.
+struct Lanes {
+    slots: Semaphore,
+    targets: Mutex<BTreeMap<(String, String), Arc<AsyncMutex<()>>>>,
+    /// The promotions that are seen to, each with whether it was ordered again meanwhile.
+    under_way: Mutex<BTreeMap<String, bool>>,
 }
 
-async fn carry_out(acting: &Acting, order: &Copy, trace: &Trace) -> Result<(), DaemonError> {
+impl Lanes {
+    fn to(&self, target: &TargetRef) -> Arc<AsyncMutex<()>> {
+        let mut targets = lock(&self.targets);
+        targets.retain(|_, lane| Arc::strong_count(lane) > 1);
+        let key = (target.repository.clone(), target.tag.clone());
+        Arc::clone(targets.entry(key).or_default())
+    }
+
+    /// Whether nobody sees to this promotion yet. What is decided while this node begins to act
+    /// comes twice; what is retried as it fails comes before that has ended, and is not lost.
+    fn enter(&self, promotion_id: &str) -> bool {
+        let mut under_way = lock(&self.under_way);
+        let again = under_way.get_mut(promotion_id).map(|again| *again = true);
+        if again.is_none() {
+            under_way.insert(promotion_id.to_owned(), false);
+        }
+        again.is_none()
+    }
+
+    /// Whether there is no more to do for this promotion.
+    fn leave(&self, promotion_id: &str) -> bool {
+        let mut under_way = lock(&self.under_way);
+        match under_way.get_mut(promotion_id) {
+            Some(again) if *again => {
+                *again = false;
+                false
+            }
+            _ => {
+                under_way.remove(promotion_id);
+                true
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn carry_out(
+    acting: &Acting,
+    lanes: &Lanes,
+    order: &Copy,
+    trace: &Trace,
+) -> Result<(), DaemonError> {
     let shared = &acting.shared;
-    let reaches = |repository: &str| {
-        let name = repository.parse();
-        name.is_ok_and(|name| shared.config.reaches(&name))
-    };
-    if !reaches(order.source.repository.as_str()) || !reaches(&order.target.repository) {
+    if !reached(&shared.config, order) {
         tracing::debug!(
             promotion = order.promotion_id,
             "decided and left to others: no registry is configured for {} and {}",
@@ -92,31 +144,37 @@ async fn carry_out(acting: &Acting, order: &Copy, trace: &Trace) -> Result<(), D
         );
         return Ok(());
     }
-    // It may have been overtaken, or carried out, while it waited for its turn.
-    let id = order.promotion_id.clone();
-    let open = shared.node.ask(move |state| state.open_copy(&id)).await?;
-    let Some((_, begun)) = open else {
-        return Ok(());
+    let teller = Teller {
+        acting,
+        order,
+        trace,
     };
-    let Some(plan) = plan(order, begun) else {
-        return Ok(());
-    };
-    let say = |attempt: u32, error: Option<String>| PromotionOutcome {
-        promotion_id: order.promotion_id.clone(),
-        rule: order.rule.clone(),
-        source: order.source.clone(),
-        target: order.target.clone(),
-        attempts: Some(attempt),
-        error,
-    };
-    let event = |what: &str, body: Body| own_event(format!("{}-{what}", order.promotion_id), body);
-    if !begun {
-        let started = event("started", Body::PromotionStarted(say(1, None)));
-        acting.say_and_read(vec![started], trace).await?;
-    }
-    let attempts = shared.config.promotions.attempts.max(1);
-    let mut attempt = 1;
+    let mut failure: Option<String> = None;
     loop {
+        let lane = lanes.to(&order.target);
+        let place = lane.lock().await;
+        let Ok(slot) = lanes.slots.acquire().await else {
+            return Ok(());
+        };
+        // What was decided may be done or overtaken by now, and the target be moved on by others.
+        let Some(open) = teller.still_open().await? else {
+            return Ok(());
+        };
+        let Some(plan) = plan(&open) else {
+            return Ok(());
+        };
+        // A copy that was under way when the node ended goes on with the same try.
+        let goes_on = failure.is_none() && open.begun;
+        let attempt = match goes_on {
+            true => open.attempts.max(1),
+            false => open.attempts.saturating_add(1),
+        };
+        if !goes_on {
+            teller.started(attempt, failure.take()).await?;
+            if teller.still_open().await?.is_none() {
+                return Ok(());
+            }
+        }
         let progress = shared.running.tries(&order.promotion_id, attempt);
         let may_act = {
             let acting = acting.clone();
@@ -125,49 +183,119 @@ async fn carry_out(acting: &Acting, order: &Copy, trace: &Trace) -> Result<(), D
         match copy::run_while(&plan, &shared.clients, progress, may_act).await {
             Ok(done) => {
                 tracing::info!(promotion = order.promotion_id, ?done.progress, "promoted");
-                let completed = event("completed", Body::PromotionCompleted(say(attempt, None)));
-                return acting.say_and_read(vec![completed], trace).await;
+                return teller.completed(attempt).await;
             }
             // Whoever leads now finishes it.
             Err(CopyError::Stopped) => return Ok(()),
-            Err(error) if error.is_retryable() && attempt < attempts => {
-                let back_off = Duration::from_secs(1).saturating_mul(1 << attempt.min(8));
-                // Copies that failed together shall not try again together.
-                let jitter =
-                    Duration::from_millis(u64::from(uuid::Uuid::new_v4().as_fields().1) % 1000);
-                let wait = error.retry_after().unwrap_or(back_off).min(LONGEST_WAIT) + jitter;
+            Err(error) if error.is_retryable() && !is_last(&shared.config, attempt) => {
+                let wait = pause(&error, attempt);
                 tracing::warn!(promotion = order.promotion_id, attempt, %error, ?wait, "will be tried again");
                 let retry_at = (chrono::Utc::now() + wait).into();
+                let why = error.to_string();
                 shared
                     .running
-                    .waits(&order.promotion_id, error.to_string(), retry_at);
+                    .waits(&order.promotion_id, why.clone(), retry_at);
+                failure = Some(why);
+                drop((slot, place));
                 tokio::time::sleep(wait).await;
-                attempt += 1;
             }
             Err(error) => {
                 let why = if error.is_superseded() {
-                    "superseded".to_owned()
+                    weir_rules::SUPERSEDED.to_owned()
                 } else {
                     error.to_string()
                 };
                 tracing::error!(
                     promotion = order.promotion_id,
                     attempt,
-                    error = why,
+                    %error,
                     "not promoted"
                 );
-                let failed = event("failed", Body::PromotionFailed(say(attempt, Some(why))));
-                return acting.say_and_read(vec![failed], trace).await;
+                return teller.failed(attempt, why).await;
             }
         }
     }
 }
 
-fn plan(order: &Copy, begun: bool) -> Option<Plan> {
+/// Whether this node knows the registries at both ends.
+fn reached(config: &Config, order: &Copy) -> bool {
+    let reaches = |repository: &str| {
+        let name = repository.parse();
+        name.is_ok_and(|name| config.reaches(&name))
+    };
+    reaches(order.source.repository.as_str()) && reaches(&order.target.repository)
+}
+
+/// Whether the promotion is given up if this try fails. Whoever retries it by hand gives it as many
+/// tries again; they are counted on.
+fn is_last(config: &Config, attempt: u32) -> bool {
+    attempt.is_multiple_of(config.promotions.attempts.max(1))
+}
+
+/// How long to wait after the `attempt`th failure.
+fn pause(error: &CopyError, attempt: u32) -> Duration {
+    let back_off = Duration::from_secs(1).saturating_mul(1 << attempt.min(8));
+    // Copies that failed together shall not try again together.
+    let jitter = Duration::from_millis(u64::from(uuid::Uuid::new_v4().as_fields().1) % 1000);
+    error.retry_after().unwrap_or(back_off).min(LONGEST_WAIT) + jitter
+}
+
+/// Says how a copy goes. What is said is in the state before the next one to the same target
+/// begins: what that expects to find there depends on it.
+struct Teller<'a> {
+    acting: &'a Acting,
+    order: &'a Copy,
+    trace: &'a Trace,
+}
+
+impl Teller<'_> {
+    async fn still_open(&self) -> Result<Option<OpenCopy>, DaemonError> {
+        let id = self.order.promotion_id.clone();
+        let node = &self.acting.shared.node;
+        Ok(node.ask(move |state| state.open_copy(&id)).await?)
+    }
+
+    /// A try begins; with what ended the one before.
+    async fn started(&self, attempt: u32, before: Option<String>) -> Result<(), DaemonError> {
+        let body = Body::PromotionStarted(self.outcome(attempt, before));
+        self.say(&format!("started-{attempt}"), body).await
+    }
+
+    async fn completed(&self, attempt: u32) -> Result<(), DaemonError> {
+        let body = Body::PromotionCompleted(self.outcome(attempt, None));
+        self.say("completed", body).await
+    }
+
+    async fn failed(&self, attempt: u32, why: String) -> Result<(), DaemonError> {
+        let body = Body::PromotionFailed(self.outcome(attempt, Some(why)));
+        self.say(&format!("failed-{attempt}"), body).await
+    }
+
+    fn outcome(&self, attempt: u32, error: Option<String>) -> PromotionOutcome {
+        PromotionOutcome {
+            promotion_id: self.order.promotion_id.clone(),
+            rule: self.order.rule.clone(),
+            source: self.order.source.clone(),
+            target: self.order.target.clone(),
+            attempts: Some(attempt),
+            error,
+        }
+    }
+
+    /// Named for what it says: another node that says the same says nothing new.
+    async fn say(&self, what: &str, body: Body) -> Result<(), DaemonError> {
+        let id = format!("{}-{what}", self.order.promotion_id);
+        let events = vec![own_event(id, body)];
+        self.acting.say_and_read(events, self.trace).await
+    }
+}
+
+fn plan(open: &OpenCopy) -> Option<Plan> {
+    let order = &open.copy;
     Some(Plan {
         digest: order.source.digest.clone()?,
         source: order.source.repository.clone(),
-        source_tag: (!begun).then(|| order.source.tag.clone()),
+        source_tag: (!open.begun).then(|| order.source.tag.clone()),
         target: order.target.repository.parse().ok()?,
         target_tag: order.target.tag.parse().ok()?,
         expected: order.expected.clone(),

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use weir_schema::{Body, Digest, InputRejected, Position, Received};
 
-use super::{DaemonError, Shared, intake, lookups, resolver};
+use super::{DaemonError, Shared, intake, lookups, reconcile, resolver};
 use crate::{
     adapters::{self, Decoded},
     log,
@@ -44,7 +44,13 @@ pub(crate) async fn run(
         created: at.created,
         sequence: at.sequence,
     });
+    let logged = after.as_ref().map(|after| after.created.clone());
     let mut consumer = Consumer::start(stream, after).await?;
+    let begin = consumer.position();
+    if logged.is_some_and(|logged| logged != begin.created) {
+        reconcile::soon(shared, stream.name(), "the stream is another than before");
+    }
+    let mut expected = begin.sequence + 1;
     let mut on_their_way: VecDeque<Batch> = VecDeque::new();
     loop {
         tokio::select! {
@@ -57,6 +63,12 @@ pub(crate) async fn run(
             }
             messages = consumer.next_batch(BATCH, LINGER), if on_their_way.len() <= AHEAD => {
                 let messages = messages?;
+                if let (Some(first), Some(last)) = (messages.first(), messages.last()) {
+                    if first.sequence > expected {
+                        reconcile::soon(shared, stream.name(), "inputs of the stream are lost");
+                    }
+                    expected = last.sequence + 1;
+                }
                 if let Some(batch) = hand_over(shared, stream, messages).await? {
                     on_their_way.push_back(batch);
                 }
@@ -266,6 +278,7 @@ impl<'a> Reading<'a> {
                             events.push((index, adapters::rejection(source, rejected)));
                         }
                         Decoded::Ignored(reason) => tracing::debug!(source, reason, "ignored"),
+                        Decoded::Untold(reason) => reconcile::soon(self.shared, source, &reason),
                         Decoded::NeedsResolving(pending) => open.push(*pending),
                     }
                 }

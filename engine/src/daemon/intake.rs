@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use weir_schema::{Body, Digest, Received};
+use weir_schema::{Body, Digest, Received, RepositoryName, Tag, Timestamp};
 
 use super::{DaemonError, Shared, reconcile, resolver};
 use crate::{
-    adapters::{self, AdapterSettings, Decoded, Need, Pending, UNKNOWN_MEDIA_TYPE},
+    adapters::{self, AdapterSettings, Decoded, Named, Need, Pending, UNKNOWN_MEDIA_TYPE},
     resolve::{self, ResolveError},
 };
 
@@ -62,6 +62,7 @@ pub(crate) async fn events(
         match one {
             Decoded::Event(event) => events.push(*event),
             Decoded::Ignored(reason) => tracing::debug!(source, reason, "ignored"),
+            Decoded::Untold(reason) => reconcile::soon(shared, source, &reason),
             Decoded::Rejected(rejected) => {
                 tracing::warn!(source, reason = rejected.reason, "rejected");
                 events.push(adapters::rejection(source, rejected));
@@ -87,6 +88,15 @@ pub(crate) async fn resolved(
         Need::Digest {
             repository,
             tag,
+            scanned_at,
+            ..
+        } if pending.kind().starts_with("weir.scan.") => {
+            let digest = scanned(shared, &repository, &tag, scanned_at, patience).await?;
+            digest.map(|digest| (digest, UNKNOWN_MEDIA_TYPE.to_owned()))
+        }
+        Need::Digest {
+            repository,
+            tag,
             registry,
             ..
         } => {
@@ -104,24 +114,25 @@ pub(crate) async fn resolved(
         Need::MediaType { repository, digest } => {
             with_media_type(shared, &repository, digest, patience, &mut events).await
         }
-        Need::Leaf {
-            config_digest,
-            candidates,
-            claimed,
-            ..
-        } => leaf(shared, &config_digest, &candidates, claimed, &mut events).await?,
+        Need::Leaf(report) => leaf(shared, &report, &mut events).await?,
     };
     events.push(match bound {
         Ok((digest, media_type)) => pending.with_digest(digest, &media_type),
-        Err(cause) => adapters::rejection(source, pending.rejected(&cause)),
+        Err(cause) => {
+            // A push whose registry did not answer is there all the same.
+            if pending.kind() == "weir.image.pushed" {
+                reconcile::soon(shared, source, &cause);
+            }
+            adapters::rejection(source, pending.rejected(&cause))
+        }
     });
     Ok(events)
 }
 
 async fn tag_digest(
     shared: &Shared,
-    repository: &weir_schema::RepositoryName,
-    tag: &weir_schema::Tag,
+    repository: &RepositoryName,
+    tag: &Tag,
     patience: Duration,
 ) -> Result<Digest, String> {
     if !shared.config.reaches(repository) {
@@ -133,6 +144,42 @@ async fn tag_digest(
         resolve::resolve_tag(&shared.clients, repository, tag)
     })
     .await
+}
+
+/// E21: what a tag pointed at when it was scanned. A tag that may have moved since, by the log's
+/// word or by the registry's, says nothing of that.
+async fn scanned(
+    shared: &Shared,
+    repository: &RepositoryName,
+    tag: &Tag,
+    scanned_at: Option<Timestamp>,
+    patience: Duration,
+) -> Result<Result<Digest, String>, DaemonError> {
+    let place = (repository.clone(), tag.clone());
+    let known = shared
+        .node
+        .ask(move |state| state.bound(&place.0, &place.1))
+        .await?;
+    let Some(known) = known else {
+        return Ok(tag_digest(shared, repository, tag, patience).await);
+    };
+    if known.moved && scanned_at.is_none_or(|at| at < known.since) {
+        return Ok(Err(format!(
+            "the tag came to point at {} at {}, and the scan may be of what it pointed at before: scan by digest",
+            known.digest, known.since
+        )));
+    }
+    if !shared.config.reaches(repository) {
+        return Ok(Ok(known.digest));
+    }
+    Ok(match tag_digest(shared, repository, tag, patience).await {
+        Ok(now) if now != known.digest => Err(format!(
+            "the registry has {now} under the tag, and the log {}: which of them was scanned is not known",
+            known.digest
+        )),
+        // A registry that cannot be asked has not moved it, as far as anybody knows.
+        Ok(_) | Err(_) => Ok(known.digest),
+    })
 }
 
 /// Asks until there is an answer, or no use in asking, or `patience` is over.
@@ -157,7 +204,7 @@ where
 
 async fn with_media_type(
     shared: &Shared,
-    repository: &weir_schema::RepositoryName,
+    repository: &RepositoryName,
     digest: Digest,
     patience: Duration,
     events: &mut Vec<Received>,
@@ -179,61 +226,88 @@ async fn with_media_type(
     ))
 }
 
-/// Binds a report to the leaf that it is about: by what is known, else by asking the registry.
+/// Binds a report to the leaf that it is about: by what is known, else by asking the registries that
+/// the report names, else by its own word.
 async fn leaf(
     shared: &Shared,
-    config: &Digest,
-    candidates: &[Digest],
-    claimed: Option<Digest>,
+    report: &Named,
     events: &mut Vec<Received>,
 ) -> Result<Result<(Digest, String), String>, DaemonError> {
-    let known = |config: Digest, candidates: Vec<Digest>| async move {
-        shared
-            .node
-            .ask(move |state| state.leaf_by_config(&candidates, &config))
-            .await
-    };
-    if let Some(found) = known(config.clone(), candidates.to_vec()).await? {
-        return Ok(Ok((found, UNKNOWN_MEDIA_TYPE.to_owned())));
+    let of = |leaf: Digest| Ok(Ok((leaf, UNKNOWN_MEDIA_TYPE.to_owned())));
+    let (config, candidates) = (report.config_digest.clone(), report.candidates.clone());
+    let known = shared
+        .node
+        .ask(move |state| state.leaf_by_config(&candidates, &config))
+        .await?;
+    if let Some(leaf) = known {
+        return of(leaf);
     }
-    for candidate in candidates {
+    for candidate in &report.candidates {
         let wanted = candidate.clone();
-        let repository = shared
+        let known = shared
             .node
             .ask(move |state| state.repository_of(&wanted))
             .await?;
-        let Some(repository) = repository.filter(|repository| shared.config.reaches(repository))
-        else {
-            continue;
-        };
-        match resolve::resolve(&shared.clients, &repository, candidate).await {
-            Ok(found) => {
-                events.extend(resolver::events(&found));
-                let leaf = found
-                    .facts
-                    .iter()
-                    .find(|fact| fact.config_digest.as_ref() == Some(config));
-                if let Some(leaf) = leaf {
-                    return Ok(Ok((leaf.digest.clone(), leaf.media_type.clone())));
-                }
+        for repository in known.iter().chain(&report.repositories) {
+            if let Some(leaf) = leaf_below(shared, repository, candidate, report, events).await {
+                return of(leaf);
             }
-            Err(error) => tracing::warn!(%error, "the subject of a report cannot be resolved"),
         }
     }
-    // Without a registry to ask, the report's own claim holds for what is known to be one image.
-    if let Some(claimed) = claimed {
-        let wanted = claimed.clone();
-        if shared
-            .node
-            .ask(move |state| state.is_known_image(&wanted))
-            .await?
+    for (repository, tag) in &report.tags {
+        if shared.config.reaches(repository)
+            && let Ok(digest) = resolve::resolve_tag(&shared.clients, repository, tag).await
+            && let Some(leaf) = leaf_below(shared, repository, &digest, report, events).await
         {
-            return Ok(Ok((claimed, UNKNOWN_MEDIA_TYPE.to_owned())));
+            return of(leaf);
         }
     }
-    Ok(Err(format!(
-        "no known image has the configuration {config} that the report is about"
-    )))
+    let (config, claimed) = (report.config_digest.clone(), report.claimed.clone());
+    let (with_config, is_index) = shared
+        .node
+        .ask(move |state| {
+            let index = claimed.is_some_and(|claimed| state.is_known_index(&claimed));
+            (state.images_with_config(&config), index)
+        })
+        .await?;
+    match (&with_config[..], &report.claimed) {
+        // Manifests with one configuration have the same content, but whoever asks for the one
+        // that is named shall find it.
+        ([only], None) => of(only.clone()),
+        // It may be known later what this is. If it is an index, the report covers nothing.
+        (_, Some(claimed)) if !is_index => of(claimed.clone()),
+        _ => Ok(Err(format!(
+            "no known image has the configuration {} that the report is about",
+            report.config_digest
+        ))),
+    }
+}
+
+/// The image with the report's configuration that is `digest` or below it, by the registry's word.
+async fn leaf_below(
+    shared: &Shared,
+    repository: &RepositoryName,
+    digest: &Digest,
+    report: &Named,
+    events: &mut Vec<Received>,
+) -> Option<Digest> {
+    if !shared.config.reaches(repository) {
+        return None;
+    }
+    match resolve::resolve(&shared.clients, repository, digest).await {
+        Ok(found) => {
+            let mut facts = found.facts.iter();
+            let leaf =
+                facts.find(|fact| fact.config_digest.as_ref() == Some(&report.config_digest));
+            let leaf = leaf.map(|leaf| leaf.digest.clone());
+            events.extend(resolver::events(&found));
+            leaf
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the subject of a report cannot be resolved");
+            None
+        }
+    }
 }
 
 /// Whether an event may be said by people and programs from outside.

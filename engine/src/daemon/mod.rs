@@ -111,7 +111,7 @@ pub(crate) struct Shared {
     pub(crate) heard: heard::Heard,
     /// Which run of a registry each source was last heard of.
     pub(crate) instances: Mutex<BTreeMap<String, String>>,
-    /// A registry was started anew.
+    /// A registry was started anew, or did something that it does not tell whole.
     pub(crate) restarted: Notify,
     /// Copies under way.
     pub(crate) running: running::Running,

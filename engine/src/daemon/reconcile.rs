@@ -13,6 +13,9 @@ use crate::reconcile::{Known, Report, survey};
 /// How long a registry that came up again has to get ready before it is asked.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// How long registries are left alone after a look at them, whoever asks for the next.
+const CALM: Duration = Duration::from_secs(5);
+
 /// Reconciles as configured until this node acts no longer; `first` says that the daemon starts.
 pub(crate) async fn run(acting: &Acting, first: bool) -> Result<(), DaemonError> {
     let shared = &acting.shared;
@@ -22,22 +25,42 @@ pub(crate) async fn run(acting: &Acting, first: bool) -> Result<(), DaemonError>
         return std::future::pending().await;
     }
     let mut due = config.at_start && first;
+    let mut failures = 0;
     loop {
         if due {
-            match once(shared, Some(acting), true).await {
-                Ok(report) => tell(&report),
-                Err(error) => tracing::error!(%error, "what was found could not be recorded"),
-            }
+            let again = match once(shared, Some(acting), true).await {
+                Ok(report) => {
+                    tell(&report);
+                    report.again
+                }
+                Err(error) => {
+                    tracing::error!(%error, "what was found could not be recorded");
+                    true
+                }
+            };
+            failures = if again { failures + 1 } else { 0 };
         }
+        let calm = tokio::time::Instant::now() + if due { CALM } else { Duration::ZERO };
         let every = config
             .every_minutes
             .map(|minutes| minutes.saturating_mul(60));
         tokio::select! {
-            () = shared.restarted.notified() => tokio::time::sleep(SETTLE).await,
+            () = shared.restarted.notified() => {
+                tokio::time::sleep(SETTLE).await;
+                tokio::time::sleep_until(calm).await;
+            }
             () = after(every) => {}
+            // A registry that is away is asked again until it answers.
+            () = after((failures > 0).then(|| pause(failures))) => {}
         }
         due = true;
     }
+}
+
+/// Seconds after which a registry that did not answer `failures` times is asked again.
+fn pause(failures: u32) -> u64 {
+    let seconds = 5_u64.saturating_mul(1 << failures.min(7).saturating_sub(1));
+    seconds.min(300)
 }
 
 async fn after(seconds: Option<u64>) {
@@ -86,7 +109,8 @@ pub(crate) async fn once(
         });
         let events = events.collect();
         match acting {
-            Some(acting) => acting.say(events, &None, None).await.map(drop)?,
+            // The next look is to know of it.
+            Some(acting) => acting.say_and_read(events, &None).await?,
             None => shared.submit(events, None).await.map(drop)?,
         }
     }
@@ -98,6 +122,12 @@ fn hosts(shared: &Shared) -> BTreeSet<String> {
     let config = &shared.config;
     let named = config.registries.keys().cloned();
     named.chain(config.default_registry.clone()).collect()
+}
+
+/// Reconciles soon, since a source says that something happened and not what.
+pub(crate) fn soon(shared: &Shared, source: &str, reason: &str) {
+    tracing::info!(source, reason, "reconciling");
+    shared.restarted.notify_one();
 }
 
 /// Notes which run of a registry sent a delivery; another run than before has lost what the one

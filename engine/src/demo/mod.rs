@@ -240,7 +240,7 @@ impl Story {
         for decoded in decode(adapter, body) {
             match decoded {
                 Decoded::Event(event) => events.push(*event),
-                Decoded::Ignored(_) => {}
+                Decoded::Ignored(_) | Decoded::Untold(_) => {}
                 Decoded::NeedsResolving(_) | Decoded::Rejected(_) => {
                     return Err("a captured event cannot be read".into());
                 }
@@ -257,7 +257,7 @@ impl Story {
                     pending.with_digest(leaf.clone(), MANIFEST).event
                 }
                 Decoded::Event(event) => event.event,
-                Decoded::Ignored(_) | Decoded::Rejected(_) => {
+                Decoded::Ignored(_) | Decoded::Untold(_) | Decoded::Rejected(_) => {
                     return Err("a captured report cannot be read".into());
                 }
             };

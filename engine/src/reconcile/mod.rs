@@ -180,10 +180,19 @@ pub struct Report {
     pub drift: Vec<Drift>,
     /// What could not be asked, and why. Nothing is concluded about it.
     pub problems: Vec<String>,
+    /// Some of it may be answered later without anybody changing anything.
+    pub again: bool,
     /// Tags that were compared.
     pub tags: usize,
     /// Images and indexes within tagged ones that were looked for.
     pub manifests: usize,
+}
+
+impl Report {
+    fn problem(&mut self, error: &OciError) {
+        self.again |= error.is_retryable();
+        self.problems.push(error.to_string());
+    }
 }
 
 /// Looks at the registries named `hosts`. Repositories of `default` are named without it. `only`
@@ -200,13 +209,13 @@ pub async fn survey(
         let client = match clients.get(host) {
             Ok(client) => client,
             Err(error) => {
-                report.problems.push(error.to_string());
+                report.problem(&error);
                 continue;
             }
         };
         // A registry that does not answer for itself is not believed that something is gone.
         if let Err(error) = client.ping().await {
-            report.problems.push(error.to_string());
+            report.problem(&error);
             continue;
         }
         let here = Here {
@@ -236,9 +245,12 @@ impl Here<'_> {
             tags.filter(|name| self.has(name)).cloned().collect();
         match self.client.catalog().await {
             Ok(paths) => names.extend(paths.iter().filter_map(|path| self.named(path))),
-            Err(error) => report
-                .problems
-                .push(format!("only known repositories are looked at: {error}")),
+            Err(error) => {
+                report.again |= error.is_retryable();
+                report
+                    .problems
+                    .push(format!("only known repositories are looked at: {error}"));
+            }
         }
         names.retain(|name| only.is_none_or(|only| only.matches(&name.to_string())));
         let repositories = names.clone().into_iter();
@@ -250,7 +262,7 @@ impl Here<'_> {
                     report.tags += compared;
                     report.drift.extend(drift);
                 }
-                Err(error) => report.problems.push(error.to_string()),
+                Err(error) => report.problem(&error),
             }
         }
         let mut held = Vec::new();
@@ -268,7 +280,7 @@ impl Here<'_> {
                     report.manifests += 1;
                     report.drift.extend(drift);
                 }
-                Err(error) => report.problems.push(error.to_string()),
+                Err(error) => report.problem(&error),
             }
         }
     }

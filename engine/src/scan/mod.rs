@@ -216,7 +216,7 @@ fn judge(config: &WorkerConfig, leaf: &Digest, ended: &Ended) -> Verdict {
     }
     let why = decoded.into_iter().find_map(|one| match one {
         Decoded::Rejected(rejected) => Some(rejected.reason),
-        Decoded::Ignored(reason) => Some(reason),
+        Decoded::Ignored(reason) | Decoded::Untold(reason) => Some(reason),
         _ => None,
     });
     Verdict::Failed(format!(

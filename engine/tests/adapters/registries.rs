@@ -135,8 +135,27 @@ fn harbor_completes_a_scan_only_by_a_whole_successful_vulnerability_scan() {
         &["scanned 954b by trivy: CRITICAL*2 HIGH*3"],
     );
     check(
-        &overview(&|o| o["summary"] = json!({"total": 5})),
-        &["scanned 954b by trivy: UNKNOWN*5"],
+        &overview(&|o| o["summary"] = json!({"total": 5, "summary": {"High": 3}})),
+        &["scanned 954b by trivy: HIGH*3 UNKNOWN*2"],
+    );
+    check(
+        &overview(&|o| o["summary"] = json!({"total": 0})),
+        &["scanned 954b by trivy:"],
+    );
+    for summary in [
+        json!({"total": 5}),
+        json!({"total": 5, "summary": {}}),
+        json!({"summary": {}}),
+        json!({"total": 0, "summary": []}),
+    ] {
+        check(
+            &overview(&|o| o["summary"] = summary.clone()),
+            &["rejected `event_data.resources[0].scan_overview"],
+        );
+    }
+    check(
+        &overview(&|o| o["summary"] = json!({"total": 3, "summary": {"Critical": 3}})),
+        &["scanned 954b by trivy: CRITICAL*3"],
     );
     check(
         &overview(&|o| o["complete_percent"] = json!(50)),

@@ -102,8 +102,13 @@ pub fn words(received: &Received) -> String {
 /// What a delivery means, a line each.
 pub fn meaning(decoded: Vec<Decoded>) -> Vec<String> {
     let lines = decoded.into_iter().map(|decoded| match decoded {
-        Decoded::Event(received) => words(&received),
+        Decoded::Event(received) => {
+            let again = Received::from_json(received.json.as_bytes());
+            assert_eq!(again.as_ref(), Ok(&*received), "what is kept is read again");
+            words(&received)
+        }
         Decoded::Ignored(_) => "ignored".into(),
+        Decoded::Untold(_) => "untold".into(),
         Decoded::Rejected(rejected) => format!("rejected {}", rejected.reason),
         Decoded::NeedsResolving(pending) => match pending.need().clone() {
             Need::Digest {
@@ -115,16 +120,13 @@ pub fn meaning(decoded: Vec<Decoded>) -> Vec<String> {
                     words(&pending.with_digest(digest, media_type::OCI_MANIFEST))
                 )
             }
-            Need::Leaf {
-                claimed: Some(digest),
-                ..
-            } => {
-                format!(
+            Need::Leaf(named) => match named.claimed {
+                Some(digest) => format!(
                     "leaf? {}",
                     words(&pending.with_digest(digest, media_type::OCI_MANIFEST))
-                )
-            }
-            Need::Leaf { claimed: None, .. } => "leaf?".into(),
+                ),
+                None => "leaf?".into(),
+            },
         },
     });
     lines.collect()

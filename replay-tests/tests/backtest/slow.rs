@@ -159,9 +159,10 @@ pub fn given(inputs: &[Input]) -> Vec<Input> {
         let echo = echo(inputs, place, &heard);
         heard.push(echo.filter(|copy| *copy != usize::MAX));
         let body = match body {
-            Body::PromotionStarted(_) | Body::PromotionCompleted(_) | Body::PromotionFailed(_) => {
-                Body::ClockTicked
-            }
+            Body::PromotionStarted(_)
+            | Body::PromotionCompleted(_)
+            | Body::PromotionFailed(_)
+            | Body::PromotionRetried(_) => Body::ClockTicked,
             Body::ImagePushed(push) if echo.is_some() => Body::ManifestResolved(ManifestResolved {
                 digest: push.digest.clone(),
                 media_type: push.media_type.clone(),

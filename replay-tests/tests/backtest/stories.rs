@@ -362,6 +362,31 @@ fn a_copy_that_failed_goes_well_on_both_sides_and_what_is_pushed_after_it_stays(
 }
 
 #[test]
+fn a_copy_that_is_retried_by_hand_stays_weirs_own() {
+    let report = check(
+        CHAIN,
+        STRICT,
+        "
+        commands
+        scan a CVE-1:HIGH
+        push dev/web:1 a
+        begin
+        give-up
+        wait 2h
+        retry
+        begin
+        push staging/web:1 a by weir
+        finish
+        ",
+        "
+        never dev/web:1@a by to-staging: -> staging/web:1 / block clause-false `scan.high == 0`
+        never staging/web:1@a by to-prod: -> prod/web:1 / `to-staging` did not promote dev/web:1 to it
+        ",
+    );
+    assert_eq!(report.history.echoes, 1);
+}
+
+#[test]
 fn parts_of_a_copy_prove_nothing_where_it_was_not_made() {
     // Somebody pushed the app to staging by hand, and one of its images was deleted there. The
     // copy brought the image back; without the copy it stays away.

@@ -127,6 +127,21 @@ fn f15_an_expired_exemption_is_honoured_nowhere() {
 }
 
 #[test]
+fn e29_an_override_for_one_version_of_a_package_does_not_cover_the_next() {
+    check(
+        CLEAN,
+        "
+        scan v1 CVE-1:CRITICAL:zlib:1.0
+        scan v2 CVE-1:CRITICAL:zlib:1.1
+        override o1 CVE-1 package zlib@1.0
+        push dev/web:1 v1       => promote dev/web:1@v1 -> staging/web:1 using o1
+        push dev/web:2 v2       => block dev/web:2@v2: clause-false `scan.critical == 0`
+        override o2 CVE-1 package zlib  => promote dev/web:2@v2 -> staging/web:2 using o2
+        ",
+    );
+}
+
+#[test]
 fn e29_an_override_for_one_image_does_not_cover_its_next_version() {
     check(
         CLEAN,

@@ -208,6 +208,43 @@ fn f25_a_promotion_that_fails_leaves_the_target_as_it_was() {
 }
 
 #[test]
+fn f25_a_promotion_that_was_given_up_is_tried_again_by_hand_as_what_it_was() {
+    check(
+        CHAIN,
+        "
+        commands
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1 by to-staging
+        begin
+        give-up
+        retry
+        retry
+        begin
+        finish                  => promote staging/web:1@a -> prod/web:1 by to-prod
+        ",
+    );
+}
+
+#[test]
+fn e30_what_was_given_up_and_has_moved_since_is_not_tried_again() {
+    check(
+        CHAIN,
+        "
+        commands
+        scan a
+        scan b
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1 by to-staging
+        begin
+        give-up
+        push dev/web:1 b        => promote dev/web:1@b -> staging/web:1 by to-staging
+        retry                   => failed dev/web:1@a: superseded
+        begin
+        finish                  => promote staging/web:1@b -> prod/web:1 by to-prod
+        ",
+    );
+}
+
+#[test]
 fn e36_the_next_stage_begins_when_the_copy_is_complete_and_not_before() {
     check(
         CHAIN,

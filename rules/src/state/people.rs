@@ -1,6 +1,6 @@
 //! What people said: overrides, approvals, holds.
 
-use weir_schema::{Digest, Timestamp};
+use weir_schema::{Digest, Finding, Timestamp};
 
 use super::names::{DigestId, NameId};
 use crate::pattern::RepositoryPattern;
@@ -46,7 +46,7 @@ impl Override {
 
     /// Whether its repository and package parts match; the digest part is the caller's, who knows
     /// what is above the leaf.
-    pub(crate) fn covers(&self, repository: &str, package: Option<&str>) -> bool {
+    pub(crate) fn covers(&self, repository: &str, finding: &Finding) -> bool {
         let here = self
             .repository
             .as_ref()
@@ -54,8 +54,18 @@ impl Override {
         here && self
             .package
             .as_deref()
-            .is_none_or(|wanted| package == Some(wanted))
+            .is_none_or(|wanted| is_package(wanted, finding))
     }
+}
+
+/// Whether a finding is in the package `NAME`, or `NAME@VERSION` for that version alone. A name may
+/// begin with an `@` itself.
+fn is_package(wanted: &str, finding: &Finding) -> bool {
+    let (name, version) = (finding.package.as_deref(), finding.version.as_deref());
+    name == Some(wanted)
+        || wanted
+            .rsplit_once('@')
+            .is_some_and(|(of, in_version)| name == Some(of) && version == Some(in_version))
 }
 
 /// A hold, in force until released.

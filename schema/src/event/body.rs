@@ -4,9 +4,9 @@ use serde::{Deserialize, de};
 
 use super::data::{
     Approval, HoldPlaced, HoldReleased, ImagePushed, InputRejected, ManifestDeleted,
-    ManifestResolved, OverrideGranted, OverrideRevoked, PromotionRequested, Repository,
-    RepositoryConfigured, RulesActivated, ScanCompleted, ScanFailed, ScanRequested, ScanStarted,
-    ScannerUpdated, TagDeleted,
+    ManifestResolved, OverrideGranted, OverrideRevoked, PromotionRequested, PromotionRetried,
+    Repository, RepositoryConfigured, RulesActivated, ScanCompleted, ScanFailed, ScanRequested,
+    ScanStarted, ScannerUpdated, TagDeleted,
 };
 use crate::{Decision, PromotionOutcome, Violation};
 
@@ -109,6 +109,8 @@ bodies! {
     HoldReleased(HoldReleased) "weir.hold.released",
     /// Somebody wants a promotion by hand.
     PromotionRequested(PromotionRequested) "weir.promotion.requested",
+    /// Somebody wants a promotion that was given up tried once more.
+    PromotionRetried(PromotionRetried) "weir.promotion.retried",
     /// Other rules are in force.
     RulesActivated(RulesActivated) "weir.rules.activated",
     /// Something came that could not be read.

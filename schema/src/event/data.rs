@@ -290,7 +290,7 @@ pub struct OverrideScope {
     /// The leaf, or an index above it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// The package.
+    /// The package, as `NAME`, or as `NAME@VERSION` for that version alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
 }
@@ -410,6 +410,18 @@ pub struct RequestedTarget {
     pub repository: RepositoryName,
     /// The tag.
     pub tag: Tag,
+}
+
+/// `weir.promotion.retried`: a promotion that was given up is tried once more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PromotionRetried {
+    /// Which: it stays what was decided, by that rule and for that digest.
+    pub promotion_id: String,
+    /// Who asks.
+    pub actor: Actor,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A rule file as it was when it was put in force.

@@ -193,7 +193,7 @@ impl Received {
 
 impl From<Event> for Received {
     fn from(event: Event) -> Self {
-        let json = canonical::to_string(&event.to_value());
+        let json = canonical::of_value(&event.to_value());
         Self { event, json }
     }
 }

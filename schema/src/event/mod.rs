@@ -9,8 +9,8 @@ pub use body::Body;
 pub use data::{
     Actor, Approval, Descriptor, Finding, HoldPlaced, HoldReleased, HoldScope, ImagePushed,
     InputRejected, ManifestDeleted, ManifestResolved, OverrideGranted, OverrideRevoked,
-    OverrideScope, Platform, PromotionRequested, Repository, RepositoryConfigured, RequestedTarget,
-    RuleFile, RulesActivated, ScanCompleted, ScanFailed, ScanRequested, ScanStarted, Scanner,
-    ScannerUpdated, SeverityCounts, TagDeleted,
+    OverrideScope, Platform, PromotionRequested, PromotionRetried, Repository,
+    RepositoryConfigured, RequestedTarget, RuleFile, RulesActivated, ScanCompleted, ScanFailed,
+    ScanRequested, ScanStarted, Scanner, ScannerUpdated, SeverityCounts, TagDeleted,
 };
 pub use envelope::{Event, EventError, Received};

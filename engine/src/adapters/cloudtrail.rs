@@ -1,0 +1,136 @@
+//! Amazon ECR's API calls as CloudTrail records them, for those who listen to nothing else: images put
+//! and deleted. What a call was answered tells what happened; a refused call did nothing.
+
+use std::collections::BTreeSet;
+
+use weir_schema::{Body, Digest, ManifestDeleted, RepositoryName, Timestamp};
+
+use super::context::{Context, Fill, Push, numbered, optional_tag};
+use super::field::Field;
+use super::problem::Problem;
+use super::{Decoded, clip};
+
+/// Whether this is a record of CloudTrail.
+pub(super) fn is_record(record: &Field<'_>) -> bool {
+    record.get("eventSource").text().is_some() && record.get("eventName").text().is_some()
+}
+
+/// Decodes the record of a call. Its own identifier wins over that of what wrapped it.
+pub(super) fn decode(context: &Context<'_>, record: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
+    let source = record.get("eventSource").required()?;
+    let name = record.get("eventName").required()?;
+    let refused = record.get("errorCode");
+    if !source.starts_with("ecr") {
+        let reason = format!("a call of `{}`, not of ECR", clip(source));
+        return Ok(vec![context.ignored(reason)]);
+    }
+    if let Some(code) = refused.text() {
+        let reason = format!("`{}` was refused with `{}`", clip(name), clip(code));
+        return Ok(vec![context.ignored(reason)]);
+    }
+    let call = Call {
+        id: record.get("eventID").text(),
+        time: record.get("eventTime").time(),
+        actor: record.get("userIdentity").get("arn").string(),
+        asked: record.get("requestParameters"),
+        answered: record.get("responseElements"),
+    };
+    match name {
+        "PutImage" => Ok(vec![put(context, &call)?]),
+        "BatchDeleteImage" => deleted(context, &call),
+        other => {
+            let reason = format!("the call `{}` changes nothing", clip(other));
+            Ok(vec![context.ignored(reason)])
+        }
+    }
+}
+
+struct Call<'a> {
+    id: Option<&'a str>,
+    time: Option<Timestamp>,
+    actor: Option<String>,
+    asked: Field<'a>,
+    answered: Field<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// What was answered; where that is absent, what was asked for as `asked`.
+    fn or_asked(&self, answered: Field<'a>, asked: &str) -> Field<'a> {
+        match answered.is_absent() {
+            true => self.asked.get(asked),
+            false => answered,
+        }
+    }
+}
+
+fn put(context: &Context<'_>, call: &Call<'_>) -> Result<Decoded, Problem> {
+    let image = call.answered.get("image");
+    let id = image.get("imageId");
+    let push = Push {
+        repository: repository(context, &image, call)?,
+        tag: optional_tag(&call.or_asked(id.get("imageTag"), "imageTag"))?,
+        digest: call
+            .or_asked(id.get("imageDigest"), "imageDigest")
+            .optional_digest()?,
+        media_type: call
+            .or_asked(
+                image.get("imageManifestMediaType"),
+                "imageManifestMediaType",
+            )
+            .string(),
+        registry: None,
+        fill: Fill {
+            actor: call.actor.clone(),
+            ..Fill::default()
+        },
+    };
+    Ok(context.push(call.id, call.time, push))
+}
+
+/// What was asked for by digest is gone with all its tags; what was asked for by tag may have others.
+fn deleted(context: &Context<'_>, call: &Call<'_>) -> Result<Vec<Decoded>, Problem> {
+    let repository = repository(context, &call.answered, call)?;
+    let mut whole: BTreeSet<Digest> = BTreeSet::new();
+    for image in call.asked.get("imageIds").items() {
+        if image.get("imageTag").is_absent() {
+            whole.extend(image.get("imageDigest").optional_digest()?);
+        }
+    }
+    let done = call.or_asked(call.answered.get("imageIds"), "imageIds");
+    let mut decoded = Vec::new();
+    let mut gone = BTreeSet::new();
+    for image in done.each()? {
+        let id = numbered(call.id, decoded.len());
+        let tag = optional_tag(&image.get("imageTag"))?;
+        let digest = image.get("imageDigest").optional_digest()?;
+        let by_tag = tag.is_some();
+        if let Some(tag) = tag {
+            let (repository, actor) = (repository.clone(), call.actor.clone());
+            decoded.push(context.tag_deleted(id.as_deref(), call.time, repository, tag, actor));
+        }
+        if let Some(digest) = digest.filter(|digest| !by_tag || whole.contains(digest))
+            && gone.insert(digest.clone())
+        {
+            let body = Body::ManifestDeleted(ManifestDeleted {
+                repository: repository.clone(),
+                digest,
+                actor: call.actor.clone(),
+            });
+            let id = numbered(call.id, decoded.len());
+            decoded.push(context.event(id.as_deref(), call.time, body));
+        }
+    }
+    if decoded.is_empty() {
+        decoded.push(context.ignored("no image was deleted"));
+    }
+    Ok(decoded)
+}
+
+fn repository<'a>(
+    context: &Context<'_>,
+    answered: &Field<'a>,
+    call: &Call<'a>,
+) -> Result<RepositoryName, Problem> {
+    let name = call.or_asked(answered.get("repositoryName"), "repositoryName");
+    context.repository(&name)
+}

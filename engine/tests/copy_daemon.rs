@@ -1,0 +1,381 @@
+//! Promotions as the daemon carries them out on real registries: one after the other to a tag, given up
+//! and tried again by hand, through every stage and to another registry, killed in between.
+
+mod support;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use serde_json::{Value, json};
+use support::{
+    app,
+    daemon::Daemon,
+    proxy::{Fault, Proxy, Request},
+    registry::{Registry, quiet},
+};
+use weir_engine::oci::{Client, RegistryConfig, fallback_tag};
+use weir_schema::{Digest, Tag};
+
+/// A rule that promotes every scanned thing of `class` that comes from `from` to `to`.
+fn rule(name: &str, class: &str, from: &str, to: &str) -> String {
+    format!("//! rule: {name}\n//! class: {class}\n//! from: {from}\n//! to: {to}\n\ntrue\n")
+}
+
+struct Site {
+    directory: tempfile::TempDir,
+    config: String,
+}
+
+impl Site {
+    /// `registries` are tables; `more` is what the configuration says besides.
+    fn new(rules: &[(&str, String)], default: &str, registries: &[String], more: &str) -> Self {
+        let directory = tempfile::TempDir::new().unwrap();
+        let folder = directory.path().join("rules");
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, text) in rules {
+            std::fs::write(folder.join(format!("{name}.cel")), text).unwrap();
+        }
+        let tables: String = registries
+            .iter()
+            .map(|host| format!("[registries.\"{host}\"]\ninsecure = true\nmax_attempts = 1\n"))
+            .collect();
+        let config = format!(
+            "rules = \"{}\"\ndefault_registry = \"{default}\"\n{tables}[reconcile]\nat_start = false\n{more}",
+            folder.display()
+        );
+        Self { directory, config }
+    }
+
+    async fn daemon(&self) -> Daemon {
+        Daemon::start(self.directory.path(), &self.config, "").await
+    }
+}
+
+fn client(host: &str) -> Client {
+    let config = RegistryConfig {
+        insecure: true,
+        ..quiet()
+    };
+    Client::new(host, &config).unwrap()
+}
+
+/// Says that the tag was pushed.
+async fn pushed(daemon: &Daemon, id: &str, repository: &str, digest: &Digest) {
+    let event = json!({"events": [{"id": id, "action": "push", "target": {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "repository": repository, "tag": "1.0"}}]});
+    let path = "/v1/intake/distribution?source=dev";
+    assert_eq!(daemon.post(path, event.to_string()).await, 202);
+}
+
+/// Says that the images were scanned, and that nothing was found.
+async fn scanned(daemon: &Daemon, images: &[Digest]) {
+    let events = images.iter().map(|digest| {
+        json!({"specversion": "1.0", "id": format!("scan-{digest}"), "source": "/scanners/test", "type": "weir.scan.completed",
+               "data": {"digest": digest, "scanner": {"name": "test"}, "findings": []}})
+    });
+    let events: Vec<Value> = events.collect();
+    let request = daemon.client().post(format!("{}/v1/events", daemon.url()));
+    let request = request.header("content-type", "application/cloudevents-batch+json");
+    let answer = request
+        .body(json!(events).to_string())
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        answer.status().is_success(),
+        "{}",
+        answer.text().await.unwrap()
+    );
+}
+
+async fn tag(client: &Client, path: &str) -> Option<Digest> {
+    let tag: Tag = "1.0".parse().unwrap();
+    let head = client.head_manifest(path, &tag.into()).await.unwrap();
+    head.map(|head| head.digest)
+}
+
+fn is_idle(promotions: &Value) -> bool {
+    promotions.as_array().is_some_and(Vec::is_empty)
+}
+
+fn kinds(page: &Value) -> Vec<String> {
+    let events = page["events"].as_array().into_iter().flatten();
+    let kinds = events.filter_map(|record| record["event"]["type"].as_str());
+    kinds
+        .filter_map(|kind| kind.strip_prefix("weir.promotion."))
+        .map(str::to_owned)
+        .collect()
+}
+
+async fn promotion_events(daemon: &Daemon) -> Value {
+    daemon
+        .get("/v1/events?limit=1000&where=event.type.startsWith(%22weir.promotion.%22)")
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_builds_in_a_row_arrive_one_after_the_other_and_the_later_one_stays() {
+    let registry = Registry::start();
+    // The first copy is held up until the second is decided.
+    let (held, seen) = (
+        Arc::new(AtomicBool::new(true)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let hold = {
+        let (held, seen) = (Arc::clone(&held), Arc::clone(&seen));
+        move |request: &Request| {
+            let writes = !matches!(request.method.as_str(), "GET" | "HEAD");
+            if writes && request.path.contains("/production/") && held.load(Ordering::SeqCst) {
+                seen.fetch_add(1, Ordering::SeqCst);
+                return Fault::Slow(std::time::Duration::from_secs(3));
+            }
+            Fault::None
+        }
+    };
+    let proxy = Proxy::before(registry.address(), hold).await;
+    let rules = [("ship", rule("ship", "image", "team/*", "production/{1}"))];
+    let site = Site::new(&rules, &proxy.host(), &[proxy.host()], "");
+    let direct = client(&registry.host());
+    let daemon = site.daemon().await;
+    let (first, second) = (app::image("a", "amd64", &[]), app::image("b", "amd64", &[]));
+    scanned(&daemon, &[first.digest(), second.digest()]).await;
+    let first = first.push(&direct, "team/web", Some("1.0")).await;
+    pushed(&daemon, "1", "team/web", &first).await;
+    daemon
+        .until("/v1/promotions", |all| all[0]["progress"] == "started")
+        .await;
+    let second = second.push(&direct, "team/web", Some("1.0")).await;
+    pushed(&daemon, "2", "team/web", &second).await;
+    daemon
+        .until("/v1/promotions", |all| {
+            all.as_array().is_some_and(|all| all.len() == 2)
+        })
+        .await;
+    held.store(false, Ordering::SeqCst);
+    daemon.until("/v1/promotions", is_idle).await;
+    assert!(
+        seen.load(Ordering::SeqCst) > 0,
+        "the first copy was held up"
+    );
+    assert_eq!(tag(&direct, "production/web").await, Some(second));
+    let events = kinds(&promotion_events(&daemon).await);
+    assert_eq!(events, ["started", "completed", "started", "completed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by_hand() {
+    let registry = Registry::start();
+    let broken = Arc::new(AtomicBool::new(true));
+    let refuse = {
+        let broken = Arc::clone(&broken);
+        move |request: &Request| match request.path.contains("/production/") {
+            true if broken.load(Ordering::SeqCst) => Fault::Answer("503 Service Unavailable"),
+            _ => Fault::None,
+        }
+    };
+    let proxy = Proxy::before(registry.address(), refuse).await;
+    let rules = [("ship", rule("ship", "image", "team/*", "production/{1}"))];
+    let more = "[promotions]\nattempts = 2\n";
+    let site = Site::new(&rules, &proxy.host(), &[proxy.host()], more);
+    let direct = client(&registry.host());
+    let mut daemon = site.daemon().await;
+    let image = app::image("web", "amd64", &[]);
+    let digest = image.push(&direct, "team/web", Some("1.0")).await;
+    scanned(&daemon, &[digest.clone()]).await;
+    pushed(&daemon, "1", "team/web", &digest).await;
+    let all = daemon
+        .until("/v1/promotions", |all| all[0]["progress"] == "failed")
+        .await;
+    assert_eq!(all[0]["attempts"], 2);
+    let id = all[0]["promotion_id"].as_str().unwrap().to_owned();
+    assert!(
+        all[0]["error"].as_str().unwrap().contains("answered 503"),
+        "{all}"
+    );
+    let shown = daemon.weir(&["promotions"]);
+    let (table, talk) = (
+        String::from_utf8_lossy(&shown.stdout).into_owned(),
+        String::from_utf8_lossy(&shown.stderr).into_owned(),
+    );
+    assert!(table.contains(&id) && table.contains("failed"), "{table}");
+    assert!(talk.contains("weir retry"), "{talk}");
+
+    // It survives a restart, and nothing is done about it unasked.
+    daemon.kill();
+    drop(daemon);
+    let daemon = site.daemon().await;
+    let unknown = daemon.weir(&["retry", "p999", "--actor", "ann", "--confirm"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let only_shown = daemon.weir(&["retry", &id, "--actor", "ann"]);
+    assert_eq!(only_shown.status.code(), Some(0));
+    let again = |daemon: &Daemon| {
+        let done = daemon.weir(&[
+            "retry",
+            &id,
+            "--actor",
+            "ann",
+            "--reason",
+            "it is back",
+            "--confirm",
+        ]);
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    };
+    // While the registry is still broken it is given up once more, after as many tries.
+    again(&daemon);
+    daemon
+        .until("/v1/promotions", |all| {
+            all[0]["progress"] == "failed" && all[0]["attempts"] == 4
+        })
+        .await;
+    broken.store(false, Ordering::SeqCst);
+    again(&daemon);
+    daemon.until("/v1/promotions", is_idle).await;
+    assert_eq!(tag(&direct, "production/web").await, Some(digest));
+    let page = promotion_events(&daemon).await;
+    assert_eq!(
+        kinds(&page),
+        [
+            "started",
+            "started",
+            "failed",
+            "retried",
+            "started",
+            "started",
+            "failed",
+            "retried",
+            "started",
+            "completed"
+        ]
+    );
+    let second = &page["events"][1]["event"]["data"];
+    assert_eq!(second["attempts"], 2);
+    assert!(
+        second["error"].as_str().unwrap().contains("503"),
+        "why it is tried again"
+    );
+    let finished = daemon.weir(&["retry", &id, "--actor", "ann", "--confirm"]);
+    assert_eq!(
+        finished.status.code(),
+        Some(2),
+        "what is done is not retried"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f36_an_application_goes_through_every_stage_and_on_to_another_registry_with_all_that_refers_to_it()
+ {
+    let (home, away) = (Registry::start(), Registry::start());
+    // The daemon speaks with both through proxies, which count.
+    let before = Proxy::before(home.address(), |_| Fault::None).await;
+    let behind = Proxy::before(away.address(), |_| Fault::None).await;
+    let rules = [
+        ("1", rule("to-staging", "app", "dev/*", "staging/{1}")),
+        (
+            "2",
+            rule("to-production", "app", "staging/*", "production/{1}"),
+        ),
+        (
+            "3",
+            rule(
+                "to-site",
+                "app",
+                "production/*",
+                &format!("{}/site/{{1}}", behind.host()),
+            ),
+        ),
+    ];
+    let hosts = [before.host(), behind.host()];
+    let site = Site::new(&rules, &before.host(), &hosts, "");
+    let (source, target) = (client(&home.host()), client(&away.host()));
+    let application = app::application("shop", &["web", "db"], &[40_000]);
+    let digest = application.push(&source, "dev/shop", Some("1.0")).await;
+    // One referrer of each manifest, listed under its tag, and cosign's signature of the whole.
+    let mut referrers = Vec::new();
+    for (kind, bytes) in &application.manifests {
+        let subject = json!({"mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len()});
+        let sbom = app::referrer(&subject, "application/spdx+json", &format!("{subject}"));
+        sbom.push(&source, "dev/shop", None).await;
+        let list = app::referrer_list(&[(&sbom, "application/spdx+json")]);
+        let tag = fallback_tag(&Digest::of(bytes)).unwrap().to_string();
+        list.push(&source, "dev/shop", Some(&tag)).await;
+        referrers.push((Digest::of(bytes), sbom));
+    }
+    let signature = app::cosign_signature(&["signed"]);
+    let signed = format!("{}.sig", fallback_tag(&digest).unwrap());
+    signature.push(&source, "dev/shop", Some(&signed)).await;
+
+    let mut daemon = site.daemon().await;
+    let all = application.manifests.iter();
+    let all: Vec<Digest> = all.map(|(_, bytes)| Digest::of(bytes)).collect();
+    scanned(&daemon, &all).await;
+    let event = json!({"events": [{"id": "1", "action": "push", "target": {
+        "mediaType": application.manifests.last().unwrap().0, "digest": digest, "repository": "dev/shop", "tag": "1.0"}}]});
+    let path = "/v1/intake/distribution?source=dev";
+    assert_eq!(daemon.post(path, event.to_string()).await, 202);
+    // Killed in the middle of whatever it does just then, it goes on where it was.
+    daemon
+        .until("/v1/tags?repository=staging/shop", |tags| {
+            tags[0]["tag"] == "1.0"
+        })
+        .await;
+    daemon.kill();
+    drop(daemon);
+    let daemon = site.daemon().await;
+    let last = format!("/v1/tags?repository={}/site/shop", behind.host());
+    daemon.until(&last, |tags| tags[0]["tag"] == "1.0").await;
+    daemon.until("/v1/promotions", is_idle).await;
+
+    for (client, path) in [
+        (&source, "staging/shop"),
+        (&source, "production/shop"),
+        (&target, "site/shop"),
+    ] {
+        assert_eq!(tag(client, path).await, Some(digest.clone()), "{path}");
+        for (_, bytes) in &application.manifests {
+            let there = client.get_manifest(path, &Digest::of(bytes).into()).await;
+            assert_eq!(there.unwrap().bytes, bytes, "{path}");
+        }
+        // F36: what refers to each child is the same set at every stage.
+        for (subject, sbom) in &referrers {
+            let before = source.referrers("dev/shop", subject).await.unwrap();
+            let after = client.referrers(path, subject).await.unwrap();
+            assert_eq!(before.descriptors, after.descriptors, "{path} {subject}");
+            let there = client.get_manifest(path, &sbom.digest().into()).await;
+            assert!(there.is_ok(), "{path} {subject}");
+        }
+        let signed: Tag = signed.parse().unwrap();
+        let there = client.head_manifest(path, &signed.into()).await.unwrap();
+        assert_eq!(there.unwrap().digest, signature.digest(), "{path}");
+    }
+    // Within a registry nothing was uploaded; between two, each blob once.
+    let uploads = |proxy: &Proxy, path: &str| {
+        let seen = proxy.seen();
+        let of = seen.iter().filter(|request| {
+            request.method == "PUT"
+                && request.path.contains(path)
+                && request.path.contains("/blobs/uploads/")
+        });
+        of.count()
+    };
+    assert_eq!(uploads(&before, "staging/"), 0);
+    assert_eq!(uploads(&before, "production/"), 0);
+    let blobs = distinct(&application.blobs)
+        + distinct(&signature.blobs)
+        + referrers
+            .iter()
+            .map(|(_, sbom)| distinct(&sbom.blobs))
+            .sum::<usize>();
+    let moved = uploads(&behind, "site/");
+    assert!(moved <= blobs, "{moved} uploads of {blobs} blobs");
+}
+
+fn distinct(blobs: &[Vec<u8>]) -> usize {
+    let digests = blobs.iter().map(|blob| Digest::of(blob));
+    digests.collect::<std::collections::BTreeSet<_>>().len()
+}

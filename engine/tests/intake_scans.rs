@@ -1,0 +1,206 @@
+//! What a scan is of, where its report names a tag, a configuration or an index: found out at a real
+//! registry and in the log, and refused where it cannot be known.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{
+    app::{self, Content},
+    daemon::Daemon,
+    registry::{Registry, quiet},
+};
+use weir_engine::oci::{Client, RegistryConfig};
+use weir_schema::{Digest, media_type};
+
+struct Scene {
+    registry: Registry,
+    client: Client,
+    daemon: Daemon,
+    _directory: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let registry = Registry::start();
+        let config = RegistryConfig {
+            insecure: true,
+            ..quiet()
+        };
+        let client = Client::new(&registry.host(), &config).unwrap();
+        let directory = tempfile::TempDir::new().unwrap();
+        let host = registry.host();
+        let config = format!(
+            "default_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\n[reconcile]\nat_start = false\n"
+        );
+        let daemon = Daemon::start(directory.path(), &config, "").await;
+        Self {
+            registry,
+            client,
+            daemon,
+            _directory: directory,
+        }
+    }
+
+    async fn push(&self, content: &Content, repository: &str) -> Digest {
+        content.push(&self.client, repository, Some("1.0")).await
+    }
+
+    async fn deliver(&self, adapter: &str, body: &Value) {
+        let path = format!("/v1/intake/{adapter}?source=test");
+        assert_eq!(self.daemon.post(&path, body.to_string()).await, 202);
+    }
+
+    /// Says that the tag was pushed.
+    async fn pushed(&self, id: &str, repository: &str, digest: &Digest, kind: &str) {
+        let event = json!({"events": [{"id": id, "action": "push", "target": {"mediaType": kind, "digest": digest, "repository": repository, "tag": "1.0"}}]});
+        self.deliver("distribution", &event).await;
+        let path = format!("/v1/tags?repository={repository}");
+        let wanted = digest.to_string();
+        self.daemon
+            .until(&path, |tags| tags[0]["digest"] == wanted.as_str())
+            .await;
+    }
+
+    /// What the last scan that was recorded is of, or why it was rejected.
+    async fn last(&self) -> String {
+        let page = self.daemon.get("/v1/events?limit=1000").await;
+        let mut events = page["events"].as_array().unwrap().iter().rev();
+        let last = events.find(|record| {
+            let kind = record["event"]["type"].as_str().unwrap();
+            kind.starts_with("weir.scan.") || kind == "weir.input.rejected"
+        });
+        let data = &last.expect("something was recorded")["event"]["data"];
+        let text = data["digest"].as_str().or(data["reason"].as_str());
+        text.unwrap().to_owned()
+    }
+}
+
+fn dtr(checked: &str) -> Value {
+    json!({"type": "SCAN_COMPLETED", "createdAt": checked, "location": "/repositories/team/web/tags/1.0", "contents": {
+        "namespace": "team", "repository": "web", "tag": "1.0", "imageName": "dtr.example/team/web:1.0",
+        "scanSummary": {"namespace": "team", "reponame": "web", "tag": "1.0", "critical": 0, "major": 1, "minor": 2, "last_scan_status": 6, "check_completed_at": checked}}})
+}
+
+fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e21_a_scan_of_a_tag_is_of_what_the_tag_was_when_it_was_scanned() {
+    let scene = Scene::new().await;
+    let images: Vec<Content> = ["a", "b", "c"]
+        .iter()
+        .map(|name| app::image(name, "amd64", &[]))
+        .collect();
+    let first = scene.push(&images[0], "team/web").await;
+    // The log knows nothing of the tag yet: the registry says.
+    scene.deliver("dtr", &dtr("2020-01-01T00:00:00Z")).await;
+    assert_eq!(scene.last().await, first.to_string());
+    scene
+        .pushed("1", "team/web", &first, media_type::OCI_MANIFEST)
+        .await;
+    // A tag that never moved is what it is, whatever clock the scanner has.
+    scene.deliver("dtr", &dtr("2021-01-01T00:00:00Z")).await;
+    assert_eq!(scene.last().await, first.to_string());
+
+    let before = now();
+    let second = scene.push(&images[1], "team/web").await;
+    scene
+        .pushed("2", "team/web", &second, media_type::OCI_MANIFEST)
+        .await;
+    scene.deliver("dtr", &dtr(&before)).await;
+    let reason = scene.last().await;
+    assert!(
+        reason.contains("may be of what it pointed at before"),
+        "{reason}"
+    );
+    scene.deliver("dtr", &dtr(&now())).await;
+    assert_eq!(scene.last().await, second.to_string());
+
+    // Moved without a word: nobody knows when.
+    scene.push(&images[2], "team/web").await;
+    scene.deliver("dtr", &dtr(&now())).await;
+    let reason = scene.last().await;
+    assert!(
+        reason.contains("which of them was scanned is not known"),
+        "{reason}"
+    );
+}
+
+/// A report of Trivy about an image with this configuration.
+fn trivy(config: &Digest, named: Value) -> Value {
+    let mut metadata = json!({"ImageID": config, "OS": {"Family": "debian", "Name": "12"}});
+    for (name, value) in named.as_object().unwrap() {
+        metadata[name] = value.clone();
+    }
+    json!({"SchemaVersion": 2, "CreatedAt": now(), "ArtifactName": "x", "ArtifactType": "container_image", "Metadata": metadata,
+           "Results": [{"Target": "x (debian 12)", "Class": "os-pkgs", "Type": "debian"}]})
+}
+
+/// The digest of an image's configuration.
+fn config_of(content: &Content, manifest: usize) -> Digest {
+    let value: Value = serde_json::from_slice(&content.manifests[manifest].1).unwrap();
+    value["config"]["digest"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_bound_to_the_image_with_the_configuration_it_is_about() {
+    let scene = Scene::new().await;
+    let host = scene.registry.host();
+    let (image, index) = (
+        app::image("web", "amd64", &[]),
+        app::multi_arch("cache", &[]),
+    );
+    let digest = scene.push(&image, "team/web").await;
+    let whole = scene.push(&index, "team/cache").await;
+    let arm64 = Digest::of(&index.manifests[1].1);
+
+    // Before any push was told of: the registry and repository that the report names are asked.
+    let by_tag = json!({"RepoTags": [format!("{host}/team/web:1.0")]});
+    scene
+        .deliver("trivy", &trivy(&config_of(&image, 0), by_tag))
+        .await;
+    assert_eq!(scene.last().await, digest.to_string());
+    let of_index = json!({"RepoDigests": [format!("{host}/team/cache@{whole}")], "RepoTags": [format!("{host}/team/cache:1.0")]});
+    scene
+        .deliver("trivy", &trivy(&config_of(&index, 1), of_index.clone()))
+        .await;
+    assert_eq!(scene.last().await, arm64.to_string());
+
+    // E5: what is in no registry yet keeps the report's word; it may come later.
+    let later = app::image("later", "amd64", &[]);
+    let named = json!({"RepoDigests": [format!("{host}/team/later@{}", later.digest())]});
+    scene
+        .deliver("trivy", &trivy(&config_of(&later, 0), named))
+        .await;
+    assert_eq!(scene.last().await, later.digest().to_string());
+
+    // By its configuration alone, where one known image has it.
+    scene
+        .pushed("1", "team/web", &digest, media_type::OCI_MANIFEST)
+        .await;
+    scene
+        .daemon
+        .until(
+            "/v1/events?type=weir.manifest.resolved&limit=1000",
+            |page| page.to_string().contains(&digest.to_string()),
+        )
+        .await;
+    scene
+        .deliver("trivy", &trivy(&config_of(&image, 0), json!({})))
+        .await;
+    assert_eq!(scene.last().await, digest.to_string());
+
+    // An index that does not hold the image scanned is none that it could be of.
+    scene
+        .pushed("2", "team/cache", &whole, media_type::OCI_INDEX)
+        .await;
+    scene
+        .deliver("trivy", &trivy(&Digest::of(b"another"), of_index))
+        .await;
+    let reason = scene.last().await;
+    assert!(
+        reason.contains("no known image has the configuration"),
+        "{reason}"
+    );
+}
