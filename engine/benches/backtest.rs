@@ -10,6 +10,7 @@
 #[expect(dead_code, reason = "the core's bench needs more of it")]
 mod history;
 #[path = "support/ratio.rs"]
+#[expect(dead_code, reason = "each bench uses a part of it")]
 mod ratio;
 
 use std::{

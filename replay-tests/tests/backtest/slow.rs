@@ -192,11 +192,17 @@ fn echo(inputs: &[Input], place: usize, heard: &[Option<usize>]) -> Option<usize
     });
     for (start, outcome) in starts {
         let between = &inputs[start + 1..place];
-        // A copy begins once, however often that is said.
-        let begun = inputs[..start].iter().any(|(_, body)| match body {
-            Body::PromotionStarted(other) => other.promotion_id == outcome.promotion_id,
-            _ => false,
-        });
+        // A copy begins once, however often that is said; one that failed may begin again.
+        let begun = inputs[..start]
+            .iter()
+            .enumerate()
+            .any(|(earlier, (_, body))| match body {
+                Body::PromotionStarted(other) => {
+                    other.promotion_id == outcome.promotion_id
+                        && !failed(&inputs[earlier + 1..start], outcome)
+                }
+                _ => false,
+            });
         if begun {
             continue;
         }
