@@ -147,6 +147,9 @@ fn body(kind: &str, data: &str) -> Result<Body, EventError> {
         Body::ScannerUpdated(updated) if updated.scanner.db_updated_at.is_none() => {
             Err(refused("missing field `db_updated_at` in `scanner`".into()))
         }
+        Body::ApprovalGranted(vote) | Body::ApprovalRevoked(vote) if vote.actor.trim().is_empty() => {
+            Err(refused("`actor` is empty: a vote is somebody's".into()))
+        }
         _ => Ok(body),
     }
 }
@@ -260,6 +263,16 @@ mod tests {
             "missing field `media_type`",
         );
         assert!(Event::from_json(b"\xff").is_err());
+    }
+
+    #[test]
+    fn a_vote_of_nobody_is_refused() {
+        let vote = format!(
+            r#"{{"specversion":"1.0","id":"1","source":"s","type":"weir.approval.granted","data":{{"repository":"dev/web","digest":"{}","target":"prod/web","actor":" "}}}}"#,
+            Digest::of(b"")
+        );
+        let error = Event::from_json(vote.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("`actor` is empty"), "{error}");
     }
 
     #[test]

@@ -20,10 +20,14 @@ pub const CNAB_CONFIG: &str = "application/vnd.cnab.config.v1+json";
 /// What a source says that does not know: it may be anything, and nothing is guessed.
 pub const UNTOLD: &str = "application/octet-stream";
 
-/// Whether a manifest of this media type lists other manifests.
+/// Whether a manifest of this media type lists other manifests. Case and parameters of a media type
+/// (RFC 6838, section 4.2; RFC 9110, section 8.3.1) change nothing.
 #[must_use]
 pub fn is_index(media_type: &str) -> bool {
-    matches!(media_type, OCI_INDEX | DOCKER_LIST)
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    [OCI_INDEX, DOCKER_LIST]
+        .iter()
+        .any(|index| essence.eq_ignore_ascii_case(index))
 }
 
 /// Whether an `artifactType` (or, where there is none, the media type of the configuration) says
@@ -32,4 +36,24 @@ pub fn is_index(media_type: &str) -> bool {
 #[must_use]
 pub fn is_non_image_artifact(artifact_type: Option<&str>) -> bool {
     artifact_type.is_some_and(|kind| !matches!(kind, "" | OCI_CONFIG | DOCKER_CONFIG))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_one_however_its_media_type_is_written() {
+        for written in [
+            OCI_INDEX,
+            DOCKER_LIST,
+            "application/vnd.oci.image.index.v1+json; charset=utf-8",
+            "Application/vnd.OCI.image.index.v1+json",
+        ] {
+            assert!(is_index(written), "{written}");
+        }
+        for other in [OCI_MANIFEST, "", ";", UNTOLD] {
+            assert!(!is_index(other), "{other}");
+        }
+    }
 }
