@@ -3,6 +3,11 @@
 //!
 //! `CEL_DIFFERENTIAL=1000000 cargo test --release -p weir-rules --test cel_differential` runs more.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how many expressions is asked of the environment"
+)]
+
 use cel_interpreter::objects::Key;
 use cel_interpreter::{Context, Env, Value as CrateValue, extensions};
 use std::sync::Arc;

@@ -6,6 +6,12 @@
 //!
 //! `cargo bench -p weir-rules --bench cel`; `-- --quick` is a shorter round, `-- medium` a part.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "what is measured is time"
+)]
+
 mod thousand;
 
 use cel_interpreter::{Context, Env};
@@ -114,7 +120,7 @@ fn state(images: usize, findings: usize) -> State {
         .map(Arc::from)
         .to_vec();
     let finding = |image: usize, at: usize| {
-        let critical = at % 20 == 0;
+        let critical = at.is_multiple_of(20);
         let number = if critical {
             at % 20
         } else {

@@ -1,12 +1,15 @@
 //! The work that one evaluation may do, and how a function fails.
 //!
-//! One step is one turn of a loop, one element made, or sixteen bytes made: so the budget bounds
-//! the memory of an evaluation as well as its time.
+//! One step is a short turn of a loop, one element made, or sixteen bytes read or made: so the budget
+//! bounds the memory of an evaluation as well as its time.
 
 use super::limits::Limits;
 use std::cell::Cell;
 
 const BYTES_PER_STEP: usize = 16;
+
+/// What making a text, a list or a map takes, however short it is.
+const STEPS_TO_MAKE: usize = 2;
 
 /// Why a function or an operator gave no value.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ impl Budget {
     /// To be called before a text or bytes of this length are made.
     pub(super) fn make_bytes(&self, length: usize) -> Result<(), Fault> {
         self.fits_bytes(length)?;
-        self.spend(1 + length / BYTES_PER_STEP)
+        self.spend(STEPS_TO_MAKE + length / BYTES_PER_STEP)
     }
 
     /// Whether a text of this length may be made; takes nothing.
@@ -87,7 +90,7 @@ impl Budget {
     /// To be called before a list or map of this length is made.
     pub(super) fn make_items(&self, length: usize) -> Result<(), Fault> {
         self.fits_items(length)?;
-        self.spend(1 + length)
+        self.spend(STEPS_TO_MAKE + length)
     }
 
     /// Whether a list of this length may be made; takes nothing.
@@ -103,7 +106,7 @@ impl Budget {
 
     /// To be called before this many bytes are looked through.
     pub(super) fn read_bytes(&self, length: usize) -> Result<(), Fault> {
-        self.spend(length / (BYTES_PER_STEP * 4))
+        self.spend(length / BYTES_PER_STEP)
     }
 
     /// Whether no step is left.

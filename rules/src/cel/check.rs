@@ -135,6 +135,7 @@ pub(super) fn call(function: &Function, member: bool, args: &[Type]) -> Result<T
     results
         .into_iter()
         .reduce(|a, b| a.join(&b))
+        .map(Type::taken)
         .ok_or(CallError::Types)
 }
 
@@ -151,7 +152,7 @@ fn unify(param: &Type, arg: &Type, bound: &mut BTreeMap<char, Type>) -> bool {
             bound.insert(*name, joined);
             true
         }
-        (_, Type::Dyn) => true,
+        (_, Type::Dyn | Type::Free) => true,
         (Type::List(param), Type::List(arg)) | (Type::Optional(param), Type::Optional(arg)) => {
             unify(param, arg, bound)
         }
@@ -162,7 +163,7 @@ fn unify(param: &Type, arg: &Type, bound: &mut BTreeMap<char, Type>) -> bool {
 
 fn substitute(ty: &Type, bound: &BTreeMap<char, Type>) -> Type {
     match ty {
-        Type::Parameter(name) => bound.get(name).cloned().unwrap_or(Type::Dyn),
+        Type::Parameter(name) => bound.get(name).cloned().unwrap_or(Type::Free),
         Type::List(element) => Type::list(substitute(element, bound)),
         Type::Optional(value) => Type::optional(substitute(value, bound)),
         Type::Map(key, value) => Type::map(substitute(key, bound), substitute(value, bound)),

@@ -11,11 +11,21 @@ use std::sync::Arc;
 /// Whether the values are equal. Long lists and texts take steps of the budget.
 pub(super) fn equal(a: &Value, b: &Value, budget: &Budget) -> Result<bool, Fault> {
     Ok(match (a, b) {
-        (Value::String(a), Value::String(b)) => a == b,
+        (Value::String(a), Value::String(b)) => {
+            if a.len() == b.len() {
+                budget.read_bytes(a.len())?;
+            }
+            a == b
+        }
         (Value::Int(a), Value::Int(b)) => a == b,
         (Value::Bool(a), Value::Bool(b)) => a == b,
         (Value::Null, Value::Null) => true,
-        (Value::Bytes(a), Value::Bytes(b)) => a == b,
+        (Value::Bytes(a), Value::Bytes(b)) => {
+            if a.len() == b.len() {
+                budget.read_bytes(a.len())?;
+            }
+            a == b
+        }
         (Value::Type(a), Value::Type(b)) => a == b,
         (Value::List(a), Value::List(b)) => {
             if a.len() != b.len() {

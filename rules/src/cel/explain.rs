@@ -5,6 +5,7 @@ use super::eval::{Bound, Run, Scope, short_type};
 use super::node::{Bind, Kind, Loop, Node};
 use super::program::Program;
 use super::record::Facts;
+use super::scan::Scan;
 use super::value::Value;
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -16,6 +17,9 @@ const MAX_ELEMENTS: usize = 20;
 /// reader takes in.
 const MAX_TEXT: usize = 200;
 const MAX_ITEMS: usize = 10;
+
+/// A list within lists is shown if it has so many values in all.
+const MAX_VALUES: usize = 200;
 
 /// A part of an expression with its value, and the parts that it is made of.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,53 +65,64 @@ fn is_zero(number: &usize) -> bool {
 }
 
 pub(super) fn explain(program: &Program, facts: &dyn Facts) -> Explanation {
+    // Each part is evaluated again for its own value, all within the limits of one evaluation: of
+    // an expression that needs most of them, some parts are not shown.
     let explaining = Explaining {
         program,
+        scan: Scan::of(&program.source).ok(),
         run: Run::new(program, facts),
     };
-    let mut parts: Vec<_> = program
-        .nodes
-        .iter()
-        .map(|node| explaining.node(node, None))
-        .collect();
-    if parts.len() == 1
-        && let Some(only) = parts.pop()
-    {
-        return only;
+    let mut parts: Vec<Explanation> = Vec::new();
+    for node in &program.nodes {
+        parts.extend(explaining.node(node, None));
     }
-    let whole = parts
-        .iter()
-        .map(|part| part.span)
-        .reduce(Span::around)
-        .unwrap_or_default();
-    let outcome = program.decide(facts).outcome;
-    Explanation {
+    let spans = program.nodes.iter().map(|node| program.span(node.id));
+    let whole = spans.reduce(Span::around).unwrap_or_default();
+    // The value of the whole is that of the evaluation, whatever its parts took here.
+    let outcome = program.evaluate(facts);
+    let of_whole = Explanation {
         text: explaining.text(whole),
         span: whole,
-        value: outcome.as_ref().ok().map(|value| (*value).into()),
+        value: outcome.as_ref().ok().map(shown),
         error: outcome.err().map(|error| error.message),
-        parts,
+        parts: Vec::new(),
         elements: Vec::new(),
         more_elements: 0,
+    };
+    match (program.nodes.len(), parts.pop()) {
+        (1, Some(only)) => Explanation {
+            value: of_whole.value,
+            error: of_whole.error,
+            ..only
+        },
+        (_, last) => {
+            parts.extend(last);
+            Explanation { parts, ..of_whole }
+        }
     }
 }
 
 struct Explaining<'a> {
     program: &'a Program,
+    scan: Option<Scan<'a>>,
     run: Run<'a>,
 }
 
 impl Explaining<'_> {
     fn text(&self, span: Span) -> String {
-        match super::scan::Scan::of(&self.program.source) {
-            Ok(scan) => scan.folded(span),
-            Err(_) => span.text(&self.program.source).to_owned(),
+        match &self.scan {
+            Some(scan) => scan.folded(span),
+            None => span.text(&self.program.source).to_owned(),
         }
     }
 
-    fn node(&self, node: &Node, scope: Bound<'_>) -> Explanation {
+    /// A part with its value; `None` once a limit is reached, which says nothing about the part.
+    fn node(&self, node: &Node, scope: Bound<'_>) -> Option<Explanation> {
         let span = self.program.span(node.id);
         let result = self.run.value(node, scope);
+        if result.as_ref().is_err_and(|error| error.exhausted) {
+            return None;
+        }
         let mut explanation = Explanation {
             text: self.text(span),
             span,
@@ -117,9 +132,6 @@ impl Explaining<'_> {
             elements: Vec::new(),
             more_elements: 0,
         };
-        if result.is_err_and(|error| error.exhausted) {
-            return explanation;
-        }
         match &node.kind {
             Kind::Constant(_) | Kind::Fail(_) | Kind::Variable(_) | Kind::Local(_) => {}
             // A field shows its own value; what it was read from is in the text.
@@ -161,7 +173,7 @@ impl Explaining<'_> {
             Kind::Bind(bind) => self.bind(&mut explanation, bind, scope),
             Kind::Block(bindings, body) => self.block(&mut explanation, bindings, body, scope),
         }
-        explanation
+        Some(explanation)
     }
 
     /// Adds the parts that tell something: literals do not.
@@ -173,8 +185,7 @@ impl Explaining<'_> {
     ) {
         for node in nodes {
             if !matches!(node.kind, Kind::Constant(_)) {
-                let part = self.node(node, scope);
-                explanation.parts.push(part);
+                explanation.parts.extend(self.node(node, scope));
             }
         }
     }
@@ -237,7 +248,7 @@ impl Explaining<'_> {
                 Err(_) => true,
             };
             if decided && explanation.elements.len() < MAX_ELEMENTS {
-                explanation.elements.push(self.element(each, scope, at));
+                explanation.elements.extend(self.element(each, scope, at));
             } else if decided {
                 explanation.more_elements += 1;
             }
@@ -246,26 +257,23 @@ impl Explaining<'_> {
     }
 
     /// The element that the innermost name of `scope` stands for.
-    fn element(&self, each: &Loop, scope: &Scope<'_>, index: usize) -> Element {
+    fn element(&self, each: &Loop, scope: &Scope<'_>, index: usize) -> Option<Element> {
         let names = &self.program.names;
         let name = names.get(usize::from(scope.slot)).map_or("", |name| name);
-        Element {
+        Some(Element {
             name: name.to_owned(),
             index,
             value: (!matches!(scope.value, Value::Record(_))).then(|| shown(scope.value)),
-            body: self.node(&each.body, Some(scope)),
-        }
+            body: self.node(&each.body, Some(scope))?,
+        })
     }
 }
 
 /// The value as a reader wants to see it: long ones are cut.
 fn shown(value: &Value) -> serde_json::Value {
     match value {
-        Value::String(text) if text.chars().count() > MAX_TEXT => {
-            let mut cut: String = text.chars().take(MAX_TEXT).collect();
-            cut.push('…');
-            cut.into()
-        }
+        Value::String(text) if text.chars().count() > MAX_TEXT => cut(text).into(),
+        Value::Bytes(bytes) if bytes.len() > MAX_TEXT => format!("{} bytes", bytes.len()).into(),
         Value::List(list)
             if list.len() > MAX_ITEMS
                 || list.iter().any(|item| matches!(item, Value::Record(_))) =>
@@ -274,6 +282,15 @@ fn shown(value: &Value) -> serde_json::Value {
         }
         Value::Map(map) if map.len() > MAX_ITEMS => format!("map of {}", map.len()).into(),
         Value::Record(_) => short_type(value).into(),
-        other => other.to_json(),
+        other => match other.to_json_within(MAX_VALUES) {
+            Some(json) if json.to_string().len() <= MAX_TEXT * MAX_ITEMS => json,
+            _ => format!("a large {}", short_type(other)).into(),
+        },
     }
+}
+
+fn cut(text: &str) -> String {
+    let mut cut: String = text.chars().take(MAX_TEXT).collect();
+    cut.push('…');
+    cut
 }

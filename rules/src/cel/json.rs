@@ -1,7 +1,9 @@
 //! Values from and to JSON.
 
+use super::environment::Environment;
 use super::functions::to_base64;
 use super::map::Map;
+use super::record::Record;
 use super::time::format_timestamp;
 use super::value::Value;
 use serde_json::Value as Json;
@@ -36,9 +38,50 @@ impl Value {
 
     /// The value as JSON: bytes in base64, times in RFC 3339, durations in seconds as `1.5s`,
     /// numbers that JSON lacks as texts, keys as texts, an absent optional as null. A record gives
-    /// the name of its type: its fields are read only where they are named.
+    /// the name of its type; [`Environment::to_json`] gives its fields.
+    ///
+    /// For values that are known to be small: what an expression makes may be far larger as JSON
+    /// than it is in memory.
     pub fn to_json(&self) -> Json {
-        match self {
+        let mut writer = Writer {
+            environment: None,
+            left: usize::MAX,
+        };
+        writer.value(self).unwrap_or_default()
+    }
+
+    /// As [`Value::to_json`]; `None` if more than `most` values are in it.
+    pub(super) fn to_json_within(&self, most: usize) -> Option<Json> {
+        let mut writer = Writer {
+            environment: None,
+            left: most,
+        };
+        writer.value(self)
+    }
+}
+
+impl Environment {
+    /// A value as JSON, with the fields of records that are present; one that cannot be read says
+    /// why, under the key `unreadable`. `None` if more than `most` values are in it.
+    pub fn to_json(&self, value: &Value, most: usize) -> Option<Json> {
+        let mut writer = Writer {
+            environment: Some(self),
+            left: most,
+        };
+        writer.value(value)
+    }
+}
+
+/// Writes a value within a bound: lists within lists share in memory what JSON repeats.
+struct Writer<'a> {
+    environment: Option<&'a Environment>,
+    left: usize,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: &Value) -> Option<Json> {
+        self.left = self.left.checked_sub(1)?;
+        Some(match value {
             Value::Null | Value::Optional(None) => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
             Value::Int(number) => (*number).into(),
@@ -55,18 +98,41 @@ impl Value {
                 duration.to_string().into()
             }
             Value::Timestamp(at) | Value::Now(at) => format_timestamp(*at).into(),
-            Value::List(list) => list.iter().map(Value::to_json).collect(),
-            Value::Map(map) => {
-                let entries = map
-                    .iter()
-                    .map(|(key, value)| (key_text(key), value.to_json()));
-                Json::Object(entries.collect())
+            Value::List(list) => {
+                let items: Option<Vec<Json>> = list.iter().map(|item| self.value(item)).collect();
+                Json::Array(items?)
             }
-            Value::Record(record) => record.type_name().into(),
-            Value::Optional(Some(inner)) => inner.to_json(),
+            Value::Map(map) => {
+                let entries: Option<serde_json::Map<String, Json>> = map
+                    .iter()
+                    .map(|(key, value)| Some((key_text(key), self.value(value)?)))
+                    .collect();
+                Json::Object(entries?)
+            }
+            Value::Record(record) => self.record(record.as_ref())?,
+            Value::Optional(Some(inner)) => self.value(inner)?,
             Value::Type(name) => (*name).into(),
             Value::Semver(version) => version.to_string().into(),
+        })
+    }
+
+    fn record(&mut self, record: &dyn Record) -> Option<Json> {
+        let declared = self
+            .environment
+            .and_then(|environment| environment.record(record.type_name()));
+        let Some(declared) = declared else {
+            return Some(record.type_name().into());
+        };
+        let mut fields = serde_json::Map::new();
+        for (index, field) in (0u16..).zip(&declared.fields) {
+            let json = match record.field(index) {
+                Ok(Value::Null) => continue,
+                Ok(value) => self.value(value)?,
+                Err(error) => serde_json::json!({ "unreadable": error.message }),
+            };
+            fields.insert(field.name.to_owned(), json);
         }
+        Some(Json::Object(fields))
     }
 }
 

@@ -3,8 +3,11 @@
 /// Limits at load and at run time. Exceeding one is an error with a place, never a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Length of the source. It bounds the recursion of the parser, at least two bytes a level.
+    /// Length of the source without comments. It bounds the recursion of the parser, at least two
+    /// bytes a level.
     pub source_bytes: usize,
+    /// Length of the source with comments, the header of a rule among them.
+    pub file_bytes: usize,
     /// Depth of the syntax tree, which bounds the stack that checking and evaluation use.
     pub depth: usize,
     /// Nodes of the syntax tree.
@@ -23,6 +26,7 @@ impl Limits {
     /// For the rules of a rule set.
     pub const RULES: Limits = Limits {
         source_bytes: 4096,
+        file_bytes: 64 * 1024,
         depth: 200,
         nodes: 1000,
         comprehension_nesting: 4,
@@ -37,6 +41,7 @@ impl Limits {
     pub const fn interactive() -> Limits {
         Limits {
             source_bytes: 64 * 1024,
+            file_bytes: 64 * 1024,
             depth: 500,
             nodes: 20_000,
             comprehension_nesting: 8,

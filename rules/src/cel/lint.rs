@@ -21,6 +21,7 @@ pub(super) fn comparison(
     if !lowering.environment.is_checked() {
         return warnings;
     }
+    warnings.extend(never_negative(lowering, how, left, right, span));
     if matches!(how, Comparison::Equal | Comparison::NotEqual) {
         for (field, literal) in [(left, right), (right, left)] {
             if let Kind::Constant(Value::String(text)) = &literal.1.kind {
@@ -42,6 +43,57 @@ pub(super) fn comparison(
         }
     }
     warnings
+}
+
+/// A warning if a number of the facts, none of which is negative, is compared with one that decides
+/// the comparison whatever it is.
+fn never_negative(
+    lowering: &Lowering<'_>,
+    how: Comparison,
+    left: Operand<'_>,
+    right: Operand<'_>,
+    span: Span,
+) -> Option<Diagnostic> {
+    let is_fact = |operand: &Operand<'_>| {
+        let declared = match &operand.1.kind {
+            Kind::Select(select) => select.index.is_some(),
+            _ => false,
+        };
+        declared && *operand.2 == Type::Int
+    };
+    let number = |operand: &Operand<'_>| match operand.1.kind {
+        Kind::Constant(Value::Int(number)) => Some(number),
+        _ => None,
+    };
+    let (how, fact, number) = match (number(&left), number(&right)) {
+        (None, Some(number)) => (how, left, number),
+        (Some(number), None) => (mirrored(how), right, number),
+        _ => return None,
+    };
+    if !is_fact(&fact) {
+        return None;
+    }
+    let always = match how {
+        Comparison::GreaterOrEqual if number <= 0 => true,
+        Comparison::Greater | Comparison::NotEqual if number < 0 => true,
+        Comparison::Less if number <= 0 => false,
+        Comparison::LessOrEqual | Comparison::Equal if number < 0 => false,
+        _ => return None,
+    };
+    let text = fact.0.span.text(lowering.source);
+    let message = format!("this is always {always}: `{text}` is never negative");
+    Some(Diagnostic::warning(span, message))
+}
+
+/// The same comparison with its sides exchanged.
+fn mirrored(how: Comparison) -> Comparison {
+    match how {
+        Comparison::Less => Comparison::Greater,
+        Comparison::LessOrEqual => Comparison::GreaterOrEqual,
+        Comparison::Greater => Comparison::Less,
+        Comparison::GreaterOrEqual => Comparison::LessOrEqual,
+        same => same,
+    }
 }
 
 /// Warnings about looking for this in that.

@@ -2,6 +2,7 @@
 
 use super::ast::{Arithmetic, Binding, Comparison, LoopKind};
 use super::functions::Function;
+use super::regexp::Pattern;
 use super::value::Value;
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ pub(super) enum Kind {
     Map(Vec<(Node, Node, bool)>),
     Call(&'static Function, Vec<Node>),
     /// `matches` with a literal pattern.
-    Matches(Box<Node>, Box<regex::Regex>),
+    Matches(Box<Node>, Box<Pattern>),
     Loop(Box<Loop>),
     Bind(Box<Bind>),
     /// Names bound in order, then the body.

@@ -14,26 +14,39 @@ use cel_interpreter::common::ast::{
 };
 use cel_interpreter::{Env, ParseError};
 
+/// Brackets within brackets; the parser's own limit is a little higher and knows no place.
+const MAX_BRACKETS: usize = 90;
+
+const TOO_DEEP: &str = "the expression is nested too deeply";
+
 /// Parses `source`, within the limits on its length, depth and nodes.
 pub(super) fn parse(source: &str, limits: &Limits) -> Result<Expr, Vec<Diagnostic>> {
-    if source.len() > limits.source_bytes {
-        let message = format!(
-            "the expression has {} bytes, at most {} are allowed",
-            source.len(),
-            limits.source_bytes
-        );
+    if source.len() > limits.file_bytes {
+        let (length, most) = (source.len(), limits.file_bytes);
+        let message = format!("the source has {length} bytes, at most {most} are allowed");
         return Err(vec![Diagnostic::error(Span::default(), message)]);
     }
     let scan = Scan::of(source).map_err(|diagnostic| vec![diagnostic])?;
+    if let Some((length, place)) = scan.code_over(limits.source_bytes) {
+        let most = limits.source_bytes;
+        let message = format!("the expression has {length} bytes, at most {most} are allowed");
+        return Err(vec![Diagnostic::error(place, message)]);
+    }
     if scan.is_empty() {
         return Err(vec![
             Diagnostic::error(Span::default(), "there is no expression")
                 .with_help("write `true` for one that always holds".to_owned()),
         ]);
     }
-    if scan.longest_chain() > limits.depth * 4 {
+    if let Some(place) = scan.depth_over(MAX_BRACKETS) {
+        return Err(vec![Diagnostic::error(place, TOO_DEEP)]);
+    }
+    if let Some(place) = scan.chain_over(limits.depth * 4) {
         let message = "the expression has too many operators in a row";
-        return Err(vec![Diagnostic::error(scan.whole(), message)]);
+        return Err(vec![Diagnostic::error(place, message)]);
+    }
+    if scan.separators() > limits.nodes {
+        return Err(vec![too_many_parts(scan.whole(), limits)]);
     }
     // No macros: they are ours, and their calls are left as written.
     let parser = Env::default()
@@ -87,10 +100,10 @@ fn syntax_error(source: &str, scan: &Scan, error: &ParseError) -> Diagnostic {
         .unwrap_or(&error.msg);
     let at = |length: usize| Span {
         start: start as u32,
-        end: (start + length) as u32,
+        end: (start + length).min(source.len()) as u32,
     };
     if message.contains("Recursion limit") {
-        return Diagnostic::error(scan.whole(), "the expression is nested too deeply");
+        return Diagnostic::error(scan.whole(), TOO_DEEP);
     }
     if message.contains("<EOF>") && message.contains("input '<EOF>'") {
         let end = scan.whole().end;
@@ -115,13 +128,34 @@ fn syntax_error(source: &str, scan: &Scan, error: &ParseError) -> Diagnostic {
         quoted("missing '"),
         quoted("token recognition error at: '"),
     ) {
-        (Some(token), _, _) => Diagnostic::error(at(token.len()), format!("unexpected `{token}`")),
+        (Some(token), _, _) => {
+            let message = format!("unexpected `{}`", printable(&token));
+            Diagnostic::error(at(token.len()), message)
+        }
         (_, Some(token), _) => Diagnostic::error(at(1), format!("`{token}` is missing here")),
         (_, _, Some(token)) => {
-            Diagnostic::error(at(token.len()), format!("`{token}` has no meaning here"))
+            let message = format!("`{}` has no meaning here", printable(&token));
+            Diagnostic::error(at(token.len()), message)
         }
         _ => Diagnostic::error(at(1), message.to_owned()),
     }
+}
+
+/// A part of the source as a message shows it: short, and without control characters.
+fn printable(token: &str) -> String {
+    token
+        .chars()
+        .take(40)
+        .flat_map(|character| match character.is_control() {
+            true => character.escape_default().collect::<Vec<char>>(),
+            false => vec![character],
+        })
+        .collect()
+}
+
+fn too_many_parts(place: Span, limits: &Limits) -> Diagnostic {
+    let message = format!("the expression has more than {} parts", limits.nodes);
+    Diagnostic::error(place, message)
 }
 
 struct Conversion<'a> {
@@ -138,8 +172,7 @@ impl Conversion<'_> {
         let token = self.token(tree.id);
         self.nodes += 1;
         if self.nodes > self.limits.nodes {
-            let message = format!("the expression has more than {} parts", self.limits.nodes);
-            return Err(Diagnostic::error(token, message));
+            return Err(too_many_parts(token, self.limits));
         }
         self.depth += 1;
         if self.depth > self.limits.depth {

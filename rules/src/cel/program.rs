@@ -137,7 +137,7 @@ impl Program {
                 let run = Run::new(self, facts);
                 match run.value(node, None) {
                     Ok(value) => Ok(value.into_owned().settled()),
-                    Err(error) => Err(run.blame(error)),
+                    Err(error) => Err(run.blame(*error)),
                 }
             }
             _ => self.decide(facts).outcome.map(Value::Bool),
@@ -167,7 +167,7 @@ impl Program {
                     ClauseOutcome::False
                 }
                 Err(error) if error.exhausted => {
-                    outcome = Err(run.blame(error));
+                    outcome = Err(run.blame(*error));
                     break;
                 }
                 Err(error) => {

@@ -15,7 +15,16 @@ pub(super) struct Scan<'a> {
     /// The places of brackets that belong together.
     pairs: Vec<(u32, u32)>,
     unclosed: Option<u8>,
-    longest_chain: usize,
+    longest_chain: Chain,
+    deepest: Option<(u32, usize)>,
+    separators: usize,
+}
+
+/// Operators that follow one another, and where the last of them is.
+#[derive(Clone, Copy, Default)]
+struct Chain {
+    length: usize,
+    end: u32,
 }
 
 impl Scan<'_> {
@@ -27,7 +36,9 @@ impl Scan<'_> {
             code: vec![true; bytes.len()],
             pairs: Vec::new(),
             unclosed: None,
-            longest_chain: 0,
+            longest_chain: Chain::default(),
+            deepest: None,
+            separators: 0,
         };
         // For each open bracket its place and the number of operators directly within it.
         let mut open: Vec<(u32, usize)> = vec![(0, 0)];
@@ -61,8 +72,12 @@ impl Scan<'_> {
                         .map_or(bytes.len(), |length| at + length + 2);
                 }
                 b'(' | b'[' | b'{' => {
-                    count(&mut open, &mut scan.longest_chain);
+                    count(&mut open, &mut scan.longest_chain, at);
                     open.push((at as u32, 0));
+                    let depth = open.len() - 1;
+                    if scan.deepest.is_none_or(|(_, deepest)| depth > deepest) {
+                        scan.deepest = Some((at as u32, depth));
+                    }
                     at += 1;
                 }
                 b')' | b']' | b'}' => {
@@ -74,12 +89,16 @@ impl Scan<'_> {
                     at += 1;
                 }
                 b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'?' | b'!' | b'<' | b'>' | b'=' => {
-                    count(&mut open, &mut scan.longest_chain);
+                    count(&mut open, &mut scan.longest_chain, at);
+                    at += 1;
+                }
+                b',' => {
+                    scan.separators += 1;
                     at += 1;
                 }
                 // `in` is an operator too.
                 b'i' if word_at(bytes, at) == b"in" => {
-                    count(&mut open, &mut scan.longest_chain);
+                    count(&mut open, &mut scan.longest_chain, at);
                     at += 2;
                 }
                 byte if is_word(byte) => at += word_at(bytes, at).len().max(1),
@@ -119,9 +138,30 @@ impl Scan<'_> {
         }
     }
 
-    /// How many operators follow one another within one pair of brackets, at most.
-    pub(super) fn longest_chain(&self) -> usize {
-        self.longest_chain
+    /// How much code there is, and where it goes beyond `most`, if it does. White space between code
+    /// counts, comments do not.
+    pub(super) fn code_over(&self, most: usize) -> Option<(usize, Span)> {
+        let whole = self.whole();
+        let code = || (whole.start..whole.end).filter(|at| self.code[*at as usize]);
+        let first_beyond = code().nth(most)?;
+        Some((code().count(), byte_at(first_beyond)))
+    }
+
+    /// Where operators follow one another within one pair of brackets, if they are more than
+    /// `most`.
+    pub(super) fn chain_over(&self, most: usize) -> Option<Span> {
+        (self.longest_chain.length > most).then(|| byte_at(self.longest_chain.end))
+    }
+
+    /// Where brackets are nested deepest, if that is deeper than `most`.
+    pub(super) fn depth_over(&self, most: usize) -> Option<Span> {
+        let (at, _) = self.deepest.filter(|(_, depth)| *depth > most)?;
+        Some(byte_at(at))
+    }
+
+    /// How many commas there are: at least so many parts has the expression.
+    pub(super) fn separators(&self) -> usize {
+        self.separators
     }
 
     /// What to say of the innermost bracket that is not closed.
@@ -244,10 +284,22 @@ impl Scan<'_> {
     }
 }
 
-fn count(open: &mut [(u32, usize)], longest: &mut usize) {
+fn count(open: &mut [(u32, usize)], longest: &mut Chain, at: usize) {
     if let Some((_, operators)) = open.last_mut() {
         *operators += 1;
-        *longest = (*longest).max(*operators);
+        if *operators > longest.length {
+            *longest = Chain {
+                length: *operators,
+                end: at as u32,
+            };
+        }
+    }
+}
+
+fn byte_at(at: u32) -> Span {
+    Span {
+        start: at,
+        end: at + 1,
     }
 }
 

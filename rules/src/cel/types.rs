@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub enum Type {
     /// Known only at run time; agrees with everything.
     Dyn,
+    /// Of what is not there, such as the elements of `[]`; becomes whatever it is put beside.
+    Free,
     /// The type of `null`.
     Null,
     /// `true` and `false`.
@@ -63,6 +65,7 @@ impl Type {
         matches!(
             self,
             Type::Dyn
+                | Type::Free
                 | Type::Bool
                 | Type::Int
                 | Type::Uint
@@ -83,7 +86,7 @@ impl Type {
     /// their own kind here; comparisons across kinds are decided by the operator.
     pub(super) fn agrees_with(&self, other: &Type) -> bool {
         match (self, other) {
-            (Type::Dyn, _) | (_, Type::Dyn) => true,
+            (Type::Dyn | Type::Free, _) | (_, Type::Dyn | Type::Free) => true,
             (Type::Parameter(_), _) | (_, Type::Parameter(_)) => true,
             (Type::List(a), Type::List(b)) | (Type::Optional(a), Type::Optional(b)) => {
                 a.agrees_with(b)
@@ -98,10 +101,19 @@ impl Type {
         self.agrees_with(other) || (self.is_number() && other.is_number())
     }
 
+    /// The type of a value that was taken from where it may not be.
+    pub(super) fn taken(self) -> Type {
+        match self {
+            Type::Free => Type::Dyn,
+            other => other,
+        }
+    }
+
     /// The type of a value that is either of the two: their common type, else `dyn`.
     pub(super) fn join(&self, other: &Type) -> Type {
         match (self, other) {
             (a, b) if a == b => a.clone(),
+            (Type::Free, known) | (known, Type::Free) => known.clone(),
             (Type::List(a), Type::List(b)) => Type::list(a.join(b)),
             (Type::Map(ak, av), Type::Map(bk, bv)) => Type::map(ak.join(bk), av.join(bv)),
             (Type::Optional(a), Type::Optional(b)) => Type::optional(a.join(b)),
@@ -113,7 +125,7 @@ impl Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Type::Dyn => f.write_str("dyn"),
+            Type::Dyn | Type::Free => f.write_str("dyn"),
             Type::Null => f.write_str("null"),
             Type::Bool => f.write_str("bool"),
             Type::Int => f.write_str("int"),

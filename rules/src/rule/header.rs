@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::located::{Level, Located};
+use super::located::{Level, Located, MAX_ERRORS_A_FILE};
 use crate::suggest::nearest;
 
 /// Every key that a header may have, in the order of the reference page.
@@ -64,6 +64,10 @@ pub(super) fn split_file<'a>(
     let may_hold_long_text = text.contains("\"\"\"") || text.contains("'''");
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
+        // No more are shown, and each takes a look through the file.
+        if errors.len() > MAX_ERRORS_A_FILE {
+            break;
+        }
         let content = line.trim();
         let start = offset + (line.len() - line.trim_start().len());
         offset += line.len();

@@ -122,6 +122,13 @@ fn load_file(
         diagnostics.push(Located::of_file(path, text, "the file is empty", help));
         return None;
     }
+    if text.len() > limits.file_bytes {
+        let (length, most) = (text.len(), limits.file_bytes);
+        let message = format!("the file has {length} bytes, at most {most} are allowed");
+        let help = "a rule is a header and one expression";
+        diagnostics.push(Located::of_file(path, "", message, help));
+        return None;
+    }
     let split = split_file(path, text, diagnostics);
     let settings = read_settings(path, text, &split.entries, diagnostics);
     let first = settings

@@ -1,6 +1,8 @@
-// Turns the conformance tests of the npm package @bufbuild/cel-spec into one JSON line a test,
-// without those that need protocol buffers or only look at static types.
+// Turns the conformance tests of the npm package @bufbuild/cel-spec, and cel-go's tests of its type
+// checker in it, into one JSON line a test, without those that need protocol buffers. Of the first,
+// those that only look at static types are left out too.
 import { tests } from "./package/dist/esm/testdata/conformance.js";
+import { tests as checking } from "./package/dist/esm/testdata/checking.js";
 import fs from "fs";
 const all = [];
 (function walk(s, path) { for (const t of s.tests ?? []) all.push({ section: path[0], t }); for (const c of s.suites ?? []) walk(c, [...path, c.name]); })(tests, []);
@@ -31,6 +33,20 @@ function value(v) {
     default: throw new Error(kind);
   }
 }
+// A type as it is written in a signature; throws for those that we have not.
+const PRIMITIVE = { INT64: "int", UINT64: "uint", DOUBLE: "double", BOOL: "bool", STRING: "string", BYTES: "bytes" };
+function type(t) {
+  if (t.primitive) return PRIMITIVE[t.primitive];
+  if (t.listType) return `list(${type(t.listType.elemType)})`;
+  if (t.mapType) return `map(${type(t.mapType.keyType)}, ${type(t.mapType.valueType)})`;
+  if (t.abstractType?.name === "optional_type") return `optional(${type(t.abstractType.parameterTypes[0])})`;
+  if (t.wellKnown === "DURATION" || t.messageType === "google.protobuf.Duration") return "duration";
+  if (t.wellKnown === "TIMESTAMP" || t.messageType === "google.protobuf.Timestamp") return "timestamp";
+  if ("null" in t) return "null";
+  if ("dyn" in t || "typeParam" in t) return "dyn";
+  throw new Error(JSON.stringify(t));
+}
+function environment(typeEnv) { return Object.fromEntries((typeEnv ?? []).map(e => [e.name, type(e.ident.type)])); }
 let na = 0; const naBy = {}; const lines = [];
 for (const { section, t } of all) {
   const o = t.original; const { name, container, typeEnv, description, disableCheck, ...rest } = o;
@@ -46,7 +62,32 @@ for (const { section, t } of all) {
     else line.value = { bool: true };
   } catch (e) { skip(); console.error(section, name, String(e)); continue; }
   if (t.type) line.type = t.type;
+  if (disableCheck) line.unchecked = true;
+  try {
+    if (typeEnv) line.variables = environment(typeEnv);
+  } catch {
+    // Bound to a wrapper message, whose value is bound instead: its type is left to run time.
+  }
   lines.push(JSON.stringify(line));
 }
 console.error(all.length, "n/a", na, naBy, "kept", lines.length);
 fs.writeFileSync("tests.jsonl", lines.join("\n") + "\n");
+
+// What cel-go's tests of its checker declare where a test says nothing else.
+const DECLARED = { is: "string", ii: "int", iu: "uint", iz: "bool", ib: "bytes", id: "double", ix: "null" };
+const lines2 = [];
+let skipped = 0;
+for (const t of checking.tests) {
+  const { expr, typeEnv, container } = t.original;
+  if (PROTO.test(expr) || PROTO.test(JSON.stringify(typeEnv ?? "")) || /pb[23]|google\.expr|TestAllTypes/.test(JSON.stringify(t.original))) { skipped++; continue; }
+  // Functions and abstract types of the test's own; we have no way to declare any.
+  if ((typeEnv ?? []).some(e => e.function) || /^(fg_s|is\.fi_s_s)/.test(expr)) { skipped++; continue; }
+  let variables;
+  try { variables = environment(typeEnv); } catch (e) { skipped++; console.error(expr, String(e)); continue; }
+  const line = { expr, variables: Object.keys(variables).length > 0 ? variables : DECLARED };
+  if (container) line.container = container;
+  if (t.error) line.error = t.error; else line.type = t.type;
+  lines2.push(JSON.stringify(line));
+}
+console.error("checking", checking.tests.length, "kept", lines2.length);
+fs.writeFileSync("checking.jsonl", lines2.join("\n") + "\n");

@@ -21,9 +21,14 @@ pub struct EvalError {
 /// Boxed, so that a value and the absence of one take the same room.
 pub(in super::super) type Failure = Box<EvalError>;
 
+/// What an error takes from the budget, for one that is absorbed is made in vain: about as long as
+/// so many turns of a loop.
+const ERROR_STEPS: usize = 10;
+
 impl Run<'_> {
     #[cold]
     pub(super) fn fail(&self, node: &Node, message: impl Into<String>) -> Failure {
+        self.budget.take(ERROR_STEPS);
         Box::new(EvalError {
             message: message.into(),
             span: self.program.span(node.id),
@@ -33,6 +38,7 @@ impl Run<'_> {
 
     #[cold]
     pub(super) fn fault(&self, node: &Node, fault: Fault, operands: &[&Value]) -> Failure {
+        self.budget.take(ERROR_STEPS);
         let (message, exhausted) = match fault {
             Fault::Failed(message) => (message, false),
             Fault::Exhausted(message) => (message, true),

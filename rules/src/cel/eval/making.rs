@@ -25,7 +25,7 @@ impl Run<'_> {
                 (true, other) => return Err(self.fault(node, Fault::NoOverload, &[&other])),
             }
         }
-        self.spend(node, 1 + values.len())?;
+        self.spend(node, 2 + values.len())?;
         Ok(values.into())
     }
 
@@ -47,7 +47,7 @@ impl Run<'_> {
                 (true, other) => return Err(self.fault(node, Fault::NoOverload, &[&other])),
             }
         }
-        self.spend(node, 1 + values.len())?;
+        self.spend(node, 2 + 2 * values.len())?;
         self.unique(node, values)
     }
 

@@ -26,6 +26,9 @@ use super::value::Value;
 use std::borrow::Cow;
 use std::cell::Cell;
 
+/// What a call takes from the budget, besides what the function takes.
+const CALL_STEPS: usize = 2;
+
 /// One evaluation of a program.
 pub(super) struct Run<'a> {
     program: &'a Program,
@@ -198,7 +201,7 @@ impl<'a> Run<'a> {
             })
         };
         let apply = |values: &[&Value]| {
-            self.spend(node, 1)?;
+            self.spend(node, CALL_STEPS)?;
             (function.body)(&self.budget, values).map_err(|fault| self.fault(node, fault, values))
         };
         match args {
@@ -239,22 +242,23 @@ impl<'a> Run<'a> {
         result
     }
 
-    /// The error, at the place that took the steps if that is another one than the place at which
-    /// none were left.
+    /// The error, at the place that took most of the steps if that is another one than the place
+    /// at which none were left.
     #[cold]
-    pub(super) fn blame(&self, mut error: Failure) -> EvalError {
-        if let Some((id, taken)) = self.heaviest.get().filter(|_| self.budget.is_used_up()) {
+    pub(super) fn blame(&self, mut error: EvalError) -> EvalError {
+        let steps = self.program.limits.steps;
+        let heaviest = self.heaviest.get().filter(|_| self.budget.is_used_up());
+        if let Some((id, taken)) = heaviest.filter(|(_, taken)| *taken > steps / 2) {
             let place = self.program.span(id);
             let here = place.start <= error.span.start && error.span.end <= place.end;
             if !here {
                 error.span = place;
                 error.message = format!(
-                    "this took {taken} of the {} steps that an evaluation has, and the rest had too few",
-                    self.program.limits.steps
+                    "this takes {taken} of the budget of {steps} steps, the rest is too little"
                 );
             }
         }
-        *error
+        error
     }
 
     fn fault_at(&self, node: &Node) -> impl Fn(Fault) -> Failure {

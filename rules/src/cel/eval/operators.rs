@@ -5,10 +5,10 @@ use super::super::ast::{Arithmetic, Comparison};
 use super::super::budget::Fault;
 use super::super::compare::{are_comparable, equal, order};
 use super::super::node::{Kind, Node};
+use super::super::regexp::Pattern;
 use super::super::value::Value;
 use super::error::Failure;
 use super::{Bound, Run};
-use regex::Regex;
 use std::cmp::Ordering;
 
 /// Comparing shorter texts is no more work than any other step.
@@ -51,7 +51,7 @@ impl Run<'_> {
                 Comparison::NotEqual => a != b,
                 _ => holds(how, a.cmp(b)),
             }),
-            (a, b) => self.compare_others(node, how, a, b),
+            (a, b) => self.heavy(node, || self.compare_others(node, how, a, b)),
         }
     }
 
@@ -136,18 +136,16 @@ impl Run<'_> {
         let [wanted, range] = operands;
         let wanted = self.settle(self.value(wanted, scope)?);
         match self.value(range, scope)?.as_ref() {
-            Value::List(list) => {
+            Value::List(list) => self.heavy(node, || {
                 for item in list.iter() {
-                    let found = self
-                        .budget
-                        .spend(1)
-                        .and_then(|()| equal(&wanted, item, &self.budget));
+                    self.spend(node, 1)?;
+                    let found = equal(&wanted, item, &self.budget);
                     if found.map_err(self.fault_at(node))? {
                         return Ok(true);
                     }
                 }
                 Ok(false)
-            }
+            }),
             Value::Map(map) => Ok(map.get(&wanted).is_some()),
             other => Err(self.fault(node, Fault::NoOverload, &[&wanted, other])),
         }
@@ -158,14 +156,12 @@ impl Run<'_> {
         &self,
         node: &Node,
         subject: &Node,
-        pattern: &Regex,
+        pattern: &Pattern,
         scope: Bound<'_>,
     ) -> Result<bool, Failure> {
         match self.value(subject, scope)?.as_ref() {
             Value::String(text) => {
-                self.budget
-                    .read_bytes(text.len())
-                    .map_err(self.fault_at(node))?;
+                self.spend(node, pattern.steps(text.len()))?;
                 Ok(pattern.is_match(text))
             }
             other => Err(self.fault(node, Fault::NoOverload, &[other])),

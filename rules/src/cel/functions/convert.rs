@@ -5,6 +5,9 @@ use super::super::time::{Duration, format_timestamp, parse_timestamp, timestamp_
 use super::super::value::Value;
 use super::{Function, function};
 
+/// The longest text that is read as a number.
+const MAX_NUMBER_LENGTH: usize = 1024;
+
 pub(super) const TABLE: &[Function] = &[
     function(
         "size",
@@ -194,6 +197,8 @@ fn to_double(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
         [Value::Double(value)] => Ok(Value::Double(*value)),
         [Value::Int(value)] => Ok(Value::Double(*value as f64)),
         [Value::Uint(value)] => Ok(Value::Double(*value as f64)),
+        // More digits than any number needs take the longer to read the more there are.
+        [Value::String(text)] if text.len() > MAX_NUMBER_LENGTH => Err(unreadable(text, "double")),
         [Value::String(text)] => text
             .parse()
             .map(Value::Double)
@@ -264,7 +269,9 @@ fn to_bytes(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
 fn to_duration(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Duration(duration)] => Ok(Value::Duration(*duration)),
-        [Value::String(text)] => Duration::parse(text)
+        [Value::String(text)] => Some(text)
+            .filter(|text| text.len() <= MAX_NUMBER_LENGTH)
+            .and_then(|text| Duration::parse(text))
             .map(Value::Duration)
             .ok_or_else(|| unreadable(text, "duration")),
         _ => Err(Fault::NoOverload),
@@ -274,7 +281,9 @@ fn to_duration(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
 fn to_timestamp(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Timestamp(at)] => Ok(Value::Timestamp(*at)),
-        [Value::String(text)] => parse_timestamp(text)
+        [Value::String(text)] => Some(text)
+            .filter(|text| text.len() <= MAX_NUMBER_LENGTH)
+            .and_then(|text| parse_timestamp(text))
             .map(Value::Timestamp)
             .ok_or_else(|| unreadable(text, "timestamp")),
         [Value::Int(seconds)] => timestamp_from_nanos(i128::from(*seconds) * 1_000_000_000)

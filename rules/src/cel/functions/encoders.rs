@@ -59,6 +59,17 @@ pub(in super::super) fn to_base64(bytes: &[u8]) -> String {
     text
 }
 
+fn digit_value(digit: u8) -> Option<u8> {
+    Some(match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    })
+}
+
 /// Standard base64, padded or not; `None` for anything else.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     let digits = text
@@ -75,8 +86,7 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
         }
         let mut bits = 0u32;
         for digit in group {
-            let value = ALPHABET.iter().position(|letter| letter == digit)?;
-            bits = (bits << 6) | value as u32;
+            bits = (bits << 6) | u32::from(digit_value(*digit)?);
         }
         bits <<= 6 * (4 - group.len());
         bytes.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);

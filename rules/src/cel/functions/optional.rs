@@ -25,7 +25,7 @@ pub(super) const TABLE: &[Function] = &[
     )),
     function(
         "optional.none",
-        &["optional.none() -> optional(dyn)"],
+        &["optional.none() -> optional(T)"],
         "An absent value.",
         none,
     ),

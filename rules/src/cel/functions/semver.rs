@@ -70,8 +70,9 @@ pub(super) const TABLE: &[Function] = &[
     ),
 ];
 
-fn parse_version(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
+fn parse_version(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, lenient) = text(args)?;
+    budget.make_bytes(text.len())?;
     parse(text, lenient)
         .map(|version| Value::Semver(Arc::new(version)))
         .ok_or_else(|| {
@@ -80,8 +81,9 @@ fn parse_version(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
         })
 }
 
-fn is_version(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
+fn is_version(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, lenient) = text(args)?;
+    budget.make_bytes(text.len())?;
     Ok(Value::Bool(parse(text, lenient).is_some()))
 }
 

@@ -5,9 +5,11 @@ use super::super::regexp;
 use super::super::value::Value;
 use super::{Function, format, function};
 
-/// What compiling a pattern takes from the budget, besides its length: about a hundred
-/// microseconds, were they loop steps.
+/// What compiling a pattern takes from the budget, besides its states.
 const PATTERN_STEPS: usize = 5_000;
+
+/// What each of its states takes: about as long as so many turns of a loop.
+const STEPS_PER_STATE: usize = 12;
 
 pub(super) const TABLE: &[Function] = &[
     function(
@@ -154,9 +156,11 @@ fn matches(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::String(text), Value::String(pattern)] => {
             budget.spend(PATTERN_STEPS + pattern.len())?;
-            budget.read_bytes(text.len())?;
-            let regex = regexp::compile(pattern).map_err(Fault::Failed)?;
-            Ok(Value::Bool(regex.is_match(text)))
+            let parsed = regexp::Parsed::new(pattern).map_err(Fault::Failed)?;
+            budget.spend(STEPS_PER_STATE * parsed.states as usize)?;
+            let pattern = parsed.compile().map_err(Fault::Failed)?;
+            budget.spend(pattern.steps(text.len()))?;
+            Ok(Value::Bool(pattern.is_match(text)))
         }
         _ => Err(Fault::NoOverload),
     }
@@ -205,16 +209,9 @@ fn last_index_of(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let Some(until) = until else {
         return Ok(char_of(text, text.len()));
     };
-    budget.spend((text.len() / 16).saturating_mul(part.len() / 16))?;
-    let starts = text
-        .char_indices()
-        .map(|(byte, _)| byte)
-        .chain([text.len()]);
-    let before: Vec<usize> = starts.take_while(|byte| *byte <= until).collect();
-    let found = before
-        .into_iter()
-        .rev()
-        .find(|byte| text[*byte..].starts_with(part));
+    // What starts at or before `until` ends within as many bytes as the part has from there.
+    let end = text.floor_char_boundary(until.saturating_add(part.len()));
+    let found = text[..end].rfind(part);
     Ok(found.map_or(Value::Int(-1), |byte| char_of(text, byte)))
 }
 

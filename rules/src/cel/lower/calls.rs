@@ -1,7 +1,7 @@
 //! Calls: which function is meant, whether it takes its arguments, and what it comes to if they are
 //! all literals.
 
-use super::{Lowered, Lowering, dotted};
+use super::{Lowered, Lowering, MAX_PATTERN_STATES, dotted};
 use crate::cel::ast::{Expr, Name, Span};
 use crate::cel::budget::Fault;
 use crate::cel::check::{self, CallError};
@@ -166,14 +166,24 @@ impl Lowering<'_> {
         else {
             return None;
         };
-        match regexp::compile(text) {
-            Ok(regex) => {
+        let place = pattern.map_or(span, |pattern| pattern.span);
+        let parsed = regexp::Parsed::new(text);
+        if let Ok(parsed) = &parsed {
+            self.pattern_states = self.pattern_states.saturating_add(parsed.states);
+            if self.pattern_states > MAX_PATTERN_STATES {
+                return Some(
+                    self.error(place, "the patterns of the expression are too large")
+                        .0,
+                );
+            }
+        }
+        match parsed.and_then(regexp::Parsed::compile) {
+            Ok(pattern) => {
                 nodes.pop();
                 let subject = nodes.pop()?;
-                Some(self.node(span, Kind::Matches(subject.into(), regex.into())))
+                Some(self.node(span, Kind::Matches(subject.into(), pattern.into())))
             }
             Err(message) => {
-                let place = pattern.map_or(span, |pattern| pattern.span);
                 self.mismatch(place, format!("not a pattern: {message}"), None);
                 None
             }

@@ -29,6 +29,9 @@ const FOLD_STEPS: u64 = 10_000;
 /// whatever is written.
 const NODES_PER_STEP: usize = 4;
 
+/// The states that all patterns of an expression may have together.
+const MAX_PATTERN_STATES: u32 = 30_000;
+
 type Lowered = (Node, Type);
 
 /// The pass, and what it found.
@@ -49,6 +52,8 @@ pub(super) struct Lowering<'a> {
     inner_nodes: usize,
     /// For all constants together, so that their size is bounded.
     fold_budget: Budget,
+    /// Of all patterns together, so that compiling them takes little time.
+    pattern_states: u32,
     /// How often a variable was read so far: nothing read means a constant.
     reads: usize,
 }
@@ -74,6 +79,7 @@ impl<'a> Lowering<'a> {
             guards: Vec::new(),
             loops: 0,
             inner_nodes: 0,
+            pattern_states: 0,
             fold_budget: Budget::new(&Limits {
                 steps: FOLD_STEPS,
                 ..*limits
@@ -205,11 +211,14 @@ impl<'a> Lowering<'a> {
                 (self.node(span, Kind::OptionalSelect(select.into())), ty)
             }
             ExprKind::Index { operand, index } => {
-                let (nodes, ty) = self.index(operand, index);
+                let (nodes, ty, is_map) = self.index(operand, index);
+                if let (true, ExprKind::Literal(Value::String(key))) = (is_map, &index.kind) {
+                    self.warn_of_key(expr, operand, key, index.span);
+                }
                 (self.node(span, Kind::Index(nodes)), ty)
             }
             ExprKind::OptionalIndex { operand, index } => {
-                let (nodes, ty) = self.index(operand, index);
+                let (nodes, ty, _) = self.index(operand, index);
                 let ty = match ty {
                     ty @ Type::Optional(_) => ty,
                     ty => Type::optional(ty),
@@ -253,7 +262,7 @@ impl<'a> Lowering<'a> {
                     element = Some(element.map_or_else(|| ty.clone(), |before| before.join(&ty)));
                     nodes.push((node, item.optional));
                 }
-                let ty = Type::list(element.unwrap_or(Type::Dyn));
+                let ty = Type::list(element.unwrap_or(Type::Free));
                 let constants: Option<Vec<Value>> = nodes
                     .iter()
                     .map(|(node, optional)| match &node.kind {
@@ -293,7 +302,7 @@ impl<'a> Lowering<'a> {
                     );
                     nodes.push((key, value, entry.optional));
                 }
-                let ty = Type::map(keys.unwrap_or(Type::Dyn), values.unwrap_or(Type::Dyn));
+                let ty = Type::map(keys.unwrap_or(Type::Free), values.unwrap_or(Type::Free));
                 (self.node(span, Kind::Map(nodes)), ty)
             }
             ExprKind::Message(name) => {
@@ -334,8 +343,8 @@ impl<'a> Lowering<'a> {
     /// The type within an optional.
     fn inner(&mut self, span: Span, ty: Type) -> Type {
         match ty {
-            Type::Optional(inner) => Type::clone(&inner),
-            Type::Dyn => Type::Dyn,
+            Type::Optional(inner) => Type::clone(&inner).taken(),
+            Type::Dyn | Type::Free => Type::Dyn,
             other => {
                 self.mismatch(
                     span,
@@ -373,9 +382,9 @@ impl<'a> Lowering<'a> {
     fn each(&mut self, span: Span, each: &LoopExpr) -> Lowered {
         let (range, range_type) = self.lower(&each.range);
         let (key, element) = match &range_type {
-            Type::List(element) => (Type::Int, Type::clone(element)),
-            Type::Map(key, value) => (Type::clone(key), Type::clone(value)),
-            Type::Dyn => (Type::Dyn, Type::Dyn),
+            Type::List(element) => (Type::Int, Type::clone(element).taken()),
+            Type::Map(key, value) => (Type::clone(key).taken(), Type::clone(value).taken()),
+            Type::Dyn | Type::Free => (Type::Dyn, Type::Dyn),
             other => {
                 self.mismatch(
                     each.range.span,

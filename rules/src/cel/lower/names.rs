@@ -8,6 +8,16 @@ use crate::cel::node::{Kind, Select};
 use crate::cel::types::Type;
 use crate::cel::value::Value;
 
+/// Whether a field is there to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Certainty {
+    Present,
+    /// It is declared as one that may be absent.
+    MayBeAbsent,
+    /// It is a key of a map.
+    Key,
+}
+
 impl Lowering<'_> {
     pub(super) fn ident(&mut self, span: Span, name: &str) -> Lowered {
         if let Some(bound) = self.scope.iter().rev().find(|bound| bound.name == name) {
@@ -74,9 +84,8 @@ impl Lowering<'_> {
     }
 
     pub(super) fn select(&mut self, expr: &Expr, operand: &Expr, name: &Name) -> Lowered {
-        let path = self.path(expr);
-        let (select, ty, optional) = self.field(operand, name);
-        if optional && path.as_ref().is_none_or(|path| !self.guards.contains(path)) {
+        let (select, ty, certainty) = self.field(operand, name);
+        if certainty == Certainty::MayBeAbsent && !self.is_guarded(expr) {
             let text = expr.span.text(self.source);
             let message = format!("'{}' may be absent", name.text);
             let help = format!(
@@ -85,29 +94,64 @@ impl Lowering<'_> {
             );
             self.mismatch(name.span, message, Some(&help));
         }
+        if certainty == Certainty::Key {
+            self.warn_of_key(expr, operand, &name.text, name.span);
+        }
         (self.node(expr.span, Kind::Select(select.into())), ty)
     }
 
-    /// The operand and index of a field, its type, and whether it may be absent.
-    pub(super) fn field(&mut self, operand: &Expr, name: &Name) -> (Select, Type, bool) {
-        let (operand, operand_type) = self.lower(operand);
-        let (ty, index, optional) = self.field_type(&operand_type, name);
-        let select = Select::new(operand, name.text.as_str().into(), index);
-        (select, ty, optional)
+    /// Warns of a key that may not be in the map, unless something guards it. It is no error: a rule
+    /// may well mean that what lacks the key is not promoted.
+    pub(super) fn warn_of_key(&mut self, expr: &Expr, map: &Expr, key: &str, place: Span) {
+        if !self.environment.is_checked()
+            || matches!(map.kind, ExprKind::Map(_))
+            || self.is_guarded(expr)
+        {
+            return;
+        }
+        let map = map.span.text(self.source);
+        let message = format!("'{key}' may not be in the map, which is an error");
+        let help = format!(
+            "give a default with `{map}[?\"{key}\"].orValue(...)`, or guard it with `\"{key}\" in {map}`"
+        );
+        self.diagnostics
+            .push(Diagnostic::warning(place, message).with_help(help));
     }
 
-    pub(super) fn field_type(&mut self, operand: &Type, name: &Name) -> (Type, Option<u16>, bool) {
+    /// Whether what is read is known to be present where the pass is.
+    fn is_guarded(&self, expr: &Expr) -> bool {
+        self.path(expr)
+            .is_some_and(|path| self.guards.contains(&path))
+    }
+
+    /// The operand and index of a field, its type, and whether it is there.
+    pub(super) fn field(&mut self, operand: &Expr, name: &Name) -> (Select, Type, Certainty) {
+        let (operand, operand_type) = self.lower(operand);
+        let (ty, index, certainty) = self.field_type(&operand_type, name);
+        let select = Select::new(operand, name.text.as_str().into(), index);
+        (select, ty, certainty)
+    }
+
+    pub(super) fn field_type(
+        &mut self,
+        operand: &Type,
+        name: &Name,
+    ) -> (Type, Option<u16>, Certainty) {
         match operand {
             Type::Record(record) => {
                 let environment = self.environment;
                 let Some(declared) = environment.record(record) else {
-                    return (Type::Dyn, None, false);
+                    return (Type::Dyn, None, Certainty::Present);
                 };
                 match declared.field(&name.text) {
                     Some((index, Field { ty, presence, .. })) => {
                         // Every duration among the facts is an age.
                         self.time_dependent |= *ty == Type::Duration;
-                        (ty.clone(), Some(index), *presence == Presence::Optional)
+                        let certainty = match presence {
+                            Presence::Optional => Certainty::MayBeAbsent,
+                            Presence::Always => Certainty::Present,
+                        };
+                        (ty.clone(), Some(index), certainty)
                     }
                     None => {
                         let help =
@@ -116,16 +160,16 @@ impl Lowering<'_> {
                         let message = format!("no field '{}' in {}", name.text, declared.noun);
                         let diagnostic = Diagnostic::error(name.span, message).with_help(help);
                         self.diagnostics.push(diagnostic);
-                        (Type::Dyn, None, false)
+                        (Type::Dyn, None, Certainty::Present)
                     }
                 }
             }
-            Type::Map(_, value) => (Type::clone(value), None, false),
+            Type::Map(_, value) => (Type::clone(value).taken(), None, Certainty::Key),
             Type::Optional(inner) => match self.field_type(&inner.clone(), name) {
-                (ty @ Type::Optional(_), _, _) => (ty, None, false),
-                (ty, _, _) => (Type::optional(ty), None, false),
+                (ty @ Type::Optional(_), _, _) => (ty, None, Certainty::Present),
+                (ty, _, _) => (Type::optional(ty), None, Certainty::Present),
             },
-            Type::Dyn => (Type::Dyn, None, false),
+            Type::Dyn | Type::Free => (Type::Dyn, None, Certainty::Present),
             Type::List(_) => {
                 let help = "look at its elements with `all()`, `exists()` or an index";
                 self.mismatch(
@@ -133,7 +177,7 @@ impl Lowering<'_> {
                     format!("no field '{}' in a list", name.text),
                     Some(help),
                 );
-                (Type::Dyn, None, false)
+                (Type::Dyn, None, Certainty::Present)
             }
             other => {
                 self.mismatch(
@@ -141,7 +185,7 @@ impl Lowering<'_> {
                     format!("no field '{}' in a value of type {other}", name.text),
                     None,
                 );
-                (Type::Dyn, None, false)
+                (Type::Dyn, None, Certainty::Present)
             }
         }
     }
@@ -167,6 +211,13 @@ impl Lowering<'_> {
             ExprKind::Select { operand, field } => {
                 Some(format!("{}.{}", self.path(operand)?, field.text))
             }
+            // `labels["a"]` is `labels.a`.
+            ExprKind::Index { operand, index } => match &index.kind {
+                ExprKind::Literal(Value::String(key)) => {
+                    Some(format!("{}.{key}", self.path(operand)?))
+                }
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -184,6 +235,13 @@ impl Lowering<'_> {
             (ExprKind::Has { operand, field }, true) => {
                 if let Some(path) = self.path(operand) {
                     self.guards.push(format!("{path}.{}", field.text));
+                }
+            }
+            (ExprKind::In(key, map), true) => {
+                if let (ExprKind::Literal(Value::String(key)), Some(path)) =
+                    (&key.kind, self.path(map))
+                {
+                    self.guards.push(format!("{path}.{key}"));
                 }
             }
             (ExprKind::Not(operand), _) => self.guard(operand, !holding),

@@ -125,7 +125,7 @@ impl Lowering<'_> {
         let element = match &range_type {
             Type::List(element) => Some(Type::clone(element)),
             Type::Map(key, _) => Some(Type::clone(key)),
-            Type::Dyn => None,
+            Type::Dyn | Type::Free => None,
             other => {
                 let help = (*other == Type::String).then_some("use `.contains()` for texts");
                 self.mismatch(
@@ -150,11 +150,13 @@ impl Lowering<'_> {
         )
     }
 
-    pub(super) fn index(&mut self, operand: &Expr, index: &Expr) -> (Box<[Node; 2]>, Type) {
+    /// The operand and the index, the type of the element, and whether the operand is a map.
+    pub(super) fn index(&mut self, operand: &Expr, index: &Expr) -> (Box<[Node; 2]>, Type, bool) {
         let (operand_node, operand_type) = self.lower(operand);
         let (index_node, index_type) = self.lower(index);
         let ty = self.element_type(&operand_type, operand, &index_type, index);
-        (Box::new([operand_node, index_node]), ty)
+        let is_map = matches!(operand_type, Type::Map(..));
+        (Box::new([operand_node, index_node]), ty, is_map)
     }
 
     pub(super) fn element_type(
@@ -173,7 +175,7 @@ impl Lowering<'_> {
                         None,
                     );
                 }
-                Type::clone(element)
+                Type::clone(element).taken()
             }
             Type::Map(key, value) => {
                 if !key.may_equal(index_type) {
@@ -183,7 +185,7 @@ impl Lowering<'_> {
                         None,
                     );
                 }
-                Type::clone(value)
+                Type::clone(value).taken()
             }
             Type::Optional(inner) => {
                 match self.element_type(&inner.clone(), operand, index_type, index) {
@@ -191,7 +193,7 @@ impl Lowering<'_> {
                     ty => Type::optional(ty),
                 }
             }
-            Type::Dyn => Type::Dyn,
+            Type::Dyn | Type::Free => Type::Dyn,
             other => {
                 self.mismatch(
                     operand.span,
