@@ -1,5 +1,7 @@
 //! Answers: questions about state and log, as JSON, for HTTP and command line alike.
 
+pub mod expression;
+
 use std::cell::OnceCell;
 
 use serde_json::{Value, json};
@@ -36,6 +38,21 @@ pub fn answer(state: &State, reader: &LogReader, query: &Query) -> Result<Value,
             Some(at) => why(&past(reader, at)?, repository, tag, rule.as_deref()),
             None => why(state, repository, tag, rule.as_deref()),
         },
+        Query::Eval {
+            expression,
+            repository,
+            tag,
+            rule,
+            at,
+        } => {
+            let of = |state: &State| {
+                expression::value(state, expression, repository, tag, rule.as_deref())
+            };
+            match at {
+                Some(at) => of(&past(reader, at)?),
+                None => of(state),
+            }
+        }
         Query::Show {
             repository,
             tag,

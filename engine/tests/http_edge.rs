@@ -384,6 +384,10 @@ async fn queries_reach_the_engine() {
             "/v1/why?repository=a&tag=1&rule=r&at=5",
             r#"Why { repository: "a", tag: "1", rule: Some("r"), at: Some("5") }"#,
         ),
+        (
+            "/v1/eval?expression=scan.high%20%3D%3D%200&repository=a&tag=1",
+            r#"Eval { expression: "scan.high == 0", repository: "a", tag: "1", rule: None, at: None }"#,
+        ),
         ("/v1/decisions?rule=r", "Decisions(EventFilter"),
         (
             "/v1/promotions?after=3",

@@ -13,6 +13,7 @@
 //! time is the `recorded_at` of the record at hand, and what shall happen outside leaves as a
 //! [`Command`]. The same records give the same state and the same decisions, bit for bit.
 
+mod asking;
 pub mod cel;
 pub mod class;
 mod evolve;
@@ -30,6 +31,7 @@ pub mod template;
 mod view;
 pub mod window;
 
+pub use asking::NoFacts;
 pub use class::{Class, UnknownClass};
 pub use evolve::{SUPERSEDED, WITHDRAWN};
 pub use explain::{Deny, Explanation, Image, LeftOut, Stage};

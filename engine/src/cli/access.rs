@@ -337,6 +337,22 @@ fn path(query: &Query) -> String {
                 ("at", at.as_deref()),
             ],
         ),
+        Query::Eval {
+            expression,
+            repository,
+            tag,
+            rule,
+            at,
+        } => with(
+            "/v1/eval",
+            &[
+                ("expression", Some(expression)),
+                ("repository", Some(repository)),
+                ("tag", Some(tag)),
+                ("rule", rule.as_deref()),
+                ("at", at.as_deref()),
+            ],
+        ),
         Query::Show {
             repository,
             tag,

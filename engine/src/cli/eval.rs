@@ -1,4 +1,4 @@
-//! `weir eval`: the value of one expression.
+//! `weir eval`: the value of one expression, of given values or of a tag as rules see it.
 
 use std::fs;
 use std::io::Write;
@@ -8,31 +8,116 @@ use std::thread;
 
 use serde_json::Value as Json;
 use weir_rules::cel::{Environment, FactError, Facts, Limits, Program, Value};
-use weir_rules::rule::{Level, Located};
 
+use super::access::Access;
+use super::error::CliError;
 use super::failure::Failure;
-
-/// What an expression is called in messages.
-const SOURCE_NAME: &str = "expression";
+use super::why::tag_of;
+use crate::http::Query;
+use crate::node::At;
+use crate::query::expression::{NAME, located};
 
 /// Evaluates an expression and prints its value as JSON.
+///
+/// With `--at REPO:TAG` it reads what a rule would read of that tag, of the running daemon or of the
+/// log in the data directory, and is checked as a rule is. With `--input` it reads the values in a
+/// file. Exit code 2 if there is no value.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The expression
     #[arg(value_name = "EXPR")]
     pub expression: String,
     /// JSON object with a value for each variable; `-` is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["at", "rule"])]
     pub input: Option<PathBuf>,
+    /// The tag whose facts are read; given once more, the sequence or time at which
+    #[arg(long, value_name = "REPO:TAG|SEQ|TIME")]
+    pub at: Vec<String>,
+    /// Read the facts as this rule does: they differ by target and approvals
+    #[arg(long, value_name = "RULE", requires = "at")]
+    pub rule: Option<String>,
+    #[command(flatten)]
+    access: Access,
 }
 
-/// Prints the value; exit code 2 if there is none.
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+/// So many values are printed at most: lists within lists share in memory what is printed again.
+const MOST_VALUES: usize = 10_000_000;
+
+/// What `--at` says.
+#[derive(Debug, PartialEq, Eq)]
+struct Subject {
+    repository: String,
+    tag: String,
+    when: Option<String>,
+}
+
+/// Prints the value.
+///
+/// # Errors
+/// If there is none.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let value = match subject(&args.at)? {
+        Some(subject) => of_tag(args, subject)?,
+        None => of_input(args)?,
+    };
+    writeln!(std::io::stdout().lock(), "{value}").map_err(Failure::Output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells tags from times and sequences: no tag looks like either.
+fn subject(at: &[String]) -> Result<Option<Subject>, CliError> {
+    let (when, tags): (Vec<&String>, Vec<&String>) =
+        at.iter().partition(|text| text.parse::<At>().is_ok());
+    match (tags.as_slice(), when.as_slice()) {
+        ([], []) => Ok(None),
+        ([tag], [] | [_]) => {
+            let (repository, tag) = tag_of(tag)?;
+            let when = when.first().map(|when| (*when).clone());
+            let subject = Subject {
+                repository,
+                tag,
+                when,
+            };
+            Ok(Some(subject))
+        }
+        ([], [when, ..]) => Err(CliError::usage(format!(
+            "`--at {when}` says when, and no `--at` of what"
+        ))
+        .hint(format!("name a tag too: `--at REPO:TAG --at {when}`"))),
+        ([_, other, ..], _) => Err(CliError::usage(format!(
+            "`--at {other}`: another tag is named already"
+        ))
+        .hint("an expression is evaluated for one tag, at one sequence or RFC 3339 time")),
+        (_, [_, other, ..]) => Err(CliError::usage(format!(
+            "`--at {other}`: another time is named already"
+        ))),
+    }
+}
+
+/// The value on the facts of a tag, as the daemon or the log answers.
+fn of_tag(args: &Args, subject: Subject) -> Result<Json, CliError> {
+    let query = Query::Eval {
+        expression: args.expression.clone(),
+        repository: subject.repository,
+        tag: subject.tag,
+        rule: args.rule.clone(),
+        at: subject.when,
+    };
+    let mut answer = args.access.open()?.ask(&query)?;
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        eprint!("{}", warning.as_str().unwrap_or_default());
+    }
+    Ok(answer["value"].take())
+}
+
+/// The value on what a file says.
+fn of_input(args: &Args) -> Result<Json, Failure> {
     let input = match &args.input {
         None => Json::Object(serde_json::Map::new()),
         Some(path) => read_input(path)?,
     };
     let expression = args.expression.clone();
+    let nothing_given = args.input.is_none();
     // A long expression nests deeper than the stack of the main thread allows.
     let worker = thread::Builder::new()
         .stack_size(Limits::INTERACTIVE_STACK)
@@ -41,9 +126,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let result = worker
         .join()
         .map_err(|_| Failure::input("the evaluation ended without a value"))?;
-    let value = result.map_err(Failure::Input)?;
-    writeln!(std::io::stdout().lock(), "{value}")?;
-    Ok(ExitCode::SUCCESS)
+    result.map_err(|mut message| {
+        if nothing_given && message.contains(": no variable ") {
+            message.push_str(
+                "\nhint: name a tag with `--at REPO:TAG`, or give values with `--input FILE`",
+            );
+        }
+        Failure::Input(message)
+    })
 }
 
 fn read_input(path: &PathBuf) -> Result<Json, Failure> {
@@ -58,7 +148,7 @@ fn read_input(path: &PathBuf) -> Result<Json, Failure> {
         Ok(json)
     } else {
         Err(Failure::input(format!(
-            "{}: expected a JSON object",
+            "{}: expected a JSON object with a value for each variable",
             path.display()
         )))
     }
@@ -88,30 +178,27 @@ fn evaluate(expression: &str, input: &Json) -> Result<Json, String> {
         .into_iter()
         .flat_map(|object| object.values().map(Value::from_json));
     let facts = InputFacts(values.collect());
-    let (program, _) = Program::compile(expression, &environment, &Limits::interactive()).map_err(
-        |diagnostics| {
-            let shown: Vec<String> = diagnostics
-                .iter()
-                .map(|diagnostic| diagnostic.render(SOURCE_NAME, expression))
-                .collect();
-            shown.join("\n")
-        },
-    )?;
-    program
+    let compiled = Program::compile(expression, &environment, &Limits::interactive());
+    let (program, _) = compiled.map_err(|diagnostics| {
+        let shown: Vec<String> = diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.render(NAME, expression))
+            .collect();
+        shown.concat().trim_end().to_owned()
+    })?;
+    let value = program
         .evaluate(&facts)
-        .map(|value| value.to_json())
-        .map_err(|error| {
-            let span = error.span.start as usize..error.span.end as usize;
-            let level = Level::Error;
-            Located::new(SOURCE_NAME, expression, span, level, error.message, None).to_string()
-        })
+        .map_err(|error| located(&error, expression))?;
+    environment
+        .to_json(&value, MOST_VALUES)
+        .ok_or_else(|| format!("the value is made of more than {MOST_VALUES} values"))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::evaluate;
+    use super::{Subject, evaluate, subject};
 
     #[test]
     fn values_are_printed_as_json() {
@@ -138,6 +225,43 @@ mod tests {
             let shown = evaluate(expression, &json!({})).unwrap_err();
             assert!(shown.starts_with(place), "{shown}");
             assert!(shown.contains(&format!("\n  1 | {expression}")), "{shown}");
+        }
+    }
+
+    #[test]
+    fn at_names_a_tag_and_when() {
+        let named = |at: &[&str]| subject(&at.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let found = |repository: &str, tag: &str, when: Option<&str>| {
+            Some(Subject {
+                repository: repository.to_owned(),
+                tag: tag.to_owned(),
+                when: when.map(str::to_owned),
+            })
+        };
+        for (at, expected) in [
+            (&[][..], None),
+            (&["dev/shop:1.4"], found("dev/shop", "1.4", None)),
+            (
+                &["localhost:5000/a:7"],
+                found("localhost:5000/a", "7", None),
+            ),
+            (&["dev/shop:1", "120"], found("dev/shop", "1", Some("120"))),
+            (&["120", "dev/shop:1"], found("dev/shop", "1", Some("120"))),
+            (
+                &["2026-03-01T00:00:00Z", "a:1"],
+                found("a", "1", Some("2026-03-01T00:00:00Z")),
+            ),
+        ] {
+            assert_eq!(named(at).ok(), Some(expected), "{at:?}");
+        }
+        for (at, message) in [
+            (&["120"][..], "`--at 120` says when"),
+            (&["a"], "`a` names no tag"),
+            (&["a:1", "b:1"], "`--at b:1`: another tag"),
+            (&["a:1", "1", "2"], "`--at 2`: another time"),
+        ] {
+            let error = named(at).expect_err("refused").to_string();
+            assert!(error.starts_with(message), "{error}");
         }
     }
 }

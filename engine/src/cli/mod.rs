@@ -114,7 +114,7 @@ impl Cli {
             Command::Replay(args) => replay::run(&args),
             Command::Backtest(args) => backtest::run(&args),
             Command::Rules(args) => rules::run(&args).map_err(CliError::from),
-            Command::Eval(args) => eval::run(&args).map_err(CliError::from),
+            Command::Eval(args) => eval::run(&args),
             Command::Import(Import::Msr(args)) => import::msr::run(&args).map_err(CliError::from),
             Command::Import(Import::Log(args)) => transfer::import(&args),
             Command::Export(args) => transfer::export(&args),

@@ -65,6 +65,19 @@ pub enum Query {
         /// At this sequence or time; now if not given.
         at: Option<String>,
     },
+    /// The value of an expression on what a rule would read of a tag.
+    Eval {
+        /// The expression.
+        expression: String,
+        /// The tag's repository.
+        repository: String,
+        /// The tag.
+        tag: String,
+        /// As this rule would read it.
+        rule: Option<String>,
+        /// At this sequence or time; now if not given.
+        at: Option<String>,
+    },
     /// State of a repository or a tag.
     Show {
         /// The repository.

@@ -86,6 +86,16 @@ pub(super) struct WhyParameters {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct EvalParameters {
+    expression: String,
+    repository: String,
+    tag: String,
+    rule: Option<String>,
+    at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ShowParameters {
     repository: String,
     tag: Option<String>,
@@ -212,6 +222,22 @@ pub(super) async fn why<B: Backend>(
 ) -> Result<Json<Value>, Problem> {
     let asked = parameters(asked)?;
     let query = Query::Why {
+        repository: asked.repository,
+        tag: asked.tag,
+        rule: asked.rule,
+        at: asked.at,
+    };
+    answer(&app, query).await
+}
+
+/// `GET /v1/eval`.
+pub(super) async fn eval<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    asked: Asked<EvalParameters>,
+) -> Result<Json<Value>, Problem> {
+    let asked = parameters(asked)?;
+    let query = Query::Eval {
+        expression: asked.expression,
         repository: asked.repository,
         tag: asked.tag,
         rule: asked.rule,

@@ -174,6 +174,7 @@ fn router<B: Backend>(app: Arc<App<B>>) -> Router {
         .route("/v1/tags", get(read::tags::<B>))
         .route("/v1/repositories", get(read::repositories::<B>))
         .route("/v1/why", get(read::why::<B>))
+        .route("/v1/eval", get(read::eval::<B>))
         .route("/v1/show", get(read::show::<B>))
         .route("/v1/decisions", get(read::decisions::<B>))
         .route("/v1/promotions", get(read::promotions::<B>))
@@ -217,11 +218,12 @@ async fn admit_and_count<B: Backend>(
 
 /// The route of a path, from a closed set: what callers invent must not fill the counters.
 fn route(path: &str) -> &'static str {
-    const ROUTES: [&str; 13] = [
+    const ROUTES: [&str; 14] = [
         "/v1/events",
         "/v1/tags",
         "/v1/repositories",
         "/v1/why",
+        "/v1/eval",
         "/v1/show",
         "/v1/decisions",
         "/v1/promotions",

@@ -1,0 +1,63 @@
+//! The value of an expression on what a rule would read of a tag, within the limits of a rule.
+
+use serde_json::{Value, json};
+use weir_rules::{
+    State,
+    cel::{Environment, EvalError, Limits, Program, Severity},
+    rule::{Level, Located},
+};
+
+use crate::http::QueryError;
+
+/// What an expression is called in messages.
+pub const NAME: &str = "expression";
+
+/// So many values are shown at most: a list of all findings of a large image has fewer.
+const MOST_VALUES: usize = 200_000;
+
+/// `{"value", "warnings"}`.
+///
+/// # Errors
+/// If the expression is wrong or has no value, or the tag does not exist.
+pub fn value(
+    state: &State,
+    expression: &str,
+    repository: &str,
+    tag: &str,
+    rule: Option<&str>,
+) -> Result<Value, QueryError> {
+    let environment = Environment::rules();
+    let compiled = Program::compile(expression, environment, &Limits::RULES);
+    let (program, diagnostics) = compiled.map_err(|diagnostics| {
+        let shown: Vec<String> = diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+            .map(|diagnostic| diagnostic.render(NAME, expression))
+            .collect();
+        QueryError::Invalid(shown.concat().trim_end().to_owned())
+    })?;
+    let warnings: Vec<String> = diagnostics
+        .iter()
+        .map(|warning| warning.render(NAME, expression))
+        .collect();
+    let found = state.with_facts(repository, tag, rule, |facts| {
+        let value = program
+            .evaluate(facts)
+            .map_err(|error| QueryError::Invalid(located(&error, expression)))?;
+        environment.to_json(&value, MOST_VALUES).ok_or_else(|| {
+            QueryError::Invalid(format!(
+                "the value is made of more than {MOST_VALUES} values: ask for a part of it"
+            ))
+        })
+    });
+    let value = found.map_err(|error| QueryError::NotFound(error.to_string()))??;
+    Ok(json!({ "value": value, "warnings": warnings }))
+}
+
+/// An error of the evaluation with its place.
+#[must_use]
+pub fn located(error: &EvalError, expression: &str) -> String {
+    let span = error.span.start as usize..error.span.end as usize;
+    let message = error.message.clone();
+    Located::new(NAME, expression, span, Level::Error, message, None).to_string()
+}
