@@ -25,7 +25,7 @@ use crate::query::expression::{NAME, located};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The expression
-    #[arg(value_name = "EXPR")]
+    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
     pub expression: String,
     /// JSON object with a value for each variable; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["at", "rule"])]
@@ -178,17 +178,30 @@ fn evaluate(expression: &str, input: &Json) -> Result<Json, String> {
         .into_iter()
         .flat_map(|object| object.values().map(Value::from_json));
     let facts = InputFacts(values.collect());
-    let compiled = Program::compile(expression, &environment, &Limits::interactive());
-    let (program, _) = compiled.map_err(|diagnostics| {
-        let shown: Vec<String> = diagnostics
-            .iter()
-            .map(|diagnostic| diagnostic.render(NAME, expression))
-            .collect();
-        shown.concat().trim_end().to_owned()
-    })?;
-    let value = program
-        .evaluate(&facts)
-        .map_err(|error| located(&error, expression))?;
+    let limits = Limits::interactive();
+    let (program, objections) = match Program::compile(expression, &environment, &limits) {
+        Ok((program, _)) => (program, None),
+        Err(diagnostics) => {
+            let shown: Vec<String> = diagnostics
+                .iter()
+                .map(|diagnostic| diagnostic.render(NAME, expression))
+                .collect();
+            let shown = shown.concat().trim_end().to_owned();
+            // What a rule may not say can have a value all the same: `true || 1 / 0 > 1`.
+            match Program::compile(expression, &environment.clone().unchecked(), &limits) {
+                Ok((program, _)) => (program, Some(shown)),
+                Err(_) => return Err(shown),
+            }
+        }
+    };
+    let value = match (program.evaluate(&facts), &objections) {
+        (Ok(value), _) => value,
+        (Err(_), Some(shown)) => return Err(shown.clone()),
+        (Err(error), None) => return Err(located(&error, expression)),
+    };
+    if let Some(shown) = objections {
+        eprintln!("{shown}\nwarning: a rule that says this is refused");
+    }
     environment
         .to_json(&value, MOST_VALUES)
         .ok_or_else(|| format!("the value is made of more than {MOST_VALUES} values"))
@@ -209,6 +222,9 @@ mod tests {
             ("tags.map(t, t + '!')", json!(["a!", "b!"])),
             ("{'a': 1.5}", json!({ "a": 1.5 })),
             ("duration('90m')", json!("5400s")),
+            ("-9223372036854775808", json!(i64::MIN)),
+            ("true || 1 / 0 > 1", json!(true)),
+            ("'a' == 1", json!(false)),
         ] {
             assert_eq!(evaluate(expression, &input), Ok(expected), "{expression}");
         }
