@@ -7,6 +7,7 @@ use std::sync::Arc;
 use weir_schema::record::Hash;
 
 use super::chunk::{Chunk, ChunkError, Encoder, MAX_RECORD_BYTES};
+use super::commit::Visible;
 use super::head::{Head, StreamPosition, Tip};
 use super::reader::{self, LogReader, ReadError};
 use super::store::{Area, Changes, MAX_VALUE_BYTES, StoreError};
@@ -43,9 +44,11 @@ pub struct Log {
 /// What the writer knows of the end of the log, ahead of what is durable.
 pub(super) struct Writer {
     pub(super) tip: Tip,
-    /// The last chunk, while it has room.
+    /// The last chunk. While it has room it is *open*: kept with the head, not in rows of its own.
     pub(super) tail: Chunk,
     pub(super) encoder: Encoder,
+    /// The row that has the head now; another than [`keys::HEAD`] in a log of format 1.
+    pub(super) head_key: &'static [u8],
 }
 
 /// Why nothing was appended.
@@ -240,7 +243,7 @@ impl Log {
             let error = self.shared.commits.fail(error);
             return Err(failed(&self.shared, &error));
         }
-        let number = self.shared.commits.written(self.writer.tip.head());
+        let number = self.shared.commits.written(self.writer.visible());
         Ok(Pending {
             shared: self.shared.clone(),
             number,
@@ -283,7 +286,7 @@ impl Log {
         let mut next = 1;
         let end = self.reader().head().next_seq;
         while next < end {
-            let chunk = reader::chunk_with(&self.shared.store, next)?;
+            let chunk = reader::chunk_with(&self.shared, next)?;
             sizes.push(chunk.records().count());
             next = chunk.end();
         }
@@ -330,6 +333,14 @@ impl Log {
 }
 
 impl Writer {
+    /// What readers see once all that was laid out is durable.
+    pub(super) fn visible(&self) -> Visible {
+        Visible {
+            head: Arc::new(self.tip.head()),
+            tail: Arc::new(self.tail.clone()),
+        }
+    }
+
     /// Moves the tip past `records` and puts every row that changes into `changes`.
     fn lay_out(
         &mut self,
@@ -338,21 +349,16 @@ impl Writer {
         changes: &mut Changes,
     ) -> Result<(), ChunkError> {
         let mut completed = Vec::new();
-        let mut unwritten = false;
         for record in records {
             if !self.tail.has_room_for(&record.bytes) {
-                if unwritten {
-                    put_chunk(&self.tail, &mut self.encoder, changes)?;
-                }
-                self.tail = Chunk::new(self.tail.end());
+                self.close_tail(changes)?;
             }
             self.tail.push(&record.bytes);
-            unwritten = true;
             self.tip.frontier.push(record.hash, &mut completed);
             self.tip.previous = record.hash;
         }
-        if unwritten {
-            put_chunk(&self.tail, &mut self.encoder, changes)?;
+        if self.tail.is_full() {
+            self.close_tail(changes)?;
         }
         if let Some(last) = records.last() {
             self.tip.last_recorded_at =
@@ -364,24 +370,33 @@ impl Writer {
         if position.is_some() {
             self.tip.position = position;
         }
-        changes.put(keys::HEAD, self.tip.encode());
+        // INVARIANT: a chunk that is not full fits into one row, and with the head into a value.
+        let open = match self.tail.is_empty() {
+            true => None,
+            false => self.tail.encode(&mut self.encoder)?.into_iter().next(),
+        };
+        let open = open.as_deref().map(|row| (self.tail.first, row));
+        changes.put(keys::HEAD, self.tip.encode(open));
+        if self.head_key != keys::HEAD {
+            changes.remove(self.head_key);
+            self.head_key = keys::HEAD;
+        }
         Ok(())
     }
-}
 
-fn put_chunk(
-    chunk: &Chunk,
-    encoder: &mut Encoder,
-    changes: &mut Changes,
-) -> Result<(), ChunkError> {
-    let mut rows = chunk.encode(encoder)?.into_iter();
-    if let Some(first) = rows.next() {
-        changes.put(&keys::chunk(chunk.first), first);
+    /// Gives the last chunk rows of its own, and begins the next one.
+    fn close_tail(&mut self, changes: &mut Changes) -> Result<(), ChunkError> {
+        let next = Chunk::new(self.tail.end());
+        let chunk = std::mem::replace(&mut self.tail, next);
+        let mut rows = chunk.encode(&mut self.encoder)?.into_iter();
+        if let Some(first) = rows.next() {
+            changes.put(&keys::chunk(chunk.first), first);
+        }
+        for (part, row) in (1..).zip(rows) {
+            changes.put(&keys::chunk_part(chunk.first, part), row);
+        }
+        Ok(())
     }
-    for (part, row) in (1..).zip(rows) {
-        changes.put(&keys::chunk_part(chunk.first, part), row);
-    }
-    Ok(())
 }
 
 pub(super) fn failed(shared: &Shared, error: &Arc<StoreError>) -> AppendError {

@@ -63,8 +63,18 @@ impl Chunk {
 
     /// Whether `record` belongs into this chunk rather than the next.
     pub(super) fn has_room_for(&self, record: &[u8]) -> bool {
-        self.ends.is_empty()
+        self.is_empty()
             || self.ends.len() < CHUNK_RECORDS && self.joined.len() + record.len() < CHUNK_BYTES
+    }
+
+    /// Whether no further record belongs into it.
+    pub(super) fn is_full(&self) -> bool {
+        self.ends.len() >= CHUNK_RECORDS || self.joined.len() >= CHUNK_BYTES
+    }
+
+    /// Whether it has no records.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
     }
 
     /// Adds a record.
@@ -86,7 +96,12 @@ impl Chunk {
     /// The record `seq`, if it is here.
     pub(super) fn get(&self, seq: u64) -> Option<&[u8]> {
         let place = usize::try_from(seq.checked_sub(self.first)?).ok()?;
-        self.records().nth(place).map(|(_, record)| record)
+        let end = *self.ends.get(place)?;
+        let start = match place.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
+        };
+        self.joined.get(start..end)
     }
 
     /// The rows to store, the first with the header.

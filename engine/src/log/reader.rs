@@ -101,7 +101,7 @@ impl LogReader {
         if seq == 0 || seq >= self.head().next_seq {
             return Ok(None);
         }
-        let chunk = chunk_with(&self.shared.store, seq)?;
+        let chunk = chunk_with(&self.shared, seq)?;
         Ok(chunk.get(seq).map(<[u8]>::to_vec))
     }
 
@@ -283,7 +283,7 @@ pub struct Range {
     shared: Arc<Shared>,
     next: u64,
     end: u64,
-    chunk: Option<std::vec::IntoIter<(u64, Vec<u8>)>>,
+    chunk: Option<Arc<Chunk>>,
 }
 
 impl Iterator for Range {
@@ -294,17 +294,13 @@ impl Iterator for Range {
             if self.next >= self.end {
                 return None;
             }
-            if let Some((seq, bytes)) = self.chunk.as_mut().and_then(Iterator::next) {
-                self.next = seq + 1;
-                return Some(Ok((seq, bytes)));
+            let seq = self.next;
+            if let Some(bytes) = self.chunk.as_ref().and_then(|chunk| chunk.get(seq)) {
+                self.next += 1;
+                return Some(Ok((seq, bytes.to_vec())));
             }
-            match chunk_with(&self.shared.store, self.next) {
-                Ok(chunk) => {
-                    let wanted = chunk.records().filter(|(seq, _)| *seq >= self.next);
-                    let records: Vec<_> =
-                        wanted.map(|(seq, bytes)| (seq, bytes.to_vec())).collect();
-                    self.chunk = Some(records.into_iter());
-                }
+            match chunk_with(&self.shared, seq) {
+                Ok(chunk) => self.chunk = Some(chunk),
                 Err(error) => {
                     self.next = self.end;
                     return Some(Err(error));
@@ -314,8 +310,18 @@ impl Iterator for Range {
     }
 }
 
-/// The chunk that holds record `seq`, which must have been written.
-pub(super) fn chunk_with(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
+/// The chunk that holds record `seq`, which must be durable.
+pub(super) fn chunk_with(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadError> {
+    let tail = shared.commits.tail();
+    if tail.get(seq).is_some() {
+        return Ok(tail);
+    }
+    chunk_in(&shared.store, seq).map(Arc::new)
+}
+
+/// The chunk that holds record `seq`, which must have been written, among those with rows of
+/// their own.
+pub(super) fn chunk_in(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
     let damaged = |cause: String| ReadError::Damaged { seq, cause };
     let at = |error: StoreError| damaged(error.to_string());
     // Reading in order always asks for the first record of a chunk: one look-up.

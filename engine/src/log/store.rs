@@ -50,9 +50,9 @@ pub(super) enum Area {
     Index,
 }
 
-/// Changes that take effect together or not at all.
+/// Changes that take effect together or not at all, in the order in which they were made.
 #[derive(Debug, Default)]
-pub(super) struct Changes(sled::Batch);
+pub(super) struct Changes(Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
 impl Changes {
     /// Sets a value of at most [`MAX_VALUE_BYTES`].
@@ -62,12 +62,12 @@ impl Changes {
             "a value of {} bytes would become a blob",
             value.len()
         );
-        self.0.insert(key, value);
+        self.0.push((key.to_vec(), Some(value)));
     }
 
     /// Removes a key if it is there.
     pub(super) fn remove(&mut self, key: &[u8]) {
-        self.0.remove(key);
+        self.0.push((key.to_vec(), None));
     }
 }
 
@@ -151,7 +151,25 @@ impl Store {
 
     /// Writes `changes` atomically. They are durable only after the next [`Store::sync`].
     pub(super) fn apply(&self, area: Area, changes: Changes) -> Result<(), StoreError> {
-        run(|| self.tree(area).apply_batch(changes.0))
+        let tree = self.tree(area);
+        // One change needs no batch, which sled begins with a write to the disk of its own.
+        if changes.0.len() == 1 {
+            return changes.0.into_iter().try_for_each(|(key, value)| {
+                run(|| match value {
+                    Some(value) => tree.insert(key, value),
+                    None => tree.remove(key),
+                })
+                .map(drop)
+            });
+        }
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes.0 {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        run(|| tree.apply_batch(batch))
     }
 
     /// Returns once everything applied before the call survives a power cut. After an error
