@@ -287,7 +287,7 @@ impl Log {
         let end = self.reader().head().next_seq;
         while next < end {
             let chunk = reader::chunk_with(&self.shared, next)?;
-            sizes.push(chunk.records().count());
+            sizes.push(chunk.len());
             next = chunk.end();
         }
         Ok(sizes)

@@ -15,7 +15,7 @@ use std::{
 
 use weir_rules::State;
 
-use super::{Basis, deliveries, rebuild::rebuild};
+use super::{Basis, ahead::Decode, deliveries, rebuild::rebuild};
 use crate::log::{Kind, LogReader, SnapshotError, SnapshotInfo, Snapshots};
 
 /// Records between two snapshots: what a start after a kill folds at most, about a second.
@@ -107,7 +107,7 @@ fn due_at(snapshots: &Snapshots) -> u64 {
 fn keep(reader: &LogReader, basis: &Basis, stop: &dyn Fn() -> bool) -> Result<(), BoxError> {
     deliveries::keep(reader, stop)?;
     let last = reader.head().next_seq - 1;
-    let fold = rebuild(reader, basis, last, stop)?;
+    let fold = rebuild(reader, basis, last, Decode::Here, stop)?;
     if !stop() && fold.is_whole() && fold.state.seq() == last {
         put(reader, &fold.state)?;
     }

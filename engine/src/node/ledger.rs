@@ -10,7 +10,9 @@ use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
 use weir_schema::{Event, Position, Received, RecordError, Timestamp, record};
 
 use super::{
-    Basis, deliveries, keeper,
+    Basis,
+    ahead::Decode,
+    deliveries, keeper,
     rebuild::rebuild,
     recent::{Said, is_for_the_world},
     transfer::is_unfinished,
@@ -313,7 +315,7 @@ fn refuse_unfinished(reader: &LogReader) -> Result<(), LedgerError> {
 /// The state at the end of the log, where every step must be whole.
 fn state_of(reader: &LogReader, basis: &Basis) -> Result<State, LedgerError> {
     let last = reader.head().next_seq - 1;
-    let fold = rebuild(reader, basis, last, &|| false)?;
+    let fold = rebuild(reader, basis, last, Decode::Ahead, &|| false)?;
     if fold.is_whole() {
         return Ok(fold.state);
     }

@@ -9,6 +9,7 @@
 //! batch and writes it, and while that is made durable it works on the next. Nobody hears of
 //! anything before it is durable. Readers ask it questions and get values.
 
+mod ahead;
 mod basis;
 mod checkpoint;
 mod commit;

@@ -9,7 +9,7 @@ use std::{io::BufRead, io::Write, path::Path};
 use weir_rules::State;
 use weir_schema::{Position, Record, RecordError};
 
-use super::{Basis, Fold, LedgerError, SOURCE, TERM, rebuild::rebuild};
+use super::{Basis, Fold, LedgerError, SOURCE, TERM, ahead::Decode, rebuild::rebuild};
 use crate::{
     log::{
         AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, ReadError,
@@ -115,7 +115,7 @@ pub fn import(
     log.meta_put(IMPORTING, b"yes")?;
     basis.keep(&mut log)?;
     let mut import = Import {
-        fold: rebuild(&log.reader(), &basis, before, &|| false)?,
+        fold: rebuild(&log.reader(), &basis, before, Decode::Ahead, &|| false)?,
         reader: log.reader(),
         log,
         batch: Vec::new(),
