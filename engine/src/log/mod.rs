@@ -12,7 +12,7 @@
 //!
 //! Beside the records: [`checkpoint`] and [`key`] (signed claims that pin all history), [`tree`]
 //! and [`proof`] (proofs), [`verify`] (everything checked), [`Snapshots`] (a cache), [`index`]
-//! (finding records without reading all), [`transfer`] (JSON Lines and plain archive files).
+//! (finding records without reading all), [`transfer`] (JSON Lines), [`archive`] (plain files).
 //!
 //! On disk a log is a directory:
 //!
@@ -25,6 +25,7 @@
 //! | `snapshots/` | what saves reading the log from its beginning (`snapshots.rs`); may be deleted |
 
 mod append;
+pub mod archive;
 pub mod checkpoint;
 mod checkpoints;
 mod chunk;
