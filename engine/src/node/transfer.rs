@@ -12,16 +12,23 @@ use std::{
 use weir_rules::State;
 use weir_schema::{Position, Record, RecordError, Timestamp, record};
 
-use super::{Basis, Fold, LedgerError, ahead::Decode, ledger::conclusion_event, rebuild::rebuild};
-use crate::log::{
-    AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, ReadError, StreamPosition,
-    archive::{
-        check::{self, Bad},
-        read::{ArchiveReader, ReadArchiveError},
-        write::{self, ArchiveError},
+use super::{
+    Basis, Fold, LedgerError, SOURCE, TERM, ahead::Decode, ledger::conclusion_event,
+    rebuild::rebuild,
+};
+use crate::{
+    log::{
+        AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, ReadError,
+        StreamPosition,
+        archive::{
+            check::{self, Bad},
+            read::{ArchiveReader, ReadArchiveError},
+            write::{self, ArchiveError},
+        },
+        key::{SigningKey, VerifierKey},
+        transfer::{self, Lines, TransferError},
     },
-    key::{SigningKey, VerifierKey},
-    transfer::{self, Lines, TransferError},
+    stream::Term,
 };
 
 /// Where a log says that its import has begun and not ended.
@@ -248,6 +255,8 @@ struct Import {
     next: u64,
     /// Where the stream of the last input stands.
     position: Option<StreamPosition>,
+    /// The newest term of a lease that the records tell of.
+    term: Option<Term>,
     /// The time of the last record, and the input that it followed from.
     last: Option<(Timestamp, u64)>,
 }
@@ -299,6 +308,7 @@ impl Import {
             whole: 0,
             next: before + 1,
             position: None,
+            term: None,
             last: None,
         })
     }
@@ -326,6 +336,9 @@ impl Import {
                 created: created.clone(),
                 sequence: *sequence,
             });
+        }
+        if record.event.source == SOURCE {
+            self.term = self.term.max(Term::announced_by(&record.event.id));
         }
         if seq < self.next {
             return if self.has(&encoded)? {
@@ -420,6 +433,9 @@ impl Import {
         }
         let position = self.position.take();
         self.append(position)?;
+        if let Some(term) = self.term.take() {
+            self.log.meta_put(TERM, term.to_string().as_bytes())?;
+        }
         self.log.meta_put(IMPORTING, b"")?;
         Ok(Imported {
             records: self.next - 1,
