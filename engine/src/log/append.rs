@@ -9,6 +9,7 @@ use weir_schema::record::Hash;
 use super::chunk::{Chunk, ChunkError, Encoder, MAX_RECORD_BYTES};
 use super::commit::Visible;
 use super::head::{Head, StreamPosition, Tip};
+use super::journal::{Appended, Entry};
 use super::reader::{self, LogReader, ReadError};
 use super::store::{Area, Changes, MAX_VALUE_BYTES, StoreError};
 use super::{Shared, dictionary, keys, record, tree};
@@ -112,7 +113,7 @@ impl Pending {
     /// # Errors
     /// The log has failed: the batch may or may not be there when it is opened again.
     pub fn wait(self) -> Result<(), AppendError> {
-        let waited = self.shared.commits.wait(&self.shared.store, self.number);
+        let waited = self.shared.commits.wait(&self.shared.journal, self.number);
         waited.map_err(|error| failed(&self.shared, &error))
     }
 }
@@ -197,16 +198,7 @@ impl Log {
             }
             changes.put(&keys::meta(name.as_bytes()), value.to_vec());
         }
-        // From here on the writer is ahead of the store, so an error stops the log.
-        let laid_out = self.writer.lay_out(records, position, &mut changes);
-        if let Err(error) = laid_out {
-            let error = self
-                .shared
-                .commits
-                .fail(StoreError::Io(io::Error::other(error)));
-            return Err(failed(&self.shared, &error));
-        }
-        self.write(changes)
+        self.write(records, position, changes)
     }
 
     /// Keeps a row of the log's own beside the records, in place of `outdated` if there is one;
@@ -223,7 +215,7 @@ impl Log {
             changes.remove(&outdated);
         }
         changes.put(&key, value);
-        self.write(changes)?.wait()
+        self.write(&[], None, changes)?.wait()
     }
 
     fn ready(&self) -> Result<(), AppendError> {
@@ -238,16 +230,56 @@ impl Log {
         }
     }
 
-    fn write(&mut self, changes: Changes) -> Result<Pending, AppendError> {
-        if let Err(error) = self.shared.store.apply(Area::Log, changes) {
-            let error = self.shared.commits.fail(error);
-            return Err(failed(&self.shared, &error));
+    /// Writes a batch of `changes` and of what `records` and `position` change. An error stops the
+    /// log: the writer may be ahead of what is written.
+    fn write(
+        &mut self,
+        records: &[EncodedRecord],
+        position: Option<StreamPosition>,
+        changes: Changes,
+    ) -> Result<Pending, AppendError> {
+        match self.try_write(records, position, changes) {
+            Ok(()) => Ok(Pending {
+                shared: self.shared.clone(),
+                number: self.shared.commits.written(self.writer.visible()),
+            }),
+            Err(error) => {
+                let error = self.shared.commits.fail(error);
+                Err(failed(&self.shared, &error))
+            }
         }
-        let number = self.shared.commits.written(self.writer.visible());
-        Ok(Pending {
-            shared: self.shared.clone(),
+    }
+
+    fn try_write(
+        &mut self,
+        records: &[EncodedRecord],
+        position: Option<StreamPosition>,
+        mut changes: Changes,
+    ) -> Result<(), StoreError> {
+        let Shared { store, journal, .. } = &*self.shared;
+        let (size, previous) = (self.writer.tip.frontier.size(), self.writer.tip.previous);
+        self.writer
+            .lay_out(records, position, &mut changes)
+            .map_err(io::Error::other)?;
+        let number = self.writer.tip.batch;
+        let entry = Entry {
             number,
-        })
+            size,
+            previous,
+            changes,
+        };
+        let appended = journal.append(&entry)?;
+        if appended == Appended::Over {
+            return Err(io::Error::other("the log takes no more").into());
+        }
+        store.apply(Area::Log, entry.changes)?;
+        journal.applied(number);
+        if appended == Appended::TooLong {
+            // The store's own sync makes it durable.
+            store.sync()?;
+            journal.stored(number);
+        }
+        Ok(())
     }
 
     /// Compresses with another zstd dictionary from the next chunk on, and keeps it with the log;
@@ -272,7 +304,7 @@ impl Log {
         let mut changes = Changes::default();
         changes.put(&keys::dictionary(known.id), dictionary.to_vec());
         changes.put(keys::DICTIONARIES, known.id.to_vec());
-        self.write(changes)?.wait()?;
+        self.write(&[], None, changes)?.wait()?;
         self.writer.encoder = encoder;
         Ok(())
     }
@@ -370,6 +402,7 @@ impl Writer {
         if position.is_some() {
             self.tip.position = position;
         }
+        self.tip.batch += 1;
         // INVARIANT: a chunk that is not full fits into one row, and with the head into a value.
         let open = match self.tail.is_empty() {
             true => None,

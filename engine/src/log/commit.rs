@@ -1,6 +1,6 @@
 //! Making appended batches durable, several at once where they overlap.
 //!
-//! Whoever waits for a batch syncs the store if nobody does; one sync covers all that was written
+//! Whoever waits for a batch syncs the journal if nobody does; one sync covers all that was written
 //! before it began. A batch becomes visible to readers, as the new head with the open chunk, only
 //! when it is durable.
 
@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use super::chunk::Chunk;
 use super::head::Head;
-use super::store::{Store, StoreError};
+use super::journal::Journal;
+use super::store::StoreError;
 use super::witness::{Seen, Witness};
 
 /// The end of the log as readers see it.
@@ -86,7 +87,7 @@ impl Commits {
         error
     }
 
-    /// Counts a batch that is in the store and not yet durable; returns its number.
+    /// Counts a batch that is written and not yet durable; returns how many there were so far.
     pub(super) fn written(&self, visible: Visible) -> u64 {
         let mut state = self.lock();
         state.written += 1;
@@ -96,7 +97,7 @@ impl Commits {
     }
 
     /// Returns once batch `number` is durable.
-    pub(super) fn wait(&self, store: &Store, number: u64) -> Result<(), Arc<StoreError>> {
+    pub(super) fn wait(&self, journal: &Journal, number: u64) -> Result<(), Arc<StoreError>> {
         let mut state = self.lock();
         loop {
             if state.durable >= number {
@@ -115,13 +116,13 @@ impl Commits {
             state.syncing = true;
             let target = state.written;
             drop(state);
-            let synced = store.sync();
+            let synced = journal.sync();
             state = self.lock();
             state.syncing = false;
             match synced {
                 Ok(()) => self.publish(&mut state, target),
                 Err(error) => {
-                    state.failed.get_or_insert_with(|| Arc::new(error));
+                    state.failed.get_or_insert_with(|| Arc::new(error.into()));
                 }
             }
             self.changed.notify_all();

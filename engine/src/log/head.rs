@@ -6,6 +6,7 @@
 //! | bytes | |
 //! |---|---|
 //! | 1 | version of this form: 2 |
+//! | 8 | number of the batch that wrote it (`journal.rs`) |
 //! | 8 | number of records |
 //! | 32 each | the frontier of the Merkle tree: one hash for each set bit of that number |
 //! | 32 | hash of the last record |
@@ -56,11 +57,14 @@ pub(super) struct Tip {
     pub(super) previous: Hash,
     pub(super) last_recorded_at: Option<Timestamp>,
     pub(super) position: Option<StreamPosition>,
+    /// The last batch.
+    pub(super) batch: u64,
 }
 
 impl Default for Tip {
     fn default() -> Tip {
         Tip {
+            batch: 0,
             frontier: Frontier::default(),
             previous: NO_HASH,
             last_recorded_at: None,
@@ -96,6 +100,7 @@ impl Tip {
     /// The row.
     pub(super) fn encode(&self, open: Option<OpenChunk<'_>>) -> Vec<u8> {
         let mut row = vec![VERSION];
+        row.extend_from_slice(&self.batch.to_be_bytes());
         row.extend_from_slice(&self.frontier.size().to_be_bytes());
         for hash in self.frontier.hashes() {
             row.extend_from_slice(hash);
@@ -132,6 +137,15 @@ impl Tip {
     /// Reads a row; `None` if it is damaged or of a newer version.
     pub(super) fn decode(row: &[u8]) -> Option<(Tip, Option<OpenChunk<'_>>)> {
         let (&version, row) = row.split_first()?;
+        let (batch, row) = match version {
+            VERSION => {
+                let (batch, row) = row.split_first_chunk::<8>()?;
+                (u64::from_be_bytes(*batch), row)
+            }
+            // Written before there was a journal.
+            TEXT_LAST => (0, row),
+            _ => return None,
+        };
         let (size, mut row) = row.split_first_chunk::<8>()?;
         let size = u64::from_be_bytes(*size);
         let mut hashes = Vec::new();
@@ -142,13 +156,11 @@ impl Tip {
         }
         let frontier = Frontier::from_parts(size, hashes)?;
         let (previous, row) = row.split_first_chunk::<32>()?;
-        let (text, rest) = match version {
-            VERSION => {
-                let (length, row) = row.split_first_chunk::<4>()?;
-                row.split_at_checked(u32::from_be_bytes(*length) as usize)?
-            }
-            TEXT_LAST => (row, &[][..]),
-            _ => return None,
+        let (text, rest) = if version == TEXT_LAST {
+            (row, &[][..])
+        } else {
+            let (length, row) = row.split_first_chunk::<4>()?;
+            row.split_at_checked(u32::from_be_bytes(*length) as usize)?
         };
         let open = match rest.split_first_chunk::<8>() {
             Some((first, chunk)) => Some((u64::from_be_bytes(*first), chunk)),
@@ -182,6 +194,7 @@ impl Tip {
             previous: *previous,
             last_recorded_at,
             position,
+            batch,
         };
         Some((tip, open))
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use super::append::{Log, Writer};
 use super::chunk::{Chunk, ChunkError, Encoder};
@@ -10,10 +11,11 @@ use super::commit::Commits;
 use super::dictionary::Dictionary;
 use super::directory::{self, Found, Lock};
 use super::head::{Head, OpenChunk, Tip};
+use super::journal::{Entry, Journal};
 use super::reader::{self, ReadError};
 use super::store::{Area, Store, StoreError};
 use super::witness::{Seen, Witness};
-use super::{Shared, dictionary, keys, tree};
+use super::{Shared, dictionary, keys, store_journal, tree};
 
 /// How to open a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +178,8 @@ impl Log {
         let (witness, seen) = Witness::open(&dir.join("witness")).map_err(on)?;
         let store = Store::open(&dir.join("store"), options.cache_bytes)
             .map_err(|error| from_store(dir, error))?;
+        let (journal, entries) = Journal::open(&dir.join("journal")).map_err(on)?;
+        apply_journal(&store, entries).map_err(|problem| problem.into_open_error(dir))?;
         let dictionary =
             load_dictionaries(&store).map_err(|problem| problem.into_open_error(dir))?;
         let encoder = Encoder::new(dictionary).map_err(|error| on(io::Error::other(error)))?;
@@ -184,10 +188,21 @@ impl Log {
             // From here on rows are written in forms that the version which made it cannot read.
             directory::name_format(dir).map_err(on)?;
         }
+        let (store, journal) = (Arc::new(store), Arc::new(journal));
+        let commits = Arc::new(Commits::new(writer.visible(), witness));
+        let storing = {
+            let (store, journal, commits) = (store.clone(), journal.clone(), commits.clone());
+            thread::Builder::new()
+                .name("log-store".into())
+                .spawn(move || store_journal(&store, &journal, &commits))
+                .map_err(on)?
+        };
         let shared = Shared {
             dir: dir.to_owned(),
             store,
-            commits: Commits::new(writer.visible(), witness),
+            journal,
+            commits,
+            storing: Some(storing),
             _lock: lock,
         };
         Ok(Log::new(Arc::new(shared), writer, options.read_only))
@@ -231,6 +246,58 @@ impl Problem {
     }
 }
 
+/// Applies what was durable in the journal only.
+fn apply_journal(store: &Store, entries: Vec<Entry>) -> Result<(), Problem> {
+    let (mut tip, _) = head_of(store)?;
+    let mut applied = false;
+    for entry in entries {
+        if entry.number <= tip.batch {
+            continue;
+        }
+        let follows = entry.number == tip.batch + 1
+            && (entry.size, entry.previous) == (tip.frontier.size(), tip.previous);
+        if !follows {
+            let cause = "its journal does not continue its store: batches are missing, or one of the two was replaced by an older copy";
+            return Err(damaged(Some(tip.next_seq()), cause));
+        }
+        store.apply(Area::Log, entry.changes)?;
+        (tip, _) = head_of(store)?;
+        if tip.batch != entry.number {
+            let cause = "a batch of its journal has another head";
+            return Err(damaged(Some(entry.size + 1), cause));
+        }
+        applied = true;
+    }
+    if applied {
+        store.sync()?;
+    }
+    Ok(())
+}
+
+/// The head with the open chunk, and the key of its row.
+fn head_of(store: &Store) -> Result<(Tip, HeadRow), Problem> {
+    let mut key = keys::HEAD;
+    let mut row = store.get(Area::Log, key)?;
+    if row.is_none() {
+        row = store.get(Area::Log, keys::HEAD_OF_FORMAT_1)?;
+        if row.is_some() {
+            key = keys::HEAD_OF_FORMAT_1;
+        }
+    }
+    let (tip, open) = match &row {
+        Some(row) => Tip::decode(row).ok_or_else(|| damaged(None, "the head cannot be read"))?,
+        None => Default::default(),
+    };
+    let open = open.map(|(first, chunk)| (first, chunk.to_vec()));
+    Ok((tip, HeadRow { key, open }))
+}
+
+struct HeadRow {
+    key: &'static [u8],
+    /// Where the open chunk begins, and its row.
+    open: Option<(u64, Vec<u8>)>,
+}
+
 /// Makes the store's own dictionaries known, and gives the one in use.
 fn load_dictionaries(store: &Store) -> Result<&'static Dictionary, Problem> {
     let mut chosen = None;
@@ -260,18 +327,7 @@ fn load_dictionaries(store: &Store) -> Result<&'static Dictionary, Problem> {
 /// Reads the head and the open chunk, and checks that the records end where the head says and
 /// not before what was acknowledged.
 fn load(store: &Store, seen: Option<Seen>, encoder: Encoder) -> Result<Writer, Problem> {
-    let mut head_key = keys::HEAD;
-    let mut row = store.get(Area::Log, head_key)?;
-    if row.is_none() {
-        row = store.get(Area::Log, keys::HEAD_OF_FORMAT_1)?;
-        if row.is_some() {
-            head_key = keys::HEAD_OF_FORMAT_1;
-        }
-    }
-    let (tip, open) = match &row {
-        Some(row) => Tip::decode(row).ok_or_else(|| damaged(None, "the head cannot be read"))?,
-        None => Default::default(),
-    };
+    let (tip, HeadRow { key, open }) = head_of(store)?;
     let next_seq = tip.next_seq();
     if let Some(seen) = seen
         && seen.next_seq > next_seq
@@ -280,6 +336,7 @@ fn load(store: &Store, seen: Option<Seen>, encoder: Encoder) -> Result<Writer, P
         let cause = format!("it ends there, but records up to {last} were acknowledged");
         return Err(damaged(Some(next_seq), &cause));
     }
+    let open = open.as_ref().map(|(first, row)| (*first, &row[..]));
     let tail = tail(store, &tip, open)?;
     if let Some(Seen { next_seq, previous }) = seen
         && next_seq > 1
@@ -300,7 +357,7 @@ fn load(store: &Store, seen: Option<Seen>, encoder: Encoder) -> Result<Writer, P
         tip,
         tail,
         encoder,
-        head_key,
+        head_key: key,
     })
 }
 

@@ -19,7 +19,15 @@ use weir_schema::record::hex;
 
 use crate::history::History;
 
-const FILES: [&str; 5] = ["format", "witness", "checkpoint", "store/conf", "store/db"];
+const FILES: [&str; 7] = [
+    "format",
+    "witness",
+    "checkpoint",
+    "journal/0",
+    "journal/1",
+    "store/conf",
+    "store/db",
+];
 
 const FORMATS: [&str; 2] = ["v1", "v2"];
 
@@ -69,9 +77,13 @@ fn a_kept_data_directory_opens_to_the_same_records_and_state_and_goes_on() {
     for format in FORMATS {
         let dir = TempDir::new().expect("a directory");
         let path = dir.path().join("log");
-        fs::create_dir_all(path.join("store")).expect("it is made");
         for name in FILES {
-            fs::write(path.join(name), unpacked(format, name)).expect("it is written");
+            // Format 1 had no journal.
+            if kept(format).join(format!("{name}.zst")).exists() {
+                let file = path.join(name);
+                fs::create_dir_all(file.parent().expect("a directory")).expect("it is made");
+                fs::write(file, unpacked(format, name)).expect("it is written");
+            }
         }
         let ledger = Ledger::open_to_read(&path).expect("it opens");
         assert_eq!(told(&ledger), comes_to(), "{format}");
@@ -134,7 +146,9 @@ fn keep() {
     let key =
         weir_engine::log::key::SigningKey::from_seed("example.com/weir", &[9; 32]).expect("a key");
     ledger.checkpoint(&key).expect("it is made");
-    fs::create_dir_all(to.join("store")).expect("it is made");
+    for name in ["store", "journal"] {
+        fs::create_dir_all(to.join(name)).expect("it is made");
+    }
     assert_eq!(told(&ledger), comes_to(), "the history of all formats");
     fs::write(to.join("key.txt"), format!("{}\n", key.verifier())).expect("it is written");
     let mut lines = Vec::new();
