@@ -28,8 +28,8 @@ use ratio::{Better, Ratio};
 use records::{Random, Records};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use weir_engine::log::archive::write::archive;
 use weir_engine::log::index::Index;
-use weir_engine::log::transfer::archive;
 use weir_engine::log::{EncodedRecord, Log, LogOptions, Pending, verify};
 
 fn main() {
@@ -245,9 +245,9 @@ fn long(total: usize, rounds: usize) {
     let what = "disk with all indexes to raw JSON";
     Ratio::of(&[disk as f64 / raw as f64]).print(what, Better::Lower, 0.45, 0.30);
     let last = (total as u64).min(65_536);
-    let archived =
-        archive(&log.reader(), &dir.path().join("archive"), 1, last).expect("it is written");
-    let archived = fs::metadata(archived).expect("it is there").len();
+    let to = dir.path().join("archive");
+    let archived = archive(&log.reader(), &to, "{}", None, true, |_| ()).expect("it is written");
+    let archived = fs::metadata(&archived[0]).expect("it is there").len();
     let before: usize = log
         .reader()
         .range(1, Some(last + 1))

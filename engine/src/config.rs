@@ -26,6 +26,9 @@ pub struct Config {
     pub data: PathBuf,
     /// Name of this node, by which others and people know it. Default: the host's name.
     pub node: Option<String>,
+    /// Directory for archive files: each full segment of 65,536 records is written there too, by
+    /// the daemon, as plain files to repair the log from. Best on another disk.
+    pub archive: Option<PathBuf>,
     /// Directory of rule files. Without one, the rules that were in force stay in force.
     pub rules: Option<PathBuf>,
     /// Where to listen, and who may speak.
@@ -118,6 +121,7 @@ impl Default for Config {
         Self {
             data: PathBuf::from("weir-data"),
             node: None,
+            archive: None,
             rules: None,
             http: HttpConfig::default(),
             stream: None,

@@ -8,7 +8,7 @@ use weir_schema::Record;
 use super::{Access, CliError, NO};
 use crate::{
     log::{
-        Log, LogOptions, OpenError, ReadError,
+        Log, LogOptions, OpenError, ReadError, archive,
         checkpoint::SignedCheckpoint,
         key::{KEY_FILE, SigningKey, VerifierKey},
         verify,
@@ -26,6 +26,10 @@ pub struct VerifyArgs {
     /// key in the data directory.
     #[arg(long, value_name = "VKEY")]
     key: Option<VerifierKey>,
+    /// Check these archive files instead, or those in this directory: chain, tree, signatures. May
+    /// be repeated, in order.
+    #[arg(long, value_name = "PATH")]
+    archive: Vec<PathBuf>,
     #[command(flatten)]
     access: Access,
 }
@@ -48,6 +52,9 @@ pub struct CheckpointArgs {
 /// # Errors
 /// If the log or a checkpoint cannot be opened.
 pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
+    if !args.archive.is_empty() {
+        return verify_archive(args);
+    }
     let data = args.access.data();
     let mut checkpoints = Vec::new();
     for path in &args.checkpoint {
@@ -105,6 +112,58 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         fold.state.state_digest()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `weir verify --archive`.
+fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
+    let mut paths = Vec::new();
+    for path in &args.archive {
+        match path.is_dir() {
+            true => paths.extend(super::transfer::archive_files(path)?),
+            false => paths.push(path.clone()),
+        }
+    }
+    let key = verifier(&args.access, args.key.as_ref())?.map(|key| key.to_string());
+    if key.is_none() {
+        let missing = "there is no key to check signatures with";
+        let hint = "give the one that `weir checkpoint --key` printed with --key";
+        if !args.checkpoint.is_empty() {
+            return Err(CliError::usage(missing).hint(hint));
+        }
+        eprintln!("{missing}: {hint}");
+    }
+    let mut roots = Vec::new();
+    for path in &args.checkpoint {
+        let note = fs::read_to_string(path).map_err(|error| {
+            CliError::outside(format!("cannot read {}: {error}", path.display()))
+        })?;
+        match archive::check::opened(&note, key.as_deref().unwrap_or_default()) {
+            Ok(root) => roots.push(root),
+            Err(problem) => return Ok(bad(&format!("{}: {problem}", path.display()))),
+        }
+    }
+    let bar = super::progress_bar(0, "records");
+    let checked = archive::check::check(
+        paths.iter().map(PathBuf::as_path),
+        key.as_deref(),
+        &roots,
+        |seq| bar.set_position(seq),
+    );
+    bar.finish_and_clear();
+    match checked {
+        Err(found) => Ok(bad(&found)),
+        Ok(checked) => {
+            println!(
+                "records {} to {}: as written; {} of {} files signed; root {}",
+                checked.first,
+                checked.root.size,
+                checked.signed,
+                paths.len(),
+                weir_schema::record::hex(&checked.root.hash)
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 /// Runs `weir checkpoint`.
@@ -187,6 +246,11 @@ pub(super) fn read_checkpoint(path: &PathBuf) -> Result<SignedCheckpoint, CliErr
         .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
 }
 
+/// The key in the data directory, if there is one.
+pub(super) fn signing_key(access: &Access) -> Result<Option<SigningKey>, CliError> {
+    SigningKey::load(&access.data().join(KEY_FILE)).map_err(CliError::outside)
+}
+
 /// The key that was named, else the one in the data directory, if there is one.
 pub(super) fn verifier(
     access: &Access,
@@ -194,10 +258,7 @@ pub(super) fn verifier(
 ) -> Result<Option<VerifierKey>, CliError> {
     match named {
         Some(key) => Ok(Some(key.clone())),
-        None => match SigningKey::load(&access.data().join(KEY_FILE)) {
-            Ok(key) => Ok(key.map(|key| key.verifier().clone())),
-            Err(error) => Err(CliError::outside(error)),
-        },
+        None => Ok(signing_key(access)?.map(|key| key.verifier().clone())),
     }
 }
 

@@ -1,23 +1,34 @@
-//! `weir export` and `weir import log`: the log as JSON Lines, equal to the byte both ways.
+//! `weir export` and `weir import log`: the log as JSON Lines or archive files, equal to the byte
+//! both ways.
 
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::Args;
 
-use super::{Access, CliError, USAGE, integrity, progress_bar};
-use crate::node::{self, ImportError};
+use super::{Access, CliError, NO, USAGE, integrity, progress_bar};
+use crate::{
+    log::{archive, key::VerifierKey},
+    node::{self, ImportError, Imported, Source},
+};
 
-/// Write the whole log as JSON Lines: readable for decades, and what `weir import log` reads.
+/// Write the whole log as JSON Lines, or as archive files: readable for decades, and what `weir
+/// import log` reads.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// File to write; `-` for standard output.
     #[arg(default_value = "-")]
     file: PathBuf,
+    /// Leave out the records before this one.
+    #[arg(long, value_name = "SEQ", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
+    from: u64,
+    /// Write archive files into this directory instead: what is new since the last time.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "from"])]
+    archive: Option<PathBuf>,
     #[command(flatten)]
     access: Access,
 }
@@ -25,12 +36,17 @@ pub struct ExportArgs {
 /// Make a log from what `weir export` wrote: the same records, hashes and state.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The exported log; `-` for standard input.
-    file: PathBuf,
+    /// The exported log, archive files or directories of these, each going on where the one before
+    /// it ends; `-` for standard input.
+    #[arg(required = true)]
+    source: Vec<PathBuf>,
     /// Data directory to make; one that exists must be empty, or hold an import that was
     /// interrupted.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// The key that must have signed archive files, as `weir checkpoint --key` printed it.
+    #[arg(long, value_name = "VKEY")]
+    key: Option<VerifierKey>,
 }
 
 /// Runs `weir export`.
@@ -40,16 +56,28 @@ pub struct ImportArgs {
 pub fn export(args: &ExportArgs) -> Result<ExitCode, CliError> {
     let log = integrity::open_to_read(&args.access)?;
     let reader = log.reader();
+    let bar = progress_bar(reader.head().next_seq - 1, "records");
+    if let Some(dir) = &args.archive {
+        let key = integrity::signing_key(&args.access)?;
+        let written = node::archive(&reader, dir, key.as_ref(), true, |seq| {
+            bar.set_position(seq)
+        });
+        bar.finish_and_clear();
+        for path in written.map_err(CliError::outside)? {
+            println!("{}", path.display());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let failed = |error: io::Error| {
         CliError::outside(format!("cannot write {}: {error}", args.file.display()))
     };
-    let bar = progress_bar(reader.head().next_seq - 1, "records");
+    let progress = |seq| bar.set_position(seq);
     let exported = if args.file.as_os_str() == "-" {
         let mut out = BufWriter::new(io::stdout().lock());
-        node::export(&reader, &mut out, |seq| bar.set_position(seq))
+        node::export_from(&reader, args.from, &mut out, progress)
     } else {
         let mut out = BufWriter::new(File::create_new(&args.file).map_err(failed)?);
-        let exported = node::export(&reader, &mut out, |seq| bar.set_position(seq));
+        let exported = node::export_from(&reader, args.from, &mut out, progress);
         out.flush()
             .and_then(|()| out.get_ref().sync_all())
             .map_err(failed)?;
@@ -64,35 +92,85 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode, CliError> {
 /// Runs `weir import log`.
 ///
 /// # Errors
-/// If the file is no export, or the log cannot be made.
+/// If a source is no export, or the log cannot be made.
 pub fn import(args: &ImportArgs) -> Result<ExitCode, CliError> {
-    let lines: Box<dyn BufRead> = if args.file.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        let file = File::open(&args.file).map_err(|error| {
-            CliError::outside(format!("cannot read {}: {error}", args.file.display()))
-        })?;
-        Box::new(BufReader::with_capacity(1 << 16, file))
-    };
+    let mut sources = Vec::new();
+    for path in &args.source {
+        sources.extend(sources_in(path)?);
+    }
+    let archives = sources
+        .iter()
+        .any(|source| matches!(source, Source::Archive(_)));
+    if archives && args.key.is_none() {
+        eprintln!("no --key: that the archive is whole is checked, not who signed it");
+    }
     let bar = progress_bar(0, "records");
-    let imported = node::import(&args.data, lines, |seq| bar.set_position(seq));
+    let imported = node::import_all(&args.data, sources, args.key.as_ref(), |seq| {
+        bar.set_position(seq);
+    });
     bar.finish_and_clear();
-    let imported = imported.map_err(|error| {
-        let usage = matches!(
-            error,
-            ImportError::NotEmpty { .. } | ImportError::Header(_) | ImportError::Line { .. }
+    let Imported {
+        records,
+        before,
+        concluded,
+        state,
+    } = imported.map_err(told)?;
+    if concluded > 0 {
+        eprintln!(
+            "the last {concluded} records followed from the one before them, and were made again"
         );
-        let mut error = CliError::outside(error);
-        if usage {
-            error.code = USAGE;
-        }
-        error
-    })?;
+    }
     println!(
-        "{} records imported, {} of them before; state {}",
-        imported.records,
-        imported.before,
-        imported.state.state_digest()
+        "{records} records imported, {before} of them before; state {}",
+        state.state_digest()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn told(error: ImportError) -> CliError {
+    let code = match error {
+        ImportError::BadArchive(_) => NO,
+        ImportError::NotEmpty { .. }
+        | ImportError::Header(_)
+        | ImportError::OtherLog(_)
+        | ImportError::Record { .. }
+        | ImportError::Line { .. } => USAGE,
+        _ => super::OUTSIDE,
+    };
+    CliError {
+        code,
+        ..CliError::outside(error)
+    }
+}
+
+/// What to read of a path that was named.
+fn sources_in(path: &Path) -> Result<Vec<Source<'static>>, CliError> {
+    let failed =
+        |error: io::Error| CliError::outside(format!("cannot read {}: {error}", path.display()));
+    if path.as_os_str() == "-" {
+        return Ok(vec![Source::Lines(Box::new(io::stdin().lock()))]);
+    }
+    if path.is_dir() {
+        let files = archive_files(path)?;
+        return Ok(files.into_iter().map(Source::Archive).collect());
+    }
+    if path.extension().is_some_and(|extension| extension == "zst") {
+        return Ok(vec![Source::Archive(path.to_owned())]);
+    }
+    let file = File::open(path).map_err(failed)?;
+    let lines: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, file));
+    Ok(vec![Source::Lines(lines)])
+}
+
+/// The archive files of a directory, of which there must be some.
+pub(super) fn archive_files(dir: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let files = archive::files(dir)
+        .map_err(|error| CliError::outside(format!("cannot read {}: {error}", dir.display())))?;
+    if files.is_empty() {
+        return Err(CliError::outside(format!(
+            "there are no archive files in {}",
+            dir.display()
+        )));
+    }
+    Ok(files.into_iter().map(|file| file.path).collect())
 }

@@ -19,8 +19,9 @@ const SHORT: [(&str, &str); 1] = [("WEIR_LISTEN", "http.listen")];
 
 /// Keys of the first level that variables without a separator may name. Others that begin alike are
 /// for the commands, or not for us.
-const FIRST_LEVEL: [&str; 5] = [
+const FIRST_LEVEL: [&str; 6] = [
     "data",
+    "archive",
     "node",
     "rules",
     "default_registry",

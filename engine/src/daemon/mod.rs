@@ -174,8 +174,11 @@ pub(crate) fn own_event(id: String, body: Body) -> Received {
 /// With what failed: the log, the stream, the address to listen at, the rules.
 pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     crate::oci::install_crypto_provider();
-    let ledger = open(&config).await?;
+    let mut ledger = open(&config).await?;
     refuse_to_begin_with_wrong_rules(&config, &ledger)?;
+    if let Some(dir) = &config.archive {
+        ledger.archive_to(dir.clone());
+    }
     let head = ledger.reader().head();
     let stream = match &config.stream {
         Some(stream) => Some(Arc::new(Stream::open(stream).await?)),

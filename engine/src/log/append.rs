@@ -7,7 +7,9 @@ use std::sync::Arc;
 use weir_schema::record::Hash;
 
 use super::chunk::{Chunk, ChunkError, Encoder, MAX_RECORD_BYTES};
+use super::commit::Visible;
 use super::head::{Head, StreamPosition, Tip};
+use super::journal::{Appended, Entry};
 use super::reader::{self, LogReader, ReadError};
 use super::store::{Area, Changes, MAX_VALUE_BYTES, StoreError};
 use super::{Shared, dictionary, keys, record, tree};
@@ -43,9 +45,11 @@ pub struct Log {
 /// What the writer knows of the end of the log, ahead of what is durable.
 pub(super) struct Writer {
     pub(super) tip: Tip,
-    /// The last chunk, while it has room.
+    /// The last chunk. While it has room it is *open*: kept with the head, not in rows of its own.
     pub(super) tail: Chunk,
     pub(super) encoder: Encoder,
+    /// The row that has the head now; another than [`keys::HEAD`] in a log of format 1.
+    pub(super) head_key: &'static [u8],
 }
 
 /// Why nothing was appended.
@@ -109,7 +113,7 @@ impl Pending {
     /// # Errors
     /// The log has failed: the batch may or may not be there when it is opened again.
     pub fn wait(self) -> Result<(), AppendError> {
-        let waited = self.shared.commits.wait(&self.shared.store, self.number);
+        let waited = self.shared.commits.wait(&self.shared.journal, self.number);
         waited.map_err(|error| failed(&self.shared, &error))
     }
 }
@@ -194,16 +198,7 @@ impl Log {
             }
             changes.put(&keys::meta(name.as_bytes()), value.to_vec());
         }
-        // From here on the writer is ahead of the store, so an error stops the log.
-        let laid_out = self.writer.lay_out(records, position, &mut changes);
-        if let Err(error) = laid_out {
-            let error = self
-                .shared
-                .commits
-                .fail(StoreError::Io(io::Error::other(error)));
-            return Err(failed(&self.shared, &error));
-        }
-        self.write(changes)
+        self.write(records, position, changes)
     }
 
     /// Keeps a row of the log's own beside the records, in place of `outdated` if there is one;
@@ -220,7 +215,7 @@ impl Log {
             changes.remove(&outdated);
         }
         changes.put(&key, value);
-        self.write(changes)?.wait()
+        self.write(&[], None, changes)?.wait()
     }
 
     fn ready(&self) -> Result<(), AppendError> {
@@ -235,16 +230,56 @@ impl Log {
         }
     }
 
-    fn write(&mut self, changes: Changes) -> Result<Pending, AppendError> {
-        if let Err(error) = self.shared.store.apply(Area::Log, changes) {
-            let error = self.shared.commits.fail(error);
-            return Err(failed(&self.shared, &error));
+    /// Writes a batch of `changes` and of what `records` and `position` change. An error stops the
+    /// log: the writer may be ahead of what is written.
+    fn write(
+        &mut self,
+        records: &[EncodedRecord],
+        position: Option<StreamPosition>,
+        changes: Changes,
+    ) -> Result<Pending, AppendError> {
+        match self.try_write(records, position, changes) {
+            Ok(()) => Ok(Pending {
+                shared: self.shared.clone(),
+                number: self.shared.commits.written(self.writer.visible()),
+            }),
+            Err(error) => {
+                let error = self.shared.commits.fail(error);
+                Err(failed(&self.shared, &error))
+            }
         }
-        let number = self.shared.commits.written(self.writer.tip.head());
-        Ok(Pending {
-            shared: self.shared.clone(),
+    }
+
+    fn try_write(
+        &mut self,
+        records: &[EncodedRecord],
+        position: Option<StreamPosition>,
+        mut changes: Changes,
+    ) -> Result<(), StoreError> {
+        let Shared { store, journal, .. } = &*self.shared;
+        let (size, previous) = (self.writer.tip.frontier.size(), self.writer.tip.previous);
+        self.writer
+            .lay_out(records, position, &mut changes)
+            .map_err(io::Error::other)?;
+        let number = self.writer.tip.batch;
+        let entry = Entry {
             number,
-        })
+            size,
+            previous,
+            changes,
+        };
+        let appended = journal.append(&entry)?;
+        if appended == Appended::Over {
+            return Err(io::Error::other("the log takes no more").into());
+        }
+        store.apply(Area::Log, entry.changes)?;
+        journal.applied(number);
+        if appended == Appended::TooLong {
+            // The store's own sync makes it durable.
+            store.sync()?;
+            journal.stored(number);
+        }
+        Ok(())
     }
 
     /// Compresses with another zstd dictionary from the next chunk on, and keeps it with the log;
@@ -269,7 +304,7 @@ impl Log {
         let mut changes = Changes::default();
         changes.put(&keys::dictionary(known.id), dictionary.to_vec());
         changes.put(keys::DICTIONARIES, known.id.to_vec());
-        self.write(changes)?.wait()?;
+        self.write(&[], None, changes)?.wait()?;
         self.writer.encoder = encoder;
         Ok(())
     }
@@ -283,8 +318,8 @@ impl Log {
         let mut next = 1;
         let end = self.reader().head().next_seq;
         while next < end {
-            let chunk = reader::chunk_with(&self.shared.store, next)?;
-            sizes.push(chunk.records().count());
+            let chunk = reader::chunk_with(&self.shared, next)?;
+            sizes.push(chunk.len());
             next = chunk.end();
         }
         Ok(sizes)
@@ -330,6 +365,14 @@ impl Log {
 }
 
 impl Writer {
+    /// What readers see once all that was laid out is durable.
+    pub(super) fn visible(&self) -> Visible {
+        Visible {
+            head: Arc::new(self.tip.head()),
+            tail: Arc::new(self.tail.clone()),
+        }
+    }
+
     /// Moves the tip past `records` and puts every row that changes into `changes`.
     fn lay_out(
         &mut self,
@@ -338,21 +381,16 @@ impl Writer {
         changes: &mut Changes,
     ) -> Result<(), ChunkError> {
         let mut completed = Vec::new();
-        let mut unwritten = false;
         for record in records {
             if !self.tail.has_room_for(&record.bytes) {
-                if unwritten {
-                    put_chunk(&self.tail, &mut self.encoder, changes)?;
-                }
-                self.tail = Chunk::new(self.tail.end());
+                self.close_tail(changes)?;
             }
             self.tail.push(&record.bytes);
-            unwritten = true;
             self.tip.frontier.push(record.hash, &mut completed);
             self.tip.previous = record.hash;
         }
-        if unwritten {
-            put_chunk(&self.tail, &mut self.encoder, changes)?;
+        if self.tail.is_full() {
+            self.close_tail(changes)?;
         }
         if let Some(last) = records.last() {
             self.tip.last_recorded_at =
@@ -364,24 +402,34 @@ impl Writer {
         if position.is_some() {
             self.tip.position = position;
         }
-        changes.put(keys::HEAD, self.tip.encode());
+        self.tip.batch += 1;
+        // INVARIANT: a chunk that is not full fits into one row, and with the head into a value.
+        let open = match self.tail.is_empty() {
+            true => None,
+            false => self.tail.encode(&mut self.encoder)?.into_iter().next(),
+        };
+        let open = open.as_deref().map(|row| (self.tail.first, row));
+        changes.put(keys::HEAD, self.tip.encode(open));
+        if self.head_key != keys::HEAD {
+            changes.remove(self.head_key);
+            self.head_key = keys::HEAD;
+        }
         Ok(())
     }
-}
 
-fn put_chunk(
-    chunk: &Chunk,
-    encoder: &mut Encoder,
-    changes: &mut Changes,
-) -> Result<(), ChunkError> {
-    let mut rows = chunk.encode(encoder)?.into_iter();
-    if let Some(first) = rows.next() {
-        changes.put(&keys::chunk(chunk.first), first);
+    /// Gives the last chunk rows of its own, and begins the next one.
+    fn close_tail(&mut self, changes: &mut Changes) -> Result<(), ChunkError> {
+        let next = Chunk::new(self.tail.end());
+        let chunk = std::mem::replace(&mut self.tail, next);
+        let mut rows = chunk.encode(&mut self.encoder)?.into_iter();
+        if let Some(first) = rows.next() {
+            changes.put(&keys::chunk(chunk.first), first);
+        }
+        for (part, row) in (1..).zip(rows) {
+            changes.put(&keys::chunk_part(chunk.first, part), row);
+        }
+        Ok(())
     }
-    for (part, row) in (1..).zip(rows) {
-        changes.put(&keys::chunk_part(chunk.first, part), row);
-    }
-    Ok(())
 }
 
 pub(super) fn failed(shared: &Shared, error: &Arc<StoreError>) -> AppendError {

@@ -5,9 +5,9 @@ use weir_schema::record::Hash;
 use super::append::{AppendError, Log};
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
 use super::key::SigningKey;
-use super::keys;
 use super::reader::{LogReader, ReadError};
 use super::store::Area;
+use super::{keys, tree};
 
 /// Of so many records the log keeps one checkpoint, the last: a new one pins what the one before
 /// it did.
@@ -46,29 +46,14 @@ impl Log {
         if head.tree_size == 0 {
             return Ok(None);
         }
-        let mut outdated = None;
-        if let Some(last) = reader.last_checkpoint()? {
-            let last = last.checkpoint;
-            let root: Option<Hash> = reader.root_at(last.size)?;
-            if root != Some(last.root) {
-                return Err(MakeError::Forked { size: last.size });
-            }
-            let stretch = |size: u64| (size - 1) / STRETCH;
-            if last.size > 0
-                && last.size < head.tree_size
-                && stretch(last.size) == stretch(head.tree_size)
-            {
-                outdated = Some(keys::checkpoint(last.size));
-            }
-        }
-        let origin = key.verifier().name().to_owned();
-        let checkpoint = Checkpoint {
-            origin,
-            size: head.tree_size,
-            root: head.root,
-            extensions: Vec::new(),
-        };
-        let signed = checkpoint.sign(key);
+        let last = reader
+            .fitting_checkpoint()?
+            .map_or(0, |last| last.checkpoint.size);
+        let stretch = |size: u64| (size - 1) / STRETCH;
+        let is_outdated =
+            last > 0 && last < head.tree_size && stretch(last) == stretch(head.tree_size);
+        let outdated = is_outdated.then(|| keys::checkpoint(last));
+        let signed = claim(head.tree_size, head.root, key);
         let row = signed.to_string().into_bytes();
         self.keep(keys::checkpoint(signed.checkpoint.size), row, outdated)?;
         Ok(Some(signed))
@@ -84,7 +69,44 @@ impl Log {
     }
 }
 
+fn claim(size: u64, root: Hash, key: &SigningKey) -> SignedCheckpoint {
+    let checkpoint = Checkpoint {
+        origin: key.verifier().name().to_owned(),
+        size,
+        root,
+        extensions: Vec::new(),
+    };
+    checkpoint.sign(key)
+}
+
 impl LogReader {
+    /// Signs what the log was when it had `size` records, which it must have. As
+    /// [`Log::checkpoint`] it never signs a log that does not continue its own last checkpoint.
+    ///
+    /// # Errors
+    /// See [`MakeError`].
+    pub(super) fn sign_at(
+        &self,
+        size: u64,
+        key: &SigningKey,
+    ) -> Result<SignedCheckpoint, MakeError> {
+        self.fitting_checkpoint()?;
+        let root = tree::root_at(self, size)?;
+        Ok(claim(size, root, key))
+    }
+
+    /// The last kept checkpoint, if the log continues it.
+    fn fitting_checkpoint(&self) -> Result<Option<SignedCheckpoint>, MakeError> {
+        let Some(last) = self.last_checkpoint()? else {
+            return Ok(None);
+        };
+        let Checkpoint { size, root, .. } = last.checkpoint;
+        match self.root_at(size)? {
+            Some(found) if found == root => Ok(Some(last)),
+            _ => Err(MakeError::Forked { size }),
+        }
+    }
+
     /// The kept checkpoints, by size. Their signatures are not checked.
     ///
     /// # Errors

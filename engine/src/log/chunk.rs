@@ -36,9 +36,9 @@ pub(super) const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 12;
 
-/// Records with consecutive sequences.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Chunk {
+/// Records with consecutive sequences, one behind the other in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
     /// The sequence of the first.
     pub(super) first: u64,
     /// Where each record ends in `joined`.
@@ -46,35 +46,46 @@ pub(super) struct Chunk {
     joined: Vec<u8>,
 }
 
-impl Chunk {
-    /// A chunk that will begin at `first`.
-    pub(super) fn new(first: u64) -> Chunk {
-        Chunk {
+/// The records of one row.
+pub(super) type Chunk = Records;
+
+impl Records {
+    /// No records yet; the next will be `first`.
+    #[must_use]
+    pub fn new(first: u64) -> Records {
+        Records {
             first,
             ends: Vec::new(),
             joined: Vec::new(),
         }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The bytes that they have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.joined.len()
+    }
+
     /// The sequence after the last record.
-    pub(super) fn end(&self) -> u64 {
+    #[must_use]
+    pub fn end(&self) -> u64 {
         self.first + self.ends.len() as u64
     }
 
-    /// Whether `record` belongs into this chunk rather than the next.
-    pub(super) fn has_room_for(&self, record: &[u8]) -> bool {
-        self.ends.is_empty()
-            || self.ends.len() < CHUNK_RECORDS && self.joined.len() + record.len() < CHUNK_BYTES
-    }
-
-    /// Adds a record.
-    pub(super) fn push(&mut self, record: &[u8]) {
-        self.joined.extend_from_slice(record);
-        self.ends.push(self.joined.len());
-    }
-
     /// The records with their sequences.
-    pub(super) fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         // INVARIANT: `ends` never decreases and the last of them is the length of `joined`.
         let records = starts
@@ -84,9 +95,40 @@ impl Chunk {
     }
 
     /// The record `seq`, if it is here.
-    pub(super) fn get(&self, seq: u64) -> Option<&[u8]> {
+    #[must_use]
+    pub fn get(&self, seq: u64) -> Option<&[u8]> {
         let place = usize::try_from(seq.checked_sub(self.first)?).ok()?;
-        self.records().nth(place).map(|(_, record)| record)
+        let end = *self.ends.get(place)?;
+        let start = match place.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
+        };
+        self.joined.get(start..end)
+    }
+
+    /// Whether a chunk of these has room for `record`.
+    pub(super) fn has_room_for(&self, record: &[u8]) -> bool {
+        self.is_empty()
+            || self.ends.len() < CHUNK_RECORDS && self.joined.len() + record.len() < CHUNK_BYTES
+    }
+
+    /// Whether no further record belongs into a chunk of these.
+    pub(super) fn is_full(&self) -> bool {
+        self.ends.len() >= CHUNK_RECORDS || self.joined.len() >= CHUNK_BYTES
+    }
+
+    /// Adds a record.
+    pub(super) fn push(&mut self, record: &[u8]) {
+        self.joined.extend_from_slice(record);
+        self.ends.push(self.joined.len());
+    }
+
+    /// Lets records beyond `end` go.
+    pub(super) fn truncate(&mut self, end: u64) {
+        let count = usize::try_from(end.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.ends.truncate(count);
+        self.joined
+            .truncate(self.ends.last().copied().unwrap_or_default());
     }
 
     /// The rows to store, the first with the header.
@@ -105,7 +147,7 @@ impl Chunk {
         let room = MAX_VALUE_BYTES - HEADER_BYTES - lengths;
         let parts = packed.len().saturating_sub(room).div_ceil(MAX_VALUE_BYTES);
         first.extend_from_slice(&u16::try_from(parts).map_err(size)?.to_be_bytes());
-        for (_, record) in self.records().take(lengths / 2) {
+        for (_, record) in self.iter().take(lengths / 2) {
             first.extend_from_slice(&u16::try_from(record.len()).map_err(size)?.to_be_bytes());
         }
         let (head, tail) = packed.split_at(packed.len().min(room));
@@ -120,8 +162,19 @@ impl Chunk {
     pub(super) fn decode<E: From<ChunkError>>(
         first: u64,
         row: &[u8],
-        mut continuation: impl FnMut(u16) -> Result<Vec<u8>, E>,
+        continuation: impl FnMut(u16) -> Result<Vec<u8>, E>,
     ) -> Result<Chunk, E> {
+        let mut chunk = Chunk::new(first);
+        chunk.decode_more(row, continuation)?;
+        Ok(chunk)
+    }
+
+    /// Reads the row of the chunk that begins after these records, and adds its records.
+    pub(super) fn decode_more<E: From<ChunkError>>(
+        &mut self,
+        row: &[u8],
+        mut continuation: impl FnMut(u16) -> Result<Vec<u8>, E>,
+    ) -> Result<(), E> {
         let header = Header::parse(row)?;
         let damaged = |cause| E::from(ChunkError::Damaged(cause));
         let before_last = usize::from(header.count)
@@ -131,30 +184,33 @@ impl Chunk {
         let (lengths, packed) = rest
             .split_at_checked(2 * before_last)
             .ok_or(damaged("shorter than its header"))?;
-        let joined = if header.parts == 0 {
-            decompress(&header, packed)?
+        let start = self.joined.len();
+        let decompressed = if header.parts == 0 {
+            decompress(&header, packed, &mut self.joined)
         } else {
             let mut whole = packed.to_vec();
             for part in 1..=header.parts {
                 whole.extend(continuation(part)?);
             }
-            decompress(&header, &whole)?
+            decompress(&header, &whole, &mut self.joined)
         };
         let (lengths, _) = lengths.as_chunks::<2>();
-        let mut ends: Vec<usize> = Vec::with_capacity(before_last + 1);
-        for length in lengths {
-            let start = ends.last().copied().unwrap_or(0);
-            ends.push(start + usize::from(u16::from_be_bytes(*length)));
-        }
-        if ends.last().is_some_and(|end| *end > joined.len()) {
+        let sum: usize = lengths
+            .iter()
+            .map(|length| usize::from(u16::from_be_bytes(*length)))
+            .sum();
+        if decompressed.is_err() || start + sum > self.joined.len() {
+            self.joined.truncate(start);
+            decompressed?;
             return Err(damaged("the lengths of its records are wrong"));
         }
-        ends.push(joined.len());
-        Ok(Chunk {
-            first,
-            ends,
-            joined,
-        })
+        let mut end = start;
+        for length in lengths {
+            end += usize::from(u16::from_be_bytes(*length));
+            self.ends.push(end);
+        }
+        self.ends.push(self.joined.len());
+        Ok(())
     }
 }
 
@@ -234,7 +290,8 @@ impl Encoder {
     }
 }
 
-fn decompress(header: &Header, packed: &[u8]) -> Result<Vec<u8>, ChunkError> {
+/// Decompresses behind what is in `into`. After an error what stands there is of no account.
+fn decompress(header: &Header, packed: &[u8], into: &mut Vec<u8>) -> Result<(), ChunkError> {
     thread_local! {
         static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
     }
@@ -245,17 +302,18 @@ fn decompress(header: &Header, packed: &[u8]) -> Result<Vec<u8>, ChunkError> {
     if length > MAX_RECORD_BYTES + CHUNK_BYTES {
         return Err(ChunkError::Damaged("its length is impossible"));
     }
-    let joined = DECOMPRESSOR.with_borrow_mut(|slot| {
+    let start = into.len();
+    into.resize(start + length, 0);
+    let decompressed = DECOMPRESSOR.with_borrow_mut(|slot| {
         let decompressor = match slot {
             Some(decompressor) => decompressor,
             None => slot.insert(zstd::bulk::Decompressor::new()?),
         };
         decompressor.set_prepared_dictionary(&dictionary.decoder)?;
-        decompressor.decompress(packed, length)
+        decompressor.decompress_to_buffer(packed, into.get_mut(start..).unwrap_or_default())
     });
-    let joined = joined.map_err(ChunkError::Decompress)?;
-    if joined.len() != length {
+    if decompressed.map_err(ChunkError::Decompress)? != length {
         return Err(ChunkError::Damaged("its length is wrong"));
     }
-    Ok(joined)
+    Ok(())
 }

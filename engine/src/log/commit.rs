@@ -1,7 +1,8 @@
 //! Making appended batches durable, several at once where they overlap.
 //!
-//! Whoever waits for a batch syncs the store if nobody does; one sync covers all that was written
-//! before it began. A batch becomes visible to readers, as the new head, only when it is durable.
+//! Whoever waits for a batch syncs the journal if nobody does; one sync covers all that was written
+//! before it began. A batch becomes visible to readers, as the new head with the open chunk, only
+//! when it is durable.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -9,9 +10,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::chunk::Chunk;
 use super::head::Head;
-use super::store::{Store, StoreError};
+use super::journal::Journal;
+use super::store::StoreError;
 use super::witness::{Seen, Witness};
+
+/// The end of the log as readers see it.
+#[derive(Clone)]
+pub(super) struct Visible {
+    pub(super) head: Arc<Head>,
+    /// The open chunk, which has no rows of its own; perhaps without records.
+    pub(super) tail: Arc<Chunk>,
+}
 
 /// The commits of one open log.
 pub(super) struct Commits {
@@ -27,22 +38,22 @@ struct State {
     syncing: bool,
     /// Why the log takes no more: the first error while writing.
     failed: Option<Arc<StoreError>>,
-    /// Heads of the batches that are written and not yet durable.
-    pending: VecDeque<(u64, Arc<Head>)>,
-    head: Arc<Head>,
+    /// Ends of the batches that are written and not yet durable.
+    pending: VecDeque<(u64, Visible)>,
+    visible: Visible,
     witness: Witness,
 }
 
 impl Commits {
-    pub(super) fn new(head: Head, witness: Witness) -> Commits {
-        let heads = watch::Sender::new(head.next_seq);
+    pub(super) fn new(visible: Visible, witness: Witness) -> Commits {
+        let heads = watch::Sender::new(visible.head.next_seq);
         let state = State {
             written: 0,
             durable: 0,
             syncing: false,
             failed: None,
             pending: VecDeque::new(),
-            head: Arc::new(head),
+            visible,
             witness,
         };
         Commits {
@@ -54,7 +65,13 @@ impl Commits {
 
     /// The head of what is durable.
     pub(super) fn head(&self) -> Arc<Head> {
-        self.lock().head.clone()
+        self.lock().visible.head.clone()
+    }
+
+    /// The open chunk as it is durable. Whoever looks for a record asks for it first, and then
+    /// looks among the rows: a chunk that is not open any more has them.
+    pub(super) fn tail(&self) -> Arc<Chunk> {
+        self.lock().visible.tail.clone()
     }
 
     /// The error that stopped the log, if one did.
@@ -70,17 +87,17 @@ impl Commits {
         error
     }
 
-    /// Counts a batch that is in the store and not yet durable; returns its number.
-    pub(super) fn written(&self, head: Head) -> u64 {
+    /// Counts a batch that is written and not yet durable; returns how many there were so far.
+    pub(super) fn written(&self, visible: Visible) -> u64 {
         let mut state = self.lock();
         state.written += 1;
         let number = state.written;
-        state.pending.push_back((number, Arc::new(head)));
+        state.pending.push_back((number, visible));
         number
     }
 
     /// Returns once batch `number` is durable.
-    pub(super) fn wait(&self, store: &Store, number: u64) -> Result<(), Arc<StoreError>> {
+    pub(super) fn wait(&self, journal: &Journal, number: u64) -> Result<(), Arc<StoreError>> {
         let mut state = self.lock();
         loop {
             if state.durable >= number {
@@ -99,13 +116,13 @@ impl Commits {
             state.syncing = true;
             let target = state.written;
             drop(state);
-            let synced = store.sync();
+            let synced = journal.sync();
             state = self.lock();
             state.syncing = false;
             match synced {
                 Ok(()) => self.publish(&mut state, target),
                 Err(error) => {
-                    state.failed.get_or_insert_with(|| Arc::new(error));
+                    state.failed.get_or_insert_with(|| Arc::new(error.into()));
                 }
             }
             self.changed.notify_all();
@@ -114,25 +131,27 @@ impl Commits {
 
     fn publish(&self, state: &mut State, durable: u64) {
         state.durable = durable;
-        while let Some((_, head)) = state.pending.pop_front_if(|(number, _)| *number <= durable) {
-            state.head = head;
+        while let Some((_, visible)) = state.pending.pop_front_if(|(number, _)| *number <= durable)
+        {
+            state.visible = visible;
         }
+        let head = state.visible.head.clone();
         let seen = Seen {
-            next_seq: state.head.next_seq,
-            previous: state.head.previous,
+            next_seq: head.next_seq,
+            previous: head.previous,
         };
         if let Err(error) = state.witness.note(seen) {
             // The records are durable; only the guard against a lost tail is weaker.
             tracing::warn!(%error, "cannot write the log's witness file");
         }
-        self.heads.send_replace(state.head.next_seq);
+        self.heads.send_replace(head.next_seq);
     }
 
     /// Waits until record `seq` is durable; false if it is not within `timeout`.
     pub(super) fn wait_past(&self, seq: u64, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut state = self.lock();
-        while state.head.next_seq <= seq {
+        while state.visible.head.next_seq <= seq {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || state.failed.is_some() {
                 return false;

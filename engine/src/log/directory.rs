@@ -6,8 +6,11 @@ use std::path::Path;
 
 use super::store::sync_dir;
 
-/// What the file `format` says.
-pub(super) const FORMAT: &str = "weir log 1\n";
+/// What the file `format` says of a log that this version writes.
+pub(super) const FORMAT: &str = "weir log 2\n";
+
+/// What it says of those that it reads and goes on with: the form of the head differs.
+const FORMATS: [&str; 2] = ["weir log 1\n", FORMAT];
 
 /// The exclusive lock of a log. Released when dropped, or by the kernel when the process dies.
 pub(super) struct Lock {
@@ -42,8 +45,8 @@ impl Lock {
 
 /// What a directory is.
 pub(super) enum Found {
-    /// A log of this format.
-    Log,
+    /// A log of a format that this version reads.
+    Log(&'static str),
     /// A log of another format, by its own words.
     OtherFormat(String),
     /// Nothing: a log may be made here.
@@ -55,8 +58,11 @@ pub(super) enum Found {
 /// Looks without changing anything.
 pub(super) fn inspect(dir: &Path) -> io::Result<Found> {
     match fs::read(dir.join("format")) {
-        Ok(format) if format == FORMAT.as_bytes() => Ok(Found::Log),
         Ok(format) => {
+            let known = FORMATS.iter().find(|known| known.as_bytes() == format);
+            if let Some(known) = known {
+                return Ok(Found::Log(known));
+            }
             let text = String::from_utf8_lossy(format.get(..60).unwrap_or(&format))
                 .trim()
                 .to_owned();
@@ -80,8 +86,8 @@ pub(super) fn inspect(dir: &Path) -> io::Result<Found> {
     }
 }
 
-/// Writes the file that makes the directory a log, durably and all at once.
-pub(super) fn create(dir: &Path) -> io::Result<()> {
+/// Writes the file that makes the directory a log of [`FORMAT`], durably and all at once.
+pub(super) fn name_format(dir: &Path) -> io::Result<()> {
     let new = dir.join("format.new");
     let mut file = File::create(&new)?;
     file.write_all(FORMAT.as_bytes())?;

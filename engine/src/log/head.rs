@@ -1,4 +1,20 @@
 //! The head: where the log ends, written in the same batch as the records that moved it.
+//!
+//! Its row holds the open chunk too, so that an append which fills no chunk changes one row and
+//! needs no batch: nearly every append of few records.
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | version of this form: 2 |
+//! | 8 | number of the batch that wrote it (`journal.rs`) |
+//! | 8 | number of records |
+//! | 32 each | the frontier of the Merkle tree: one hash for each set bit of that number |
+//! | 32 | hash of the last record |
+//! | 4, and so many | time of the last record; sequence, creation time and name of the stream, as lines |
+//! | 8 | sequence at which the open chunk begins; it is left out, as is the rest, if it has no records |
+//! | | the row of the open chunk (`chunk.rs`) |
+//!
+//! Version 1 had the text at its end and the open chunk in a row of its own.
 
 use weir_schema::Timestamp;
 use weir_schema::record::{Hash, NO_HASH};
@@ -41,11 +57,14 @@ pub(super) struct Tip {
     pub(super) previous: Hash,
     pub(super) last_recorded_at: Option<Timestamp>,
     pub(super) position: Option<StreamPosition>,
+    /// The last batch.
+    pub(super) batch: u64,
 }
 
 impl Default for Tip {
     fn default() -> Tip {
         Tip {
+            batch: 0,
             frontier: Frontier::default(),
             previous: NO_HASH,
             last_recorded_at: None,
@@ -54,7 +73,13 @@ impl Default for Tip {
     }
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The row that version 1 wrote.
+const TEXT_LAST: u8 = 1;
+
+/// The row of an open chunk, and where the chunk begins.
+pub(super) type OpenChunk<'a> = (u64, &'a [u8]);
 
 impl Tip {
     pub(super) fn next_seq(&self) -> u64 {
@@ -72,36 +97,55 @@ impl Tip {
         }
     }
 
-    /// The row: version, tree size, frontier, previous hash, then time and position as lines.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// The row.
+    pub(super) fn encode(&self, open: Option<OpenChunk<'_>>) -> Vec<u8> {
         let mut row = vec![VERSION];
+        row.extend_from_slice(&self.batch.to_be_bytes());
         row.extend_from_slice(&self.frontier.size().to_be_bytes());
         for hash in self.frontier.hashes() {
             row.extend_from_slice(hash);
         }
         row.extend_from_slice(&self.previous);
-        let time = self
+        let text = self.text();
+        // INVARIANT: no value of the store is so long.
+        row.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+        row.extend_from_slice(text.as_bytes());
+        if let Some((first, chunk)) = open {
+            row.extend_from_slice(&first.to_be_bytes());
+            row.extend_from_slice(chunk);
+        }
+        row
+    }
+
+    /// Time and position, as lines.
+    fn text(&self) -> String {
+        let mut text = self
             .last_recorded_at
             .map(|time| time.to_string())
             .unwrap_or_default();
-        row.extend_from_slice(time.as_bytes());
         if let Some(StreamPosition {
             stream,
             created,
             sequence,
         }) = &self.position
         {
-            row.extend_from_slice(format!("\n{sequence}\n{created}\n{stream}").as_bytes());
+            text.push_str(&format!("\n{sequence}\n{created}\n{stream}"));
         }
-        row
+        text
     }
 
-    /// Reads [`Self::encode`]'s row; `None` if it is damaged or of another version.
-    pub(super) fn decode(row: &[u8]) -> Option<Tip> {
+    /// Reads a row; `None` if it is damaged or of a newer version.
+    pub(super) fn decode(row: &[u8]) -> Option<(Tip, Option<OpenChunk<'_>>)> {
         let (&version, row) = row.split_first()?;
-        if version != VERSION {
-            return None;
-        }
+        let (batch, row) = match version {
+            VERSION => {
+                let (batch, row) = row.split_first_chunk::<8>()?;
+                (u64::from_be_bytes(*batch), row)
+            }
+            // Written before there was a journal.
+            TEXT_LAST => (0, row),
+            _ => return None,
+        };
         let (size, mut row) = row.split_first_chunk::<8>()?;
         let size = u64::from_be_bytes(*size);
         let mut hashes = Vec::new();
@@ -112,7 +156,18 @@ impl Tip {
         }
         let frontier = Frontier::from_parts(size, hashes)?;
         let (previous, row) = row.split_first_chunk::<32>()?;
-        let text = std::str::from_utf8(row).ok()?;
+        let (text, rest) = if version == TEXT_LAST {
+            (row, &[][..])
+        } else {
+            let (length, row) = row.split_first_chunk::<4>()?;
+            row.split_at_checked(u32::from_be_bytes(*length) as usize)?
+        };
+        let open = match rest.split_first_chunk::<8>() {
+            Some((first, chunk)) => Some((u64::from_be_bytes(*first), chunk)),
+            None if rest.is_empty() => None,
+            None => return None,
+        };
+        let text = std::str::from_utf8(text).ok()?;
         let (time, position) = match text.split_once('\n') {
             None => (text, None),
             Some((time, position)) => {
@@ -134,11 +189,13 @@ impl Tip {
             "" => None,
             time => Some(time.parse().ok()?),
         };
-        Some(Tip {
+        let tip = Tip {
             frontier,
             previous: *previous,
             last_recorded_at,
             position,
-        })
+            batch,
+        };
+        Some((tip, open))
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `a` | the head |
 //! | `b` name | a small value of the engine's |
 //! | `c` first sequence (u64) [part (u16)] | a chunk of records, its continuation rows |
 //! | `d` | the id of the dictionary in use, if it is not the program's |
 //! | `d` dictionary id | a dictionary made after this program |
 //! | `k` size (u64) | a signed checkpoint |
 //! | `n` level (u8) index (u64) | a hash of the Merkle tree |
+//! | `z` | the head |
 //!
-//! Numbers are big-endian, so that keys sort as the numbers do.
+//! Numbers are big-endian, so that keys sort as the numbers do. The head is last, where its
+//! neighbours in a page, which is written again with it now and then, are short. Format 1 had it
+//! under `a`.
 
-pub(super) const HEAD: &[u8] = b"a";
+pub(super) const HEAD: &[u8] = b"z";
+pub(super) const HEAD_OF_FORMAT_1: &[u8] = b"a";
 pub(super) const DICTIONARIES: &[u8] = b"d";
 pub(super) const DICTIONARIES_END: &[u8] = b"e";
 pub(super) const CHECKPOINTS: &[u8] = b"k";

@@ -1,9 +1,9 @@
 //! The log: append-only, durable through a power cut, tamper-evident.
 //!
 //! ```text
-//! records ──> chunk (16, compressed) ─┐
-//!         ──> frontier, stored hashes ├─> one atomic batch ──> flush ──> fdatasync ──> head
-//! position, extra ─> head, values ────┘                                               visible
+//! records ──> chunk (16, compressed) ─┐                   ┌─> journal ──> fdatasync ──> head visible
+//!         ──> frontier, stored hashes ├─> one atomic batch┤
+//! position, extra ─> head, values ────┘                   └─> store ──> synced now and then
 //! ```
 //!
 //! [`Log`] is the one writer. It checks that records are dense and chained, and returns from
@@ -12,7 +12,7 @@
 //!
 //! Beside the records: [`checkpoint`] and [`key`] (signed claims that pin all history), [`tree`]
 //! and [`proof`] (proofs), [`verify`] (everything checked), [`Snapshots`] (a cache), [`index`]
-//! (finding records without reading all), [`transfer`] (JSON Lines and plain archive files).
+//! (finding records without reading all), [`transfer`] (JSON Lines), [`archive`] (plain files).
 //!
 //! On disk a log is a directory:
 //!
@@ -21,10 +21,12 @@
 //! | `format` | names the format and its version; a directory without it is no log |
 //! | `lock` | held while a process has the log open |
 //! | `witness` | the last acknowledged record (`witness.rs`) |
+//! | `journal/` | the last batches, durable before the store has them on disk (`journal.rs`) |
 //! | `store/` | the key-value store (`store.rs`) |
 //! | `snapshots/` | what saves reading the log from its beginning (`snapshots.rs`); may be deleted |
 
 mod append;
+pub mod archive;
 pub mod checkpoint;
 mod checkpoints;
 mod chunk;
@@ -34,6 +36,7 @@ mod directory;
 mod guard;
 mod head;
 pub mod index;
+mod journal;
 pub mod key;
 mod keys;
 mod open;
@@ -51,6 +54,7 @@ mod witness;
 
 pub use append::{AppendError, EncodedRecord, Log, Pending};
 pub use checkpoints::MakeError;
+pub use chunk::Records;
 pub use head::{Head, StreamPosition};
 pub use open::{LogOptions, OpenError};
 pub use reader::{LogReader, Range, ReadError};
@@ -59,21 +63,53 @@ pub use verify::{Problem, VerifyReport, verify};
 pub use weir_schema::record::Hash;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use commit::Commits;
+use journal::Journal;
 use store::Store;
 
 /// What the writer and the readers of an open log share.
 struct Shared {
     dir: PathBuf,
-    store: Store,
-    commits: Commits,
+    store: Arc<Store>,
+    journal: Arc<Journal>,
+    commits: Arc<Commits>,
+    /// Syncs the store when the journal is to be used again.
+    storing: Option<JoinHandle<()>>,
     /// Released last, when no reader is left.
     _lock: directory::Lock,
 }
 
+/// Syncs the store whenever the journal asks for it, until it ends.
+fn store_journal(store: &Store, journal: &Journal, commits: &Commits) {
+    while let Some(number) = journal.due() {
+        match store.sync() {
+            Ok(()) => journal.stored(number),
+            Err(error) => {
+                // What was acknowledged is in the journal, and stays there.
+                commits.fail(error);
+                journal.end();
+            }
+        }
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.journal.end();
+        if let Some(thread) = self.storing.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that syncs the log's store panicked");
+        }
+        // So that the next start finds everything in the store. If it fails, the journal has it.
+        if self.commits.failure().is_none()
+            && let Err(error) = self.store.sync()
+        {
+            tracing::warn!(%error, "cannot sync the log's store; the next start takes longer");
+        }
         self.commits.close();
     }
 }

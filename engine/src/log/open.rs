@@ -3,17 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use super::append::{Log, Writer};
-use super::chunk::{Chunk, Encoder};
+use super::chunk::{Chunk, ChunkError, Encoder};
 use super::commit::Commits;
 use super::dictionary::Dictionary;
 use super::directory::{self, Found, Lock};
-use super::head::{Head, Tip};
+use super::head::{Head, OpenChunk, Tip};
+use super::journal::{Entry, Journal};
 use super::reader::{self, ReadError};
 use super::store::{Area, Store, StoreError};
 use super::witness::{Seen, Witness};
-use super::{Shared, dictionary, keys, tree};
+use super::{Shared, dictionary, keys, store_journal, tree};
 
 /// How to open a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub enum OpenError {
         holder: String,
     },
     /// Made by another version.
-    #[error("the log in `{}` has the format `{found}`, this version of weir reads `{}`; open it with the version that made it and export it", dir.display(), directory::FORMAT.trim_end())]
+    #[error("the log in `{}` has the format `{found}`, this version of weir reads up to `{}`; open it with the version that made it and export it", dir.display(), directory::FORMAT.trim_end())]
     OtherFormat {
         /// The log's directory.
         dir: PathBuf,
@@ -138,7 +140,7 @@ impl Log {
         }
         std::fs::create_dir_all(dir).map_err(on)?;
         match directory::inspect(dir).map_err(on)? {
-            Found::Log | Found::Nothing => {}
+            Found::Log(_) | Found::Nothing => {}
             Found::OtherFormat(found) => {
                 return Err(OpenError::OtherFormat {
                     dir: dir.to_owned(),
@@ -161,28 +163,48 @@ impl Log {
             }
         };
         // Looked at again: another process may have made it before we had the lock.
-        if !matches!(directory::inspect(dir).map_err(on)?, Found::Log) {
-            if options.read_only {
+        let is_older = match directory::inspect(dir).map_err(on)? {
+            Found::Log(format) => format != directory::FORMAT,
+            _ if options.read_only => {
                 return Err(OpenError::Missing {
                     dir: dir.to_owned(),
                 });
             }
-            directory::create(dir).map_err(on)?;
-        }
+            _ => {
+                directory::name_format(dir).map_err(on)?;
+                false
+            }
+        };
         let (witness, seen) = Witness::open(&dir.join("witness")).map_err(on)?;
         let store = Store::open(&dir.join("store"), options.cache_bytes)
             .map_err(|error| from_store(dir, error))?;
+        let (journal, entries) = Journal::open(&dir.join("journal")).map_err(on)?;
+        apply_journal(&store, entries).map_err(|problem| problem.into_open_error(dir))?;
         let dictionary =
             load_dictionaries(&store).map_err(|problem| problem.into_open_error(dir))?;
-        let (tip, tail) = load(&store, seen).map_err(|problem| problem.into_open_error(dir))?;
         let encoder = Encoder::new(dictionary).map_err(|error| on(io::Error::other(error)))?;
+        let writer = load(&store, seen, encoder).map_err(|problem| problem.into_open_error(dir))?;
+        if is_older && !options.read_only {
+            // From here on rows are written in forms that the version which made it cannot read.
+            directory::name_format(dir).map_err(on)?;
+        }
+        let (store, journal) = (Arc::new(store), Arc::new(journal));
+        let commits = Arc::new(Commits::new(writer.visible(), witness));
+        let storing = {
+            let (store, journal, commits) = (store.clone(), journal.clone(), commits.clone());
+            thread::Builder::new()
+                .name("log-store".into())
+                .spawn(move || store_journal(&store, &journal, &commits))
+                .map_err(on)?
+        };
         let shared = Shared {
             dir: dir.to_owned(),
             store,
-            commits: Commits::new(tip.head(), witness),
+            journal,
+            commits,
+            storing: Some(storing),
             _lock: lock,
         };
-        let writer = Writer { tip, tail, encoder };
         Ok(Log::new(Arc::new(shared), writer, options.read_only))
     }
 }
@@ -224,6 +246,58 @@ impl Problem {
     }
 }
 
+/// Applies what was durable in the journal only.
+fn apply_journal(store: &Store, entries: Vec<Entry>) -> Result<(), Problem> {
+    let (mut tip, _) = head_of(store)?;
+    let mut applied = false;
+    for entry in entries {
+        if entry.number <= tip.batch {
+            continue;
+        }
+        let follows = entry.number == tip.batch + 1
+            && (entry.size, entry.previous) == (tip.frontier.size(), tip.previous);
+        if !follows {
+            let cause = "its journal does not continue its store: batches are missing, or one of the two was replaced by an older copy";
+            return Err(damaged(Some(tip.next_seq()), cause));
+        }
+        store.apply(Area::Log, entry.changes)?;
+        (tip, _) = head_of(store)?;
+        if tip.batch != entry.number {
+            let cause = "a batch of its journal has another head";
+            return Err(damaged(Some(entry.size + 1), cause));
+        }
+        applied = true;
+    }
+    if applied {
+        store.sync()?;
+    }
+    Ok(())
+}
+
+/// The head with the open chunk, and the key of its row.
+fn head_of(store: &Store) -> Result<(Tip, HeadRow), Problem> {
+    let mut key = keys::HEAD;
+    let mut row = store.get(Area::Log, key)?;
+    if row.is_none() {
+        row = store.get(Area::Log, keys::HEAD_OF_FORMAT_1)?;
+        if row.is_some() {
+            key = keys::HEAD_OF_FORMAT_1;
+        }
+    }
+    let (tip, open) = match &row {
+        Some(row) => Tip::decode(row).ok_or_else(|| damaged(None, "the head cannot be read"))?,
+        None => Default::default(),
+    };
+    let open = open.map(|(first, chunk)| (first, chunk.to_vec()));
+    Ok((tip, HeadRow { key, open }))
+}
+
+struct HeadRow {
+    key: &'static [u8],
+    /// Where the open chunk begins, and its row.
+    open: Option<(u64, Vec<u8>)>,
+}
+
 /// Makes the store's own dictionaries known, and gives the one in use.
 fn load_dictionaries(store: &Store) -> Result<&'static Dictionary, Problem> {
     let mut chosen = None;
@@ -252,56 +326,74 @@ fn load_dictionaries(store: &Store) -> Result<&'static Dictionary, Problem> {
 
 /// Reads the head and the open chunk, and checks that the records end where the head says and
 /// not before what was acknowledged.
-fn load(store: &Store, seen: Option<Seen>) -> Result<(Tip, Chunk), Problem> {
-    let tip = match store.get(Area::Log, keys::HEAD)? {
-        Some(row) => Tip::decode(&row).ok_or_else(|| Problem::Damaged {
-            first_bad: None,
-            cause: "the head cannot be read".to_owned(),
-        })?,
-        None => Tip::default(),
-    };
+fn load(store: &Store, seen: Option<Seen>, encoder: Encoder) -> Result<Writer, Problem> {
+    let (tip, HeadRow { key, open }) = head_of(store)?;
     let next_seq = tip.next_seq();
-    if let Some(seen) = seen {
-        if seen.next_seq > next_seq {
-            return Err(Problem::Damaged {
-                first_bad: Some(next_seq),
-                cause: format!(
-                    "it ends there, but records up to {} were acknowledged",
-                    seen.next_seq - 1
-                ),
-            });
-        }
-        if seen.next_seq > 1 {
-            let last = seen.next_seq - 1;
-            let chunk = reader::chunk_with(store, last)?;
-            if chunk.get(last).map(tree::leaf_hash) != Some(seen.previous) {
-                return Err(Problem::Damaged {
-                    first_bad: Some(last),
-                    cause: "it is not the record that was acknowledged".to_owned(),
-                });
-            }
+    if let Some(seen) = seen
+        && seen.next_seq > next_seq
+    {
+        let last = seen.next_seq - 1;
+        let cause = format!("it ends there, but records up to {last} were acknowledged");
+        return Err(damaged(Some(next_seq), &cause));
+    }
+    let open = open.as_ref().map(|(first, row)| (*first, &row[..]));
+    let tail = tail(store, &tip, open)?;
+    if let Some(Seen { next_seq, previous }) = seen
+        && next_seq > 1
+    {
+        let last = next_seq - 1;
+        let found = match tail.get(last) {
+            Some(record) => Some(tree::leaf_hash(record)),
+            None => reader::chunk_in(store, last)?
+                .get(last)
+                .map(tree::leaf_hash),
+        };
+        if found != Some(previous) {
+            let cause = "it is not the record that was acknowledged";
+            return Err(damaged(Some(last), cause));
         }
     }
+    Ok(Writer {
+        tip,
+        tail,
+        encoder,
+        head_key: key,
+    })
+}
+
+/// The last chunk while it has room, else an empty one after it. The last record must be the one
+/// that the head names, and no row may follow it.
+fn tail(store: &Store, tip: &Tip, open: Option<OpenChunk<'_>>) -> Result<Chunk, Problem> {
+    let next_seq = tip.next_seq();
     let last = store.at_or_before(Area::Log, &keys::chunk(u64::MAX))?;
     let last = last.and_then(|(key, _)| keys::chunk_first(&key));
-    if next_seq == 1 {
+    let Some(last_seq) = next_seq.checked_sub(1).filter(|seq| *seq > 0) else {
         return match last {
-            None => Ok((tip, Chunk::new(1))),
-            Some(_) => Err(Problem::Damaged {
-                first_bad: Some(1),
-                cause: "it has records and no head".to_owned(),
-            }),
+            None => Ok(Chunk::new(1)),
+            Some(_) => Err(damaged(Some(1), "it has records and no head")),
         };
-    }
-    let tail = reader::chunk_with(store, next_seq - 1)?;
-    let hash = tail.get(next_seq - 1).map(tree::leaf_hash);
+    };
+    let tail = match open {
+        Some((first, row)) => Chunk::decode(first, row, |_| Err(ChunkError::TooLarge))
+            .map_err(|error| damaged(Some(first), &error.to_string()))?,
+        None => reader::chunk_in(store, last_seq)?,
+    };
+    let hash = tail.get(last_seq).map(tree::leaf_hash);
     if tail.end() != next_seq || hash != Some(tip.previous) || last > Some(tail.first) {
-        return Err(Problem::Damaged {
-            first_bad: Some(next_seq - 1),
-            cause: "the last record is not the one that the head names".to_owned(),
-        });
+        let cause = "the last record is not the one that the head names";
+        return Err(damaged(Some(last_seq), cause));
     }
-    Ok((tip, tail))
+    if tail.is_full() {
+        return Ok(Chunk::new(next_seq));
+    }
+    Ok(tail)
+}
+
+fn damaged(first_bad: Option<u64>, cause: &str) -> Problem {
+    Problem::Damaged {
+        first_bad,
+        cause: cause.to_owned(),
+    }
 }
 
 fn from_store(dir: &Path, error: StoreError) -> OpenError {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use weir_schema::Timestamp;
 use weir_schema::record::Hash;
 
-use super::chunk::{Chunk, ChunkError};
+use super::chunk::{Chunk, ChunkError, Records};
 use super::head::Head;
 use super::store::{Area, Store, StoreError};
 use super::tree::{self, Nodes};
@@ -101,7 +101,7 @@ impl LogReader {
         if seq == 0 || seq >= self.head().next_seq {
             return Ok(None);
         }
-        let chunk = chunk_with(&self.shared.store, seq)?;
+        let chunk = chunk_with(&self.shared, seq)?;
         Ok(chunk.get(seq).map(<[u8]>::to_vec))
     }
 
@@ -157,6 +157,30 @@ impl LogReader {
             end,
             chunk: None,
         }
+    }
+
+    /// Adds the records that follow `records`, up to but without `to`, or up to the end as it is
+    /// now, or until they have so many bytes. Quicker than [`Self::range`] where many are read.
+    ///
+    /// # Errors
+    /// A record cannot be read; those before it were added.
+    pub fn read(&self, to: u64, bytes: usize, records: &mut Records) -> Result<(), ReadError> {
+        let to = to.min(self.head().next_seq);
+        while records.end() < to && records.bytes() < bytes {
+            let next = records.end();
+            let tail = self.shared.commits.tail();
+            if tail.get(next).is_some() {
+                let rest = tail.iter().filter(|(seq, _)| *seq >= next);
+                rest.for_each(|(_, record)| records.push(record));
+            } else if !more_in(&self.shared.store, records)? {
+                // `next` stands within a chunk.
+                let chunk = chunk_in(&self.shared.store, next)?;
+                let rest = chunk.iter().filter(|(seq, _)| *seq >= next);
+                rest.for_each(|(_, record)| records.push(record));
+            }
+        }
+        records.truncate(to);
+        Ok(())
     }
 
     /// A value set by [`super::Log::append_with`] or [`super::Log::meta_put`]. Unlike records it
@@ -253,10 +277,12 @@ impl Nodes for LogReader {
         // Leaf `index` is record `index + 1`.
         let begins_at = (first << level) + 1;
         if level == 0 {
-            return self
-                .range(begins_at, Some(begins_at + count))
-                .map(|record| record.map(|(_, bytes)| tree::leaf_hash(&bytes)))
-                .collect();
+            let mut records = Records::new(begins_at);
+            self.read(begins_at + count, usize::MAX, &mut records)?;
+            return Ok(records
+                .iter()
+                .map(|(_, bytes)| tree::leaf_hash(bytes))
+                .collect());
         }
         let rows = self.shared.store.range(
             Area::Log,
@@ -283,7 +309,7 @@ pub struct Range {
     shared: Arc<Shared>,
     next: u64,
     end: u64,
-    chunk: Option<std::vec::IntoIter<(u64, Vec<u8>)>>,
+    chunk: Option<Arc<Chunk>>,
 }
 
 impl Iterator for Range {
@@ -294,17 +320,13 @@ impl Iterator for Range {
             if self.next >= self.end {
                 return None;
             }
-            if let Some((seq, bytes)) = self.chunk.as_mut().and_then(Iterator::next) {
-                self.next = seq + 1;
-                return Some(Ok((seq, bytes)));
+            let seq = self.next;
+            if let Some(bytes) = self.chunk.as_ref().and_then(|chunk| chunk.get(seq)) {
+                self.next += 1;
+                return Some(Ok((seq, bytes.to_vec())));
             }
-            match chunk_with(&self.shared.store, self.next) {
-                Ok(chunk) => {
-                    let wanted = chunk.records().filter(|(seq, _)| *seq >= self.next);
-                    let records: Vec<_> =
-                        wanted.map(|(seq, bytes)| (seq, bytes.to_vec())).collect();
-                    self.chunk = Some(records.into_iter());
-                }
+            match chunk_with(&self.shared, seq) {
+                Ok(chunk) => self.chunk = Some(chunk),
                 Err(error) => {
                     self.next = self.end;
                     return Some(Err(error));
@@ -314,8 +336,18 @@ impl Iterator for Range {
     }
 }
 
-/// The chunk that holds record `seq`, which must have been written.
-pub(super) fn chunk_with(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
+/// The chunk that holds record `seq`, which must be durable.
+pub(super) fn chunk_with(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadError> {
+    let tail = shared.commits.tail();
+    if tail.get(seq).is_some() {
+        return Ok(tail);
+    }
+    chunk_in(&shared.store, seq).map(Arc::new)
+}
+
+/// The chunk that holds record `seq`, which must have been written, among those with rows of
+/// their own.
+pub(super) fn chunk_in(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
     let damaged = |cause: String| ReadError::Damaged { seq, cause };
     let at = |error: StoreError| damaged(error.to_string());
     // Reading in order always asks for the first record of a chunk: one look-up.
@@ -330,17 +362,35 @@ pub(super) fn chunk_with(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
     let Some((first, row)) = found else {
         return Err(damaged("it is missing".to_owned()));
     };
-    let continuation = |part| match store.get(Area::Log, &keys::chunk_part(first, part)) {
-        Ok(Some(row)) => Ok(row.to_vec()),
-        Ok(None) => Err(Unreadable("a part of it is missing".to_owned())),
-        Err(error) => Err(Unreadable(error.to_string())),
-    };
-    let chunk =
-        Chunk::decode(first, &row, continuation).map_err(|Unreadable(cause)| damaged(cause))?;
+    let chunk = Chunk::decode(first, &row, parts_of(store, first))
+        .map_err(|Unreadable(cause)| damaged(cause))?;
     if seq >= chunk.end() {
         return Err(damaged("it is missing".to_owned()));
     }
     Ok(chunk)
+}
+
+/// Adds the chunk that begins after `records`; false if none begins there.
+fn more_in(store: &Store, records: &mut Records) -> Result<bool, ReadError> {
+    let first = records.end();
+    let damaged = |cause: String| ReadError::Damaged { seq: first, cause };
+    let row = store.get(Area::Log, &keys::chunk(first));
+    let Some(row) = row.map_err(|error| damaged(error.to_string()))? else {
+        return Ok(false);
+    };
+    records
+        .decode_more(&row, parts_of(store, first))
+        .map_err(|Unreadable(cause)| damaged(cause))?;
+    Ok(true)
+}
+
+/// The continuation rows of the chunk that begins at `first`.
+fn parts_of(store: &Store, first: u64) -> impl FnMut(u16) -> Result<Vec<u8>, Unreadable> {
+    move |part| match store.get(Area::Log, &keys::chunk_part(first, part)) {
+        Ok(Some(row)) => Ok(row.to_vec()),
+        Ok(None) => Err(Unreadable("a part of it is missing".to_owned())),
+        Err(error) => Err(Unreadable(error.to_string())),
+    }
 }
 
 struct Unreadable(String);

@@ -7,9 +7,41 @@
 use weir_schema::Timestamp;
 use weir_schema::record::Hash;
 
+/// The sequence of a record and the hash of the one before, as the record states them.
+pub(super) fn link_of(record: &[u8]) -> (Option<u64>, Option<Hash>) {
+    match link_in_form(record) {
+        Some((seq, previous)) => (Some(seq), Some(previous)),
+        None => (seq_of(record), previous_of(record)),
+    }
+}
+
+/// Reads both from the end, as every record that Weir writes has them:
+/// `,"previous":"...","recorded_at":"...","seq":7,"v":1}`.
+fn link_in_form(record: &[u8]) -> Option<(u64, Hash)> {
+    let (rest, _) = number_at_end(record.strip_suffix(b"}")?)?;
+    let (rest, seq) = number_at_end(rest.strip_suffix(b",\"v\":")?)?;
+    let rest = rest.strip_suffix(b"\",\"seq\":")?;
+    let time = rest.iter().rposition(|byte| *byte == b'"')?;
+    let rest = rest.get(..=time)?.strip_suffix(b"\",\"recorded_at\":\"")?;
+    let (rest, previous) = rest.split_last_chunk::<64>()?;
+    rest.ends_with(b",\"previous\":\"")
+        .then_some((seq, parse_digits(previous)?))
+}
+
+fn number_at_end(text: &[u8]) -> Option<(&[u8], u64)> {
+    let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit());
+    let (rest, digits) = text.split_at_checked(text.len() - digits.count())?;
+    Some((rest, std::str::from_utf8(digits).ok()?.parse().ok()?))
+}
+
 /// The hash of the record before, as the record states it. `None` if it states none.
 pub(super) fn previous_of(record: &[u8]) -> Option<Hash> {
     parse_hash(string_after(record, b"\"previous\":\"")?)
+}
+
+/// Where in the record the digits of that hash stand, or would stand.
+pub(super) fn place_of_previous(record: &[u8]) -> Option<usize> {
+    Some(record.len() - after(record, b"\"previous\":\"")?.len())
 }
 
 /// The time of the record, as the record states it.
@@ -42,14 +74,59 @@ fn after<'a>(record: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 
 /// 64 hexadecimal digits as a hash.
 pub(super) fn parse_hash(text: &str) -> Option<Hash> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != 32 || !rest.is_empty() {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    parse_digits(text.as_bytes().try_into().ok()?)
+}
+
+fn parse_digits(digits: &[u8; 64]) -> Option<Hash> {
+    let (pairs, _) = digits.as_chunks::<2>();
     let mut hash = [0; 32];
     for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
         *byte = digit(*high)? << 4 | digit(*low)?;
     }
     Some(hash)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_is_the_records_own_whatever_its_event_contains() {
+        let hash = "0123456789abcdef".repeat(4);
+        let other = "f".repeat(64);
+        let check = |text: &str| {
+            let wanted = (Some(7), parse_hash(&hash));
+            assert_eq!(link_of(text.as_bytes()), wanted, "{text}");
+            assert_eq!(previous_of(text.as_bytes()), wanted.1, "{text}");
+            assert_eq!(seq_of(text.as_bytes()), wanted.0, "{text}");
+        };
+        let end =
+            format!(r#""previous":"{hash}","recorded_at":"2026-08-21T10:00:00Z","seq":7,"v":1}}"#);
+        check(&format!(
+            r#"{{"event":{{}},"position":{{"from":"local"}},{end}"#
+        ));
+        check(&format!(
+            r#"{{"event":{{"previous":"{other}","seq":9}},"position":{{}},{end}"#
+        ));
+        // A form that a later version might have.
+        let more = end.replace(r#""v":1}"#, r#""v":2,"w":true}"#);
+        check(&format!(r#"{{"event":{{}},"position":{{}},{more}"#));
+        for text in [
+            "",
+            "}",
+            r#"{"seq":7,"v":1}"#,
+            r#"{"previous":"12","seq":"7"}"#,
+        ] {
+            assert_eq!(link_of(text.as_bytes()).1, None, "{text}");
+        }
+    }
 }

@@ -14,6 +14,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::guard::guarded;
@@ -50,9 +51,9 @@ pub(super) enum Area {
     Index,
 }
 
-/// Changes that take effect together or not at all.
+/// Changes that take effect together or not at all, in the order in which they were made.
 #[derive(Debug, Default)]
-pub(super) struct Changes(sled::Batch);
+pub(super) struct Changes(Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
 impl Changes {
     /// Sets a value of at most [`MAX_VALUE_BYTES`].
@@ -62,14 +63,63 @@ impl Changes {
             "a value of {} bytes would become a blob",
             value.len()
         );
-        self.0.insert(key, value);
+        self.0.push((key.to_vec(), Some(value)));
     }
 
     /// Removes a key if it is there.
     pub(super) fn remove(&mut self, key: &[u8]) {
-        self.0.remove(key);
+        self.0.push((key.to_vec(), None));
+    }
+
+    /// The length of what [`Self::encode`] adds.
+    pub(super) fn encoded_len(&self) -> usize {
+        let lengths = self.0.iter().map(|(key, value)| {
+            let value = value.as_ref().map_or(0, Vec::len);
+            CHANGE_BYTES + key.len() + value
+        });
+        lengths.sum()
+    }
+
+    /// Adds the changes as bytes: for each the lengths of key (u16) and value (u32, all bits set
+    /// for a removal), the key, the value.
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        for (key, value) in &self.0 {
+            // INVARIANT: no key is longer than the name of a value, no value than a row.
+            let key_len = u16::try_from(key.len()).unwrap_or(u16::MAX);
+            let value_len = value.as_ref().map_or(REMOVED, |value| value.len() as u32);
+            bytes.extend_from_slice(&key_len.to_be_bytes());
+            bytes.extend_from_slice(&value_len.to_be_bytes());
+            bytes.extend_from_slice(key);
+            bytes.extend_from_slice(value.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    pub(super) fn decode(mut bytes: &[u8]) -> Option<Changes> {
+        let mut changes = Changes::default();
+        while !bytes.is_empty() {
+            let (key_len, rest) = bytes.split_first_chunk::<2>()?;
+            let (value_len, rest) = rest.split_first_chunk::<4>()?;
+            let (key, rest) = rest.split_at_checked(u16::from_be_bytes(*key_len).into())?;
+            let (value, rest) = match u32::from_be_bytes(*value_len) {
+                REMOVED => (None, rest),
+                length => {
+                    let (value, rest) = rest.split_at_checked(length as usize)?;
+                    (Some(value.to_vec()), rest)
+                }
+            };
+            changes.0.push((key.to_vec(), value));
+            bytes = rest;
+        }
+        Some(changes)
     }
 }
+
+/// Lengths of key and value.
+const CHANGE_BYTES: usize = 6;
+
+/// The length of a value that is no value.
+const REMOVED: u32 = u32::MAX;
 
 /// An open store. Dropping it releases the files.
 pub(super) struct Store {
@@ -78,6 +128,9 @@ pub(super) struct Store {
     index: sled::Tree,
     /// The second handle on the data file, for the sync that sled leaves out.
     file: File,
+    /// Whether a sync failed. The system tells it once, and forgets what it lost: another sync
+    /// would succeed.
+    failed: Mutex<bool>,
     dir: PathBuf,
 }
 
@@ -118,6 +171,7 @@ impl Store {
             log,
             index,
             file,
+            failed: Mutex::new(false),
             dir: dir.to_owned(),
         };
         store.refuse_blobs()?;
@@ -151,16 +205,40 @@ impl Store {
 
     /// Writes `changes` atomically. They are durable only after the next [`Store::sync`].
     pub(super) fn apply(&self, area: Area, changes: Changes) -> Result<(), StoreError> {
-        run(|| self.tree(area).apply_batch(changes.0))
+        let tree = self.tree(area);
+        // One change needs no batch, which sled begins with a write to the disk of its own.
+        if changes.0.len() == 1 {
+            return changes.0.into_iter().try_for_each(|(key, value)| {
+                run(|| match value {
+                    Some(value) => tree.insert(key, value),
+                    None => tree.remove(key),
+                })
+                .map(drop)
+            });
+        }
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes.0 {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        run(|| tree.apply_batch(batch))
     }
 
     /// Returns once everything applied before the call survives a power cut. After an error
-    /// nothing may be assumed and the store must not be written again: a second `fsync` can
-    /// succeed without the pages that the first one lost.
+    /// nothing may be assumed, and every later call gives one too.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
-        run(|| self.db.flush())?;
-        self.file.sync_data()?;
-        Ok(())
+        let failed = self.failed.lock();
+        let mut failed = failed.unwrap_or_else(|poisoned| poisoned.into_inner());
+        if *failed {
+            let error = io::Error::other("the store could not be synced before");
+            return Err(StoreError::Io(error));
+        }
+        let flushed = run(|| self.db.flush().map(drop));
+        flushed
+            .and_then(|()| Ok(self.file.sync_data()?))
+            .inspect_err(|_| *failed = true)
     }
 
     /// The size of the store's files.

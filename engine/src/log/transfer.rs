@@ -1,22 +1,14 @@
-//! Records in and out as JSON Lines, and sealed segments as plain files.
+//! Records in and out as JSON Lines.
 //!
 //! A line is a record's bytes as they are hashed, so what is written and read again is equal to
-//! the byte, and a dozen lines of any language check the chain. An archive file is the same
-//! through zstd: `records-FIRST-LAST.jsonl.zst`, readable with `zstdcat` when neither this
-//! program nor its store can be had any more. It is also the source to repair a log from.
+//! the byte, and a dozen lines of any language check the chain.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, Write};
 
 use super::append::{AppendError, EncodedRecord, Log};
 use super::chunk::MAX_RECORD_BYTES;
 use super::reader::{LogReader, ReadError};
 use super::record::{previous_of, seq_of};
-use super::store::sync_dir;
-
-/// Archives are written once and kept for years, off the append path.
-const ARCHIVE_LEVEL: i32 = 9;
 
 /// Records imported in one batch.
 const IMPORT_BATCH: usize = 256;
@@ -50,16 +42,6 @@ pub enum TransferError {
     /// Something else that belongs to the log cannot be read.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
-    /// The log does not have these records.
-    #[error("the log has no records {first} to {last}; it ends before {next_seq}")]
-    Missing {
-        /// The first asked for.
-        first: u64,
-        /// The last asked for.
-        last: u64,
-        /// Where the log ends.
-        next_seq: u64,
-    },
 }
 
 impl TransferError {
@@ -192,67 +174,4 @@ impl<R: BufRead> Iterator for Lines<R> {
             }
         }
     }
-}
-
-/// Writes records `first` to `last` to an archive file in `dir` and makes it durable and
-/// read-only. A file of that name that is there already is complete, and left alone.
-///
-/// # Errors
-/// The log does not have or cannot read the records, or the file cannot be written; then no file
-/// of that name is there.
-pub fn archive(
-    reader: &LogReader,
-    dir: &Path,
-    first: u64,
-    last: u64,
-) -> Result<PathBuf, TransferError> {
-    let next_seq = reader.head().next_seq;
-    if first == 0 || first > last || last >= next_seq {
-        return Err(TransferError::Missing {
-            first,
-            last,
-            next_seq,
-        });
-    }
-    let path = dir.join(format!("records-{first:012}-{last:012}.jsonl.zst"));
-    let io = |source| TransferError::Io {
-        what: format!("cannot write `{}`", path.display()),
-        source,
-    };
-    if path.exists() {
-        return Ok(path);
-    }
-    fs::create_dir_all(dir).map_err(io)?;
-    let unfinished = path.with_extension("zst.unfinished");
-    let file = File::create(&unfinished).map_err(io)?;
-    let mut packed = zstd::Encoder::new(BufWriter::new(file), ARCHIVE_LEVEL).map_err(io)?;
-    packed.include_checksum(true).map_err(io)?;
-    export(reader, first, Some(last + 1), &mut packed, |_| ())?;
-    let finish = || {
-        let file = packed
-            .finish()?
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        let mut permissions = file.metadata()?.permissions();
-        permissions.set_readonly(true);
-        file.set_permissions(permissions)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-        sync_dir(dir)
-    };
-    finish().map_err(io)?;
-    Ok(path)
-}
-
-/// The lines of an archive file, for [`import`].
-///
-/// # Errors
-/// The file cannot be read.
-pub fn open_archive(path: &Path) -> Result<impl BufRead, TransferError> {
-    let io = |source| TransferError::Io {
-        what: format!("cannot read `{}`", path.display()),
-        source,
-    };
-    let file = File::open(path).map_err(io)?;
-    Ok(BufReader::new(zstd::Decoder::new(file).map_err(io)?))
 }

@@ -86,9 +86,25 @@ impl Frontier {
 
     /// Adds a leaf. Nodes completed by it at the levels that are stored go to `completed`.
     pub fn push(&mut self, leaf: Hash, completed: &mut Vec<Node>) {
-        let mut hash = leaf;
-        let mut level = 0;
-        let mut index = self.size;
+        self.push_above(0, leaf, completed);
+    }
+
+    /// Adds the root of a full tile of leaves, as if they had been added one by one. The size must
+    /// be a multiple of [`TILE_WIDTH`].
+    pub fn push_tile(&mut self, root: Hash, completed: &mut Vec<Node>) {
+        debug_assert!(self.size.is_multiple_of(TILE_WIDTH), "size {}", self.size);
+        completed.push(Node {
+            level: TILE_HEIGHT,
+            index: self.size >> TILE_HEIGHT,
+            hash: root,
+        });
+        self.push_above(TILE_HEIGHT, root, completed);
+    }
+
+    fn push_above(&mut self, bottom: u8, node: Hash, completed: &mut Vec<Node>) {
+        let mut hash = node;
+        let mut level = bottom;
+        let mut index = self.size >> bottom;
         while index & 1 == 1 {
             let Some(left) = self.hashes.pop() else { break };
             hash = node_hash(&left, &hash);
@@ -99,7 +115,7 @@ impl Frontier {
             }
         }
         self.hashes.push(hash);
-        self.size += 1;
+        self.size += 1 << bottom;
     }
 
     /// The root of the tree.
@@ -304,13 +320,19 @@ fn range_hash<N: Nodes>(nodes: &N, start: u64, end: u64) -> Result<Hash, N::Erro
 /// The hash of a full subtree, from the nearest stored level below.
 fn subtree<N: Nodes>(nodes: &N, level: u8, index: u64) -> Result<Hash, N::Error> {
     let above = level % TILE_HEIGHT;
-    let mut row = nodes.hashes(level - above, index << above, 1 << above)?;
-    for _ in 0..above {
-        row = row
-            .chunks_exact(2)
-            .map(|pair| node_hash(&pair[0], &pair[1]))
-            .collect();
+    let row = nodes.hashes(level - above, index << above, 1 << above)?;
+    Ok(full_root(row))
+}
+
+/// The root of the full tree over `row`, whose length is a power of two.
+#[must_use]
+pub fn full_root(mut row: Vec<Hash>) -> Hash {
+    assert!(row.len().is_power_of_two(), "{} hashes", row.len());
+    while row.len() > 1 {
+        for place in 0..row.len() / 2 {
+            row[place] = node_hash(&row[2 * place], &row[2 * place + 1]);
+        }
+        row.truncate(row.len() / 2);
     }
-    // INVARIANT: `Nodes::hashes` gave 2^above hashes, halved `above` times.
-    Ok(row[0])
+    row[0]
 }

@@ -1,23 +1,29 @@
 //! Full verification: every record, the chain, the tree, the head and the checkpoints.
 //!
-//! Threads read, decompress and hash blocks of records; this one takes the blocks in order and
-//! checks what ties the records together. It finds an edited, reordered, inserted or deleted
-//! record, and, against a checkpoint, a cut tail and a past that was written anew.
+//! Threads read, decompress and hash blocks of records, and check what ties the records of a block
+//! together; this one takes the blocks in order and checks what ties them to each other, to the
+//! head and to checkpoints. A block in which anything is wrong is looked at record by record. It
+//! finds an edited, reordered, inserted or deleted record, and, against a checkpoint, a cut tail
+//! and a past that was written anew.
 
 use std::sync::mpsc;
 use std::thread;
 
 use weir_schema::record::Hash;
 
-use super::checkpoint::{CheckpointError, SignedCheckpoint};
+use super::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+use super::chunk::Records;
 use super::head::Head;
 use super::key::VerifierKey;
 use super::reader::LogReader;
-use super::record::{previous_of, seq_of};
-use super::tree::{self, Frontier, Node, Nodes};
+use super::record::link_of;
+use super::tree::{self, Frontier, Node, Nodes, TILE_HEIGHT, TILE_WIDTH};
 
-/// Records that one thread reads at a time.
-const BLOCK: u64 = 4096;
+/// Records that one thread reads at a time: whole tiles of the tree.
+const BLOCK: u64 = 8 * TILE_WIDTH;
+
+/// A block of long records ends earlier.
+const BLOCK_BYTES: usize = 8 << 20;
 
 /// Blocks that may wait for the checks, for each thread: what bounds the memory.
 const BLOCKS_AHEAD: usize = 2;
@@ -89,13 +95,6 @@ pub enum Problem {
     Replay(String),
 }
 
-struct Checked {
-    bytes: Vec<u8>,
-    hash: Hash,
-    seq: Option<u64>,
-    previous: Option<Hash>,
-}
-
 /// Verifies the log as it is now. `checkpoints` are those kept elsewhere, together with those
 /// that the log keeps itself; each must be signed by `key`, if there is one. `on_record` sees
 /// every good record in order, to replay it, and may object. `progress` is told the number of
@@ -114,8 +113,8 @@ pub fn verify(
     let mut checkpoints: Vec<&SignedCheckpoint> = checkpoints.iter().collect();
     checkpoints.sort_by_key(|signed| signed.checkpoint.size);
     let mut ahead = checkpoints.iter().peekable();
-    let mut last_good = 0;
-    let mut fitting = 0;
+    // The last record checked, the last checkpoint that fits, and how many do.
+    let (mut checked, mut last_good, mut fitting) = (0, 0, 0);
     let mut first_bad = None;
 
     // A checkpoint that nobody trusted has signed says nothing about the records.
@@ -128,24 +127,55 @@ pub fn verify(
         }
     }
 
-    let outcome = in_order(reader, size, threads.max(1), |seq, record| {
-        check.next(reader, seq, &record)?;
-        if check.in_doubt() {
+    let outcome = in_order(reader, size, threads.max(1), |block| {
+        let is_here = |signed: &&SignedCheckpoint| signed.checkpoint.size < block.records.end();
+        let here: Vec<&SignedCheckpoint> = ahead
+            .clone()
+            .copied()
+            .take_while(|signed| is_here(signed))
+            .collect();
+        let fits = |signed: &&SignedCheckpoint| {
+            let Checkpoint { size, root, .. } = &signed.checkpoint;
+            check.root_within(&block, *size) == *root
+        };
+        if let Some(after) = check.after(reader, &block)
+            && here.iter().all(fits)
+        {
+            for (seq, bytes) in block.records.iter() {
+                checked = seq;
+                on_record(seq, bytes).map_err(|problem| (seq, Problem::Replay(problem)))?;
+            }
+            check = after;
+            while let Some(signed) = ahead.next_if(|signed| is_here(signed)) {
+                last_good = signed.checkpoint.size;
+                fitting += 1;
+            }
+            progress(checked);
             return Ok(());
         }
-        on_record(seq, &record.bytes).map_err(|problem| (seq, Problem::Replay(problem)))?;
-        while let Some(signed) = ahead.next_if(|signed| signed.checkpoint.size <= seq) {
-            if signed.checkpoint.root == check.root_at(signed.checkpoint.size) {
-                last_good = seq;
-                fitting += 1;
-            } else {
-                check.suspect((last_good + 1, Problem::Rewritten { size: seq }));
+        for ((seq, bytes), hash) in block.records.iter().zip(&block.hashes) {
+            checked = seq;
+            check.next(reader, seq, bytes, hash)?;
+            if check.in_doubt() {
+                continue;
+            }
+            on_record(seq, bytes).map_err(|problem| (seq, Problem::Replay(problem)))?;
+            while let Some(signed) = ahead.next_if(|signed| signed.checkpoint.size <= seq) {
+                let Checkpoint { size, root, .. } = signed.checkpoint;
+                if root == check.root_at(size) {
+                    last_good = size;
+                    fitting += 1;
+                } else {
+                    let first = (last_good + 1).min(size);
+                    check.suspect((first, Problem::Rewritten { size }));
+                }
             }
         }
-        if seq % BLOCK == 0 || seq == size {
-            progress(seq);
+        progress(checked);
+        match block.problem {
+            Some(problem) => Err((block.records.end(), problem)),
+            None => Ok(()),
         }
-        Ok(())
     });
     let outcome = outcome
         .and_then(|()| check.end(&head))
@@ -158,12 +188,11 @@ pub fn verify(
             )),
             None => Ok(()),
         });
-    let records = check.frontier.size();
     if let Err(bad) = outcome {
         first_bad = Some(bad);
     }
     VerifyReport {
-        records,
+        records: checked,
         checkpoints: fitting,
         root: check.frontier.root(),
         first_bad,
@@ -172,7 +201,7 @@ pub fn verify(
 
 /// What ties the records together. A break between two of them is blamed on one of the two only
 /// when a third has told which.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Check {
     frontier: Frontier,
     previous: Hash,
@@ -185,22 +214,69 @@ struct Check {
 }
 
 impl Check {
+    /// How it stands after a block in which nothing is wrong, or that could not be told of.
+    fn after(&self, reader: &LogReader, block: &Block) -> Option<Check> {
+        let follows = block.first_previous == Some(self.previous);
+        if !block.is_good || !follows || self.in_doubt() {
+            return None;
+        }
+        let mut after = self.clone();
+        for tile in &block.tiles {
+            after.frontier.push_tile(*tile, &mut after.completed);
+        }
+        // Those of the lowest level were compared with the block.
+        let above = |node: &Node| node.level > TILE_HEIGHT;
+        for Node { level, index, hash } in after.completed.drain(..).filter(above) {
+            let stored = reader.hashes(level, index, 1).ok()?;
+            if stored.first() != Some(&hash) {
+                return None;
+            }
+        }
+        after.previous = *block.hashes.last()?;
+        Some(after)
+    }
+
+    /// The root of the first `size` records, where the last of them is in the block after this.
+    fn root_within(&self, block: &Block, size: u64) -> Hash {
+        if size == 0 {
+            return tree::empty_root();
+        }
+        let mut frontier = self.frontier.clone();
+        let mut hashes = &block.hashes[..];
+        let mut ignored = Vec::new();
+        for tile in &block.tiles {
+            if size < frontier.size() + TILE_WIDTH {
+                break;
+            }
+            frontier.push_tile(*tile, &mut ignored);
+            hashes = hashes.get(TILE_WIDTH as usize..).unwrap_or_default();
+        }
+        for hash in hashes {
+            if frontier.size() < size {
+                frontier.push(*hash, &mut ignored);
+            }
+        }
+        frontier.root()
+    }
+
     fn next(
         &mut self,
         reader: &LogReader,
         seq: u64,
-        record: &Checked,
+        bytes: &[u8],
+        hash: &Hash,
     ) -> Result<(), (u64, Problem)> {
-        if record.seq != Some(seq) {
-            return Err((seq, Problem::Sequence { found: record.seq }));
+        let (found, previous) = link_of(bytes);
+        if found != Some(seq) {
+            return Err((seq, Problem::Sequence { found }));
         }
-        let linked = record.previous == Some(self.previous);
+        let linked = previous == Some(self.previous);
         self.settle(seq, linked)?;
         if !linked {
             self.unchained = Some(seq);
         }
-        self.previous = record.hash;
-        self.frontier.push(record.hash, &mut self.completed);
+        self.previous = *hash;
+        self.frontier.push(*hash, &mut self.completed);
         for Node { level, index, hash } in std::mem::take(&mut self.completed) {
             let first = (index << level) + 1;
             match reader.hashes(level, index, 1) {
@@ -256,12 +332,27 @@ impl Check {
     }
 }
 
+/// Records read and hashed, and what can be told of them by themselves.
+struct Block {
+    records: Records,
+    hashes: Vec<Hash>,
+    /// The hash that the first record states of the one before.
+    first_previous: Option<Hash>,
+    /// The roots of the tiles that they fill.
+    tiles: Vec<Hash>,
+    /// They are all there and fill whole tiles; each but the first names the hash of the one
+    /// before, and the tiles are as they are stored.
+    is_good: bool,
+    /// Why the record after the last could not be read.
+    problem: Option<Problem>,
+}
+
 /// Reads and hashes records 1 to `size` on several threads and hands them to `take` in order.
 fn in_order(
     reader: &LogReader,
     size: u64,
     threads: usize,
-    mut take: impl FnMut(u64, Checked) -> Result<(), (u64, Problem)>,
+    mut take: impl FnMut(Block) -> Result<(), (u64, Problem)>,
 ) -> Result<(), (u64, Problem)> {
     thread::scope(|scope| {
         let receivers: Vec<_> = (0..threads)
@@ -273,43 +364,65 @@ fn in_order(
                         .skip(turn)
                         .step_by(threads)
                     {
-                        // The receiver goes when a bad record was found.
-                        if sender.send(read_block(reader, first)).is_err() {
-                            return;
+                        let (mut next, end) = (first, (first + BLOCK).min(size + 1));
+                        while next < end {
+                            let block = read_block(reader, next, end);
+                            next = block.records.end();
+                            let is_last = block.problem.is_some();
+                            // The receiver goes when a bad record was found.
+                            if sender.send(block).is_err() || is_last {
+                                return;
+                            }
                         }
                     }
                 });
                 receiver
             })
             .collect();
-        let mut seq = 1;
-        for receiver in receivers.iter().cycle() {
-            if seq > size {
-                break;
-            }
-            let Ok(block) = receiver.recv() else {
-                return Err((seq, Problem::Unreadable("reading stopped".to_owned())));
+        let mut next = 1;
+        while next <= size {
+            let turn = (next - 1) / BLOCK % threads as u64;
+            let block = receivers.get(turn as usize).map(mpsc::Receiver::recv);
+            let Some(Ok(block)) = block else {
+                return Err((next, Problem::Unreadable("reading stopped".to_owned())));
             };
-            for item in block {
-                take(seq, item.map_err(|problem| (seq, problem))?)?;
-                seq += 1;
-            }
+            next = block.records.end();
+            take(block)?;
         }
         Ok(())
     })
 }
 
-fn read_block(reader: &LogReader, first: u64) -> Vec<Result<Checked, Problem>> {
-    let records = reader.range(first, Some(first + BLOCK));
-    records
-        .map(|item| match item {
-            Ok((_, bytes)) => Ok(Checked {
-                hash: tree::leaf_hash(&bytes),
-                seq: seq_of(&bytes),
-                previous: previous_of(&bytes),
-                bytes,
-            }),
-            Err(error) => Err(Problem::Unreadable(error.cause())),
-        })
-        .collect()
+fn read_block(reader: &LogReader, first: u64, end: u64) -> Block {
+    let mut records = Records::new(first);
+    let read = reader.read(end, BLOCK_BYTES, &mut records);
+    let mut hashes: Vec<Hash> = Vec::with_capacity(records.len());
+    let mut first_previous = None;
+    let mut is_good = true;
+    for (seq, bytes) in records.iter() {
+        let (found, previous) = link_of(bytes);
+        match hashes.last() {
+            Some(before) => is_good &= previous.as_ref() == Some(before),
+            None => first_previous = previous,
+        }
+        is_good &= found == Some(seq);
+        hashes.push(tree::leaf_hash(bytes));
+    }
+    let (whole, rest) = hashes.as_chunks::<{ TILE_WIDTH as usize }>();
+    let tiles: Vec<Hash> = whole
+        .iter()
+        .map(|tile| tree::full_root(tile.to_vec()))
+        .collect();
+    let is_whole = (first - 1).is_multiple_of(TILE_WIDTH) && rest.is_empty();
+    is_good &= is_whole && !tiles.is_empty();
+    let stored = reader.hashes(TILE_HEIGHT, (first - 1) >> TILE_HEIGHT, tiles.len() as u64);
+    is_good &= stored.is_ok_and(|stored| stored == tiles);
+    Block {
+        records,
+        hashes,
+        first_previous,
+        tiles,
+        is_good,
+        problem: read.err().map(|error| Problem::Unreadable(error.cause())),
+    }
 }

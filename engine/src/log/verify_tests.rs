@@ -8,7 +8,7 @@ use weir_schema::record::{NO_HASH, hex};
 
 use super::chunk::{Chunk, Encoder};
 use super::dictionary;
-use super::store::{Area, Changes};
+use super::store::{Area, Changes, Store};
 use super::*;
 
 fn record(seq: u64, text: &str, previous: &Hash) -> EncodedRecord {
@@ -35,6 +35,10 @@ fn log_of(dir: &Path, records: &[EncodedRecord]) -> Log {
     log
 }
 
+/// More than a block that is checked as a whole, and full chunks: the records of an open one are not
+/// read from the rows while the log is open.
+const RECORDS: u64 = 2656;
+
 /// Puts `records` over the rows of the log, leaving head and tree as they are.
 fn write_over(log: &Log, records: &[Vec<u8>]) {
     let reader = log.reader();
@@ -57,7 +61,7 @@ fn write_over(log: &Log, records: &[Vec<u8>]) {
 
 fn check(name: &str, change: impl Fn(&mut Vec<Vec<u8>>), wanted: (u64, Problem)) {
     let dir = TempDir::new().expect("a directory");
-    let records = chain(1, 600, "scan", NO_HASH);
+    let records = chain(1, RECORDS, "scan", NO_HASH);
     let log = log_of(dir.path(), &records);
     let mut bytes: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
     change(&mut bytes);
@@ -80,7 +84,9 @@ fn edit(bytes: &mut Vec<u8>, from: &str, to: &str) {
 
 #[test]
 fn an_edited_record_is_named() {
-    for seq in [1, 2, 16, 17, 255, 256, 257, 599, 600] {
+    for seq in [
+        1, 2, 16, 17, 255, 256, 257, 600, 2047, 2048, 2049, 2655, 2656,
+    ] {
         let change = |records: &mut Vec<Vec<u8>>| edit(&mut records[seq - 1], "scan", "pass");
         check(
             &format!("record {seq}"),
@@ -103,7 +109,7 @@ fn a_record_with_another_link_is_named() {
         let link = hex(&tree::leaf_hash(&records[seq - 2]));
         edit(&mut records[seq - 1], &link, &other);
     };
-    for seq in [2, 256, 257, 300, 600] {
+    for seq in [2, 256, 257, 300, 2048, 2049, 2050, 2656] {
         check(
             &format!("record {seq}"),
             |records| link(records, seq),
@@ -141,9 +147,10 @@ fn records_that_were_moved_removed_or_inserted_are_named() {
 fn a_past_written_anew_in_the_rows_alone_does_not_fit_tree_and_head() {
     let anew = |records: &mut Vec<Vec<u8>>| {
         let previous = tree::leaf_hash(&records[299]);
-        for (slot, record) in records[300..]
-            .iter_mut()
-            .zip(chain(301, 300, "pass", previous))
+        for (slot, record) in
+            records[300..]
+                .iter_mut()
+                .zip(chain(301, RECORDS - 300, "pass", previous))
         {
             *slot = record.bytes;
         }
@@ -185,4 +192,115 @@ fn a_row_that_does_not_decompress_is_named() {
     assert!(!with(8, row[8] ^ 1).is_empty());
     assert!(!with(60, row[60] ^ 1).is_empty());
     assert!(!with(row.len() - 1, row[row.len() - 1] ^ 1).is_empty());
+}
+
+#[test]
+fn an_open_chunk_that_was_changed_is_found_at_opening_or_by_a_verification() {
+    let dir = TempDir::new().expect("a directory");
+    let log = log_of(dir.path(), &chain(1, 20, "scan", NO_HASH));
+    let row = log.reader().store().get(Area::Log, keys::HEAD);
+    let row = row.expect("it reads").expect("a row");
+    drop(log);
+    let (tip, open) = head::Tip::decode(&row).expect("it decodes");
+    let (first, open) = open.expect("an open chunk");
+    assert_eq!(first, 17);
+    let chunk = Chunk::decode(first, open, |_| Err(chunk::ChunkError::TooLarge)).expect("a chunk");
+    let edited = |seq: u64| {
+        let mut changed = Chunk::new(first);
+        for (at, bytes) in chunk.iter() {
+            let mut bytes = bytes.to_vec();
+            if at == seq {
+                edit(&mut bytes, "scan", "pass");
+            }
+            changed.push(&bytes);
+        }
+        let mut encoder = Encoder::new(dictionary::builtin()).expect("an encoder");
+        let rows = changed.encode(&mut encoder).expect("it encodes");
+        tip.encode(Some((first, &rows[0])))
+    };
+    let opened_with = |row: &[u8]| {
+        let path = dir.path().join("log");
+        let store = Store::open(&path.join("store"), 1 << 20).expect("it opens");
+        let mut changes = Changes::default();
+        changes.put(keys::HEAD, row.to_vec());
+        store.apply(Area::Log, changes).expect("it is written");
+        drop(store);
+        Log::open(&path, LogOptions::default()).map_err(|error| match error {
+            OpenError::Damaged { first_bad, .. } => first_bad,
+            other => panic!("expected damage, got {other}"),
+        })
+    };
+    assert_eq!(opened_with(&edited(20)).err(), Some(Some(20)));
+    assert_eq!(opened_with(&row[..row.len() - 1]).err(), Some(Some(17)));
+    assert_eq!(opened_with(&tip.encode(None)).err(), Some(Some(20)));
+    assert_eq!(opened_with(&row[..60]).err(), Some(None));
+    let log = opened_with(&edited(18)).expect("it opens");
+    let report = verify(&log.reader(), &[], None, 1, |_, _| Ok(()), |_| ());
+    assert_eq!(report.first_bad, Some((18, Problem::Edited)));
+}
+
+#[test]
+fn checkpoints_anywhere_fit_and_a_forged_one_is_named() {
+    let dir = TempDir::new().expect("a directory");
+    let records = chain(1, 5000, "scan", NO_HASH);
+    let log = log_of(dir.path(), &records);
+    let key = key::SigningKey::from_seed("weir", &[3; 32]).expect("a key");
+    let mut tree = tree::Frontier::default();
+    let mut roots = vec![tree::empty_root()];
+    for record in &records {
+        tree.push(record.hash, &mut Vec::new());
+        roots.push(tree.root());
+    }
+    let signed = |size: u64, root: Hash| {
+        let (origin, extensions) = ("weir".to_owned(), Vec::new());
+        let claim = checkpoint::Checkpoint {
+            origin,
+            size,
+            root,
+            extensions,
+        };
+        claim.sign(&key)
+    };
+    let sizes = [
+        0, 1, 255, 256, 257, 2047, 2048, 2048, 2049, 3000, 4095, 4096, 4097, 4990, 5000,
+    ];
+    let all: Vec<_> = sizes.map(|size| signed(size, roots[size as usize])).into();
+    let check = |checkpoints: &[_]| {
+        let mut seen = 0;
+        let in_order = |seq, bytes: &[u8]| {
+            assert_eq!((seq, bytes), (seen + 1, &records[seen as usize].bytes[..]));
+            seen = seq;
+            Ok(())
+        };
+        let vkey = Some(key.verifier());
+        let report = verify(&log.reader(), checkpoints, vkey, 2, in_order, |_| ());
+        (report.first_bad, report.checkpoints, seen)
+    };
+    assert_eq!(check(&all), (None, sizes.len(), 5000));
+    for (place, size) in sizes.into_iter().enumerate().skip(1) {
+        let mut forged = all.clone();
+        forged[place] = signed(size, [9; 32]);
+        let first = (sizes[place - 1] + 1).min(size);
+        let (bad, fitting, seen) = check(&forged);
+        let wanted = (first, Problem::Rewritten { size });
+        assert_eq!((bad, seen), (Some(wanted), size), "checkpoint of {size}");
+        assert!(fitting >= place, "those before it fit: {fitting}");
+    }
+    let more = [&all[..], &[signed(5001, [9; 32])]].concat();
+    assert_eq!(check(&more).0, Some((5001, Problem::Cut { size: 5001 })));
+}
+
+#[test]
+fn a_caller_may_object_to_any_record() {
+    let dir = TempDir::new().expect("a directory");
+    let log = log_of(dir.path(), &chain(1, 5000, "scan", NO_HASH));
+    for bad in [1, 2, 2048, 2049, 4096, 4097, 5000] {
+        let objecting = |seq, _: &[u8]| match seq == bad {
+            true => Err("no".to_owned()),
+            false => Ok(()),
+        };
+        let report = verify(&log.reader(), &[], None, 2, objecting, |_| ());
+        assert_eq!(report.records, bad);
+        assert_eq!(report.first_bad, Some((bad, Problem::Replay("no".into()))));
+    }
 }

@@ -68,6 +68,11 @@ impl Fold {
         Ok(())
     }
 
+    /// What the last input leads to and has not come; from here on it counts as come.
+    pub(super) fn take_expected(&mut self) -> VecDeque<Conclusion> {
+        std::mem::take(&mut self.expected)
+    }
+
     /// Whether all that the inputs so far lead to has come: between two steps.
     #[must_use]
     pub fn is_whole(&self) -> bool {

@@ -1,10 +1,11 @@
-//! The keeper: writes snapshots while the node works, without stopping it.
+//! The keeper: writes snapshots and archive files while the node works, without stopping it.
 //!
 //! It is a reader like any other. It folds what was appended since the last snapshot by itself
 //! and writes the state that it comes to, so the node's thread neither waits nor copies its
 //! state; and it is a second fold of everything, which would notice if the two differed.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,8 +16,12 @@ use std::{
 
 use weir_rules::State;
 
-use super::{Basis, deliveries, rebuild::rebuild};
-use crate::log::{Kind, LogReader, SnapshotError, SnapshotInfo, Snapshots};
+use super::{Basis, ahead::Decode, deliveries, rebuild::rebuild, transfer};
+use crate::log::{
+    Kind, LogReader, SnapshotError, SnapshotInfo, Snapshots,
+    archive::SEGMENT_RECORDS,
+    key::{KEY_FILE, SigningKey},
+};
 
 /// Records between two snapshots: what a start after a kill folds at most, about a second.
 const EVERY: u64 = 50_000;
@@ -54,14 +59,21 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread.
-    pub(super) fn start(reader: LogReader, basis: Basis) -> std::io::Result<Self> {
+    /// Starts the thread. With an `archive` it writes each segment there once it is full.
+    pub(super) fn start(
+        reader: LogReader,
+        basis: Basis,
+        archive: Option<PathBuf>,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("keeper".into())
             .stack_size(16 << 20)
-            .spawn(move || run(&reader, &basis, &|| stopped.load(Ordering::Relaxed)))?;
+            .spawn(move || {
+                let stop = || stopped.load(Ordering::Relaxed);
+                run(&reader, &basis, archive.as_deref(), &stop);
+            })?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -80,20 +92,40 @@ impl Drop for Keeper {
     }
 }
 
-fn run(reader: &LogReader, basis: &Basis, stop: &dyn Fn() -> bool) {
-    let mut not_before = 0;
+fn run(reader: &LogReader, basis: &Basis, archive: Option<&Path>, stop: &dyn Fn() -> bool) {
+    let (mut not_before, mut segment) = (0, 0);
     while !stop() {
         let due = due_at(&reader.snapshots()).max(not_before);
-        if !reader.wait_past(due, LOOK) {
+        let full = archive.map_or(u64::MAX, |_| segment + SEGMENT_RECORDS);
+        if !reader.wait_past(due.min(full), LOOK) {
             // A log that failed answers at once.
             thread::sleep(LOOK / 10);
             continue;
         }
-        if let Err(error) = keep(reader, basis, stop) {
+        let last = reader.head().next_seq - 1;
+        if let Some(dir) = archive.filter(|_| last >= full) {
+            // What was not archived is tried again with the next segment, or at the next start.
+            segment = last - last % SEGMENT_RECORDS;
+            if let Err(error) = keep_segments(reader, dir) {
+                tracing::error!("not archived: {error}");
+            }
+        }
+        if last >= due
+            && let Err(error) = keep(reader, basis, stop)
+        {
             tracing::warn!("no snapshot was kept, so the next start takes longer: {error}");
             not_before = due + PATIENCE;
         }
     }
+}
+
+/// Archives the segments that are full, signed with the log's key if it has one by now.
+fn keep_segments(reader: &LogReader, dir: &Path) -> Result<(), BoxError> {
+    let key = SigningKey::load(&reader.dir().join(KEY_FILE))?;
+    for path in transfer::archive(reader, dir, key.as_ref(), false, |_| ())? {
+        tracing::info!(file = %path.display(), "archived");
+    }
+    Ok(())
 }
 
 /// The record with which the next snapshot is due.
@@ -107,7 +139,7 @@ fn due_at(snapshots: &Snapshots) -> u64 {
 fn keep(reader: &LogReader, basis: &Basis, stop: &dyn Fn() -> bool) -> Result<(), BoxError> {
     deliveries::keep(reader, stop)?;
     let last = reader.head().next_seq - 1;
-    let fold = rebuild(reader, basis, last, stop)?;
+    let fold = rebuild(reader, basis, last, Decode::Here, stop)?;
     if !stop() && fold.is_whole() && fold.state.seq() == last {
         put(reader, &fold.state)?;
     }
@@ -160,7 +192,62 @@ fn least_missed(list: &[SnapshotInfo]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use weir_rules::{Execution, Settings};
+    use weir_schema::record::{NO_HASH, hex};
+
     use super::*;
+    use crate::log::{EncodedRecord, Log, LogOptions, archive};
+
+    #[test]
+    fn a_segment_is_archived_once_it_is_full() {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let mut log = Log::open(&dir.path().join("log"), LogOptions::default()).expect("a log");
+        let reader = log.reader();
+        let mut previous = NO_HASH;
+        let mut records = (1..).map(|seq| {
+            let link = hex(&previous);
+            let record = format!(r#"{{"event":{{}},"previous":"{link}","recorded_at":"2026-08-21T10:00:00Z","seq":{seq},"v":1}}"#);
+            let record = EncodedRecord::new(seq, record.into_bytes());
+            previous = record.hash;
+            record
+        });
+        let mut append = |count| {
+            let batch: Vec<EncodedRecord> = records.by_ref().take(count).collect();
+            log.append(&batch, None).expect("it appends");
+        };
+        append(SEGMENT_RECORDS as usize - 1);
+        let to = dir.path().join("archive");
+        let stopped = AtomicBool::new(false);
+        let looked = std::sync::atomic::AtomicU32::new(0);
+        let stop = || {
+            looked.fetch_add(1, Ordering::Relaxed);
+            stopped.load(Ordering::Relaxed)
+        };
+        let basis = Basis {
+            settings: Settings::default(),
+            execution: Execution::AtOnce,
+        };
+        let wait = |what: &str, done: &dyn Fn() -> bool| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while !done() {
+                assert!(Instant::now() < deadline, "{what}");
+                thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let files = || archive::files(&to).unwrap_or_default();
+        thread::scope(|scope| {
+            scope.spawn(|| run(&reader, &basis, Some(&to), &stop));
+            wait("it looks again", &|| looked.load(Ordering::Relaxed) > 1);
+            assert_eq!(files(), []);
+            append(2);
+            wait("it is archived", &|| files().len() == 1);
+            stopped.store(true, Ordering::Relaxed);
+        });
+        let file = &files()[0];
+        assert_eq!((file.first, file.last), (1, SEGMENT_RECORDS));
+    }
 
     #[test]
     fn states_that_stay_lie_evenly_and_the_newest_always_stay() {

@@ -4,13 +4,18 @@
 //! before anybody hears of them. Opening folds the log, from a snapshot on, through the same step
 //! and compares: a conclusion that comes out differently is an error, never another history.
 
-use std::{path::Path, thread};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
 
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
 use weir_schema::{Event, Position, Received, RecordError, Timestamp, record};
 
 use super::{
-    Basis, deliveries, keeper,
+    Basis,
+    ahead::Decode,
+    deliveries, keeper,
     rebuild::rebuild,
     recent::{Said, is_for_the_world},
     transfer::is_unfinished,
@@ -121,6 +126,7 @@ pub struct Ledger {
     state: State,
     dedup: Dedup,
     basis: Basis,
+    archive: Option<PathBuf>,
 }
 
 impl Ledger {
@@ -164,6 +170,7 @@ impl Ledger {
             state,
             dedup,
             basis,
+            archive: None,
         })
     }
 
@@ -185,6 +192,7 @@ impl Ledger {
             state,
             dedup: Dedup::default(),
             basis,
+            archive: None,
         })
     }
 
@@ -198,6 +206,17 @@ impl Ledger {
     #[must_use]
     pub fn reader(&self) -> LogReader {
         self.log.reader()
+    }
+
+    /// Has a node write each full segment of the log into `dir`, as archive files.
+    pub fn archive_to(&mut self, dir: PathBuf) {
+        self.archive = Some(dir);
+    }
+
+    /// Where a node writes full segments.
+    #[must_use]
+    pub fn archive(&self) -> Option<&Path> {
+        self.archive.as_deref()
     }
 
     /// The log itself, for checkpoints and small notes.
@@ -313,7 +332,7 @@ fn refuse_unfinished(reader: &LogReader) -> Result<(), LedgerError> {
 /// The state at the end of the log, where every step must be whole.
 fn state_of(reader: &LogReader, basis: &Basis) -> Result<State, LedgerError> {
     let last = reader.head().next_seq - 1;
-    let fold = rebuild(reader, basis, last, &|| false)?;
+    let fold = rebuild(reader, basis, last, Decode::Ahead, &|| false)?;
     if fold.is_whole() {
         return Ok(fold.state);
     }
@@ -324,7 +343,7 @@ fn state_of(reader: &LogReader, basis: &Basis) -> Result<State, LedgerError> {
 }
 
 /// A conclusion as the event that is recorded and published.
-fn conclusion_event(conclusion: Conclusion, at: Timestamp) -> Event {
+pub(super) fn conclusion_event(conclusion: Conclusion, at: Timestamp) -> Event {
     Event {
         id: conclusion.seq.to_string(),
         source: SOURCE.into(),

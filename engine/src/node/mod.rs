@@ -9,6 +9,7 @@
 //! batch and writes it, and while that is made durable it works on the next. Nobody hears of
 //! anything before it is durable. Readers ask it questions and get values.
 
+mod ahead;
 mod basis;
 mod checkpoint;
 mod commit;
@@ -37,7 +38,9 @@ pub use fold::Fold;
 pub use ledger::{Incoming, Ledger, LedgerError, SOURCE, Submitted, Taken};
 pub use rebuild::{At, AtError, state_at};
 pub use recent::{Recent, Said, is_for_the_world};
-pub use transfer::{ImportError, Imported, export, import};
+pub use transfer::{
+    ImportError, Imported, Source, archive, export, export_from, import, import_all,
+};
 
 use commit::{Committer, Flight, Reply};
 use keeper::Keeper;
@@ -137,7 +140,8 @@ impl Node {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let reader = ledger.reader();
         let recent = Recent::of(reader.head().next_seq - 1);
-        let keeper = Keeper::start(ledger.reader(), ledger.basis().clone())?;
+        let archive = ledger.archive().map(ToOwned::to_owned);
+        let keeper = Keeper::start(ledger.reader(), ledger.basis().clone(), archive)?;
         let committer = Committer::start(orders, recent.clone(), inputs.downgrade())?;
         let thread = thread::Builder::new()
             .name("node".into())

@@ -3,9 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use weir_rules::State;
-use weir_schema::{Record, Timestamp};
+use weir_schema::Timestamp;
 
-use super::{Basis, Fold, LedgerError};
+use super::{
+    Basis, Fold, LedgerError,
+    ahead::{self, Decode},
+};
 use crate::log::{Kind, LogReader};
 
 /// A moment in the log.
@@ -56,7 +59,7 @@ pub fn state_at(reader: &LogReader, at: At) -> Result<State, LedgerError> {
         At::Time(time) => reader.last_not_after(time)?,
     };
     let basis = Basis::of(reader)?;
-    let fold = rebuild(reader, &basis, seq, &|| false)?;
+    let fold = rebuild(reader, &basis, seq, Decode::Ahead, &|| false)?;
     Ok(fold.state)
 }
 
@@ -66,10 +69,12 @@ pub(super) fn rebuild(
     reader: &LogReader,
     basis: &Basis,
     last: u64,
+    decode: Decode,
     stop: &dyn Fn() -> bool,
 ) -> Result<Fold, LedgerError> {
     if let Some((seq, state)) = nearest(reader, basis, last) {
-        match go_on(Fold::from_state(state, basis.execution), reader, last, stop) {
+        let fold = Fold::from_state(state, basis.execution);
+        match go_on(fold, reader, last, decode, stop) {
             // What the snapshot leads to is not what the log says: one of them is wrong, and
             // only a fold of everything tells which.
             Err(LedgerError::Diverged { seq: at, problem }) => {
@@ -85,7 +90,7 @@ pub(super) fn rebuild(
             done => return done,
         }
     }
-    go_on(Fold::new(basis), reader, last, stop)
+    go_on(Fold::new(basis), reader, last, decode, stop)
 }
 
 /// The newest state up to `last` that is whole and readable.
@@ -112,16 +117,14 @@ fn go_on(
     mut fold: Fold,
     reader: &LogReader,
     last: u64,
+    decode: Decode,
     stop: &dyn Fn() -> bool,
 ) -> Result<Fold, LedgerError> {
     /// Records between two looks at `stop`.
     const STRIDE: u64 = 256;
-    for row in reader.range(fold.state.seq() + 1, Some(last + 1)) {
-        let (seq, bytes) = row?;
-        fold.record(&Record::decode(&bytes)?)?;
-        if seq % STRIDE == 0 && stop() {
-            break;
-        }
-    }
+    ahead::each(reader, fold.state.seq() + 1, last, decode, |record| {
+        fold.record(&record)?;
+        Ok(!(record.seq.is_multiple_of(STRIDE) && stop()))
+    })?;
     Ok(fold)
 }

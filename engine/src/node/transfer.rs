@@ -1,19 +1,31 @@
-//! A whole log out to JSON Lines and in again: the same records, hashes and state.
+//! A whole log out to JSON Lines or archive files, and in again: the same records, hashes and state.
 //!
 //! The first line says what the log was decided under (see [`Basis`]); every other is a record's
 //! bytes as they are hashed. An import checks all that `weir verify` checks of records. One that
-//! was interrupted goes on with the same file; until it has ended, nothing else uses the log.
+//! was interrupted goes on with the same files; until it has ended, nothing else uses the log.
 
-use std::{io::BufRead, io::Write, path::Path};
+use std::{
+    io::{BufRead, Write},
+    path::{Path, PathBuf},
+};
 
 use weir_rules::State;
-use weir_schema::{Position, Record, RecordError};
+use weir_schema::{Position, Record, RecordError, Timestamp, record};
 
-use super::{Basis, Fold, LedgerError, SOURCE, TERM, rebuild::rebuild};
+use super::{
+    Basis, Fold, LedgerError, SOURCE, TERM, ahead::Decode, ledger::conclusion_event,
+    rebuild::rebuild,
+};
 use crate::{
     log::{
         AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, ReadError,
         StreamPosition,
+        archive::{
+            check::{self, Bad},
+            read::{ArchiveReader, ReadArchiveError},
+            write::{self, ArchiveError},
+        },
+        key::{SigningKey, VerifierKey},
         transfer::{self, Lines, TransferError},
     },
     stream::Term,
@@ -55,6 +67,23 @@ pub enum ImportError {
     /// Not an export.
     #[error("the first line is not that of an exported log: {0}")]
     Header(String),
+    /// A source that is of another log than the first.
+    #[error("the source that begins with `{0}` is of a log that was decided under other settings")]
+    OtherLog(String),
+    /// An archive file cannot be read.
+    #[error(transparent)]
+    Archive(#[from] ReadArchiveError),
+    /// An archive is not what was written.
+    #[error("the archive is damaged or was changed: {0}; nothing of it was imported")]
+    BadArchive(#[from] Bad),
+    /// A record of an archive that does not belong there.
+    #[error("record {seq}: {problem}; the records before it are imported")]
+    Record {
+        /// Its sequence.
+        seq: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A line that does not belong there.
     #[error(
         "line {line}: {problem}; the lines before it are imported, and the same command goes on with them once the file is right"
@@ -74,11 +103,22 @@ pub struct Imported {
     pub records: u64,
     /// Of these, records that an interrupted import had brought.
     pub before: u64,
+    /// Of these, records that followed from the last input and were not in the archive any more.
+    pub concluded: u64,
     /// What they lead to.
     pub state: State,
 }
 
-/// Writes the whole log; returns the number of records. `progress` is told it now and then.
+/// Where records are imported from.
+pub enum Source<'a> {
+    /// An export.
+    Lines(Box<dyn BufRead + 'a>),
+    /// An archive file.
+    Archive(PathBuf),
+}
+
+/// Writes the whole log; returns the number of records. `progress` is told the last sequence
+/// written, now and then.
 ///
 /// # Errors
 /// A record cannot be read, or `out` not be written.
@@ -87,9 +127,40 @@ pub fn export(
     out: &mut impl Write,
     progress: impl FnMut(u64),
 ) -> Result<u64, TransferError> {
+    export_from(reader, 1, out, progress)
+}
+
+/// As [`export`], without the records before `from`.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_from(
+    reader: &LogReader,
+    from: u64,
+    out: &mut impl Write,
+    progress: impl FnMut(u64),
+) -> Result<u64, TransferError> {
     let header = Basis::header(reader).map_err(TransferError::other)?;
     writeln!(out, "{header}").map_err(TransferError::writing)?;
-    transfer::export(reader, 1, None, out, progress)
+    transfer::export(reader, from, None, out, progress)
+}
+
+/// Archives the segments of the log that are full and not archived yet and, if `rest`, what comes
+/// after them; returns the files written.
+///
+/// # Errors
+/// As [`write::archive`].
+pub fn archive(
+    reader: &LogReader,
+    dir: &Path,
+    key: Option<&SigningKey>,
+    rest: bool,
+    progress: impl FnMut(u64),
+) -> Result<Vec<PathBuf>, ArchiveError> {
+    let about = Basis::header(reader).map_err(|error| ReadError::Store {
+        cause: error.to_string(),
+    })?;
+    write::archive(reader, dir, &about, key, rest, progress)
 }
 
 /// Makes the log of an export in `dir`, which must be missing or empty, or hold what an
@@ -100,62 +171,69 @@ pub fn export(
 pub fn import(
     dir: &Path,
     lines: impl BufRead,
+    progress: impl FnMut(u64),
+) -> Result<Imported, ImportError> {
+    import_all(dir, vec![Source::Lines(Box::new(lines))], None, progress)
+}
+
+/// As [`import`], from several sources, each of which goes on where the one before it ends, or
+/// begins before that. Archive files are checked first, also for their signatures if there is a
+/// `key`. Where they end within a step, its rest follows from it and is made again.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_all(
+    dir: &Path,
+    sources: Vec<Source<'_>>,
+    key: Option<&VerifierKey>,
     mut progress: impl FnMut(u64),
 ) -> Result<Imported, ImportError> {
-    let mut lines = Lines::new(lines);
-    let header = lines
-        .next()
-        .ok_or_else(|| ImportError::Header("the file is empty".to_owned()))??;
-    let basis = Basis::from_header(&header).map_err(ImportError::Header)?;
-    let mut log = Log::open(dir, LogOptions::default())?;
-    let before = log.head().next_seq - 1;
-    if before > 0 && !is_unfinished(&log.reader())? {
-        return Err(ImportError::NotEmpty { records: before });
+    let archives = sources.iter().filter_map(|source| match source {
+        Source::Archive(path) => Some(path.as_path()),
+        Source::Lines(_) => None,
+    });
+    let archives: Vec<&Path> = archives.collect();
+    if !archives.is_empty() {
+        let key = key.map(ToString::to_string);
+        check::check(archives, key.as_deref(), &[], |_| ())?;
     }
-    log.meta_put(IMPORTING, b"yes")?;
-    basis.keep(&mut log)?;
-    let mut import = Import {
-        fold: rebuild(&log.reader(), &basis, before, &|| false)?,
-        reader: log.reader(),
-        log,
-        batch: Vec::new(),
-        whole: 0,
-        position: None,
-        term: None,
-    };
-    for (number, bytes) in (2..).zip(lines) {
-        let line = |problem: String| ImportError::Line {
-            line: number,
-            problem,
-        };
-        match import.line(bytes?) {
-            Ok(seq) => progress(seq),
-            Err(Refused::Line(problem)) => {
-                import.batch.truncate(import.whole);
-                import.append(None)?;
-                return Err(line(problem));
+    let mut begun: Option<(String, Import)> = None;
+    let mut may_complete = false;
+    for source in sources {
+        may_complete = matches!(source, Source::Archive(_));
+        match source {
+            Source::Lines(lines) => {
+                let mut lines = Lines::new(lines);
+                let header = lines.next();
+                let header =
+                    header.ok_or_else(|| ImportError::Header("the file is empty".to_owned()))??;
+                let import = Import::begin(&mut begun, dir, &header)?;
+                for (line, bytes) in (2..).zip(lines) {
+                    let taken = import.take(bytes?);
+                    let seq = taken.map_err(|refused| {
+                        import.refuse(refused, |problem| ImportError::Line { line, problem })
+                    })?;
+                    progress(seq);
+                }
             }
-            Err(Refused::Import(error)) => return Err(error),
+            Source::Archive(path) => {
+                let mut records = ArchiveReader::open(&path)?;
+                let import = Import::begin(&mut begun, dir, records.about().as_bytes())?;
+                while let Some(bytes) = records.next() {
+                    let taken = import.take(bytes?);
+                    let seq = records.seq();
+                    let seq = taken.map_err(|refused| {
+                        import.refuse(refused, |problem| ImportError::Record { seq, problem })
+                    })?;
+                    progress(seq);
+                }
+            }
         }
     }
-    if !import.fold.is_whole() {
-        let last = import.log.head().next_seq - 1;
-        return Err(ImportError::Line {
-            line: last + 2,
-            problem: "the file ends before all that its last input leads to".to_owned(),
-        });
+    match begun {
+        Some((_, import)) => import.end(may_complete),
+        None => Err(ImportError::Header("there is none".to_owned())),
     }
-    let position = import.position.take();
-    import.append(position)?;
-    if let Some(term) = import.term {
-        import.log.meta_put(TERM, term.to_string().as_bytes())?;
-    }
-    import.log.meta_put(IMPORTING, b"")?;
-    Ok(Imported {
-        records: import.log.head().next_seq - 1,
-        before,
-        state: import.fold.state,
-    })
 }
 
 /// Whether an import into the log has not ended.
@@ -169,17 +247,22 @@ struct Import {
     log: Log,
     reader: LogReader,
     fold: Fold,
+    before: u64,
     batch: Vec<EncodedRecord>,
     /// So many of them are whole steps: what is appended never ends within one.
     whole: usize,
+    /// The record that comes next.
+    next: u64,
     /// Where the stream of the last input stands.
     position: Option<StreamPosition>,
     /// The newest term of a lease that the records tell of.
     term: Option<Term>,
+    /// The time of the last record, and the input that it followed from.
+    last: Option<(Timestamp, u64)>,
 }
 
 enum Refused {
-    Line(String),
+    Record(String),
     Import(ImportError),
 }
 
@@ -190,13 +273,57 @@ impl<E: Into<ImportError>> From<E> for Refused {
 }
 
 impl Import {
-    /// Takes a line; returns the record's sequence.
-    fn line(&mut self, bytes: Vec<u8>) -> Result<u64, Refused> {
-        let refused = |problem: &str| Refused::Line(problem.to_owned());
+    /// Opens the log with the first source; every other must say the same of it.
+    fn begin<'a>(
+        begun: &'a mut Option<(String, Import)>,
+        dir: &Path,
+        header: &[u8],
+    ) -> Result<&'a mut Import, ImportError> {
+        let basis = Basis::from_header(header).map_err(ImportError::Header)?;
+        let header = String::from_utf8_lossy(header).into_owned();
+        let (first, import) = match begun {
+            Some(begun) => begun,
+            None => begun.insert((header.clone(), Import::open(dir, &basis)?)),
+        };
+        if *first != header {
+            return Err(ImportError::OtherLog(header));
+        }
+        Ok(import)
+    }
+
+    fn open(dir: &Path, basis: &Basis) -> Result<Import, ImportError> {
+        let mut log = Log::open(dir, LogOptions::default())?;
+        let before = log.head().next_seq - 1;
+        if before > 0 && !is_unfinished(&log.reader())? {
+            return Err(ImportError::NotEmpty { records: before });
+        }
+        log.meta_put(IMPORTING, b"yes")?;
+        basis.keep(&mut log)?;
+        Ok(Import {
+            fold: rebuild(&log.reader(), basis, before, Decode::Ahead, &|| false)?,
+            reader: log.reader(),
+            log,
+            before,
+            batch: Vec::new(),
+            whole: 0,
+            next: before + 1,
+            position: None,
+            term: None,
+            last: None,
+        })
+    }
+
+    /// Takes a record; returns its sequence.
+    fn take(&mut self, bytes: Vec<u8>) -> Result<u64, Refused> {
+        let refused = |problem: &str| Refused::Record(problem.to_owned());
         let encoded = transfer::read_line(bytes).map_err(refused)?;
         let seq = encoded.seq;
         let record = Record::decode(&encoded.bytes)
-            .map_err(|error: RecordError| Refused::Line(error.to_string()))?;
+            .map_err(|error: RecordError| Refused::Record(error.to_string()))?;
+        let trigger = match &record.position {
+            Position::Step { trigger } => *trigger,
+            _ => seq,
+        };
         if let Position::Stream {
             stream,
             created,
@@ -213,9 +340,8 @@ impl Import {
         if record.event.source == SOURCE {
             self.term = self.term.max(Term::announced_by(&record.event.id));
         }
-        if seq < self.log.head().next_seq {
-            let there = self.reader.get(seq)?;
-            return if there.as_deref() == Some(&encoded.bytes[..]) {
+        if seq < self.next {
+            return if self.has(&encoded)? {
                 Ok(seq)
             } else {
                 Err(refused(
@@ -223,17 +349,13 @@ impl Import {
                 ))
             };
         }
-        let next = self.log.head().next_seq + self.batch.len() as u64;
-        if seq != next {
-            return Err(Refused::Line(format!(
-                "it is record {seq}, record {next} should stand there"
+        if seq != self.next {
+            return Err(Refused::Record(format!(
+                "it is record {seq}, record {} should stand there",
+                self.next
             )));
         }
-        let previous = match self.batch.last() {
-            Some(last) => last.hash,
-            None => self.log.head().previous,
-        };
-        if record.previous != previous {
+        if record.previous != self.previous() {
             return Err(refused("it does not name the hash of the line before"));
         }
         if self.fold.is_whole() && self.batch.len() >= BATCH {
@@ -241,12 +363,34 @@ impl Import {
         }
         self.fold
             .record(&record)
-            .map_err(|error| Refused::Line(error.to_string()))?;
+            .map_err(|error| Refused::Record(error.to_string()))?;
+        self.last = Some((record.recorded_at, trigger));
+        self.push(encoded);
+        Ok(seq)
+    }
+
+    fn push(&mut self, encoded: EncodedRecord) {
         self.batch.push(encoded);
+        self.next += 1;
         if self.fold.is_whole() {
             self.whole = self.batch.len();
         }
-        Ok(seq)
+    }
+
+    /// Whether this very record is there already.
+    fn has(&self, record: &EncodedRecord) -> Result<bool, ReadError> {
+        let appended = self.log.head().next_seq;
+        match record.seq.checked_sub(appended) {
+            Some(place) => Ok(self.batch.get(place as usize) == Some(record)),
+            None => Ok(self.reader.get(record.seq)?.as_deref() == Some(&record.bytes[..])),
+        }
+    }
+
+    fn previous(&self) -> record::Hash {
+        match self.batch.last() {
+            Some(last) => last.hash,
+            None => self.log.head().previous,
+        }
     }
 
     fn append(&mut self, position: Option<StreamPosition>) -> Result<(), ImportError> {
@@ -254,5 +398,65 @@ impl Import {
         self.batch.clear();
         self.whole = 0;
         Ok(())
+    }
+
+    /// Keeps the whole steps before a record that was refused.
+    fn refuse(
+        &mut self,
+        refused: Refused,
+        told: impl FnOnce(String) -> ImportError,
+    ) -> ImportError {
+        let problem = match refused {
+            Refused::Import(error) => return error,
+            Refused::Record(problem) => problem,
+        };
+        self.batch.truncate(self.whole);
+        match self.append(None) {
+            Err(error) => error,
+            Ok(()) => told(problem),
+        }
+    }
+
+    /// Ends the import: from here on the log is as any other.
+    fn end(mut self, may_complete: bool) -> Result<Imported, ImportError> {
+        let ended = self.next;
+        if !self.fold.is_whole() && may_complete {
+            self.conclude();
+        }
+        if !self.fold.is_whole() {
+            self.batch.truncate(self.whole);
+            self.append(None)?;
+            return Err(ImportError::Line {
+                line: self.log.head().next_seq + 1,
+                problem: "the file ends before all that its last input leads to".to_owned(),
+            });
+        }
+        let position = self.position.take();
+        self.append(position)?;
+        if let Some(term) = self.term.take() {
+            self.log.meta_put(TERM, term.to_string().as_bytes())?;
+        }
+        self.log.meta_put(IMPORTING, b"")?;
+        Ok(Imported {
+            records: self.next - 1,
+            before: self.before,
+            concluded: self.next - ended,
+            state: self.fold.state,
+        })
+    }
+
+    /// Makes the records again that follow from the last input: the same to the byte, for a step
+    /// has one outcome.
+    fn conclude(&mut self) {
+        let Some((at, trigger)) = self.last else {
+            return;
+        };
+        for conclusion in self.fold.take_expected() {
+            let seq = conclusion.seq;
+            let received = conclusion_event(conclusion, at).into();
+            let position = Position::Step { trigger };
+            let bytes = record::encode(seq, at, &received, &position, &self.previous());
+            self.push(EncodedRecord::new(seq, bytes));
+        }
     }
 }

@@ -220,3 +220,70 @@ fn an_export_is_imported_and_verified_by_the_commands() {
     assert!(lines == file, "equal to the byte");
     said(dir, &["export", "--data", "missing"], 3);
 }
+
+#[test]
+fn an_archive_is_written_checked_and_made_a_log_again_by_the_commands() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 78, 300);
+    let (key, _) = said(dir, &["checkpoint", "--key"], 0);
+    let key = key.trim_end();
+    let (path, _) = said(dir, &["export", "--archive", "backup"], 0);
+    let first = path.trim_end();
+    assert!(first.starts_with("backup/records-000000000001-"), "{path}");
+    let (checkpoint, _) = said(dir, &["checkpoint"], 0);
+    put(dir, "then", &checkpoint);
+
+    // More came: a longer file takes the place of the first.
+    take(dir, 79, 100);
+    let (checkpoint, _) = said(dir, &["checkpoint"], 0);
+    put(dir, "later", &checkpoint);
+    let cut = ["verify", "--archive", "backup", "--checkpoint", "later"];
+    let (_, told) = said(dir, &cut, 1);
+    assert!(told.contains("the archive ends there"), "{told}");
+    let (path, _) = said(dir, &["export", "--archive", "backup"], 0);
+    assert_ne!(path.trim_end(), first);
+    assert!(!dir.join(first).exists());
+    let (nothing, _) = said(dir, &["export", "--archive", "backup"], 0);
+    assert_eq!(nothing, "");
+
+    let arguments = [&cut[..], &["--checkpoint", "then", "--key", key]].concat();
+    let (told, _) = said(dir, &arguments, 0);
+    assert!(told.contains("as written; 1 of 1 files signed"), "{told}");
+    let elsewhere = ["verify", "--archive", path.trim_end(), "--data", "nowhere"];
+    let (_, told) = said(dir, &elsewhere, 0);
+    assert!(told.contains("no key to check signatures"), "{told}");
+
+    let again = ["import", "log", "backup", "--data", "again", "--key", key];
+    said(dir, &again, 0);
+    let (verified, _) = said(
+        dir,
+        &[
+            "verify",
+            "--data",
+            "again",
+            "--checkpoint",
+            "later",
+            "--key",
+            key,
+        ],
+        0,
+    );
+    let (original, _) = said(dir, &["verify"], 0);
+    let state = |text: &str| text.split("root").nth(1).map(str::to_owned);
+    assert_eq!(state(&verified), state(&original));
+
+    // A file that was changed.
+    let file = dir.join(path.trim_end());
+    let mut bytes = fs::read(&file).expect("it reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::remove_file(&file).expect("it goes");
+    fs::write(&file, bytes).expect("it is written");
+    let (_, told) = said(dir, &["verify", "--archive", "backup"], 1);
+    assert!(told.contains("record "), "{told}");
+    said(dir, &["import", "log", "backup", "--data", "third"], 1);
+    said(dir, &["verify", "--archive", "nothing"], 1);
+    fs::create_dir(dir.join("empty")).expect("it is made");
+    said(dir, &["verify", "--archive", "empty"], 3);
+}

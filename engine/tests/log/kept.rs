@@ -1,10 +1,11 @@
 //! Logs of formats that were shipped, kept in the tree: they must go on loading, to the same
 //! records and the same state, for as long as there is this program.
 //!
-//! `fixtures/log/v1` was written by the version that shipped format 1: an export, the files of a
-//! data directory (each compressed with zstd) as a clean stop left them, and what they come to.
+//! `fixtures/log/v1` was written by the version that made format 1, and so on: an export, the files
+//! of a data directory (each compressed with zstd) as a clean stop left them, and what they come to.
 //! A later format adds a directory of its own and changes none of these; only a new version of the
-//! state's encoding changes the digest in `comes-to.txt`.
+//! state's encoding changes the digest in `v1/comes-to.txt`. Every format holds the same history,
+//! so that all come to the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,15 +19,31 @@ use weir_schema::record::hex;
 
 use crate::history::History;
 
-const FILES: [&str; 5] = ["format", "witness", "checkpoint", "store/conf", "store/db"];
+const FILES: [&str; 7] = [
+    "format",
+    "witness",
+    "checkpoint",
+    "journal/0",
+    "journal/1",
+    "store/conf",
+    "store/db",
+];
 
-fn kept() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/log/v1")
+const FORMATS: [&str; 2] = ["v1", "v2"];
+
+fn kept(format: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/log")
+        .join(format)
 }
 
-fn unpacked(name: &str) -> Vec<u8> {
-    let file = fs::File::open(kept().join(format!("{name}.zst"))).expect("it is kept");
+fn unpacked(format: &str, name: &str) -> Vec<u8> {
+    let file = fs::File::open(kept(format).join(format!("{name}.zst"))).expect("it is kept");
     zstd::decode_all(file).expect("it unpacks")
+}
+
+fn comes_to() -> String {
+    fs::read_to_string(kept("v1").join("comes-to.txt")).expect("it is kept")
 }
 
 /// Records, root and state digest, as a line.
@@ -42,43 +59,65 @@ fn told(ledger: &Ledger) -> String {
 
 #[test]
 fn a_kept_export_imports_to_the_same_records_and_state() {
-    let dir = TempDir::new().expect("a directory");
-    let lines = unpacked("export.jsonl");
-    node::import(&dir.path().join("log"), &lines[..], |_| ()).expect("it imports");
-    let ledger = Ledger::open_to_read(&dir.path().join("log")).expect("it opens");
-    let wanted = fs::read_to_string(kept().join("comes-to.txt")).expect("it is kept");
-    assert_eq!(told(&ledger), wanted);
-    let mut again = Vec::new();
-    node::export(&ledger.reader(), &mut again, |_| ()).expect("it exports");
-    assert!(again == lines, "equal to the byte");
+    for format in FORMATS {
+        let dir = TempDir::new().expect("a directory");
+        let lines = unpacked(format, "export.jsonl");
+        node::import(&dir.path().join("log"), &lines[..], |_| ()).expect("it imports");
+        let ledger = Ledger::open_to_read(&dir.path().join("log")).expect("it opens");
+        assert_eq!(told(&ledger), comes_to(), "{format}");
+        let mut again = Vec::new();
+        node::export(&ledger.reader(), &mut again, |_| ()).expect("it exports");
+        assert!(again == lines, "{format}: equal to the byte");
+    }
 }
 
 #[test]
 fn a_kept_data_directory_opens_to_the_same_records_and_state_and_goes_on() {
-    let dir = TempDir::new().expect("a directory");
-    let path = dir.path().join("log");
-    fs::create_dir_all(path.join("store")).expect("it is made");
-    for name in FILES {
-        fs::write(path.join(name), unpacked(name)).expect("it is written");
-    }
-    let ledger = Ledger::open_to_read(&path).expect("it opens");
-    let wanted = fs::read_to_string(kept().join("comes-to.txt")).expect("it is kept");
-    assert_eq!(told(&ledger), wanted);
-    let key: VerifierKey = fs::read_to_string(kept().join("key.txt"))
-        .expect("it is kept")
-        .trim_end()
-        .parse()
-        .expect("a key");
-    let reader = ledger.reader();
-    let checkpoints = reader.checkpoints().expect("they read");
-    let report = verify(&reader, &checkpoints, Some(&key), 1, |_, _| Ok(()), |_| ());
-    assert_eq!((report.first_bad, report.checkpoints), (None, 1));
-    drop((reader, ledger));
+    let mut went_on = Vec::new();
+    for format in FORMATS {
+        let dir = TempDir::new().expect("a directory");
+        let path = dir.path().join("log");
+        for name in FILES {
+            // Format 1 had no journal.
+            if kept(format).join(format!("{name}.zst")).exists() {
+                let file = path.join(name);
+                fs::create_dir_all(file.parent().expect("a directory")).expect("it is made");
+                fs::write(file, unpacked(format, name)).expect("it is written");
+            }
+        }
+        let ledger = Ledger::open_to_read(&path).expect("it opens");
+        assert_eq!(told(&ledger), comes_to(), "{format}");
+        let key = fs::read_to_string(kept(format).join("key.txt")).expect("it is kept");
+        let key: VerifierKey = key.trim_end().parse().expect("a key");
+        let reader = ledger.reader();
+        let checkpoints = reader.checkpoints().expect("they read");
+        let report = verify(&reader, &checkpoints, Some(&key), 1, |_, _| Ok(()), |_| ());
+        assert_eq!((report.first_bad, report.checkpoints), (None, 1));
+        drop((reader, ledger));
+        let named = fs::read(path.join("format")).expect("it is there");
+        assert_eq!(
+            named,
+            unpacked(format, "format"),
+            "reading changes no format"
+        );
 
-    let mut ledger = open(&path);
-    ledger
-        .take(History::new(81, 20).take(50), None)
-        .expect("it goes on");
+        // It goes on in small steps, and is closed between them.
+        let mut history = History::new(81, 20);
+        for size in [1, 1, 40, 3] {
+            let mut ledger = open(&path);
+            ledger.take(history.take(size), None).expect("it goes on");
+        }
+        let named = fs::read_to_string(path.join("format")).expect("it is there");
+        assert_eq!(named, "weir log 2\n");
+        let ledger = Ledger::open_to_read(&path).expect("it opens");
+        let report = verify(&ledger.reader(), &[], None, 2, |_, _| Ok(()), |_| ());
+        assert_eq!(report.first_bad, None, "{format}");
+        went_on.push(told(&ledger));
+    }
+    assert!(
+        went_on.windows(2).all(|pair| pair[0] == pair[1]),
+        "{went_on:?}"
+    );
 }
 
 fn open(path: &Path) -> Ledger {
@@ -107,8 +146,10 @@ fn keep() {
     let key =
         weir_engine::log::key::SigningKey::from_seed("example.com/weir", &[9; 32]).expect("a key");
     ledger.checkpoint(&key).expect("it is made");
-    fs::create_dir_all(to.join("store")).expect("it is made");
-    fs::write(to.join("comes-to.txt"), told(&ledger)).expect("it is written");
+    for name in ["store", "journal"] {
+        fs::create_dir_all(to.join(name)).expect("it is made");
+    }
+    assert_eq!(told(&ledger), comes_to(), "the history of all formats");
     fs::write(to.join("key.txt"), format!("{}\n", key.verifier())).expect("it is written");
     let mut lines = Vec::new();
     node::export(&ledger.reader(), &mut lines, |_| ()).expect("it exports");

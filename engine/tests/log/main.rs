@@ -1,5 +1,6 @@
 //! The log through its public interface, from promises to power cuts.
 
+mod archive;
 mod cli;
 mod crash;
 mod disk;

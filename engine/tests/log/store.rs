@@ -328,14 +328,14 @@ fn what_is_no_log_of_this_format_is_left_alone() {
     open(&dir)
         .append(&Records::new(14).take(5), None)
         .expect("it appends");
-    std::fs::write(path.join("format"), "weir log 2\n").expect("it is written");
+    std::fs::write(path.join("format"), "weir log 3\n").expect("it is written");
     match Log::open(&path, LogOptions::default()) {
         Err(error @ OpenError::OtherFormat { .. }) => {
-            assert!(error.to_string().contains("`weir log 2`"), "{error}");
+            assert!(error.to_string().contains("`weir log 3`"), "{error}");
         }
         other => panic!("expected another format, got {:?}", other.err()),
     }
-    std::fs::write(path.join("format"), "weir log 1\n").expect("it is written");
+    std::fs::write(path.join("format"), "weir log 2\n").expect("it is written");
     assert_eq!(check_whole(&open(&dir).reader()).len(), 5);
 }
 
@@ -353,41 +353,155 @@ fn an_unfinished_page_table_of_the_store_does_not_stop_it() {
     assert!(!torn.exists());
 }
 
-#[test]
-fn a_store_that_lost_acknowledged_records_is_refused() {
-    let dir = TempDir::new().expect("a directory");
-    let mut records = Records::new(16);
-    open(&dir)
-        .append(&records.take(5), None)
-        .expect("it appends");
-    let log = dir.path().join("log");
-    let old = dir.path().join("old");
-    let copy = std::process::Command::new("cp")
+/// A directory like that of the log, as `kill -9` would leave it now.
+fn left_by_a_kill(dir: &TempDir, name: &str) -> std::path::PathBuf {
+    let to = dir.path().join(name);
+    copy(&dir.path().join("log"), &to);
+    to
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let copied = std::process::Command::new("cp")
         .arg("-r")
-        .arg(log.join("store"))
-        .arg(&old)
+        .arg(from)
+        .arg(to)
         .status();
-    assert!(copy.expect("cp runs").success());
-    open(&dir)
-        .append(&records.take(20), None)
-        .expect("it appends");
-    std::fs::remove_dir_all(log.join("store")).expect("it goes");
-    std::fs::rename(&old, log.join("store")).expect("it moves");
-    match Log::open(&log, LogOptions::default()) {
-        Err(
-            error @ OpenError::Damaged {
-                first_bad: Some(6), ..
-            },
-        ) => {
-            assert!(
-                error
-                    .to_string()
-                    .contains("records up to 25 were acknowledged"),
-                "{error}"
-            );
-        }
-        other => panic!("expected damage at record 6, got {:?}", other.err()),
+    assert!(copied.expect("cp runs").success());
+}
+
+fn replace(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::remove_dir_all(to).expect("it goes");
+    copy(from, to);
+}
+
+#[test]
+fn what_a_store_lost_since_it_was_synced_last_is_in_the_journal() {
+    let dir = TempDir::new().expect("a directory");
+    let mut log = open(&dir);
+    let mut records = Records::new(16);
+    log.append(&records.take(5), None).expect("it appends");
+    // A store that was never synced again: all that came since is lost in it.
+    let early = left_by_a_kill(&dir, "early");
+    for _ in 0..30 {
+        log.append(&records.take(7), Some(position(9)))
+            .expect("it appends");
     }
+    log.meta_put("lease", b"node-1").expect("it is set");
+    let left = left_by_a_kill(&dir, "left");
+    replace(&early.join("store"), &left.join("store"));
+    let again = Log::open(&left, LogOptions::default()).expect("it opens");
+    assert_eq!(again.head(), log.head());
+    assert_eq!(check_whole(&again.reader()), check_whole(&log.reader()));
+    let lease = again.reader().meta_get("lease").expect("it reads");
+    assert_eq!(lease, Some(b"node-1".to_vec()));
+    drop(again);
+    // Once it was opened, the store has everything.
+    for file in ["0", "1"] {
+        std::fs::remove_file(left.join("journal").join(file)).expect("it goes");
+    }
+    let again = Log::open(&left, LogOptions::default()).expect("it opens");
+    assert_eq!(again.head(), log.head());
+}
+
+#[test]
+fn a_log_that_lost_acknowledged_records_is_refused() {
+    let dir = TempDir::new().expect("a directory");
+    let mut log = open(&dir);
+    let mut records = Records::new(16);
+    log.append(&records.take(5), None).expect("it appends");
+    let early = left_by_a_kill(&dir, "early");
+    log.append(&records.take(10), None).expect("it appends");
+    log.append(&records.take(10), None).expect("it appends");
+    let check = |name: &str, first_bad: u64, wanted: &str, change: &dyn Fn(&std::path::Path)| {
+        let left = left_by_a_kill(&dir, name);
+        change(&left);
+        match Log::open(&left, LogOptions::default()) {
+            Err(error @ OpenError::Damaged { .. }) => {
+                let text = error.to_string();
+                assert!(text.contains(wanted), "{name}: {text}");
+                assert!(
+                    text.contains(&format!("at record {first_bad}:")),
+                    "{name}: {text}"
+                );
+            }
+            other => panic!("{name}: expected damage, got {:?}", other.err()),
+        }
+    };
+    check(
+        "old store and journal",
+        6,
+        "records up to 25 were acknowledged",
+        &|left| {
+            replace(&early.join("store"), &left.join("store"));
+            replace(&early.join("journal"), &left.join("journal"));
+        },
+    );
+    // The store was never synced: all there was lay in the journal.
+    check(
+        "no journal",
+        1,
+        "records up to 25 were acknowledged",
+        &|left| {
+            replace(&early.join("store"), &left.join("store"));
+            std::fs::remove_dir_all(left.join("journal")).expect("it goes");
+        },
+    );
+    // The first batch is in the store; the second cannot be read, and hides the third.
+    check(
+        "a bad entry",
+        6,
+        "records up to 25 were acknowledged",
+        &|left| {
+            replace(&early.join("store"), &left.join("store"));
+            let path = left.join("journal/0");
+            let mut bytes = std::fs::read(&path).expect("it reads");
+            let used = bytes.iter().rposition(|byte| *byte != 0).expect("entries");
+            bytes[used / 4] ^= 1;
+            std::fs::write(&path, bytes).expect("it is written");
+        },
+    );
+    // The store of another log.
+    let other = TempDir::new().expect("a directory");
+    open(&other)
+        .append(&Records::new(17).take(5), None)
+        .expect("it appends");
+    check(
+        "another store",
+        6,
+        "its journal does not continue its store",
+        &|left| {
+            replace(&other.path().join("log/store"), &left.join("store"));
+        },
+    );
+}
+
+#[test]
+fn a_log_longer_than_its_journal_is_whole_at_every_moment() {
+    let dir = TempDir::new().expect("a directory");
+    let mut log = open(&dir);
+    let mut records = Records::new(18);
+    // Several times the length of the journal, in entries of many lengths.
+    for turn in 0..40 {
+        let mut batch = records.take(1 + turn % 5);
+        batch.push(records.large(1_000_000 + turn * 10_000));
+        log.append(&batch, None).expect("it appends");
+        if turn % 8 == 7 {
+            let left = left_by_a_kill(&dir, &format!("left-{turn}"));
+            let again = Log::open(&left, LogOptions::default()).expect("it opens");
+            assert_eq!(again.head(), log.head(), "turn {turn}");
+            check_whole(&again.reader());
+        }
+    }
+    // One that is longer than the journal itself.
+    log.append(&[records.large(12_000_000)], None)
+        .expect("it appends");
+    log.append(&records.take(3), None).expect("it appends");
+    let left = left_by_a_kill(&dir, "left-last");
+    let again = Log::open(&left, LogOptions::default()).expect("it opens");
+    assert_eq!(again.head(), log.head());
+    drop(log);
+    let log = open(&dir);
+    assert_eq!(check_whole(&again.reader()), check_whole(&log.reader()));
 }
 
 #[test]

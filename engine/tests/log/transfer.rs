@@ -1,10 +1,9 @@
-//! Export, import and archives: equal to the byte, or refused by line.
+//! Export and import: equal to the byte, or refused by line.
 
-use std::fs;
 use std::io::{self, Read};
 
 use tempfile::TempDir;
-use weir_engine::log::transfer::{TransferError, archive, export, import, open_archive};
+use weir_engine::log::transfer::{TransferError, export, import};
 use weir_engine::log::{Log, LogOptions};
 
 use weir_engine::node::{self, ImportError, Ledger, LedgerError};
@@ -41,44 +40,6 @@ fn an_export_imported_elsewhere_is_the_same_log() {
     let mut again = Vec::new();
     export(&other.reader(), 1, None, &mut again, |_| ()).expect("it exports");
     assert!(again == lines, "equal to the byte");
-}
-
-#[test]
-fn archives_in_turn_make_the_log_again() {
-    let dir = TempDir::new().expect("a directory");
-    let mut log = open(&dir, "log");
-    log.append(&Records::new(51).take(1000), None)
-        .expect("it appends");
-    let reader = log.reader();
-    let to = dir.path().join("archive");
-    let first = archive(&reader, &to, 1, 500).expect("it is written");
-    let second = archive(&reader, &to, 501, 1000).expect("it is written");
-    assert!(first.ends_with("records-000000000001-000000000500.jsonl.zst"));
-    assert!(
-        fs::metadata(&first)
-            .expect("it is there")
-            .permissions()
-            .readonly()
-    );
-    assert_eq!(archive(&reader, &to, 1, 500).expect("it is there"), first);
-    assert!(matches!(
-        archive(&reader, &to, 900, 1001),
-        Err(TransferError::Missing { .. })
-    ));
-
-    let mut other = open(&dir, "other");
-    let refused = import(&mut other, open_archive(&second).expect("it opens"));
-    assert!(
-        matches!(refused, Err(TransferError::Append(_))),
-        "the first comes first"
-    );
-    for path in [first, second] {
-        assert_eq!(
-            import(&mut other, open_archive(&path).expect("it opens")).expect("it imports"),
-            500
-        );
-    }
-    assert_eq!(other.head().root, log.head().root);
 }
 
 #[test]

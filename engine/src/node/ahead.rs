@@ -1,0 +1,131 @@
+//! Records decoded for a fold: reading and decoding a record takes as long as deciding what follows
+//! from it, so where somebody waits other threads do it, ahead of the fold.
+
+use std::{sync::mpsc, thread};
+
+use weir_schema::Record;
+
+use super::LedgerError;
+use crate::log::{LogReader, Records};
+
+/// Who decodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decode {
+    /// Other threads: somebody waits for the result.
+    Ahead,
+    /// The thread that folds: others have better things to do.
+    Here,
+}
+
+/// Records that are decoded at a time.
+const BLOCK: u64 = 512;
+
+/// Long records are decoded in smaller blocks.
+const BLOCK_BYTES: usize = 8 << 20;
+
+/// Blocks that may wait for the fold, for each thread: what bounds the memory.
+const BLOCKS_AHEAD: usize = 2;
+
+/// More would only wait for the fold.
+const MAX_THREADS: usize = 4;
+
+type Block = Result<Vec<Record>, LedgerError>;
+
+/// Hands the records from `first` to `last` to `take` in order, until it says `false`.
+///
+/// # Errors
+/// If a record cannot be read or decoded; or what `take` said.
+pub(super) fn each(
+    reader: &LogReader,
+    first: u64,
+    last: u64,
+    decode: Decode,
+    mut take: impl FnMut(Record) -> Result<bool, LedgerError>,
+) -> Result<(), LedgerError> {
+    let blocks = (last + 1).saturating_sub(first).div_ceil(BLOCK);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.clamp(1, MAX_THREADS).min(blocks as usize);
+    // A thread is not worth it for what is read at once.
+    if blocks <= 1 || decode == Decode::Here {
+        let mut next = first;
+        while next <= last {
+            let block = decoded(reader, next, last)?;
+            next += block.len() as u64;
+            if !take_all(block, &mut take)? {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    thread::scope(|scope| {
+        let receivers: Vec<mpsc::Receiver<Block>> = (0..threads)
+            .map(|turn| {
+                let (sender, receiver) = mpsc::sync_channel(BLOCKS_AHEAD);
+                scope.spawn(move || {
+                    for number in (turn as u64..blocks).step_by(threads) {
+                        let mut next = first + number * BLOCK;
+                        let end = last.min(next + BLOCK - 1);
+                        while next <= end {
+                            let block = decoded(reader, next, end);
+                            next += block.as_ref().map_or(BLOCK, |block| block.len() as u64);
+                            // The receiver goes when no more is wanted.
+                            if sender.send(block).is_err() {
+                                return;
+                            }
+                        }
+                    }
+                });
+                receiver
+            })
+            .collect();
+        let mut next = first;
+        while next <= last {
+            let turn = (next - first) / BLOCK % threads as u64;
+            let receiver = receivers.get(turn as usize);
+            let Some(Ok(block)) = receiver.map(mpsc::Receiver::recv) else {
+                return Err(stopped());
+            };
+            let block = block?;
+            next += block.len() as u64;
+            if !take_all(block, &mut take)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    })
+}
+
+fn take_all(
+    records: Vec<Record>,
+    take: &mut impl FnMut(Record) -> Result<bool, LedgerError>,
+) -> Result<bool, LedgerError> {
+    for record in records {
+        if !take(record)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn decoded(reader: &LogReader, first: u64, last: u64) -> Block {
+    let mut records = Records::new(first);
+    let end = last.min(first + BLOCK - 1);
+    reader.read(end + 1, BLOCK_BYTES, &mut records)?;
+    if records.is_empty() {
+        return Err(LedgerError::Beyond {
+            seq: first,
+            last: first - 1,
+        });
+    }
+    records
+        .iter()
+        .map(|(_, bytes)| Ok(Record::decode(bytes)?))
+        .collect()
+}
+
+fn stopped() -> LedgerError {
+    crate::log::ReadError::Store {
+        cause: "a thread that decodes records panicked".to_owned(),
+    }
+    .into()
+}
