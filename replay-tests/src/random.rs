@@ -8,7 +8,9 @@ impl Random {
     /// The same seed gives the same numbers.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        // Mixed first: the generator only counts on, and neighbours would say the same a step later.
+        let mixed = Self(seed).next();
+        Self(mixed)
     }
 
     fn next(&mut self) -> u64 {

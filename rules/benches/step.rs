@@ -12,7 +12,7 @@ mod history;
 #[path = "step/world.rs"]
 mod world;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,6 @@ fn fold(quick: bool) {
         state.rules().rules().len()
     );
     let mut best: f64 = 0.0;
-    let mut ratios = Vec::new();
     for _ in 0..rounds {
         let events: Vec<(Timestamp, Body)> = (0..length).map(|_| maker.event()).collect();
         let before = state.seq();
@@ -99,7 +98,6 @@ fn fold(quick: bool) {
         }
         let theirs = rate(events.len(), began.elapsed());
         best = best.max(ours);
-        ratios.push(theirs / ours);
         println!(
             "  {ours:>9.0} events/s, {:.2} conclusions an event; floor {theirs:>9.0} events/s, {:.2} times as fast",
             concluded as f64 / events.len() as f64,
@@ -108,6 +106,32 @@ fn fold(quick: bool) {
     }
     let rate = if quick { 0.0 } else { 500_000.0 };
     goal("fold and judge, best round", best, "events/s", rate, true);
+    // Once more, each by itself: what takes the time. The clock is read in between, which costs.
+    let events: Vec<(Timestamp, Body)> = (0..length).map(|_| maker.event()).collect();
+    let mut kinds: BTreeMap<String, Vec<(Duration, usize)>> = BTreeMap::new();
+    for (at, body) in &events {
+        let began = Instant::now();
+        let done = step(&mut state, *at, body, Execution::AtOnce);
+        let took = (began.elapsed(), done.conclusions.len());
+        kinds.entry(body.kind().to_owned()).or_default().push(took);
+    }
+    for (kind, mut took) in kinds {
+        took.sort();
+        let sum: Duration = took.iter().map(|(time, _)| *time).sum();
+        let concluded: usize = took.iter().map(|(_, concluded)| concluded).sum();
+        let count = took.len();
+        println!(
+            "  {kind:<24} {count:>6}, mean {:>7.2} us, median {:>7.2} us, most {:>9.2} us, {:.2} conclusions",
+            micros(sum) / count as f64,
+            micros(took[count / 2].0),
+            micros(took[count - 1].0),
+            concluded as f64 / count as f64
+        );
+    }
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
 }
 
 fn rate(events: usize, took: Duration) -> f64 {
@@ -213,21 +237,21 @@ fn wake(quick: bool) {
         open.push(began.elapsed());
         assert!(done.conclusions.len() >= 100, "a violation each");
     }
-    let micros = |mut times: Vec<Duration>| {
+    let median = |mut times: Vec<Duration>| {
         times.sort();
-        times[times.len() / 2].as_secs_f64() * 1e6
+        micros(times[times.len() / 2])
     };
     let limit = if quick { 1e9 } else { 1_000.0 };
     goal(
         "scan that promotes 100 waiting applications, median",
-        micros(waiting),
+        median(waiting),
         "us",
         limit,
         false,
     );
     goal(
         "scan that finds 100 promoted ones violated, median",
-        micros(open),
+        median(open),
         "us",
         limit,
         false,
@@ -251,8 +275,7 @@ fn steps(quick: bool) {
             mean: floor,
         }];
         for kind in KINDS {
-            let count = if quick { 20 } else { 400 };
-            figures.push(Figure::of(world.measure(kind, count)));
+            figures.push(Figure::of(world.measure(kind)));
         }
         columns.push(figures);
     }

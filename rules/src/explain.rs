@@ -8,8 +8,8 @@ use weir_schema::{Platform, Reason, ReasonCode, Verdict};
 use crate::{
     cel,
     facts::{Case, CaseFacts},
-    judge::Wake,
-    state::{DigestId, NameId, Path, State, SubjectKey},
+    gate::Parts,
+    state::{DigestId, NameId, Path, State},
 };
 
 /// Why a tag is, or is not, promoted under a rule.
@@ -99,119 +99,81 @@ impl State {
     /// Explains a tag under every promote rule that takes it, or under `rule`.
     #[must_use]
     pub fn explain(&self, repository: &str, tag: &str, rule: Option<&str>) -> Vec<Explanation> {
-        let (Some(repository), Some(tag)) = (self.names.find(repository), self.names.find(tag))
-        else {
+        let Some(id) = self.find_tag(repository, tag) else {
             return Vec::new();
         };
-        let key = (repository, tag);
-        let Some(bound) = self.tags.get(&key) else {
+        let tag = self.tag_row(id);
+        let Some(bound) = &tag.bound else {
             return Vec::new();
         };
-        let class = self.class(repository, bound.digest);
-        let known = self.repositories.get(&repository);
-        let paths = known.into_iter().flat_map(|known| known.paths.iter());
-        paths
-            .filter(|path| rule.is_none_or(|rule| path.rule.name == rule))
-            .filter(|path| path.rule.classes.contains(&class))
+        let class = self.class(tag.repository, bound.digest);
+        let paths = self.repository(tag.repository).paths.iter();
+        let wanted = paths.filter(|path| {
+            let known = &path.rule.rule;
+            rule.is_none_or(|rule| known.name == rule) && known.classes.contains(&class)
+        });
+        wanted
             .map(|path| {
-                let destination = self.destination(path, key, bound, self.now);
-                let subject = (key, path.rule_name);
-                if let Some(case) = self.known_case(path, key, bound, &destination) {
-                    return self.explain_case(subject, path, &case, &destination);
-                }
-                // A name that was never heard gets a number, which must not reach the state itself.
-                let mut copy = self.clone();
-                let case = copy.case(path, key, bound, &destination);
-                copy.explain_case(subject, path, &case, &destination)
+                let destination = self.destination(path, id, bound, self.now);
+                let target = self.target_at(&destination);
+                let case = Case {
+                    source: id,
+                    repository: tag.repository,
+                    bound,
+                    class,
+                    parts: self.parts_now(bound.digest),
+                    scanners: &path.rule.scanners,
+                    target,
+                    target_digest: self.held_at(target.id),
+                };
+                self.explain_case(path, &case)
             })
             .collect()
     }
 
-    fn explain_case(
-        &self,
-        key: SubjectKey,
-        path: &Path,
-        case: &Case,
-        destination: &crate::judge::Destination,
-    ) -> Explanation {
+    fn explain_case(&self, path: &Path, case: &Case<'_>) -> Explanation {
+        let rule = &path.rule.rule;
         let facts = CaseFacts::new(self, case);
-        let subject = self.subjects.get(&key);
-        let stages: Vec<Stage> = self.stages(path, case, destination);
-        let denies = self.matching_denies(case).into_iter().map(|rule| Deny {
-            denies: !matches!(rule.program.decide(&facts).outcome, Ok(false)),
-            expression: rule.program.explain(&facts),
-            rule: rule.name.clone(),
+        let any_scanner = CaseFacts::by_any_scanner(self, case);
+        let subject = self.subject((case.source, path.rule.name));
+        let stages = self.judge_stages(path, case);
+        let stages = stages.map(|(stage, reasons)| Stage {
+            stage,
+            reasons: self.reasons(&reasons),
         });
-        let needs = stages
-            .iter()
-            .flat_map(|stage| &stage.reasons)
-            .filter_map(need)
-            .collect();
+        let denies = self.matching_denies(case).into_iter().map(|deny| Deny {
+            denies: !matches!(deny.rule.program.decide(&any_scanner).outcome, Ok(false)),
+            expression: deny.rule.program.explain(&any_scanner),
+            rule: deny.rule.name.clone(),
+        });
+        let reasons = stages.iter().flat_map(|stage| &stage.reasons);
         Explanation {
-            rule: path.rule.name.clone(),
-            source: format!("{}:{}", self.text(case.source.0), self.text(case.source.1)),
+            rule: rule.name.clone(),
+            source: self.written(case.source),
             digest: self.digest(case.bound.digest).to_string(),
             class: case.class.as_str(),
-            target: format!("{}:{}", destination.repository, destination.tag),
+            target: format!("{}:{}", case.target.repository, case.target.tag),
             verdict: subject.map_or(Verdict::Wait, |subject| subject.verdict),
             decided: subject.map_or(0, |subject| subject.decided),
-            reasons: subject
-                .map(|subject| subject.reasons.to_vec())
-                .unwrap_or_default(),
-            stages,
-            images: self.images_of(&case.structure, &case.scanners),
-            left_out: self.left_out_of(&case.structure),
-            expression: path.rule.program.explain(&facts),
+            reasons: subject.map_or_else(Vec::new, |subject| self.reasons(&subject.reasons)),
+            needs: reasons.filter_map(need).collect(),
+            stages: stages.into(),
+            images: self.images_of(&case.parts, case.scanners),
+            left_out: self.left_out_of(case.bound.digest),
+            expression: rule.program.explain(&facts),
             denies: denies.collect(),
             overrides: facts.overrides_used(),
-            needs,
         }
     }
 
-    fn stages(
-        &self,
-        path: &Path,
-        case: &Case,
-        destination: &crate::judge::Destination,
-    ) -> Vec<Stage> {
-        let mut rule = crate::judge::Judgement {
-            verdict: Verdict::Promote,
-            reasons: Vec::new(),
-            overrides: Vec::new(),
-            wake: Wake::default(),
-        };
-        self.judge_rules(path, case, &mut rule);
-        let stages = [
-            ("gate", self.gate_reasons(path, case)),
-            ("rule", rule.reasons),
-            (
-                "target",
-                self.target_reasons(path.rule_name, case, destination),
-            ),
-            (
-                "people and time",
-                self.people_reasons(path, case, &mut Wake::default()),
-            ),
-        ];
-        let sorted = stages.into_iter().map(|(stage, mut reasons)| {
-            reasons.sort();
-            Stage { stage, reasons }
-        });
-        sorted.collect()
-    }
-
-    pub(crate) fn images_of(
-        &self,
-        structure: &crate::gate::Structure,
-        scanners: &[NameId],
-    ) -> Vec<Image> {
-        let leaves = structure.leaves.iter();
+    pub(crate) fn images_of(&self, parts: &Parts, scanners: &[NameId]) -> Vec<Image> {
+        let leaves = parts.leaves().iter();
         leaves
             .map(|leaf| Image {
                 digest: self.digest(leaf.digest).to_string(),
                 component: leaf.component.map(|id| self.text(id).to_string()),
                 role: leaf.role.as_str(),
-                platform: leaf.platform.as_deref().cloned(),
+                platform: leaf.platform.map(|id| self.platforms.platform(id).clone()),
                 scan: match self.scan_obstacle(leaf.digest, scanners) {
                     None => "completed",
                     Some(ReasonCode::ScanFailed) => "failed",
@@ -219,41 +181,29 @@ impl State {
                     Some(_) => "missing",
                 },
                 scanners: self.scanners_of(leaf.digest),
-                findings: self.findings_of(leaf.digest),
+                findings: self
+                    .standing_report(leaf.digest)
+                    .map_or([0; 6], |report| report.tally.counts),
             })
             .collect()
     }
 
-    pub(crate) fn left_out_of(&self, structure: &crate::gate::Structure) -> Vec<LeftOut> {
-        let all = structure.left_out.iter();
-        all.map(|(digest, why)| LeftOut {
-            digest: self.digest(*digest).to_string(),
-            why: why.as_str(),
-        })
-        .collect()
+    pub(crate) fn left_out_of(&self, subject: DigestId) -> Vec<LeftOut> {
+        let all = self.left_out(subject).into_iter();
+        let mut all: Vec<LeftOut> = all
+            .map(|(digest, why)| LeftOut {
+                digest: self.digest(digest).to_string(),
+                why: why.as_str(),
+            })
+            .collect();
+        all.sort_by(|a, b| (&a.digest, a.why).cmp(&(&b.digest, b.why)));
+        all
     }
 
     fn scanners_of(&self, leaf: DigestId) -> Vec<String> {
-        let scans = self.scans.get(&leaf);
+        let scans = self.scans(leaf);
         let good = scans.into_iter().flat_map(|scans| scans.in_good_standing());
         good.map(|(name, _)| self.text(name).to_string()).collect()
-    }
-
-    fn findings_of(&self, leaf: DigestId) -> [u64; 6] {
-        let mut most = [0; 6];
-        for (_, held) in self
-            .scans
-            .get(&leaf)
-            .into_iter()
-            .flat_map(|scans| scans.in_good_standing())
-        {
-            let report = self.reports.get(held.report);
-            for (place, severity) in weir_schema::Severity::ALL.into_iter().enumerate() {
-                let told = report.counts.0.get(&severity).copied().unwrap_or(0);
-                most[place] = most[place].max(report.tally.counts[place]).max(told);
-            }
-        }
-        most
     }
 }
 

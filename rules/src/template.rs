@@ -127,6 +127,19 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Time(_)))
     }
 
+    /// Whether it gives the source tag as it is.
+    pub fn is_source_tag(&self) -> bool {
+        self.parts == [Part::Tag]
+    }
+
+    /// Whether the result depends on the source repository alone.
+    pub fn uses_repository_only(&self) -> bool {
+        self.parts.iter().all(|part| match part {
+            Part::Literal(_) | Part::Repository | Part::Name | Part::Capture(_) => true,
+            Part::Tag | Part::Digest | Part::ShortDigest | Part::Time(_) => false,
+        })
+    }
+
     /// The template as written.
     pub fn as_str(&self) -> &str {
         &self.text

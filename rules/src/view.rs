@@ -1,13 +1,14 @@
 //! What of the state is shown: repositories, tags, promotions, what is still to be resolved.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use weir_schema::{Digest, Reason, RepositoryName, Tag, TagRef, TargetRef, Timestamp, Verdict};
 
 use crate::{
+    evolve::{promotion_id, promotion_number},
     explain::{Image, LeftOut},
-    state::{DigestId, Progress, Promotion, State, TagKey},
+    state::{DigestId, Progress, Promotion, RepositoryId, Shape, State, Subject, TagId},
     step::Copy,
 };
 
@@ -136,7 +137,7 @@ impl State {
             actor: hold.actor.clone(),
             reason: hold.reason.clone(),
             repository: hold.repository.as_ref().map(|scope| scope.text.clone()),
-            digest: hold.digest.clone(),
+            digest: hold.digest.map(|digest| self.digest(digest).clone()),
             rule: hold.rule.clone(),
         })
         .collect()
@@ -145,94 +146,103 @@ impl State {
     /// How many target tags hold what would not be promoted now.
     #[must_use]
     pub fn violations(&self) -> usize {
-        let all = self.promoted.values();
-        all.filter(|one| one.violation.is_some()).count()
+        let promoted = self
+            .tags
+            .iter()
+            .filter_map(|(_, tag)| tag.promoted.as_ref());
+        promoted.filter(|one| one.violation.is_some()).count()
     }
 
     /// The tags of a repository, or of all, in order.
     #[must_use]
     pub fn tags(&self, repository: Option<&str>) -> Vec<TagView> {
-        let keys = self
-            .tags
-            .keys()
-            .filter(|key| repository.is_none_or(|name| &**self.text(key.0) == name));
-        let mut sorted: Vec<&TagKey> = keys.collect();
-        sorted.sort_by_key(|key| (self.text(key.0), self.text(key.1)));
-        sorted
-            .into_iter()
-            .filter_map(|key| self.view(*key))
-            .collect()
+        let mut ids: Vec<TagId> = match repository {
+            Some(name) => {
+                let known = self.repositories.find(name);
+                known.map_or_else(Vec::new, |id| self.repository(id).tags.clone())
+            }
+            None => self.tags.existing().map(|(id, ..)| id).collect(),
+        };
+        ids.sort_by_key(|id| self.tag_texts(*id));
+        ids.into_iter().filter_map(|id| self.view(id)).collect()
     }
 
     /// One tag.
     #[must_use]
     pub fn tag(&self, repository: &str, tag: &str) -> Option<TagView> {
-        self.view((self.names.find(repository)?, self.names.find(tag)?))
+        self.view(self.find_tag(repository, tag)?)
     }
 
     /// What a tag points at, and the record at which it came to.
     #[must_use]
     pub fn binding(&self, repository: &str, tag: &str) -> Option<(&Digest, u64)> {
-        let key = (self.names.find(repository)?, self.names.find(tag)?);
-        let bound = self.tags.get(&key)?;
+        let bound = self
+            .tag_row(self.find_tag(repository, tag)?)
+            .bound
+            .as_ref()?;
         Some((self.digest(bound.digest), bound.binding))
     }
 
     /// The repositories that have tags, in order.
     #[must_use]
     pub fn repository_names(&self) -> Vec<String> {
-        let names: std::collections::BTreeSet<&Arc<str>> =
-            self.tags.keys().map(|key| self.text(key.0)).collect();
-        names.into_iter().map(ToString::to_string).collect()
+        let with_tags = self.repositories.in_order().filter(|(_, known)| {
+            let mut tags = known.tags.iter();
+            tags.any(|id| self.tag_row(*id).bound.is_some())
+        });
+        with_tags.map(|(_, known)| known.text.to_string()).collect()
     }
 
-    fn view(&self, key: TagKey) -> Option<TagView> {
-        let bound = self.tags.get(&key)?;
-        let structure = self.structure_now(bound.digest);
-        let verdicts = self
+    /// A tag as it is written.
+    pub(crate) fn written(&self, id: TagId) -> String {
+        let (repository, tag) = self.tag_texts(id);
+        format!("{repository}:{tag}")
+    }
+
+    fn view(&self, id: TagId) -> Option<TagView> {
+        let tag = self.tag_row(id);
+        let bound = tag.bound.as_ref()?;
+        let parts = self.parts_now(bound.digest);
+        let verdicts = tag
             .subjects
-            .range((key, crate::state::NameId::FIRST)..)
-            .take_while(|(subject, _)| subject.0 == key)
-            .map(|((_, rule), subject)| VerdictView {
-                rule: self.text(*rule).to_string(),
-                target: format!(
-                    "{}:{}",
-                    self.text(subject.target.0),
-                    self.text(subject.target.1)
-                ),
-                verdict: subject.verdict,
-                reasons: subject.reasons.to_vec(),
-                decided: subject.decided,
-            });
+            .iter()
+            .map(|subject| self.verdict_view(subject));
         let mut verdicts: Vec<VerdictView> = verdicts.collect();
         verdicts.sort_by(|a, b| a.rule.cmp(&b.rule));
         let lineage = bound.lineage().iter().map(|hop| HopView {
             rule: self.text(hop.rule).to_string(),
-            source: format!("{}:{}", self.text(hop.repository), self.text(hop.tag)),
+            source: self.written(hop.source),
             at: hop.at,
         });
+        let unknown = parts.unknown().iter();
+        let violation = tag
+            .promoted
+            .as_ref()
+            .and_then(|known| known.violation.as_deref());
         Some(TagView {
-            repository: self.text(key.0).to_string(),
-            tag: self.text(key.1).to_string(),
+            repository: self.repository(tag.repository).text.to_string(),
+            tag: self.text(tag.name).to_string(),
             digest: self.digest(bound.digest).to_string(),
-            class: self.class(key.0, bound.digest).as_str(),
+            class: self.class(tag.repository, bound.digest).as_str(),
             pushed_at: bound.bound_at,
             pushed_by: bound.pushed_by.map(|actor| self.text(actor).to_string()),
-            images: self.images_of(&structure, &[]),
-            left_out: self.left_out_of(&structure),
-            unknown: structure
-                .unknown
-                .iter()
-                .map(|id| self.digest(*id).to_string())
-                .collect(),
+            images: self.images_of(&parts, &[]),
+            left_out: self.left_out_of(bound.digest),
+            unknown: unknown.map(|id| self.digest(*id).to_string()).collect(),
             lineage: lineage.collect(),
             verdicts,
-            violation: self
-                .promoted
-                .get(&key)
-                .and_then(|known| known.violation.as_deref())
-                .map(<[Reason]>::to_vec),
+            violation: violation.map(|reasons| self.reasons(reasons)),
         })
+    }
+
+    fn verdict_view(&self, subject: &Subject) -> VerdictView {
+        VerdictView {
+            rule: self.text(subject.rule).to_string(),
+            target: self.written(subject.target),
+            verdict: subject.verdict,
+            reasons: self.reasons(&subject.reasons),
+            decided: subject.decided,
+        }
     }
 
     /// Promotions that are not completed, in the order of their decisions.
@@ -240,7 +250,7 @@ impl State {
     pub fn promotions(&self) -> Vec<PromotionView> {
         let all = self.promotions.iter();
         all.map(|(id, promotion)| PromotionView {
-            promotion_id: crate::evolve::promotion_id(*id),
+            promotion_id: promotion_id(*id),
             rule: self.text(promotion.rule).to_string(),
             source: self.tag_ref(promotion.source, promotion.bound.digest),
             target: self.target_ref(promotion.target),
@@ -260,7 +270,7 @@ impl State {
     #[must_use]
     pub fn open_copies(&self) -> Vec<OpenCopy> {
         let ids = self.promotions.keys();
-        ids.filter_map(|id| self.open_copy(&crate::evolve::promotion_id(*id)))
+        ids.filter_map(|id| self.open_copy(&promotion_id(*id)))
             .collect()
     }
 
@@ -268,7 +278,7 @@ impl State {
     /// overtaken.
     #[must_use]
     pub fn open_copy(&self, promotion_id: &str) -> Option<OpenCopy> {
-        let id = crate::evolve::promotion_number(promotion_id)?;
+        let id = promotion_number(promotion_id)?;
         let promotion = self.promotions.get(&id)?;
         (promotion.progress != Progress::Failed).then(|| OpenCopy {
             copy: self.copy(id, promotion),
@@ -280,7 +290,7 @@ impl State {
     pub(crate) fn copy(&self, id: u64, promotion: &Promotion) -> Copy {
         let expected = self.expected_at_target(promotion);
         Copy {
-            promotion_id: crate::evolve::promotion_id(id),
+            promotion_id: promotion_id(id),
             rule: self.text(promotion.rule).to_string(),
             source: self.tag_ref(promotion.source, promotion.bound.digest),
             target: self.target_ref(promotion.target),
@@ -291,30 +301,26 @@ impl State {
     /// What the target tag must hold for the copy to move it: what it held when the promotion was
     /// decided, or what an earlier one has put there since. A later one is not undone.
     fn expected_at_target(&self, promotion: &Promotion) -> Option<DigestId> {
-        let seen = promotion.before.digest;
-        let (Some(tag), Some(other)) = (
-            self.tags.get(&promotion.target),
-            self.promoted.get(&promotion.target),
-        ) else {
+        let seen = promotion.before;
+        let target = self.tag_row(promotion.target);
+        let (Some(there), Some(other)) = (target.digest(), &target.promoted) else {
             return seen;
         };
-        let same_way = (other.rule, other.source.0) == (promotion.rule, promotion.source.0);
+        let from = |id: TagId| self.tag_row(id).repository;
+        let same_way = other.rule == promotion.rule && from(other.source) == from(promotion.source);
         let earlier = if same_way {
             other.bound.binding < promotion.bound.binding
         } else {
             other.decided_at <= promotion.decided_at
         };
-        if earlier { Some(tag.digest) } else { seen }
+        if earlier { Some(there) } else { seen }
     }
 
     /// What a tag points at, and since when.
     #[must_use]
     pub fn bound(&self, repository: &RepositoryName, tag: &Tag) -> Option<Bound> {
-        let key = (
-            self.names.find(repository.as_str())?,
-            self.names.find(tag.as_str())?,
-        );
-        let bound = self.tags.get(&key)?;
+        let id = self.find_tag(repository.as_str(), tag.as_str())?;
+        let bound = self.tag_row(id).bound.as_ref()?;
         Some(Bound {
             digest: self.digest(bound.digest).clone(),
             since: bound.bound_at,
@@ -325,13 +331,13 @@ impl State {
     /// The images with this configuration: what a scanner's report is about that names no manifest.
     #[must_use]
     pub fn images_with_config(&self, config: &Digest) -> Vec<Digest> {
-        let all = self.manifests.iter().enumerate();
-        let with = all.filter(|(_, manifest)| {
-            let details = manifest.details.as_ref();
+        let all = self.contents.iter().enumerate();
+        let with = all.filter(|(_, content)| {
+            let details = content.details.as_ref();
             details.and_then(|details| details.config_digest.as_ref()) == Some(config)
         });
         let mut digests: Vec<Digest> = with
-            .map(|(place, _)| self.digests.at(place).clone())
+            .map(|(place, _)| self.digest(DigestId::at(place)).clone())
             .collect();
         digests.sort();
         digests
@@ -341,7 +347,7 @@ impl State {
     #[must_use]
     pub fn is_known_index(&self, digest: &Digest) -> bool {
         let id = self.digests.find(digest);
-        id.is_some_and(|id| self.is_index(id))
+        id.is_some_and(|id| self.manifest(id).shape == Shape::Index)
     }
 
     /// When time alone will next change something.
@@ -353,17 +359,13 @@ impl State {
     /// Tagged manifests of which something below is not known, each with a repository it is in.
     #[must_use]
     pub fn unresolved(&self) -> Vec<(RepositoryName, Digest)> {
-        let tags = self.tags.iter();
-        let unknown =
-            tags.filter(|(_, bound)| !self.structure_now(bound.digest).unknown.is_empty());
-        unknown
-            .filter_map(|(key, bound)| {
-                Some((
-                    self.text(key.0).parse().ok()?,
-                    self.digest(bound.digest).clone(),
-                ))
-            })
-            .collect()
+        let mut found = BTreeSet::new();
+        for (repository, bound) in self.bindings() {
+            if !self.parts_now(bound.digest).unknown().is_empty() {
+                found.insert((repository, bound.digest));
+            }
+        }
+        self.named(found)
     }
 
     /// Whether everything that a report or a rule may ask of a manifest is known.
@@ -372,14 +374,12 @@ impl State {
         let Some(id) = self.digests.find(digest) else {
             return false;
         };
-        let structure = self.structure_now(id);
+        let parts = self.parts_now(id);
         let known = |leaf: DigestId| {
-            self.manifest(leaf)
-                .details
-                .as_ref()
-                .is_some_and(|details| details.config_digest.is_some())
+            let details = self.content(leaf).details.as_ref();
+            details.is_some_and(|details| details.config_digest.is_some())
         };
-        structure.unknown.is_empty() && structure.leaves.iter().all(|leaf| known(leaf.digest))
+        parts.unknown().is_empty() && parts.leaves().iter().all(|leaf| known(leaf.digest))
     }
 
     /// The manifest that a scanner's report is about, by the digest of its configuration: one of
@@ -388,16 +388,14 @@ impl State {
     #[must_use]
     pub fn leaf_by_config(&self, candidates: &[Digest], config: &Digest) -> Option<Digest> {
         let has = |id: DigestId| {
-            let details = self.manifest(id).details.as_ref();
+            let details = self.content(id).details.as_ref();
             details.and_then(|details| details.config_digest.as_ref()) == Some(config)
         };
         candidates.iter().find_map(|candidate| {
-            let id = self.digests.find(candidate)?;
-            let structure = self.structure_now(id);
-            let mut leaves = structure.leaves.iter().map(|leaf| leaf.digest);
-            leaves
-                .find(|leaf| has(*leaf))
-                .map(|leaf| self.digest(leaf).clone())
+            let parts = self.parts_now(self.digests.find(candidate)?);
+            let mut leaves = parts.leaves().iter().map(|leaf| leaf.digest);
+            let leaf = leaves.find(|leaf| has(*leaf))?;
+            Some(self.digest(leaf).clone())
         })
     }
 
@@ -406,29 +404,26 @@ impl State {
     pub fn is_known_image(&self, digest: &Digest) -> bool {
         self.digests
             .find(digest)
-            .is_some_and(|id| self.manifest(id).media_type.is_some() && !self.is_index(id))
+            .is_some_and(|id| matches!(self.manifest(id).shape, Shape::Single | Shape::Untold))
     }
 
     /// A repository in which a digest is, by a tag that holds it.
     #[must_use]
     pub fn repository_of(&self, digest: &Digest) -> Option<RepositoryName> {
-        let id = self.digests.find(digest)?;
-        let above = self.above(id);
-        let key = above
+        let above = self.above(self.digests.find(digest)?);
+        let mut tags = above
             .into_iter()
-            .find_map(|id| self.manifest(id).tags.first().copied())?;
-        self.text(key.0).parse().ok()
+            .filter_map(|id| self.manifest(id).tags.as_slice().first());
+        let tag = self.tag_row(*tags.next()?);
+        self.repository(tag.repository).name.clone()
     }
 
     /// What each tag points at, in order.
     #[must_use]
     pub fn bound_tags(&self) -> Vec<((RepositoryName, Tag), Digest)> {
-        let tags = self.tags.iter().filter_map(|(key, bound)| {
-            let name = (
-                self.text(key.0).parse().ok()?,
-                self.text(key.1).parse().ok()?,
-            );
-            Some((name, self.digest(bound.digest).clone()))
+        let tags = self.tags.existing().filter_map(|(id, _, bound)| {
+            let found = self.tag_ref(id, bound.digest);
+            Some(((found.repository, found.tag), found.digest?))
         });
         let mut tags: Vec<_> = tags.collect();
         tags.sort();
@@ -439,42 +434,42 @@ impl State {
     /// are to hold them: without what is known to be gone from there.
     #[must_use]
     pub fn held_manifests(&self) -> Vec<(RepositoryName, Digest)> {
-        let mut held = std::collections::BTreeSet::new();
-        for (key, bound) in &self.tags {
-            let structure = self.structure_now(bound.digest);
-            let gone = self.absent(key.0, bound.digest, &structure);
-            let leaves = structure.leaves.iter().map(|leaf| leaf.digest);
-            let parts = leaves.chain(structure.indexes.iter().copied());
-            held.extend(
-                parts
-                    .filter(|part| *part != bound.digest && !gone.contains(part))
-                    .map(|part| (key.0, part)),
-            );
+        let mut held = BTreeSet::new();
+        for (repository, bound) in self.bindings() {
+            let parts = self.parts_now(bound.digest);
+            let gone = self.absent(repository, bound.digest, &parts);
+            let leaves = parts.leaves().iter().map(|leaf| leaf.digest);
+            let all = leaves.chain(parts.indexes().iter().copied());
+            let there = all.filter(|part| *part != bound.digest && !gone.contains(part));
+            held.extend(there.map(|part| (repository, part)));
         }
-        let pairs = held.into_iter();
-        pairs
-            .filter_map(|(name, part)| {
-                Some((self.text(name).parse().ok()?, self.digest(part).clone()))
-            })
-            .collect()
+        self.named(held)
     }
 
     /// Leaves without a completed scan under some tag, each with a repository it is in.
     #[must_use]
     pub fn unscanned(&self) -> Vec<(RepositoryName, Digest)> {
-        let mut found = std::collections::BTreeSet::new();
-        for (key, bound) in &self.tags {
-            for leaf in &self.structure_now(bound.digest).leaves {
+        let mut found = BTreeSet::new();
+        for (repository, bound) in self.bindings() {
+            for leaf in self.parts_now(bound.digest).leaves() {
                 if self.scan_obstacle(leaf.digest, &[]).is_some() {
-                    found.insert((key.0, leaf.digest));
+                    found.insert((repository, leaf.digest));
                 }
             }
         }
-        let pairs = found.into_iter();
-        pairs
-            .filter_map(|(name, leaf)| {
-                Some((self.text(name).parse().ok()?, self.digest(leaf).clone()))
-            })
-            .collect()
+        self.named(found)
+    }
+
+    fn bindings(&self) -> impl Iterator<Item = (RepositoryId, &crate::state::Bound)> {
+        let tags = self.tags.existing();
+        tags.map(|(_, tag, bound)| (tag.repository, bound))
+    }
+
+    fn named(&self, pairs: BTreeSet<(RepositoryId, DigestId)>) -> Vec<(RepositoryName, Digest)> {
+        let pairs = pairs.into_iter().filter_map(|(repository, digest)| {
+            let name = self.repository(repository).name.clone()?;
+            Some((name, self.digest(digest).clone()))
+        });
+        pairs.collect()
     }
 }

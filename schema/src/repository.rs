@@ -1,6 +1,6 @@
 //! Repository names, read as Docker reads them: `[registry/]path`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,7 +13,7 @@ use crate::digest::{clip, parse_str};
 /// `localhost` (Docker's reference grammar); everything else is in the default registry.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct RepositoryName(Box<str>);
+pub struct RepositoryName(Arc<str>);
 
 /// Why a text is no repository name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,12 @@ impl RepositoryName {
     /// The whole name.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The whole name, to be kept without a copy.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<str> {
         &self.0
     }
 

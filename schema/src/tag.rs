@@ -1,6 +1,6 @@
 //! Tags as the distribution specification allows them.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,7 +10,7 @@ use crate::digest::{clip, parse_str};
 /// A tag: `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}` (distribution specification, "Pulling manifests").
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Tag(Box<str>);
+pub struct Tag(Arc<str>);
 
 /// Why a text is no tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,20 +26,41 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The tag, to be kept without a copy.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    /// The tag that `text` is, without a copy of it.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn from_shared(text: Arc<str>) -> Result<Self, TagError> {
+        if is_tag(&text) {
+            Ok(Self(text))
+        } else {
+            Err(TagError(clip(&text)))
+        }
+    }
+}
+
+fn is_tag(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let bytes = text.as_bytes();
+    bytes.len() <= LONGEST
+        && bytes.first().is_some_and(|first| word(*first))
+        && bytes
+            .iter()
+            .all(|byte| word(*byte) || matches!(byte, b'.' | b'-'))
 }
 
 impl FromStr for Tag {
     type Err = TagError;
 
     fn from_str(text: &str) -> Result<Self, TagError> {
-        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        let bytes = text.as_bytes();
-        let legal = bytes.len() <= LONGEST
-            && bytes.first().is_some_and(|first| word(*first))
-            && bytes
-                .iter()
-                .all(|byte| word(*byte) || matches!(byte, b'.' | b'-'));
-        if legal {
+        if is_tag(text) {
             Ok(Self(text.into()))
         } else {
             Err(TagError(clip(text)))

@@ -1,11 +1,13 @@
 //! Every promotion binds the digest that its tag had when it was judged, and brings that one.
+//!
+//! Word of a promotion that this log never decided is a fact like any other, and binds nothing.
 
 use std::collections::BTreeMap;
 
 use weir_rules::Command;
 use weir_schema::{Body, Digest, PromotionOutcome, TagRef};
 
-use crate::generate::mean;
+use crate::generate::{FOREIGN, mean};
 
 type Tags = BTreeMap<(String, String), Digest>;
 
@@ -72,6 +74,7 @@ fn take(tags: &mut Tags, decided: &BTreeMap<String, TagRef>, body: &Body) -> Res
 fn promoted(decided: &BTreeMap<String, TagRef>, done: &PromotionOutcome) -> Result<(), String> {
     match decided.get(&done.promotion_id) {
         Some(source) if *source == done.source => Ok(()),
+        None if done.promotion_id == FOREIGN => Ok(()),
         other => Err(format!("{done:?} completed, {other:?} was decided")),
     }
 }

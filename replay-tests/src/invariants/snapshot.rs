@@ -1,6 +1,6 @@
 //! A snapshot and the records after it give the same conclusions and state as all records.
 
-use weir_rules::{Settings, State, step};
+use weir_rules::{State, step};
 
 use super::same_state;
 use crate::{generate::mean, random::Random};
@@ -8,11 +8,11 @@ use crate::{generate::mean, random::Random};
 pub(super) fn check(seed: u64) -> Result<(), String> {
     let history = mean(seed);
     let mut random = Random::new(seed);
-    let mut restored = State::new(Settings::default());
+    let mut restored = State::new(history.settings.clone());
     history
         .play(|seen| {
             if random.chance(30) {
-                restored = State::from_snapshot(&restored.to_snapshot(), Settings::default())
+                restored = State::from_snapshot(&restored.to_snapshot(), history.settings.clone())
                     .map_err(|error| error.to_string())?;
             }
             let taken = step(

@@ -1,6 +1,6 @@
 //! The same records give the same conclusions and state, and recorded decisions come again.
 
-use weir_rules::{Settings, State, step};
+use weir_rules::{State, step};
 
 use super::same_state;
 use crate::generate::mean;
@@ -10,7 +10,7 @@ pub(super) fn check(seed: u64) -> Result<(), String> {
     if history.inputs != again.inputs {
         return Err("the same seed gave another history".into());
     }
-    let mut state = State::new(Settings::default());
+    let mut state = State::new(history.settings.clone());
     let mut inputs = again.inputs.iter();
     history
         .play(|seen| {

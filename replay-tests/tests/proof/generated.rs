@@ -2,13 +2,13 @@
 //!
 //! `WEIR_HISTORIES` says how many (60 if not said), `WEIR_SEED` the first of them (0).
 
-use std::sync::Mutex;
+use std::{collections::BTreeSet, sync::Mutex};
 
 use weir_replay_tests::{
     generate::mean,
     invariants::{self, Check},
 };
-use weir_schema::Body;
+use weir_schema::{Body, ReasonCode};
 
 fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |text| {
@@ -71,34 +71,65 @@ macro_rules! invariants {
 
 invariants!(incremental scanned digest_bound duplicates order snapshot twice removed);
 
+/// Events that only the engine says, and that histories therefore do not tell.
+const CONCLUSIONS: [&str; 3] = [
+    "weir.decision.made",
+    "weir.violation.found",
+    "weir.violation.cleared",
+];
+
 #[test]
-fn generated_histories_reach_what_they_are_for() {
-    let mut kinds = std::collections::BTreeMap::<String, usize>::new();
-    for seed in 0..60 {
-        mean(seed)
+fn generated_histories_reach_every_event_verdict_and_reason() {
+    let mut reached = BTreeSet::<String>::new();
+    for seed in 0..200 {
+        let history = mean(seed);
+        for (_, body) in &history.inputs {
+            reached.insert(format!("input {}", body.kind()));
+        }
+        history
             .play(|seen| {
                 for conclusion in &seen.step.conclusions {
-                    let kind = match &conclusion.body {
-                        Body::DecisionMade(made) => made.verdict.to_string(),
-                        other => other.kind().to_owned(),
-                    };
-                    *kinds.entry(kind).or_default() += 1;
+                    reached.insert(conclusion.body.kind().to_owned());
+                    if let Body::DecisionMade(made) = &conclusion.body {
+                        reached.insert(made.verdict.to_string());
+                        let reasons = made.reasons.iter().chain(&made.waived);
+                        reached.extend(reasons.map(|reason| reason.code.to_string()));
+                        let by = if made.actor.is_some() { "by hand" } else { "" };
+                        let advice = if made.advisory { "advice" } else { "" };
+                        reached.extend([by, advice].map(str::to_owned));
+                        if !made.overrides.is_empty() {
+                            reached.insert("override used".into());
+                        }
+                    }
+                    if let Body::PromotionFailed(outcome) = &conclusion.body {
+                        reached.extend(outcome.error.clone());
+                    }
                 }
                 Ok(())
             })
             .expect("looking does not fail");
     }
-    for kind in [
-        "promote",
-        "wait",
-        "block",
-        "error",
-        "withdrawn",
+    let inputs = Body::TYPES
+        .iter()
+        .filter(|kind| !CONCLUSIONS.contains(kind))
+        .map(|kind| format!("input {kind}"));
+    let verdicts = ["promote", "wait", "block", "error", "withdrawn"];
+    let others = [
+        "weir.decision.made",
         "weir.promotion.completed",
         "weir.promotion.failed",
         "weir.violation.found",
         "weir.violation.cleared",
-    ] {
-        assert!(kinds.contains_key(kind), "no `{kind}` in {kinds:?}");
-    }
+        "input org.example.thing",
+        "superseded",
+        "withdrawn",
+        "by hand",
+        "advice",
+        "override used",
+    ];
+    let wanted = inputs
+        .chain(verdicts.into_iter().chain(others).map(str::to_owned))
+        .chain(ReasonCode::ALL.iter().map(ToString::to_string));
+    let missed: Vec<String> = wanted.filter(|one| !reached.contains(one)).collect();
+    assert!(missed.is_empty(), "never reached: {missed:?}");
 }

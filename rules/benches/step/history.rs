@@ -1,8 +1,9 @@
 //! A history as a registry with many teams makes it, from a seed.
 //!
 //! Applications of a few images: two of their own, which come and go with each build, and some
-//! that many applications share. Images are scanned when they come and again later; mostly the
-//! second report says what the first did, and many images have the same report.
+//! that many applications share. A build mostly moves the application's tag; some have a tag of
+//! their own, deleted later at each stage. Images are scanned when they come and again later;
+//! mostly the second report says what the first did, and many images have the same report.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -102,7 +103,7 @@ pub fn rules() -> Body {
             "known-bad",
             "vulnerabilities.exists(v, v.id == \"CVE-19999\")",
         ),
-        ("latest", "tag.name == \"latest\""),
+        ("nightly", "tag.name == \"nightly\""),
         ("many-highs", "scan.high > 40"),
         ("unlabelled", "\"forbidden\" in artifact.labels"),
     ] {
@@ -135,8 +136,8 @@ pub struct Maker {
     shared: Vec<Digest>,
     /// The last images that each team built.
     built: Vec<VecDeque<Digest>>,
-    /// Tags of applications that are there, the oldest first.
-    tags: VecDeque<(String, String, Digest)>,
+    /// Tags that are to be deleted, the oldest first.
+    old: VecDeque<(String, String, Digest)>,
     overrides: VecDeque<String>,
     number: usize,
     pub apps: usize,
@@ -155,7 +156,7 @@ impl Maker {
             scanned: Vec::new(),
             shared: (0..SHARED).map(|n| digest("shared", n)).collect(),
             built: vec![VecDeque::new(); TEAMS],
-            tags: VecDeque::new(),
+            old: VecDeque::new(),
             overrides: VecDeque::new(),
             number: 0,
             apps,
@@ -230,6 +231,7 @@ impl Maker {
         self.scanned[self.scanned.len() - 1 - back].clone()
     }
 
+    /// An image, mostly by its digest for an application to come, else as a service of its own.
     pub fn push_image(&mut self, team: usize) -> Body {
         let number = self.number();
         let image = digest("image", number);
@@ -239,9 +241,10 @@ impl Maker {
             self.built[team].pop_front();
         }
         let service = self.random.skewed(200);
+        let tag = self.random.chance(30).then_some("latest");
         push(
             &format!("dev/team-{team}/service-{service}"),
-            Some(&format!("build-{number}")),
+            tag,
             image,
             None,
         )
@@ -258,20 +261,19 @@ impl Maker {
         }
         for place in 0..1 + self.random.below(2) {
             let shared = self.shared[self.random.skewed(SHARED)].clone();
-            children.push(descriptor(
-                shared,
-                "component",
-                Some(&format!("shared-{place}")),
-            ));
+            let name = format!("shared-{place}");
+            children.push(descriptor(shared, "component", Some(&name)));
         }
-        let repository = format!("dev/team-{team}/app-{app}");
-        let tag = match self.random.below(10) {
-            0..=2 => "latest".to_owned(),
-            _ => format!("1.{number}"),
-        };
-        self.tags
-            .push_back((repository.clone(), tag.clone(), index.clone()));
-        push(&repository, Some(&tag), index, Some(children))
+        let repository = |stage: &str| format!("{stage}/team-{team}/app-{app}");
+        let mut tag = "stable".to_owned();
+        if self.random.chance(10) {
+            tag = format!("1.{number}");
+            for stage in ["dev", "staging", "prod"] {
+                let old = (repository(stage), tag.clone(), index.clone());
+                self.old.push_back(old);
+            }
+        }
+        push(&repository("dev"), Some(&tag), index, Some(children))
     }
 
     /// A scan of an image: seven times in ten what was found before.
@@ -326,10 +328,10 @@ impl Maker {
 
     /// Old builds are deleted: mostly the tag, sometimes the manifest.
     fn delete(&mut self) -> Body {
-        let Some((repository, tag, digest)) = self.tags.pop_front() else {
+        let Some((repository, tag, digest)) = self.old.pop_front() else {
             return Body::ClockTicked;
         };
-        if self.random.chance(30) {
+        if self.random.chance(30) && repository.starts_with("dev") {
             return Body::ManifestDeleted(ManifestDeleted {
                 repository: repository.parse().expect("a repository"),
                 digest,

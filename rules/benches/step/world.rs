@@ -24,25 +24,6 @@ pub struct Kind {
 
 pub const KINDS: &[Kind] = &[
     Kind {
-        name: "push of an application, which is promoted",
-        make: |world| {
-            let (app, number) = (world.any_app(), world.number());
-            world.push_app(app, &format!("2.{number}"))
-        },
-    },
-    Kind {
-        name: "push of an image",
-        make: |world| {
-            let (service, number) = (world.any_service(), world.number());
-            push(
-                &service,
-                Some(&format!("2.{number}")),
-                digest("new", number),
-                None,
-            )
-        },
-    },
-    Kind {
         name: "scan of an image in an application",
         make: |world| {
             let app = world.any_app();
@@ -76,7 +57,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "approval",
         make: |world| {
-            let app = world.any(world.apps / TEAMS) * TEAMS + 2;
+            let app = world.any_app() / TEAMS * TEAMS + 2;
             let (from, to) = (
                 format!("staging/team-2/app-{app}"),
                 format!("prod/team-2/app-{app}"),
@@ -140,6 +121,25 @@ pub const KINDS: &[Kind] = &[
         },
     },
     Kind {
+        name: "push of an application, which is promoted",
+        make: |world| {
+            let (app, number) = (world.any_app(), world.number());
+            world.push_app(app, &format!("2.{number}"))
+        },
+    },
+    Kind {
+        name: "push of an image",
+        make: |world| {
+            let (service, number) = (world.any_service(), world.number());
+            push(
+                &service,
+                Some(&format!("2.{number}")),
+                digest("new", number),
+                None,
+            )
+        },
+    },
+    Kind {
         name: "tick",
         make: |_| Body::ClockTicked,
     },
@@ -152,6 +152,7 @@ pub struct World {
     apps: usize,
     waiting: usize,
     services: usize,
+    turn: usize,
     number: usize,
     first_hold: usize,
     released: usize,
@@ -168,6 +169,7 @@ impl World {
             apps,
             waiting: tags * 8 / 20,
             services: (tags / 40).max(1),
+            turn: 0,
             number: 0,
             first_hold: 0,
             released: 0,
@@ -213,8 +215,9 @@ impl World {
             .len()
     }
 
-    /// The times of so many records of a kind.
-    pub fn measure(&mut self, kind: &Kind, count: usize) -> Vec<Duration> {
+    /// The times of some records of a kind, each about another application.
+    pub fn measure(&mut self, kind: &Kind) -> Vec<Duration> {
+        let count = (self.apps / 4).clamp(10, 400);
         if kind.name == "hold on a digest" {
             self.first_hold = self.number;
         }
@@ -248,8 +251,10 @@ impl World {
         self.random.below(end)
     }
 
+    /// Another application each time, all over the state.
     fn any_app(&mut self) -> usize {
-        self.any(self.apps)
+        self.turn += 1;
+        self.turn * 7_919 % self.apps
     }
 
     fn service(&self, image: usize) -> String {

@@ -2,60 +2,81 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use weir_schema::{Descriptor, Digest, Platform, media_type};
+use weir_schema::{Descriptor, Digest, media_type};
 
-use super::names::{DigestId, NameId};
+use super::{
+    State,
+    few::Few,
+    kind::CnabType,
+    numbers::{DigestId, KindId, NameId, RepositoryId, TagId},
+    scan::{Scans, Standing},
+};
 use crate::{Class, gate::Structure};
 
-/// The annotation that says what a child of a bundle is.
-pub const CNAB_MANIFEST_TYPE: &str = "io.cnab.manifest.type";
-/// The annotation that names a component of a bundle.
-pub const CNAB_COMPONENT_NAME: &str = "io.cnab.component.name";
-/// The annotation that BuildKit puts on the descriptor of an attestation.
-pub const DOCKER_REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+/// What a manifest is by its media type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// It is only mentioned.
+    #[default]
+    Mentioned,
+    /// A source told of it and did not know what it is.
+    Untold,
+    /// It lists other manifests.
+    Index,
+    /// Anything else.
+    Single,
+}
 
-/// What a descriptor's `io.cnab.manifest.type` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum CnabType {
-    None,
-    Config,
-    Invocation,
-    Component,
-    Unknown,
+/// What a manifest is part of, and what judging it asks for first. In one line of the processor's
+/// cache: a judgement looks at one of these for every image.
+#[derive(Debug, Clone, Default)]
+#[repr(align(64))]
+pub(crate) struct Manifest {
+    pub(crate) shape: Shape,
+    /// Its content says that it is an application, if it is an index at all.
+    pub(crate) bundle: bool,
+    /// Its type says that it is no image.
+    pub(crate) non_image: bool,
+    /// What its scans come to.
+    pub(crate) standing: Standing,
+    /// Of an index whose children are known.
+    pub(crate) index: Option<Box<Index>>,
+    pub(crate) scans: Option<Box<Scans>>,
+    /// Indexes that have it as a child.
+    pub(crate) parents: Few<DigestId>,
+    /// Tags that point at it.
+    pub(crate) tags: Few<TagId>,
+}
+
+/// What is known of a manifest's content. It is true for ever: what is known stays, what was
+/// missing is filled in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Content {
+    /// `None` while the digest is only mentioned.
+    pub(crate) media_type: Option<NameId>,
+    pub(crate) artifact_type: Option<NameId>,
+    pub(crate) size: Option<u64>,
+    pub(crate) details: Option<Box<Details>>,
+    /// Where it was pushed and deleted, where that matters.
+    pub(crate) places: Option<Box<Places>>,
+}
+
+/// The children of an index.
+#[derive(Debug, Clone)]
+pub(crate) struct Index {
+    /// As they came.
+    pub(crate) children: Box<[Child]>,
+    /// Derived from everything below; dropped when something there changes.
+    pub(crate) structure: Option<Arc<Structure>>,
 }
 
 /// A child of an index.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Child {
     pub(crate) digest: DigestId,
-    pub(crate) is_index: bool,
-    pub(crate) cnab: CnabType,
-    /// An attestation by its annotation or by the platform `unknown/unknown`.
-    pub(crate) attestation: bool,
-    /// The descriptor's `artifactType` says that it is no image.
-    pub(crate) non_image: bool,
-    pub(crate) component: Option<NameId>,
-    pub(crate) platform: Option<Arc<Platform>>,
-}
-
-/// What is known of a manifest. Facts about content are true for ever: what is known stays, what
-/// was missing is filled in.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Manifest {
-    /// `None` while the digest is only mentioned.
-    pub(crate) media_type: Option<NameId>,
-    pub(crate) size: Option<u64>,
-    pub(crate) artifact_type: Option<NameId>,
-    /// As they came, for the canonical encoding; `None` while the children are not known.
-    pub(crate) descriptors: Option<Arc<[Descriptor]>>,
-    pub(crate) children: Option<Arc<[Child]>>,
-    pub(crate) details: Option<Arc<Details>>,
-    /// Indexes that have it as a child, sorted.
-    pub(crate) parents: Vec<DigestId>,
-    /// Tags that point at it, sorted.
-    pub(crate) tags: Vec<(NameId, NameId)>,
-    /// Derived from everything below; dropped when something there changes.
-    pub(crate) structure: Option<Arc<Structure>>,
+    pub(crate) kind: KindId,
+    /// 0 where none is said.
+    pub(crate) size: u64,
 }
 
 /// Facts that few manifests have.
@@ -65,22 +86,66 @@ pub(crate) struct Details {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) config_digest: Option<Digest>,
     pub(crate) subject: Option<DigestId>,
-    /// Manifests that name this one as their subject, sorted.
-    pub(crate) referrers: Vec<DigestId>,
+    /// Manifests that name this one as their subject.
+    pub(crate) referrers: Few<DigestId>,
+}
+
+/// The records of pushes and deletions by repository.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    /// The last push there of an index, or of what may turn out to be one.
+    pub(crate) pushes: Vec<(RepositoryId, u64)>,
+    /// A deletion after the last push there.
+    pub(crate) deletions: Vec<(RepositoryId, u64)>,
+}
+
+/// The record noted for a repository.
+fn noted(places: &[(RepositoryId, u64)], repository: RepositoryId) -> Option<u64> {
+    let mut found = places.iter().filter(|(place, _)| *place == repository);
+    found.next().map(|(_, seq)| *seq)
+}
+
+/// Notes a record for a repository; whether there was none.
+fn note(places: &mut Vec<(RepositoryId, u64)>, repository: RepositoryId, seq: u64) -> bool {
+    match places.iter_mut().find(|(place, _)| *place == repository) {
+        Some(known) => {
+            known.1 = seq;
+            false
+        }
+        None => {
+            places.reserve_exact(1);
+            places.push((repository, seq));
+            true
+        }
+    }
 }
 
 impl Manifest {
+    /// The children of an index, if they are known.
+    pub(crate) fn children(&self) -> Option<&[Child]> {
+        self.index.as_ref().map(|index| &*index.children)
+    }
+}
+
+impl Content {
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
-        self.details
-            .as_ref()?
-            .annotations
-            .get(key)
-            .map(String::as_str)
+        let annotations = &self.details.as_ref()?.annotations;
+        annotations.get(key).map(String::as_str)
     }
 
     /// The details, to be changed; made where there were none.
     pub(crate) fn details_mut(&mut self) -> &mut Details {
-        Arc::make_mut(self.details.get_or_insert_default())
+        self.details.get_or_insert_default()
+    }
+
+    /// The last push of it there, if it is an index or may be one.
+    pub(crate) fn pushed(&self, repository: RepositoryId) -> Option<u64> {
+        noted(&self.places.as_ref()?.pushes, repository)
+    }
+
+    /// When it was deleted there, if it was not pushed again.
+    pub(crate) fn deleted(&self, repository: RepositoryId) -> Option<u64> {
+        noted(&self.places.as_ref()?.deletions, repository)
     }
 }
 
@@ -96,73 +161,131 @@ pub(crate) struct Facts<'a> {
     pub(crate) subject: Option<&'a Digest>,
 }
 
-/// The role that a descriptor's annotations give to it.
-pub(crate) fn cnab_type(annotations: Option<&BTreeMap<String, String>>) -> CnabType {
-    match annotations
-        .and_then(|all| all.get(CNAB_MANIFEST_TYPE))
-        .map(String::as_str)
-    {
-        None => CnabType::None,
-        Some("config") => CnabType::Config,
-        Some("invocation") => CnabType::Invocation,
-        Some("component") => CnabType::Component,
-        Some(_) => CnabType::Unknown,
+impl State {
+    /// The manifest with that digest; an empty one while it is only mentioned.
+    pub(crate) fn manifest(&self, id: DigestId) -> &Manifest {
+        &self.manifests[id.place()]
     }
-}
 
-/// Whether a descriptor is of an attestation and not of an image.
-pub(crate) fn is_attestation(descriptor: &Descriptor) -> bool {
-    let annotated = descriptor
-        .annotations
-        .as_ref()
-        .is_some_and(|annotations| annotations.contains_key(DOCKER_REFERENCE_TYPE));
-    let nowhere = descriptor
-        .platform
-        .as_ref()
-        .is_some_and(|platform| platform.os == "unknown" && platform.architecture == "unknown");
-    annotated || nowhere
-}
+    pub(crate) fn manifest_mut(&mut self, id: DigestId) -> &mut Manifest {
+        &mut self.manifests[id.place()]
+    }
 
-impl super::State {
+    /// What is known of the content of the manifest with that digest.
+    pub(crate) fn content(&self, id: DigestId) -> &Content {
+        &self.contents[id.place()]
+    }
+
+    pub(crate) fn content_mut(&mut self, id: DigestId) -> &mut Content {
+        &mut self.contents[id.place()]
+    }
+
+    /// All manifests that are known or mentioned.
+    pub(crate) fn all_manifests(&self) -> impl Iterator<Item = (DigestId, &Manifest)> {
+        let rows = self.manifests.iter().enumerate();
+        rows.map(|(place, manifest)| (DigestId::at(place), manifest))
+    }
+
     /// The class of a manifest by its content (DESIGN 4.1), and by whether `repository` was
     /// declared to hold bundles.
-    pub(crate) fn class(&self, repository: NameId, digest: DigestId) -> Class {
+    pub(crate) fn class(&self, repository: RepositoryId, digest: DigestId) -> Class {
         let manifest = self.manifest(digest);
-        let media = manifest.media_type.map_or("", |id| self.names.text(id));
-        let artifact_type = manifest.artifact_type.map(|id| &**self.names.text(id));
-        if media_type::is_index(media) {
-            let bundle = manifest.annotation("io.docker.type") == Some("app")
-                || manifest.annotation("org.opencontainers.artifactType")
-                    == Some(media_type::CNAB_MANIFEST)
-                || artifact_type == Some(media_type::CNAB_MANIFEST)
-                || manifest
-                    .children
-                    .iter()
-                    .flat_map(|children| children.iter())
-                    .any(|child| child.cnab != CnabType::None)
-                || self
-                    .repositories
-                    .get(&repository)
-                    .is_some_and(|known| known.bundles);
-            if bundle { Class::App } else { Class::Index }
-        } else if media_type::is_non_image_artifact(artifact_type) {
+        if manifest.shape == Shape::Index {
+            if manifest.bundle || self.repository(repository).bundles {
+                Class::App
+            } else {
+                Class::Index
+            }
+        } else if manifest.non_image {
             Class::Artifact
         } else {
             Class::Image
         }
     }
 
-    /// Whether a manifest is known to be an index.
-    pub(crate) fn is_index(&self, digest: DigestId) -> bool {
-        self.manifest(digest)
-            .media_type
-            .is_some_and(|id| media_type::is_index(self.names.text(id)))
+    /// Works out what the facts known of a manifest come to.
+    pub(crate) fn derive_manifest(&mut self, id: DigestId) {
+        let (manifest, content) = (self.manifest(id), self.content(id));
+        let media = content.media_type.map(|id| &**self.names.text(id));
+        let artifact_type = content.artifact_type.map(|id| &**self.names.text(id));
+        let shape = match media {
+            None => Shape::Mentioned,
+            Some(media_type::UNTOLD) => Shape::Untold,
+            Some(media) if media_type::is_index(media) => Shape::Index,
+            Some(_) => Shape::Single,
+        };
+        let cnab = Some(media_type::CNAB_MANIFEST);
+        let mut kinds = manifest.children().into_iter().flatten();
+        let bundle = content.annotation("io.docker.type") == Some("app")
+            || content.annotation("org.opencontainers.artifactType") == cnab
+            || artifact_type == cnab
+            || kinds.any(|child| self.kinds.get(child.kind).cnab != CnabType::None);
+        let non_image = media_type::is_non_image_artifact(artifact_type);
+        if let (Shape::Single, Some(places)) = (shape, &mut self.content_mut(id).places) {
+            // It turned out to be no index: its push proved nothing but itself.
+            places.pushes.clear();
+        }
+        let manifest = self.manifest_mut(id);
+        manifest.shape = shape;
+        manifest.bundle = bundle;
+        manifest.non_image = non_image;
     }
 
-    /// Whether nobody has said yet what a manifest is (RFC 2046, section 4.5.1).
-    pub(crate) fn is_untold(&self, digest: DigestId) -> bool {
-        self.manifest(digest)
-            .media_type
-            .is_some_and(|id| &**self.names.text(id) == media_type::UNTOLD)
+    /// Notes a push: of a manifest that was deleted there, whether it was.
+    pub(crate) fn note_push(&mut self, repository: RepositoryId, digest: DigestId) -> bool {
+        let seq = self.seq;
+        // What it is may be told later; if it is an index then, this push proved its children.
+        let proves = matches!(self.manifest(digest).shape, Shape::Index | Shape::Untold);
+        if !proves && self.repository(repository).deletions == 0 {
+            return false;
+        }
+        let content = self.content_mut(digest);
+        let mut back = false;
+        if let Some(places) = &mut content.places {
+            let before = places.deletions.len();
+            places.deletions.retain(|(place, _)| *place != repository);
+            back = places.deletions.len() < before;
+        }
+        if proves {
+            let places = content.places.get_or_insert_default();
+            note(&mut places.pushes, repository, seq);
+        }
+        if back {
+            self.repositories.get_mut(repository).deletions -= 1;
+        }
+        back
+    }
+
+    /// Notes a deletion.
+    pub(crate) fn note_deletion(&mut self, repository: RepositoryId, digest: DigestId, seq: u64) {
+        let places = self.content_mut(digest).places.get_or_insert_default();
+        if note(&mut places.deletions, repository, seq) {
+            self.repositories.get_mut(repository).deletions += 1;
+        }
+    }
+
+    /// Puts a push back from a snapshot.
+    pub(crate) fn restore_push(&mut self, repository: RepositoryId, digest: DigestId, seq: u64) {
+        let places = self.content_mut(digest).places.get_or_insert_default();
+        note(&mut places.pushes, repository, seq);
+    }
+
+    /// The digest, and every index that holds it at some depth, each once.
+    pub(crate) fn above(&self, digest: DigestId) -> Vec<DigestId> {
+        let mut found = vec![digest];
+        let mut level = self.manifest(digest).parents.as_slice().to_vec();
+        // Level by level; no digests can form a cycle, but made-up events can.
+        while !level.is_empty() {
+            let mut known = found.clone();
+            known.sort_unstable();
+            level.retain(|index| known.binary_search(index).is_err());
+            found.extend(&level);
+            let parents = level.iter().map(|index| &self.manifest(*index).parents);
+            let mut next: Vec<DigestId> = parents.flat_map(|few| few.as_slice()).copied().collect();
+            next.sort_unstable();
+            next.dedup();
+            level = next;
+        }
+        found
     }
 }

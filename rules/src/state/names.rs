@@ -1,119 +1,65 @@
-//! Texts and digests by number: a state of millions of tags keeps each of them once.
-//!
-//! The numbers depend on the order of arrival and never leave the state: everything that is
-//! shown, compared or hashed goes back to texts and digests.
+//! Texts and digests, each once: a state of millions of tags refers to them by number.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, Hasher},
-    sync::Arc,
+use std::{collections::BTreeMap, sync::Arc};
+
+use weir_schema::{Digest, Platform};
+
+use super::{
+    numbers::{DigestId, NameId, PlatformId},
+    table::{Table, hash_of},
 };
-
-use weir_schema::Digest;
-
-/// The number of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NameId(u32);
-
-impl NameId {
-    /// The least of all, to begin a range with.
-    pub(crate) const FIRST: Self = Self(0);
-}
-
-/// The number of a digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DigestId(u32);
-
-impl DigestId {
-    /// The least of all, to begin a range with.
-    pub(crate) const FIRST: Self = Self(0);
-
-    /// The place of the digest's manifest in a table of all of them.
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A hasher without a random seed. The maps that use it are looked up and never iterated, so
-/// their order can reach nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Fixed;
-
-/// The state of [`Fixed`].
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct FixedHasher(u64);
-
-impl Hasher for FixedHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-
-    fn write_u32(&mut self, word: u32) {
-        self.write_u64(u64::from(word));
-    }
-
-    fn write_u8(&mut self, word: u8) {
-        self.write_u64(u64::from(word));
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        // The multiplication leaves the low bits poor, and those choose the bucket.
-        self.0.rotate_left(26)
-    }
-}
-
-impl BuildHasher for Fixed {
-    type Hasher = FixedHasher;
-
-    fn build_hasher(&self) -> FixedHasher {
-        FixedHasher(0)
-    }
-}
 
 /// Each text once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     texts: Vec<Arc<str>>,
-    #[expect(
-        clippy::disallowed_types,
-        reason = "looked up, never iterated; no random seed"
-    )]
-    numbers: HashMap<Arc<str>, u32, Fixed>,
+    table: Table,
 }
 
 impl Names {
     /// The number of `text`, a new one if it was never seen.
     pub(crate) fn intern(&mut self, text: &str) -> NameId {
-        if let Some(number) = self.numbers.get(text) {
-            return NameId(*number);
+        let hash = hash_of(text);
+        match self.place(hash, text) {
+            Some(place) => NameId::at(place),
+            None => self.add(hash, text.into()),
         }
-        let number = u32::try_from(self.texts.len()).expect("fewer than 2^32 texts fit in memory");
-        let text: Arc<str> = text.into();
-        self.texts.push(Arc::clone(&text));
-        self.numbers.insert(text, number);
-        NameId(number)
+    }
+
+    /// As [`Names::intern`], without a copy of a new text.
+    pub(crate) fn intern_shared(&mut self, text: &Arc<str>) -> NameId {
+        let hash = hash_of(&**text);
+        match self.place(hash, text) {
+            Some(place) => NameId::at(place),
+            None => self.add(hash, Arc::clone(text)),
+        }
+    }
+
+    /// The number of a text that may be missing.
+    pub(crate) fn intern_option(&mut self, text: Option<&str>) -> Option<NameId> {
+        text.map(|text| self.intern(text))
     }
 
     /// The number of `text`, if it was ever seen.
     pub(crate) fn find(&self, text: &str) -> Option<NameId> {
-        self.numbers.get(text).copied().map(NameId)
+        self.place(hash_of(text), text).map(NameId::at)
     }
 
     /// The text with that number.
     pub(crate) fn text(&self, id: NameId) -> &Arc<str> {
-        &self.texts[id.0 as usize]
+        &self.texts[id.place()]
+    }
+
+    fn place(&self, hash: u64, text: &str) -> Option<usize> {
+        self.table.find(hash, |place| &*self.texts[place] == text)
+    }
+
+    fn add(&mut self, hash: u64, text: Arc<str>) -> NameId {
+        let place = self.texts.len();
+        self.texts.push(text);
+        self.table
+            .insert(hash, place, |place| hash_of(&*self.texts[place]));
+        NameId::at(place)
     }
 }
 
@@ -121,43 +67,68 @@ impl Names {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Digests {
     digests: Vec<Digest>,
-    #[expect(
-        clippy::disallowed_types,
-        reason = "looked up, never iterated; no random seed"
-    )]
-    numbers: HashMap<Digest, u32, Fixed>,
+    table: Table,
+}
+
+fn hash_of_digest(digest: &Digest) -> u64 {
+    hash_of(digest.bytes())
 }
 
 impl Digests {
     /// The number of `digest`, a new one if it was never seen.
     pub(crate) fn intern(&mut self, digest: &Digest) -> DigestId {
-        if let Some(number) = self.numbers.get(digest) {
-            return DigestId(*number);
+        if let Some(known) = self.find(digest) {
+            return known;
         }
-        let number =
-            u32::try_from(self.digests.len()).expect("fewer than 2^32 digests fit in memory");
+        let place = self.digests.len();
         self.digests.push(digest.clone());
-        self.numbers.insert(digest.clone(), number);
-        DigestId(number)
+        self.table.insert(hash_of_digest(digest), place, |place| {
+            hash_of_digest(&self.digests[place])
+        });
+        DigestId::at(place)
     }
 
     /// The number of `digest`, if it was ever seen.
     pub(crate) fn find(&self, digest: &Digest) -> Option<DigestId> {
-        self.numbers.get(digest).copied().map(DigestId)
+        let hash = hash_of_digest(digest);
+        let place = self
+            .table
+            .find(hash, |place| self.digests[place] == *digest);
+        place.map(DigestId::at)
     }
 
     /// The digest with that number.
     pub(crate) fn digest(&self, id: DigestId) -> &Digest {
-        &self.digests[id.index()]
-    }
-
-    /// The digest at a place of the table of all manifests.
-    pub(crate) fn at(&self, place: usize) -> &Digest {
-        &self.digests[place]
+        &self.digests[id.place()]
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.digests.len()
+    }
+}
+
+/// Each platform once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Platforms {
+    platforms: Vec<Platform>,
+    numbers: BTreeMap<Platform, PlatformId>,
+}
+
+impl Platforms {
+    /// The number of `platform`, a new one if it was never seen.
+    pub(crate) fn intern(&mut self, platform: &Platform) -> PlatformId {
+        if let Some(known) = self.numbers.get(platform) {
+            return *known;
+        }
+        let id = PlatformId::at(self.platforms.len());
+        self.platforms.push(platform.clone());
+        self.numbers.insert(platform.clone(), id);
+        id
+    }
+
+    /// The platform with that number.
+    pub(crate) fn platform(&self, id: PlatformId) -> &Platform {
+        &self.platforms[id.place()]
     }
 }

@@ -1,8 +1,17 @@
 //! What people said: overrides, approvals, holds.
 
-use weir_schema::{Digest, Finding, Timestamp};
+use std::collections::BTreeMap;
 
-use super::names::{DigestId, NameId};
+use weir_schema::Timestamp;
+
+use super::{
+    State,
+    alarm::Alarm,
+    names::Names,
+    numbers::{DigestId, NameId, RepositoryId},
+    report::Found,
+    repository::Repository,
+};
 use crate::pattern::RepositoryPattern;
 
 /// A repository pattern out of an event. One that cannot be read is kept, and matches what is
@@ -24,17 +33,24 @@ impl ScopePattern {
     fn matches(&self, repository: &str) -> Option<bool> {
         Some(self.pattern.as_ref()?.matches(repository))
     }
+
+    /// What every repository that it matches begins with, if it can be read.
+    fn prefix(&self) -> &str {
+        self.pattern
+            .as_ref()
+            .map_or("", RepositoryPattern::literal_prefix)
+    }
 }
 
-/// An override, in force until revoked or expired.
+/// An override, until revoked.
 #[derive(Debug, Clone)]
 pub(crate) struct Override {
-    pub(crate) vulnerability: String,
+    pub(crate) vulnerability: NameId,
     pub(crate) reason: String,
     pub(crate) actor: String,
     pub(crate) repository: Option<ScopePattern>,
-    pub(crate) digest: Option<Digest>,
-    pub(crate) package: Option<String>,
+    pub(crate) digest: Option<DigestId>,
+    pub(crate) package: Option<NameId>,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) status: Option<String>,
 }
@@ -44,28 +60,52 @@ impl Override {
         self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// Whether its repository and package parts match; the digest part is the caller's, who knows
-    /// what is above the leaf.
-    pub(crate) fn covers(&self, repository: &str, finding: &Finding) -> bool {
-        let here = self
-            .repository
-            .as_ref()
-            .is_none_or(|scope| scope.matches(repository).unwrap_or(false));
-        here && self
-            .package
-            .as_deref()
-            .is_none_or(|wanted| is_package(wanted, finding))
+    /// Whether its repository part matches the source.
+    pub(crate) fn covers_repository(&self, source: &str) -> bool {
+        let scope = self.repository.as_ref();
+        scope.is_none_or(|scope| scope.matches(source).unwrap_or(false))
+    }
+
+    /// Whether its package part matches: the package `NAME`, or `NAME@VERSION` for that version
+    /// alone. A name may begin with an `@` itself.
+    pub(crate) fn covers_package(&self, found: &Found, names: &Names) -> bool {
+        let Some(wanted) = self.package else {
+            return true;
+        };
+        let text = |id: Option<NameId>| id.map(|id| &**names.text(id));
+        let in_version = || {
+            let (name, version) = names.text(wanted).rsplit_once('@')?;
+            Some(text(found.package) == Some(name) && text(found.version) == Some(version))
+        };
+        found.package == Some(wanted) || in_version().unwrap_or(false)
     }
 }
 
-/// Whether a finding is in the package `NAME`, or `NAME@VERSION` for that version alone. A name may
-/// begin with an `@` itself.
-fn is_package(wanted: &str, finding: &Finding) -> bool {
-    let (name, version) = (finding.package.as_deref(), finding.version.as_deref());
-    name == Some(wanted)
-        || wanted
-            .rsplit_once('@')
-            .is_some_and(|(of, in_version)| name == Some(of) && version == Some(in_version))
+/// Overrides by their ids.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overrides {
+    by_id: BTreeMap<NameId, Override>,
+    /// Those that are or may come in force, in the order of their ids' texts, so that the first
+    /// that matches is always the same.
+    by_vulnerability: BTreeMap<NameId, Vec<NameId>>,
+}
+
+impl Overrides {
+    pub(crate) fn get(&self, id: NameId) -> Option<&Override> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NameId, &Override)> {
+        self.by_id.iter().map(|(id, one)| (*id, one))
+    }
+
+    /// The overrides for a vulnerability, by the order of their ids.
+    pub(crate) fn of(&self, vulnerability: NameId) -> impl Iterator<Item = (NameId, &Override)> {
+        let ids = self.by_vulnerability.get(&vulnerability);
+        ids.into_iter()
+            .flatten()
+            .filter_map(|id| Some((*id, self.by_id.get(id)?)))
+    }
 }
 
 /// A hold, in force until released.
@@ -74,22 +114,22 @@ pub(crate) struct Hold {
     pub(crate) actor: String,
     pub(crate) reason: String,
     pub(crate) repository: Option<ScopePattern>,
-    pub(crate) digest: Option<Digest>,
+    pub(crate) digest: Option<DigestId>,
     pub(crate) rule: Option<String>,
 }
 
 impl Hold {
-    pub(crate) fn covers(&self, source: &str, target: &str, digest: &Digest, rule: &str) -> bool {
+    /// Whether its parts but the digest match.
+    pub(crate) fn covers(&self, source: &str, target: &str, rule: &str) -> bool {
         let here = self.repository.as_ref().is_none_or(|scope| {
             scope.matches(source).unwrap_or(true) || scope.matches(target).unwrap_or(true)
         });
-        here && self.digest.as_ref().is_none_or(|wanted| wanted == digest)
-            && self.rule.as_deref().is_none_or(|wanted| wanted == rule)
+        here && self.rule.as_deref().is_none_or(|wanted| wanted == rule)
     }
 }
 
 /// What an approval is bound to: source repository, digest, target repository.
-pub(crate) type ApprovalKey = (NameId, DigestId, NameId);
+pub(crate) type ApprovalKey = (RepositoryId, DigestId, RepositoryId);
 
 /// One vote.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,4 +137,65 @@ pub(crate) struct Vote {
     pub(crate) actor: NameId,
     pub(crate) at: Timestamp,
     pub(crate) comment: Option<String>,
+}
+
+impl State {
+    /// Puts an override in force, until it ends.
+    pub(crate) fn put_override(&mut self, id: NameId, granted: Override) {
+        let (vulnerability, expires_at) = (granted.vulnerability, granted.expires_at);
+        let in_force = granted.is_in_force(self.now);
+        self.overrides.by_id.insert(id, granted);
+        if !in_force {
+            return;
+        }
+        self.set_alarm(Alarm::Override(id), None, expires_at);
+        let names = &self.names;
+        let ids = self.overrides.by_vulnerability.entry(vulnerability);
+        let ids = ids.or_default();
+        let place = ids.binary_search_by(|other| names.text(*other).cmp(names.text(id)));
+        if let Err(place) = place {
+            ids.insert(place, id);
+            self.reports.set_override(vulnerability, true);
+        }
+    }
+
+    /// Takes an override away.
+    pub(crate) fn take_override(&mut self, id: NameId) {
+        let Some(gone) = self.overrides.by_id.get(&id) else {
+            return;
+        };
+        let expires_at = gone.expires_at;
+        self.set_alarm(Alarm::Override(id), expires_at, None);
+        self.override_expired(id);
+        self.overrides.by_id.remove(&id);
+    }
+
+    /// Notes that an override will never be in force again.
+    pub(crate) fn override_expired(&mut self, id: NameId) {
+        let Some(one) = self.overrides.by_id.get(&id) else {
+            return;
+        };
+        let vulnerability = one.vulnerability;
+        let Some(ids) = self.overrides.by_vulnerability.get_mut(&vulnerability) else {
+            return;
+        };
+        let before = ids.len();
+        ids.retain(|other| *other != id);
+        let taken = ids.len() < before;
+        if ids.is_empty() {
+            self.overrides.by_vulnerability.remove(&vulnerability);
+        }
+        if taken {
+            self.reports.set_override(vulnerability, false);
+        }
+    }
+
+    /// The repositories that a pattern matches, all of them for a hold's that cannot be read.
+    pub(crate) fn repositories_held(&self, scope: &ScopePattern) -> Vec<RepositoryId> {
+        let matches = |(_, repository): &(RepositoryId, &Repository)| {
+            scope.matches(&repository.text).unwrap_or(true)
+        };
+        let candidates = self.repositories.beginning_with(scope.prefix());
+        candidates.filter(matches).map(|(id, _)| id).collect()
+    }
 }

@@ -1,20 +1,21 @@
-//! Tags, where they came from, and promotions on their way.
+//! Promotions on their way, and what they left behind at their targets.
 
 use std::sync::Arc;
 
-use weir_schema::{Reason, Timestamp, Verdict};
+use weir_schema::Timestamp;
 
-use super::names::{DigestId, NameId};
-
-/// A tag: repository and name.
-pub(crate) type TagKey = (NameId, NameId);
+use super::{
+    numbers::{DigestId, NameId, RepositoryId, TagId},
+    reads::Reads,
+    reason::Obstacle,
+    tag::Bound,
+};
 
 /// An earlier promotion of what a tag points at.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hop {
     pub(crate) rule: NameId,
-    pub(crate) repository: NameId,
-    pub(crate) tag: NameId,
+    pub(crate) source: TagId,
     pub(crate) at: Timestamp,
 }
 
@@ -22,35 +23,29 @@ pub(crate) struct Hop {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Origin {
     pub(crate) rule: NameId,
-    pub(crate) source: NameId,
+    pub(crate) source: RepositoryId,
     /// The binding of the source tag; `None` if the promotion was not one of this log.
     pub(crate) binding: Option<u64>,
     /// All hops, the oldest first.
-    pub(crate) lineage: Arc<[Hop]>,
+    pub(crate) lineage: Box<[Hop]>,
 }
 
-/// A tag's present binding.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct TagState {
-    pub(crate) digest: DigestId,
-    /// The record at which it came to point at the digest.
-    pub(crate) binding: u64,
-    pub(crate) bound_at: Timestamp,
-    pub(crate) pushed_by: Option<NameId>,
-    pub(crate) previous: Option<DigestId>,
-    pub(crate) origin: Option<Arc<Origin>>,
-}
-
-impl TagState {
-    pub(crate) fn lineage(&self) -> &[Hop] {
-        self.origin.as_ref().map_or(&[], |origin| &origin.lineage)
+impl Origin {
+    /// The origin that a promotion gives to its target.
+    pub(crate) fn of(promotion: &Promotion, source: RepositoryId, at: Timestamp) -> Arc<Self> {
+        let hop = Hop {
+            rule: promotion.rule,
+            source: promotion.source,
+            at,
+        };
+        let bound = &promotion.bound;
+        Arc::new(Self {
+            rule: promotion.rule,
+            source,
+            binding: (bound.binding > 0).then_some(bound.binding),
+            lineage: bound.lineage().iter().cloned().chain([hop]).collect(),
+        })
     }
-}
-
-/// What is known of the target when a promotion is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TargetBefore {
-    pub(crate) digest: Option<DigestId>,
 }
 
 /// How far a promotion is.
@@ -68,11 +63,12 @@ pub(crate) enum Progress {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Promotion {
     pub(crate) rule: NameId,
-    pub(crate) source: TagKey,
+    pub(crate) source: TagId,
     /// The source tag's binding that was judged.
-    pub(crate) bound: TagState,
-    pub(crate) target: TagKey,
-    pub(crate) before: TargetBefore,
+    pub(crate) bound: Bound,
+    pub(crate) target: TagId,
+    /// What the target held when it was decided.
+    pub(crate) before: Option<DigestId>,
     pub(crate) decided_at: Timestamp,
     pub(crate) progress: Progress,
     pub(crate) attempts: u32,
@@ -80,37 +76,35 @@ pub(crate) struct Promotion {
 }
 
 /// What a rule promoted and a target tag still holds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Promoted {
     pub(crate) rule: NameId,
-    pub(crate) source: TagKey,
-    pub(crate) bound: TagState,
-    pub(crate) before: TargetBefore,
+    pub(crate) source: TagId,
+    pub(crate) bound: Bound,
+    pub(crate) before: Option<DigestId>,
     pub(crate) decided_at: Timestamp,
     /// Set while a violation is found.
-    pub(crate) violation: Option<Arc<[Reason]>>,
+    pub(crate) violation: Option<Box<[Obstacle]>>,
+    pub(crate) wakes_at: Option<Timestamp>,
+    /// Whether any passing of time may change it.
+    pub(crate) restless: bool,
+    /// What its last judgement rests on.
+    pub(crate) reads: Reads,
 }
 
-/// The last decision of a subject.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Subject {
-    pub(crate) verdict: Verdict,
-    pub(crate) digest: DigestId,
-    pub(crate) target: TagKey,
-    pub(crate) reasons: Arc<[Reason]>,
-    /// The record of the decision.
-    pub(crate) decided: u64,
-    pub(crate) decided_at: Timestamp,
-    /// Set by `promote`: final for the present binding and each of these targets.
-    pub(crate) settled: Vec<Settled>,
-}
-
-/// What a subject was promoted as.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Settled {
-    pub(crate) binding: u64,
-    pub(crate) target: TagKey,
-    /// The time that the target's templates were given.
-    pub(crate) at: Timestamp,
-    pub(crate) reasons: Arc<[Reason]>,
+impl Promoted {
+    /// What a promotion leaves at its target.
+    pub(crate) fn by(promotion: Promotion) -> Self {
+        Self {
+            rule: promotion.rule,
+            source: promotion.source,
+            bound: promotion.bound,
+            before: promotion.before,
+            decided_at: promotion.decided_at,
+            violation: None,
+            wakes_at: None,
+            restless: false,
+            reads: Reads::EVERYTHING,
+        }
+    }
 }

@@ -59,10 +59,10 @@ impl Run<'_> {
                 None => None,
                 Some(inner) => self.field(node, inner, select)?,
             };
-            return Ok(Cow::Owned(optional(found)));
+            return Ok(Cow::Owned(optional_field(found)));
         }
         match self.field(node, operand, select)? {
-            Some(value) => Ok(Cow::Borrowed(value)),
+            Some(value) => Ok(value),
             None => Err(self.absent(node, select, operand)),
         }
     }
@@ -80,7 +80,7 @@ impl Run<'_> {
             other => self.field(node, other, select)?,
         };
         Ok(match (found, select.index) {
-            (Some(value), Some(_)) => says_something(value),
+            (Some(value), Some(_)) => says_something(&value),
             (found, _) => found.is_some(),
         })
     }
@@ -98,7 +98,7 @@ impl Run<'_> {
         };
         // What has no fields has not this one either.
         match operand.filter(|value| matches!(value, Value::Map(_) | Value::Record(_))) {
-            Some(operand) => Ok(optional(self.field(node, operand, select)?)),
+            Some(operand) => Ok(optional_field(self.field(node, operand, select)?)),
             None => Ok(Value::NONE),
         }
     }
@@ -110,7 +110,7 @@ impl Run<'_> {
         node: &Node,
         operand: &'v Value,
         select: &Select,
-    ) -> Result<Option<&'v Value>, Failure> {
+    ) -> Result<Option<Cow<'v, Value>>, Failure> {
         let (record, index) = match (operand, select.index) {
             (Value::Record(record), Some(index)) => (record, index),
             (Value::Record(record), None) => {
@@ -123,16 +123,23 @@ impl Run<'_> {
                 (record, index)
             }
             (Value::Map(map), _) => {
-                return Ok(map.get_str(&select.name));
+                return Ok(map.get_str(&select.name).map(Cow::Borrowed));
             }
             (other, _) => {
                 let message = format!("{} has no fields", short_type(other));
                 return Err(self.fail(node, message));
             }
         };
+        if let Some(number) = record.number() {
+            return match self.facts.field(record.type_name(), number, index) {
+                Ok(Value::Null) => Ok(None),
+                Ok(value) => Ok(Some(Cow::Owned(value))),
+                Err(error) => Err(self.fail(node, error.message)),
+            };
+        }
         match record.field(index) {
             Ok(Value::Null) => Ok(None),
-            Ok(value) => Ok(Some(value)),
+            Ok(value) => Ok(Some(Cow::Borrowed(value))),
             Err(error) => Err(self.fail(node, error.message.clone())),
         }
     }
@@ -251,6 +258,10 @@ impl Run<'_> {
 /// What was read from a value that does not live on.
 fn owned<'v>(value: Cow<'_, Value>) -> Cow<'v, Value> {
     Cow::Owned(value.into_owned())
+}
+
+fn optional_field(found: Option<Cow<'_, Value>>) -> Value {
+    found.map_or(Value::NONE, |value| Value::some(value.into_owned()))
 }
 
 fn optional(found: Option<&Value>) -> Value {

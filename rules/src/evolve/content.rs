@@ -1,0 +1,189 @@
+//! What is learned of content: manifests, their children, what refers to them.
+
+use weir_schema::{Descriptor, Digest, ImagePushed, ManifestResolved, media_type};
+
+use super::Touched;
+use crate::state::{Child, DigestId, Facts, Index, Reads, RepositoryId, Shape, State};
+
+impl State {
+    pub(super) fn pushed(&mut self, data: &ImagePushed, touched: &mut Touched) {
+        let repository = self.intern_repository(&data.repository);
+        let digest = self.learn(
+            &data.digest,
+            &Facts {
+                media_type: &data.media_type,
+                size: data.size,
+                artifact_type: data.artifact_type.as_deref(),
+                annotations: data.annotations.as_ref(),
+                labels: None,
+                manifests: data.manifests.as_deref(),
+                config_digest: None,
+                subject: None,
+            },
+            touched,
+        );
+        self.present(repository, digest, touched);
+        if let Some(tag) = &data.tag {
+            let key = self.intern_tag(repository, tag);
+            let actor = self.names.intern_option(data.actor.as_deref());
+            self.learn_referrer_tag(tag.as_str(), digest, touched);
+            self.point(key, digest, actor, None, touched);
+        }
+    }
+
+    pub(super) fn resolved(&mut self, data: &ManifestResolved, touched: &mut Touched) {
+        let facts = Facts {
+            media_type: &data.media_type,
+            size: None,
+            artifact_type: data.artifact_type.as_deref(),
+            annotations: data.annotations.as_ref(),
+            labels: data.labels.as_ref(),
+            manifests: data.manifests.as_deref(),
+            config_digest: data.config_digest.as_ref(),
+            subject: data.subject.as_ref(),
+        };
+        self.learn(&data.digest, &facts, touched);
+    }
+
+    /// Adds what is said of a manifest to what is known.
+    pub(crate) fn learn(
+        &mut self,
+        digest: &Digest,
+        facts: &Facts<'_>,
+        touched: &mut Touched,
+    ) -> DigestId {
+        let id = self.intern_digest(digest);
+        let media_type = self.names.intern(facts.media_type);
+        let artifact_type = facts.artifact_type.filter(|kind| !kind.is_empty());
+        let artifact_type = self.names.intern_option(artifact_type);
+        let untold = self.manifest(id).shape == Shape::Untold;
+        let content = self.content_mut(id);
+        // A source that did not know what it was is corrected by one that does.
+        let mut changed =
+            content.media_type.is_none() || (untold && facts.media_type != media_type::UNTOLD);
+        if changed {
+            content.media_type = Some(media_type);
+        }
+        if content.size.is_none() && facts.size.is_some() {
+            content.size = facts.size;
+            changed = true;
+        }
+        if content.artifact_type.is_none() && artifact_type.is_some() {
+            content.artifact_type = artifact_type;
+            changed = true;
+        }
+        for (key, value) in facts.annotations.into_iter().flatten() {
+            let known = &mut content.details_mut().annotations;
+            if !known.contains_key(key) {
+                known.insert(key.clone(), value.clone());
+                changed = true;
+            }
+        }
+        for (key, value) in facts.labels.into_iter().flatten() {
+            let known = &mut content.details_mut().labels;
+            if !known.contains_key(key) {
+                known.insert(key.clone(), value.clone());
+                changed = true;
+            }
+        }
+        if let Some(config) = facts.config_digest {
+            let known = &mut content.details_mut().config_digest;
+            known.get_or_insert_with(|| config.clone());
+        }
+        if changed {
+            self.derive_manifest(id);
+        }
+        if self.learn_children(id, facts.manifests) {
+            self.derive_manifest(id);
+            changed = true;
+        }
+        if let Some(subject) = facts.subject {
+            self.learn_referrer(subject, id, touched);
+        }
+        if changed {
+            self.forget_structure_above(id);
+            self.touch_above(id, touched);
+            self.touch_referred(id, touched);
+        }
+        id
+    }
+
+    fn learn_children(&mut self, id: DigestId, manifests: Option<&[Descriptor]>) -> bool {
+        let manifest = self.manifest(id);
+        // A cosmetic list in an image's manifest says nothing.
+        if manifest.shape != Shape::Index || manifest.index.is_some() {
+            return false;
+        }
+        let Some(manifests) = manifests else {
+            return false;
+        };
+        let children: Box<[Child]> = manifests.iter().map(|one| self.child(one)).collect();
+        for child in &children {
+            self.manifest_mut(child.digest).parents.insert(id);
+        }
+        self.manifest_mut(id).index = Some(Box::new(Index {
+            children,
+            structure: None,
+        }));
+        true
+    }
+
+    fn learn_referrer(&mut self, subject: &Digest, referrer: DigestId, touched: &mut Touched) {
+        let subject = self.intern_digest(subject);
+        let details = self.content_mut(referrer).details_mut();
+        if details.subject.is_some() {
+            return;
+        }
+        details.subject = Some(subject);
+        let known = &mut self.content_mut(subject).details_mut().referrers;
+        known.insert(referrer);
+        self.touch_above_by(Reads::REFERRERS, subject, touched);
+    }
+
+    /// Cosign's tag scheme: `sha256-<hex>.sig` says what it refers to by its name.
+    fn learn_referrer_tag(&mut self, tag: &str, referrer: DigestId, touched: &mut Touched) {
+        let Some(rest) = tag.strip_prefix("sha256-") else {
+            return;
+        };
+        let (hex, suffix) = rest.split_once('.').unwrap_or((rest, ""));
+        if matches!(suffix, "sig" | "att" | "sbom")
+            && let Ok(subject) = format!("sha256:{hex}").parse()
+        {
+            self.learn_referrer(&subject, referrer, touched);
+        }
+    }
+
+    fn forget_structure_above(&mut self, digest: DigestId) {
+        for index in self.above(digest) {
+            if let Some(index) = &mut self.manifest_mut(index).index {
+                index.structure = None;
+            }
+        }
+    }
+
+    /// Notes a push: what is there proves itself, and an index proves its children.
+    pub(super) fn present(
+        &mut self,
+        repository: RepositoryId,
+        digest: DigestId,
+        touched: &mut Touched,
+    ) {
+        let back = self.note_push(repository, digest);
+        let proves = self.manifest(digest).shape == Shape::Index
+            && self.repository(repository).deletions > 0;
+        if back || proves {
+            self.touch_above(digest, touched);
+        }
+        if back {
+            self.touch_referred(digest, touched);
+        }
+    }
+
+    /// Touches what asks for the referrers of what a manifest refers to.
+    pub(super) fn touch_referred(&self, referrer: DigestId, touched: &mut Touched) {
+        let details = self.content(referrer).details.as_ref();
+        if let Some(subject) = details.and_then(|details| details.subject) {
+            self.touch_above_by(Reads::REFERRERS, subject, touched);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The canonical encoding of a state, which is also the form of a snapshot.
+//!
+//! Everything that is told is in it, as texts and digests in sorted order; what can be derived is
+//! not, but for the times at which subjects wake up. Equal histories give equal bytes on every
+//! machine, whatever numbers the names had inside. The **state digest** is the SHA-256 of it.
+
+mod dump;
+mod restore;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use weir_schema::{
+    Descriptor, Digest, Finding, Reason, RuleFile, SeverityCounts, Timestamp, Verdict,
+};
+
+use crate::state::{Settings, State};
+
+/// The version of the encoding. A snapshot of another version is not read but made anew.
+pub const VERSION: u32 = 1;
+
+/// Why some bytes are no snapshot of a state.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not of the encoding's form.
+    #[error("not a snapshot: {0}")]
+    Form(#[from] serde_json::Error),
+    /// Of another version.
+    #[error("the snapshot has version {0}, this version of Weir reads version {VERSION}")]
+    Version(u32),
+    /// The rules in it are refused by this version.
+    #[error("the rules in the snapshot are refused: {0}")]
+    Rules(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Dump {
+    version: u32,
+    seq: u64,
+    now: Timestamp,
+    rule_files: Vec<RuleFile>,
+    rules_refused: Option<String>,
+    /// Every repository ever named, with whether its tags are immutable.
+    repositories: BTreeMap<String, bool>,
+    manifests: BTreeMap<Digest, ManifestDump>,
+    tags: Vec<(String, String, TagDump)>,
+    index_pushes: Vec<(String, Digest, u64)>,
+    deletions: Vec<(String, Digest, u64)>,
+    scans: BTreeMap<Digest, ScansDump>,
+    /// By the digest of their own encoding, so that equal reports stand here once.
+    reports: BTreeMap<Digest, ReportDump>,
+    scanner_databases: BTreeMap<String, Timestamp>,
+    overrides: BTreeMap<String, OverrideDump>,
+    approvals: Vec<ApprovalDump>,
+    holds: BTreeMap<String, HoldDump>,
+    subjects: Vec<SubjectDump>,
+    promotions: BTreeMap<u64, PromotionDump>,
+    promoted: Vec<PromotedDump>,
+}
+
+/// Source repository, digest, target repository, and the votes: actor, time, comment.
+type ApprovalDump = (
+    String,
+    Digest,
+    String,
+    Vec<(String, Timestamp, Option<String>)>,
+);
+
+#[derive(Serialize, Deserialize)]
+struct ManifestDump {
+    media_type: Option<String>,
+    size: Option<u64>,
+    artifact_type: Option<String>,
+    manifests: Option<Vec<Descriptor>>,
+    annotations: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    config_digest: Option<Digest>,
+    subject: Option<Digest>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TagDump {
+    digest: Digest,
+    binding: u64,
+    bound_at: Timestamp,
+    pushed_by: Option<String>,
+    previous: Option<Digest>,
+    origin: Option<OriginDump>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OriginDump {
+    rule: String,
+    source: String,
+    binding: Option<u64>,
+    lineage: Vec<(String, String, String, Timestamp)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ScansDump {
+    scanners: Vec<ScannerDump>,
+    seen: Vec<(Digest, Timestamp)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ScannerDump {
+    name: String,
+    completed: bool,
+    failed: Option<String>,
+    running: bool,
+    held: Option<HeldDump>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeldDump {
+    report: Digest,
+    recorded_at: Timestamp,
+    scanned_at: Option<Timestamp>,
+    db_updated_at: Option<Timestamp>,
+    db_known: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReportDump {
+    findings: Option<Vec<Finding>>,
+    counts: SeverityCounts,
+    licenses: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OverrideDump {
+    vulnerability: String,
+    reason: String,
+    actor: String,
+    repository: Option<String>,
+    digest: Option<Digest>,
+    package: Option<String>,
+    expires_at: Option<Timestamp>,
+    status: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HoldDump {
+    actor: String,
+    reason: String,
+    repository: Option<String>,
+    digest: Option<Digest>,
+    rule: Option<String>,
+}
+
+type KeyDump = (String, String);
+
+#[derive(Serialize, Deserialize)]
+struct SubjectDump {
+    source: KeyDump,
+    rule: String,
+    verdict: Verdict,
+    digest: Digest,
+    target: KeyDump,
+    reasons: Vec<Reason>,
+    decided: u64,
+    decided_at: Timestamp,
+    settled: Vec<(u64, KeyDump, Timestamp, Vec<Reason>)>,
+    waits: bool,
+    wakes_at: Option<Timestamp>,
+    restless: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PromotionDump {
+    rule: String,
+    source: KeyDump,
+    bound: TagDump,
+    target: KeyDump,
+    before: Option<Digest>,
+    decided_at: Timestamp,
+    progress: u8,
+    attempts: u32,
+    error: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PromotedDump {
+    target: KeyDump,
+    rule: String,
+    source: KeyDump,
+    bound: TagDump,
+    before: Option<Digest>,
+    decided_at: Timestamp,
+    violation: Option<Vec<Reason>>,
+    wakes_at: Option<Timestamp>,
+    restless: bool,
+}
+
+impl State {
+    /// The canonical encoding.
+    #[must_use]
+    pub fn to_snapshot(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.dump()).expect("a state serializes")
+    }
+
+    /// The digest of the canonical encoding: equal on every machine for equal histories.
+    #[must_use]
+    pub fn state_digest(&self) -> Digest {
+        Digest::of(&self.to_snapshot())
+    }
+
+    /// Puts a state back from its canonical encoding.
+    ///
+    /// # Errors
+    /// If the bytes are not such an encoding; a caller then folds the log instead.
+    pub fn from_snapshot(bytes: &[u8], settings: Settings) -> Result<Self, SnapshotError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let dump: Dump = match serde_json::from_slice(bytes) {
+            Ok(dump) => dump,
+            // Another version may have another form: say so rather than what does not fit.
+            Err(error) => {
+                return Err(match serde_json::from_slice(bytes) {
+                    Ok(Version { version }) if version != VERSION => {
+                        SnapshotError::Version(version)
+                    }
+                    _ => error.into(),
+                });
+            }
+        };
+        if dump.version != VERSION {
+            return Err(SnapshotError::Version(dump.version));
+        }
+        Self::restore(dump, settings)
+    }
+}

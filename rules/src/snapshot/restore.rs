@@ -1,0 +1,342 @@
+//! A state put back from its canonical encoding.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use weir_schema::{Digest, ReasonCode, RuleFile, Timestamp};
+
+use super::{
+    Dump, HoldDump, KeyDump, ManifestDump, OverrideDump, PromotedDump, PromotionDump, ReportDump,
+    ScannerDump, ScansDump, SnapshotError, SubjectDump, TagDump,
+};
+use crate::{
+    evolve::Touched,
+    rule::RuleSet,
+    state::{
+        Attempt, Bound, DigestId, Facts, Held, Hold, Hop, Origin, Override, Progress, Promoted,
+        Promotion, Reads, ReportId, ScannerState, ScopePattern, Settings, Settled, State, Subject,
+        TagId, Vote, Wake,
+    },
+};
+
+impl State {
+    pub(super) fn restore(dump: Dump, settings: Settings) -> Result<Self, SnapshotError> {
+        let mut state = Self::new(settings);
+        state.seq = dump.seq;
+        state.now = dump.now;
+        state
+            .load_rules(&dump.rule_files)
+            .map_err(SnapshotError::Rules)?;
+        state.rules_refused = dump.rules_refused;
+        for (name, immutable) in &dump.repositories {
+            let id = state.intern_repository_text(name);
+            state.repositories.get_mut(id).immutable_tags = *immutable;
+        }
+        state.restore_manifests(&dump.manifests);
+        for (repository, tag, row) in dump.tags {
+            let id = state.restore_key(&(repository, tag));
+            let bound = state.restore_bound(row);
+            state.manifest_mut(bound.digest).tags.insert(id);
+            state.tags.get_mut(id).bound = Some(bound);
+            state.list_tag(id);
+        }
+        for (repository, digest, seq) in dump.index_pushes {
+            let repository = state.intern_repository_text(&repository);
+            let digest = state.intern_digest(&digest);
+            state.restore_push(repository, digest, seq);
+        }
+        for (repository, digest, seq) in dump.deletions {
+            let repository = state.intern_repository_text(&repository);
+            let digest = state.intern_digest(&digest);
+            state.note_deletion(repository, digest, seq);
+        }
+        for (name, at) in dump.scanner_databases {
+            let name = state.names.intern(&name);
+            state.scanner_databases.insert(name, at);
+        }
+        state.restore_scans_of_all(dump.scans, &dump.reports);
+        for (id, one) in dump.overrides {
+            let id = state.names.intern(&id);
+            let one = state.restore_override(one);
+            state.put_override(id, one);
+        }
+        for (repository, digest, target, votes) in dump.approvals {
+            let key = (
+                state.intern_repository_text(&repository),
+                state.intern_digest(&digest),
+                state.intern_repository_text(&target),
+            );
+            let votes = votes.into_iter().map(|(actor, at, comment)| Vote {
+                actor: state.names.intern(&actor),
+                at,
+                comment,
+            });
+            let votes = votes.collect();
+            state.approvals.insert(key, votes);
+        }
+        for (id, one) in dump.holds {
+            let hold = state.restore_hold(one);
+            state.holds.insert(id, hold);
+        }
+        for one in dump.subjects {
+            state.restore_subject(one);
+        }
+        for (id, one) in dump.promotions {
+            state.restore_promotion(id, one);
+        }
+        for one in dump.promoted {
+            state.restore_promoted(one);
+        }
+        Ok(state)
+    }
+
+    /// Puts rules in force without judging anything.
+    pub(crate) fn load_rules(&mut self, files: &[RuleFile]) -> Result<(), String> {
+        let pairs: Vec<(String, String)> = files
+            .iter()
+            .map(|file| (file.path.clone(), file.text.clone()))
+            .collect();
+        let loaded = RuleSet::load(&pairs, &crate::cel::Limits::RULES)
+            .map_err(|errors| errors.to_string())?;
+        self.rules_digest = Digest::Sha256(loaded.rules.digest());
+        self.rules = loaded.rules;
+        self.rule_files = files.into();
+        self.rules_refused = None;
+        self.match_rules();
+        Ok(())
+    }
+
+    fn restore_key(&mut self, key: &KeyDump) -> TagId {
+        let repository = self.intern_repository_text(&key.0);
+        self.intern_tag_text(repository, &key.1)
+    }
+
+    fn restore_digest(&mut self, digest: Option<Digest>) -> Option<DigestId> {
+        digest.map(|digest| self.intern_digest(&digest))
+    }
+
+    fn restore_manifests(&mut self, manifests: &BTreeMap<Digest, ManifestDump>) {
+        let mut touched = Touched::default();
+        for (digest, dump) in manifests {
+            let facts = Facts {
+                media_type: dump.media_type.as_deref().unwrap_or_default(),
+                size: dump.size,
+                artifact_type: dump.artifact_type.as_deref(),
+                annotations: Some(&dump.annotations),
+                labels: Some(&dump.labels),
+                manifests: dump.manifests.as_deref(),
+                config_digest: dump.config_digest.as_ref(),
+                subject: dump.subject.as_ref(),
+            };
+            self.learn(digest, &facts, &mut touched);
+        }
+    }
+
+    fn restore_bound(&mut self, dump: TagDump) -> Bound {
+        let origin = dump.origin.map(|origin| {
+            let lineage = origin
+                .lineage
+                .into_iter()
+                .map(|(rule, repository, tag, at)| Hop {
+                    rule: self.names.intern(&rule),
+                    source: self.restore_key(&(repository, tag)),
+                    at,
+                });
+            let lineage = lineage.collect();
+            Arc::new(Origin {
+                rule: self.names.intern(&origin.rule),
+                source: self.intern_repository_text(&origin.source),
+                binding: origin.binding,
+                lineage,
+            })
+        });
+        Bound {
+            digest: self.intern_digest(&dump.digest),
+            binding: dump.binding,
+            bound_at: dump.bound_at,
+            pushed_by: self.names.intern_option(dump.pushed_by.as_deref()),
+            previous: self.restore_digest(dump.previous),
+            origin,
+        }
+    }
+
+    // Scans.
+
+    fn restore_scans_of_all(
+        &mut self,
+        scans: BTreeMap<Digest, ScansDump>,
+        reports: &BTreeMap<Digest, ReportDump>,
+    ) {
+        // Each report is read once; whoever refers to it gets a reference of its own.
+        let kept: BTreeMap<&Digest, ReportId> = reports
+            .iter()
+            .map(|(digest, dump)| {
+                let findings = dump.findings.as_deref();
+                (
+                    digest,
+                    self.take_report(findings, Some(&dump.counts), &dump.licenses),
+                )
+            })
+            .collect();
+        for (digest, dump) in scans {
+            let id = self.intern_digest(&digest);
+            let mut scanners = Vec::with_capacity(dump.scanners.len());
+            for scanner in dump.scanners {
+                scanners.extend(self.restore_scanner(scanner, &kept));
+            }
+            let mut seen: Vec<(ReportId, Timestamp)> = Vec::with_capacity(dump.seen.len());
+            for (digest, at) in dump.seen {
+                if let Some(report) = kept.get(&digest) {
+                    self.reports.retain(*report);
+                    seen.push((*report, at));
+                }
+            }
+            self.restore_scans(id, scanners, seen);
+        }
+        for report in kept.into_values() {
+            self.release_report(report);
+        }
+    }
+
+    fn restore_scanner(
+        &mut self,
+        dump: ScannerDump,
+        kept: &BTreeMap<&Digest, ReportId>,
+    ) -> Option<ScannerState> {
+        let attempt = match dump.failed {
+            Some(reason) => Attempt::Failed(self.names.intern(&reason)),
+            None if dump.completed => Attempt::Completed,
+            None => Attempt::None,
+        };
+        let held = match dump.held {
+            None => None,
+            Some(held) => {
+                let report = *kept.get(&held.report)?;
+                self.reports.retain(report);
+                Some(Held {
+                    report,
+                    recorded_at: held.recorded_at,
+                    scanned_at: held.scanned_at,
+                    db_updated_at: held.db_updated_at,
+                    db_known: held.db_known,
+                })
+            }
+        };
+        Some(ScannerState {
+            name: self.names.intern(&dump.name),
+            attempt,
+            running: dump.running,
+            held,
+        })
+    }
+
+    // People.
+
+    fn restore_override(&mut self, dump: OverrideDump) -> Override {
+        Override {
+            vulnerability: self.names.intern(&dump.vulnerability),
+            reason: dump.reason,
+            actor: dump.actor,
+            repository: dump.repository.as_deref().map(ScopePattern::new),
+            digest: self.restore_digest(dump.digest),
+            package: self.names.intern_option(dump.package.as_deref()),
+            expires_at: dump.expires_at,
+            status: dump.status,
+        }
+    }
+
+    fn restore_hold(&mut self, dump: HoldDump) -> Hold {
+        Hold {
+            actor: dump.actor,
+            reason: dump.reason,
+            repository: dump.repository.as_deref().map(ScopePattern::new),
+            digest: self.restore_digest(dump.digest),
+            rule: dump.rule,
+        }
+    }
+
+    // Decisions.
+
+    fn restore_subject(&mut self, dump: SubjectDump) {
+        let key = (
+            self.restore_key(&dump.source),
+            self.names.intern(&dump.rule),
+        );
+        let settled = dump.settled.into_iter();
+        let settled = settled.map(|(binding, target, at, reasons)| Settled {
+            binding,
+            target: self.restore_key(&target),
+            at,
+            already_there: reasons
+                .iter()
+                .any(|reason| reason.code == ReasonCode::AlreadyThere),
+        });
+        let settled = settled.collect();
+        let subject = Subject {
+            rule: key.1,
+            verdict: dump.verdict,
+            digest: self.intern_digest(&dump.digest),
+            target: self.restore_key(&dump.target),
+            reasons: self.obstacles(&dump.reasons),
+            decided: dump.decided,
+            decided_at: dump.decided_at,
+            settled,
+            waits: false,
+            wakes_at: None,
+            restless: false,
+            reads: Reads::NOTHING,
+            // The target is worked out anew when it is judged next.
+            generation: 0,
+        };
+        let subjects = &mut self.tags.get_mut(key.0).subjects;
+        subjects.reserve_exact(1);
+        subjects.push(subject);
+        if dump.waits {
+            let wake = Wake {
+                at: dump.wakes_at,
+                restless: dump.restless,
+            };
+            self.wait(key, wake, Reads::EVERYTHING);
+        }
+    }
+
+    fn restore_promotion(&mut self, id: u64, dump: PromotionDump) {
+        let promotion = Promotion {
+            rule: self.names.intern(&dump.rule),
+            source: self.restore_key(&dump.source),
+            bound: self.restore_bound(dump.bound),
+            target: self.restore_key(&dump.target),
+            before: self.restore_digest(dump.before),
+            decided_at: dump.decided_at,
+            progress: match dump.progress {
+                0 => Progress::Decided,
+                1 => Progress::Started,
+                _ => Progress::Failed,
+            },
+            attempts: dump.attempts,
+            error: dump.error,
+        };
+        self.put_promotion(id, promotion);
+    }
+
+    fn restore_promoted(&mut self, dump: PromotedDump) {
+        let target = self.restore_key(&dump.target);
+        let violation = dump.violation.map(|reasons| self.obstacles(&reasons));
+        let promoted = Promoted {
+            rule: self.names.intern(&dump.rule),
+            source: self.restore_key(&dump.source),
+            bound: self.restore_bound(dump.bound),
+            before: self.restore_digest(dump.before),
+            decided_at: dump.decided_at,
+            violation,
+            wakes_at: None,
+            restless: false,
+            reads: Reads::NOTHING,
+        };
+        let wake = Wake {
+            at: dump.wakes_at,
+            restless: dump.restless,
+        };
+        self.tags.get_mut(target).promoted = Some(Box::new(promoted));
+        self.rest_promoted(target, wake, Reads::EVERYTHING);
+    }
+}

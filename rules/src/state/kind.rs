@@ -1,0 +1,169 @@
+//! What an index says of a child besides its digest and size. Few things are said, of very many.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use weir_schema::{Descriptor, media_type};
+
+use super::{
+    State,
+    manifest::Child,
+    names::{Names, Platforms},
+    numbers::{KindId, NameId, PlatformId},
+    table::{Table, hash_of},
+};
+
+/// The annotation that says what a child of a bundle is.
+const CNAB_MANIFEST_TYPE: &str = "io.cnab.manifest.type";
+/// The annotation that names a component of a bundle.
+const CNAB_COMPONENT_NAME: &str = "io.cnab.component.name";
+/// The annotation that BuildKit puts on the descriptor of an attestation.
+const DOCKER_REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
+/// What a descriptor's `io.cnab.manifest.type` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CnabType {
+    None,
+    Config,
+    Invocation,
+    Component,
+    Unknown,
+}
+
+/// A kind of child.
+#[derive(Debug, Clone)]
+pub(crate) struct Kind {
+    hash: u64,
+    media_type: NameId,
+    artifact_type: Option<NameId>,
+    annotations: Option<Arc<BTreeMap<String, String>>>,
+    pub(crate) platform: Option<PlatformId>,
+    /// Whether a size is said.
+    sized: bool,
+
+    // Derived.
+    pub(crate) is_index: bool,
+    pub(crate) cnab: CnabType,
+    /// An attestation by its annotation or by the platform `unknown/unknown`.
+    pub(crate) attestation: bool,
+    /// The descriptor's `artifactType` says that it is no image.
+    pub(crate) non_image: bool,
+    pub(crate) component: Option<NameId>,
+}
+
+/// Each kind once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kinds {
+    rows: Vec<Kind>,
+    table: Table,
+}
+
+impl Kinds {
+    pub(crate) fn get(&self, id: KindId) -> &Kind {
+        &self.rows[id.place()]
+    }
+
+    /// The kind of a descriptor, a new one if it was never seen.
+    fn intern(
+        &mut self,
+        descriptor: &Descriptor,
+        names: &mut Names,
+        platforms: &mut Platforms,
+    ) -> KindId {
+        let annotations = descriptor.annotations.as_ref();
+        let sized = descriptor.size.is_some();
+        let hash = hash_of(&(
+            &descriptor.media_type,
+            &descriptor.artifact_type,
+            annotations,
+            &descriptor.platform,
+            sized,
+        ));
+        let text = |id: NameId| &**names.text(id);
+        let same = |place: usize| {
+            let row = &self.rows[place];
+            text(row.media_type) == descriptor.media_type
+                && row.artifact_type.map(text) == descriptor.artifact_type.as_deref()
+                && row.annotations.as_deref() == annotations
+                && row.platform.map(|id| platforms.platform(id)) == descriptor.platform.as_ref()
+                && row.sized == sized
+        };
+        if let Some(place) = self.table.find(hash, same) {
+            return KindId::at(place);
+        }
+        let artifact_type = descriptor.artifact_type.as_deref();
+        let component = annotations.and_then(|all| all.get(CNAB_COMPONENT_NAME));
+        let kind = Kind {
+            hash,
+            media_type: names.intern(&descriptor.media_type),
+            artifact_type: names.intern_option(artifact_type),
+            annotations: annotations.cloned().map(Arc::new),
+            platform: (descriptor.platform.as_ref()).map(|platform| platforms.intern(platform)),
+            sized,
+            is_index: media_type::is_index(&descriptor.media_type),
+            cnab: cnab_type(annotations),
+            attestation: is_attestation(descriptor),
+            non_image: media_type::is_non_image_artifact(artifact_type),
+            component: names.intern_option(component.map(String::as_str)),
+        };
+        let place = self.rows.len();
+        self.rows.push(kind);
+        self.table
+            .insert(hash, place, |place| self.rows[place].hash);
+        KindId::at(place)
+    }
+}
+
+/// The role that a descriptor's annotations give to it.
+fn cnab_type(annotations: Option<&BTreeMap<String, String>>) -> CnabType {
+    match annotations
+        .and_then(|all| all.get(CNAB_MANIFEST_TYPE))
+        .map(String::as_str)
+    {
+        None => CnabType::None,
+        Some("config") => CnabType::Config,
+        Some("invocation") => CnabType::Invocation,
+        Some("component") => CnabType::Component,
+        Some(_) => CnabType::Unknown,
+    }
+}
+
+/// Whether a descriptor is of an attestation and not of an image.
+fn is_attestation(descriptor: &Descriptor) -> bool {
+    let annotated = descriptor
+        .annotations
+        .as_ref()
+        .is_some_and(|annotations| annotations.contains_key(DOCKER_REFERENCE_TYPE));
+    let nowhere = descriptor
+        .platform
+        .as_ref()
+        .is_some_and(|platform| platform.os == "unknown" && platform.architecture == "unknown");
+    annotated || nowhere
+}
+
+impl State {
+    /// The child that a descriptor tells of.
+    pub(crate) fn child(&mut self, descriptor: &Descriptor) -> Child {
+        let kind = self
+            .kinds
+            .intern(descriptor, &mut self.names, &mut self.platforms);
+        Child {
+            digest: self.intern_digest(&descriptor.digest),
+            kind,
+            size: descriptor.size.unwrap_or(0),
+        }
+    }
+
+    /// The descriptor as it came.
+    pub(crate) fn descriptor(&self, child: &Child) -> Descriptor {
+        let kind = self.kinds.get(child.kind);
+        let platform = kind.platform.map(|id| self.platforms.platform(id).clone());
+        Descriptor {
+            digest: self.digest(child.digest).clone(),
+            media_type: self.text(kind.media_type).to_string(),
+            size: kind.sized.then_some(child.size),
+            platform,
+            artifact_type: kind.artifact_type.map(|id| self.text(id).to_string()),
+            annotations: kind.annotations.as_deref().cloned(),
+        }
+    }
+}

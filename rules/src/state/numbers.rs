@@ -1,0 +1,52 @@
+//! Numbers for what the state keeps in tables.
+//!
+//! They depend on the order of arrival and never leave the state: everything that is shown,
+//! compared or hashed goes back to texts and digests.
+
+use std::num::NonZeroU32;
+
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+            pub(crate) struct $name(NonZeroU32);
+
+            impl $name {
+                /// The least of all, to begin a range with.
+                #[allow(dead_code, reason = "not every kind is ranged over")]
+                pub(crate) const FIRST: Self = Self(NonZeroU32::MIN);
+
+                /// The number of what stands at a place of its table.
+                pub(crate) fn at(place: usize) -> Self {
+                    let number = u32::try_from(place + 1).ok().and_then(NonZeroU32::new);
+                    Self(number.expect("fewer than 2^32 of a kind fit in memory"))
+                }
+
+                /// The place in its table.
+                pub(crate) fn place(self) -> usize {
+                    self.0.get() as usize - 1
+                }
+            }
+        )*
+    };
+}
+
+numbers! {
+    /// The number of a text.
+    NameId,
+    /// The number of a digest, and of its manifest.
+    DigestId,
+    /// The number of a repository.
+    RepositoryId,
+    /// The number of a tag of a repository, whether it exists or not.
+    TagId,
+    /// The number of a platform.
+    PlatformId,
+    /// The number of what an index may say of a child.
+    KindId,
+    /// The number of a finding.
+    FindingId,
+    /// The number of a report.
+    ReportId,
+}

@@ -1,0 +1,509 @@
+//! What scans found: each finding once, each list of findings once, and the ways from a
+//! vulnerability to the images that have it.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use weir_schema::{Finding, Severity, SeverityCounts};
+
+use super::{
+    names::Names,
+    numbers::{DigestId, FindingId, NameId, ReportId},
+    table::{Table, hash_of},
+};
+
+/// A finding.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// The vulnerability.
+    pub(crate) id: NameId,
+    pub(crate) package: Option<NameId>,
+    pub(crate) version: Option<NameId>,
+    pub(crate) fixed_version: Option<NameId>,
+    pub(crate) layer: Option<NameId>,
+    pub(crate) severity: Severity,
+    pub(crate) score: Option<f64>,
+    /// In how many reports it is; at none the place is free.
+    reports: u32,
+}
+
+/// What a scan found, without when and where.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    /// In the order of their texts and distinct; `None` from sources that only count.
+    pub(crate) findings: Option<Box<[FindingId]>>,
+    /// The counts that a source gave that only counts.
+    pub(crate) told: Option<Box<SeverityCounts>>,
+    /// In the order of their texts and distinct.
+    pub(crate) licenses: Box<[NameId]>,
+    /// What counts as long as nothing is overridden.
+    pub(crate) tally: Tally,
+}
+
+/// Numbers of findings.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Tally {
+    /// By severity, in the order of [`Severity::ALL`].
+    pub(crate) counts: [u64; 6],
+    pub(crate) fixable: u64,
+    pub(crate) overridden: u64,
+    pub(crate) max_score: f64,
+}
+
+impl Tally {
+    /// Counts one finding.
+    pub(crate) fn count(&mut self, found: &Found, names: &Names) {
+        let count = &mut self.counts[slot(found.severity)];
+        *count = count.saturating_add(1);
+        let fix = found.fixed_version.map(|id| names.text(id));
+        self.fixable += u64::from(fix.is_some_and(|fix| !fix.is_empty()));
+        self.max_score = self.max_score.max(found.score.unwrap_or(0.0));
+    }
+
+    /// Takes in what a source counted that may have found what the others did not.
+    pub(crate) fn at_least(&mut self, told: Option<&SeverityCounts>) {
+        let Some(told) = told else {
+            return;
+        };
+        for (count, severity) in self.counts.iter_mut().zip(Severity::ALL) {
+            *count = (*count).max(told.0.get(&severity).copied().unwrap_or(0));
+        }
+    }
+
+    /// Adds what another leaf has.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count = count.saturating_add(more);
+        }
+        self.fixable += other.fixable;
+        self.overridden += other.overridden;
+        self.max_score = self.max_score.max(other.max_score);
+    }
+
+    /// All findings.
+    pub(crate) fn total(&self) -> u64 {
+        let counts = self.counts.iter();
+        counts.fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+/// The place of a severity in the counts.
+fn slot(severity: Severity) -> usize {
+    match severity {
+        Severity::Critical => 0,
+        Severity::High => 1,
+        Severity::Medium => 2,
+        Severity::Low => 3,
+        Severity::Negligible => 4,
+        Severity::Unknown => 5,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    report: Report,
+    hash: u64,
+    /// How often it is referred to; at none the place is free.
+    references: u32,
+    /// The leaves of which it says what counts, if it lists findings.
+    leaves: BTreeSet<DigestId>,
+    /// How many of its findings there are overrides for.
+    overridable: u32,
+}
+
+/// Every finding and every report once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reports {
+    findings: Vec<Found>,
+    free_findings: Vec<FindingId>,
+    finding_table: Table,
+    entries: Vec<Option<Entry>>,
+    free: Vec<ReportId>,
+    table: Table,
+    by_vulnerability: BTreeSet<(NameId, ReportId)>,
+    /// How many overrides there are for a vulnerability.
+    overrides: BTreeMap<NameId, u32>,
+}
+
+impl Reports {
+    pub(crate) fn get(&self, id: ReportId) -> &Report {
+        &self.entry(id).report
+    }
+
+    pub(crate) fn found(&self, id: FindingId) -> &Found {
+        &self.findings[id.place()]
+    }
+
+    /// The findings of a report; none if it only counts.
+    pub(crate) fn findings_of(&self, id: ReportId) -> &[FindingId] {
+        self.get(id).findings.as_deref().unwrap_or_default()
+    }
+
+    /// Whether an override may keep a finding of the report from counting.
+    pub(crate) fn is_overridable(&self, id: ReportId) -> bool {
+        self.entry(id).overridable > 0
+    }
+
+    fn entry(&self, id: ReportId) -> &Entry {
+        let entry = self.entries[id.place()].as_ref();
+        entry.expect("a report that is referred to is kept")
+    }
+
+    fn entry_mut(&mut self, id: ReportId) -> &mut Entry {
+        let entry = self.entries[id.place()].as_mut();
+        entry.expect("a report that is referred to is kept")
+    }
+
+    /// Keeps a report if no equal one is kept, and counts a reference to it. The same finding
+    /// twice is one.
+    pub(crate) fn add(
+        &mut self,
+        findings: Option<&[Finding]>,
+        counts: Option<&SeverityCounts>,
+        licenses: &[String],
+        names: &mut Names,
+    ) -> ReportId {
+        let findings = findings.map(|findings| self.intern_findings(findings, names));
+        let told = match findings {
+            Some(_) => None,
+            None => Some(Box::new(counts.cloned().unwrap_or_default())),
+        };
+        let mut texts: Vec<&String> = licenses.iter().collect();
+        texts.sort_unstable();
+        texts.dedup();
+        let licenses = texts.into_iter().map(|text| names.intern(text)).collect();
+        self.keep(findings, told, licenses, names)
+    }
+
+    /// The report of what several scanners found of one leaf.
+    pub(crate) fn union(&mut self, of: &[ReportId], names: &mut Names) -> ReportId {
+        let mut findings: Option<Vec<Finding>> = None;
+        let mut told: Option<Box<SeverityCounts>> = None;
+        let mut licenses = BTreeSet::new();
+        for id in of {
+            let report = self.get(*id);
+            if let Some(some) = &report.findings {
+                let some = some.iter().map(|id| self.finding(*id, names));
+                findings.get_or_insert_default().extend(some);
+            }
+            for (severity, count) in report.told.iter().flat_map(|told| &told.0) {
+                let most = &mut told.get_or_insert_default().0;
+                let most = most.entry(*severity).or_default();
+                *most = (*most).max(*count);
+            }
+            licenses.extend(
+                report
+                    .licenses
+                    .iter()
+                    .map(|id| (names.text(*id).clone(), *id)),
+            );
+        }
+        let findings = findings.map(|all| self.intern_findings(&all, names));
+        let licenses = licenses.into_iter().map(|(_, id)| id).collect();
+        self.keep(findings, told, licenses, names)
+    }
+
+    fn keep(
+        &mut self,
+        findings: Option<Vec<FindingId>>,
+        told: Option<Box<SeverityCounts>>,
+        licenses: Box<[NameId]>,
+        names: &Names,
+    ) -> ReportId {
+        let hash = hash_of(&(&findings, told.as_ref().map(|told| &told.0), &licenses));
+        let same = |place: usize| {
+            let known = self.entries[place].as_ref().map(|entry| &entry.report);
+            known.is_some_and(|known| {
+                known.findings.as_deref() == findings.as_deref()
+                    && known.told == told
+                    && known.licenses == licenses
+            })
+        };
+        if let Some(place) = self.table.find(hash, same) {
+            let id = ReportId::at(place);
+            self.retain(id);
+            return id;
+        }
+        let mut tally = Tally::default();
+        for id in findings.iter().flatten() {
+            tally.count(self.found(*id), names);
+        }
+        tally.at_least(told.as_deref());
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            ReportId::at(self.entries.len() - 1)
+        });
+        let mut overridable = 0;
+        for finding in findings.iter().flatten() {
+            let row = &mut self.findings[finding.place()];
+            row.reports += 1;
+            self.by_vulnerability.insert((row.id, id));
+            overridable += u32::from(self.overrides.contains_key(&row.id));
+        }
+        self.entries[id.place()] = Some(Entry {
+            report: Report {
+                findings: findings.map(Into::into),
+                told,
+                licenses,
+                tally,
+            },
+            hash,
+            references: 1,
+            leaves: BTreeSet::new(),
+            overridable,
+        });
+        self.table.insert(hash, id.place(), |place| {
+            self.entries[place].as_ref().map_or(0, |entry| entry.hash)
+        });
+        id
+    }
+
+    pub(crate) fn retain(&mut self, id: ReportId) {
+        self.entry_mut(id).references += 1;
+    }
+
+    pub(crate) fn release(&mut self, id: ReportId, names: &Names) {
+        let entry = self.entry_mut(id);
+        entry.references -= 1;
+        if entry.references > 0 {
+            return;
+        }
+        let hash = entry.hash;
+        self.table.remove(hash, id.place(), |place| {
+            self.entries[place].as_ref().map_or(0, |entry| entry.hash)
+        });
+        let entry = self.entries[id.place()].take();
+        self.free.push(id);
+        for finding in entry
+            .iter()
+            .flat_map(|entry| entry.report.findings.iter())
+            .flatten()
+        {
+            let row = &mut self.findings[finding.place()];
+            row.reports -= 1;
+            self.by_vulnerability.remove(&(row.id, id));
+            if row.reports == 0 {
+                self.forget(*finding, names);
+            }
+        }
+    }
+
+    // Findings.
+
+    /// The numbers of findings in the order of their texts, each (id, package, version) once.
+    fn intern_findings(&mut self, findings: &[Finding], names: &mut Names) -> Vec<FindingId> {
+        let mut sorted: Vec<&Finding> = findings.iter().collect();
+        sorted.sort_by(|a, b| compare(a, b));
+        let mut numbers = Vec::with_capacity(sorted.len());
+        for same in sorted.chunk_by(|a, b| compare(a, b).is_eq()) {
+            numbers.push(match same {
+                [one] => self.intern_finding(one, names),
+                several => {
+                    let mut merged = several[0].clone();
+                    for other in &several[1..] {
+                        merge(&mut merged, other);
+                    }
+                    self.intern_finding(&merged, names)
+                }
+            });
+        }
+        numbers
+    }
+
+    fn intern_finding(&mut self, finding: &Finding, names: &mut Names) -> FindingId {
+        let hash = hash_of_finding(finding);
+        let text = |id: Option<NameId>| id.map(|id| &**names.text(id));
+        let same = |place: usize| {
+            let row = &self.findings[place];
+            **names.text(row.id) == *finding.id
+                && text(row.package) == finding.package.as_deref()
+                && text(row.version) == finding.version.as_deref()
+                && row.severity == finding.severity
+                && text(row.fixed_version) == finding.fixed_version.as_deref()
+                && row.score.map(f64::to_bits) == finding.score.map(f64::to_bits)
+                && text(row.layer) == finding.layer.as_deref()
+        };
+        if let Some(place) = self.finding_table.find(hash, same) {
+            return FindingId::at(place);
+        }
+        let row = Found {
+            id: names.intern(&finding.id),
+            package: names.intern_option(finding.package.as_deref()),
+            version: names.intern_option(finding.version.as_deref()),
+            fixed_version: names.intern_option(finding.fixed_version.as_deref()),
+            layer: names.intern_option(finding.layer.as_deref()),
+            severity: finding.severity,
+            score: finding.score,
+            reports: 0,
+        };
+        let id = match self.free_findings.pop() {
+            Some(free) => {
+                self.findings[free.place()] = row;
+                free
+            }
+            None => {
+                self.findings.push(row);
+                FindingId::at(self.findings.len() - 1)
+            }
+        };
+        let rows = &self.findings;
+        self.finding_table
+            .insert(hash, id.place(), |place| hash_of_found(&rows[place], names));
+        id
+    }
+
+    fn forget(&mut self, id: FindingId, names: &Names) {
+        let rows = &self.findings;
+        let hash_at = |place: usize| hash_of_found(&rows[place], names);
+        self.finding_table
+            .remove(hash_at(id.place()), id.place(), hash_at);
+        self.free_findings.push(id);
+    }
+
+    /// A finding as events have it.
+    pub(crate) fn finding(&self, id: FindingId, names: &Names) -> Finding {
+        let row = self.found(id);
+        let text = |id: NameId| names.text(id).to_string();
+        Finding {
+            id: text(row.id),
+            severity: row.severity,
+            package: row.package.map(text),
+            version: row.version.map(text),
+            fixed_version: row.fixed_version.map(text),
+            score: row.score,
+            layer: row.layer.map(text),
+        }
+    }
+
+    // Ways from a vulnerability.
+
+    /// Whether a report names `vulnerability`.
+    pub(crate) fn names(&self, id: ReportId, vulnerability: NameId) -> bool {
+        self.by_vulnerability.contains(&(vulnerability, id))
+    }
+
+    /// Whether a report names the vulnerability of a finding.
+    pub(crate) fn has(&self, id: ReportId, finding: FindingId) -> bool {
+        self.findings_of(id).contains(&finding) || self.names(id, self.found(finding).id)
+    }
+
+    fn reports_with(&self, vulnerability: NameId) -> impl Iterator<Item = ReportId> {
+        let from = (vulnerability, ReportId::FIRST);
+        let reports = self.by_vulnerability.range(from..);
+        reports
+            .take_while(move |(other, _)| *other == vulnerability)
+            .map(|(_, id)| *id)
+    }
+
+    /// The leaves of which a report with `vulnerability` says what counts.
+    pub(crate) fn leaves_with(&self, vulnerability: NameId) -> impl Iterator<Item = DigestId> {
+        self.reports_with(vulnerability)
+            .flat_map(|id| self.entry(id).leaves.iter().copied())
+    }
+
+    /// Notes that a report says what counts on a leaf, or no longer does.
+    pub(crate) fn set_leaf(&mut self, id: ReportId, leaf: DigestId, counts: bool) {
+        let entry = self.entry_mut(id);
+        // A report without findings is on no way from a vulnerability.
+        if entry
+            .report
+            .findings
+            .as_ref()
+            .is_none_or(|some| some.is_empty())
+        {
+            return;
+        }
+        if counts {
+            entry.leaves.insert(leaf);
+        } else {
+            entry.leaves.remove(&leaf);
+        }
+    }
+
+    /// Notes an override for a vulnerability, or the end of one.
+    pub(crate) fn set_override(&mut self, vulnerability: NameId, exists: bool) {
+        let count = self.overrides.entry(vulnerability).or_default();
+        let before = *count > 0;
+        *count = if exists {
+            *count + 1
+        } else {
+            count.saturating_sub(1)
+        };
+        let after = *count > 0;
+        if !after {
+            self.overrides.remove(&vulnerability);
+        }
+        if before == after {
+            return;
+        }
+        let reports: Vec<ReportId> = self.reports_with(vulnerability).collect();
+        for id in reports {
+            let findings = self.findings_of(id).iter();
+            let with = findings.filter(|finding| self.found(**finding).id == vulnerability);
+            let with = u32::try_from(with.count()).unwrap_or(u32::MAX);
+            let overridable = &mut self.entry_mut(id).overridable;
+            *overridable = if after {
+                *overridable + with
+            } else {
+                *overridable - with
+            };
+        }
+    }
+}
+
+/// The order of findings, by what makes two of them the same: id, package and version.
+fn compare(a: &Finding, b: &Finding) -> Ordering {
+    (&a.id, &a.package, &a.version).cmp(&(&b.id, &b.package, &b.version))
+}
+
+/// Adds to a finding what another says of the same: the worst severity and score that anybody
+/// gave, and of the rest what anybody knew.
+fn merge(into: &mut Finding, from: &Finding) {
+    into.severity = into.severity.max(from.severity);
+    into.score = match (into.score, from.score) {
+        (Some(a), Some(b)) => Some(a.max(b)),
+        (a, b) => a.or(b),
+    };
+    into.fixed_version = known(into.fixed_version.take(), &from.fixed_version);
+    into.layer = known(into.layer.take(), &from.layer);
+}
+
+/// What is known of two: a text before none or an empty one, the smaller of two texts.
+fn known(a: Option<String>, b: &Option<String>) -> Option<String> {
+    let told = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    match (told(&a), told(b)) {
+        (true, true) => a.min(b.clone()),
+        (true, false) => a,
+        (false, true) => b.clone(),
+        (false, false) => a.or_else(|| b.clone()),
+    }
+}
+
+fn hash_of_finding(finding: &Finding) -> u64 {
+    hash_of(&(
+        &*finding.id,
+        finding.package.as_deref(),
+        finding.version.as_deref(),
+        finding.fixed_version.as_deref(),
+        finding.score.map(f64::to_bits),
+        finding.severity,
+    ))
+}
+
+fn hash_of_found(found: &Found, names: &Names) -> u64 {
+    let text = |id: Option<NameId>| id.map(|id| &**names.text(id));
+    hash_of(&(
+        &**names.text(found.id),
+        text(found.package),
+        text(found.version),
+        text(found.fixed_version),
+        found.score.map(f64::to_bits),
+        found.severity,
+    ))
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

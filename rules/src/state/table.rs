@@ -1,0 +1,199 @@
+//! A table of places by the hash of what stands there.
+//!
+//! The rows themselves are elsewhere, in a vector; so nothing is ever iterated in the order of
+//! hashes, and each thing is kept once.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+/// A hasher without a random seed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fixed;
+
+/// The state of [`Fixed`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FixedHasher(u64);
+
+impl Hasher for FixedHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The multiplication leaves the low bits poor, and those choose the slot.
+        self.0.rotate_left(26)
+    }
+}
+
+impl BuildHasher for Fixed {
+    type Hasher = FixedHasher;
+
+    fn build_hasher(&self) -> FixedHasher {
+        FixedHasher(0)
+    }
+}
+
+/// The hash of a value, the same on every machine and in every run.
+pub(crate) fn hash_of(value: &(impl Hash + ?Sized)) -> u64 {
+    Fixed.hash_one(value)
+}
+
+/// A slot: the upper half of the hash, and the place plus one; 0 where it is empty.
+type Slot = (u32, u32);
+
+const EMPTY: Slot = (0, 0);
+
+/// Places by hash. Open addressing; at most three of four slots are full.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Table {
+    slots: Vec<Slot>,
+    full: usize,
+}
+
+impl Table {
+    /// The place of hash `hash` for which `is` holds.
+    pub(crate) fn find(&self, hash: u64, mut is: impl FnMut(usize) -> bool) -> Option<usize> {
+        let mut at = self.home(hash)?;
+        loop {
+            let (upper, number) = self.slots[at];
+            if number == 0 {
+                return None;
+            }
+            if upper == upper_of(hash) && is(number as usize - 1) {
+                return Some(number as usize - 1);
+            }
+            at = self.after(at);
+        }
+    }
+
+    /// Adds a place that is not in it. `hash_at` gives the hash of any place that is.
+    pub(crate) fn insert(&mut self, hash: u64, place: usize, hash_at: impl Fn(usize) -> u64) {
+        if (self.full + 1) * 4 > self.slots.len() * 3 {
+            self.grow(hash_at);
+        }
+        self.full += 1;
+        self.put(
+            hash,
+            u32::try_from(place + 1).expect("fewer than 2^32 rows fit in memory"),
+        );
+    }
+
+    /// Takes a place out. `hash_at` gives the hash of any place that is in it.
+    pub(crate) fn remove(&mut self, hash: u64, place: usize, hash_at: impl Fn(usize) -> u64) {
+        let Some(mut hole) = self.home(hash) else {
+            return;
+        };
+        while self.slots[hole].1 as usize != place + 1 {
+            if self.slots[hole].1 == 0 {
+                return;
+            }
+            hole = self.after(hole);
+        }
+        self.full -= 1;
+        // What was put behind because its own slot was full moves up, so that no search ends early.
+        let mut next = self.after(hole);
+        while self.slots[next].1 != 0 {
+            let home = self
+                .home(hash_at(self.slots[next].1 as usize - 1))
+                .unwrap_or(next);
+            let mask = self.slots.len() - 1;
+            let (from_home, to_hole) = (
+                next.wrapping_sub(home) & mask,
+                next.wrapping_sub(hole) & mask,
+            );
+            if from_home >= to_hole {
+                self.slots[hole] = self.slots[next];
+                hole = next;
+            }
+            next = self.after(next);
+        }
+        self.slots[hole] = EMPTY;
+    }
+
+    fn home(&self, hash: u64) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        Some(hash as usize & mask)
+    }
+
+    fn after(&self, at: usize) -> usize {
+        (at + 1) & (self.slots.len() - 1)
+    }
+
+    fn put(&mut self, hash: u64, number: u32) {
+        let Some(mut at) = self.home(hash) else {
+            return;
+        };
+        while self.slots[at].1 != 0 {
+            at = self.after(at);
+        }
+        self.slots[at] = (upper_of(hash), number);
+    }
+
+    fn grow(&mut self, hash_at: impl Fn(usize) -> u64) {
+        let size = (self.slots.len() * 2).max(8);
+        let old = std::mem::replace(&mut self.slots, vec![EMPTY; size]);
+        for (_, number) in old.into_iter().filter(|slot| slot.1 != 0) {
+            self.put(hash_at(number as usize - 1), number);
+        }
+    }
+}
+
+fn upper_of(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_in_is_found_until_it_is_taken_out() {
+        // A poor hash on purpose: many share a slot, and wrap around the end.
+        let hash = |place: usize| (place as u64 % 7).wrapping_mul(u64::MAX / 7) | 5;
+        let mut table = Table::default();
+        let mut known = Vec::new();
+        for place in 0..300 {
+            table.insert(hash(place), place, hash);
+            known.push(place);
+            if place % 3 == 2 {
+                let gone = known.remove(place % known.len());
+                table.remove(hash(gone), gone, hash);
+            }
+            for place in 0..=place {
+                let found = table.find(hash(place), |other| other == place);
+                assert_eq!(found.is_some(), known.contains(&place), "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn texts_of_all_lengths_have_hashes_of_their_own() {
+        let hashes: std::collections::BTreeSet<u64> = (0..1_000)
+            .map(|n| hash_of("dev/web ".repeat(n / 8).as_str()) ^ hash_of(&n.to_string()))
+            .collect();
+        assert!(hashes.len() > 990, "{}", hashes.len());
+    }
+}
