@@ -197,6 +197,13 @@ impl Contents {
     /// written apart from the core, so that both can be wrong only alike.
     #[must_use]
     pub fn required(&self, name: &str) -> BTreeSet<String> {
+        self.required_where(name, |_| true)
+    }
+
+    /// As [`Contents::required`], where it is `told` only of some manifests what artifacts they
+    /// are: the others have to be scanned.
+    #[must_use]
+    pub fn required_where(&self, name: &str, told: impl Fn(&str) -> bool) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut open = vec![name.to_owned()];
         let mut seen = BTreeSet::new();
@@ -212,7 +219,7 @@ impl Contents {
                         .filter(|(_, role)| role.is_required())
                         .map(|(child, _)| child),
                 ),
-                None if manifest.artifact_type.is_none() => {
+                None if manifest.artifact_type.is_none() || !told(&name) => {
                     found.insert(name);
                 }
                 None => {}

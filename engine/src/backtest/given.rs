@@ -311,9 +311,12 @@ impl Index {
                 (mark_of(vote.repository.as_str()), 0)
             }
             Body::PromotionRequested(request) => {
+                let source = mark_of(request.repository.as_str());
                 let target = mark_of(request.target.repository.as_str());
                 self.also.push((target, ordinal));
-                (mark_of(request.repository.as_str()), 0)
+                // Whatever came of it: without what happened at its source it might be promoted.
+                self.links.push((source, target));
+                (source, 0)
             }
             Body::PromotionStarted(outcome)
             | Body::PromotionCompleted(outcome)

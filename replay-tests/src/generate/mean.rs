@@ -84,7 +84,7 @@ impl Maker {
     pub(super) fn rules(&mut self) {
         let mut text = self.rule_text();
         // A set that is refused leaves the one in force.
-        let wrong = self.random.chance(2);
+        let wrong = !self.history.inputs.is_empty() && self.random.chance(2);
         if wrong {
             text = "r0: dev/* -> staging/{1} when no.such.fact".into();
         }

@@ -9,7 +9,7 @@ use weir_replay_tests::{
     generate::{History, mean, other_rules, recorded},
     random::Random,
 };
-use weir_schema::RuleFile;
+use weir_schema::{Body, RuleFile, Tag};
 
 use crate::{Asked, compare, events, file, first_rules, lines, log, run, slow};
 
@@ -21,10 +21,28 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 }
 
 fn history(seed: u64) -> History {
-    match seed % 3 {
+    let mut history = match seed % 3 {
         0 => mean(seed),
         _ => recorded(seed),
+    };
+    // The slow way knows no tags in which signatures are kept: what of them is an echo is told in
+    // the stories.
+    for (_, body) in &mut history.inputs {
+        let of_signatures = match body {
+            Body::ImagePushed(push) => {
+                (push.tag.as_ref()).is_some_and(|tag| is_for_signatures(tag))
+            }
+            _ => false,
+        };
+        if of_signatures {
+            *body = Body::ClockTicked;
+        }
     }
+    history
+}
+
+fn is_for_signatures(tag: &Tag) -> bool {
+    tag.as_str().starts_with("sha256-")
 }
 
 /// Rules that differ from `files` a little, or altogether.
@@ -137,8 +155,7 @@ fn what_was_in_force_is_no_difference_to_itself() {
     for seed in seeds() {
         let history = history(seed);
         // Up to where the rules were first changed.
-        let changes =
-            |body: &weir_schema::Body| matches!(body, weir_schema::Body::RulesActivated(_));
+        let changes = |body: &Body| matches!(body, Body::RulesActivated(_));
         let mut seen = 0;
         let inputs: Vec<_> = history
             .inputs
