@@ -7,6 +7,12 @@
 //! what the system has resident (`VmRSS`), of a process that does nothing else, so it includes what
 //! the allocator wastes.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "what is measured is time"
+)]
+
 #[path = "step/history.rs"]
 mod history;
 #[path = "step/world.rs"]

@@ -3,7 +3,8 @@
 use crate::{
     cel::{FactError, Facts, Value, facts::variable},
     facts::{Case, CaseFacts},
-    state::{Path, State, TagKey, TagState},
+    judge::Destination,
+    state::{Bound, Path, State, TagId},
 };
 
 /// Why a tag has no facts to give.
@@ -60,16 +61,13 @@ impl State {
         ask: impl FnOnce(&dyn Facts) -> T,
     ) -> Result<T, NoFacts> {
         let named = || format!("{repository}:{tag}");
-        let key = self
-            .names
-            .find(repository)
-            .zip(self.names.find(tag))
-            .ok_or_else(|| NoFacts::NoTag(named()))?;
-        let bound = self.tags.get(&key).ok_or_else(|| NoFacts::NoTag(named()))?;
-        let taking = self.paths_taking(key, bound);
+        let found = self.find_tag(repository, tag);
+        let bound = found.and_then(|id| Some((id, self.tag_row(id).bound.as_ref()?)));
+        let (id, bound) = bound.ok_or_else(|| NoFacts::NoTag(named()))?;
+        let taking = self.paths_taking(id, bound);
         let path = match (rule, taking.as_slice()) {
             (Some(rule), paths) => {
-                let found = paths.iter().find(|path| path.rule.name == rule);
+                let found = paths.iter().find(|path| path.rule.rule.name == rule);
                 let rule = rule.to_owned();
                 Some(found.ok_or_else(|| NoFacts::NoRule { tag: named(), rule })?)
             }
@@ -77,36 +75,56 @@ impl State {
             (None, _) => None,
         };
         let Some(path) = path else {
+            let repository = self.tag_row(id).repository;
             let case = Case {
-                source: key,
-                bound: bound.clone(),
-                class: self.class(key.0, bound.digest),
-                structure: self.structure_now(bound.digest),
-                scanners: Vec::new(),
-                target: key,
+                source: id,
+                repository,
+                bound,
+                class: self.class(repository, bound.digest),
+                parts: self.parts_now(bound.digest),
+                scanners: &[],
+                target: self.target(id),
                 target_digest: None,
             };
             let facts = CaseFacts::new(self, &case);
-            let rules = taking.iter().map(|path| path.rule.name.as_str()).collect();
+            let names = taking.iter().map(|path| path.rule.rule.name.as_str());
+            let rules = names.collect();
             return Ok(ask(&Untargeted { facts, rules }));
         };
-        let destination = self.destination(path, key, bound, self.now);
-        if let Some(case) = self.known_case(path, key, bound, &destination) {
-            return Ok(ask(&CaseFacts::new(self, &case)));
+        let destination = self.destination(path, id, bound, self.now);
+        let case = self.case_now(path, id, bound, &destination);
+        Ok(ask(&CaseFacts::new(self, &case)))
+    }
+
+    /// What would be judged of a tag now under a rule that puts it at `destination`.
+    pub(crate) fn case_now<'a>(
+        &'a self,
+        path: &'a Path,
+        id: TagId,
+        bound: &'a Bound,
+        destination: &'a Destination,
+    ) -> Case<'a> {
+        let repository = self.tag_row(id).repository;
+        let target = self.target_at(destination);
+        Case {
+            source: id,
+            repository,
+            bound,
+            class: self.class(repository, bound.digest),
+            parts: self.parts_now(bound.digest),
+            scanners: &path.rule.scanners,
+            target,
+            target_digest: self.held_at(target.id),
         }
-        // A name that was never heard gets a number, which must not reach the state itself.
-        let mut copy = self.clone();
-        let case = copy.case(path, key, bound, &destination);
-        Ok(ask(&CaseFacts::new(&copy, &case)))
     }
 
     /// The promote rules that take what a tag points at.
-    fn paths_taking(&self, key: TagKey, bound: &TagState) -> Vec<&Path> {
-        let class = self.class(key.0, bound.digest);
-        let known = self.repositories.get(&key.0);
-        let paths = known.into_iter().flat_map(|known| known.paths.iter());
+    pub(crate) fn paths_taking(&self, id: TagId, bound: &Bound) -> Vec<&Path> {
+        let repository = self.tag_row(id).repository;
+        let class = self.class(repository, bound.digest);
+        let paths = self.repository(repository).paths.iter();
         paths
-            .filter(|path| path.rule.classes.contains(&class))
+            .filter(|path| path.rule.rule.classes.contains(&class))
             .collect()
     }
 }

@@ -106,27 +106,12 @@ impl State {
         let Some(bound) = &tag.bound else {
             return Vec::new();
         };
-        let class = self.class(tag.repository, bound.digest);
-        let paths = self.repository(tag.repository).paths.iter();
-        let wanted = paths.filter(|path| {
-            let known = &path.rule.rule;
-            rule.is_none_or(|rule| known.name == rule) && known.classes.contains(&class)
-        });
+        let paths = self.paths_taking(id, bound).into_iter();
+        let wanted = paths.filter(|path| rule.is_none_or(|rule| path.rule.rule.name == rule));
         wanted
             .map(|path| {
                 let destination = self.destination(path, id, bound, self.now);
-                let target = self.target_at(&destination);
-                let case = Case {
-                    source: id,
-                    repository: tag.repository,
-                    bound,
-                    class,
-                    parts: self.parts_now(bound.digest),
-                    scanners: &path.rule.scanners,
-                    target,
-                    target_digest: self.held_at(target.id),
-                };
-                self.explain_case(path, &case)
+                self.explain_case(path, &self.case_now(path, id, bound, &destination))
             })
             .collect()
     }

@@ -29,9 +29,7 @@ fn history(seed: u64) -> History {
     // the stories.
     for (_, body) in &mut history.inputs {
         let of_signatures = match body {
-            Body::ImagePushed(push) => {
-                (push.tag.as_ref()).is_some_and(|tag| is_for_signatures(tag))
-            }
+            Body::ImagePushed(push) => (push.tag.as_ref()).is_some_and(is_for_signatures),
             _ => false,
         };
         if of_signatures {

@@ -356,7 +356,8 @@ fn findings(random: &mut Random) -> Vec<Finding> {
             },
             package: Some(format!("package-{}", vulnerability % 400)),
             version: Some(format!("1.{}", vulnerability % 30)),
-            fixed_version: (vulnerability % 3 > 0).then(|| format!("1.{}", vulnerability % 30 + 1)),
+            fixed_version: (!vulnerability.is_multiple_of(3))
+                .then(|| format!("1.{}", vulnerability % 30 + 1)),
             score: Some((vulnerability % 99) as f64 / 10.0),
             layer: None,
         }

@@ -13,10 +13,6 @@ macro_rules! numbers {
             pub(crate) struct $name(NonZeroU32);
 
             impl $name {
-                /// The least of all, to begin a range with.
-                #[allow(dead_code, reason = "not every kind is ranged over")]
-                pub(crate) const FIRST: Self = Self(NonZeroU32::MIN);
-
                 /// The number of what stands at a place of its table.
                 pub(crate) fn at(place: usize) -> Self {
                     let number = u32::try_from(place + 1).ok().and_then(NonZeroU32::new);
@@ -49,4 +45,17 @@ numbers! {
     FindingId,
     /// The number of a report.
     ReportId,
+}
+
+// The least of a kind, to begin a range with.
+impl RepositoryId {
+    pub(crate) const FIRST: Self = Self(NonZeroU32::MIN);
+}
+
+impl TagId {
+    pub(crate) const FIRST: Self = Self(NonZeroU32::MIN);
+}
+
+impl ReportId {
+    pub(crate) const FIRST: Self = Self(NonZeroU32::MIN);
 }

@@ -72,7 +72,7 @@ fn equal_reports_and_equal_findings_are_kept_once() {
     let mut kept = Kept::new();
     let first = kept.add(&[a.clone(), b.clone()]);
     assert_eq!(kept.add(&[b.clone(), a.clone()]), first);
-    let other = kept.add(&[b.clone()]);
+    let other = kept.add(std::slice::from_ref(&b));
     assert_ne!(other, first);
     assert_eq!(kept.reports.findings.len(), 2);
     // Kept as long as anybody refers to it, and no longer.
@@ -82,7 +82,7 @@ fn equal_reports_and_equal_findings_are_kept_once() {
     kept.reports.release(other, &kept.names);
     assert!(kept.reports.by_vulnerability.is_empty());
     assert_eq!(kept.reports.free_findings.len(), 2);
-    let again = kept.add(&[b.clone()]);
+    let again = kept.add(std::slice::from_ref(&b));
     assert_eq!(kept.findings(again), [b]);
     assert_eq!(kept.reports.findings.len(), 2, "places are used again");
 }

@@ -152,7 +152,7 @@ impl Run<'_> {
             decision.promotion_id = Some(promotion_id(self.state.seq + 1));
         }
         let seq = self.conclude(Body::DecisionMade(decision));
-        let settled = promotes.then(|| Settled {
+        let settled = promotes.then_some(Settled {
             binding,
             target,
             at: self.state.now,
