@@ -176,3 +176,20 @@ fn an_index_pushed_before_anybody_said_what_it_is_proves_its_children_all_the_sa
         ",
     );
 }
+
+#[test]
+fn a_rule_that_comes_back_judges_anew_what_it_had_not_begun_to_promote() {
+    check(
+        "to-staging: dev/* -> staging/{1} when scan.critical == 0",
+        "
+        commands
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        activate nothing        => failed dev/web:1@a: withdrawn; withdrawn dev/web:1@a: rule-removed
+        scan a CVE-1:CRITICAL
+        activate to-staging: dev/* -> staging/{1} when scan.critical == 0
+            => block dev/web:1@a: clause-false `scan.critical == 0`
+        scan a                  => promote dev/web:1@a -> staging/web:1
+        ",
+    );
+}

@@ -131,3 +131,21 @@ fn a_window_opens_and_closes_with_the_records_time() {
         ",
     );
 }
+
+#[test]
+fn by_hand_one_may_go_on_to_the_next_stage_and_back_to_an_earlier_build() {
+    check(
+        "elsewhere: zz/* -> yy/{1} when true",
+        "
+        scan a
+        scan b
+        push dev/web:1 a
+        push dev/web:2 b
+        request dev/web:1 staging/web:1         => promote dev/web:1@a -> staging/web:1 by manual
+        request staging/web:1 prod/web:live     => promote staging/web:1@a -> prod/web:live by manual
+        request dev/web:2 prod/web:live         => promote dev/web:2@b -> prod/web:live by manual
+        request dev/web:1 prod/web:live         => promote dev/web:1@a -> prod/web:live by manual
+        request dev/web:1 dev/web:1             => block dev/web:1@a by manual: loop
+        ",
+    );
+}

@@ -6,7 +6,7 @@ use super::Judgement;
 use crate::{
     facts::{Case, CaseFacts},
     gate::Question,
-    state::{MANUAL, NameId, Obstacle, State},
+    state::{MANUAL, Obstacle, State},
 };
 
 impl State {
@@ -15,7 +15,6 @@ impl State {
     pub(crate) fn judge_by_hand(
         &self,
         case: &Case<'_>,
-        manual: NameId,
         waive: &[String],
     ) -> (Vec<Obstacle>, Vec<Obstacle>) {
         let mut waived = Vec::new();
@@ -45,7 +44,7 @@ impl State {
             // The target's own rules cannot be waived: the registry would refuse, or nothing is to
             // do.
             let mut target = Judgement::new();
-            self.judge_target(manual, case, &mut target);
+            self.judge_target(None, case, &mut target);
             reasons = target.reasons;
         }
         if reasons.is_empty() {

@@ -82,7 +82,7 @@ impl State {
         }
         if judgement.reasons.is_empty() {
             judgement.holds_on = Some((judgement.wake, judgement.reads));
-            self.judge_target(path.rule.name, case, &mut judgement);
+            self.judge_target(Some(path.rule.name), case, &mut judgement);
         }
         if judgement.reasons.is_empty() {
             self.judge_people(path, case, &mut judgement);
@@ -119,7 +119,7 @@ impl State {
             ),
             (
                 "target",
-                stage(&|one| self.judge_target(path.rule.name, case, one)),
+                stage(&|one| self.judge_target(Some(path.rule.name), case, one)),
             ),
             (
                 "people and time",

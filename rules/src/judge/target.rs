@@ -111,7 +111,15 @@ impl State {
     }
 
     /// Stage 3: the target. `already-there` is a reason of `promote` and ends the judgement.
-    pub(super) fn judge_target(&self, rule: NameId, case: &Case<'_>, judgement: &mut Judgement) {
+    ///
+    /// By hand (`None`) the way that something came, and what else is on the way, are no objection:
+    /// somebody who goes back to an earlier build, or on to the next stage, knows what they ask for.
+    pub(super) fn judge_target(
+        &self,
+        rule: Option<NameId>,
+        case: &Case<'_>,
+        judgement: &mut Judgement,
+    ) {
         let reasons = &mut judgement.reasons;
         if !case.target.legal {
             let message = Some(format!(
@@ -125,7 +133,8 @@ impl State {
             reasons.push(Obstacle::with(ReasonCode::BadTag, more));
         }
         let itself = case.target.id == Some(case.source);
-        if itself || case.bound.lineage().iter().any(|hop| hop.rule == rule) {
+        let mut lineage = case.bound.lineage().iter();
+        if itself || rule.is_some_and(|rule| lineage.any(|hop| hop.rule == rule)) {
             reasons.push(Obstacle::new(ReasonCode::Loop));
         }
         judgement.reads = judgement.reads.and(Reads::TARGET);
@@ -140,7 +149,7 @@ impl State {
         if moves && self.is_immutable(&case.target) {
             reasons.push(Obstacle::new(ReasonCode::TargetImmutable));
         }
-        if self.target_is_newer(rule, case) {
+        if rule.is_some_and(|rule| self.target_is_newer(rule, case)) {
             reasons.push(Obstacle::new(ReasonCode::TargetNewer));
         }
     }

@@ -51,7 +51,7 @@ impl Run<'_> {
             target_digest: before,
         };
         let waive = request.waive.as_deref().unwrap_or_default();
-        let (reasons, waived) = self.state.judge_by_hand(&case, rule, waive);
+        let (reasons, waived) = self.state.judge_by_hand(&case, waive);
         decision.source.digest = Some(self.state.digest(bound.digest).clone());
         decision.verdict = verdict(&reasons);
         decision.reasons = self.state.reasons(&reasons);

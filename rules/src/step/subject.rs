@@ -78,9 +78,14 @@ impl Run<'_> {
         let from_here = self.state.promotions_from(key.0);
         let waiting = from_here
             .filter(|(_, one)| one.rule == key.1 && one.progress == Progress::Decided)
-            .map(|(id, _)| id);
-        for id in waiting.collect::<Vec<u64>>() {
+            .map(|(id, one)| (id, one.bound.binding, one.target));
+        for (id, binding, target) in waiting.collect::<Vec<_>>() {
             self.end_promotion(id, WITHDRAWN);
+            // It never was: if the rule comes back, the subject is judged again.
+            if let Some(subject) = self.state.tags.get_mut(key.0).subject_mut(key.1) {
+                let same = |one: &Settled| one.binding == binding && one.target == target;
+                subject.settled.retain(|one| !same(one));
+            }
         }
         if verdict == Verdict::Withdrawn {
             return;
