@@ -103,6 +103,22 @@ const CASES: &[(&str, &[&str])] = &[
         &["no function 'startWith'", "did you mean 'startsWith'?"],
     ),
     (
+        "tag.name.len() > 3",
+        &["no function 'len'", "it is `size()`"],
+    ),
+    (
+        "vulnerabilities.any(v, v.severity == 'HIGH')",
+        &["1:17: no function 'any'", "it is `exists(v, condition)`"],
+    ),
+    ("tag.name.startsWith('v', 1)", &["takes 1 argument, not 2"]),
+    (
+        "tag == 'v1'",
+        &[
+            "cannot compare Tag with string",
+            "compare one of its fields",
+        ],
+    ),
+    (
         "tag.critical == 0",
         &["no field 'critical' in tag", "there is `scan.critical`"],
     ),
@@ -258,8 +274,64 @@ const CASES: &[(&str, &[&str])] = &[
         &["ends too early", "a `(` is not closed"],
     ),
     ("tag.name == \"x", &["1:13: this text is not closed"]),
-    ("scan.critical = 0", &["1:15:"]),
-    ("scan.critical == 0 and true", &["unexpected `and`"]),
+    (
+        "scan.critical = 0",
+        &["1:15: `=` has no meaning here", "compare with `==`"],
+    ),
+    (
+        "scan.critical === 0",
+        &["1:17: `=`", "equal is written `==`"],
+    ),
+    (
+        "scan.critical <> 0",
+        &["1:16: unexpected `>`", "not equal is written `!=`"],
+    ),
+    (
+        "scan.critical =< 0",
+        &["1:15: `=<`", "less or equal is written `<=`"],
+    ),
+    (
+        "scan.critical == 0 and true",
+        &["1:20: unexpected `and`", "and is written `&&`"],
+    ),
+    (
+        "scan.critical == 0 & true",
+        &["1:20: `&` has no meaning here", "and is written `&&`"],
+    ),
+    ("scan.critical == 0 | true", &["or is written `||`"]),
+    (
+        "not scan.critical == 0",
+        &["1:5: unexpected `scan`", "not is written `!`"],
+    ),
+    (
+        "if scan.high == 0 then true",
+        &[
+            "1:1: `if` is a word of the language",
+            "`condition ? this : that`",
+        ],
+    ),
+    (
+        "tag.name == “v1”",
+        &["1:13: `“`", "texts are written in `\"`"],
+    ),
+    ("scan.critical == 0;", &["1:19: `;`", "ends without a mark"]),
+    (
+        "vulnerabilities.all(v, v.age < 72h)",
+        &["1:34: unexpected `h`", "`duration(\"72h\")`"],
+    ),
+    (
+        "vulnerabilities.filter(v => v.id == '')",
+        &["1:26: `=>`", "a macro takes a name"],
+    ),
+    (
+        "(scan.critical == 0 &&\n (scan.high == 0)\n",
+        &["2:18: `)` is missing here", "a `(` is not closed"],
+    ),
+    (
+        "images.all(i, scan.critical == 0)",
+        &["1:15: warning: 'i' is not used: this is the same for every element"],
+    ),
+    ("lists.range(3).map(i, scan.critical).size() == 3", &[]),
     ("\u{feff}scan.critcal == 0", &["no field 'critcal'"]),
 ];
 

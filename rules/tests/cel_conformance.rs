@@ -56,6 +56,11 @@ fn the_published_conformance_tests_pass() {
         failures.join("\n")
     );
     assert!(total >= 1653, "the file of tests is cut");
+    let said = format!("{passed} of {total} pass");
+    assert!(
+        include_str!("../../README.md").contains(&said),
+        "the README says otherwise than `{said}`"
+    );
 }
 
 fn run(test: &Json) -> Result<(), String> {

@@ -79,6 +79,7 @@ pub(super) fn remedy(a: &Type, b: &Type) -> Option<&'static str> {
         (Type::Optional(_), _) | (_, Type::Optional(_)) => {
             Some("give a default with `.orValue(...)`")
         }
+        (Type::Record(_), _) | (_, Type::Record(_)) => Some("compare one of its fields"),
         (a, b) if a.is_number() && b.is_number() => {
             Some("convert one of them with `int()` or `double()`")
         }

@@ -21,6 +21,7 @@ mod eval;
 mod explain;
 pub mod facts;
 mod functions;
+mod habits;
 mod json;
 mod limits;
 mod lint;

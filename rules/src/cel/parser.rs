@@ -5,6 +5,7 @@
 
 use super::ast::{Arithmetic, Comparison, Entry, Expr, ExprKind, Item, Name, Span};
 use super::diagnostics::Diagnostic;
+use super::habits;
 use super::limits::Limits;
 use super::macros;
 use super::scan::Scan;
@@ -54,12 +55,18 @@ pub(super) fn parse(source: &str, limits: &Limits) -> Result<Expr, Vec<Diagnosti
         .enable_ident_escape_syntax(true)
         .error_recovery_limit(5);
     let readable = blank_byte_order_mark(source);
-    let (tree, info) = parser.parse_with_source_info(&readable).map_err(|errors| {
-        errors
-            .errors
-            .iter()
-            .map(|error| syntax_error(source, &scan, error))
-            .collect::<Vec<_>>()
+    let parsed = parser.parse_with_source_info(&readable);
+    let (tree, info) = parsed.map_err(|errors| {
+        let mut line = 0;
+        let mut found = Vec::new();
+        for error in &errors.errors {
+            // What follows on the same line is mostly the same mistake.
+            if error.pos.0 != line {
+                found.push(syntax_error(source, &scan, error));
+            }
+            line = error.pos.0;
+        }
+        found
     })?;
     let mut conversion = Conversion {
         source,
@@ -123,21 +130,43 @@ fn syntax_error(source: &str, scan: &Scan, error: &ParseError) -> Diagnostic {
     let unexpected = quoted("extraneous input '")
         .or_else(|| quoted("mismatched input '"))
         .or_else(|| quoted("no viable alternative at input '"));
+    let before = source[..start].trim_end();
+    let before = before
+        .rsplit(char::is_whitespace)
+        .next()
+        .unwrap_or_default();
+    let diagnostic = |token: &str, says: &str| {
+        let token = token.trim_end();
+        let message = if says.is_empty() {
+            format!("unexpected `{}`", printable(token))
+        } else {
+            format!("`{}` {says}", printable(token))
+        };
+        let help = habits::of_token(token, before).map(str::to_owned);
+        Diagnostic::error(at(token.len()), message).with_help(help)
+    };
     match (
         unexpected,
         quoted("missing '"),
         quoted("token recognition error at: '"),
     ) {
-        (Some(token), _, _) => {
-            let message = format!("unexpected `{}`", printable(&token));
-            Diagnostic::error(at(token.len()), message)
+        (Some(token), _, _) => diagnostic(&token, ""),
+        (_, Some(token), _) => {
+            let message = format!("`{token}` is missing here");
+            let end = scan.whole().end;
+            // Just after the code rather than at the end of the file.
+            let place = if start as u32 >= end {
+                Span { start: end, end }
+            } else {
+                at(1)
+            };
+            Diagnostic::error(place, message).with_help(scan.unclosed())
         }
-        (_, Some(token), _) => Diagnostic::error(at(1), format!("`{token}` is missing here")),
-        (_, _, Some(token)) => {
-            let message = format!("`{}` has no meaning here", printable(&token));
-            Diagnostic::error(at(token.len()), message)
-        }
-        _ => Diagnostic::error(at(1), message.to_owned()),
+        (_, _, Some(token)) => diagnostic(&token, "has no meaning here"),
+        _ => match message.strip_prefix("reserved identifier: ") {
+            Some(word) => diagnostic(word, "is a word of the language, and no name"),
+            None => Diagnostic::error(at(1), message.to_owned()),
+        },
     }
 }
 

@@ -2,11 +2,12 @@
 //! all literals.
 
 use super::{Lowered, Lowering, MAX_PATTERN_STATES, dotted};
-use crate::cel::ast::{Expr, Name, Span};
+use crate::cel::ast::{Expr, ExprKind, Name, Span};
 use crate::cel::budget::Fault;
 use crate::cel::check::{self, CallError};
 use crate::cel::diagnostics::{Diagnostic, suggest};
 use crate::cel::functions::{self, Function};
+use crate::cel::habits;
 use crate::cel::macros;
 use crate::cel::node::{Kind, Node};
 use crate::cel::regexp;
@@ -91,12 +92,25 @@ impl Lowering<'_> {
                     Some(format!("write it as `{form}`")),
                 )
             } else {
-                (format!("no function '{full}'"), suggest(&full, names))
+                let help = habits::of_function(&full).map(str::to_owned);
+                (
+                    format!("no function '{full}'"),
+                    help.or_else(|| suggest(&full, names)),
+                )
             };
         let diagnostic = Diagnostic::error(name.span, message).with_help(help);
         let refused = self.refuse(span, diagnostic);
         // The arguments of a macro name what it would bind; of a function they are checked too.
+        let binds = |arg: &Expr| match &arg.kind {
+            ExprKind::Ident(name) => {
+                let known = self.environment.variable(name).is_some();
+                !known && !self.scope.iter().any(|bound| bound.name == *name)
+            }
+            _ => false,
+        };
+        let looks_like_macro = args.len() > 1 && args.first().is_some_and(binds);
         if namespace.is_none()
+            && !looks_like_macro
             && !macros::LOOPS
                 .iter()
                 .any(|(form, _)| form.starts_with(&name.text))
@@ -129,10 +143,11 @@ impl Lowering<'_> {
                     CallError::Count(counts) => {
                         let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
                         let given = types.len() - usize::from(member);
+                        let counts = counts.join(" or ");
+                        let plural = if counts == "1" { "" } else { "s" };
                         format!(
-                            "'{}' takes {} arguments, not {given}",
-                            name.text,
-                            counts.join(" or ")
+                            "'{}' takes {counts} argument{plural}, not {given}",
+                            name.text
                         )
                     }
                     CallError::Types => String::new(),

@@ -62,6 +62,7 @@ struct Bound {
     name: String,
     slot: u16,
     ty: Type,
+    used: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -336,6 +337,7 @@ impl<'a> Lowering<'a> {
             name: name.to_owned(),
             slot,
             ty,
+            used: false,
         });
         slot
     }
@@ -438,6 +440,15 @@ impl<'a> Lowering<'a> {
                 format!("a condition is needed here, this is of type {body_type}"),
                 None,
             );
+        }
+        let unused = self.scope[depth..].iter().all(|bound| !bound.used);
+        if condition && unused && self.environment.is_checked() {
+            let message = format!(
+                "'{}' is not used: this is the same for every element",
+                each.variable
+            );
+            self.diagnostics
+                .push(Diagnostic::warning(each.body.span, message));
         }
         self.scope.truncate(depth);
         self.loops -= 1;

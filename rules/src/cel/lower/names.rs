@@ -20,7 +20,8 @@ pub(super) enum Certainty {
 
 impl Lowering<'_> {
     pub(super) fn ident(&mut self, span: Span, name: &str) -> Lowered {
-        if let Some(bound) = self.scope.iter().rev().find(|bound| bound.name == name) {
+        if let Some(bound) = self.scope.iter_mut().rev().find(|bound| bound.name == name) {
+            bound.used = true;
             let (slot, ty) = (bound.slot, bound.ty.clone());
             return (self.node(span, Kind::Local(slot)), ty);
         }

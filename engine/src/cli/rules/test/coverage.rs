@@ -1,7 +1,7 @@
 //! Which clauses the tests have seen true, and seen decide.
 
 use serde::Serialize;
-use weir_rules::cel::ClauseOutcome;
+use weir_rules::cel::{ClauseOutcome, Evaluation};
 use weir_rules::rule::Rule;
 
 use super::judge::Judgement;
@@ -57,9 +57,12 @@ impl Coverage {
 
     /// Adds what one case has seen.
     pub fn add(&mut self, rule: &Rule, judgement: &Judgement) {
-        let Some(evaluation) = &judgement.evaluation else {
-            return;
-        };
+        for evaluation in &judgement.evaluations {
+            self.add_evaluation(rule, evaluation);
+        }
+    }
+
+    fn add_evaluation(&mut self, rule: &Rule, evaluation: &Evaluation) {
         let is_false = |outcome: &&ClauseOutcome| matches!(outcome, ClauseOutcome::False);
         let alone = evaluation.clauses.iter().filter(is_false).count() == 1;
         let clauses = rule.program.clauses().iter().enumerate();

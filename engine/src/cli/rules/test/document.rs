@@ -12,11 +12,19 @@
 //!   - name: a scan that gave no findings is no clean scan
 //!     unset: [vulnerabilities]
 //!     expect: error
+//!   - name: a new build waits for its own scan
+//!     history:
+//!       - image.pushed: { repository: dev/app, tag: "1.0", digest: first }
+//!       - scan.completed: { digest: first }
+//!       - expect: promote
+//!       - after: 2h
+//!       - image.pushed: { repository: dev/app, tag: "1.0", digest: second }
+//!     expect: { verdict: wait, reasons: [scan-missing] }
 //! ```
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, de};
 use serde_json::Value;
 use weir_schema::{ReasonCode, Verdict};
 
@@ -44,8 +52,53 @@ pub struct Case {
     /// Facts that are absent, by path.
     #[serde(default)]
     pub unset: Vec<String>,
+    /// What happens, instead of facts.
+    #[serde(default)]
+    pub history: Vec<Happening>,
+    /// Other rules of the directory that are in force in the history.
+    #[serde(default)]
+    pub rules: Vec<String>,
+    /// The tag that is expected about, as `repository:tag`, if the history has several.
+    #[serde(default)]
+    pub of: Option<String>,
     /// What must come of it.
     pub expect: Expect,
+}
+
+/// One thing that happens in a history.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// So much time passes.
+    After(String),
+    /// Time passes until then.
+    At(String),
+    /// This must have come of it so far.
+    Expect(Expect),
+    /// An event, by its type without `weir.`, and its data.
+    Event(String, Value),
+}
+
+impl<'de> Deserialize<'de> for Happening {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = BTreeMap::<String, Value>::deserialize(deserializer)?;
+        let count = fields.len();
+        let mut fields = fields.into_iter();
+        let (Some((key, value)), None) = (fields.next(), fields.next()) else {
+            return Err(de::Error::custom(format!(
+                "one thing happens at a time, an event or one of `after`, `at`, `expect`: here are {count} keys"
+            )));
+        };
+        let text = |value: Value| match value {
+            Value::String(text) => Ok(text),
+            other => Err(de::Error::custom(format!("`{other}` is no time"))),
+        };
+        Ok(match key.as_str() {
+            "after" => Self::After(text(value)?),
+            "at" => Self::At(text(value)?),
+            "expect" => Self::Expect(serde_json::from_value(value).map_err(de::Error::custom)?),
+            _ => Self::Event(key, value),
+        })
+    }
 }
 
 /// What must come of a case: a verdict, or more.
@@ -92,6 +145,7 @@ pub fn parse(text: &str) -> Result<Document, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let document: Document = serde_yaml_ng::from_str(text).map_err(|error| error.to_string())?;
     for case in &document.tests {
+        check_shape(case)?;
         let expected = case.expect.expectation();
         let says_something = expected.verdict.is_some()
             || expected.reasons.is_some()
@@ -103,4 +157,21 @@ pub fn parse(text: &str) -> Result<Document, String> {
         }
     }
     Ok(document)
+}
+
+/// What a case with a history and one with facts cannot both have.
+fn check_shape(case: &Case) -> Result<(), String> {
+    let name = &case.name;
+    let has_facts = !case.set.is_empty() || !case.unset.is_empty();
+    if case.history.is_empty() && (case.of.is_some() || !case.rules.is_empty()) {
+        return Err(format!(
+            "test `{name}`: `of` and `rules` belong to a `history`"
+        ));
+    }
+    if !case.history.is_empty() && has_facts {
+        return Err(format!(
+            "test `{name}`: facts follow from the history, `set` and `unset` have no place beside it"
+        ));
+    }
+    Ok(())
 }

@@ -13,8 +13,9 @@ use weir_schema::Timestamp;
 
 use super::document::Case;
 
-/// The time at which a case is judged if it does not say: a Thursday at noon, UTC.
-const NOW: &str = "2026-01-15T12:00:00Z";
+/// The time at which a case is judged, or its history begins, if it does not say: a Thursday at
+/// noon, UTC.
+pub const NOW: &str = "2026-01-15T12:00:00Z";
 
 const SEVERITIES: [&str; 6] = ["critical", "high", "medium", "low", "negligible", "unknown"];
 

@@ -1,7 +1,7 @@
 //! Judges facts under one rule, in the order of the core: gate, expression, target, people, time.
 //!
-//! What needs more than facts has no place here: holds, later builds, absent content. A history of
-//! events is judged by the core itself.
+//! What needs more than facts has no place here: holds, later builds, absent content. That takes a
+//! history of events, which the core itself judges.
 
 use chrono::DateTime;
 use serde_json::Value as Json;
@@ -45,8 +45,8 @@ pub struct Judgement {
     pub reasons: Vec<Found>,
     /// `REPOSITORY:TAG` that would be promoted to.
     pub target: String,
-    /// What each clause came to; nothing if the expression was not reached.
-    pub evaluation: Option<Evaluation>,
+    /// What each clause came to, each time; nothing if the expression was not reached.
+    pub evaluations: Vec<Evaluation>,
 }
 
 /// Judges `facts` under `rule`.
@@ -58,7 +58,7 @@ pub fn judge(rule: &Rule, facts: &Json) -> Result<Judgement, String> {
         text(facts, "target", "tag")
     );
     let mut reasons = Vec::new();
-    let mut evaluation = None;
+    let mut evaluations = Vec::new();
     let class: Class = text(facts, "artifact", "class")
         .parse()
         .map_err(|error| format!("{error}"))?;
@@ -75,7 +75,7 @@ pub fn judge(rule: &Rule, facts: &Json) -> Result<Judgement, String> {
             Kind::Promote => of_promote(rule, &decided),
             Kind::Deny => of_deny(rule, &decided, facts),
         };
-        evaluation = Some(decided);
+        evaluations.push(decided);
     }
     if rule.kind == Kind::Promote {
         if reasons.is_empty() {
@@ -90,7 +90,7 @@ pub fn judge(rule: &Rule, facts: &Json) -> Result<Judgement, String> {
         verdict: verdict(&reasons),
         reasons,
         target,
-        evaluation,
+        evaluations,
     })
 }
 

@@ -2,7 +2,9 @@
 
 mod coverage;
 mod document;
+mod events;
 mod facts;
+mod history;
 mod json_facts;
 mod judge;
 mod mutate;
@@ -19,6 +21,7 @@ use weir_schema::ReasonCode;
 
 use self::coverage::Coverage;
 use self::document::{Case, Document, Expectation};
+use self::history::InForce;
 use self::judge::Judgement;
 use self::report::{CaseResult, FileResult, Mutation, Report, Survivor};
 use super::files;
@@ -103,6 +106,8 @@ fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<Exit
 struct Tested<'a> {
     rule: &'a Rule,
     text: &'a str,
+    /// All rules of the directory, with their files.
+    others: &'a [(&'a Rule, &'a str)],
     shown_path: String,
     /// Path of the test file, and what is in it.
     tests: Option<(String, Document)>,
@@ -117,15 +122,20 @@ fn test(directory: &Path, mutate: bool) -> Result<Report, Failure> {
         coverage_percent: 0.0,
         mutation: mutate.then(Mutation::default),
     };
-    for rule in loaded.loaded.rules.rules() {
+    let text_of = |rule: &Rule| {
         let text = loaded.files.iter().find(|(path, _)| *path == rule.path);
-        let text = text.map_or("", |(_, text)| {
+        text.map_or("", |(_, text)| {
             text.strip_prefix('\u{feff}').unwrap_or(text)
-        });
+        })
+    };
+    let rules = loaded.loaded.rules.rules().iter();
+    let others: Vec<(&Rule, &str)> = rules.map(|rule| (&**rule, text_of(rule))).collect();
+    for &(rule, text) in &others {
         let stem = rule.path.strip_suffix(".cel").unwrap_or(&rule.path);
         let tested = Tested {
             rule,
             text,
+            others: &others,
             shown_path: files::shown_path(directory, &rule.path),
             tests: documents.remove(&format!("{stem}.{TEST_ENDING}")),
         };
@@ -171,11 +181,14 @@ fn test_rule(tested: &Tested<'_>, report: &mut Report) {
     if let Some((path, document)) = &tested.tests {
         let mut cases = Vec::new();
         for case in &document.tests {
-            let problems = match judge_case(tested.rule, document, case) {
+            let problems = match judge_case(tested, tested.rule, tested.text, document, case) {
                 Err(problem) => vec![problem],
-                Ok(judgement) => {
-                    coverage.add(tested.rule, &judgement);
-                    differences(&case.expect.expectation(), &judgement)
+                Ok(judged) => {
+                    for one in &judged {
+                        coverage.add(tested.rule, &one.judgement);
+                    }
+                    let problems = judged.iter().map(Judged::problems);
+                    problems.flatten().collect()
                 }
             };
             cases.push(CaseResult {
@@ -196,9 +209,51 @@ fn test_rule(tested: &Tested<'_>, report: &mut Report) {
     }
 }
 
-fn judge_case(rule: &Rule, document: &Document, case: &Case) -> Result<Judgement, String> {
-    let facts = facts::of_case(rule, &document.defaults, case)?;
-    judge::judge(rule, &facts)
+/// What a case expects, where, and what came.
+struct Judged {
+    /// After how much of a history, if not at its end.
+    place: Option<usize>,
+    expected: Expectation,
+    judgement: Judgement,
+}
+
+impl Judged {
+    fn problems(&self) -> Vec<String> {
+        let problems = differences(&self.expected, &self.judgement).into_iter();
+        let placed = |problem| match self.place {
+            Some(number) => format!("history, number {number}: {problem}"),
+            None => problem,
+        };
+        problems.map(placed).collect()
+    }
+}
+
+/// Judges a case under `rule` with the file `text`: the tested one, or a mutant of it.
+fn judge_case(
+    tested: &Tested<'_>,
+    rule: &Rule,
+    text: &str,
+    document: &Document,
+    case: &Case,
+) -> Result<Vec<Judged>, String> {
+    let last = |judgement| Judged {
+        place: None,
+        expected: case.expect.expectation(),
+        judgement,
+    };
+    if case.history.is_empty() {
+        let facts = facts::of_case(rule, &document.defaults, case)?;
+        return Ok(vec![last(judge::judge(rule, &facts)?)]);
+    }
+    let others = tested.others;
+    let outcome = history::run(&InForce { rule, text, others }, case)?;
+    let on_the_way = outcome.on_the_way.into_iter();
+    let on_the_way = on_the_way.map(|(number, expect, judgement)| Judged {
+        place: Some(number),
+        expected: expect.expectation(),
+        judgement,
+    });
+    Ok(on_the_way.chain([last(outcome.last)]).collect())
 }
 
 /// What was expected and did not come.
@@ -282,19 +337,19 @@ fn mutate_rule(tested: &Tested<'_>, document: &Document, mutation: &mut Mutation
     for mutant in mutate::mutants(tested.rule, tested.text) {
         let file = (tested.rule.path.clone(), mutant.text);
         // A mistake that does not load is found without any test.
-        let Ok(loaded) = RuleSet::load(&[file], &Limits::RULES) else {
+        let Ok(loaded) = RuleSet::load(std::slice::from_ref(&file), &Limits::RULES) else {
             continue;
         };
         mutation.tried += 1;
         let found = loaded.rules.rules().iter().any(|rule| {
             document.tests.iter().any(|case| {
-                judge_case(rule, document, case).map_or(true, |judgement| {
-                    // The clause that is expected is spelt as in the rule without the mistake.
-                    let expected = Expectation {
-                        clause: None,
-                        ..case.expect.expectation()
-                    };
-                    !differences(&expected, &judgement).is_empty()
+                let judged = judge_case(tested, rule, &file.1, document, case);
+                judged.map_or(true, |judged| {
+                    judged.into_iter().any(|mut one| {
+                        // The clause that is expected is spelt as in the rule without the mistake.
+                        one.expected.clause = None;
+                        !one.problems().is_empty()
+                    })
                 })
             })
         });

@@ -141,6 +141,217 @@ fn a_deny_rule_blocks_when_it_is_true_and_when_it_errs() {
     );
 }
 
+const PUSH: &str = "{ image.pushed: { repository: dev/app, tag: v1, digest: a } }";
+
+/// Each case as its history, and what else the flow mapping of the case says.
+fn check_histories(rule: &str, cases: &[(&[&str], &str)]) {
+    let cases: Vec<String> = cases
+        .iter()
+        .map(|(history, rest)| format!("history: [{}], {rest}", history.join(", ")))
+        .collect();
+    check(rule, &cases.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_history_is_judged_by_the_core_at_its_end_and_on_the_way() {
+    let scan = "{ scan.completed: { digest: a } }";
+    let bad = "{ scan.completed: { digest: a, findings: [{ id: CVE-1, severity: CRITICAL }] } }";
+    let grant = "{ override.granted: { override_id: o, vulnerability: CVE-1, expires_at: '2026-01-16T12:00:00Z' } }";
+    check_histories(
+        RULE,
+        &[
+            (
+                &[PUSH],
+                "expect: { verdict: wait, reasons: [scan-missing], target: 'staging/app:v1' }",
+            ),
+            (&[PUSH, "{ expect: wait }", scan], "expect: promote"),
+            (&[scan, PUSH], "expect: promote"),
+            (
+                &[PUSH, bad],
+                "expect: { verdict: block, reasons: [clause-false], clause: scan.critical == 0 }",
+            ),
+            (&[PUSH, bad, "{ expect: block }", grant], "expect: promote"),
+            (
+                &[
+                    bad,
+                    grant,
+                    "{ after: 1d }",
+                    "{ scanner.updated: { scanner: { name: trivy, db_updated_at: '2026-01-16T00:00:00Z' } } }",
+                    PUSH,
+                ],
+                "expect: block",
+            ),
+            (
+                &[
+                    PUSH,
+                    scan,
+                    "{ tag.deleted: { repository: dev/app, tag: v1 } }",
+                ],
+                "expect: { reasons: [tag-deleted] }",
+            ),
+            (
+                &[
+                    PUSH,
+                    "{ hold.placed: { hold_id: h } }",
+                    scan,
+                    "{ expect: { reasons: [held] } }",
+                    "{ hold.released: { hold_id: h } }",
+                ],
+                "expect: promote",
+            ),
+            (
+                &[
+                    PUSH,
+                    "{ image.pushed: { repository: dev/app, tag: v2, digest: b } }",
+                    scan,
+                ],
+                "of: 'dev/app:v2', expect: wait",
+            ),
+        ],
+    );
+    let soaking = RULE.replace("\n\n", "\n//! soak: 24h\n\n");
+    check_histories(
+        &soaking,
+        &[
+            (
+                &[PUSH, scan, "{ after: 23h }"],
+                "expect: { reasons: [soaking] }",
+            ),
+            (&[PUSH, scan, "{ after: 24h }"], "expect: promote"),
+            (
+                &[PUSH, scan, "{ at: '2026-01-16T12:00:00Z' }"],
+                "expect: promote",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_mistake_in_a_history_fails_the_case_and_says_where() {
+    let scan = "{ scan.completed: { digest: a } }";
+    for (history, rest, expected) in [
+        (
+            &[PUSH, "{ scan.complete: { digest: a } }"][..],
+            "expect: wait",
+            "history, number 2: no event `scan.complete`, did you mean `scan.completed`?",
+        ),
+        (
+            &["{ image.pushed: { repository: dev/app, tag: 1.0, digest: a } }"],
+            "expect: wait",
+            "number 1: `tag` is a number: write it in quotes",
+        ),
+        (
+            &[PUSH, "{ after: soon }"],
+            "expect: wait",
+            "number 2: `after`: ",
+        ),
+        (
+            &[PUSH, "{ at: '2025-01-01T00:00:00Z' }"],
+            "expect: wait",
+            "is before 2026-01-15T12:00:00Z",
+        ),
+        (
+            &[PUSH, scan, "{ expect: wait }"],
+            "expect: promote",
+            "history, number 3: expected wait, got promote",
+        ),
+        (
+            &["{ image.pushed: { repository: qa/app, tag: v1, digest: a } }"],
+            "expect: wait",
+            "`r` never had a verdict on any tag",
+        ),
+        (
+            &[
+                PUSH,
+                "{ image.pushed: { repository: dev/app, tag: v2, digest: b } }",
+            ],
+            "expect: wait",
+            "several verdicts, on `dev/app:v1` under `r`, `dev/app:v2` under `r`: name one tag with `of`",
+        ),
+        (
+            &[PUSH],
+            "of: 'dev/app:v3', expect: wait",
+            "`r` never had a verdict on `dev/app:v3`",
+        ),
+        (
+            &[PUSH],
+            "rules: [gone], expect: wait",
+            "there is no other rule `gone` beside it",
+        ),
+    ] {
+        let tests = format!(
+            "tests:\n  - {{ name: a, history: [{}], {rest} }}\n",
+            history.join(", ")
+        );
+        let outcome = run(RULE, &tests, |_| {});
+        assert_eq!(
+            outcome.code,
+            ExitCode::from(1),
+            "{}{}",
+            outcome.out,
+            outcome.talk
+        );
+        assert!(
+            outcome.out.contains(expected),
+            "{expected}: {}",
+            outcome.out
+        );
+    }
+    for (case, expected) in [
+        (
+            "history: [{ after: 1d, at: x }], expect: wait",
+            "one thing happens at a time",
+        ),
+        ("history: [{ after: 3 }], expect: wait", "`3` is no time"),
+        (
+            "history: [{ after: 3d }], set: { tag.name: v1 }, expect: wait",
+            "facts follow from the history",
+        ),
+        (
+            "of: 'a:1', expect: wait",
+            "`of` and `rules` belong to a `history`",
+        ),
+    ] {
+        let outcome = run(
+            RULE,
+            &format!("tests:\n  - {{ name: a, {case} }}\n"),
+            |_| {},
+        );
+        assert_eq!(outcome.code, ExitCode::from(2), "{case}: {}", outcome.out);
+        assert!(
+            outcome.talk.contains(expected),
+            "{expected}: {}",
+            outcome.talk
+        );
+    }
+}
+
+#[test]
+fn clauses_and_mutants_are_seen_by_histories_too() {
+    let rule = "//! from: dev/*\n//! to: staging/{1}\n\nscan.critical == 0 && !target.exists\n";
+    let tests = "tests:\n  - name: a\n    history:\n      \
+        - image.pushed: { repository: dev/app, tag: v1, digest: a }\n      \
+        - scan.completed: { digest: a, findings: [{ id: CVE-1, severity: CRITICAL }] }\n      \
+        - expect: { reasons: [clause-false], clause: scan.critical == 0 }\n      \
+        - scan.completed: { digest: a, scanned_at: '2026-02-01T00:00:00Z' }\n      \
+        - expect: promote\n      \
+        - image.pushed: { repository: dev/app, tag: v1, digest: b }\n      \
+        - scan.completed: { digest: b }\n    \
+        expect: { reasons: [clause-false], clause: \"!target.exists\" }\n";
+    let outcome = run(rule, tests, |args| {
+        args.min_coverage = Some(100.0);
+        args.mutate = true;
+    });
+    assert_eq!(
+        outcome.code,
+        ExitCode::SUCCESS,
+        "{}{}",
+        outcome.out,
+        outcome.talk
+    );
+    assert!(!outcome.out.contains("  + true\n"), "{}", outcome.out);
+}
+
 #[test]
 fn a_wrong_expectation_fails_and_says_what_came() {
     let outcome = run(
