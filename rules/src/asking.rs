@@ -45,6 +45,15 @@ impl Facts for Untargeted<'_> {
         };
         Err(Box::new(FactError { message }))
     }
+
+    fn field(
+        &self,
+        record: &'static str,
+        number: u64,
+        index: u16,
+    ) -> Result<Value, Box<FactError>> {
+        self.facts.field(record, number, index)
+    }
 }
 
 impl State {
