@@ -195,7 +195,7 @@ fn long(total: usize, rounds: usize) {
     let (mut raw, mut left) = (0_usize, total);
     let mut sample: Vec<EncodedRecord> = Vec::new();
     let mut commits = Vec::new();
-    let index = Index::open(log.reader()).expect("the index opens");
+    let index = Index::open(log.reader());
     let done = Arc::new(AtomicBool::new(false));
     let indexer = {
         let (index, reader, done) = (index.clone(), log.reader(), Arc::clone(&done));
@@ -204,10 +204,10 @@ fn long(total: usize, rounds: usize) {
             while !done.load(Ordering::Relaxed) {
                 if reader.wait_past(seen, Duration::from_millis(20)) {
                     seen = reader.head().next_seq - 1;
-                    index.catch_up().expect("it is indexed");
+                    index.catch_up(&|| false).expect("it is indexed");
                 }
             }
-            index.catch_up().expect("it is indexed");
+            index.catch_up(&|| false).expect("it is indexed");
         })
     };
     while left > 0 {

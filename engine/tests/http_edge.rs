@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use weir_engine::{
     http::{
-        Accepted, Backend, Delivery, EventFilter, EventPage, HttpConfig, IntakeError, Query,
-        QueryError, Server,
+        Accepted, Backend, Delivery, EventFilter, EventPage, HttpConfig, IntakeError, Logged,
+        Query, QueryError, Server,
     },
     secret::Secret,
 };
@@ -61,16 +61,24 @@ impl Backend for Fake {
             return Err(QueryError::Invalid("1:2: unexpected end".into()));
         }
         let log = self.log.borrow();
-        let events: Vec<(u64, Value)> = (1..)
-            .zip(log.iter().cloned())
-            .filter(|(seq, _)| *seq > filter.after)
+        let after = match &filter.cursor {
+            Some(cursor) => cursor.strip_prefix("past-").unwrap().parse().unwrap(),
+            None => filter.after,
+        };
+        let events: Vec<Logged> = (1..)
+            .zip(log.iter())
+            .filter(|(seq, _)| *seq > after)
             .take(filter.limit)
+            .map(|(seq, event)| Logged {
+                seq,
+                json: serde_json::value::to_raw_value(event).unwrap(),
+            })
             .collect();
-        let through = events.last().map_or(filter.after, |(seq, _)| *seq);
+        let through = events.last().map_or(after, |event| event.seq);
         Ok(EventPage {
             events,
             through,
-            more: through < log.len() as u64,
+            next: (through < log.len() as u64).then(|| format!("past-{through}")),
         })
     }
 
@@ -317,8 +325,14 @@ async fn events_come_in_pages() {
     let body = format!("[{},{},{}]", tick("1"), tick("2"), tick("3"));
     server.post("/v1/events", "application/json", body).await;
     let page: Value = server.get("/v1/events?limit=2").await.json().await.unwrap();
-    assert_eq!(page["next"], 2);
+    assert_eq!(
+        (&page["next"], &page["through"]),
+        (&"past-2".into(), &2.into())
+    );
     assert_eq!(page["events"][1]["id"], "2");
+    let path = "/v1/events?cursor=past-2&limit=2";
+    let page: Value = server.get(path).await.json().await.unwrap();
+    assert_eq!(page["events"][0]["id"], "3");
     let page: Value = server.get("/v1/events?after=2").await.json().await.unwrap();
     assert_eq!(
         (&page["next"], page["events"].as_array().unwrap().len()),
@@ -331,11 +345,21 @@ async fn questions_that_make_no_sense_are_told_what_is_wrong() {
     let server = start(|_| {}).await;
     problem(server.get("/v1/events?limit=0").await, 400, "`limit` is 0").await;
     problem(
-        server.get("/v1/events?repo=a").await,
+        server.get("/v1/events?repositry=a").await,
         400,
-        "unknown field `repo`",
+        "no parameter `repositry`; did you mean `repository`?",
     )
     .await;
+    for (path, cause) in [
+        ("/v1/events?after=x", "`after` is `x`"),
+        ("/v1/events?order=up", "`newest` or `oldest`"),
+        ("/v1/events?follow=maybe", "`true` or `false`"),
+        ("/v1/events?follow=true&order=newest", "goes forward"),
+        ("/v1/overrides?soon=1d", "unknown field `soon`"),
+        ("/v1/lineage", "missing field `digest`"),
+    ] {
+        problem(server.get(path).await, 400, cause).await;
+    }
     problem(
         server.get("/v1/events?where=(").await,
         400,
@@ -373,7 +397,11 @@ async fn questions_that_make_no_sense_are_told_what_is_wrong() {
 async fn queries_reach_the_engine() {
     let server = start(|_| {}).await;
     for (path, expected) in [
-        ("/v1/tags", "Tags { repository: None }"),
+        ("/v1/tags", "Tags { repository: None, at: None }"),
+        (
+            "/v1/tags?repository=dev%2F*&at=7d",
+            r#"Tags { repository: Some("dev/*"), at: Some("7d") }"#,
+        ),
         ("/v1/repositories", "Repositories"),
         ("/v1/rules", "Rules"),
         (
@@ -387,6 +415,30 @@ async fn queries_reach_the_engine() {
         (
             "/v1/eval?expression=scan.high%20%3D%3D%200&repository=a&tag=1",
             r#"Eval { expression: "scan.high == 0", repository: "a", tag: "1", rule: None, at: None }"#,
+        ),
+        (
+            "/v1/history?repository=a%2Fb&tag=1&at=5",
+            r#"History { repository: "a/b", tag: "1", at: Some("5") }"#,
+        ),
+        (
+            "/v1/lineage?digest=sha256:0123456789",
+            r#"Lineage { digest: "sha256:0123456789", at: None }"#,
+        ),
+        (
+            "/v1/impact?vulnerability=CVE-1&at=2026-08-21",
+            r#"Impact { vulnerability: "CVE-1", at: Some("2026-08-21") }"#,
+        ),
+        (
+            "/v1/overrides?expiring=14d",
+            r#"Overrides { expiring: Some("14d"), at: None }"#,
+        ),
+        (
+            "/v1/events?count=true&actor=me",
+            "Count(EventFilter { after: 0",
+        ),
+        (
+            "/v1/events?by=actor&type=a&type=b",
+            "Groups { filter: EventFilter { after: 0",
         ),
         ("/v1/decisions?rule=r", "Decisions(EventFilter"),
         (

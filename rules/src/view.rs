@@ -156,15 +156,53 @@ impl State {
     /// The tags of a repository, or of all, in order.
     #[must_use]
     pub fn tags(&self, repository: Option<&str>) -> Vec<TagView> {
-        let mut ids: Vec<TagId> = match repository {
+        let ids: Vec<TagId> = match repository {
             Some(name) => {
                 let known = self.repositories.find(name);
                 known.map_or_else(Vec::new, |id| self.repository(id).tags.clone())
             }
             None => self.tags.existing().map(|(id, ..)| id).collect(),
         };
+        self.views(ids)
+    }
+
+    /// The tags of the repositories whose names pass, in order.
+    #[must_use]
+    pub fn tags_where(&self, passes: impl Fn(&str) -> bool) -> Vec<TagView> {
+        let known = self.repositories.in_order();
+        let known = known.filter(|(_, repository)| passes(&repository.text));
+        let ids = known.flat_map(|(_, repository)| repository.tags.iter().copied());
+        self.views(ids.collect())
+    }
+
+    fn views(&self, mut ids: Vec<TagId>) -> Vec<TagView> {
         ids.sort_by_key(|id| self.tag_texts(*id));
         ids.into_iter().filter_map(|id| self.view(id)).collect()
+    }
+
+    /// Where the rules in force would put a tag: repository and tag of each target.
+    #[must_use]
+    pub fn destinations(&self, repository: &str, tag: &str) -> Vec<(String, String)> {
+        let found = self.find_tag(repository, tag);
+        let Some((id, bound)) = found.and_then(|id| Some((id, self.tag_row(id).bound.as_ref()?)))
+        else {
+            return Vec::new();
+        };
+        let paths = self.repository(self.tag_row(id).repository).paths.iter();
+        let targets = paths.map(|path| self.destination(path, id, bound, self.now));
+        targets
+            .map(|target| (target.repository, target.tag))
+            .collect()
+    }
+
+    /// The promotions that brought something to where it is, the oldest first.
+    pub(crate) fn hops(&self, bound: &crate::state::Bound) -> Vec<HopView> {
+        let hops = bound.lineage().iter().map(|hop| HopView {
+            rule: self.text(hop.rule).to_string(),
+            source: self.written(hop.source),
+            at: hop.at,
+        });
+        hops.collect()
     }
 
     /// One tag.
@@ -209,11 +247,6 @@ impl State {
             .map(|subject| self.verdict_view(subject));
         let mut verdicts: Vec<VerdictView> = verdicts.collect();
         verdicts.sort_by(|a, b| a.rule.cmp(&b.rule));
-        let lineage = bound.lineage().iter().map(|hop| HopView {
-            rule: self.text(hop.rule).to_string(),
-            source: self.written(hop.source),
-            at: hop.at,
-        });
         let unknown = parts.unknown().iter();
         let violation = tag
             .promoted
@@ -229,7 +262,7 @@ impl State {
             images: self.images_of(&parts, &[]),
             left_out: self.left_out_of(bound.digest),
             unknown: unknown.map(|id| self.digest(*id).to_string()).collect(),
-            lineage: lineage.collect(),
+            lineage: self.hops(bound),
             verdicts,
             violation: violation.map(|reasons| self.reasons(reasons)),
         })

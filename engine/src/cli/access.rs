@@ -11,7 +11,8 @@ use crate::{
     backtest::Report,
     daemon::ADDRESS_FILE,
     http::{Asked, EventFilter, Query, QueryError},
-    node::Ledger,
+    log::{Log, index::Index},
+    node::{Ledger, last_state, open_log_to_read},
     query,
 };
 
@@ -42,7 +43,24 @@ pub enum Source {
     /// A daemon answers.
     Daemon(Daemon),
     /// The log of a stopped one answers.
-    Log(Box<Ledger>),
+    Log(Box<Stopped>),
+}
+
+/// The log of a stopped daemon, opened for reading.
+pub struct Stopped {
+    index: Index,
+    /// Keeps the log locked.
+    _log: Log,
+}
+
+/// A page of records, as text.
+pub struct Page {
+    /// The records.
+    pub events: Vec<String>,
+    /// The log was looked through up to and including this record.
+    pub through: u64,
+    /// The cursor of the next page.
+    pub next: Option<String>,
 }
 
 /// A running daemon.
@@ -61,7 +79,12 @@ impl Access {
     pub fn open(&self) -> Result<Source, CliError> {
         match self.daemon()? {
             Some(daemon) => Ok(Source::Daemon(daemon)),
-            None => self.log().map(|ledger| Source::Log(Box::new(ledger))),
+            None => {
+                self.there_is_a_log()?;
+                let log = open_log_to_read(&self.data).map_err(CliError::outside)?;
+                let index = Index::open(log.reader());
+                Ok(Source::Log(Box::new(Stopped { index, _log: log })))
+            }
         }
     }
 
@@ -137,11 +160,16 @@ impl Access {
     /// # Errors
     /// If there is none, or it cannot be opened.
     pub fn log(&self) -> Result<Ledger, CliError> {
-        if !self.data.exists() {
-            return Err(CliError::outside(format!("there is no log in {}", self.data.display()))
-                .hint("name the data directory with --data, a running daemon with --server, or start one with `weir run`"));
-        }
+        self.there_is_a_log()?;
         Ledger::open_to_read(&self.data).map_err(CliError::outside)
+    }
+
+    fn there_is_a_log(&self) -> Result<(), CliError> {
+        if self.data.exists() {
+            return Ok(());
+        }
+        Err(CliError::outside(format!("there is no log in {}", self.data.display()))
+            .hint("name the data directory with --data, a running daemon with --server, or start one with `weir run`"))
     }
 }
 
@@ -153,33 +181,68 @@ impl Source {
     pub fn ask(&mut self, query: &Query) -> Result<Value, CliError> {
         match self {
             Self::Daemon(daemon) => daemon.get(&path(query)),
-            Self::Log(ledger) => {
-                query::answer(ledger.state(), &ledger.reader(), query).map_err(refused)
-            }
+            Self::Log(stopped) => stopped.ask(query).map_err(refused),
         }
     }
 
-    /// A page of records: the records, how far the log was looked through, and whether more wait.
+    /// A page of records.
     ///
     /// # Errors
     /// As [`Source::ask`].
-    pub fn events(&mut self, filter: &EventFilter) -> Result<(Vec<Value>, u64, bool), CliError> {
+    pub fn events(&mut self, filter: &EventFilter) -> Result<Page, CliError> {
         match self {
             Self::Daemon(daemon) => {
-                let page = daemon.get(&format!("/v1/events?{}", parameters(filter)))?;
-                let events = page["events"].as_array().cloned().unwrap_or_default();
-                let through = page["through"].as_u64().unwrap_or(filter.after);
-                Ok((events, through, !page["next"].is_null()))
+                #[derive(serde::Deserialize)]
+                struct Answer {
+                    events: Vec<Box<serde_json::value::RawValue>>,
+                    through: u64,
+                    next: Option<String>,
+                }
+                let body = daemon.get_text(&format!("/v1/events?{}", parameters(filter)))?;
+                let page: Answer = serde_json::from_slice(&body).map_err(CliError::outside)?;
+                let events = page.events.into_iter();
+                Ok(Page {
+                    events: events.map(|event| Box::<str>::from(event).into()).collect(),
+                    through: page.through,
+                    next: page.next,
+                })
             }
-            Self::Log(ledger) => {
-                let page = query::events(&ledger.reader(), filter).map_err(refused)?;
-                Ok((
-                    page.events.into_iter().map(|(_, event)| event).collect(),
-                    page.through,
-                    page.more,
-                ))
+            Self::Log(stopped) => {
+                let page = query::events(&stopped.index, filter).map_err(refused)?;
+                let events = page.events.into_iter();
+                Ok(Page {
+                    events: events
+                        .map(|event| Box::<str>::from(event.json).into())
+                        .collect(),
+                    through: page.through,
+                    next: page.next,
+                })
             }
         }
+    }
+}
+
+impl Stopped {
+    fn ask(&self, query: &Query) -> Result<Value, QueryError> {
+        let last = self.index.reader().head().next_seq - 1;
+        let mut query = query.clone();
+        // One tag as it is: what the log says of it is enough, and the log may be long.
+        match &mut query {
+            Query::Why { at, .. }
+            | Query::Show {
+                tag: Some(_), at, ..
+            } => {
+                at.get_or_insert_with(|| last.to_string());
+            }
+            _ => {}
+        }
+        if let Some(answer) = query::of_log(&self.index, &query)? {
+            return Ok(answer);
+        }
+        let state = last_state(self.index.reader());
+        let state = state.map_err(|error| QueryError::Unavailable(error.to_string()))?;
+        let said = query::of_state(&state, self.index.reader(), &query)?;
+        query::complete(&self.index, &query, said)
     }
 }
 
@@ -283,7 +346,16 @@ impl Daemon {
         self.send(self.http.get(format!("{}{path}", self.address)))
     }
 
+    fn get_text(&self, path: &str) -> Result<bytes::Bytes, CliError> {
+        self.fetch(self.http.get(format!("{}{path}", self.address)))
+    }
+
     fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, CliError> {
+        let body = self.fetch(request)?;
+        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    fn fetch(&self, request: reqwest::RequestBuilder) -> Result<bytes::Bytes, CliError> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -296,10 +368,10 @@ impl Daemon {
         let (status, body) = answer.map_err(|error| {
             CliError::outside(format!("{} does not answer: {error}", self.address))
         })?;
-        let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status.is_success() {
-            return Ok(value);
+            return Ok(body);
         }
+        let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let detail = value["detail"]
             .as_str()
             .or(value["title"].as_str())
@@ -321,7 +393,10 @@ fn path(query: &Query) -> String {
         format!("{path}?{}", encode(pairs))
     };
     match query {
-        Query::Tags { repository } => with("/v1/tags", &[("repository", repository.as_deref())]),
+        Query::Tags { repository, at } => with(
+            "/v1/tags",
+            &[("repository", repository.as_deref()), ("at", at.as_deref())],
+        ),
         Query::Repositories => "/v1/repositories".to_owned(),
         Query::Why {
             repository,
@@ -365,6 +440,41 @@ fn path(query: &Query) -> String {
                 ("at", at.as_deref()),
             ],
         ),
+        Query::History {
+            repository,
+            tag,
+            at,
+        } => with(
+            "/v1/history",
+            &[
+                ("repository", Some(repository)),
+                ("tag", Some(tag)),
+                ("at", at.as_deref()),
+            ],
+        ),
+        Query::Lineage { digest, at } => with(
+            "/v1/lineage",
+            &[("digest", Some(digest)), ("at", at.as_deref())],
+        ),
+        Query::Impact { vulnerability, at } => with(
+            "/v1/impact",
+            &[
+                ("vulnerability", Some(vulnerability)),
+                ("at", at.as_deref()),
+            ],
+        ),
+        Query::Overrides { expiring, at } => with(
+            "/v1/overrides",
+            &[("expiring", expiring.as_deref()), ("at", at.as_deref())],
+        ),
+        Query::Count(filter) => format!("/v1/events?count=true&{}", parameters(filter)),
+        Query::Groups { filter, by } => {
+            format!(
+                "{}&{}",
+                with("/v1/events", &[("by", Some(by))]),
+                parameters(filter)
+            )
+        }
         Query::Decisions(filter) => format!("/v1/decisions?{}", parameters(filter)),
         Query::Promotions(filter) => format!("/v1/promotions?{}", parameters(filter)),
         Query::Rules => "/v1/rules".to_owned(),
@@ -373,25 +483,8 @@ fn path(query: &Query) -> String {
 }
 
 fn parameters(filter: &EventFilter) -> String {
-    let (after, limit) = (filter.after.to_string(), filter.limit.to_string());
-    let pairs = [
-        ("after", Some(after.as_str())),
-        ("limit", (filter.limit > 0).then_some(limit.as_str())),
-        ("type", filter.kind.as_deref()),
-        ("repository", filter.repository.as_deref()),
-        ("tag", filter.tag.as_deref()),
-        ("digest", filter.digest.as_deref()),
-        ("actor", filter.actor.as_deref()),
-        ("rule", filter.rule.as_deref()),
-        ("since", filter.since.as_deref()),
-        ("until", filter.until.as_deref()),
-        ("where", filter.expression.as_deref()),
-    ];
-    encode(
-        pairs
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?))),
-    )
+    let pairs = filter.parameters();
+    encode(pairs.iter().map(|(name, value)| (*name, &**value)))
 }
 
 fn encode<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {

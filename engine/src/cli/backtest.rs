@@ -11,13 +11,14 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use weir_schema::Timestamp;
 
-use super::{Access, CliError, NO, integrity, log, replay};
+use super::{Access, CliError, NO, integrity, replay};
 use crate::{
     backtest::{
         self, BacktestError, ChangedRule, Decided, History, Kind, LISTED, Outcome, Question,
         Report, Source, Totals, Watch, markdown, words,
     },
     http::Asked,
+    query,
     replay::write_line,
 };
 
@@ -107,8 +108,16 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, CliError> {
     let question = Question {
         new: rules,
         old: against,
-        since: args.since.as_deref().map(time).transpose()?,
-        until: args.until.as_deref().map(time).transpose()?,
+        since: args
+            .since
+            .as_deref()
+            .map(|at| time("since", at))
+            .transpose()?,
+        until: args
+            .until
+            .as_deref()
+            .map(|at| time("until", at))
+            .transpose()?,
         limit: args.limit,
     };
     let report = ask(args, question)?;
@@ -140,8 +149,8 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, CliError> {
     })
 }
 
-fn time(text: &str) -> Result<Timestamp, CliError> {
-    log::time(text)?.parse().map_err(CliError::usage)
+fn time(name: &str, text: &str) -> Result<Timestamp, CliError> {
+    query::time(name, text, chrono::Utc::now().into()).map_err(CliError::usage)
 }
 
 fn ask(args: &BacktestArgs, question: Question) -> Result<Report, CliError> {

@@ -1,39 +1,59 @@
 //! `weir log`: the audit query.
 
 use std::{
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     process::ExitCode,
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::{Access, CliError, Output};
-use crate::http::EventFilter;
+use super::{Access, CliError, access::Source};
+use crate::http::{EventFilter, Query};
 
-/// Show what happened, filtered.
+/// Show what happened, filtered. Each filter that is given must be met; one that is given more than
+/// once is met by any of its values.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// Only events of this type, as `weir.decision.made`.
+    /// Only events of this type, as `decision.made` or `override.*`.
     #[arg(long = "type", value_name = "TYPE")]
-    kind: Option<String>,
-    /// Only about this repository, as source or target.
-    #[arg(long)]
-    repository: Option<String>,
-    /// Only about this tag.
-    #[arg(long)]
-    tag: Option<String>,
-    /// Only about this digest.
-    #[arg(long)]
-    digest: Option<String>,
+    kinds: Vec<String>,
+    /// Only about these repositories, as subject, source or target, or in the scope of an override
+    /// or hold: patterns as in rules.
+    #[arg(long = "repository", value_name = "PATTERN")]
+    repositories: Vec<String>,
+    /// Only about this tag; with --repository, about this tag there.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Only about this digest, or those that begin with these eight digits or more.
+    #[arg(long = "digest", value_name = "DIGEST")]
+    digests: Vec<String>,
+    /// Only about this application, and what is in it.
+    #[arg(long = "app", value_name = "REPO:TAG|DIGEST")]
+    apps: Vec<String>,
     /// Only by this actor.
-    #[arg(long)]
-    actor: Option<String>,
-    /// Only under this rule.
-    #[arg(long)]
-    rule: Option<String>,
-    /// Only from this time on: RFC 3339, or an age as `7d`, `12h`, `30m`.
+    #[arg(long = "actor", value_name = "ACTOR")]
+    actors: Vec<String>,
+    /// Only under this rule, or denied by it.
+    #[arg(long = "rule", value_name = "RULE")]
+    rules: Vec<String>,
+    /// Only about this vulnerability: found, or overridden.
+    #[arg(long = "vulnerability", value_name = "CVE")]
+    vulnerabilities: Vec<String>,
+    /// Only decisions with this verdict.
+    #[arg(long = "verdict", value_name = "VERDICT")]
+    verdicts: Vec<String>,
+    /// Only with this reason code, as `scan-missing`.
+    #[arg(long = "reason", value_name = "CODE")]
+    reasons: Vec<String>,
+    /// Only about this override, or decided with it.
+    #[arg(long = "override", value_name = "ID")]
+    overrides: Vec<String>,
+    /// Only about this hold, or held by it.
+    #[arg(long = "hold", value_name = "ID")]
+    holds: Vec<String>,
+    /// Only from this time on: RFC 3339, a date (its beginning, UTC), or an age as `7d`, `12h`.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only before this time.
@@ -45,24 +65,70 @@ pub struct LogArgs {
     /// Only records after this sequence.
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     after: u64,
-    /// At most so many; all if not given.
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    /// Only records before this sequence.
+    #[arg(long, value_name = "SEQ")]
+    before: Option<u64>,
+    /// At most so many; all if not given. With --follow, so many of those that are there.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Which come first. People read the newest first, programs get the oldest first, unless this
+    /// says otherwise.
+    #[arg(long, value_enum)]
+    order: Option<Order>,
+    /// Go on where the page ended that printed this; see --page.
+    #[arg(long, value_name = "CURSOR", conflicts_with = "follow")]
+    cursor: Option<String>,
+    /// Print one page, of --limit records, and on stderr the cursor of the next.
+    #[arg(long, conflicts_with_all = ["follow", "count", "by"])]
+    page: bool,
     /// Only say how many there are.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["follow", "by", "limit"])]
     count: bool,
+    /// Say how many there are for each of these.
+    #[arg(
+        long,
+        value_name = "actor|rule|type|repository|verdict|reason|tag|vulnerability|override|hold",
+        hide_possible_values = true,
+        conflicts_with_all = ["follow", "limit"]
+    )]
+    by: Option<String>,
     /// Go on as records come; needs a running daemon.
     #[arg(long, short)]
     follow: bool,
     /// Form of what is printed.
     #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    output: Form,
     #[command(flatten)]
     access: Access,
 }
 
+/// Which records come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Order {
+    /// The newest.
+    Newest,
+    /// The oldest.
+    Oldest,
+}
+
+/// The form in which records are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values (RFC 4180), with a heading.
+    Csv,
+}
+
 /// How many records are asked for at once.
 const PAGE: usize = 1000;
+
+/// How often a daemon is asked for more.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// Runs the command.
 ///
@@ -70,71 +136,333 @@ const PAGE: usize = 1000;
 /// If the filter makes no sense or the log cannot be read.
 pub fn run(args: &LogArgs) -> Result<ExitCode, CliError> {
     let mut source = args.access.open()?;
-    let mut filter = EventFilter {
-        after: args.after,
-        limit: args.limit.unwrap_or(PAGE).min(PAGE),
-        kind: args.kind.clone(),
-        repository: args.repository.clone(),
-        tag: args.tag.clone(),
-        digest: args.digest.clone(),
-        actor: args.actor.clone(),
-        rule: args.rule.clone(),
-        since: args.since.as_deref().map(time).transpose()?,
-        until: args.until.as_deref().map(time).transpose()?,
-        expression: args.expression.clone(),
+    let filter = args.filter();
+    let out = BufWriter::new(io::stdout().lock());
+    let done = if args.count {
+        count(&mut source, filter, args.output, out)
+    } else if let Some(by) = &args.by {
+        groups(&mut source, filter, by, args.output, out)
+    } else {
+        let printer = Printer {
+            out,
+            form: args.output,
+            printed: 0,
+        };
+        records(args, &mut source, filter, printer)
     };
-    let mut left = args.limit.unwrap_or(usize::MAX);
-    let mut count = 0_u64;
-    let mut output = io::stdout().lock();
-    let mut all = Vec::new();
-    loop {
-        let (events, through, more) = source.events(&filter)?;
-        filter.after = through;
-        for event in events {
-            if left == 0 {
-                break;
-            }
-            left -= 1;
-            count += 1;
-            match args.output {
-                _ if args.count => {}
-                Output::Jsonl => writeln!(output, "{event}").map_err(CliError::outside)?,
-                Output::Json => all.push(event),
-                Output::Table => writeln!(output, "{}", line(&event)).map_err(CliError::outside)?,
-            }
+    match done {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Whoever reads has seen enough.
+        Err(Ended::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(ExitCode::SUCCESS)
         }
-        output.flush().map_err(CliError::outside)?;
-        if left == 0 || (!more && !args.follow) {
-            break;
-        }
-        if !more {
-            if matches!(source, super::access::Source::Log(_)) {
-                return Err(CliError::usage(
-                    "--follow needs a running daemon: the log of a stopped one does not grow",
-                ));
-            }
-            std::thread::sleep(Duration::from_millis(300));
-        }
+        Err(Ended::Output(error)) => Err(CliError::outside(error)),
+        Err(Ended::Error(error)) => Err(error),
     }
-    if args.count {
-        writeln!(output, "{count}").map_err(CliError::outside)?;
-    } else if args.output == Output::Json {
-        writeln!(output, "{}", Value::Array(all)).map_err(CliError::outside)?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// An RFC 3339 time, from an age or as it is.
-pub(super) fn time(text: &str) -> Result<String, CliError> {
-    match weir_rules::rule::parse_duration(text) {
-        Ok(age) => {
-            Ok((chrono::Utc::now() - age).to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
-        }
-        Err(_) => match text.parse::<weir_schema::Timestamp>() {
-            Ok(time) => Ok(time.to_string()),
-            Err(error) => Err(CliError::usage(format!("{error}, or an age as in `7d`"))),
-        },
+/// Why nothing more is printed.
+enum Ended {
+    Output(io::Error),
+    Error(CliError),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
     }
+}
+
+impl From<CliError> for Ended {
+    fn from(error: CliError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl LogArgs {
+    fn filter(&self) -> EventFilter {
+        let newest_first = match self.order {
+            Some(order) => order == Order::Newest,
+            None => self.output == Form::Table && !self.follow,
+        };
+        EventFilter {
+            after: self.after,
+            before: self.before,
+            cursor: self.cursor.clone(),
+            newest_first,
+            limit: 0,
+            kinds: self.kinds.clone(),
+            repositories: self.repositories.clone(),
+            tags: self.tags.clone(),
+            digests: self.digests.clone(),
+            apps: self.apps.clone(),
+            actors: self.actors.clone(),
+            rules: self.rules.clone(),
+            vulnerabilities: self.vulnerabilities.clone(),
+            verdicts: self.verdicts.clone(),
+            reasons: self.reasons.clone(),
+            overrides: self.overrides.clone(),
+            holds: self.holds.clone(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            expression: self.expression.clone(),
+        }
+    }
+}
+
+fn count(
+    source: &mut Source,
+    filter: EventFilter,
+    form: Form,
+    mut out: impl Write,
+) -> Result<(), Ended> {
+    let answer = source.ask(&Query::Count(filter))?;
+    match form {
+        Form::Table => writeln!(out, "{}", answer["count"])?,
+        Form::Json | Form::Jsonl => writeln!(out, "{answer}")?,
+        Form::Csv => writeln!(out, "count\r\n{}\r", answer["count"])?,
+    }
+    Ok(out.flush()?)
+}
+
+fn groups(
+    source: &mut Source,
+    filter: EventFilter,
+    by: &str,
+    form: Form,
+    mut out: impl Write,
+) -> Result<(), Ended> {
+    let by = by.to_owned();
+    let answer = source.ask(&Query::Groups {
+        filter,
+        by: by.clone(),
+    })?;
+    let groups = answer["groups"].as_array().cloned().unwrap_or_default();
+    match form {
+        Form::Json => writeln!(out, "{answer}")?,
+        Form::Jsonl => {
+            for group in groups {
+                writeln!(out, "{group}")?;
+            }
+        }
+        Form::Csv => {
+            write_row(&mut out, [&*by, "count"])?;
+            for group in groups {
+                write_row(&mut out, [text(&group[&by]), &group["count"].to_string()])?;
+            }
+        }
+        Form::Table => {
+            let mut table = super::table([by.to_uppercase().as_str(), "COUNT"]);
+            for group in groups {
+                table.add_row([text(&group[&by]).to_owned(), group["count"].to_string()]);
+            }
+            writeln!(out, "{table}")?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn records(
+    args: &LogArgs,
+    source: &mut Source,
+    mut filter: EventFilter,
+    mut printer: Printer<impl Write>,
+) -> Result<(), Ended> {
+    printer.begin()?;
+    let limit = args
+        .limit
+        .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut left = limit.unwrap_or(usize::MAX);
+    if args.follow {
+        if matches!(source, Source::Log(_)) {
+            return Err(Ended::Error(CliError::usage(
+                "--follow needs a running daemon: the log of a stopped one does not grow",
+            )));
+        }
+        if filter.newest_first {
+            return Err(Ended::Error(CliError::usage(
+                "--follow goes forward: leave out --order newest",
+            )));
+        }
+        if limit.is_some() {
+            filter.after = print_last(source, &filter, left, &mut printer)?;
+            left = usize::MAX;
+        }
+    }
+    loop {
+        filter.limit = left.min(PAGE);
+        let page = source.events(&filter)?;
+        left -= page.events.len();
+        for event in &page.events {
+            printer.record(event)?;
+        }
+        printer.out.flush()?;
+        if args.page {
+            if let Some(next) = page.next {
+                eprintln!("next page: --cursor {next}");
+            }
+            break;
+        }
+        match page.next {
+            _ if left == 0 => break,
+            Some(next) => filter.cursor = Some(next),
+            None if args.follow => {
+                filter.cursor = None;
+                filter.after = page.through;
+                std::thread::sleep(LOOK);
+            }
+            None => break,
+        }
+    }
+    printer.end()?;
+    Ok(printer.out.flush()?)
+}
+
+/// Prints the last `count` records that match, the oldest of them first; gives the last record that
+/// was looked at.
+fn print_last(
+    source: &mut Source,
+    filter: &EventFilter,
+    count: usize,
+    printer: &mut Printer<impl Write>,
+) -> Result<u64, Ended> {
+    let mut newest = EventFilter {
+        newest_first: true,
+        ..filter.clone()
+    };
+    let mut last = Vec::new();
+    let mut through = None;
+    while last.len() < count {
+        newest.limit = (count - last.len()).min(PAGE);
+        let page = source.events(&newest)?;
+        through.get_or_insert(page.through);
+        last.extend(page.events);
+        newest.cursor = page.next;
+        if newest.cursor.is_none() {
+            break;
+        }
+    }
+    for event in last.iter().rev() {
+        printer.record(event)?;
+    }
+    Ok(through.unwrap_or(filter.after).max(filter.after))
+}
+
+/// Prints records in their form.
+struct Printer<W> {
+    out: W,
+    form: Form,
+    printed: u64,
+}
+
+/// The columns of a record as comma-separated values.
+const COLUMNS: [&str; 17] = [
+    "seq",
+    "recorded_at",
+    "type",
+    "repository",
+    "tag",
+    "digest",
+    "target_repository",
+    "target_tag",
+    "actor",
+    "rule",
+    "verdict",
+    "reasons",
+    "vulnerability",
+    "override_id",
+    "hold_id",
+    "scanner",
+    "reason",
+];
+
+impl<W: Write> Printer<W> {
+    fn begin(&mut self) -> io::Result<()> {
+        match self.form {
+            Form::Csv => write_row(&mut self.out, COLUMNS),
+            Form::Json => self.out.write_all(b"["),
+            Form::Table | Form::Jsonl => Ok(()),
+        }
+    }
+
+    fn record(&mut self, record: &str) -> Result<(), Ended> {
+        let value = || serde_json::from_str::<Value>(record).map_err(CliError::outside);
+        self.printed += 1;
+        match self.form {
+            Form::Jsonl => writeln!(self.out, "{record}")?,
+            Form::Json if self.printed == 1 => write!(self.out, "{record}")?,
+            Form::Json => write!(self.out, ",{record}")?,
+            Form::Table => writeln!(self.out, "{}", line(&value()?))?,
+            Form::Csv => write_row(&mut self.out, row(&value()?).iter().map(|cell| &**cell))?,
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        match self.form {
+            Form::Json => writeln!(self.out, "]"),
+            Form::Table | Form::Jsonl | Form::Csv => Ok(()),
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Writes a row as RFC 4180 has it: what needs it in quotes, and a line ends with CR LF.
+fn write_row<'a>(out: &mut impl Write, cells: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
+    for (place, cell) in cells.into_iter().enumerate() {
+        if place > 0 {
+            out.write_all(b",")?;
+        }
+        if cell.contains(['"', ',', '\n', '\r']) || cell.starts_with(' ') || cell.ends_with(' ') {
+            write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
+        } else {
+            out.write_all(cell.as_bytes())?;
+        }
+    }
+    out.write_all(b"\r\n")
+}
+
+/// The cells of a record, in the order of [`COLUMNS`].
+fn row(record: &Value) -> [String; COLUMNS.len()] {
+    let event = &record["event"];
+    let data = &event["data"];
+    let first = |values: &[&Value]| {
+        let texts = values.iter().find_map(|value| value.as_str());
+        texts.unwrap_or_default().to_owned()
+    };
+    let codes = data["reasons"].as_array().into_iter().flatten();
+    let codes: Vec<&str> = codes.map(|reason| text(&reason["code"])).collect();
+    [
+        record["seq"].to_string(),
+        first(&[&record["recorded_at"]]),
+        first(&[&event["type"]]),
+        first(&[
+            &data["repository"],
+            &data["source"]["repository"],
+            &data["scope"]["repository"],
+        ]),
+        first(&[&data["tag"], &data["source"]["tag"]]),
+        first(&[
+            &data["digest"],
+            &data["source"]["digest"],
+            &data["scope"]["digest"],
+            &data["payload_digest"],
+        ]),
+        first(&[&data["target"]["repository"], &data["target"]]),
+        first(&[&data["target"]["tag"]]),
+        first(&[&data["actor"]]),
+        first(&[&data["rule"]]),
+        first(&[&data["verdict"]]),
+        codes.join(" "),
+        first(&[&data["vulnerability"]]),
+        first(&[&data["override_id"]]),
+        first(&[&data["hold_id"]]),
+        first(&[&data["scanner"]["name"]]),
+        first(&[&data["reason"], &data["error"], &data["comment"]]),
+    ]
 }
 
 /// A record on one line, for people.
@@ -149,8 +477,10 @@ fn line(record: &Value) -> String {
         _ => String::new(),
     };
     let mut parts = vec![place(data), place(&data["source"])];
-    if data["target"].is_object() {
-        parts.push(format!("-> {}", place(&data["target"])));
+    match &data["target"] {
+        target @ Value::Object(_) => parts.push(format!("-> {}", place(target))),
+        Value::String(target) => parts.push(format!("-> {target}")),
+        _ => {}
     }
     if let Some(digest) = data["digest"].as_str() {
         parts.push(digest.chars().take(19).collect());
@@ -194,4 +524,47 @@ fn line(record: &Value) -> String {
         kind.strip_prefix("weir.").unwrap_or(&kind),
         parts.join("  ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cells_are_quoted_where_they_must_be() {
+        let mut out = Vec::new();
+        let cells = [
+            "plain",
+            "a,b",
+            "say \"no\"",
+            "two\r\nlines",
+            "",
+            " edge",
+            "-1",
+        ];
+        write_row(&mut out, cells).unwrap();
+        let wanted = "plain,\"a,b\",\"say \"\"no\"\"\",\"two\r\nlines\",,\" edge\",-1\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), wanted);
+    }
+
+    #[test]
+    fn every_record_has_every_column() {
+        let record = json!({
+            "seq": 7, "recorded_at": "2026-08-21T10:00:00Z",
+            "event": {"type": "weir.decision.made", "data": {
+                "rule": "r", "verdict": "wait", "source": {"repository": "a", "tag": "1", "digest": "sha256:aa"},
+                "target": {"repository": "b", "tag": "2"},
+                "reasons": [{"code": "held"}, {"code": "soaking"}],
+            }},
+        });
+        let cells = row(&record);
+        assert_eq!(
+            cells.join("|"),
+            "7|2026-08-21T10:00:00Z|weir.decision.made|a|1|sha256:aa|b|2||r|wait|held soaking|||||"
+        );
+        let vote = json!({"seq": 8, "event": {"data": {"repository": "a", "target": "b", "comment": "ok"}}});
+        assert_eq!(row(&vote).join("|"), "8|||a|||b||||||||||ok");
+    }
 }

@@ -5,10 +5,15 @@ mod backtest;
 mod error;
 pub mod eval;
 pub mod failure;
+mod history;
+mod impact;
 pub mod import;
 mod integrity;
+mod lineage;
+mod list;
 mod log;
 mod operate;
+mod overrides;
 mod proof;
 mod reconcile;
 mod replay;
@@ -67,9 +72,14 @@ enum Command {
     Verify(integrity::VerifyArgs),
     Checkpoint(integrity::CheckpointArgs),
     Proof(proof::ProofArgs),
-    Log(log::LogArgs),
+    Log(Box<log::LogArgs>),
     Why(why::WhyArgs),
     Show(why::ShowArgs),
+    List(list::ListArgs),
+    History(history::HistoryArgs),
+    Lineage(lineage::LineageArgs),
+    Impact(impact::ImpactArgs),
+    Overrides(overrides::OverridesArgs),
     Promotions(why::PromotionsArgs),
     Send(send::SendArgs),
     Reconcile(reconcile::ReconcileArgs),
@@ -127,6 +137,11 @@ impl Cli {
             Command::Log(args) => log::run(&args),
             Command::Why(args) => why::why(&args),
             Command::Show(args) => why::show(&args),
+            Command::List(args) => list::run(&args),
+            Command::History(args) => history::run(&args),
+            Command::Lineage(args) => lineage::run(&args),
+            Command::Impact(args) => impact::run(&args),
+            Command::Overrides(args) => overrides::run(&args),
             Command::Promotions(args) => why::promotions(&args),
             Command::Send(args) => send::run(&args),
             Command::Reconcile(args) => reconcile::run(&args),

@@ -61,11 +61,9 @@ pub struct PromotionsArgs {
 /// # Errors
 /// If there is no tag.
 pub fn tag_of(text: &str) -> Result<(String, String), CliError> {
-    match text.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') && !repository.is_empty() => {
-            Ok((repository.to_owned(), tag.to_owned()))
-        }
-        _ => Err(CliError::usage(format!(
+    match crate::query::tag_of(text) {
+        Some((repository, tag)) => Ok((repository.to_owned(), tag.to_owned())),
+        None => Err(CliError::usage(format!(
             "`{text}` names no tag: expected `repository:tag`"
         ))),
     }
@@ -98,7 +96,7 @@ pub fn why(args: &WhyArgs) -> Result<ExitCode, CliError> {
     })
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
@@ -173,7 +171,7 @@ pub fn explanation(one: &Value) -> String {
     page
 }
 
-fn short(digest: &str) -> String {
+pub(super) fn short(digest: &str) -> String {
     digest
         .split_once(':')
         .map_or(digest, |(_, hex)| hex)
@@ -275,8 +273,10 @@ fn values(node: &Value, depth: usize, say: &mut impl FnMut(String)) {
 pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
     let mut source = args.access.open()?;
     let answer = match &args.what {
-        None if args.at.is_none() => source.ask(&Query::Tags { repository: None })?,
-        None => return Err(CliError::usage("--at needs a repository or a tag")),
+        None => source.ask(&Query::Tags {
+            repository: None,
+            at: args.at.clone(),
+        })?,
         Some(what) => {
             let (repository, tag) = match tag_of(what) {
                 Ok((repository, tag)) => (repository, Some(tag)),
@@ -309,7 +309,7 @@ pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn overview(tags: &[Value]) -> comfy_table::Table {
+pub(super) fn overview(tags: &[Value]) -> comfy_table::Table {
     let mut table = super::table(["TAG", "CLASS", "DIGEST", "PUSHED", "SCANNED", "VERDICTS"]);
     for tag in tags {
         let images = tag["images"].as_array().cloned().unwrap_or_default();
@@ -333,7 +333,7 @@ fn overview(tags: &[Value]) -> comfy_table::Table {
     table
 }
 
-fn detail(tag: &Value) -> String {
+pub(super) fn detail(tag: &Value) -> String {
     let mut page = format!(
         "{}:{}   {}   {}\n  pushed {}{}\n",
         text(&tag["repository"]),

@@ -25,6 +25,14 @@ impl Backend {
     }
 }
 
+/// Runs what reads the log for a while on a thread of its own.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, QueryError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| QueryError::Unavailable(error.to_string()))?
+}
+
 fn unavailable(error: impl ToString) -> IntakeError {
     IntakeError::Unavailable {
         problem: error.to_string(),
@@ -120,9 +128,8 @@ impl http::Backend for Backend {
     }
 
     async fn events(&self, filter: &EventFilter) -> Result<EventPage, QueryError> {
-        let (reader, filter) = (self.shared.node.reader().clone(), filter.clone());
-        let page = tokio::task::spawn_blocking(move || query::events(&reader, &filter)).await;
-        page.map_err(|error| QueryError::Unavailable(error.to_string()))?
+        let (index, filter) = (self.shared.node.index().clone(), filter.clone());
+        aside(move || query::events(&index, &filter)).await
     }
 
     async fn appended(&self, after: u64) {
@@ -134,16 +141,23 @@ impl http::Backend for Backend {
     }
 
     async fn query(&self, query: Query) -> Result<Value, QueryError> {
-        let reader = self.shared.node.reader().clone();
+        // What the log alone can answer does not keep the node from its work.
+        let (index, asked) = (self.shared.node.index().clone(), query.clone());
+        if let Some(answer) = aside(move || query::of_log(&index, &asked)).await? {
+            return Ok(answer);
+        }
         let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
         let promotions = matches!(query, Query::Promotions(_));
         let of_daemon = matches!(query, Query::Status);
-        let mut value = self
+        let (reader, asked) = (self.shared.node.reader().clone(), query.clone());
+        let said = self
             .shared
             .node
-            .ask(move |state| query::answer(state, &reader, &query))
+            .ask(move |state| query::of_state(state, &reader, &asked))
             .await
             .map_err(stopped)??;
+        let index = self.shared.node.index().clone();
+        let mut value = aside(move || query::complete(&index, &query, said)).await?;
         if promotions {
             self.shared.running.complete(&mut value);
         }

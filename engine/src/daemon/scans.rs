@@ -63,24 +63,25 @@ fn request(shared: &Shared, repository: RepositoryName, digest: Digest) -> weir_
 
 /// The leaves that were asked for before.
 async fn asked(shared: &Shared) -> Result<BTreeSet<Digest>, DaemonError> {
-    let reader = shared.node.reader().clone();
+    let index = shared.node.index().clone();
     let read = move || -> Result<BTreeSet<Digest>, DaemonError> {
         let mut asked = BTreeSet::new();
         let mut filter = EventFilter {
             limit: 1000,
-            kind: Some(KIND.into()),
+            kinds: vec![KIND.into()],
             ..EventFilter::default()
         };
         loop {
-            let page = query::events(&reader, &filter).map_err(|error| error.to_string())?;
-            for (_, record) in &page.events {
+            let page = query::events(&index, &filter).map_err(|error| error.to_string())?;
+            for event in &page.events {
+                let record: serde_json::Value = serde_json::from_str(event.json.get())?;
                 let digest = record["event"]["data"]["digest"].as_str();
                 asked.extend(digest.and_then(|digest| digest.parse().ok()));
             }
-            if !page.more {
+            if page.next.is_none() {
                 return Ok(asked);
             }
-            filter.after = page.through;
+            filter.cursor = page.next;
         }
     };
     tokio::task::spawn_blocking(read).await?

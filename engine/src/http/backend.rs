@@ -3,9 +3,11 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde_json::{Value, value::RawValue};
 use weir_schema::Received;
 
+use super::EventFilter;
 use crate::backtest::{Question, jobs::Standing};
 
 /// The raw body of a registry's or scanner's delivery.
@@ -47,10 +49,12 @@ pub enum IntakeError {
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Query {
-    /// Tags, in all repositories or one.
+    /// Tags with their verdicts.
     Tags {
-        /// Only of this repository.
+        /// Only of repositories that match these patterns.
         repository: Option<String>,
+        /// At this sequence or time; now if not given.
+        at: Option<String>,
     },
     /// Repositories.
     Repositories,
@@ -87,6 +91,45 @@ pub enum Query {
         /// At this sequence or time; now if not given.
         at: Option<String>,
     },
+    /// The life of a tag.
+    History {
+        /// The repository.
+        repository: String,
+        /// The tag.
+        tag: String,
+        /// Up to this sequence or time; up to now if not given.
+        at: Option<String>,
+    },
+    /// What stands behind a digest.
+    Lineage {
+        /// The digest, or its first eight digits or more.
+        digest: String,
+        /// Up to this sequence or time; up to now if not given.
+        at: Option<String>,
+    },
+    /// Which tags hold a vulnerability.
+    Impact {
+        /// Its name.
+        vulnerability: String,
+        /// At this sequence or time; now if not given.
+        at: Option<String>,
+    },
+    /// Overrides that were granted and not revoked.
+    Overrides {
+        /// Only those that will end within this time, as `14d`.
+        expiring: Option<String>,
+        /// At this sequence or time; now if not given.
+        at: Option<String>,
+    },
+    /// How many records there are.
+    Count(EventFilter),
+    /// How many records there are of each kind.
+    Groups {
+        /// Which records.
+        filter: EventFilter,
+        /// `actor`, `rule`, `type`, `repository`, `verdict`, `reason`, ...
+        by: String,
+    },
     /// Decisions, newest last.
     Decisions(EventFilter),
     /// Promotions, newest last.
@@ -97,42 +140,37 @@ pub enum Query {
     Status,
 }
 
-/// Which records are asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EventFilter {
-    /// Only records after this sequence.
-    pub after: u64,
-    /// At most this many.
-    pub limit: usize,
-    /// Only of this type.
-    pub kind: Option<String>,
-    /// Only about this repository.
-    pub repository: Option<String>,
-    /// Only about this tag.
-    pub tag: Option<String>,
-    /// Only about this digest.
-    pub digest: Option<String>,
-    /// Only by this actor.
-    pub actor: Option<String>,
-    /// Only under this rule.
-    pub rule: Option<String>,
-    /// Only from this time on (RFC 3339).
-    pub since: Option<String>,
-    /// Only before this time (RFC 3339).
-    pub until: Option<String>,
-    /// Only where this CEL expression holds.
-    pub expression: Option<String>,
+/// A record as it is in the log.
+#[derive(Debug, Clone)]
+pub struct Logged {
+    /// Its sequence.
+    pub seq: u64,
+    /// Its text.
+    pub json: Box<RawValue>,
 }
 
 /// Records that were asked for.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct EventPage {
-    /// Sequence and JSON of each, in order.
-    pub events: Vec<(u64, Value)>,
-    /// The log was looked through up to and including this record; the next page is after it.
+    /// In the order asked for.
+    pub events: Vec<Logged>,
+    /// The log was looked through up to and including this record; of a page that is newest first,
+    /// the last record there was.
     pub through: u64,
-    /// Whether there may be more after `through` already.
-    pub more: bool,
+    /// The cursor of the next page, if there may be one. A page that took long to find may be
+    /// short, or empty, and have a next one.
+    pub next: Option<String>,
+}
+
+impl Serialize for EventPage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let events: Vec<&RawValue> = self.events.iter().map(|event| &*event.json).collect();
+        let mut page = serializer.serialize_struct("EventPage", 3)?;
+        page.serialize_field("events", &events)?;
+        page.serialize_field("through", &self.through)?;
+        page.serialize_field("next", &self.next)?;
+        page.end()
+    }
 }
 
 /// Why there is no answer.

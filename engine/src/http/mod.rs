@@ -10,6 +10,7 @@ mod admission;
 mod backend;
 mod backtests;
 mod config;
+mod filter;
 mod intake;
 mod metrics;
 mod problem;
@@ -19,11 +20,10 @@ mod server;
 mod webhook;
 
 pub use admission::{Admission, ListenError, check_listen};
-pub use backend::{
-    Accepted, Backend, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError,
-};
+pub use backend::{Accepted, Backend, Delivery, EventPage, IntakeError, Logged, Query, QueryError};
 pub use backtests::Asked;
 pub use config::{HttpConfig, HttpConfigError};
+pub use filter::EventFilter;
 pub use metrics::Metrics;
 pub use problem::Problem;
 pub use server::{ServeError, Server};

@@ -15,7 +15,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Backend, EventFilter, Problem, Query, server::App};
+use super::{Backend, EventFilter, Logged, Problem, Query, server::App};
 
 /// Records in a page if the reader does not say.
 const PAGE: usize = 100;
@@ -26,46 +26,54 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 type Asked<T> = Result<Parameters<T>, QueryRejection>;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct EventParameters {
-    after: u64,
-    limit: Option<usize>,
+/// The parameters of a question about events.
+struct EventParameters {
+    filter: EventFilter,
     follow: bool,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    repository: Option<String>,
-    tag: Option<String>,
-    digest: Option<String>,
-    actor: Option<String>,
-    rule: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
-    #[serde(rename = "where")]
-    expression: Option<String>,
+    count: bool,
+    by: Option<String>,
 }
 
 impl EventParameters {
-    fn filter(self) -> Result<EventFilter, Problem> {
-        let limit = self.limit.unwrap_or(PAGE);
+    /// Reads the parameters of an address: filters may come more than once.
+    fn read(asked: Asked<Vec<(String, String)>>) -> Result<Self, Problem> {
+        let mut read = Self {
+            filter: EventFilter {
+                limit: PAGE,
+                ..EventFilter::default()
+            },
+            follow: false,
+            count: false,
+            by: None,
+        };
+        for (name, value) in parameters(asked)? {
+            match &*name {
+                "follow" => read.follow = switch(&name, &value)?,
+                "count" => read.count = switch(&name, &value)?,
+                "by" => read.by = Some(value),
+                _ => read
+                    .filter
+                    .set(&name, &value)
+                    .map_err(Problem::bad_request)?,
+            }
+        }
+        let limit = read.filter.limit;
         if !(1..=LARGEST_PAGE).contains(&limit) {
             return Err(Problem::bad_request(format!(
                 "`limit` is {limit}, expected 1 to {LARGEST_PAGE}"
             )));
         }
-        Ok(EventFilter {
-            after: self.after,
-            limit,
-            kind: self.kind,
-            repository: self.repository,
-            tag: self.tag,
-            digest: self.digest,
-            actor: self.actor,
-            rule: self.rule,
-            since: self.since,
-            until: self.until,
-            expression: self.expression,
-        })
+        Ok(read)
+    }
+}
+
+fn switch(name: &str, value: &str) -> Result<bool, Problem> {
+    match value {
+        "true" | "" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Problem::bad_request(format!(
+            "`{name}` is `{value}`, expected `true` or `false`"
+        ))),
     }
 }
 
@@ -73,6 +81,36 @@ impl EventParameters {
 #[serde(deny_unknown_fields)]
 pub(super) struct TagsParameters {
     repository: Option<String>,
+    at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryParameters {
+    repository: String,
+    tag: String,
+    at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LineageParameters {
+    digest: String,
+    at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImpactParameters {
+    vulnerability: String,
+    at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OverridesParameters {
+    expiring: Option<String>,
+    at: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,16 +151,29 @@ fn parameters<T>(asked: Asked<T>) -> Result<T, Problem> {
     }
 }
 
-/// `GET /v1/events`: a page, or with `follow=true` all from `after` on as server-sent events.
+/// `GET /v1/events`: a page; with `count=true` how many there are, with `by=actor` how many of
+/// each; with `follow=true` all from `after` on as server-sent events.
 pub(super) async fn events<B: Backend>(
     State(app): State<Arc<App<B>>>,
     headers: HeaderMap,
-    asked: Asked<EventParameters>,
+    asked: Asked<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
-    let asked = parameters(asked)?;
-    let follow = asked.follow;
-    let mut filter = asked.filter()?;
-    if follow {
+    let asked = EventParameters::read(asked)?;
+    let mut filter = asked.filter;
+    if let Some(by) = asked.by {
+        return Ok(answer(&app, Query::Groups { filter, by })
+            .await?
+            .into_response());
+    }
+    if asked.count {
+        return Ok(answer(&app, Query::Count(filter)).await?.into_response());
+    }
+    if asked.follow {
+        if filter.newest_first || filter.cursor.is_some() {
+            return Err(Problem::bad_request(
+                "`follow` goes forward from `after`: leave out `order` and `cursor`",
+            ));
+        }
         // A browser that reconnects says what it saw last.
         if let Some(last) = headers.get("last-event-id") {
             filter.after = last
@@ -133,17 +184,14 @@ pub(super) async fn events<B: Backend>(
         }
         return followed(app, filter).await;
     }
-    let page = app.backend.events(&filter).await?;
-    let next = page.more.then_some(page.through);
-    let events: Vec<Value> = page.events.into_iter().map(|(_, event)| event).collect();
-    Ok(Json(json!({ "events": events, "through": page.through, "next": next })).into_response())
+    Ok(Json(app.backend.events(&filter).await?).into_response())
 }
 
 /// Where a reader that follows stands.
 struct Following<B> {
     app: Arc<App<B>>,
     filter: EventFilter,
-    ready: VecDeque<(u64, Value)>,
+    ready: VecDeque<Logged>,
 }
 
 async fn followed<B: Backend>(app: Arc<App<B>>, filter: EventFilter) -> Result<Response, Problem> {
@@ -156,10 +204,10 @@ async fn followed<B: Backend>(app: Arc<App<B>>, filter: EventFilter) -> Result<R
     };
     following.filter.after = page.through.max(following.filter.after);
     let events = stream::unfold(following, async |mut following| {
-        let (seq, event) = following.next().await?;
+        let event = following.next().await?;
         let sent = SseEvent::default()
-            .id(seq.to_string())
-            .data(event.to_string());
+            .id(event.seq.to_string())
+            .data(event.json.get());
         Some((Ok::<_, Infallible>(sent), following))
     });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
@@ -168,7 +216,7 @@ async fn followed<B: Backend>(app: Arc<App<B>>, filter: EventFilter) -> Result<R
 
 impl<B: Backend> Following<B> {
     /// The next record; `None` when the server stops or cannot go on.
-    async fn next(&mut self) -> Option<(u64, Value)> {
+    async fn next(&mut self) -> Option<Logged> {
         let mut stopped = self.app.stopped.clone();
         loop {
             if let Some(next) = self.ready.pop_front() {
@@ -202,8 +250,8 @@ pub(super) async fn tags<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<TagsParameters>,
 ) -> Result<Json<Value>, Problem> {
-    let TagsParameters { repository } = parameters(asked)?;
-    answer(&app, Query::Tags { repository }).await
+    let TagsParameters { repository, at } = parameters(asked)?;
+    answer(&app, Query::Tags { repository, at }).await
 }
 
 /// `GET /v1/repositories`.
@@ -260,22 +308,67 @@ pub(super) async fn show<B: Backend>(
     answer(&app, query).await
 }
 
+/// `GET /v1/history`.
+pub(super) async fn history<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    asked: Asked<HistoryParameters>,
+) -> Result<Json<Value>, Problem> {
+    let HistoryParameters {
+        repository,
+        tag,
+        at,
+    } = parameters(asked)?;
+    let query = Query::History {
+        repository,
+        tag,
+        at,
+    };
+    answer(&app, query).await
+}
+
+/// `GET /v1/lineage`.
+pub(super) async fn lineage<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    asked: Asked<LineageParameters>,
+) -> Result<Json<Value>, Problem> {
+    let LineageParameters { digest, at } = parameters(asked)?;
+    answer(&app, Query::Lineage { digest, at }).await
+}
+
+/// `GET /v1/impact`.
+pub(super) async fn impact<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    asked: Asked<ImpactParameters>,
+) -> Result<Json<Value>, Problem> {
+    let ImpactParameters { vulnerability, at } = parameters(asked)?;
+    answer(&app, Query::Impact { vulnerability, at }).await
+}
+
+/// `GET /v1/overrides`.
+pub(super) async fn overrides<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    asked: Asked<OverridesParameters>,
+) -> Result<Json<Value>, Problem> {
+    let OverridesParameters { expiring, at } = parameters(asked)?;
+    answer(&app, Query::Overrides { expiring, at }).await
+}
+
 /// `GET /v1/decisions`.
 pub(super) async fn decisions<B: Backend>(
     State(app): State<Arc<App<B>>>,
-    asked: Asked<EventParameters>,
+    asked: Asked<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
-    let filter = parameters(asked)?.filter()?;
-    answer(&app, Query::Decisions(filter)).await
+    let asked = EventParameters::read(asked)?;
+    answer(&app, Query::Decisions(asked.filter)).await
 }
 
 /// `GET /v1/promotions`.
 pub(super) async fn promotions<B: Backend>(
     State(app): State<Arc<App<B>>>,
-    asked: Asked<EventParameters>,
+    asked: Asked<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
-    let filter = parameters(asked)?.filter()?;
-    answer(&app, Query::Promotions(filter)).await
+    let asked = EventParameters::read(asked)?;
+    answer(&app, Query::Promotions(asked.filter)).await
 }
 
 /// `GET /v1/rules`.

@@ -176,6 +176,10 @@ fn router<B: Backend>(app: Arc<App<B>>) -> Router {
         .route("/v1/why", get(read::why::<B>))
         .route("/v1/eval", get(read::eval::<B>))
         .route("/v1/show", get(read::show::<B>))
+        .route("/v1/history", get(read::history::<B>))
+        .route("/v1/lineage", get(read::lineage::<B>))
+        .route("/v1/impact", get(read::impact::<B>))
+        .route("/v1/overrides", get(read::overrides::<B>))
         .route("/v1/decisions", get(read::decisions::<B>))
         .route("/v1/promotions", get(read::promotions::<B>))
         .route("/v1/rules", get(read::rules::<B>))
@@ -218,13 +222,17 @@ async fn admit_and_count<B: Backend>(
 
 /// The route of a path, from a closed set: what callers invent must not fill the counters.
 fn route(path: &str) -> &'static str {
-    const ROUTES: [&str; 14] = [
+    const ROUTES: [&str; 18] = [
         "/v1/events",
         "/v1/tags",
         "/v1/repositories",
         "/v1/why",
         "/v1/eval",
         "/v1/show",
+        "/v1/history",
+        "/v1/lineage",
+        "/v1/impact",
+        "/v1/overrides",
         "/v1/decisions",
         "/v1/promotions",
         "/v1/rules",

@@ -73,8 +73,9 @@ impl LogReader {
         LogReader { shared }
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    /// The chunk that holds record `seq`, which must be durable.
+    pub(super) fn chunk(&self, seq: u64) -> Result<Arc<Chunk>, ReadError> {
+        chunk_with(&self.shared, seq)
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -47,8 +47,6 @@ pub(super) enum StoreError {
 pub(super) enum Area {
     /// Records, head and everything written in one batch with them.
     Log,
-    /// Posting lists.
-    Index,
 }
 
 /// Changes that take effect together or not at all, in the order in which they were made.
@@ -125,7 +123,6 @@ const REMOVED: u32 = u32::MAX;
 pub(super) struct Store {
     db: sled::Db,
     log: sled::Tree,
-    index: sled::Tree,
     /// The second handle on the data file, for the sync that sled leaves out.
     file: File,
     /// Whether a sync failed. The system tells it once, and forgets what it lost: another sync
@@ -148,12 +145,11 @@ impl Store {
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES);
         let started = Instant::now();
-        let (db, log, index) = loop {
+        let (db, log) = loop {
             let opened = run(|| {
                 let db = config.open()?;
                 let log = db.open_tree("log")?;
-                let index = db.open_tree("index")?;
-                Ok((db, log, index))
+                Ok((db, log))
             });
             match opened {
                 Err(StoreError::Locked) if started.elapsed() < LOCK_PATIENCE => {
@@ -169,7 +165,6 @@ impl Store {
         let store = Store {
             db,
             log,
-            index,
             file,
             failed: Mutex::new(false),
             dir: dir.to_owned(),
@@ -249,7 +244,6 @@ impl Store {
     fn tree(&self, area: Area) -> &sled::Tree {
         match area {
             Area::Log => &self.log,
-            Area::Index => &self.index,
         }
     }
 

@@ -179,12 +179,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::open`], and if there is none.
     pub fn open_to_read(dir: &Path) -> Result<Self, LedgerError> {
-        let options = LogOptions {
-            read_only: true,
-            ..LogOptions::default()
-        };
-        let log = Log::open(dir, options)?;
-        refuse_unfinished(&log.reader())?;
+        let log = open_log_to_read(dir)?;
         let basis = Basis::of(&log.reader())?;
         let state = state_of(&log.reader(), &basis)?;
         Ok(Self {
@@ -320,6 +315,28 @@ impl Ledger {
             said,
         })
     }
+}
+
+/// Opens a log for reading, without its state.
+///
+/// # Errors
+/// If there is none, or it is in use, damaged, or its import has not ended.
+pub fn open_log_to_read(dir: &Path) -> Result<Log, LedgerError> {
+    let options = LogOptions {
+        read_only: true,
+        ..LogOptions::default()
+    };
+    let log = Log::open(dir, options)?;
+    refuse_unfinished(&log.reader())?;
+    Ok(log)
+}
+
+/// The state at the end of a log.
+///
+/// # Errors
+/// If it cannot be read, or is not what its inputs lead to.
+pub fn last_state(reader: &LogReader) -> Result<State, LedgerError> {
+    state_of(reader, &Basis::of(reader)?)
 }
 
 fn refuse_unfinished(reader: &LogReader) -> Result<(), LedgerError> {

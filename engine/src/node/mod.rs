@@ -15,6 +15,7 @@ mod checkpoint;
 mod commit;
 mod deliveries;
 mod fold;
+mod indexer;
 mod keeper;
 mod ledger;
 mod rebuild;
@@ -35,7 +36,9 @@ use weir_schema::{Position, Received, Timestamp};
 pub use basis::Basis;
 pub use checkpoint::{CHECKPOINT_FILE, CheckpointFailure};
 pub use fold::Fold;
-pub use ledger::{Incoming, Ledger, LedgerError, SOURCE, Submitted, Taken};
+pub use ledger::{
+    Incoming, Ledger, LedgerError, SOURCE, Submitted, Taken, last_state, open_log_to_read,
+};
 pub use rebuild::{At, AtError, state_at};
 pub use recent::{Recent, Said, is_for_the_world};
 pub use transfer::{
@@ -43,9 +46,10 @@ pub use transfer::{
 };
 
 use commit::{Committer, Flight, Reply};
+use indexer::Indexer;
 use keeper::Keeper;
 
-use crate::log::{AppendError, LogReader, StreamPosition};
+use crate::log::{AppendError, LogReader, StreamPosition, index::Index};
 
 /// How many inputs may wait: enough for a burst of a registry, little enough that a sender feels
 /// the back pressure of a slow disk.
@@ -126,6 +130,7 @@ pub struct Node {
     inputs: mpsc::Sender<Input>,
     reader: LogReader,
     recent: Recent,
+    index: Index,
 }
 
 impl Node {
@@ -141,16 +146,21 @@ impl Node {
         let reader = ledger.reader();
         let recent = Recent::of(reader.head().next_seq - 1);
         let archive = ledger.archive().map(ToOwned::to_owned);
-        let keeper = Keeper::start(ledger.reader(), ledger.basis().clone(), archive)?;
+        let index = Index::open(ledger.reader());
+        let beside = (
+            Keeper::start(ledger.reader(), ledger.basis().clone(), archive)?,
+            Indexer::start(index.clone())?,
+        );
         let committer = Committer::start(orders, recent.clone(), inputs.downgrade())?;
         let thread = thread::Builder::new()
             .name("node".into())
             .stack_size(16 << 20)
-            .spawn(move || run(ledger, keeper, waiting, committer))?;
+            .spawn(move || run(ledger, beside, waiting, committer))?;
         let node = Self {
             inputs,
             reader,
             recent,
+            index,
         };
         Ok((node, thread))
     }
@@ -165,6 +175,12 @@ impl Node {
     #[must_use]
     pub fn recent(&self) -> &Recent {
         &self.recent
+    }
+
+    /// The index of the log, which follows it.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
     /// Takes events; returns once they are durable.
@@ -290,7 +306,7 @@ impl Batch {
 
 fn run(
     mut ledger: Ledger,
-    keeper: Keeper,
+    beside: (Keeper, Indexer),
     mut waiting: mpsc::Receiver<Input>,
     mut committer: Committer,
 ) -> Result<(), AppendError> {
@@ -343,7 +359,7 @@ fn run(
         }
     }
     committer.settle()?;
-    drop(keeper);
+    drop(beside);
     ledger.keep_snapshot();
     Ok(())
 }

@@ -21,7 +21,7 @@ fn weir(dir: &Path, arguments: &[&str]) -> Output {
 }
 
 /// What a command printed, which must have this exit code.
-fn said(dir: &Path, arguments: &[&str], code: i32) -> (String, String) {
+pub fn said(dir: &Path, arguments: &[&str], code: i32) -> (String, String) {
     let output = weir(dir, arguments);
     let text = |bytes| String::from_utf8(bytes).expect("it is text");
     let (out, err) = (text(output.stdout), text(output.stderr));

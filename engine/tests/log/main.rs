@@ -1,6 +1,8 @@
 //! The log through its public interface, from promises to power cuts.
 
 mod archive;
+mod ask;
+mod audit;
 mod cli;
 mod crash;
 mod disk;
@@ -9,7 +11,10 @@ mod images;
 mod index;
 mod kept;
 mod ledger;
+mod mixed;
+mod past;
 mod proof;
 mod records;
 mod store;
 mod transfer;
+mod verbs;

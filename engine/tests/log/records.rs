@@ -94,7 +94,7 @@ impl Records {
             0..34 => {
                 let repository = self.repository();
                 let digest = self.digest();
-                self.digests.push((repository.clone(), digest.clone()));
+                self.keep(&repository, &digest);
                 let (minor, patch) = (self.random.skewed(30), self.random.skewed(200));
                 let size = 500 + self.random.below(4000);
                 self.record("weir.image.pushed", &format!(
@@ -112,7 +112,7 @@ impl Records {
                     let child = self.digest();
                     let size = 500 + self.random.below(2000);
                     manifests.push(format!(r#"{{"digest":"{child}","media_type":"application/vnd.oci.image.manifest.v1+json","platform":{{"architecture":"{architecture}","os":"linux"}},"size":{size}}}"#));
-                    self.digests.push((repository.clone(), child));
+                    self.keep(&repository, &child);
                 }
                 let patch = self.random.skewed(300);
                 let manifests = manifests.join(",");
@@ -319,6 +319,15 @@ impl Records {
             self.random.skewed(110),
         );
         format!("{stage}/{team}/service-{number}")
+    }
+
+    fn keep(&mut self, repository: &str, digest: &str) {
+        // Only the newest are asked for.
+        if self.digests.len() > 20_000 {
+            self.digests.drain(..10_000);
+        }
+        self.digests
+            .push((repository.to_owned(), digest.to_owned()));
     }
 
     fn digest(&mut self) -> String {

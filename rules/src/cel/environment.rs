@@ -114,6 +114,12 @@ impl Environment {
         }
     }
 
+    /// The same environment with these types of records.
+    pub fn with_records(mut self, records: Vec<RecordType>) -> Environment {
+        self.records = records.into();
+        self
+    }
+
     /// The same environment with its checks left to run time: an expression is refused only if it
     /// cannot be parsed.
     pub fn unchecked(mut self) -> Environment {

@@ -235,36 +235,11 @@ impl<'a> CaseFacts<'a> {
 
     /// The first override, by id, that keeps a finding from counting.
     fn overriding(&self, leaf: &Leaf, finding: FindingId) -> Option<NameId> {
-        let found = self.state.reports.found(finding);
-        let source = &self.state.repository(self.case.repository).text;
-        let mut granted = self.state.overrides.of(found.id);
-        let first = granted.find(|(_, one)| {
-            one.is_in_force(self.state.now)
-                && one.covers_package(found, &self.state.names)
-                && one.covers_repository(source)
-                && one
-                    .digest
-                    .is_none_or(|digest| self.is_at_or_above(digest, leaf.digest))
-        });
-        first.map(|(id, _)| id)
-    }
-
-    /// Whether `digest` is the leaf, or an index above it up to the subject.
-    fn is_at_or_above(&self, wanted: DigestId, leaf: DigestId) -> bool {
-        let mut open = vec![leaf];
-        let mut seen = vec![leaf];
-        while let Some(next) = open.pop() {
-            if next == wanted {
-                return true;
-            }
-            for holder in self.case.parts.holders(next) {
-                if !seen.contains(&holder) {
-                    seen.push(holder);
-                    open.push(holder);
-                }
-            }
-        }
-        false
+        let Case {
+            repository, parts, ..
+        } = self.case;
+        self.state
+            .overriding(*repository, parts, leaf.digest, finding)
     }
 
     /// Why `what` of a leaf cannot be read, if a scanner in good standing gave only counts.

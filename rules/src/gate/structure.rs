@@ -90,6 +90,24 @@ impl Parts {
         listed.map(|(_, holder)| *holder).chain(only.copied())
     }
 
+    /// Whether `wanted` is the leaf, or an index above it up to the subject.
+    pub(crate) fn is_at_or_above(&self, wanted: DigestId, leaf: DigestId) -> bool {
+        let mut open = vec![leaf];
+        let mut seen = vec![leaf];
+        while let Some(next) = open.pop() {
+            if next == wanted {
+                return true;
+            }
+            for holder in self.holders(next) {
+                if !seen.contains(&holder) {
+                    seen.push(holder);
+                    open.push(holder);
+                }
+            }
+        }
+        false
+    }
+
     fn structure(&self) -> Option<&Structure> {
         match self {
             Self::Image(_) => None,

@@ -8,11 +8,11 @@ use super::{
     State,
     alarm::Alarm,
     names::Names,
-    numbers::{DigestId, NameId, RepositoryId},
+    numbers::{DigestId, FindingId, NameId, RepositoryId},
     report::Found,
     repository::Repository,
 };
-use crate::pattern::RepositoryPattern;
+use crate::{gate::Parts, pattern::RepositoryPattern};
 
 /// A repository pattern out of an event. One that cannot be read is kept, and matches what is
 /// safe: every repository for a hold, none for an override.
@@ -188,6 +188,29 @@ impl State {
         if taken {
             self.reports.set_override(vulnerability, false);
         }
+    }
+
+    /// The first override, by id, that keeps a finding of a leaf from counting in what is made of
+    /// `parts`, in the source repository.
+    pub(crate) fn overriding(
+        &self,
+        source: RepositoryId,
+        parts: &Parts,
+        leaf: DigestId,
+        finding: FindingId,
+    ) -> Option<NameId> {
+        let found = self.reports.found(finding);
+        let source = &self.repository(source).text;
+        let mut granted = self.overrides.of(found.id);
+        let first = granted.find(|(_, one)| {
+            one.is_in_force(self.now)
+                && one.covers_package(found, &self.names)
+                && one.covers_repository(source)
+                && one
+                    .digest
+                    .is_none_or(|digest| parts.is_at_or_above(digest, leaf))
+        });
+        first.map(|(id, _)| id)
     }
 
     /// The repositories that a pattern matches, all of them for a hold's that cannot be read.

@@ -1,347 +1,480 @@
 //! The index: which records have a repository, tag, digest, type, actor, rule or vulnerability.
 //!
-//! An index row for each record would cost more than the record. So the log is indexed by
-//! *segments* of [`SEGMENT_RECORDS`] records: the lists of the open segment are in memory, and when it is
-//! full they are stored once, in a few dozen rows, off the append path. The index is derived: it
-//! is rebuilt where it is missing, and what it finds is compared with the record itself.
+//! ```text
+//! level 2                     [ group of 16 groups ]            terms: which groups, how many records
+//! level 1   [ group of 16 segments ]   [ group ]                terms: which segments, how many records
+//! level 0   [segment][segment] ...     [segment] ... [segment]  terms: which of 65,536 records
+//!                                                     the open segment, in memory
+//! ```
 //!
-//! | key | value |
-//! |---|---|
-//! | `a` | version, records in a segment (u32), number of segments that are stored (u32) |
-//! | `s` dimension segment (u32) fingerprint (u32) | a slice of posting lists |
+//! An index row for each record would cost more than the record. So the log is indexed by
+//! *segments* of [`SEGMENT_RECORDS`] records: the terms of the open segment are in memory, and when
+//! it is full they are stored once, off the append path. Sixteen full segments make a *group* that
+//! says which of them have a term, sixteen groups one of the next level: a rare term is found in a
+//! long log by a few looks.
+//!
+//! The index is derived, and trusted accordingly. It lies in plain files (`part.rs`) in the
+//! directory `index` beside the store. A file that is missing, torn, damaged, of another version or
+//! of another history costs time: its records are looked at one by one until the file is made anew.
+//! What is found is compared with the record itself before it is given out. Deleting the directory
+//! changes nothing but time.
 
+mod fetch;
+mod find;
+mod part;
+mod places;
+mod plan;
 mod postings;
 mod terms;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use terms::{Dimension, terms};
+use weir_schema::record::Hash;
 
-use super::append::{AppendError, failed};
+pub use find::{Find, Groups, Search, count_terms};
+pub use plan::{Plan, Test};
+pub use terms::{Dimension, Mention, mentions, terms};
+
 use super::reader::{LogReader, ReadError};
-use super::store::{Area, Changes, Store, StoreError};
-use postings::Postings;
-use terms::fingerprint;
+use fetch::Fetch;
+use part::{Cursor, Part, PartError, PartId, Writer, unfinished};
+use places::PLACES;
+use postings::{Entry, Postings};
 
 /// Records in a segment; a place in it fits into 16 bits.
-pub const SEGMENT_RECORDS: u32 = 65_536;
+pub const SEGMENT_RECORDS: u32 = PLACES;
 
-const VERSION: u8 = 1;
-const SEALED: &[u8] = b"a";
+/// Parts in a group: a place among them fits into 4 bits.
+const GROUP: u64 = 16;
 
-/// Slices written in one batch, so that a commit never waits long behind one.
-const SLICES_PER_BATCH: usize = 8;
+/// Groups of groups end here: 65,536 records times 16 to the power of 6 are more than there will
+/// ever be.
+const TOP_LEVEL: u8 = 6;
 
-/// The index of one log. Share it: it holds the lists of the open segment.
+/// Parts that are kept open.
+const OPEN_PARTS: usize = 128;
+
+/// The index of one log. Cheap to clone; clones share what is in memory.
 #[derive(Clone)]
 pub struct Index {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     reader: LogReader,
+    dir: PathBuf,
     segment_records: u32,
-    open: Arc<Mutex<Open>>,
+    fetch: Fetch,
+    open: Mutex<Open>,
+    /// Held by whoever changes the index.
+    writing: Mutex<()>,
+    parts: Mutex<Parts>,
 }
 
 /// The open segment.
 struct Open {
-    /// Its number, from 0: all before it are stored.
-    segment: u32,
+    /// How many parts are stored, for each level: all those before have been stored.
+    stored: Vec<u64>,
     /// The next record to index.
     next: u64,
+    /// The terms of the records from the end of the stored segments on.
     postings: Arc<Postings>,
 }
 
-/// Records that have, for every entry, one of its terms.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// The entries: a dimension and the terms of which one must be there.
-    pub all: Vec<(Dimension, Vec<String>)>,
-    /// The first sequence that counts.
-    pub from: u64,
-    /// The sequence after the last that counts; without one, the end of the log.
-    pub to: Option<u64>,
-    /// Newest first.
-    pub newest_first: bool,
+#[derive(Default)]
+struct Parts {
+    open: BTreeMap<PartId, Arc<Part>>,
+    /// To be made anew.
+    bad: BTreeSet<PartId>,
 }
 
-/// Why the index could not be brought up to date.
+/// Why the index could not be brought up to date. It can be asked all the same.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexError {
     /// A record cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A full segment cannot be stored.
-    #[error(transparent)]
-    Write(#[from] AppendError),
+    /// A part cannot be stored.
+    #[error("cannot write the index in `{}`: {source}; searching takes longer until it can be", dir.display())]
+    Io {
+        /// The directory.
+        dir: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
 }
 
 impl Index {
-    /// The index of the log that `reader` reads. Cheap: the open segment is read by the first
-    /// [`Self::catch_up`].
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn open(reader: LogReader) -> Result<Index, ReadError> {
+    /// The index of the log that `reader` reads, as far as it is stored. Cheap: nothing is read
+    /// but the names of its files.
+    #[must_use]
+    pub fn open(reader: LogReader) -> Index {
         Index::with_segments(reader, SEGMENT_RECORDS)
     }
 
     /// As [`Self::open`] with segments of another size, from 1 to [`SEGMENT_RECORDS`]. Segments
     /// stored with a different size are made anew.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn with_segments(reader: LogReader, records: u32) -> Result<Index, ReadError> {
+    #[must_use]
+    pub fn with_segments(reader: LogReader, records: u32) -> Index {
         let segment_records = records.clamp(1, SEGMENT_RECORDS);
-        let row = reader.store().get(Area::Index, SEALED)?;
-        let stored = row.and_then(|row| sealed_in(&row, segment_records));
-        // An index ahead of the log, after damage, is made anew too.
+        let dir = reader.dir().join("index");
         let full = (reader.head().next_seq - 1) / u64::from(segment_records);
-        let segment = stored
-            .filter(|stored| u64::from(*stored) <= full)
-            .unwrap_or(0);
-        let next = u64::from(segment) * u64::from(segment_records) + 1;
+        let mut stored = Vec::new();
+        let mut most = full;
+        for level in 0..=TOP_LEVEL {
+            let is_there = |number: &u64| {
+                path(
+                    &dir,
+                    PartId {
+                        level,
+                        number: *number,
+                    },
+                )
+                .is_file()
+            };
+            stored.push((0..most).take_while(is_there).count() as u64);
+            most = stored.last().copied().unwrap_or(0) / GROUP;
+        }
+        let segments = stored.first().copied().unwrap_or(0);
         let open = Open {
-            segment,
-            next,
+            next: segments * u64::from(segment_records) + 1,
+            stored,
             postings: Arc::default(),
         };
-        Ok(Index {
+        let inner = Inner {
+            fetch: Fetch::new(reader.clone()),
             reader,
+            dir,
             segment_records,
-            open: Arc::new(Mutex::new(open)),
-        })
+            open: Mutex::new(open),
+            writing: Mutex::new(()),
+            parts: Mutex::default(),
+        };
+        Index {
+            inner: Arc::new(inner),
+        }
     }
 
-    /// Indexes what is durable and not yet indexed, and stores segments that are full. Call it
-    /// from a thread that follows the log; [`Self::find`] calls it too, so that it misses nothing.
+    /// The log's reader.
+    #[must_use]
+    pub fn reader(&self) -> &LogReader {
+        &self.inner.reader
+    }
+
+    /// The next record that is not indexed: it and what follows are looked at one by one.
+    #[must_use]
+    pub fn indexed(&self) -> u64 {
+        self.inner.open().next
+    }
+
+    /// Indexes what is durable and not yet indexed, stores segments that are full, and makes parts
+    /// anew that were found damaged. For a thread that follows the log, of the process that writes
+    /// it. `stop` is asked now and then; where it says so the work ends early.
     ///
     /// # Errors
-    /// A record cannot be read, or a segment not be stored.
-    pub fn catch_up(&self) -> Result<(), IndexError> {
-        let mut open = self.lock();
-        for item in self.reader.range(open.next, None) {
+    /// A record cannot be read, or a part not be stored: the next call goes on there.
+    pub fn catch_up(&self, stop: &dyn Fn() -> bool) -> Result<(), IndexError> {
+        let inner = &*self.inner;
+        let _writing = inner
+            .writing
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        inner.mend(stop)?;
+        inner.store_full()?;
+        let from = inner.open().next;
+        let mut mentioned = Vec::new();
+        for item in inner.reader.range(from, None) {
             let (seq, bytes) = item?;
-            let place = ((seq - 1) % u64::from(self.segment_records)) as u16;
-            let postings = Arc::make_mut(&mut open.postings);
             terms(&bytes, |dimension, term| {
-                postings.add(fingerprint(dimension, term), place)
+                mentioned.push((dimension, term.to_owned()))
             });
-            open.next = seq + 1;
-            if u32::from(place) + 1 == self.segment_records {
-                self.seal(&open)?;
-                open.segment += 1;
-                open.postings = Arc::default();
+            let place = inner.place(seq);
+            {
+                let mut open = inner.open();
+                let postings = Arc::make_mut(&mut open.postings);
+                for (dimension, term) in mentioned.drain(..) {
+                    postings.add(dimension, &term, place);
+                }
+                open.next = seq + 1;
+            }
+            if u32::from(place) + 1 == inner.segment_records {
+                inner.store_full()?;
+            }
+            if place % 256 == 255 && stop() {
+                break;
             }
         }
         Ok(())
     }
+}
 
-    /// The records that `filter` takes, found through the index and compared with the filter.
-    ///
-    /// # Errors
-    /// As [`Self::catch_up`]. What is wrong with a record found is told in its turn.
-    pub fn find(&self, filter: Filter) -> Result<Find, IndexError> {
-        self.catch_up()?;
-        let open = self.lock();
-        let (end, postings, sealed) = (open.next, open.postings.clone(), open.segment);
-        drop(open);
-        let from = filter.from.max(1);
-        let to = filter.to.unwrap_or(u64::MAX).min(end);
-        let segment_of = |seq: u64| (seq - 1) / u64::from(self.segment_records);
-        let segments = if from < to {
-            segment_of(from)..segment_of(to - 1) + 1
-        } else {
-            0..0
-        };
-        Ok(Find {
-            reader: self.reader.clone(),
-            segment_records: self.segment_records,
-            filter,
-            from,
-            to,
-            segments,
-            sealed,
-            postings,
-            found: Vec::new(),
-        })
-    }
-
-    fn seal(&self, open: &Open) -> Result<(), AppendError> {
-        let shared = self.reader.shared();
-        let write = || -> Result<(), StoreError> {
-            if open.segment == 0 {
-                erase(&shared.store)?;
-            }
-            for group in open.postings.slices().chunks(SLICES_PER_BATCH) {
-                let mut changes = Changes::default();
-                for ((dimension, hash), slice) in group {
-                    changes.put(&slice_key(*dimension, open.segment, *hash), slice.clone());
-                }
-                shared.store.apply(Area::Index, changes)?;
-            }
-            let mut changes = Changes::default();
-            changes.put(
-                SEALED,
-                [
-                    &[VERSION][..],
-                    &self.segment_records.to_be_bytes(),
-                    &(open.segment + 1).to_be_bytes(),
-                ]
-                .concat(),
-            );
-            shared.store.apply(Area::Index, changes)
-        };
-        write().map_err(|error| failed(shared, &shared.commits.fail(error)))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Open> {
+impl Inner {
+    fn open(&self) -> MutexGuard<'_, Open> {
         // `next` moves only after its record was added, so the state is whole after a panic.
         self.open
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-}
 
-/// The number of stored segments, if they are of this form and size.
-fn sealed_in(row: &[u8], segment_records: u32) -> Option<u32> {
-    let (records, sealed) = row.strip_prefix(&[VERSION])?.split_first_chunk::<4>()?;
-    let sealed = u32::from_be_bytes(sealed.try_into().ok()?);
-    (u32::from_be_bytes(*records) == segment_records).then_some(sealed)
-}
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 
-/// Removes an index of another size or version: its slices must not be found among ours.
-fn erase(store: &Store) -> Result<(), StoreError> {
-    let mut changes = Changes::default();
-    changes.remove(SEALED);
-    store.apply(Area::Index, changes)?;
-    loop {
-        let rows = store.range(Area::Index, b"s", b"t", 1000)?;
-        if rows.is_empty() {
+    fn place(&self, seq: u64) -> u16 {
+        ((seq - 1) % u64::from(self.segment_records)) as u16
+    }
+
+    /// The records of a part.
+    fn records(&self, id: PartId) -> Range<u64> {
+        let count = u64::from(self.segment_records) * GROUP.pow(u32::from(id.level));
+        id.number * count + 1..(id.number + 1) * count + 1
+    }
+
+    /// A stored part, checked against the log when it is opened.
+    fn part(&self, id: PartId) -> Result<Arc<Part>, PartError> {
+        if let Some(part) = self.parts().open.get(&id) {
+            return Ok(Arc::clone(part));
+        }
+        let part = Part::open(&path(&self.dir, id), id, self.segment_records)?;
+        if self.bound(id).ok() != Some(Some(part.bound)) {
+            return Err(PartError::Damaged("it is of another history"));
+        }
+        let part = Arc::new(part);
+        let mut parts = self.parts();
+        if parts.open.len() >= OPEN_PARTS {
+            parts.open.clear();
+        }
+        parts.open.insert(id, Arc::clone(&part));
+        Ok(part)
+    }
+
+    /// The hash of the last record of a part.
+    fn bound(&self, id: PartId) -> Result<Option<Hash>, ReadError> {
+        self.reader.leaf_hash(self.records(id).end - 1)
+    }
+
+    /// Notes a part that cannot be used.
+    fn bad(&self, id: PartId, why: &PartError) {
+        let mut parts = self.parts();
+        parts.open.remove(&id);
+        if parts.bad.insert(id) {
+            let path = path(&self.dir, id);
+            tracing::warn!(part = %path.display(), "not used, so searching takes longer: {why}");
+        }
+    }
+
+    /// Makes parts anew that were found to be unusable, each once: segments before groups.
+    fn mend(&self, stop: &dyn Fn() -> bool) -> Result<(), IndexError> {
+        let bad = self.parts().bad.clone();
+        for id in bad {
+            if stop() {
+                break;
+            }
+            self.parts().bad.remove(&id);
+            let mended = if id.level == 0 {
+                self.write_segment(id)
+            } else {
+                self.write_group(id)
+            };
+            if let Err(error) = mended {
+                self.parts().bad.insert(id);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a segment from its records.
+    fn write_segment(&self, id: PartId) -> Result<(), IndexError> {
+        let mut postings = Postings::default();
+        let records = self.records(id);
+        for item in self.reader.range(records.start, Some(records.end)) {
+            let (seq, bytes) = item?;
+            let place = self.place(seq);
+            terms(&bytes, |dimension, term| {
+                postings.add(dimension, term, place)
+            });
+        }
+        self.write(id, |writer| put_postings(writer, &postings))
+    }
+
+    /// Stores the open segment if it is full, and the groups that this completes.
+    fn store_full(&self) -> Result<(), IndexError> {
+        let (number, postings) = {
+            let open = self.open();
+            let number = open.stored.first().copied().unwrap_or(0);
+            let id = PartId { level: 0, number };
+            if open.next >= self.records(id).end {
+                (Some(number), Arc::clone(&open.postings))
+            } else {
+                (None, Arc::default())
+            }
+        };
+        if let Some(number) = number {
+            self.write(PartId { level: 0, number }, |writer| {
+                put_postings(writer, &postings)
+            })?;
+            let mut open = self.open();
+            if let Some(stored) = open.stored.first_mut() {
+                *stored = number + 1;
+            }
+            open.postings = Arc::default();
+        }
+        for level in 1..=TOP_LEVEL {
+            loop {
+                let number = {
+                    let open = self.open();
+                    let count =
+                        |level: u8| open.stored.get(usize::from(level)).copied().unwrap_or(0);
+                    let (below, number) = (count(level - 1), count(level));
+                    if (number + 1) * GROUP > below {
+                        break;
+                    }
+                    number
+                };
+                self.write_group(PartId { level, number })?;
+                if let Some(stored) = self.open().stored.get_mut(usize::from(level)) {
+                    *stored = number + 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a part: its terms by `put`, and what ties it to this log.
+    fn write(
+        &self,
+        id: PartId,
+        put: impl FnOnce(&mut Writer<'_>) -> io::Result<()>,
+    ) -> Result<(), IndexError> {
+        let bound = self.bound(id)?.unwrap_or_default();
+        let path = path(&self.dir, id);
+        let write = || {
+            fs::create_dir_all(&self.dir)?;
+            let mut writer = Writer::create(&path, id, self.segment_records)?;
+            put(&mut writer)?;
+            writer.finish(bound)
+        };
+        write().map_err(|source| {
+            // Whatever could not be written takes space that is perhaps what is missing.
+            let _ = fs::remove_file(unfinished(&path));
+            IndexError::Io {
+                dir: self.dir.clone(),
+                source,
+            }
+        })
+    }
+
+    /// Writes a group from its parts. If one of them cannot be used, both are noted.
+    fn write_group(&self, id: PartId) -> Result<(), IndexError> {
+        let children = (0..GROUP).map(|child| PartId {
+            level: id.level - 1,
+            number: id.number * GROUP + child,
+        });
+        let mut parts = Vec::new();
+        for child in children {
+            match self.part(child) {
+                Ok(part) => parts.push(part),
+                Err(error) => {
+                    self.bad(child, &error);
+                    self.parts().bad.insert(id);
+                    return Ok(());
+                }
+            }
+        }
+        let mut unreadable = None;
+        let written = self.write(id, |writer| {
+            for dimension in Dimension::ALL {
+                if let Err(error) = merge(&parts, dimension, writer) {
+                    return Err(match error {
+                        Merge::Write(error) => error,
+                        Merge::Read(child, error) => {
+                            unreadable = Some((child, error));
+                            io::Error::other("a part cannot be read")
+                        }
+                    });
+                }
+            }
+            Ok(())
+        });
+        if let Some((child, error)) = unreadable {
+            let number = id.number * GROUP + child;
+            self.bad(
+                PartId {
+                    level: id.level - 1,
+                    number,
+                },
+                &error,
+            );
+            self.parts().bad.insert(id);
             return Ok(());
         }
-        let mut changes = Changes::default();
-        rows.iter().for_each(|(key, _)| changes.remove(key));
-        store.apply(Area::Index, changes)?;
+        written
     }
 }
 
-fn slice_key(dimension: u8, segment: u32, hash: u32) -> [u8; 10] {
-    let [a, b, c, d] = segment.to_be_bytes();
-    let [e, f, g, h] = hash.to_be_bytes();
-    [b's', dimension, a, b, c, d, e, f, g, h]
-}
-
-/// Iterates over the records found; see [`Index::find`].
-pub struct Find {
-    reader: LogReader,
-    segment_records: u32,
-    filter: Filter,
-    from: u64,
-    to: u64,
-    segments: std::ops::Range<u64>,
-    sealed: u32,
-    postings: Arc<Postings>,
-    /// Sequences of the segment at hand, the next one last.
-    found: Vec<u64>,
-}
-
-impl Iterator for Find {
-    type Item = Result<(u64, Vec<u8>), ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            while let Some(seq) = self.found.pop() {
-                match self.reader.get(seq) {
-                    Ok(Some(bytes)) if self.filter.takes(&bytes) => return Some(Ok((seq, bytes))),
-                    Ok(_) => {}
-                    Err(error) => return Some(Err(error)),
-                }
-            }
-            let newest_first = self.filter.newest_first;
-            let segment = if newest_first {
-                self.segments.next_back()
-            } else {
-                self.segments.next()
-            }?;
-            match self.candidates(segment) {
-                Ok(places) => {
-                    let first = segment * u64::from(self.segment_records) + 1;
-                    let seqs = places.iter().map(|place| first + u64::from(*place));
-                    self.found = seqs
-                        .filter(|seq| (self.from..self.to).contains(seq))
-                        .collect();
-                    if !newest_first {
-                        self.found.reverse();
-                    }
-                }
-                Err(error) => {
-                    self.segments = 0..0;
-                    return Some(Err(error));
-                }
-            }
+fn put_postings(writer: &mut Writer<'_>, postings: &Postings) -> io::Result<()> {
+    for dimension in Dimension::ALL {
+        for (key, entry) in postings.from(dimension, b"") {
+            writer.add(dimension, key, &entry)?;
         }
     }
+    Ok(())
 }
 
-impl Find {
-    /// The places in a segment that may hold what is looked for, in order.
-    fn candidates(&self, segment: u64) -> Result<Vec<u16>, ReadError> {
-        let mut common: Option<Vec<u16>> = None;
-        for (dimension, terms) in &self.filter.all {
-            let mut places = Vec::new();
-            for term in terms {
-                places.extend(self.places(segment, *dimension, term)?);
-            }
-            places.sort_unstable();
-            places.dedup();
-            let narrowed = match common {
-                None => places,
-                Some(before) => before
-                    .into_iter()
-                    .filter(|place| places.binary_search(place).is_ok())
-                    .collect(),
-            };
-            if narrowed.is_empty() {
-                return Ok(narrowed);
-            }
-            common = Some(narrowed);
-        }
-        let all = || (0..=u16::MAX).take(self.segment_records as usize).collect();
-        Ok(common.unwrap_or_else(all))
-    }
+enum Merge {
+    Write(io::Error),
+    /// The child that cannot be read.
+    Read(u64, PartError),
+}
 
-    fn places(
-        &self,
-        segment: u64,
-        dimension: Dimension,
-        term: &str,
-    ) -> Result<Vec<u16>, ReadError> {
-        let (kind, hash) = fingerprint(dimension, term);
-        let number = match u32::try_from(segment) {
-            Ok(number) if number < self.sealed => number,
-            _ => return Ok(self.postings.get((kind, hash)).to_vec()),
+/// Adds the terms of a dimension of all parts: which of them have it, and how many records.
+fn merge(parts: &[Arc<Part>], dimension: Dimension, writer: &mut Writer<'_>) -> Result<(), Merge> {
+    let mut cursors: Vec<Option<Cursor<'_>>> = Vec::new();
+    for (child, part) in (0..).zip(parts) {
+        let mut cursor = Cursor::new(part, dimension, b"");
+        let more = cursor
+            .advance()
+            .map_err(|error| Merge::Read(child, error))?;
+        cursors.push(more.then_some(cursor));
+    }
+    let mut least = Vec::new();
+    loop {
+        let keys = cursors.iter().flatten().map(Cursor::key);
+        let Some(first) = keys.min() else {
+            return Ok(());
         };
-        let key = slice_key(kind, number, hash);
-        match self.reader.store().at_or_before(Area::Index, &key)? {
-            Some((found, slice)) if found.get(..6) == key.get(..6) => {
-                postings::places_in(&slice, hash).ok_or_else(|| ReadError::Store {
-                    cause: format!("the index of segment {number} is damaged"),
-                })
+        least.clear();
+        least.extend_from_slice(first);
+        let (mut mask, mut records) = (0_u16, 0);
+        for (child, slot) in (0_u64..).zip(cursors.iter_mut()) {
+            let Some(cursor) = slot.as_mut().filter(|cursor| cursor.key() == least) else {
+                continue;
+            };
+            mask |= 1 << child;
+            records += cursor.entry().map_or(0, |entry| entry.records());
+            if !cursor
+                .advance()
+                .map_err(|error| Merge::Read(child, error))?
+            {
+                *slot = None;
             }
-            _ => Ok(Vec::new()),
         }
+        let entry = Entry::Children { records, mask };
+        writer
+            .add(dimension, &least, &entry)
+            .map_err(Merge::Write)?;
     }
 }
 
-impl Filter {
-    /// Whether a record has one of the terms of every entry.
-    #[must_use]
-    pub fn takes(&self, record: &[u8]) -> bool {
-        let mut missing: Vec<bool> = vec![true; self.all.len()];
-        terms(record, |dimension, term| {
-            for (missing, (wanted, any)) in missing.iter_mut().zip(&self.all) {
-                *missing &= !(*wanted == dimension && any.iter().any(|one| one == term));
-            }
-        });
-        !missing.contains(&true)
-    }
+fn path(dir: &Path, PartId { level, number }: PartId) -> PathBuf {
+    dir.join(format!("{level}-{number:09}.terms"))
 }

@@ -1,90 +1,154 @@
-//! Posting lists of one segment: for each fingerprint the places of the records that have it.
-//!
-//! A sealed segment stores them as slices, each a run of lists in the order of fingerprints:
-//!
-//! `fingerprint (u32, big-endian), number of places (varint), gaps between them (varints)`
+//! The terms of one segment with the places of the records that have them.
 
 use std::collections::BTreeMap;
 
-use super::terms::Fingerprint;
+use super::places::Places;
+use super::terms::{Dimension, key};
 
-/// Where a slice ends: small enough to search from its beginning in microseconds.
-const SLICE_BYTES: usize = 8 * 1024;
+/// A list of more places is kept as bits: they take no more room and are joined at once.
+const LONGEST_LIST: usize = 8192;
 
-/// The lists of a segment while it is being filled.
+const BITS_BYTES: usize = 8192;
+
+/// The terms of the open segment.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Postings {
-    lists: BTreeMap<Fingerprint, Vec<u16>>,
+    lists: BTreeMap<Dimension, BTreeMap<Box<[u8]>, Vec<u16>>>,
 }
 
 impl Postings {
-    /// Adds a place; places come in order.
-    pub(super) fn add(&mut self, fingerprint: Fingerprint, place: u16) {
-        let list = self.lists.entry(fingerprint).or_default();
-        if list.last() != Some(&place) {
-            list.push(place);
+    /// Adds a term of the record at `place`; places come in order.
+    pub(super) fn add(&mut self, dimension: Dimension, term: &str, place: u16) {
+        let key = key(dimension, term);
+        let lists = self.lists.entry(dimension).or_default();
+        match lists.get_mut(&*key) {
+            Some(list) if list.last() == Some(&place) => {}
+            Some(list) => list.push(place),
+            None => {
+                lists.insert(key.into(), vec![place]);
+            }
         }
     }
 
-    /// The places of a fingerprint, in order.
-    pub(super) fn get(&self, fingerprint: Fingerprint) -> &[u16] {
-        self.lists
-            .get(&fingerprint)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    }
-
-    /// The slices, each with its dimension and first fingerprint.
-    pub(super) fn slices(&self) -> Vec<(Fingerprint, Vec<u8>)> {
-        let mut slices: Vec<(Fingerprint, Vec<u8>)> = Vec::new();
-        for (&(dimension, hash), places) in &self.lists {
-            let fits = slices
-                .last()
-                .is_some_and(|((last, _), slice)| *last == dimension && slice.len() < SLICE_BYTES);
-            if !fits || places.len() > SLICE_BYTES {
-                slices.push(((dimension, hash), Vec::new()));
-            }
-            let Some((_, slice)) = slices.last_mut() else {
-                continue;
-            };
-            slice.extend_from_slice(&hash.to_be_bytes());
-            put_varint(slice, places.len() as u32);
-            let mut before = 0;
-            for place in places {
-                put_varint(slice, u32::from(*place) - before);
-                before = u32::from(*place);
-            }
-        }
-        slices
+    /// The terms of a dimension from `first` on, in the order of their keys.
+    pub(super) fn from<'a>(
+        &'a self,
+        dimension: Dimension,
+        first: &[u8],
+    ) -> impl Iterator<Item = (&'a [u8], Entry<'a>)> {
+        let lists = self.lists.get(&dimension);
+        let range = (std::ops::Bound::Included(first), std::ops::Bound::Unbounded);
+        let lists = lists.map(|lists| lists.range::<[u8], _>(range));
+        let lists = lists.into_iter().flatten();
+        lists.map(|(key, places)| (&**key, Entry::Places(places)))
     }
 }
 
-/// The places of a fingerprint in a slice that may hold it; `None` if the slice is damaged.
-pub(super) fn places_in(mut slice: &[u8], hash: u32) -> Option<Vec<u16>> {
-    while let Some((found, rest)) = slice.split_first_chunk::<4>() {
-        let found = u32::from_be_bytes(*found);
-        slice = rest;
-        let count = take_varint(&mut slice)?;
-        if found < hash {
-            for _ in 0..count {
-                take_varint(&mut slice)?;
-            }
-            continue;
-        }
-        if found > hash {
-            break;
-        }
-        let mut place = 0_u32;
-        let next = |_| {
-            place = place.checked_add(take_varint(&mut slice)?)?;
-            u16::try_from(place).ok()
-        };
-        return (0..count).map(next).collect();
-    }
-    Some(Vec::new())
+/// Where a term is: in a segment places, in a group children.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Entry<'a> {
+    /// In order.
+    Places(&'a [u16]),
+    /// The only one.
+    Place(u16),
+    /// As they are stored: the first, and the gaps between them.
+    Gaps { records: u64, gaps: &'a [u8] },
+    /// As bits, the first place in the lowest bit of the first byte.
+    Bits { records: u64, bits: &'a [u8] },
+    /// The children of a group that have it, and how many records do.
+    Children { records: u64, mask: u16 },
 }
 
-fn put_varint(bytes: &mut Vec<u8>, mut value: u32) {
+impl<'a> Entry<'a> {
+    /// How many records have the term.
+    pub(super) fn records(&self) -> u64 {
+        match *self {
+            Entry::Places(places) => places.len() as u64,
+            Entry::Place(_) => 1,
+            Entry::Gaps { records, .. }
+            | Entry::Bits { records, .. }
+            | Entry::Children { records, .. } => records,
+        }
+    }
+
+    /// Adds the places, or the children, to a set.
+    pub(super) fn add_to(&self, set: &mut Places) {
+        match *self {
+            Entry::Places(places) => places.iter().for_each(|place| set.insert(*place)),
+            Entry::Place(place) => set.insert(place),
+            Entry::Gaps { mut gaps, .. } => {
+                let mut place = 0_u32;
+                while let Some(gap) = take_varint(&mut gaps) {
+                    place = place.wrapping_add(gap as u32);
+                    set.insert(place as u16);
+                }
+            }
+            Entry::Bits { bits, .. } => {
+                let (words, _) = bits.as_chunks::<8>();
+                for (word, bits) in words.iter().enumerate() {
+                    set.insert_word(word, u64::from_le_bytes(*bits));
+                }
+            }
+            Entry::Children { mask, .. } => set.insert_word(0, u64::from(mask)),
+        }
+    }
+
+    /// Appends it as it is stored.
+    pub(super) fn put(&self, bytes: &mut Vec<u8>) {
+        put_varint(bytes, self.records());
+        match *self {
+            Entry::Place(place) | Entry::Places(&[place]) => {
+                bytes.extend_from_slice(&place.to_be_bytes());
+            }
+            Entry::Places(places) if places.len() > LONGEST_LIST => {
+                let mut bits = vec![0_u8; BITS_BYTES];
+                for place in places {
+                    bits[usize::from(*place) / 8] |= 1 << (place % 8);
+                }
+                bytes.extend(bits);
+            }
+            Entry::Places(places) => {
+                let mut gaps = Vec::with_capacity(places.len() + 16);
+                let mut before = 0;
+                for place in places {
+                    put_varint(&mut gaps, u64::from(*place - before));
+                    before = *place;
+                }
+                put_varint(bytes, gaps.len() as u64);
+                bytes.extend(gaps);
+            }
+            Entry::Children { mask, .. } => bytes.extend_from_slice(&mask.to_be_bytes()),
+            Entry::Gaps { gaps, .. } => {
+                put_varint(bytes, gaps.len() as u64);
+                bytes.extend_from_slice(gaps);
+            }
+            Entry::Bits { bits, .. } => bytes.extend_from_slice(bits),
+        }
+    }
+
+    /// Reads what [`Self::put`] appended and moves `bytes` past it. `None` if the bytes are
+    /// damaged.
+    pub(super) fn take(bytes: &mut &'a [u8], of_group: bool) -> Option<Entry<'a>> {
+        let records = take_varint(bytes)?;
+        if of_group {
+            let mask = u16::from_be_bytes(*take_array(bytes)?);
+            return Some(Entry::Children { records, mask });
+        }
+        if records == 1 {
+            let place = u16::from_be_bytes(*take_array(bytes)?);
+            return Some(Entry::Place(place));
+        }
+        if records > LONGEST_LIST as u64 {
+            let bits = take(bytes, BITS_BYTES)?;
+            return Some(Entry::Bits { records, bits });
+        }
+        let length = usize::try_from(take_varint(bytes)?).ok()?;
+        let gaps = take(bytes, length)?;
+        Some(Entry::Gaps { records, gaps })
+    }
+}
+
+pub(super) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);
         value >>= 7;
@@ -92,12 +156,12 @@ fn put_varint(bytes: &mut Vec<u8>, mut value: u32) {
     bytes.push(value as u8);
 }
 
-fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
+pub(super) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
-    for shift in [0, 7, 14, 21, 28] {
+    for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;
         *bytes = rest;
-        value |= u32::from(byte & 0x7f) << shift;
+        value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
             return Some(value);
         }
@@ -105,44 +169,62 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
     None
 }
 
+pub(super) fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(taken)
+}
+
+pub(super) fn take_array<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(taken)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_any_length_are_found_in_their_slices() {
+    fn lists_of_any_length_are_read_as_they_are_stored() {
+        let every = |step: usize| (0..=u16::MAX).step_by(step).collect::<Vec<u16>>();
+        for places in [
+            vec![0],
+            vec![u16::MAX],
+            vec![0, u16::MAX],
+            every(1000),
+            every(8),
+            every(7),
+            every(1),
+        ] {
+            let mut bytes = Vec::new();
+            Entry::Places(&places).put(&mut bytes);
+            bytes.push(7);
+            let mut rest = &bytes[..];
+            let entry = Entry::take(&mut rest, false).expect("it reads");
+            assert_eq!(entry.records(), places.len() as u64);
+            let (mut found, mut wanted) = (Places::none(), Places::none());
+            entry.add_to(&mut found);
+            places.iter().for_each(|place| wanted.insert(*place));
+            assert!(found == wanted, "{} places", places.len());
+            assert_eq!(rest, [7]);
+            for cut in [0, 1, bytes.len() - 2] {
+                assert!(Entry::take(&mut &bytes[..cut], false).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn a_term_is_once_at_a_place_and_terms_come_in_order() {
         let mut postings = Postings::default();
-        for place in 0..=u16::MAX {
-            postings.add((4, 7), place);
-            postings.add((4, 7), place);
-            if place % 1000 == 3 {
-                postings.add((4, u32::from(place) << 8), place);
-            }
-            if place % 32 == 5 {
-                postings.add((3, u32::from(place).wrapping_mul(2_654_435_761)), place);
-            }
+        for (term, place) in [("b", 1), ("a", 1), ("b", 1), ("b", 2), ("c", 9)] {
+            postings.add(Dimension::Tag, term, place);
         }
-        let slices = postings.slices();
-        assert!(slices.iter().all(|(_, slice)| slice.len() < 80_000));
-        assert!(slices.is_sorted_by_key(|(first, _)| *first));
-        let find = |(dimension, hash): Fingerprint| {
-            let before = slices
-                .iter()
-                .rev()
-                .find(|((d, first), _)| *d == dimension && *first <= hash);
-            before.map_or(Vec::new(), |(_, slice)| {
-                places_in(slice, hash).expect("it reads")
-            })
-        };
-        for fingerprint in postings.lists.keys() {
-            assert_eq!(
-                find(*fingerprint),
-                postings.get(*fingerprint),
-                "{fingerprint:?}"
-            );
-        }
-        assert!(find((4, 8)).is_empty());
-        assert!(find((3, u32::MAX)).is_empty());
-        assert!(find((9, 1)).is_empty());
+        let listed: Vec<(&[u8], u64)> = postings
+            .from(Dimension::Tag, b"aa")
+            .map(|(key, entry)| (key, entry.records()))
+            .collect();
+        assert_eq!(listed, [(&b"b"[..], 2), (b"c", 1)]);
+        assert_eq!(postings.from(Dimension::Rule, b"").count(), 0);
     }
 }

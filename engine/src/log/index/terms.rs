@@ -3,7 +3,12 @@
 //! They are read from the names of its fields, wherever in the event they stand, so an event
 //! whose type this version does not know is found as well.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use sha2::{Digest, Sha256};
 
 /// What a term is about.
@@ -14,76 +19,317 @@ pub enum Dimension {
     Repository = 1,
     /// A tag, likewise.
     Tag = 2,
-    /// A manifest's digest: subject, child, or covered by a scan.
+    /// A manifest's digest: subject, child, or covered by a scan; also a payload's or a report's.
     Digest = 3,
     /// The event's type.
     Type = 4,
     /// Who did it.
     Actor = 5,
-    /// A rule.
+    /// A rule; also a deny rule that is given as a reason.
     Rule = 6,
     /// A vulnerability: found, or overridden.
     Vulnerability = 7,
+    /// The repository pattern of an override's or a hold's scope.
+    Scope = 8,
+    /// The verdict of a decision.
+    Verdict = 9,
+    /// The code of a reason, given or waived.
+    Reason = 10,
+    /// An override: granted, revoked, or used by a decision.
+    Override = 11,
+    /// A hold: placed, released, or given as a reason.
+    Hold = 12,
 }
 
-/// A term as it is stored: dimension and the first four bytes of a hash. Two terms may share
-/// one, so what is found by it must be looked at.
-pub(super) type Fingerprint = (u8, u32);
+impl Dimension {
+    /// All of them, in order.
+    pub const ALL: [Dimension; 12] = [
+        Dimension::Repository,
+        Dimension::Tag,
+        Dimension::Digest,
+        Dimension::Type,
+        Dimension::Actor,
+        Dimension::Rule,
+        Dimension::Vulnerability,
+        Dimension::Scope,
+        Dimension::Verdict,
+        Dimension::Reason,
+        Dimension::Override,
+        Dimension::Hold,
+    ];
+}
 
-pub(super) fn fingerprint(dimension: Dimension, term: &str) -> Fingerprint {
-    let hash = Sha256::digest(term.as_bytes());
-    (
-        dimension as u8,
-        u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]),
-    )
+/// What a record mentions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mention<'a> {
+    /// A term.
+    Term(Dimension, &'a str),
+    /// A repository and a tag of it; each is mentioned as a term too.
+    Place {
+        /// The repository.
+        repository: &'a str,
+        /// The tag.
+        tag: &'a str,
+    },
 }
 
 /// Calls `found` with every term of a record; with some of them more than once.
 pub fn terms(record: &[u8], mut found: impl FnMut(Dimension, &str)) {
-    let Ok(record) = serde_json::from_slice::<Value>(record) else {
-        return;
+    mentions(record, |mention| {
+        if let Mention::Term(dimension, term) = mention {
+            found(dimension, term);
+        }
+    });
+}
+
+/// Calls `found` with everything that a record mentions; with some of it more than once.
+pub fn mentions(record: &[u8], mut found: impl FnMut(Mention<'_>)) {
+    let mut json = serde_json::Deserializer::from_slice(record);
+    let walk = Walk {
+        found: &mut found,
+        field: Field::Record,
     };
-    let Some(event) = record.get("event") else {
-        return;
-    };
-    if let Some(kind) = event.get("type").and_then(Value::as_str) {
-        found(Dimension::Type, kind);
+    // Of what is not JSON there is nothing more to find.
+    let _ = walk.deserialize(&mut json);
+}
+
+/// A key of more bytes is cut, and ends with a hash of the term.
+pub(super) const LONGEST_KEY: usize = 512;
+
+/// What a term is stored as.
+///
+/// A digest is stored by its first 32 bits, so what is found by it must be looked at; every other
+/// term as it is.
+pub(super) fn key(dimension: Dimension, term: &str) -> Cow<'_, [u8]> {
+    if dimension == Dimension::Digest {
+        return Cow::Owned(digest_key(term).to_vec());
     }
-    if let Some(data) = event.get("data") {
-        walk(data, &mut found);
+    let bytes = term.as_bytes();
+    if bytes.len() < LONGEST_KEY {
+        return Cow::Borrowed(bytes);
+    }
+    let hash = Sha256::digest(bytes);
+    let mut cut = bytes
+        .iter()
+        .copied()
+        .take(LONGEST_KEY - hash.len())
+        .collect::<Vec<u8>>();
+    cut.extend_from_slice(&hash);
+    Cow::Owned(cut)
+}
+
+/// The first eight hexadecimal digits of a digest; a hash of what is none.
+pub(super) fn digest_key(term: &str) -> [u8; 4] {
+    let digits = term.split_once(':').map_or(term, |(_, digits)| digits);
+    let first = digits.get(..8).filter(|digits| {
+        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        digits.bytes().all(lower)
+    });
+    match first.map(|digits| u32::from_str_radix(digits, 16)) {
+        Some(Ok(number)) => number.to_be_bytes(),
+        _ => {
+            let hash = Sha256::digest(term.as_bytes());
+            [hash[0], hash[1], hash[2], hash[3]]
+        }
     }
 }
 
-fn walk(value: &Value, found: &mut impl FnMut(Dimension, &str)) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                match (name.as_str(), value) {
-                    ("repository", Value::String(text)) => found(Dimension::Repository, text),
-                    // The target of an approval is a repository by itself.
-                    ("target", Value::String(text)) => found(Dimension::Repository, text),
-                    ("tag", Value::String(text)) => found(Dimension::Tag, text),
-                    ("digest", Value::String(text)) => found(Dimension::Digest, text),
-                    ("actor", Value::String(text)) => found(Dimension::Actor, text),
-                    ("rule", Value::String(text)) => found(Dimension::Rule, text),
-                    ("vulnerability", Value::String(text)) => found(Dimension::Vulnerability, text),
-                    ("covers", Value::Array(items)) => {
-                        items
-                            .iter()
-                            .filter_map(Value::as_str)
-                            .for_each(|digest| found(Dimension::Digest, digest));
-                    }
-                    ("findings", Value::Array(items)) => {
-                        let ids = items.iter().filter_map(|item| item.get("id")?.as_str());
-                        ids.for_each(|id| found(Dimension::Vulnerability, id));
-                    }
-                    // Free text and free maps hold no terms.
-                    ("annotations" | "labels" | "files" | "payload", _) => {}
-                    _ => walk(value, found),
-                }
+/// What a value is, by the names above it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Record,
+    Event,
+    /// An object of an event, or a list of them.
+    Object,
+    Scope,
+    Reasons,
+    Findings,
+    /// A text that is a term.
+    Term(Dimension),
+    /// A list of texts that are terms.
+    Terms(Dimension),
+    /// A digest, if it is one.
+    Subject,
+    /// Free text and free maps hold no terms.
+    Free,
+}
+
+impl Field {
+    /// What the field called `name` of an object is.
+    fn below(self, name: &str) -> Field {
+        match (self, name) {
+            (Field::Record, "event") => Field::Event,
+            (Field::Event, "type") => Field::Term(Dimension::Type),
+            (Field::Event, "data") => Field::Object,
+            (Field::Record | Field::Event, _) => Field::Free,
+            (Field::Findings, "id") => Field::Term(Dimension::Vulnerability),
+            (Field::Findings, _) => Field::Free,
+            (Field::Scope, "repository") => Field::Term(Dimension::Scope),
+            (Field::Reasons, "code") => Field::Term(Dimension::Reason),
+            // The target of an approval is a repository by itself.
+            (_, "repository" | "target") => Field::Term(Dimension::Repository),
+            (_, "tag") => Field::Term(Dimension::Tag),
+            (_, "digest" | "config_digest" | "payload_digest" | "report_digest") => {
+                Field::Term(Dimension::Digest)
+            }
+            (_, "subject") => Field::Subject,
+            (_, "covers") => Field::Terms(Dimension::Digest),
+            (_, "actor") => Field::Term(Dimension::Actor),
+            (_, "rule" | "deny_rule") => Field::Term(Dimension::Rule),
+            (_, "vulnerability") => Field::Term(Dimension::Vulnerability),
+            (_, "verdict") => Field::Term(Dimension::Verdict),
+            (_, "override_id") => Field::Term(Dimension::Override),
+            (_, "overrides") => Field::Terms(Dimension::Override),
+            (_, "hold_id") => Field::Term(Dimension::Hold),
+            (_, "waive") => Field::Terms(Dimension::Reason),
+            (_, "reasons" | "waived") => Field::Reasons,
+            (_, "findings") => Field::Findings,
+            (_, "scope") => Field::Scope,
+            (_, "annotations" | "labels" | "files" | "payload") => Field::Free,
+            _ => Field::Object,
+        }
+    }
+
+    /// What the items of a list are.
+    fn item(self) -> Field {
+        match self {
+            Field::Terms(dimension) => Field::Term(dimension),
+            Field::Term(_) | Field::Subject => Field::Object,
+            other => other,
+        }
+    }
+}
+
+struct Walk<'a> {
+    found: &'a mut dyn FnMut(Mention<'_>),
+    field: Field,
+}
+
+/// The name of a field, as what it says of the value, without a copy of its text.
+struct Name {
+    of: Field,
+}
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Field;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Field, D::Error> {
+        json.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Field;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Field, E> {
+        Ok(self.of.below(name))
+    }
+}
+
+/// Gives the text of a repository or tag, for the object that holds it.
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = Option<Cow<'de, str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        if self.field == Field::Free {
+            IgnoredAny::deserialize(json)?;
+            return Ok(None);
+        }
+        json.deserialize_any(self)
+    }
+}
+
+impl Walk<'_> {
+    fn text(self, text: &str) {
+        match self.field {
+            Field::Term(dimension) => (self.found)(Mention::Term(dimension, text)),
+            Field::Subject if text.contains(':') => {
+                (self.found)(Mention::Term(Dimension::Digest, text));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = Option<Cow<'de, str>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        self.text(text);
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        self.text(text);
+        Ok(Some(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let field = self.field.item();
+        let found = self.found;
+        while items
+            .next_element_seed(Walk {
+                found: &mut *found,
+                field,
+            })?
+            .is_some()
+        {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let of = match self.field {
+            Field::Term(_) | Field::Terms(_) | Field::Subject => Field::Object,
+            other => other,
+        };
+        let found = self.found;
+        let (mut repository, mut tag) = (None, None);
+        while let Some(field) = fields.next_key_seed(Name { of })? {
+            let text = fields.next_value_seed(Walk {
+                found: &mut *found,
+                field,
+            })?;
+            match field {
+                // `repository` comes before the `target` of an approval.
+                Field::Term(Dimension::Repository) => repository = repository.or(text),
+                Field::Term(Dimension::Tag) => tag = text,
+                _ => {}
             }
         }
-        _ => {}
+        if let (Some(repository), Some(tag)) = (repository, tag) {
+            found(Mention::Place {
+                repository: &repository,
+                tag: &tag,
+            });
+        }
+        Ok(None)
     }
 }

@@ -1,0 +1,43 @@
+//! `weir list`: tags with their verdicts, now or at a past record.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Access, CliError, Output, why::overview};
+use crate::http::Query;
+
+/// List tags with their verdicts.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only of repositories that match: patterns as in rules.
+    #[arg(value_name = "PATTERN")]
+    repository: Option<String>,
+    /// As it was at this sequence or time.
+    #[arg(long, value_name = "SEQ|TIME")]
+    at: Option<String>,
+    /// Form of what is printed.
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the pattern is none or nobody can be asked.
+pub fn run(args: &ListArgs) -> Result<ExitCode, CliError> {
+    let query = Query::Tags {
+        repository: args.repository.clone(),
+        at: args.at.clone(),
+    };
+    let answer = args.access.open()?.ask(&query)?;
+    let tags = answer.as_array().cloned().unwrap_or_default();
+    match args.output {
+        Output::Json => println!("{answer}"),
+        Output::Jsonl => tags.iter().for_each(|tag| println!("{tag}")),
+        Output::Table => println!("{}", overview(&tags)),
+    }
+    Ok(ExitCode::SUCCESS)
+}

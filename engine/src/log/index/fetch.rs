@@ -1,0 +1,155 @@
+//! Reading records here and there: unpacked chunks are kept for a while, for neighbours and for
+//! the next question, and several are unpacked at a time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::super::chunk::Chunk;
+use super::super::reader::{LogReader, ReadError};
+
+/// Memory for unpacked chunks. The newest tens of thousands of records fit, and most questions are
+/// about these.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// Fewer records are not worth another thread.
+const PER_THREAD: usize = 8;
+
+/// More threads than this gain little: the disk is the same.
+const MOST_THREADS: usize = 4;
+
+/// A record with its sequence.
+type Row = (u64, Vec<u8>);
+
+/// Reads records of one log.
+pub(super) struct Fetch {
+    reader: LogReader,
+    chunks: Mutex<Chunks>,
+}
+
+/// Two generations: what is used again moves to the younger, and the older goes when the younger
+/// is full.
+#[derive(Default)]
+struct Chunks {
+    young: BTreeMap<u64, Arc<Chunk>>,
+    old: BTreeMap<u64, Arc<Chunk>>,
+    young_bytes: usize,
+}
+
+impl Chunks {
+    fn get(&mut self, seq: u64) -> Option<Arc<Chunk>> {
+        let holds = |chunks: &BTreeMap<u64, Arc<Chunk>>| {
+            let (_, chunk) = chunks.range(..=seq).next_back()?;
+            (seq < chunk.end()).then(|| Arc::clone(chunk))
+        };
+        if let Some(chunk) = holds(&self.young) {
+            return Some(chunk);
+        }
+        let chunk = holds(&self.old)?;
+        self.put(Arc::clone(&chunk));
+        Some(chunk)
+    }
+
+    fn put(&mut self, chunk: Arc<Chunk>) {
+        self.young_bytes += chunk.bytes();
+        // The last chunk of the log grows: a younger one of the same beginning has more in it.
+        self.young.insert(chunk.first, chunk);
+        if self.young_bytes > CACHE_BYTES / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+    }
+}
+
+impl Fetch {
+    pub(super) fn new(reader: LogReader) -> Fetch {
+        Fetch {
+            reader,
+            chunks: Mutex::default(),
+        }
+    }
+
+    /// The records of these sequences, which must have been written, in their order: those that
+    /// `wanted` takes. `keep` the chunks for later if the sequences are few among many.
+    pub(super) fn records(
+        &self,
+        seqs: &[u64],
+        keep: bool,
+        wanted: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<Vec<Row>, ReadError> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads
+            .min(MOST_THREADS)
+            .min(self.to_unpack(seqs) / PER_THREAD)
+            .max(1);
+        let read = |seqs: &[u64]| self.one_by_one(seqs, keep, wanted);
+        if threads == 1 {
+            return read(seqs);
+        }
+        let mut parts = seqs.chunks(seqs.len().div_ceil(threads));
+        let own = parts.next().unwrap_or_default();
+        std::thread::scope(|scope| {
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+            let mut rows = read(own)?;
+            for other in others {
+                let part = other.join().map_err(|_| ReadError::Store {
+                    cause: "a thread that read records panicked".to_owned(),
+                })?;
+                rows.extend(part?);
+            }
+            Ok(rows)
+        })
+    }
+
+    /// How many of these sequences are in no chunk that is unpacked already, as far as that
+    /// matters.
+    fn to_unpack(&self, seqs: &[u64]) -> usize {
+        let enough = PER_THREAD * MOST_THREADS;
+        let mut chunks = self.lock();
+        let missing = seqs.iter().filter(|seq| chunks.get(**seq).is_none());
+        missing.take(enough).count()
+    }
+
+    fn one_by_one(
+        &self,
+        seqs: &[u64],
+        keep: bool,
+        wanted: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<Vec<Row>, ReadError> {
+        let mut rows = Vec::with_capacity(seqs.len());
+        let mut last: Option<Arc<Chunk>> = None;
+        for &seq in seqs {
+            let chunk = match last
+                .take()
+                .filter(|chunk| (chunk.first..chunk.end()).contains(&seq))
+            {
+                Some(chunk) => chunk,
+                None => self.chunk(seq, keep)?,
+            };
+            if let Some(record) = chunk.get(seq)
+                && wanted(record)
+            {
+                rows.push((seq, record.to_vec()));
+            }
+            last = Some(chunk);
+        }
+        Ok(rows)
+    }
+
+    fn chunk(&self, seq: u64, keep: bool) -> Result<Arc<Chunk>, ReadError> {
+        if let Some(chunk) = self.lock().get(seq) {
+            return Ok(chunk);
+        }
+        let chunk = self.reader.chunk(seq)?;
+        if keep {
+            self.lock().put(Arc::clone(&chunk));
+        }
+        Ok(chunk)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Chunks> {
+        // Whatever a panic left, each chunk in it is whole.
+        self.chunks
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,68 @@
+//! The indexer: keeps the index up with the log while the node works, without stopping it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::log::index::Index;
+
+/// How long a look at the log may delay a stop.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// After an error, as of a full disk, the next try waits so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The running indexer; it stops when dropped.
+pub(super) struct Indexer {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Indexer {
+    /// Starts the thread.
+    pub(super) fn start(index: Index) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::Builder::new()
+            .name("indexer".into())
+            .spawn(move || run(&index, &|| stopped.load(Ordering::Relaxed)))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that indexes the log panicked");
+        }
+    }
+}
+
+fn run(index: &Index, stop: &dyn Fn() -> bool) {
+    while !stop() {
+        if let Err(error) = index.catch_up(stop) {
+            tracing::warn!("{error}");
+            let mut waited = Duration::ZERO;
+            while waited < PATIENCE && !stop() {
+                thread::sleep(LOOK);
+                waited += LOOK;
+            }
+        }
+        let next = index.indexed();
+        if !index.reader().wait_past(next, LOOK) {
+            // A log that failed answers at once.
+            thread::sleep(LOOK / 100);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! `--where`: a CEL expression over a record.
+
+use std::cell::OnceCell;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use serde_json::value::RawValue;
+use weir_rules::cel::{
+    Environment, FactError, Facts, Field, Limits, Presence, Program, Record, RecordType, Type,
+    Value,
+};
+use weir_schema::Timestamp;
+
+/// What an expression may name, in the order of the indices below.
+static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
+    let data = || Type::map(Type::String, Type::Dyn);
+    let field = |name, ty, presence, doc| Field {
+        name,
+        ty,
+        presence,
+        doc,
+    };
+    let event = RecordType {
+        name: EVENT,
+        noun: "event",
+        doc: "What happened, as a CloudEvent.",
+        fields: vec![
+            field(
+                "id",
+                Type::String,
+                Presence::Always,
+                "Its identifier, unique for its source.",
+            ),
+            field("source", Type::String, Presence::Always, "Who said it."),
+            field(
+                "type",
+                Type::String,
+                Presence::Always,
+                "What kind of event it is.",
+            ),
+            field(
+                "time",
+                Type::Timestamp,
+                Presence::Always,
+                "When it happened, if it says so.",
+            ),
+            field(
+                "subject",
+                Type::String,
+                Presence::Always,
+                "What it is about, if it says so.",
+            ),
+            field(
+                "data",
+                data(),
+                Presence::Always,
+                "Everything else, by the event's type.",
+            ),
+        ],
+    };
+    let variables = [
+        ("seq", Type::Int),
+        ("recorded_at", Type::Timestamp),
+        ("event", Type::Record(EVENT)),
+        ("data", data()),
+    ];
+    Environment::of(variables).with_records(vec![event])
+});
+
+const EVENT: &str = "Event";
+
+/// The index of the event's field `data`.
+const DATA: u16 = 5;
+
+/// A condition on a record.
+pub(super) struct Condition {
+    program: Program,
+}
+
+/// The parts of a record that a condition may read, each made when it is read.
+#[derive(serde::Deserialize)]
+struct Parts<'a> {
+    #[serde(borrow)]
+    event: &'a RawValue,
+    recorded_at: Timestamp,
+    seq: u64,
+    #[serde(skip)]
+    made: [OnceCell<Result<Value, FactError>>; 4],
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct EventParts {
+    id: String,
+    source: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    time: Option<Timestamp>,
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
+    data: Option<Box<RawValue>>,
+    #[serde(skip)]
+    made: [OnceLock<Result<Value, FactError>>; 6],
+}
+
+impl Condition {
+    /// Compiles an expression; gives the errors with their places.
+    pub(super) fn compile(text: &str) -> Result<Condition, String> {
+        match Program::compile_predicate(text, &ENVIRONMENT, &Limits::RULES) {
+            Ok((program, _)) => Ok(Condition { program }),
+            Err(errors) => {
+                let texts = errors.iter().map(|error| error.render("where", text));
+                Err(texts.collect::<Vec<_>>().join("\n"))
+            }
+        }
+    }
+
+    /// Whether it holds of a record. One for which it errs is not one of those asked for: fields
+    /// differ by type.
+    pub(super) fn holds(&self, record: &[u8]) -> bool {
+        let Ok(parts) = serde_json::from_slice::<Parts<'_>>(record) else {
+            return false;
+        };
+        matches!(self.program.evaluate(&parts), Ok(Value::Bool(true)))
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> FactError {
+    FactError {
+        message: error.to_string(),
+    }
+}
+
+impl Parts<'_> {
+    fn event(&self) -> Result<Arc<EventParts>, FactError> {
+        let event: EventParts = serde_json::from_str(self.event.get()).map_err(unreadable)?;
+        Ok(Arc::new(event))
+    }
+
+    fn make(&self, index: u16) -> Result<Value, FactError> {
+        Ok(match index {
+            0 => Value::Int(i64::try_from(self.seq).unwrap_or(i64::MAX)),
+            1 => Value::Timestamp(self.recorded_at),
+            2 => Value::Record(self.event()?),
+            _ => match self.variable(2) {
+                Ok(Value::Record(event)) => event.field(DATA).map_err(Clone::clone)?.clone(),
+                Ok(_) => Value::Null,
+                Err(error) => return Err(*error),
+            },
+        })
+    }
+}
+
+impl Facts for Parts<'_> {
+    fn variable(&self, index: u16) -> Result<&Value, Box<FactError>> {
+        let Some(made) = self.made.get(usize::from(index)) else {
+            return Ok(&Value::Null);
+        };
+        let made = made.get_or_init(|| self.make(index));
+        made.as_ref().map_err(|error| Box::new(error.clone()))
+    }
+}
+
+impl EventParts {
+    fn make(&self, index: u16) -> Result<Value, FactError> {
+        let text = |text: &str| Value::String(text.into());
+        Ok(match index {
+            0 => text(&self.id),
+            1 => text(&self.source),
+            2 => text(&self.kind),
+            3 => self.time.map_or(Value::Null, Value::Timestamp),
+            4 => self.subject.as_deref().map_or(Value::Null, text),
+            _ => {
+                let data = self.data.as_deref().map_or("{}", RawValue::get);
+                let data: serde_json::Value = serde_json::from_str(data).map_err(unreadable)?;
+                Value::from_json(&data)
+            }
+        })
+    }
+}
+
+impl Record for EventParts {
+    fn type_name(&self) -> &'static str {
+        EVENT
+    }
+
+    fn field(&self, index: u16) -> Result<&Value, &FactError> {
+        let made = self.made.get(usize::from(index));
+        made.map_or(Ok(&Value::Null), |made| {
+            made.get_or_init(|| self.make(index)).as_ref()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = r#"{"event":{"data":{"findings":[{"id":"CVE-1"}],"repository":"dev/web","size":7},"id":"1","source":"s","specversion":"1.0","type":"weir.x"},"position":{},"previous":"","recorded_at":"2026-08-21T10:00:00Z","seq":5,"v":1}"#;
+
+    #[test]
+    fn a_condition_reads_all_of_a_record() {
+        let holds = |text: &str| {
+            Condition::compile(text)
+                .unwrap_or_else(|error| panic!("{error}"))
+                .holds(RECORD.as_bytes())
+        };
+        assert!(holds(
+            "seq == 5 && event.type == 'weir.x' && event.source == 's'"
+        ));
+        assert!(holds(
+            "data.repository.startsWith('dev/') && event.data.size == 7"
+        ));
+        assert!(holds("data.findings.exists(f, f.id == 'CVE-1')"));
+        assert!(holds("recorded_at > timestamp('2026-08-21T09:00:00Z')"));
+        assert!(holds("!has(event.subject) && !has(data.tag)"));
+        assert!(!holds("data.tag == 'x'"), "it errs");
+        assert!(!holds("data.size > 7"));
+    }
+
+    #[test]
+    fn a_condition_is_checked_and_its_errors_have_a_place() {
+        let told = |text: &str| Condition::compile(text).map(|_| ()).unwrap_err();
+        assert!(
+            told("event.tpye == 'x'").contains("where:1:7"),
+            "{}",
+            told("event.tpye == 'x'")
+        );
+        assert!(told("event.tpye == 'x'").contains("'type'"));
+        assert!(told("seq == 'x'").contains("where:1"));
+        assert!(told("dat.size > 1").contains("'data'"));
+        assert!(told("seq + 1").contains("where:1"), "not a condition");
+        assert!(told("data.x &&").contains("where:1"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Records that match a filter: a page of them, how many, and how many of each kind.
+
+use std::{fmt, str::FromStr};
+
+use serde_json::value::RawValue;
+use weir_rules::suggest::nearest;
+
+use super::{
+    cursor::Cursor,
+    search::{Wanted, wanted},
+};
+use crate::{
+    http::{EventFilter, EventPage, Logged, QueryError},
+    log::index::{Dimension, Groups, Index, count_terms},
+};
+
+/// How many records a page has if nothing is said.
+const PAGE: usize = 100;
+
+/// The most records a page may have.
+const LARGEST_PAGE: usize = 10_000;
+
+/// Records looked at for one page: a second of work. A page that found less than it may says where
+/// the next one goes on.
+const LOOKS: u64 = 100_000;
+
+/// What events can be counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct By(Dimension);
+
+/// The names of [`By`].
+const NAMES: [(&str, Dimension); 10] = [
+    ("actor", Dimension::Actor),
+    ("rule", Dimension::Rule),
+    ("type", Dimension::Type),
+    ("repository", Dimension::Repository),
+    ("verdict", Dimension::Verdict),
+    ("reason", Dimension::Reason),
+    ("tag", Dimension::Tag),
+    ("vulnerability", Dimension::Vulnerability),
+    ("override", Dimension::Override),
+    ("hold", Dimension::Hold),
+];
+
+impl FromStr for By {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<By, String> {
+        let names = NAMES.iter().map(|(name, _)| *name);
+        match NAMES.iter().find(|(name, _)| *name == text) {
+            Some((_, dimension)) => Ok(By(*dimension)),
+            None => Err(match nearest(text, names.clone()) {
+                Some(meant) => format!("cannot count by `{text}`; did you mean `{meant}`?"),
+                None => {
+                    let all: Vec<&str> = names.collect();
+                    format!(
+                        "cannot count by `{text}`; expected one of {}",
+                        all.join(", ")
+                    )
+                }
+            }),
+        }
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(_, dimension)| *dimension == self.0);
+        formatter.write_str(name.map_or("", |(name, _)| name))
+    }
+}
+
+/// A page of records.
+///
+/// # Errors
+/// If the filter makes no sense or the log cannot be read.
+pub fn events(index: &Index, filter: &EventFilter) -> Result<EventPage, QueryError> {
+    let limit = match filter.limit {
+        0 => PAGE,
+        limit => limit.min(LARGEST_PAGE),
+    };
+    let last = index.reader().head().next_seq - 1;
+    let Wanted { search, condition } = wanted(index, filter)?;
+    let mut find = index.find(search);
+    if condition.is_none() {
+        // One more tells whether there is a next page.
+        find.read_ahead(limit + 1);
+    }
+    let mut events = Vec::with_capacity(limit.min(PAGE));
+    while events.len() < limit {
+        let Some(found) = find.next_within(LOOKS) else {
+            break;
+        };
+        let (seq, record) = found?;
+        if condition.as_ref().is_none_or(|one| one.holds(&record)) {
+            events.push(logged(seq, record)?);
+        }
+    }
+    find.settle();
+    let position = find.position();
+    let through = if filter.newest_first {
+        last
+    } else {
+        position.saturating_sub(1).max(filter.after)
+    };
+    let next = (!find.is_over()).then(|| Cursor::new(filter, position).encode());
+    Ok(EventPage {
+        events,
+        through,
+        next,
+    })
+}
+
+fn logged(seq: u64, record: Vec<u8>) -> Result<Logged, QueryError> {
+    let unreadable = |problem: String| QueryError::Unavailable(format!("record {seq}: {problem}"));
+    let text = String::from_utf8(record).map_err(|error| unreadable(error.to_string()))?;
+    let json = RawValue::from_string(text).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Logged { seq, json })
+}
+
+/// How many records match.
+///
+/// # Errors
+/// As [`events`].
+pub fn count(index: &Index, filter: &EventFilter) -> Result<u64, QueryError> {
+    let Wanted { search, condition } = wanted(index, filter)?;
+    let Some(condition) = condition else {
+        return Ok(index.count(&search)?);
+    };
+    let mut count = 0;
+    for found in index.find(search) {
+        count += u64::from(condition.holds(&found?.1));
+    }
+    Ok(count)
+}
+
+/// How many of the records that match have each actor, rule, ...: the most first. A record with
+/// several repositories counts for each of them, one without an actor for none.
+///
+/// # Errors
+/// As [`events`].
+pub fn groups(
+    index: &Index,
+    filter: &EventFilter,
+    by: By,
+) -> Result<Vec<(String, u64)>, QueryError> {
+    let Wanted { search, condition } = wanted(index, filter)?;
+    let groups = match condition {
+        None => index.group(&search, by.0)?,
+        Some(condition) => {
+            let mut groups = Groups::new();
+            for found in index.find(search) {
+                let (_, record) = found?;
+                if condition.holds(&record) {
+                    count_terms(&record, by.0, &mut groups);
+                }
+            }
+            groups
+        }
+    };
+    let mut groups: Vec<(String, u64)> = groups.into_iter().collect();
+    groups.sort_by(|(a, most), (b, less)| less.cmp(most).then_with(|| a.cmp(b)));
+    Ok(groups)
+}

@@ -1,0 +1,197 @@
+//! The life of a tag, on one page.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use weir_rules::TagView;
+use weir_schema::{Body, Digest, Record};
+
+use super::{
+    contents::{children, points, records, types, within},
+    entry::{Entry, Names, entry, name},
+    past::Past,
+};
+use crate::{
+    http::QueryError,
+    log::index::{Dimension, Index, Plan, Test},
+};
+
+/// The life of a tag.
+#[derive(Debug, Serialize)]
+pub(super) struct History {
+    repository: String,
+    tag: String,
+    /// What happened, the oldest first.
+    entries: Vec<Entry>,
+    /// The tag as it is; `None` if it is gone.
+    now: Option<TagView>,
+}
+
+/// What happened to a tag: all that names it, and of what it points at (or pointed at last) the
+/// scans that changed something, the votes, what was waived and what held it.
+pub(super) fn history(
+    index: &Index,
+    repository: &str,
+    tag: &str,
+    end: u64,
+) -> Result<History, QueryError> {
+    let mut found: BTreeMap<u64, Record> = BTreeMap::new();
+    for record in records(index, Plan::place(repository, tag), end, false) {
+        let record = record?;
+        found.insert(record.seq, record);
+    }
+    let bindings = found
+        .values()
+        .filter_map(|record| points(&record.event.body, repository, tag));
+    let Some(digest) = bindings.last().cloned() else {
+        return Err(QueryError::NotFound(format!(
+            "no tag `{repository}:{tag}` was ever recorded"
+        )));
+    };
+    let names = names(index, &digest, end)?;
+    let within = within(index, &digest.to_string(), end)?;
+    let triggers: BTreeSet<u64> = found
+        .values()
+        .filter_map(|record| trigger(&record.event.body))
+        .collect();
+    add_scans(index, &within, &triggers, end, &mut found)?;
+    add_people(index, repository, &digest, end, &mut found)?;
+    let deleted = Plan::Has(Dimension::Digest, any(&within))
+        .and(Plan::has(Dimension::Repository, repository))
+        .and(types(&["manifest.deleted"]));
+    let of_repository = Plan::has(Dimension::Repository, repository)
+        .and(types(&["repository.deleted", "repository.configured"]));
+    for plan in [deleted, of_repository] {
+        for record in records(index, plan, end, false) {
+            let record = record?;
+            found.insert(record.seq, record);
+        }
+    }
+    let mut past = Past::new(index, end)?;
+    past.add_tag(repository, tag)?;
+    let entries = found
+        .values()
+        .map(|record| entry(record, &names, Some((repository, tag))));
+    Ok(History {
+        repository: repository.to_owned(),
+        tag: tag.to_owned(),
+        entries: entries.collect(),
+        now: past.state()?.tag(repository, tag),
+    })
+}
+
+/// The input that a decision was made on.
+fn trigger(body: &Body) -> Option<u64> {
+    match body {
+        Body::DecisionMade(made) => Some(made.trigger),
+        _ => None,
+    }
+}
+
+pub(super) fn any(digests: &BTreeSet<Digest>) -> Test {
+    Test::Is(digests.iter().map(ToString::to_string).collect())
+}
+
+/// What the images in a digest are called.
+pub(super) fn names(index: &Index, digest: &Digest, end: u64) -> Result<Names, QueryError> {
+    let mut names = Names::new();
+    let mut open = vec![(digest.clone(), None)];
+    while let Some((digest, above)) = open.pop() {
+        for child in children(index, &digest, end)?.into_iter().flatten() {
+            let annotations = child.annotations.as_ref();
+            let component = annotations.and_then(|all| all.get("io.cnab.component.name"));
+            let component = component.cloned().or_else(|| above.clone());
+            if names.contains_key(&child.digest) {
+                continue;
+            }
+            if let Some(name) = name(component.as_deref(), child.platform.as_ref()) {
+                names.insert(child.digest.clone(), name);
+            }
+            if weir_schema::media_type::is_index(&child.media_type) {
+                open.push((child.digest, component));
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// Adds the scans of some digests that changed something: the first that ended, those that ended
+/// otherwise than the one before, those that a decision was made on, and the last.
+fn add_scans(
+    index: &Index,
+    digests: &BTreeSet<Digest>,
+    triggers: &BTreeSet<u64>,
+    end: u64,
+    found: &mut BTreeMap<u64, Record>,
+) -> Result<(), QueryError> {
+    let plan =
+        Plan::Has(Dimension::Digest, any(digests)).and(types(&["scan.completed", "scan.failed"]));
+    let mut last: BTreeMap<(Digest, String), Record> = BTreeMap::new();
+    for record in records(index, plan, end, false) {
+        let record = record?;
+        let Some((ours, scanner)) = scanned(&record.event.body, digests) else {
+            continue;
+        };
+        let mut changed = triggers.contains(&record.seq);
+        for digest in ours {
+            let before = last.insert((digest, scanner.clone()), record.clone());
+            changed |= before.is_none_or(|one| one.event.body.kind() != record.event.body.kind());
+        }
+        if changed {
+            found.insert(record.seq, record);
+        }
+    }
+    found.extend(last.into_values().map(|record| (record.seq, record)));
+    Ok(())
+}
+
+/// Which of some digests a scan is about, and by which scanner.
+pub(super) fn scanned(body: &Body, digests: &BTreeSet<Digest>) -> Option<(Vec<Digest>, String)> {
+    let (about, scanner): (Vec<&Digest>, &str) = match body {
+        Body::ScanCompleted(scan) => {
+            let all = scan.covers.iter().flatten().chain([&scan.digest]);
+            (all.collect(), &scan.scanner.name)
+        }
+        Body::ScanFailed(scan) => (vec![&scan.digest], &scan.scanner.name),
+        _ => return None,
+    };
+    let ours = about.into_iter().filter(|digest| digests.contains(*digest));
+    let ours: Vec<Digest> = ours.cloned().collect();
+    (!ours.is_empty()).then(|| (ours, scanner.to_owned()))
+}
+
+/// Adds votes for a digest, and what became of the overrides and holds that decisions name.
+fn add_people(
+    index: &Index,
+    repository: &str,
+    digest: &Digest,
+    end: u64,
+    found: &mut BTreeMap<u64, Record>,
+) -> Result<(), QueryError> {
+    let (mut overrides, mut holds) = (BTreeSet::new(), BTreeSet::new());
+    for record in found.values() {
+        if let Body::DecisionMade(made) = &record.event.body {
+            overrides.extend(made.overrides.iter().cloned());
+            holds.extend(
+                made.reasons
+                    .iter()
+                    .filter_map(|reason| reason.hold_id.clone()),
+            );
+        }
+    }
+    let plans = [
+        Plan::has(Dimension::Digest, &digest.to_string())
+            .and(Plan::has(Dimension::Repository, repository))
+            .and(types(&["approval.granted", "approval.revoked"])),
+        Plan::Has(Dimension::Override, Test::Is(overrides))
+            .and(types(&["override.granted", "override.revoked"])),
+        Plan::Has(Dimension::Hold, Test::Is(holds)).and(types(&["hold.placed", "hold.released"])),
+    ];
+    for plan in plans {
+        for record in records(index, plan, end, false) {
+            let record = record?;
+            found.insert(record.seq, record);
+        }
+    }
+    Ok(())
+}

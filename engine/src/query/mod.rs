@@ -1,0 +1,323 @@
+//! Answers: questions about state and log, as JSON, for HTTP, command line and whoever asks next.
+//!
+//! ```text
+//! Query ─┬─ of what is now ────────────> the state                            [of_state]
+//!        ├─ of what was, or of a life ─> the index, and the records it finds  [of_log]
+//!        └─ of events ─> filter ─> plan ─> the index ─> pages, numbers        [events, count, groups]
+//! ```
+//!
+//! Whoever has the state answers [`of_state`] with it, and should not be kept busy by the rest:
+//! [`of_log`] and [`complete`] read the log by themselves, on any thread.
+
+mod condition;
+mod contents;
+mod cursor;
+mod entry;
+mod events;
+pub mod expression;
+mod history;
+mod impact;
+mod lineage;
+mod overrides;
+mod past;
+mod search;
+
+use serde_json::{Value, json};
+use weir_rules::{State, pattern::RepositoryPatterns};
+use weir_schema::{Position, Timestamp};
+
+pub use contents::tag_of;
+pub use events::{By, count, events, groups};
+pub use search::time;
+
+use crate::{
+    http::{EventFilter, Query, QueryError},
+    log::{LogReader, ReadError, index::Index},
+    node::{At, LedgerError, state_at},
+    status,
+};
+use contents::{Found, decode};
+use past::Past;
+
+impl From<ReadError> for QueryError {
+    fn from(error: ReadError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// Answers what the log alone can answer: questions about the past, about a life, about records.
+/// `None` of a question that needs the state as it is: ask [`of_state`], and [`complete`] what it
+/// says.
+///
+/// # Errors
+/// If the question makes no sense or what it asks for does not exist.
+pub fn of_log(index: &Index, query: &Query) -> Result<Option<Value>, QueryError> {
+    let reader = index.reader();
+    let end_of = |at: &Option<String>| match at {
+        Some(at) => end_of(reader, at),
+        None => Ok(reader.head().next_seq),
+    };
+    let answer = match query {
+        Query::Why {
+            repository,
+            tag,
+            rule,
+            at: at @ Some(_),
+        } => {
+            let mut past = Past::new(index, end_of(at)?)?;
+            past.add_tag(repository, tag)?;
+            past.add_targets(repository, tag)?;
+            why(&past.state()?, repository, tag, rule.as_deref())?
+        }
+        Query::Eval {
+            expression,
+            repository,
+            tag,
+            rule,
+            at: at @ Some(_),
+        } => {
+            let mut past = Past::new(index, end_of(at)?)?;
+            past.add_tag(repository, tag)?;
+            past.add_targets(repository, tag)?;
+            expression::value(&past.state()?, expression, repository, tag, rule.as_deref())?
+        }
+        Query::Show {
+            repository,
+            tag: Some(tag),
+            at: at @ Some(_),
+        } => {
+            let mut past = Past::new(index, end_of(at)?)?;
+            past.add_tag(repository, tag)?;
+            show(&past.state()?, repository, Some(tag))?
+        }
+        Query::Show {
+            repository,
+            tag: None,
+            at: Some(at),
+        } => show(&past_state(reader, at)?, repository, None)?,
+        Query::Tags {
+            repository,
+            at: Some(at),
+        } => tags(&past_state(reader, at)?, repository.as_deref())?,
+        Query::Impact {
+            vulnerability,
+            at: Some(at),
+        } => match impact::state_of(index, vulnerability, end_of(&Some(at.clone()))?)? {
+            Some(state) => json(&state.impact(vulnerability))?,
+            None => json(&past_state(reader, at)?.impact(vulnerability))?,
+        },
+        Query::Overrides {
+            expiring,
+            at: Some(at),
+        } => {
+            let state = overrides::state_of(index, end_of(&Some(at.clone()))?)?;
+            let all = json(&state.overrides())?;
+            let (now, end) = (state.now(), state.seq() + 1);
+            overrides::complete(index, all, expiring.as_deref(), now, end)?
+        }
+        Query::History {
+            repository,
+            tag,
+            at,
+        } => json(&history::history(index, repository, tag, end_of(at)?)?)?,
+        Query::Lineage { digest, at } => lineage_of(index, digest, end_of(at)?)?,
+        Query::Count(filter) => json!({"count": count(index, filter)?}),
+        Query::Groups { filter, by } => {
+            let by: By = by.parse().map_err(QueryError::Invalid)?;
+            let name = by.to_string();
+            let groups = groups(index, filter, by)?.into_iter();
+            let groups: Vec<Value> = groups
+                .map(|(term, count)| json!({ &*name: term, "count": count }))
+                .collect();
+            json!({"by": name, "groups": groups})
+        }
+        Query::Decisions(filter) => {
+            let filter = EventFilter {
+                kinds: vec!["weir.decision.made".into()],
+                ..filter.clone()
+            };
+            json(&events(index, &filter)?)?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(answer))
+}
+
+/// Answers a question about what is now, from the state.
+///
+/// # Errors
+/// If it makes no sense or what it asks for does not exist; of what [`of_log`] answers too.
+pub fn of_state(state: &State, reader: &LogReader, query: &Query) -> Result<Value, QueryError> {
+    match query {
+        Query::Tags { repository, .. } => tags(state, repository.as_deref()),
+        Query::Repositories => json(&state.repository_names()),
+        Query::Why {
+            repository,
+            tag,
+            rule,
+            ..
+        } => why(state, repository, tag, rule.as_deref()),
+        Query::Eval {
+            expression,
+            repository,
+            tag,
+            rule,
+            ..
+        } => expression::value(state, expression, repository, tag, rule.as_deref()),
+        Query::Show {
+            repository, tag, ..
+        } => show(state, repository, tag.as_deref()),
+        Query::Impact { vulnerability, .. } => json(&state.impact(vulnerability)),
+        Query::Overrides { .. } => json(&state.overrides()),
+        Query::Promotions(_) => json(&state.promotions()),
+        Query::Rules => rules(state),
+        Query::Status => status::of_log(state, reader),
+        Query::History { .. }
+        | Query::Lineage { .. }
+        | Query::Count(_)
+        | Query::Groups { .. }
+        | Query::Decisions(_) => Err(QueryError::Unavailable(
+            "the log answers this, not the state".to_owned(),
+        )),
+    }
+}
+
+/// Adds to what [`of_state`] said of a question what only the log knows.
+///
+/// # Errors
+/// If the question makes no sense or the log cannot be read.
+pub fn complete(index: &Index, query: &Query, said: Value) -> Result<Value, QueryError> {
+    match query {
+        Query::Overrides { expiring, .. } => {
+            let now: Timestamp = chrono::Utc::now().into();
+            let end = index.reader().head().next_seq;
+            overrides::complete(index, said, expiring.as_deref(), now, end)
+        }
+        _ => Ok(said),
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Value, QueryError> {
+    serde_json::to_value(value).map_err(|error| QueryError::Unavailable(error.to_string()))
+}
+
+fn tags(state: &State, pattern: Option<&str>) -> Result<Value, QueryError> {
+    let Some(pattern) = pattern else {
+        return json(&state.tags(None));
+    };
+    let patterns = pattern.parse::<RepositoryPatterns>();
+    let patterns =
+        patterns.map_err(|error| QueryError::Invalid(search::wrong_pattern(pattern, &error)))?;
+    json(&state.tags_where(|name| patterns.matches(name)))
+}
+
+fn why(
+    state: &State,
+    repository: &str,
+    tag: &str,
+    rule: Option<&str>,
+) -> Result<Value, QueryError> {
+    if state.tag(repository, tag).is_none() {
+        return Err(no_tag(repository, tag));
+    }
+    let found = state.explain(repository, tag, rule);
+    if found.is_empty() {
+        let which = rule.map_or_else(
+            || "no promote rule".to_owned(),
+            |rule| format!("no promote rule `{rule}`"),
+        );
+        return Err(QueryError::NotFound(format!(
+            "{which} in force takes `{repository}:{tag}`: nothing promotes it"
+        )));
+    }
+    json(&found)
+}
+
+fn show(state: &State, repository: &str, tag: Option<&str>) -> Result<Value, QueryError> {
+    match tag {
+        Some(tag) => match state.tag(repository, tag) {
+            Some(view) => json(&view),
+            None => Err(no_tag(repository, tag)),
+        },
+        None => json(&state.tags(Some(repository))),
+    }
+}
+
+fn no_tag(repository: &str, tag: &str) -> QueryError {
+    QueryError::NotFound(format!("there is no tag `{repository}:{tag}`"))
+}
+
+fn rules(state: &State) -> Result<Value, QueryError> {
+    let rules = state.rules().rules().iter().map(|rule| {
+        json!({
+            "rule": rule.name,
+            "path": rule.path,
+            "kind": format!("{:?}", rule.kind).to_lowercase(),
+            "severity": format!("{:?}", rule.severity).to_lowercase(),
+            "about": rule.about,
+            "expression": rule.expression_text,
+        })
+    });
+    let rules: Vec<Value> = rules.collect();
+    Ok(json!({
+        "rules": rules,
+        "rules_digest": format!("sha256:{}", weir_schema::record::hex(&state.rules().digest())),
+        "refused": state.rules_refused(),
+    }))
+}
+
+fn lineage_of(index: &Index, text: &str, end: u64) -> Result<Value, QueryError> {
+    let digest = match contents::resolve(index, &search::digest(text)?, end)? {
+        Found::One(digest) => digest,
+        Found::None => {
+            return Err(QueryError::NotFound(format!(
+                "no digest `{text}` was ever recorded"
+            )));
+        }
+        Found::Several(a, b) => {
+            return Err(QueryError::Invalid(search::ambiguous(text, &a, &b)));
+        }
+    };
+    let digest = digest.parse();
+    let digest =
+        digest.map_err(|error: weir_schema::DigestError| QueryError::Invalid(error.to_string()))?;
+    json(&lineage::lineage(index, &digest, end)?)
+}
+
+/// The moment that is meant, as the user says it: a sequence, a time, a date, an age.
+fn moment(at: &str) -> Result<At, QueryError> {
+    let now: Timestamp = chrono::Utc::now().into();
+    match at.parse() {
+        Ok(at) => Ok(at),
+        Err(_) => Ok(At::Time(time("at", at, now)?)),
+    }
+}
+
+/// The sequence after the last that counts at a moment: that of the record, and of what was
+/// concluded from it.
+fn end_of(reader: &LogReader, at: &str) -> Result<u64, QueryError> {
+    let last = reader.head().next_seq - 1;
+    let seq = match moment(at)? {
+        At::Seq(seq) if seq > last => {
+            let beyond = LedgerError::Beyond { seq, last };
+            return Err(QueryError::NotFound(beyond.to_string()));
+        }
+        At::Seq(seq) => seq,
+        At::Time(time) => reader.last_not_after(time)?,
+    };
+    for row in reader.range(seq + 1, None) {
+        let (next, bytes) = row?;
+        if !matches!(decode(&bytes)?.position, Position::Step { .. }) {
+            return Ok(next);
+        }
+    }
+    Ok(last + 1)
+}
+
+/// The state of everything at a moment.
+fn past_state(reader: &LogReader, at: &str) -> Result<State, QueryError> {
+    state_at(reader, moment(at)?).map_err(|error| match error {
+        LedgerError::Beyond { .. } => QueryError::NotFound(error.to_string()),
+        _ => QueryError::Unavailable(error.to_string()),
+    })
+}

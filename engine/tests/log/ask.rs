@@ -1,0 +1,523 @@
+//! The commands that ask, of the log of a stopped daemon and of a running one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use weir_engine::log::LogOptions;
+use weir_engine::node::Ledger;
+use weir_rules::{Execution, Settings};
+
+use crate::cli::said;
+use crate::history::History;
+use crate::mixed;
+
+/// How long something may take on a loaded machine before the test says that it never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn fill(dir: &Path) {
+    let mut ledger = Ledger::open(
+        &dir.join("weir-data"),
+        LogOptions::default(),
+        Settings::default(),
+        Execution::AtOnce,
+    )
+    .expect("the ledger opens");
+    mixed::fill(&mut ledger, 20..24);
+    let mut history = History::new(85, 6);
+    ledger
+        .take(history.take(300), None)
+        .expect("they are taken");
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("it is JSON"));
+    lines.collect()
+}
+
+fn seqs(records: &[Value]) -> Vec<u64> {
+    records
+        .iter()
+        .filter_map(|record| record["seq"].as_u64())
+        .collect()
+}
+
+#[test]
+fn records_are_printed_in_each_form_and_order() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    fill(dir);
+    let (all, _) = said(dir, &["log", "--output", "jsonl"], 0);
+    let all = lines(&all);
+    let last = all.len() as u64;
+    assert_eq!(seqs(&all), (1..=last).collect::<Vec<_>>(), "oldest first");
+    let (document, _) = said(dir, &["log", "--output", "json"], 0);
+    assert_eq!(
+        serde_json::from_str::<Value>(&document).expect("JSON"),
+        Value::from(all.clone())
+    );
+    let (table, _) = said(dir, &["log", "--limit", "3"], 0);
+    let first = |line: &str| {
+        line.trim_start()
+            .split(' ')
+            .next()
+            .and_then(|seq| seq.parse().ok())
+    };
+    let shown: Vec<u64> = table.lines().filter_map(first).collect();
+    assert_eq!(shown, [last, last - 1, last - 2], "newest first");
+    let (oldest, _) = said(dir, &["log", "--limit", "2", "--order", "oldest"], 0);
+    assert_eq!(oldest.lines().filter_map(first).collect::<Vec<_>>(), [1, 2]);
+    let (newest, _) = said(
+        dir,
+        &[
+            "log", "--limit", "2", "--order", "newest", "--output", "jsonl",
+        ],
+        0,
+    );
+    assert_eq!(seqs(&lines(&newest)), [last, last - 1]);
+
+    let (csv, _) = said(dir, &["log", "--type", "override.*", "--output", "csv"], 0);
+    let mut rows = csv.split("\r\n");
+    let heading = rows.next().expect("a heading");
+    assert!(
+        heading.starts_with("seq,recorded_at,type,repository,tag,digest,"),
+        "{heading}"
+    );
+    let overrides = all.iter().filter(|record| {
+        let kind = record["event"]["type"].as_str().unwrap_or_default();
+        kind.starts_with("weir.override.")
+    });
+    assert_eq!(
+        rows.filter(|row| !row.is_empty()).count(),
+        overrides.count()
+    );
+
+    let (count, _) = said(dir, &["log", "--count"], 0);
+    assert_eq!(count.trim(), last.to_string());
+    let (groups, _) = said(dir, &["log", "--by", "type", "--output", "jsonl"], 0);
+    let groups = lines(&groups);
+    let sum: u64 = groups
+        .iter()
+        .filter_map(|group| group["count"].as_u64())
+        .sum();
+    assert_eq!(sum, last);
+    let (csv, _) = said(dir, &["log", "--by", "type", "--output", "csv"], 0);
+    assert_eq!(csv.lines().count(), groups.len() + 1);
+    let (table, _) = said(dir, &["log", "--by", "verdict", "--rule", "to-staging"], 0);
+    assert!(
+        table.contains("VERDICT") && table.contains("promote"),
+        "{table}"
+    );
+
+    // Pages by hand.
+    let filter = ["log", "--repository", "dev/*", "--output", "jsonl"];
+    let (wanted, _) = said(dir, &filter, 0);
+    let (mut found, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let mut page = [&filter[..], &["--page", "--limit", "70"]].concat();
+        if let Some(cursor) = &cursor {
+            page.extend(["--cursor", cursor]);
+        }
+        let (out, told) = said(dir, &page, 0);
+        found.extend(lines(&out));
+        let next = told.trim().strip_prefix("next page: --cursor ");
+        cursor = next.map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert!(found.len() > 150);
+    assert_eq!(found, lines(&wanted));
+    // The index may go at any time; this one was never made.
+    assert!(!dir.join("weir-data/index").exists());
+}
+
+#[test]
+fn wrong_questions_are_told_where_they_are_wrong() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    fill(dir);
+    let told = |arguments: &[&str], parts: &[&str]| {
+        let (_, told) = said(dir, arguments, 2);
+        for part in parts {
+            assert!(told.contains(part), "{arguments:?}: {told}");
+        }
+    };
+    told(
+        &["log", "--where", "event.tpye == 'x'"],
+        &["where:1:7: ", "^", "did you mean 'type'?"],
+    );
+    told(&["log", "--where", "seq + 1"], &["where:1:"]);
+    told(&["log", "--where", "data.x && ("], &["where:1:1"]);
+    told(
+        &["log", "--repository", "dev/*,Prod/x"],
+        &["repository:1:7: ", "      ^"],
+    );
+    told(
+        &["log", "--verdict", "blocked"],
+        &["`blocked` is no verdict; did you mean `block`?"],
+    );
+    told(
+        &["log", "--reason", "scan-mising"],
+        &["`scan-mising` is no reason code", "`scan-missing`"],
+    );
+    told(
+        &["log", "--type", "decision.mad"],
+        &["`decision.mad`", "`weir.decision.made`"],
+    );
+    told(
+        &["log", "--digest", "sha256:12"],
+        &["`sha256:12` is no digest", "first eight"],
+    );
+    told(
+        &["log", "--since", "yesterday"],
+        &["`since` is `yesterday`", "`7d`"],
+    );
+    told(
+        &["log", "--app", "dev/none:1.0"],
+        &["no tag `dev/none:1.0` was ever recorded"],
+    );
+    told(&["log", "--cursor", "abc"], &["the cursor is not good"]);
+    told(
+        &["log", "--by", "actr"],
+        &["cannot count by `actr`; did you mean `actor`?"],
+    );
+    told(&["log", "--follow"], &["--follow needs a running daemon"]);
+    told(&["log", "--limit", "0"], &["0 is not in 1.."]);
+    told(&["history", "dev/web"], &["`dev/web` names no tag"]);
+    told(
+        &["history", "dev/none:1.0"],
+        &["no tag `dev/none:1.0` was ever recorded"],
+    );
+    told(
+        &["lineage", "ffffffffff"],
+        &["no digest `ffffffffff` was ever recorded"],
+    );
+    told(
+        &["show", "dev/web:1.0", "--at", "99999999"],
+        &["there is no record 99999999"],
+    );
+    told(
+        &["show", "dev/web:1.0", "--at", "soon"],
+        &["`at` is `soon`"],
+    );
+    told(
+        &["overrides", "--expiring", "soon"],
+        &["`soon` is no duration", "14d"],
+    );
+    told(&["list", "dev//x"], &["repository:1:5: empty path part"]);
+}
+
+#[test]
+fn lives_lineages_and_lists_are_shown_to_people_and_programs() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    fill(dir);
+    let (decisions, _) = said(
+        dir,
+        &[
+            "log",
+            "--type",
+            "decision.made",
+            "--rule",
+            "to-staging",
+            "--output",
+            "jsonl",
+        ],
+        0,
+    );
+    let decisions = lines(&decisions);
+    let verdict = |wanted: &str, source: Option<&Value>| {
+        let found = decisions.iter().rev().find(|one| {
+            let data = &one["event"]["data"];
+            data["verdict"] == wanted && source.is_none_or(|source| data["source"] == *source)
+        });
+        found.unwrap_or_else(|| panic!("nothing was said to {wanted}"))
+    };
+    let promoted = verdict("promote", None);
+    let (source, target) = (
+        &promoted["event"]["data"]["source"],
+        &promoted["event"]["data"]["target"],
+    );
+    let waited = verdict("wait", Some(source));
+    let place = |one: &Value| {
+        format!(
+            "{}:{}",
+            one["repository"].as_str().unwrap_or(""),
+            one["tag"].as_str().unwrap_or("")
+        )
+    };
+    let (dev, staging) = (place(source), place(target));
+    let digest = source["digest"].as_str().expect("a digest");
+
+    let (life, _) = said(dir, &["history", &dev], 0);
+    for part in [
+        "pushed",
+        "waits",
+        "scan-missing",
+        "scanned",
+        "promoted",
+        &staging,
+        "by rule to-staging",
+        "now: ",
+    ] {
+        assert!(life.contains(part), "{part}: {life}");
+    }
+    let (entries, _) = said(dir, &["history", &dev, "--output", "jsonl"], 0);
+    let entries = lines(&entries);
+    assert!(seqs(&entries).is_sorted() && entries.len() > 4);
+    let (document, _) = said(dir, &["history", &dev, "--output", "json"], 0);
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    assert_eq!(document["entries"], Value::from(entries));
+
+    let (page, _) = said(dir, &["lineage", &digest[7..19]], 0);
+    for part in [
+        digest,
+        "promotions",
+        &staging,
+        "by rule to-staging (completed)",
+        "scans",
+        "rules",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let (document, _) = said(dir, &["lineage", digest, "--output", "json"], 0);
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    assert_eq!(document["promotions"].as_array().map(Vec::len), Some(1));
+
+    // A vulnerability that something holds.
+    let (scans, _) = said(
+        dir,
+        &["log", "--type", "scan.completed", "--output", "jsonl"],
+        0,
+    );
+    let cves: BTreeSet<String> = lines(&scans)
+        .iter()
+        .flat_map(|record| {
+            record["event"]["data"]["findings"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default()
+        })
+        .filter_map(|finding| finding["id"].as_str().map(str::to_owned))
+        .collect();
+    let holding = cves.iter().find(|cve| {
+        let (out, _) = said(dir, &["impact", cve, "--output", "jsonl"], 0);
+        lines(&out).iter().any(|tag| tag["counts"] == true)
+    });
+    let holding = holding.expect("one is held");
+    let (table, _) = said(dir, &["impact", holding], 0);
+    assert!(
+        table.contains("TAG") && table.contains("OVERRIDDEN BY"),
+        "{table}"
+    );
+    said(dir, &["impact", holding, "--exit-code"], 1);
+    let (none, _) = said(dir, &["impact", "CVE-1-1", "--exit-code"], 0);
+    assert!(none.contains("no tag holds CVE-1-1"), "{none}");
+
+    let (all, _) = said(dir, &["overrides", "--output", "jsonl"], 0);
+    let all = lines(&all);
+    assert!(!all.is_empty() && all.iter().all(|one| one["granted"].is_u64()));
+    let (table, _) = said(dir, &["overrides"], 0);
+    assert!(
+        table.contains("EXPIRES") && table.contains("maria"),
+        "{table}"
+    );
+
+    // The past of a stopped log is the same from the state and from a few records.
+    let seq = (promoted["seq"].as_u64().expect("a sequence") + 1).to_string();
+    let (list, _) = said(
+        dir,
+        &["list", "staging/*", "--at", &seq, "--output", "jsonl"],
+        0,
+    );
+    let listed = lines(&list);
+    let listed = listed
+        .iter()
+        .find(|tag| place(tag) == staging)
+        .expect("it is listed");
+    let (shown, _) = said(
+        dir,
+        &["show", &staging, "--at", &seq, "--output", "json"],
+        0,
+    );
+    assert_eq!(
+        serde_json::from_str::<Value>(&shown).expect("JSON"),
+        *listed
+    );
+    assert_eq!(listed["lineage"][0]["rule"], "to-staging");
+    let then = waited["seq"].to_string();
+    let (why, _) = said(dir, &["why", &dev, "--at", &then, "--output", "json"], 0);
+    let why: Value = serde_json::from_str(&why).expect("JSON");
+    assert_eq!(
+        (&why[0]["rule"], &why[0]["verdict"]),
+        (&"to-staging".into(), &"wait".into())
+    );
+    said(dir, &["why", &dev, "--at", &then, "--exit-code"], 1);
+    let (absent, _) = said(
+        dir,
+        &["list", "staging/*", "--at", &then, "--output", "jsonl"],
+        0,
+    );
+    assert!(!lines(&absent).iter().any(|tag| place(tag) == staging));
+    let (table, _) = said(dir, &["list"], 0);
+    assert!(table.contains("VERDICTS"), "{table}");
+}
+
+/// A daemon on the data directory, ended when dropped.
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(dir: &Path) -> Daemon {
+        // A port that is free now.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let file = dir.join("weir.toml");
+        fs::write(
+            &file,
+            format!("data = \"weir-data\"\n[http]\nlisten = \"{address}\"\n"),
+        )
+        .expect("it is written");
+        let child = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["run", "--config", "weir.toml"])
+            .current_dir(dir)
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(dir.join("daemon.log")).expect("a file"))
+            .spawn()
+            .expect("it runs");
+        let mut daemon = Daemon(child);
+        let began = Instant::now();
+        while !dir.join("weir-data/address").exists() {
+            let ended = daemon.0.try_wait().expect("it is asked");
+            let log = || fs::read_to_string(dir.join("daemon.log")).unwrap_or_default();
+            assert!(ended.is_none() && began.elapsed() < PATIENCE, "{}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        daemon
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ended = self.0.kill();
+        let _ended = self.0.wait();
+    }
+}
+
+#[test]
+fn a_running_daemon_answers_the_same_and_is_followed() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    fill(dir);
+    let questions: &[&[&str]] = &[
+        &["log", "--output", "jsonl"],
+        &[
+            "log",
+            "--repository",
+            "dev/*",
+            "--type",
+            "decision.made",
+            "--output",
+            "csv",
+        ],
+        &["log", "--actor", "ci", "--limit", "5"],
+        &["log", "--count", "--verdict", "block", "--verdict", "wait"],
+        &["log", "--by", "reason", "--output", "json"],
+        &["log", "--where", "seq % 10 == 0", "--output", "jsonl"],
+        &["overrides", "--output", "json"],
+        &["impact", "CVE-2", "--output", "json"],
+        &["list", "--output", "json"],
+        &["list", "--at", "300", "--output", "json"],
+    ];
+    let stopped: Vec<String> = questions
+        .iter()
+        .map(|question| said(dir, question, 0).0)
+        .collect();
+    let (pushed, _) = said(
+        dir,
+        &["log", "--type", "image.pushed", "--output", "jsonl"],
+        0,
+    );
+    let pushed = lines(&pushed);
+    let data = &pushed.last().expect("a push")["event"]["data"];
+    let tag = format!(
+        "{}:{}",
+        data["repository"].as_str().unwrap_or(""),
+        data["tag"].as_str().unwrap_or("x")
+    );
+    let life = ["history", &tag, "--output", "json"];
+    let (stopped_life, _) = said(dir, &life, 0);
+
+    let _daemon = Daemon::start(dir);
+    for (question, stopped) in questions.iter().zip(&stopped) {
+        let (running, _) = said(dir, question, 0);
+        assert_eq!(running, *stopped, "{question:?}");
+    }
+    assert_eq!(said(dir, &life, 0).0, stopped_life);
+    let (_, told) = said(dir, &["log", "--where", "("], 2);
+    assert!(told.contains("where:1:"), "{told}");
+
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args([
+            "log", "--follow", "--limit", "1", "--type", "hold.*", "--output", "jsonl",
+        ])
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let out = follower.stdout.take().expect("its output");
+    let (sender, received) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    // The last there was, and then what comes.
+    let next = || -> Value {
+        let line = received.recv_timeout(PATIENCE).expect("a record");
+        serde_json::from_str(&line).expect("JSON")
+    };
+    let (holds, _) = said(dir, &["log", "--type", "hold.*", "--output", "jsonl"], 0);
+    assert_eq!(next(), *lines(&holds).last().expect("there was a hold"));
+    for id in ["one", "two"] {
+        said(dir, &["hold", id, "--reason", "freeze", "--actor", "me"], 0);
+        said(
+            dir,
+            &[
+                "override",
+                "grant",
+                id,
+                "CVE-9",
+                "--reason",
+                "none",
+                "--actor",
+                "me",
+                "--confirm",
+            ],
+            0,
+        );
+    }
+    assert_eq!(next()["event"]["data"]["hold_id"], "one");
+    assert_eq!(next()["event"]["data"]["hold_id"], "two");
+    // It may have ended already.
+    let _ended = follower.kill();
+    let _ended = follower.wait();
+    let (table, _) = said(dir, &["log", "--override", "two"], 0);
+    assert!(
+        table.contains("override.granted") && table.lines().count() == 1,
+        "{table}"
+    );
+}
