@@ -156,8 +156,12 @@ fn takes(records: &[Value], record: &Value, filter: &EventFilter) -> bool {
         let has = has(record, kind);
         wanted.is_empty() || wanted.iter().any(|wanted| has.contains(&**wanted))
     };
-    let pattern = |text: &String| text.parse::<RepositoryPattern>().expect("a pattern");
-    let patterns: Vec<RepositoryPattern> = filter.repositories.iter().map(pattern).collect();
+    let pattern = |text: &str| text.parse::<RepositoryPattern>();
+    let patterns: Vec<RepositoryPattern> = filter
+        .repositories
+        .iter()
+        .map(|text| pattern(text).expect("a pattern"))
+        .collect();
     let place = if patterns.is_empty() {
         any("tag", &filter.tags)
     } else if filter.tags.is_empty() {
@@ -166,7 +170,7 @@ fn takes(records: &[Value], record: &Value, filter: &EventFilter) -> bool {
         patterns.iter().any(|wanted| {
             let covers = |scope: &str| {
                 let plain = wanted.wildcards() == 0;
-                plain && pattern(&scope.to_owned()).matches(wanted.as_str())
+                plain && pattern(scope).is_ok_and(|scope| scope.matches(wanted.as_str()))
             };
             named.iter().any(|name| wanted.matches(name))
                 || scopes.iter().any(|scope| wanted.matches(scope))

@@ -461,7 +461,8 @@ fn tags_are_listed_as_they_were() {
         .filter(|tag| {
             tag["repository"]
                 .as_str()
-                .is_some_and(|name| name.starts_with("dev/"))
+                .and_then(|name| name.strip_prefix("dev/"))
+                .is_some_and(|rest| !rest.contains('/'))
         })
         .collect();
     assert!(dev.len() > 3);
