@@ -36,7 +36,7 @@ pub use basis::Basis;
 pub use checkpoint::{CHECKPOINT_FILE, CheckpointFailure};
 pub use fold::Fold;
 pub use ledger::{Incoming, Ledger, LedgerError, SOURCE, Submitted, Taken};
-pub use rebuild::{At, AtError, state_at};
+pub use rebuild::{At, AtError, refold, state_at};
 pub use recent::{Recent, Said, is_for_the_world};
 pub use transfer::{
     ImportError, Imported, Source, archive, export, export_from, import, import_all,
