@@ -3,6 +3,7 @@
 mod archive;
 mod cli;
 mod crash;
+mod damage;
 mod disk;
 mod history;
 mod images;
