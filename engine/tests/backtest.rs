@@ -171,6 +171,9 @@ fn a_file_a_stream_and_a_log_give_the_same_answer() {
     assert_eq!(from_file["totals"], json!({"never": 2}));
     assert_eq!(from_file["old"]["promotions"], 4);
     assert_eq!(from_file["new"]["promotions"], 2);
+    for jobs in ["1", "5"] {
+        assert_eq!(json(&with(&FROM_FILE, &["--jobs", jobs])), from_file);
+    }
     let from_log = json(&["backtest", "--rules", "new", "--data", "data"]);
     assert_eq!(from_log, from_file);
     let named = json(&[
@@ -197,6 +200,34 @@ fn number_nothing(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(number_nothing),
         _ => {}
+    }
+}
+
+#[test]
+fn the_inputs_of_a_log_replay_under_other_rules_as_those_of_a_file() {
+    let scene = Scene::new();
+    scene.log();
+    for rules in ["old", "new"] {
+        let replay = |from: &[&str]| -> Vec<Value> {
+            let arguments = ["replay", "--output", "jsonl", "--rules", rules];
+            let printed = scene.said(&with(&arguments, from), 0);
+            let lines = printed.lines().map(serde_json::from_str);
+            lines.collect::<Result<_, _>>().unwrap()
+        };
+        let (file, data) = (["--events", "events.jsonl"], ["--data", "data"]);
+        let mut from_file = replay(&file);
+        let mut from_log = replay(&data);
+        let of_file = from_file.pop().unwrap();
+        let of_log = from_log.pop().unwrap();
+        assert_eq!(from_log, from_file, "{rules}");
+        let promoted = if rules == "old" { 4 } else { 2 };
+        assert_eq!(of_log["summary"]["promotions"], promoted);
+        for count in ["records", "decisions", "violations"] {
+            assert_eq!(of_log["summary"][count], of_file["summary"][count]);
+        }
+        let undone = replay(&with(&data, &["--no-execute"]));
+        let last = &undone[undone.len() - 1]["summary"];
+        assert_eq!(last["promotions"], promoted / 2, "nothing reaches staging");
     }
 }
 
