@@ -5,13 +5,18 @@
 mod nats;
 mod support;
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use nats::Nats;
 use serde_json::{Value, json};
 use support::{
     app,
-    daemon::Daemon,
+    daemon::{Daemon, PATIENCE},
     registry::{Options, Registry},
 };
 use tempfile::TempDir;
@@ -293,8 +298,18 @@ async fn one_delivery_can_be_followed_from_its_intake_to_the_end_of_its_promotio
         daemon
             .until("/v1/tags?repository=production/web", promoted)
             .await;
+        // What is logged of it comes by another way than the answers do.
+        let patience = Instant::now() + PATIENCE;
+        let lines = loop {
+            let lines = of_trace(&daemon.log(), trace);
+            let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+            let all = count("recorded") >= 3 && count("promoted") >= 1;
+            if all || Instant::now() > patience {
+                break lines;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
         // Push, promotion started and completed.
-        let lines = of_trace(&daemon.log(), trace);
         let has = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
         assert_eq!(has("accepted"), 1, "{lines:#?}");
         assert_eq!(has("recorded"), 3, "{lines:#?}");

@@ -11,7 +11,7 @@ use reqwest::Client;
 use serde_json::Value;
 
 /// How long something may take on a loaded machine before the test says that it never will.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running daemon.
 pub struct Daemon {
