@@ -5,8 +5,8 @@ use std::io::{self, BufRead, Write};
 use serde::Serialize;
 use weir_rules::{Execution, Settings, State, step};
 use weir_schema::{
-    Body, Decision, Digest, Event, InputRejected, Reason, RuleFile, RulesActivated, TagRef,
-    TargetRef, Timestamp, Verdict, Violation,
+    Body, Decision, Digest, Event, InputRejected, Position, Reason, Record, RuleFile,
+    RulesActivated, TagRef, TargetRef, Timestamp, Verdict, Violation,
 };
 
 use crate::dedup::Dedup;
@@ -75,6 +75,30 @@ pub struct Summary {
     pub rejected: u64,
     /// The digest of the state at the end.
     pub state_digest: String,
+}
+
+impl Summary {
+    /// Counts a record that the node concluded.
+    fn concluded(&mut self, body: &Body) {
+        match body {
+            Body::DecisionMade(decision) => {
+                self.decisions += 1;
+                self.promotions += u64::from(decision.promotion_id.is_some());
+            }
+            Body::ViolationFound(_) => self.violations += 1,
+            _ => {}
+        }
+    }
+
+    /// Counts a record of a log.
+    pub fn recorded(&mut self, record: &Record) {
+        self.records = record.seq;
+        match (&record.position, &record.event.body) {
+            (Position::Step { .. }, body) => self.concluded(body),
+            (_, Body::InputRejected(_)) => self.rejected += 1,
+            _ => self.events += 1,
+        }
+    }
 }
 
 impl Line {
@@ -201,17 +225,21 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
         Ok(())
     }
 
+    /// Takes an input of a recorded history, which has its time, stands there once, and says which
+    /// rules are in force.
+    ///
+    /// # Errors
+    /// Only if printing fails.
+    pub fn given(&mut self, at: Timestamp, body: &Body) -> io::Result<()> {
+        self.rules = None;
+        self.summary.events += 1;
+        self.step(at, body)
+    }
+
     fn step(&mut self, at: Timestamp, body: &Body) -> io::Result<()> {
         let taken = step(&mut self.state, at, body, self.execution);
         for conclusion in &taken.conclusions {
-            match &conclusion.body {
-                Body::DecisionMade(decision) => {
-                    self.summary.decisions += 1;
-                    self.summary.promotions += u64::from(decision.promotion_id.is_some());
-                }
-                Body::ViolationFound(_) => self.summary.violations += 1,
-                _ => {}
-            }
+            self.summary.concluded(&conclusion.body);
             if let Some(line) = Line::of(conclusion.seq, self.state.now(), &conclusion.body) {
                 (self.print)(&line)?;
             }

@@ -201,6 +201,34 @@ fn number_nothing(value: &mut Value) {
 }
 
 #[test]
+fn the_inputs_of_a_log_replay_under_other_rules_as_those_of_a_file() {
+    let scene = Scene::new();
+    scene.log();
+    for rules in ["old", "new"] {
+        let replay = |from: &[&str]| -> Vec<Value> {
+            let arguments = ["replay", "--output", "jsonl", "--rules", rules];
+            let printed = scene.said(&with(&arguments, from), 0);
+            let lines = printed.lines().map(serde_json::from_str);
+            lines.collect::<Result<_, _>>().unwrap()
+        };
+        let (file, data) = (["--events", "events.jsonl"], ["--data", "data"]);
+        let mut from_file = replay(&file);
+        let mut from_log = replay(&data);
+        let of_file = from_file.pop().unwrap();
+        let of_log = from_log.pop().unwrap();
+        assert_eq!(from_log, from_file, "{rules}");
+        let promoted = if rules == "old" { 4 } else { 2 };
+        assert_eq!(of_log["summary"]["promotions"], promoted);
+        for count in ["records", "decisions", "violations"] {
+            assert_eq!(of_log["summary"][count], of_file["summary"][count]);
+        }
+        let undone = replay(&with(&data, &["--no-execute"]));
+        let last = &undone[undone.len() - 1]["summary"];
+        assert_eq!(last["promotions"], promoted / 2, "nothing reaches staging");
+    }
+}
+
+#[test]
 fn every_form_says_what_differs_and_why() {
     let scene = Scene::new();
     let table = scene.said(&FROM_FILE, 0);

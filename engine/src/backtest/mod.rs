@@ -42,6 +42,7 @@
 //!
 //! Times limit what is counted and listed, never what is folded.
 
+mod alone;
 mod clauses;
 mod compare;
 mod detail;
@@ -64,6 +65,7 @@ use std::sync::{
 
 use weir_schema::{RecordError, RuleFile, Timestamp};
 
+pub use alone::inputs;
 pub use history::Source;
 pub use markdown::markdown;
 pub use report::{

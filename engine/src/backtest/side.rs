@@ -21,6 +21,38 @@ pub(super) enum InForce {
     InPlaceOfTheFirst(Vec<RuleFile>),
 }
 
+impl InForce {
+    /// What happens before the first input.
+    pub(super) fn beginning(&self) -> Option<Body> {
+        match self {
+            Self::FromTheFirst(files) => Some(activated(files.clone())),
+            Self::AsRecorded | Self::InPlaceOfTheFirst(_) => None,
+        }
+    }
+
+    /// What an input says.
+    pub(super) fn says<'a>(&mut self, given: &'a Given) -> Cow<'a, Body> {
+        match given {
+            Given::Nothing => Cow::Owned(Body::ClockTicked),
+            Given::Rules(files) => Cow::Owned(self.rules(files)),
+            Given::Event(body) => Cow::Borrowed(body),
+        }
+    }
+
+    /// What the history's putting `files` in force does.
+    fn rules(&mut self, files: &[RuleFile]) -> Body {
+        match self {
+            Self::AsRecorded => activated(files.to_vec()),
+            Self::FromTheFirst(_) => Body::ClockTicked,
+            Self::InPlaceOfTheFirst(own) => {
+                let own = std::mem::take(own);
+                *self = Self::FromTheFirst(Vec::new());
+                activated(own)
+            }
+        }
+    }
+}
+
 /// A decision of a side.
 #[derive(Debug)]
 pub(super) struct Decided {
@@ -83,15 +115,15 @@ impl Side {
     /// Takes one input.
     pub(super) fn input(&mut self, input: &Input, concluded: &mut Concluded) {
         if self.records.is_empty() {
-            self.begin(input.at, concluded);
+            match self.in_force.beginning() {
+                Some(body) => self.step(input.at, &body, concluded),
+                // The place of the beginning is kept all the same.
+                None => self.records.push(0),
+            }
         }
-        let body = match &input.given {
-            Given::Nothing => Cow::Owned(Body::ClockTicked),
-            Given::Rules(files) => Cow::Owned(self.rules(files)),
-            Given::Event(body) => match &self.scope {
-                Some(scope) => narrowed(scope, body),
-                None => Cow::Borrowed(body),
-            },
+        let body = match (&input.given, &self.scope) {
+            (Given::Event(body), Some(scope)) => narrowed(scope, body),
+            (given, _) => self.in_force.says(given),
         };
         self.step(input.at, &body, concluded);
     }
@@ -100,32 +132,6 @@ impl Side {
     pub(super) fn pass(&mut self) {
         if !self.records.is_empty() {
             self.records.push(self.state.seq() + 1);
-        }
-    }
-
-    fn begin(&mut self, at: Timestamp, concluded: &mut Concluded) {
-        match &self.in_force {
-            InForce::FromTheFirst(files) => {
-                let body = activated(files.clone());
-                self.step(at, &body, concluded);
-            }
-            // The place of the beginning is kept all the same.
-            InForce::AsRecorded | InForce::InPlaceOfTheFirst(_) => self.records.push(0),
-        }
-    }
-
-    /// What the history's putting `files` in force does here.
-    fn rules(&mut self, files: &[RuleFile]) -> Body {
-        match &mut self.in_force {
-            InForce::AsRecorded => activated(files.to_vec()),
-            InForce::FromTheFirst(_) => Body::ClockTicked,
-            InForce::InPlaceOfTheFirst(_) => {
-                let place = InForce::FromTheFirst(Vec::new());
-                match std::mem::replace(&mut self.in_force, place) {
-                    InForce::InPlaceOfTheFirst(own) => activated(own),
-                    InForce::AsRecorded | InForce::FromTheFirst(_) => Body::ClockTicked,
-                }
-            }
         }
     }
 

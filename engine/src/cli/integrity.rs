@@ -1,6 +1,10 @@
 //! `weir verify` and `weir checkpoint`: whether anybody touched the record.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 use weir_schema::Record;
@@ -221,11 +225,16 @@ impl From<Opened> for CliError {
 
 /// The log of a stopped daemon, without its state.
 pub(super) fn open_to_read(access: &Access) -> Result<Log, Opened> {
+    open_dir_to_read(access.data())
+}
+
+/// As [`open_to_read`], of a data directory.
+pub(super) fn open_dir_to_read(dir: &Path) -> Result<Log, Opened> {
     let options = LogOptions {
         read_only: true,
         ..LogOptions::default()
     };
-    Log::open(access.data(), options).map_err(|error| match error {
+    Log::open(dir, options).map_err(|error| match error {
         OpenError::Damaged { .. } => Opened::Damaged(error),
         OpenError::InUse { .. } => Opened::InUse(
             CliError::outside(error)

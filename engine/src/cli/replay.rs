@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufReader, BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -12,23 +12,33 @@ use serde::Serialize;
 use weir_rules::{Execution, Settings, cel::Limits, rule::RuleSet};
 use weir_schema::RuleFile;
 
-use super::{CliError, Output};
+use super::{CliError, Output, integrity};
 use crate::{
+    backtest::{self, Source},
+    node,
     replay::{self, Line, Replay, Summary, write_line},
     rules_dir,
 };
 
 /// Fold a history and print every decision, violation and a summary.
+///
+/// The history is a file of events, or the log of a stopped daemon. Of a log the records are folded
+/// as they are, and each must follow from those before; with --rules its inputs are decided under
+/// these instead, as `weir backtest` does: what followed from the old rules follows anew.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// Directory of rules in force from the first record.
-    #[arg(long, value_name = "DIR")]
-    pub rules: PathBuf,
+    /// Directory of rules in force from the first record; of a log, in place of those that it put
+    /// in force.
+    #[arg(long, value_name = "DIR", required_unless_present = "data")]
+    pub rules: Option<PathBuf>,
     /// History as CloudEvents, one a line; `-` for standard input.
-    #[arg(long, value_name = "FILE")]
-    pub events: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "data")]
+    pub events: Option<PathBuf>,
+    /// History in the log of this data directory.
+    #[arg(long, value_name = "DIR", conflicts_with = "events")]
+    pub data: Option<PathBuf>,
     /// Leave promotions undone: no `weir.promotion.completed` follows a decision.
-    #[arg(long)]
+    #[arg(long, requires = "rules")]
     pub no_execute: bool,
     /// Form of what is printed.
     #[arg(long, value_enum, default_value = "table")]
@@ -44,7 +54,7 @@ struct Last<'a> {
 ///
 /// # Errors
 /// With exit code 2 for a rule that is wrong, 3 for a directory that cannot be read.
-pub fn load_rules(dir: &std::path::Path) -> Result<Vec<RuleFile>, CliError> {
+pub fn load_rules(dir: &Path) -> Result<Vec<RuleFile>, CliError> {
     let files = rules_dir::read(dir).map_err(CliError::outside)?;
     let pairs: Vec<(String, String)> = files
         .iter()
@@ -66,36 +76,21 @@ pub fn load_rules(dir: &std::path::Path) -> Result<Vec<RuleFile>, CliError> {
 /// # Errors
 /// If rules or history cannot be read, or the output not be written.
 pub fn run(args: &ReplayArgs) -> Result<ExitCode, CliError> {
-    let rules = load_rules(&args.rules)?;
-    let input: Box<dyn io::BufRead> = if args.events.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        let file = File::open(&args.events).map_err(|error| {
-            CliError::outside(format!("cannot read {}: {error}", args.events.display()))
-        })?;
-        Box::new(BufReader::with_capacity(1 << 16, file))
-    };
-    let execution = if args.no_execute {
-        Execution::Commands
-    } else {
-        Execution::AtOnce
-    };
+    let rules = args.rules.as_deref().map(load_rules).transpose()?;
     let mut output = BufWriter::new(io::stdout().lock());
-    let failed = |error: io::Error| CliError::outside(format!("cannot write the output: {error}"));
     let mut lines = Vec::new();
-    let summary = {
-        let print = |line: &Line| match args.output {
-            Output::Jsonl => write_line(&mut output, line),
-            Output::Table | Output::Json => {
-                lines.push(line.clone());
-                Ok(())
-            }
-        };
-        let mut replay = Replay::new(Settings::default(), rules, execution, print);
-        replay::lines(&mut replay, input).map_err(|error| {
-            CliError::outside(format!("cannot replay {}: {error}", args.events.display()))
-        })?;
-        replay.finish().map_err(failed)?.0
+    let mut print = |line: &Line| match args.output {
+        Output::Jsonl => write_line(&mut output, line),
+        Output::Table | Output::Json => {
+            lines.push(line.clone());
+            Ok(())
+        }
+    };
+    let summary = match (&args.data, &args.events, rules) {
+        (Some(data), _, Some(rules)) => decided_anew(args, data, rules, &mut print)?,
+        (Some(data), _, None) => as_recorded(data, &mut print)?,
+        (None, Some(file), Some(rules)) => from_file(args, file, rules, &mut print)?,
+        (None, ..) => return Err(CliError::usage("name a history with --events or --data")),
     };
     match args.output {
         Output::Jsonl => write_line(&mut output, &Last { summary: &summary }),
@@ -106,8 +101,88 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, CliError> {
         Output::Table => table(&mut output, &lines, &summary),
     }
     .and_then(|()| output.flush())
-    .map_err(failed)?;
+    .map_err(not_written)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Folds a file of events.
+fn from_file(
+    args: &ReplayArgs,
+    file: &Path,
+    rules: Vec<RuleFile>,
+    print: impl FnMut(&Line) -> io::Result<()>,
+) -> Result<Summary, CliError> {
+    let failed = |what, error: io::Error| {
+        CliError::outside(format!("cannot {what} {}: {error}", file.display()))
+    };
+    let input: Box<dyn io::BufRead> = if file.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        let file = File::open(file).map_err(|error| failed("read", error))?;
+        Box::new(BufReader::with_capacity(1 << 16, file))
+    };
+    let mut replay = Replay::new(Settings::default(), rules, execution(args), print);
+    replay::lines(&mut replay, input).map_err(|error| failed("replay", error))?;
+    Ok(replay.finish().map_err(not_written)?.0)
+}
+
+/// Folds the records of a log.
+fn as_recorded(
+    data: &Path,
+    mut print: impl FnMut(&Line) -> io::Result<()>,
+) -> Result<Summary, CliError> {
+    let log = integrity::open_dir_to_read(data)?;
+    let reader = log.reader();
+    let mut summary = Summary::default();
+    let mut printed = Ok(());
+    let bar = super::progress_bar(reader.head().next_seq, "records");
+    let state = node::refold(&reader, |record| {
+        summary.recorded(record);
+        bar.set_position(record.seq);
+        if let Some(line) = Line::of(record.seq, record.recorded_at, &record.event.body) {
+            printed = print(&line);
+        }
+        printed.is_ok()
+    });
+    bar.finish_and_clear();
+    printed.map_err(not_written)?;
+    summary.state_digest = state.map_err(CliError::outside)?.state_digest().to_string();
+    Ok(summary)
+}
+
+/// Folds the inputs of a log under other rules.
+fn decided_anew(
+    args: &ReplayArgs,
+    data: &Path,
+    rules: Vec<RuleFile>,
+    print: impl FnMut(&Line) -> io::Result<()>,
+) -> Result<Summary, CliError> {
+    let log = integrity::open_dir_to_read(data)?;
+    let source = Source::Log(log.reader());
+    let settings = source.settings().map_err(CliError::outside)?;
+    let mut replay = Replay::new(settings, Vec::new(), execution(args), print);
+    let bar = super::progress_bar(log.reader().head().next_seq, "records");
+    let folded = backtest::inputs(
+        &source,
+        rules,
+        |at, body| replay.given(at, body),
+        |done| bar.set_position(done),
+    );
+    bar.finish_and_clear();
+    folded.map_err(CliError::outside)?;
+    Ok(replay.finish().map_err(not_written)?.0)
+}
+
+fn execution(args: &ReplayArgs) -> Execution {
+    if args.no_execute {
+        Execution::Commands
+    } else {
+        Execution::AtOnce
+    }
+}
+
+fn not_written(error: io::Error) -> CliError {
+    CliError::outside(format!("cannot write the output: {error}"))
 }
 
 fn table(mut output: impl Write, lines: &[Line], summary: &Summary) -> io::Result<()> {

@@ -39,7 +39,7 @@ pub use fold::Fold;
 pub use ledger::{
     Incoming, Ledger, LedgerError, SOURCE, Submitted, Taken, last_state, open_log_to_read,
 };
-pub use rebuild::{At, AtError, state_at};
+pub use rebuild::{At, AtError, refold, state_at};
 pub use recent::{Recent, Said, is_for_the_world};
 pub use transfer::{
     ImportError, Imported, Source, archive, export, export_from, import, import_all,

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use weir_rules::State;
-use weir_schema::Timestamp;
+use weir_schema::{Record, Timestamp};
 
 use super::{
     Basis, Fold, LedgerError,
@@ -60,6 +60,24 @@ pub fn state_at(reader: &LogReader, at: At) -> Result<State, LedgerError> {
     };
     let basis = Basis::of(reader)?;
     let fold = rebuild(reader, &basis, seq, Decode::Ahead, &|| false)?;
+    Ok(fold.state)
+}
+
+/// Folds the whole log from its first record, no snapshot, and hands each record to `take` once it
+/// is found to follow from those before; ends early where that says `false`.
+///
+/// # Errors
+/// If the log cannot be read, or is not what its inputs lead to.
+pub fn refold(
+    reader: &LogReader,
+    mut take: impl FnMut(&Record) -> bool,
+) -> Result<State, LedgerError> {
+    let mut fold = Fold::new(&Basis::of(reader)?);
+    let last = reader.head().next_seq - 1;
+    ahead::each(reader, 1, last, Decode::Ahead, |record| {
+        fold.record(&record)?;
+        Ok(take(&record))
+    })?;
     Ok(fold.state)
 }
 

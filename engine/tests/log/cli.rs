@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use weir_engine::log::{EncodedRecord, Log, LogOptions};
 use weir_engine::node::Ledger;
 use weir_rules::{Execution, Settings};
+use weir_schema::{Body, Position, Record};
 
 use crate::history::History;
 
@@ -286,4 +287,53 @@ fn an_archive_is_written_checked_and_made_a_log_again_by_the_commands() {
     said(dir, &["verify", "--archive", "nothing"], 1);
     fs::create_dir(dir.join("empty")).expect("it is made");
     said(dir, &["verify", "--archive", "empty"], 3);
+}
+
+#[test]
+fn a_log_is_replayed_to_the_decisions_and_the_state_that_it_tells_of() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 74, 400);
+    let replay = ["replay", "--data", "weir-data", "--output", "jsonl"];
+    let (lines, _) = said(dir, &replay, 0);
+
+    let ledger = Ledger::open_to_read(&dir.join("weir-data")).expect("it opens");
+    let reader = ledger.reader();
+    let mut wanted = Vec::new();
+    let (mut inputs, mut promotions) = (0, 0);
+    for row in reader.range(1, None) {
+        let record = Record::decode(&row.expect("it reads").1).expect("it is a record");
+        inputs += u64::from(!matches!(record.position, Position::Step { .. }));
+        match &record.event.body {
+            Body::DecisionMade(decision) => {
+                promotions += u64::from(decision.promotion_id.is_some());
+                wanted.push(record.seq);
+            }
+            Body::ViolationFound(_) | Body::ViolationCleared(_) => wanted.push(record.seq),
+            _ => {}
+        }
+    }
+    assert!(promotions > 0, "the history promotes something");
+    let mut lines: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("it is JSON"))
+        .collect();
+    let summary = lines.pop().expect("a summary")["summary"].take();
+    let found: Vec<u64> = lines
+        .iter()
+        .map(|line| line["seq"].as_u64().expect("a sequence"))
+        .collect();
+    assert_eq!(found, wanted);
+    assert_eq!(summary["events"], inputs);
+    assert_eq!(summary["records"], reader.head().next_seq - 1);
+    assert_eq!(summary["promotions"], promotions);
+    assert_eq!(
+        summary["state_digest"],
+        ledger.state().state_digest().to_string()
+    );
+    drop((reader, ledger));
+
+    said(dir, &["replay", "--data", "nowhere"], 3);
+    said(dir, &["replay"], 2);
+    said(dir, &["replay", "--events", "events.jsonl"], 2);
 }
