@@ -9,12 +9,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use crate::damage::{copy, flip_a_bit, truncate};
 use crate::images::{Mounted, make_image, shell, skipped};
 use crate::records::{Random, Records, check_whole};
 use tempfile::TempDir;
@@ -24,13 +24,13 @@ use weir_schema::record::hex;
 
 const DIR: &str = "WEIR_TEST_LOG";
 
-fn number(name: &str, default: u64) -> u64 {
+pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .ok()
         .map_or(default, |text| text.parse().expect("a number"))
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = number("WEIR_SEED", now.map_or(1, |since| since.as_nanos() as u64));
     println!("repeat with WEIR_SEED={seed}");
@@ -359,82 +359,4 @@ fn told(dir: &Path) -> String {
         Some(told) if status.success() => told.to_owned(),
         _ => format!("{status}: {stdout}{}", String::from_utf8_lossy(&stderr)),
     }
-}
-
-fn flip_a_bit(dir: &Path, random: &mut Random) -> String {
-    let files = files(dir);
-    // Half of the flips hit the small files, which a choice by size would never find.
-    let file = if random.below(2) == 0 {
-        dir.join("store/db")
-    } else {
-        files[random.below(files.len() as u64) as usize].clone()
-    };
-    let bytes = fs::read(&file).expect("it reads");
-    let pages: Vec<usize> = (0..bytes.len())
-        .step_by(4096)
-        .filter(|at| {
-            bytes[*at..bytes.len().min(at + 4096)]
-                .iter()
-                .any(|byte| *byte != 0)
-        })
-        .collect();
-    if pages.is_empty() {
-        return format!("nothing, {} has no data", file.display());
-    }
-    let page = pages[random.below(pages.len() as u64) as usize];
-    let at = page + random.below(4096.min(bytes.len() - page) as u64) as usize;
-    let bit = random.below(8);
-    let handle = fs::File::options()
-        .write(true)
-        .open(&file)
-        .expect("it opens");
-    handle
-        .write_all_at(&[bytes[at] ^ 1 << bit], at as u64)
-        .expect("it is written");
-    format!("bit {bit} of byte {at} of {} flipped", file.display())
-}
-
-fn truncate(dir: &Path, random: &mut Random) -> String {
-    let files = files(dir);
-    let file = if random.below(2) == 0 {
-        dir.join("store/db")
-    } else {
-        files[random.below(files.len() as u64) as usize].clone()
-    };
-    let length = fs::metadata(&file).expect("it is there").len();
-    let cut = random.below(length.max(1));
-    fs::File::options()
-        .write(true)
-        .open(&file)
-        .expect("it opens")
-        .set_len(cut)
-        .expect("it is cut");
-    format!("{} cut from {length} to {cut}", file.display())
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).expect("it reads") {
-        let path = entry.expect("it reads").path();
-        if path.is_dir() {
-            found.extend(files(&path))
-        } else {
-            found.push(path)
-        }
-    }
-    found.sort();
-    found
-}
-
-fn copy(from: &Path, to: &Path) {
-    shell(
-        "cp",
-        &[
-            "-r".as_ref(),
-            "--sparse=always".as_ref(),
-            from.as_ref(),
-            to.as_ref(),
-        ],
-    )
-    .expect("it is copied");
 }

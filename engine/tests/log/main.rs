@@ -5,6 +5,7 @@ mod ask;
 mod audit;
 mod cli;
 mod crash;
+mod damage;
 mod disk;
 mod history;
 mod images;
