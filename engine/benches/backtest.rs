@@ -151,6 +151,7 @@ fn backtest(path: &Path, old: &[RuleFile], new: &[RuleFile]) -> Report {
         since: None,
         until: None,
         limit: 100,
+        jobs: None,
     };
     run(&Source::File(path.to_owned()), &question, &Unwatched).expect("it runs")
 }

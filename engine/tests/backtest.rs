@@ -171,6 +171,9 @@ fn a_file_a_stream_and_a_log_give_the_same_answer() {
     assert_eq!(from_file["totals"], json!({"never": 2}));
     assert_eq!(from_file["old"]["promotions"], 4);
     assert_eq!(from_file["new"]["promotions"], 2);
+    for jobs in ["1", "5"] {
+        assert_eq!(json(&with(&FROM_FILE, &["--jobs", jobs])), from_file);
+    }
     let from_log = json(&["backtest", "--rules", "new", "--data", "data"]);
     assert_eq!(from_log, from_file);
     let named = json(&[

@@ -58,9 +58,12 @@ mod scope;
 mod side;
 pub mod words;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use weir_schema::{RecordError, RuleFile, Timestamp};
@@ -96,6 +99,9 @@ pub struct Question {
     pub until: Option<Timestamp>,
     /// List at most so many differences; the others are counted.
     pub limit: usize,
+    /// Threads that decode the history, ahead of the two that fold it; without it, one for each
+    /// core. The answer is the same.
+    pub jobs: Option<NonZeroUsize>,
 }
 
 impl Question {
@@ -207,6 +213,7 @@ pub fn run(
             since: question.since,
             until: question.until,
         },
+        jobs: question.jobs,
         watch,
         stopped: &stopped,
     };

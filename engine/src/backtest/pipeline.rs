@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -42,6 +43,8 @@ pub(super) struct Pipeline<'a> {
     pub(super) new_files: &'a [RuleFile],
     pub(super) scope: Arc<Scope>,
     pub(super) range: Range,
+    /// Threads that decode.
+    pub(super) jobs: Option<NonZeroUsize>,
     pub(super) watch: &'a dyn Watch,
     /// Tells all threads to end.
     pub(super) stopped: &'a AtomicBool,
@@ -78,9 +81,12 @@ type Sends<T> = SyncSender<T>;
 impl Pipeline<'_> {
     /// Folds the history; `None` if more than the scope has to be folded.
     pub(super) fn fold(&self) -> Result<Option<Folded>, BacktestError> {
-        let workers = thread::available_parallelism()
-            .map_or(2, usize::from)
-            .max(2);
+        let cores = || {
+            thread::available_parallelism()
+                .map_or(2, usize::from)
+                .max(2)
+        };
+        let workers = self.jobs.map_or_else(cores, usize::from);
         let blocks = Mutex::new((0_u64, self.source.blocks()?));
         // Nothing is narrowed where everything is in scope, and nothing compared where nothing is.
         let narrowed = !matches!(*self.scope, Scope::Everything);

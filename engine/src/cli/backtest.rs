@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
+    num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode,
 };
@@ -44,6 +45,10 @@ pub struct BacktestArgs {
     /// List at most so many differences, in full; the others are counted.
     #[arg(long, value_name = "N", default_value_t = LISTED)]
     limit: usize,
+    /// Threads that decode the history, ahead of the two that fold it; by default one for each core.
+    /// A running daemon chooses for itself.
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
     /// Exit with 1 if there are such differences.
     #[arg(long, value_name = "WHAT", value_enum)]
     fail_on: Option<FailOn>,
@@ -119,6 +124,7 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, CliError> {
             .map(|at| time("until", at))
             .transpose()?,
         limit: args.limit,
+        jobs: args.jobs,
     };
     let report = ask(args, question)?;
     if args.against.is_none() && report.history.activations == 0 {
@@ -176,6 +182,7 @@ fn ask(args: &BacktestArgs, question: Question) -> Result<Report, CliError> {
             since,
             until,
             limit,
+            jobs: _,
         } = question;
         let asked = Asked {
             rules: new,

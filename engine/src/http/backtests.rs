@@ -46,6 +46,7 @@ impl From<Asked> for Question {
             since: asked.since,
             until: asked.until,
             limit: asked.limit.unwrap_or(LISTED),
+            jobs: None,
         }
     }
 }

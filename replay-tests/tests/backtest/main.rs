@@ -30,6 +30,7 @@ impl Asked {
             since: None,
             until: None,
             limit: 10_000,
+            jobs: None,
         }
     }
 }
