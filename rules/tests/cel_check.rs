@@ -5,6 +5,7 @@ mod cel_support;
 use cel_support::{compile, diagnose};
 use std::collections::BTreeSet;
 use weir_rules::cel::{Environment, Limits, Position, Program, Type};
+use weir_rules::rule;
 
 #[test]
 fn a_misspelt_field_is_shown_where_it_stands() {
@@ -341,6 +342,11 @@ fn mistakes_are_named_and_right_rules_are_not_refused() {
         let text = diagnose(source);
         if wanted.is_empty() {
             assert_eq!(text, "", "{source}");
+            // And they can be laid out, which a second time changes nothing.
+            let file = format!("//! from: dev/*\n//! to: qa/{{1}}\n\n{source}");
+            let laid_out = rule::format("r.cel", &file, &Limits::RULES).expect(source);
+            let again = rule::format("r.cel", &laid_out, &Limits::RULES);
+            assert_eq!(again.as_ref(), Some(&laid_out));
         }
         for part in *wanted {
             assert!(text.contains(part), "{source}\nwanted: {part}\ngot: {text}");

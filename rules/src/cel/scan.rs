@@ -18,6 +18,8 @@ pub(super) struct Scan<'a> {
     longest_chain: Chain,
     deepest: Option<(u32, usize)>,
     separators: usize,
+    /// The `&&` that stand in no brackets.
+    outermost_ands: Vec<usize>,
 }
 
 /// Operators that follow one another, and where the last of them is.
@@ -39,6 +41,7 @@ impl Scan<'_> {
             longest_chain: Chain::default(),
             deepest: None,
             separators: 0,
+            outermost_ands: Vec::new(),
         };
         // For each open bracket its place and the number of operators directly within it.
         let mut open: Vec<(u32, usize)> = vec![(0, 0)];
@@ -91,6 +94,12 @@ impl Scan<'_> {
                 b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'?' | b'!' | b'<' | b'>' | b'=' => {
                     count(&mut open, &mut scan.longest_chain, at);
                     at += 1;
+                }
+                b'&' if bytes.get(at + 1) == Some(&b'&') => {
+                    if open.len() == 1 {
+                        scan.outermost_ands.push(at);
+                    }
+                    at += 2;
                 }
                 b',' => {
                     scan.separators += 1;
@@ -162,6 +171,16 @@ impl Scan<'_> {
     /// How many commas there are: at least so many parts has the expression.
     pub(super) fn separators(&self) -> usize {
         self.separators
+    }
+
+    /// The places of the `&&` that stand in no brackets.
+    pub(super) fn outermost_ands(&self) -> &[usize] {
+        &self.outermost_ands
+    }
+
+    /// Whether a byte belongs to no comment.
+    pub(super) fn is_code(&self, at: usize) -> bool {
+        self.code.get(at) == Some(&true)
     }
 
     /// What to say of the innermost bracket that is not closed.

@@ -9,6 +9,7 @@
 //! left to look up; what it says about a subject is for the judge.
 
 mod duration;
+mod format;
 mod header;
 mod keys;
 mod located;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 pub use duration::{DurationError, parse_duration};
+pub use format::format;
 pub use located::{Level, Located, MAX_ERRORS_A_FILE, RuleErrors};
 pub use rule_set::{Loaded, RuleSet};
 

@@ -31,7 +31,9 @@ impl Clause {
 }
 
 const SEVERITY_NOTE: &str = "DTR counts by CVSS score: critical is 7.0 and more, major 4.0 to 6.9, minor below. \
-     Here that is critical and high, medium, low, as the scanner says; findings without a severity do not count";
+     Here that is critical and high, medium, low and negligible, as the scanner says; findings without a severity do not count";
+
+const ALL: &str = "scan.critical + scan.high + scan.medium + scan.low + scan.negligible";
 
 /// The clause for `criterion`, or why there is none.
 pub(super) fn translate(criterion: &Criterion) -> Result<Clause, String> {
@@ -44,10 +46,10 @@ pub(super) fn translate(criterion: &Criterion) -> Result<Clause, String> {
              `vulnerabilities`"
                 .to_owned(),
         ),
-        "vulnerability_all" => count(criterion, operator, "scan.critical + scan.high + scan.medium + scan.low", "scan.low"),
+        "vulnerability_all" => count(criterion, operator, ALL, "scan.low"),
         "vulnerability_critical" => count(criterion, operator, "scan.critical + scan.high", "scan.critical"),
         "vulnerability_major" => count(criterion, operator, "scan.medium", "scan.medium"),
-        "vulnerability_minor" => count(criterion, operator, "scan.low", "scan.low"),
+        "vulnerability_minor" => count(criterion, operator, "scan.low + scan.negligible", "scan.low"),
         "updated_at" => instant(criterion, operator),
         "updated_at_duration" => age(criterion, operator),
         other => Err(format!("the field `{other}` is not one of DTR's")),
@@ -337,18 +339,23 @@ mod tests {
                 "scan.critical + scan.high <= 0",
             ),
             ("vulnerability_major", "lt", &["5"], "scan.medium < 5"),
-            ("vulnerability_minor", "gte", &["1"], "scan.low >= 1"),
+            (
+                "vulnerability_minor",
+                "gte",
+                &["1"],
+                "scan.low + scan.negligible >= 1",
+            ),
             (
                 "vulnerability_all",
                 "eq",
                 &["0"],
-                "scan.critical + scan.high + scan.medium + scan.low == 0",
+                "scan.critical + scan.high + scan.medium + scan.low + scan.negligible == 0",
             ),
             (
                 "vulnerability_all",
                 "neq",
                 &["3"],
-                "scan.critical + scan.high + scan.medium + scan.low != 3",
+                "scan.critical + scan.high + scan.medium + scan.low + scan.negligible != 3",
             ),
             ("vulnerability_major", "gt", &["2"], "scan.medium > 2"),
             (

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod docs;
 pub mod files;
+pub mod fmt;
 pub mod list;
 pub mod test;
 
@@ -19,6 +20,8 @@ pub enum Command {
     List(list::Args),
     /// Show what a rule may read: variables, fields, functions
     Docs(docs::Args),
+    /// Lay out rule files; `--check` only says which would change
+    Fmt(fmt::Args),
     /// Run the tests beside the rules; exit code 1 if one fails
     Test(test::Args),
 }
@@ -37,6 +40,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Check(args) => check::run(args),
         Command::List(args) => list::run(args),
         Command::Docs(args) => docs::run(args),
+        Command::Fmt(args) => fmt::run(args),
         Command::Test(args) => test::run(args),
     }
 }

@@ -70,8 +70,10 @@ fn digit_value(digit: u8) -> Option<u8> {
     })
 }
 
-/// Standard base64, padded or not; `None` for anything else.
+/// Standard base64, padded or not, in lines or not; `None` for anything else.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let in_one_line = text.replace(['\r', '\n'], "");
+    let text = in_one_line.as_str();
     let digits = text
         .strip_suffix("==")
         .or_else(|| text.strip_suffix('='))
