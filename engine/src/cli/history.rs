@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    Access, CliError, Output,
+    Access, CliError, Output, on_one_line, plain,
     why::{detail, short, tag_of, text},
 };
 use crate::http::Query;
@@ -49,7 +49,7 @@ pub fn run(args: &HistoryArgs) -> Result<ExitCode, CliError> {
             print!("{}", lines(&entries));
             match &answer["now"] {
                 Value::Null => println!("now: gone"),
-                now => print!("now: {}", detail(now)),
+                now => print!("now: {}", plain(&detail(now))),
             }
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn lines(entries: &[Value]) -> String {
             text(&entry["what"]),
             text(&entry["text"])
         );
-        format!("{}\n", line.trim_end())
+        format!("{}\n", on_one_line(line.trim_end()))
     });
     lines.collect()
 }

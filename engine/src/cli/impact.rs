@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    Access, CliError, NO, Output,
+    Access, CliError, NO, Output, plain,
     why::{short, text},
 };
 use crate::http::Query;
@@ -44,7 +44,7 @@ pub fn run(args: &ImpactArgs) -> Result<ExitCode, CliError> {
         Output::Json => println!("{answer}"),
         Output::Jsonl => tags.iter().for_each(|tag| println!("{tag}")),
         Output::Table if tags.is_empty() => println!("no tag holds {}", args.vulnerability),
-        Output::Table => println!("{}", table(&tags)),
+        Output::Table => println!("{}", plain(&table(&tags).to_string())),
     }
     let counts = tags.iter().any(|tag| tag["counts"] == true);
     Ok(if args.exit_code && counts {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Access, CliError, Output,
     history::{digests, lines},
+    plain,
     why::{short, text},
 };
 use crate::http::Query;
@@ -50,7 +51,7 @@ pub fn run(args: &LineageArgs) -> Result<ExitCode, CliError> {
     let answer = args.access.open()?.ask(&query)?;
     match args.output {
         Output::Json | Output::Jsonl => println!("{answer}"),
-        Output::Table => print!("{}", page(&answer)),
+        Output::Table => print!("{}", plain(&page(&answer))),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Access, CliError, Output, why::overview};
+use super::{Access, CliError, Output, plain, why::overview};
 use crate::http::Query;
 
 /// List tags with their verdicts.
@@ -37,7 +37,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode, CliError> {
     match args.output {
         Output::Json => println!("{answer}"),
         Output::Jsonl => tags.iter().for_each(|tag| println!("{tag}")),
-        Output::Table => println!("{}", overview(&tags)),
+        Output::Table => println!("{}", plain(&overview(&tags).to_string())),
     }
     Ok(ExitCode::SUCCESS)
 }

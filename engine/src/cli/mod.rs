@@ -16,6 +16,7 @@ mod operate;
 mod overrides;
 mod proof;
 mod reconcile;
+mod record;
 mod replay;
 pub mod rules;
 mod run;
@@ -188,6 +189,25 @@ fn table<const N: usize>(heading: [&str; N]) -> comfy_table::Table {
         .load_preset(comfy_table::presets::NOTHING)
         .set_header(heading);
     table
+}
+
+/// Text from events as a terminal may have it: whoever pushes an image has no say over the screen of
+/// those who look.
+fn plain(text: &str) -> String {
+    text.split('\n')
+        .map(on_one_line)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The same of what must not begin a line of its own.
+fn on_one_line(text: &str) -> String {
+    let plain = text.chars().map(|character| match character {
+        '\n' | '\r' | '\t' => ' ',
+        character if character.is_control() => '\u{fffd}',
+        character => character,
+    });
+    plain.collect()
 }
 
 /// Reasons on one line, as people read them.

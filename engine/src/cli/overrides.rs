@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    Access, CliError, Output,
+    Access, CliError, Output, plain,
     why::{short, text},
 };
 use crate::http::Query;
@@ -42,7 +42,11 @@ pub fn run(args: &OverridesArgs) -> Result<ExitCode, CliError> {
     match args.output {
         Output::Json => println!("{answer}"),
         Output::Jsonl => all.iter().for_each(|one| println!("{one}")),
-        Output::Table => println!("{}", table(&all)),
+        Output::Table if all.is_empty() => match &args.expiring {
+            Some(span) => println!("no override ends within {span}"),
+            None => println!("nothing is overridden"),
+        },
+        Output::Table => println!("{}", plain(&table(&all).to_string())),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -84,7 +84,9 @@ pub fn why(args: &WhyArgs) -> Result<ExitCode, CliError> {
     let answer = args.access.open()?.ask(&query)?;
     let all = answer.as_array().cloned().unwrap_or_default();
     match args.output {
-        Output::Table => all.iter().for_each(|one| print!("{}", explanation(one))),
+        Output::Table => all
+            .iter()
+            .for_each(|one| print!("{}", super::plain(&explanation(one)))),
         Output::Json => println!("{answer}"),
         Output::Jsonl => all.iter().for_each(|one| println!("{one}")),
     }
@@ -302,9 +304,10 @@ pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
                 .as_deref()
                 .is_some_and(|what| tag_of(what).is_ok()) =>
         {
-            tags.iter().for_each(|tag| print!("{}", detail(tag)));
+            tags.iter()
+                .for_each(|tag| print!("{}", super::plain(&detail(tag))));
         }
-        Output::Table => println!("{}", overview(&tags)),
+        Output::Table => println!("{}", super::plain(&overview(&tags).to_string())),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -94,7 +94,10 @@ pub fn of_log(index: &Index, query: &Query) -> Result<Option<Value>, QueryError>
             repository,
             tag: None,
             at: Some(at),
-        } => show(&past_state(reader, at)?, repository, None)?,
+        } => match past::of_repository(index, repository, end_of(&Some(at.clone()))?)? {
+            Some(state) => show(&state, repository, None)?,
+            None => show(&past_state(reader, at)?, repository, None)?,
+        },
         Query::Tags {
             repository,
             at: Some(at),

@@ -25,6 +25,10 @@ use crate::{
 /// So many records of a kind are taken all, rather than looked for one by one.
 const FEW: u64 = 1000;
 
+/// So many tags of a repository are looked at one by one; a snapshot of everything is quicker for
+/// more.
+const FEW_TAGS: usize = 100;
+
 /// A tag of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
@@ -48,6 +52,43 @@ struct Binding {
     digests: Vec<Digest>,
     /// The promotions that brought that, and those under way, with the record of each.
     promotions: Vec<(PromotionOutcome, u64)>,
+}
+
+/// The state before `end` as far as the tags of a repository go; `None` if they are too many.
+pub(super) fn of_repository(
+    index: &Index,
+    repository: &str,
+    end: u64,
+) -> Result<Option<State>, QueryError> {
+    let moves = types(&["image.pushed", "promotion.completed"]);
+    let search = Search {
+        plan: Plan::has(Dimension::Repository, repository).and(moves),
+        range: 0..end,
+        newest_first: false,
+    };
+    if index.count(&search)? > FEW {
+        return Ok(None);
+    }
+    let mut tags = BTreeSet::new();
+    for record in records(index, search.plan, end, false) {
+        match record?.event.body {
+            Body::ImagePushed(push) if push.repository.as_str() == repository => {
+                tags.extend(push.tag.map(|tag| tag.to_string()));
+            }
+            Body::PromotionCompleted(done) if done.target.repository == repository => {
+                tags.insert(done.target.tag);
+            }
+            _ => {}
+        }
+    }
+    if tags.len() > FEW_TAGS {
+        return Ok(None);
+    }
+    let mut past = Past::new(index, end)?;
+    for tag in tags {
+        past.add_tag(repository, &tag)?;
+    }
+    past.state().map(Some)
 }
 
 /// Records before `end` that touch some subjects.

@@ -51,6 +51,14 @@ fn check(index: &Index, seq: u64, what: &str, few: usize) -> usize {
     let (places, vulnerabilities) = named(index);
     let at = Some(seq.to_string());
     let mut asked = Vec::new();
+    let repositories: BTreeSet<&String> = places.iter().map(|(repository, _)| repository).collect();
+    for repository in repositories.into_iter().take(few) {
+        asked.push(Query::Show {
+            repository: repository.clone(),
+            tag: None,
+            at: at.clone(),
+        });
+    }
     for (repository, tag) in places.into_iter().take(few) {
         asked.push(Query::Show {
             repository: repository.clone(),
