@@ -1,6 +1,8 @@
 //! Promotions: what they bind, whom they overtake, where they end.
 
-use weir_replay_tests::check;
+use weir_replay_tests::{check, recorded::replay, story::tell};
+use weir_rules::Execution;
+use weir_schema::Body;
 
 use crate::{CHAIN, SHIP};
 
@@ -144,6 +146,40 @@ fn e32_two_rules_to_one_target_go_in_order_and_the_second_finds_it_there() {
             => promote dev/web:1@a -> staging/web:1 by b-second: already-there
         ",
     );
+}
+
+#[test]
+fn e18_a_source_that_becomes_immutable_is_looked_at_again_where_a_rule_asks_for_it() {
+    for rules in [
+        "to-staging: dev/* -> staging/{1} when !repository.immutable_tags",
+        "
+        to-staging: dev/* -> staging/{1} when true
+        deny fixed: dev/* -> ** when repository.immutable_tags",
+    ] {
+        let told = tell(
+            rules,
+            "
+            scan a
+            push dev/web:1 a
+            immutable dev/web
+            mutable dev/web
+            immutable staging/web",
+        );
+        let replayed = replay(&told.events, Execution::AtOnce);
+        let violations = replayed
+            .conclusions
+            .iter()
+            .filter_map(|(_, one)| match &one.body {
+                Body::ViolationFound(_) => Some("found"),
+                Body::ViolationCleared(_) => Some("cleared"),
+                _ => None,
+            });
+        assert_eq!(
+            violations.collect::<Vec<_>>(),
+            ["found", "cleared"],
+            "{rules}"
+        );
+    }
 }
 
 #[test]

@@ -318,22 +318,22 @@ impl Reports {
         let same = |place: usize| {
             let row = &self.findings[place];
             **names.text(row.id) == *finding.id
-                && text(row.package) == finding.package.as_deref()
-                && text(row.version) == finding.version.as_deref()
+                && text(row.package) == told(&finding.package)
+                && text(row.version) == told(&finding.version)
                 && row.severity == finding.severity
-                && text(row.fixed_version) == finding.fixed_version.as_deref()
+                && text(row.fixed_version) == told(&finding.fixed_version)
                 && row.score.map(f64::to_bits) == finding.score.map(f64::to_bits)
-                && text(row.layer) == finding.layer.as_deref()
+                && text(row.layer) == told(&finding.layer)
         };
         if let Some(place) = self.finding_table.find(hash, same) {
             return FindingId::at(place);
         }
         let row = Found {
             id: names.intern(&finding.id),
-            package: names.intern_option(finding.package.as_deref()),
-            version: names.intern_option(finding.version.as_deref()),
-            fixed_version: names.intern_option(finding.fixed_version.as_deref()),
-            layer: names.intern_option(finding.layer.as_deref()),
+            package: names.intern_option(told(&finding.package)),
+            version: names.intern_option(told(&finding.version)),
+            fixed_version: names.intern_option(told(&finding.fixed_version)),
+            layer: names.intern_option(told(&finding.layer)),
             severity: finding.severity,
             score: finding.score,
             reports: 0,
@@ -455,7 +455,13 @@ impl Reports {
 
 /// The order of findings, by what makes two of them the same: id, package and version.
 fn compare(a: &Finding, b: &Finding) -> Ordering {
-    (&a.id, &a.package, &a.version).cmp(&(&b.id, &b.package, &b.version))
+    let of_a = (&a.id, told(&a.package), told(&a.version));
+    of_a.cmp(&(&b.id, told(&b.package), told(&b.version)))
+}
+
+/// What a scanner says of a finding: some write an empty text for what they do not know.
+fn told(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
 }
 
 /// Adds to a finding what another says of the same: the worst severity and score that anybody
@@ -472,21 +478,20 @@ fn merge(into: &mut Finding, from: &Finding) {
 
 /// What is known of two: a text before none or an empty one, the smaller of two texts.
 fn known(a: Option<String>, b: &Option<String>) -> Option<String> {
-    let told = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     match (told(&a), told(b)) {
-        (true, true) => a.min(b.clone()),
-        (true, false) => a,
-        (false, true) => b.clone(),
-        (false, false) => a.or_else(|| b.clone()),
+        (Some(_), Some(_)) => a.min(b.clone()),
+        (Some(_), None) => a,
+        (None, Some(_)) => b.clone(),
+        (None, None) => None,
     }
 }
 
 fn hash_of_finding(finding: &Finding) -> u64 {
     hash_of(&(
         &*finding.id,
-        finding.package.as_deref(),
-        finding.version.as_deref(),
-        finding.fixed_version.as_deref(),
+        told(&finding.package),
+        told(&finding.version),
+        told(&finding.fixed_version),
         finding.score.map(f64::to_bits),
         finding.severity,
     ))

@@ -64,6 +64,32 @@ fn a_fix_that_one_scanner_knows_beats_the_empty_text_of_another() {
 }
 
 #[test]
+fn an_empty_package_or_version_is_none() {
+    let absent = Finding {
+        package: None,
+        version: None,
+        ..finding("CVE-1", Severity::Low, None, None)
+    };
+    let empty = Finding {
+        package: Some(String::new()),
+        version: Some(String::new()),
+        severity: Severity::High,
+        ..absent.clone()
+    };
+    let mut kept = Kept::new();
+    let id = kept.add(&[absent.clone(), empty.clone()]);
+    assert_eq!(kept.reports.get(id).tally.total(), 1);
+    assert_eq!(
+        kept.reports.get(id).tally.counts[1],
+        1,
+        "the worst severity"
+    );
+    let ids = [absent, empty].map(|one| kept.add(&[one]));
+    let both = kept.reports.union(&ids, &mut kept.names);
+    assert_eq!(both, id, "of two scanners it is one as well");
+}
+
+#[test]
 fn equal_reports_and_equal_findings_are_kept_once() {
     let (a, b) = (
         finding("CVE-1", Severity::Low, None, None),
