@@ -1,10 +1,14 @@
 //! Recorded histories: events in, every conclusion out.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
-use weir_schema::{Body, Event, RuleFile, RulesActivated, Timestamp};
+use weir_schema::{Body, Digest, Event, RuleFile, RulesActivated, Timestamp};
 
 /// What a replay comes to.
 #[derive(Debug)]
@@ -55,6 +59,14 @@ impl Replayed {
 /// If a line is no event.
 #[must_use]
 pub fn replay_lines(rules: Vec<RuleFile>, lines: &str) -> Vec<Value> {
+    let events = events_of(rules, lines);
+    let replayed = replay(&events, Execution::AtOnce);
+    assert_eq!(replayed.state.rules_refused(), None);
+    shown_of(&replayed)
+}
+
+/// The events of the lines of a file, after one that puts `rules` in force.
+fn events_of(rules: Vec<RuleFile>, lines: &str) -> Vec<Event> {
     let mut events: Vec<Event> = lines
         .lines()
         .map(|line| {
@@ -72,8 +84,10 @@ pub fn replay_lines(rules: Vec<RuleFile>, lines: &str) -> Vec<Value> {
         }),
     };
     events.insert(0, begin);
-    let replayed = replay(&events, Execution::AtOnce);
-    assert_eq!(replayed.state.rules_refused(), None);
+    events
+}
+
+fn shown_of(replayed: &Replayed) -> Vec<Value> {
     let mut shown: Vec<Value> = replayed
         .conclusions
         .iter()
@@ -85,6 +99,64 @@ pub fn replay_lines(rules: Vec<RuleFile>, lines: &str) -> Vec<Value> {
         .count();
     shown.push(json!({"summary": {"records": replayed.state.seq(), "promote": promotions}}));
     shown
+}
+
+/// The directories of the golden histories, in order.
+///
+/// # Panics
+/// If they cannot be read.
+#[must_use]
+pub fn golden() -> Vec<PathBuf> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let entries = fs::read_dir(&golden)
+        .unwrap_or_else(|error| panic!("{}: {error}", golden.display()))
+        .flatten();
+    let mut stories: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    stories.sort();
+    stories
+}
+
+/// The rules and the events of a golden history.
+///
+/// # Panics
+/// If they cannot be read.
+#[must_use]
+pub fn golden_history(story: &Path) -> (Vec<RuleFile>, String) {
+    let read = |path: PathBuf| {
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let directory = story.join("rules");
+    let mut files: Vec<RuleFile> = fs::read_dir(&directory)
+        .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
+        .flatten()
+        .map(|entry| RuleFile {
+            path: entry.file_name().to_string_lossy().into_owned(),
+            text: read(entry.path()),
+        })
+        .collect();
+    files.sort();
+    (files, read(story.join("events.jsonl")))
+}
+
+/// The state digest after each golden history, by its name. With `snapshots` the state goes
+/// through a snapshot after every record.
+#[must_use]
+pub fn golden_digests(snapshots: bool) -> Vec<(String, Digest)> {
+    let digest = |story: PathBuf| {
+        let (rules, lines) = golden_history(&story);
+        let mut state = State::new(Settings::default());
+        for event in events_of(rules, &lines) {
+            let at = event.time.unwrap_or(Timestamp::EPOCH);
+            step(&mut state, at, &event.body, Execution::AtOnce);
+            if snapshots {
+                state = State::from_snapshot(&state.to_snapshot(), Settings::default())
+                    .unwrap_or_else(|error| panic!("{error}"));
+            }
+        }
+        let name = story.file_name().unwrap_or_default();
+        (name.to_string_lossy().into_owned(), state.state_digest())
+    };
+    golden().into_iter().map(digest).collect()
 }
 
 fn shown(at: Timestamp, conclusion: &Conclusion) -> Option<Value> {

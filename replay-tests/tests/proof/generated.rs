@@ -2,55 +2,21 @@
 //!
 //! `WEIR_HISTORIES` says how many (60 if not said), `WEIR_SEED` the first of them (0).
 
-use std::{collections::BTreeSet, sync::Mutex};
+use std::collections::BTreeSet;
 
 use weir_replay_tests::{
+    campaign::{self, Objection, number},
     generate::mean,
-    invariants::{self, Check},
+    invariants,
 };
 use weir_schema::{Body, ReasonCode};
 
-fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).map_or(otherwise, |text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("`{variable}` is `{text}`, and should be a number"))
-    })
-}
-
 fn run(name: &str) {
-    let (_, check): &(&str, Check) = invariants::ALL
-        .iter()
-        .find(|(known, _)| *known == name)
-        .unwrap_or_else(|| panic!("no invariant `{name}`"));
+    let invariant = invariants::ALL.iter().find(|(known, _)| *known == name);
+    let invariant = *invariant.unwrap_or_else(|| panic!("no invariant `{name}`"));
     let (first, count) = (number("WEIR_SEED", 0), number("WEIR_HISTORIES", 60));
-    let next = Mutex::new(first);
-    let problems = Mutex::new(Vec::new());
-    let work = || {
-        loop {
-            let seed = {
-                let mut next = next.lock().expect("no thread panics with it");
-                *next += 1;
-                *next - 1
-            };
-            if seed >= first + count {
-                return;
-            }
-            if let Err(problem) = check(seed) {
-                problems
-                    .lock()
-                    .expect("no thread panics with it")
-                    .push((seed, problem));
-                return;
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(work);
-        }
-    });
-    let problems = problems.into_inner().expect("no thread panicked");
-    if let Some((seed, problem)) = problems.iter().min() {
+    if let Err(Objection { seed, problem, .. }) = campaign::run(&[invariant], first, count, |_| ())
+    {
         panic!(
             "{problem}\n\nagain: WEIR_SEED={seed} WEIR_HISTORIES=1 cargo test -p weir-replay-tests --test proof generated::{name}"
         );

@@ -6,36 +6,16 @@
 
 use std::{fs, path::Path};
 
-use weir_replay_tests::recorded::replay_lines;
-use weir_schema::RuleFile;
-
-fn rules(directory: &Path) -> Vec<RuleFile> {
-    let mut files: Vec<RuleFile> = fs::read_dir(directory)
-        .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
-        .flatten()
-        .map(|entry| RuleFile {
-            path: entry.file_name().to_string_lossy().into_owned(),
-            text: fs::read_to_string(entry.path()).expect("a rule file can be read"),
-        })
-        .collect();
-    files.sort();
-    files
-}
+use weir_replay_tests::recorded::{golden, golden_digests, golden_history, replay_lines};
 
 #[test]
 fn golden_histories_decide_as_they_always_did() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-    let mut stories: Vec<_> = fs::read_dir(&golden)
-        .expect("there are golden histories")
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    stories.sort();
+    let stories = golden();
     assert!(stories.len() >= 12, "{stories:?}");
     let mut differ = Vec::new();
     for story in stories {
-        let events = fs::read_to_string(story.join("events.jsonl")).expect("a history has events");
-        let lines: String = replay_lines(rules(&story.join("rules")), &events)
+        let (rules, events) = golden_history(&story);
+        let lines: String = replay_lines(rules, &events)
             .iter()
             .map(|line| format!("{line}\n"))
             .collect();
@@ -61,4 +41,38 @@ fn golden_histories_decide_as_they_always_did() {
         "{}\n\nto keep what is now: WEIR_GOLDEN=write cargo test -p weir-replay-tests --test proof golden",
         differ.join("\n")
     );
+}
+
+/// What `histories digests` prints, whatever it was compiled for.
+const DIGESTS: &str = include_str!("../../golden-digests.txt");
+
+#[test]
+fn e51_the_state_digest_is_the_same_everywhere() {
+    let lines = |digests: Vec<(String, weir_schema::Digest)>| -> String {
+        let lines = digests.into_iter();
+        lines
+            .map(|(name, digest)| format!("{name} {digest}\n"))
+            .collect()
+    };
+    let here = lines(golden_digests(false));
+    if std::env::var("WEIR_GOLDEN").is_ok_and(|word| word == "write") {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden-digests.txt");
+        return fs::write(kept, here).expect("the tree can be written");
+    }
+    assert_eq!(here, DIGESTS, "from the beginning");
+    assert_eq!(
+        lines(golden_digests(true)),
+        DIGESTS,
+        "from a snapshot after every record"
+    );
+    for _ in 0..2 {
+        let program = env!("CARGO_BIN_EXE_histories");
+        let other = std::process::Command::new(program).arg("digests").output();
+        let other = other.expect("it starts");
+        assert_eq!(
+            String::from_utf8_lossy(&other.stdout),
+            DIGESTS,
+            "in a process of its own"
+        );
+    }
 }

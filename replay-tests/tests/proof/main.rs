@@ -3,6 +3,7 @@
 
 mod code;
 mod deletion;
+mod fuzzed;
 mod generated;
 mod golden;
 mod overrides;
