@@ -92,4 +92,11 @@ mod tests {
         fs::write(&file, "//! from: a\n").unwrap();
         assert_eq!(run(&args(false)).unwrap_err().exit_code(), 2);
     }
+
+    #[test]
+    fn the_examples_have_this_form() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules/examples").into();
+        let check = true;
+        assert_eq!(run(&Args { directory, check }).unwrap(), ExitCode::SUCCESS);
+    }
 }

@@ -23,9 +23,14 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, de};
+use serde::{
+    Deserialize,
+    de::{self, IntoDeserializer as _},
+};
 use serde_json::Value;
+use weir_rules::suggest::nearest;
 use weir_schema::{ReasonCode, Verdict};
 
 /// A test file.
@@ -102,13 +107,35 @@ impl<'de> Deserialize<'de> for Happening {
 }
 
 /// What must come of a case: a verdict, or more.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 pub enum Expect {
     /// Only the verdict.
     Verdict(Verdict),
     /// Whatever is named.
     Detailed(Expectation),
+}
+
+impl<'de> Deserialize<'de> for Expect {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = Expect;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a verdict, or `{ verdict: ..., reasons: [...] }`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Expect, E> {
+                Verdict::deserialize(text.into_deserializer()).map(Expect::Verdict)
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Expect, A::Error> {
+                let map = de::value::MapAccessDeserializer::new(map);
+                Expectation::deserialize(map).map(Expect::Detailed)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 impl Expect {
@@ -140,10 +167,10 @@ pub struct Expectation {
     pub message: Option<String>,
 }
 
-/// Reads a test file.
+/// Reads a test file. An error begins with its place in the file, as `line:column: `, if it has one.
 pub fn parse(text: &str) -> Result<Document, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let document: Document = serde_yaml_ng::from_str(text).map_err(|error| error.to_string())?;
+    let document: Document = serde_yaml_ng::from_str(text).map_err(|error| located(&error))?;
     for case in &document.tests {
         check_shape(case)?;
         let expected = case.expect.expectation();
@@ -157,6 +184,38 @@ pub fn parse(text: &str) -> Result<Document, String> {
         }
     }
     Ok(document)
+}
+
+/// An error of the YAML with its place in front, and the word that may have been meant.
+fn located(error: &serde_yaml_ng::Error) -> String {
+    let mut message = error.to_string();
+    let mut place = String::new();
+    if let Some(at) = error.location() {
+        let (line, column) = (at.line(), at.column());
+        message = message.replacen(&format!(" at line {line} column {column}"), "", 1);
+        place = format!("{line}:{column}: ");
+    }
+    let words = |text: &str| -> Vec<String> {
+        let quoted = text.split('`').skip(1).step_by(2);
+        quoted.map(str::to_owned).collect()
+    };
+    for kind in ["unknown field ", "unknown variant "] {
+        let Some((before, rest)) = message.split_once(kind) else {
+            continue;
+        };
+        let Some((written, known)) = rest.split_once(", expected ") else {
+            continue;
+        };
+        let known = words(known);
+        let written = words(written).pop().unwrap_or_default();
+        let near = nearest(&written, known.iter().map(String::as_str));
+        let help = near.map_or_else(
+            || format!("known are `{}`", known.join("`, `")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return format!("{place}{before}unknown `{written}`, {help}");
+    }
+    format!("{place}{message}")
 }
 
 /// What a case with a history and one with facts cannot both have.

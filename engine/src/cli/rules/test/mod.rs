@@ -169,8 +169,15 @@ fn read_documents(directory: &Path) -> Result<BTreeMap<String, (String, Document
         } else {
             files::shown_path(directory, &relative)
         };
-        let document =
-            document::parse(&text).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
+        let document = document::parse(&text).map_err(|error| {
+            // A place follows the file without a space.
+            let space = if error.starts_with(|first: char| first.is_ascii_digit()) {
+                ""
+            } else {
+                " "
+            };
+            Failure::input(format!("{shown}:{space}{error}"))
+        })?;
         documents.insert(relative, (shown, document));
     }
     Ok(documents)

@@ -407,6 +407,45 @@ fn no_tests_are_a_failure_and_bad_files_a_usage_error() {
     }
 }
 
+#[test]
+fn a_slip_in_a_test_file_is_shown_at_its_place() {
+    for (tests, expected) in [
+        (
+            "tests:\n  - name: a\n    expect: blocked\n",
+            "r.test.yaml:3:13: tests[0].expect: unknown `blocked`, did you mean `block`?",
+        ),
+        (
+            "tests:\n  - name: a\n    expects: block\n",
+            "r.test.yaml:3:5: tests[0]: unknown `expects`, did you mean `expect`?",
+        ),
+        (
+            "tests:\n  - name: a\n    expect: { reason: [] }\n",
+            "unknown `reason`, did you mean `reasons`?",
+        ),
+        (
+            "tests:\n  - name: a\n    expect: { reasons: [clause-fals] }\n",
+            "`clause-fals`",
+        ),
+        (
+            "tests:\n  - name: a\n    expect: [block]\n",
+            "expected a verdict, or `{ verdict:",
+        ),
+        (
+            "tests:\n  - name: a\n    history: [{ expect: waiting }]\n    expect: wait\n",
+            "unknown `waiting`, known are `promote`, `wait`, `block`",
+        ),
+        ("test: []\n", "unknown `test`, did you mean `tests`?"),
+    ] {
+        let outcome = run(RULE, tests, |_| {});
+        assert_eq!(outcome.code, ExitCode::from(2), "{tests}");
+        assert!(
+            outcome.talk.contains(expected),
+            "{expected}: {}",
+            outcome.talk
+        );
+    }
+}
+
 const TWO_CASES: &str = "tests:\n  - { name: all & well, set: { tag.name: v1 }, expect: promote }\n  \
     - { name: <no>, expect: block }\n";
 
