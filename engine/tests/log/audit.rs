@@ -20,6 +20,9 @@ use crate::records::Random;
 
 const SEGMENT: u32 = 150;
 
+/// Filters that are tried; `WEIR_QUESTIONS` asks for more.
+const QUESTIONS: u64 = 160;
+
 fn open(dir: &Path) -> Ledger {
     Ledger::open(
         dir,
@@ -426,8 +429,10 @@ fn every_filter_number_and_group_is_what_a_look_at_every_record_gives() {
         "tag",
         "override",
     ];
+    let questions = std::env::var("WEIR_QUESTIONS").ok();
+    let questions = questions.map_or(QUESTIONS, |text| text.parse().expect("a number"));
     let (mut asked, mut found) = (0, 0);
-    for turn in 0..160 {
+    for turn in 0..questions {
         let record = &records[random.below(records.len() as u64) as usize];
         let Some(mut filter) = filter_of(record, &mut random, turn) else {
             continue;
