@@ -17,7 +17,7 @@ use crate::history::History;
 use crate::mixed;
 
 /// Histories that are looked at; `WEIR_HISTORIES` asks for more.
-const HISTORIES: u64 = 12;
+const HISTORIES: u64 = 4;
 
 /// Sequences of each at which it is.
 const LOOKS: usize = 5;
