@@ -7,8 +7,9 @@ mod support;
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -320,4 +321,48 @@ async fn one_delivery_can_be_followed_from_its_intake_to_the_end_of_its_promotio
         );
         assert_eq!(has("promoted"), 1, "{lines:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_the_log_goes_on_when_the_daemon_was_killed_and_is_there_again() {
+    let directory = TempDir::new().unwrap();
+    let config = rules(directory.path(), RULE);
+    let mut daemon = Daemon::start(directory.path(), &config, "").await;
+    let mut following = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["log", "--follow", "--output", "jsonl", "--data"])
+        .arg(daemon.data())
+        .env_remove("WEIR_SERVER")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let mut until = async |kind: &str| {
+        let found = async {
+            while let Some(line) = told.recv().await {
+                if line.contains(kind) {
+                    return true;
+                }
+            }
+            false
+        };
+        let found = tokio::time::timeout(Duration::from_secs(120), found).await;
+        assert_eq!(found, Ok(true), "{kind} is told");
+    };
+    until("weir.rules.activated").await;
+    daemon.kill();
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let hold = json!({"hold_id": "freeze", "actor": "ann", "reason": "release week"});
+    daemon.say(&[event("1", "weir.hold.placed", hold)]).await;
+    until("weir.hold.placed").await;
+    following.kill().unwrap();
+    following.wait().unwrap();
 }
