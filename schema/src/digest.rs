@@ -78,9 +78,25 @@ impl Digest {
     /// The hexadecimal digits without the algorithm.
     #[must_use]
     pub fn hex(&self) -> String {
-        let mut hex = String::with_capacity(self.bytes().len() * 2);
-        push_hex(&mut hex, self.bytes());
-        hex
+        self.with_text(|text| text[ALGORITHM_BYTES..].to_owned())
+    }
+
+    /// Does something with the whole text, which is made without an allocation.
+    fn with_text<T>(&self, with: impl FnOnce(&str) -> T) -> T {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; ALGORITHM_BYTES + 2 * 64];
+        let bytes = self.bytes();
+        let (algorithm, hex) = text.split_at_mut(ALGORITHM_BYTES);
+        algorithm.copy_from_slice(match self {
+            Self::Sha256(_) => b"sha256:",
+            Self::Sha512(_) => b"sha512:",
+        });
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        let text = &text[..ALGORITHM_BYTES + 2 * bytes.len()];
+        with(std::str::from_utf8(text).expect("digits are text"))
     }
 
     /// The first twelve digits: enough for people to tell digests apart, never an identifier.
@@ -90,13 +106,8 @@ impl Digest {
     }
 }
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-}
+/// The length of `sha256:` and of `sha512:`.
+const ALGORITHM_BYTES: usize = 7;
 
 fn digit(byte: u8) -> Option<u8> {
     match byte {
@@ -112,6 +123,13 @@ fn from_hex(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
         *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
     }
     Some(())
+}
+
+/// The 32 bytes of 64 lower-case digits.
+pub(crate) fn hash_from_hex(digits: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    (digits.len() == 64).then(|| from_hex(digits.as_bytes(), &mut bytes))??;
+    Some(bytes)
 }
 
 impl FromStr for Digest {
@@ -158,7 +176,7 @@ pub(crate) fn clip(text: &str) -> String {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm(), self.hex())
+        self.with_text(|text| f.write_str(text))
     }
 }
 
@@ -170,11 +188,7 @@ impl fmt::Debug for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::with_capacity(7 + self.bytes().len() * 2);
-        text.push_str(self.algorithm());
-        text.push(':');
-        push_hex(&mut text, self.bytes());
-        serializer.serialize_str(&text)
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 

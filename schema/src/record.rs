@@ -3,6 +3,8 @@
 //! A record's bytes are canonical JSON with a format version. They are what is hashed, stored and
 //! exported; everything else is derived from them.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -111,21 +113,22 @@ pub fn encode(
     position: &Position,
     previous: &Hash,
 ) -> Vec<u8> {
-    let position = crate::canonical::to_string(position);
-    let mut bytes = String::with_capacity(received.json.len() + position.len() + 180);
+    let mut bytes = String::with_capacity(received.json.len() + 330);
     bytes.push_str("{\"event\":");
     bytes.push_str(&received.json);
     bytes.push_str(",\"position\":");
-    bytes.push_str(&position);
-    bytes.push_str(",\"previous\":\"");
-    bytes.push_str(&hex(previous));
-    bytes.push_str("\",\"recorded_at\":\"");
-    bytes.push_str(&recorded_at.to_string());
-    bytes.push_str("\",\"seq\":");
-    bytes.push_str(&seq.to_string());
-    bytes.push_str(",\"v\":");
-    bytes.push_str(&FORMAT_VERSION.to_string());
-    bytes.push('}');
+    // Writing into a string cannot fail.
+    let _ = match position {
+        // Those of which there are most, by hand.
+        Position::Step { trigger } => write!(bytes, r#"{{"from":"step","trigger":{trigger}}}"#),
+        Position::Local => write!(bytes, r#"{{"from":"local"}}"#),
+        other => write!(bytes, "{}", crate::canonical::to_string(other)),
+    };
+    let previous = crate::Digest::Sha256(*previous).hex();
+    let _ = write!(
+        bytes,
+        r#","previous":"{previous}","recorded_at":"{recorded_at}","seq":{seq},"v":{FORMAT_VERSION}}}"#,
+    );
     bytes.into_bytes()
 }
 
@@ -145,6 +148,35 @@ pub fn hex(hash: &Hash) -> String {
     crate::Digest::Sha256(*hash).hex()
 }
 
+/// The parts of a record in the form in which [`encode`] writes it; `None` for every other form, which
+/// is read the long way.
+fn written(bytes: &[u8]) -> Option<(u64, Timestamp, &str, Position, Hash)> {
+    const HASH_DIGITS: usize = 64;
+    let text = std::str::from_utf8(bytes).ok()?;
+    let rest = text.strip_prefix("{\"event\":")?;
+    let rest = rest.strip_suffix(",\"v\":1}")?;
+    let (rest, seq) = rest.rsplit_once("\",\"seq\":")?;
+    let (rest, recorded_at) = rest.rsplit_once("\",\"recorded_at\":\"")?;
+    let (rest, previous) = rest.split_at_checked(rest.len().checked_sub(HASH_DIGITS)?)?;
+    let rest = rest.strip_suffix(",\"previous\":\"")?;
+    // The last of its kind: a position has no such key, and texts have no plain quotes.
+    let (event, position) = rest.rsplit_once(",\"position\":")?;
+    let position = match position.strip_prefix("{\"from\":\"step\",\"trigger\":") {
+        Some(trigger) => Position::Step {
+            trigger: trigger.strip_suffix('}')?.parse().ok()?,
+        },
+        None if position == "{\"from\":\"local\"}" => Position::Local,
+        None => serde_json::from_str(position).ok()?,
+    };
+    Some((
+        seq.parse().ok()?,
+        recorded_at.parse().ok()?,
+        event,
+        position,
+        crate::digest::hash_from_hex(previous)?,
+    ))
+}
+
 fn stored(bytes: &[u8]) -> Result<Stored<'_>, RecordError> {
     let stored: Stored<'_> =
         serde_json::from_slice(bytes).map_err(|error| RecordError::Form(error.to_string()))?;
@@ -158,13 +190,8 @@ fn stored(bytes: &[u8]) -> Result<Stored<'_>, RecordError> {
 }
 
 fn previous(stored: &Stored<'_>) -> Result<Hash, RecordError> {
-    match format!("sha256:{}", stored.previous).parse() {
-        Ok(crate::Digest::Sha256(hash)) => Ok(hash),
-        _ => Err(RecordError::Form(format!(
-            "`previous` of record {} is no hash",
-            stored.seq
-        ))),
-    }
+    crate::digest::hash_from_hex(stored.previous)
+        .ok_or_else(|| RecordError::Form(format!("`previous` of record {} is no hash", stored.seq)))
 }
 
 /// The sequence of a record and the hash of the one before, without reading its event.
@@ -182,6 +209,17 @@ impl Record {
     /// # Errors
     /// If the bytes are no record of a version that this one reads.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        if let Some((seq, recorded_at, event, position, previous)) = written(bytes)
+            && let Ok(event) = Event::from_json(event.as_bytes())
+        {
+            return Ok(Self {
+                seq,
+                recorded_at,
+                event,
+                position,
+                previous,
+            });
+        }
         let stored = stored(bytes)?;
         let seq = stored.seq;
         let event = Event::from_json(stored.event.get().as_bytes())
@@ -235,6 +273,30 @@ mod tests {
         );
         assert_eq!(Record::decode(&bytes).unwrap(), record);
         assert_eq!(link(&bytes).unwrap(), (7, [0xab; 32]));
+    }
+
+    #[test]
+    fn a_record_that_contains_what_looks_like_the_end_of_one_is_read_right() {
+        let json = r#"{"data":{"a":"\",\"seq\":9","position":{"from":"local"},"x":[{"position":{"from":"step","trigger":1},"previous":"00"}]},"id":"1","source":"s","specversion":"1.0","type":"acme.new"}"#;
+        let received = Received::from_json(json.as_bytes()).unwrap();
+        for position in [
+            Position::Local,
+            Position::Line { line: 3 },
+            Position::Step { trigger: 6 },
+            Position::Stream {
+                stream: "a\",\"position\":{".into(),
+                created: "c".into(),
+                sequence: 1,
+                index: 2,
+            },
+        ] {
+            let at = "2026-08-21T10:00:00.5Z".parse().unwrap();
+            let bytes = encode(7, at, &received, &position, &[0xcd; 32]);
+            let record = Record::decode(&bytes).unwrap();
+            assert_eq!(record.event, received.event);
+            assert_eq!((record.seq, record.position), (7, position));
+            assert_eq!((record.recorded_at, record.previous), (at, [0xcd; 32]));
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     Access, CliError,
     access::Source,
+    error::OUTSIDE,
     plain,
     record::{COLUMNS, line, row, write_row},
     why::text,
@@ -295,9 +296,25 @@ fn records(
             left = usize::MAX;
         }
     }
+    let (mut began, mut lost) = (false, false);
     loop {
         filter.limit = left.min(PAGE);
-        let page = source.events(&filter)?;
+        let page = match source.events(&filter) {
+            // Whoever follows goes on when the daemon is there again.
+            Err(error) if args.follow && began && error.code == OUTSIDE => {
+                if !lost {
+                    eprintln!("weir: {error}; waiting until it does");
+                }
+                lost = true;
+                std::thread::sleep(LOOK);
+                if let Ok(daemon) = args.access.running() {
+                    *source = Source::Daemon(daemon);
+                }
+                continue;
+            }
+            page => page?,
+        };
+        (began, lost) = (true, false);
         left -= page.events.len();
         for event in &page.events {
             printer.record(event)?;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde_json::Value;
+use weir_schema::Platform;
 
 use super::{on_one_line, why::text};
 
@@ -122,18 +123,7 @@ pub(super) fn line(record: &Value) -> String {
         parts.push(format!("by {scanner}"));
     }
     for reason in data["reasons"].as_array().into_iter().flatten() {
-        let about = ["component", "clause", "deny_rule", "hold_id", "digest"]
-            .into_iter()
-            .find_map(|key| reason[key].as_str());
-        parts.push(format!(
-            "[{} {}]",
-            text(&reason["code"]),
-            about
-                .unwrap_or_default()
-                .chars()
-                .take(80)
-                .collect::<String>()
-        ));
+        parts.push(format!("[{}]", reason_line(reason)));
     }
     parts.retain(|part| !part.is_empty());
     on_one_line(&format!(
@@ -145,11 +135,47 @@ pub(super) fn line(record: &Value) -> String {
     ))
 }
 
+/// A reason in a few words: its code, and what it is about.
+fn reason_line(reason: &Value) -> String {
+    /// Characters of a clause that tell which one it is.
+    const MOST: usize = 80;
+    let about = ["component", "clause", "deny_rule", "hold_id"]
+        .into_iter()
+        .find_map(|key| reason[key].as_str());
+    let digest = || {
+        let digest = text(&reason["digest"]);
+        let (_, hex) = digest.split_once(':').unwrap_or(("", digest));
+        hex.get(..12).unwrap_or(hex)
+    };
+    let about: String = about.unwrap_or_else(digest).chars().take(MOST).collect();
+    let platform = serde_json::from_value::<Platform>(reason["platform"].clone());
+    let platform = platform.map_or_else(|_| String::new(), |platform| platform.to_string());
+    let words = [text(&reason["code"]), &about, &platform];
+    let words = words.into_iter().filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_reason_is_told_in_a_few_words() {
+        let check = |reason: Value, line: &str| assert_eq!(reason_line(&reason), line);
+        let digest = "sha256:5c7b1a6b5bc9b3b5ae86820ea696540f9b056382b922f96c86915e04b5c48cb4";
+        let platform = json!({"os": "linux", "architecture": "arm64"});
+        check(
+            json!({"code": "scan-missing", "digest": digest, "component": "db", "platform": platform}),
+            "scan-missing db linux/arm64",
+        );
+        check(
+            json!({"code": "scan-missing", "digest": digest}),
+            "scan-missing 5c7b1a6b5bc9",
+        );
+        check(json!({"code": "soaking"}), "soaking");
+    }
 
     #[test]
     fn cells_are_quoted_where_they_must_be() {

@@ -66,7 +66,8 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
         &headers,
         body,
     )?;
-    eprintln!("recorded up to {}", answer["sequence"]);
+    // With a stream this is the place in it; the record comes when the stream is read.
+    eprintln!("accepted at {}", answer["sequence"]);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{DaemonError, Shared};
 use crate::{
     log::key::{KEY_FILE, SigningKey},
+    node,
     stream::Stream,
 };
 
@@ -32,7 +33,7 @@ pub(crate) async fn run(
         let with = Arc::clone(&key);
         let signed = shared
             .node
-            .ask_ledger(move |ledger| ledger.checkpoint(&with))
+            .ask_log(move |log| node::sign(log, &with))
             .await??;
         let Some(signed) = signed else { continue };
         signed_size = signed.checkpoint.size;

@@ -3,7 +3,7 @@
 use std::{fs, io, path::PathBuf};
 
 use super::Ledger;
-use crate::log::{MakeError, checkpoint::SignedCheckpoint, key::SigningKey};
+use crate::log::{Log, MakeError, checkpoint::SignedCheckpoint, key::SigningKey};
 
 /// Where the last checkpoint lies, in the log's directory: to be read while the log is in use.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
@@ -26,23 +26,34 @@ pub enum CheckpointFailure {
 }
 
 impl Ledger {
-    /// Signs the log as it is, keeps the checkpoint with it and in [`CHECKPOINT_FILE`]. `None` of
-    /// an empty log.
+    /// Signs the log; see [`sign`].
     ///
     /// # Errors
-    /// The log does not continue its own last checkpoint, or something cannot be written.
+    /// As [`sign`].
     pub fn checkpoint(
         &mut self,
         key: &SigningKey,
     ) -> Result<Option<SignedCheckpoint>, CheckpointFailure> {
-        let Some(signed) = self.log_mut().checkpoint(key)? else {
-            return Ok(None);
-        };
-        let path = self.reader().dir().join(CHECKPOINT_FILE);
-        let unfinished = path.with_extension("new");
-        fs::write(&unfinished, signed.to_string())
-            .and_then(|()| fs::rename(&unfinished, &path))
-            .map_err(|source| CheckpointFailure::Io { path, source })?;
-        Ok(Some(signed))
+        sign(self.log_mut(), key)
     }
+}
+
+/// Signs the log as it is, keeps the checkpoint with it and in [`CHECKPOINT_FILE`]. `None` of an
+/// empty log.
+///
+/// # Errors
+/// The log does not continue its own last checkpoint, or something cannot be written.
+pub fn sign(
+    log: &mut Log,
+    key: &SigningKey,
+) -> Result<Option<SignedCheckpoint>, CheckpointFailure> {
+    let Some(signed) = log.checkpoint(key)? else {
+        return Ok(None);
+    };
+    let path = log.reader().dir().join(CHECKPOINT_FILE);
+    let unfinished = path.with_extension("new");
+    fs::write(&unfinished, signed.to_string())
+        .and_then(|()| fs::rename(&unfinished, &path))
+        .map_err(|source| CheckpointFailure::Io { path, source })?;
+    Ok(Some(signed))
 }

@@ -1,18 +1,28 @@
-//! The committer: waits for batches to be durable while the node works on the next, and only then
-//! answers, passes orders on, and lets others know what was said.
+//! What follows a decision: it is written, made durable, and only then told.
+//!
+//! Two threads, so that a batch is written while the one before is made durable, and the node decides
+//! the next meanwhile. Where nobody waits for the node it does both itself, which saves changing
+//! threads.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc::SyncSender},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::{self, JoinHandle},
 };
 
 use tokio::sync::{mpsc, oneshot};
+use weir_rules::Command;
 use weir_schema::{Body, Decision, Verdict};
 
-use super::{Input, Order, Recent, Said, Submitted, Taken, Trace};
-use crate::log::AppendError;
+use super::{
+    Input, Notes, Order, Recent, Said, Taken, Trace,
+    ledger::{Decided, Written, write},
+};
+use crate::log::{AppendError, Log, StreamPosition};
 
-/// Batches that are written and not yet durable. More would only wait: one sync covers them all.
+/// Batches that wait for each of the threads. More would only wait: one sync covers them all.
 const IN_FLIGHT: usize = 2;
 
 /// What waits for a batch to be durable.
@@ -21,9 +31,11 @@ pub(super) enum Reply {
     Messages(usize, oneshot::Sender<()>),
 }
 
-/// A batch that is written, and what happens once it is durable.
+/// A batch that is decided.
 pub(super) struct Flight {
-    pub(super) submitted: Submitted,
+    pub(super) decided: Decided,
+    pub(super) position: Option<StreamPosition>,
+    pub(super) notes: Notes,
     /// Of each input, the delivery that it is of.
     pub(super) traces: Vec<Trace>,
     pub(super) replies: Vec<Reply>,
@@ -31,17 +43,29 @@ pub(super) struct Flight {
     pub(super) through: u64,
 }
 
-/// Lands batches, in order: on its own thread, or where it is asked to.
+/// A batch that is written.
+struct Approach {
+    written: Written,
+    taken: Vec<Taken>,
+    commands: Vec<(usize, Command)>,
+    traces: Vec<Trace>,
+    replies: Vec<Reply>,
+    through: u64,
+}
+
+/// Writes batches and lands them, in order: on its own threads, or where it is asked to.
 pub(super) struct Committer {
     tower: Arc<Tower>,
     flights: Option<SyncSender<Flight>>,
     handed_over: u64,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Tower {
+    log: Mutex<Log>,
     orders: mpsc::UnboundedSender<Order>,
     recent: Recent,
+    node: mpsc::WeakSender<Input>,
     landed: Mutex<Landed>,
     changed: Condvar,
 }
@@ -53,45 +77,40 @@ struct Landed {
 }
 
 impl Committer {
-    /// Starts the thread; it wakes the node through `node` when it cannot go on.
+    /// Starts the threads; they wake the node through `node` when they cannot go on.
     pub(super) fn start(
+        log: Log,
         orders: mpsc::UnboundedSender<Order>,
         recent: Recent,
         node: mpsc::WeakSender<Input>,
     ) -> std::io::Result<Self> {
         let tower = Arc::new(Tower {
+            log: Mutex::new(log),
             orders,
             recent,
+            node,
             landed: Mutex::default(),
             changed: Condvar::new(),
         });
-        let (flights, waiting) = std::sync::mpsc::sync_channel::<Flight>(IN_FLIGHT);
-        let of_thread = Arc::clone(&tower);
-        let thread = thread::Builder::new()
+        let (flights, decided) = sync_channel::<Flight>(IN_FLIGHT);
+        let (approaches, written) = sync_channel::<Approach>(IN_FLIGHT);
+        let of_writer = Arc::clone(&tower);
+        let writer = thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || of_writer.write_all(decided, &approaches))?;
+        let of_committer = Arc::clone(&tower);
+        let committer = thread::Builder::new()
             .name("committer".into())
-            .spawn(move || {
-                for flight in waiting {
-                    let done = of_thread.land(flight);
-                    let failed = done.is_err();
-                    of_thread.landed(done);
-                    if failed {
-                        // A full channel wakes it as well.
-                        if let Some(node) = node.upgrade() {
-                            let _ = node.try_send(Input::Failed);
-                        }
-                        return;
-                    }
-                }
-            })?;
+            .spawn(move || of_committer.land_all(written))?;
         Ok(Self {
             tower,
             flights: Some(flights),
             handed_over: 0,
-            thread: Some(thread),
+            threads: vec![writer, committer],
         })
     }
 
-    /// Lets the thread land it, after those handed over before.
+    /// Lets the threads write and land it, after those handed over before.
     pub(super) fn hand_over(&mut self, flight: Flight) -> Result<(), AppendError> {
         if let Some(flights) = &self.flights
             && flights.send(flight).is_ok()
@@ -104,7 +123,7 @@ impl Committer {
 
     /// Waits until all that were handed over have landed.
     pub(super) fn settle(&mut self) -> Result<(), AppendError> {
-        let mut landed = self.tower.lock();
+        let mut landed = self.tower.landed();
         loop {
             if let Some(error) = landed.error.take() {
                 return Err(error);
@@ -120,38 +139,97 @@ impl Committer {
         }
     }
 
-    /// Lands it here. Those handed over must have landed.
+    /// Writes and lands it here. Those handed over must have landed.
     pub(super) fn land(&self, flight: Flight) -> Result<(), AppendError> {
-        self.tower.land(flight)
+        let approach = self.tower.write(flight)?;
+        self.tower.land(approach)
+    }
+
+    /// The log. Those handed over must have landed.
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
+        self.tower.log()
     }
 }
 
 impl Drop for Committer {
     fn drop(&mut self) {
         self.flights = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that waits for the disk panicked");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that writes the log panicked");
+            }
         }
     }
 }
 
 impl Tower {
-    /// Waits until the batch is durable, and lets everybody know.
-    fn land(&self, flight: Flight) -> Result<(), AppendError> {
+    fn write_all(&self, decided: Receiver<Flight>, approaches: &SyncSender<Approach>) {
+        for flight in decided {
+            let approach = match self.write(flight) {
+                Ok(approach) => approach,
+                Err(error) => return self.fail(error),
+            };
+            // A committer that is gone has said why.
+            if approaches.send(approach).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn land_all(&self, written: Receiver<Approach>) {
+        for approach in written {
+            match self.land(approach) {
+                Ok(()) => {
+                    self.landed().count += 1;
+                    self.changed.notify_all();
+                }
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+
+    /// Nothing more will land.
+    fn fail(&self, error: AppendError) {
+        self.landed().error.get_or_insert(error);
+        self.changed.notify_all();
+        // A full channel wakes the node as well.
+        if let Some(node) = self.node.upgrade() {
+            let _ = node.try_send(Input::Failed);
+        }
+    }
+
+    fn write(&self, flight: Flight) -> Result<Approach, AppendError> {
         let Flight {
-            submitted,
+            mut decided,
+            position,
+            notes,
             traces,
             replies,
             through,
         } = flight;
-        let Submitted {
-            pending,
+        let taken = std::mem::take(&mut decided.taken);
+        let commands = std::mem::take(&mut decided.commands);
+        let written = write(&mut self.log(), decided, position, &notes)?;
+        Ok(Approach {
+            written,
             taken,
             commands,
-            said,
-        } = submitted;
+            traces,
+            replies,
+            through,
+        })
+    }
+
+    /// Waits until the batch is durable, and lets everybody know.
+    fn land(&self, approach: Approach) -> Result<(), AppendError> {
+        let Approach {
+            written: Written { pending, said },
+            taken,
+            commands,
+            traces,
+            replies,
+            through,
+        } = approach;
         if let Some(pending) = pending {
             pending.wait()?;
         }
@@ -182,16 +260,11 @@ impl Tower {
         Ok(())
     }
 
-    fn landed(&self, done: Result<(), AppendError>) {
-        let mut landed = self.lock();
-        match done {
-            Ok(()) => landed.count += 1,
-            Err(error) => landed.error = Some(error),
-        }
-        self.changed.notify_all();
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Landed> {
+    fn landed(&self) -> MutexGuard<'_, Landed> {
         self.landed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -51,16 +51,35 @@ pub enum Taken {
     Repeated,
 }
 
-/// Inputs that are taken and written, and what they led to. Nobody may hear of it before `pending`
-/// is durable.
-#[must_use = "nothing is durable before `pending` has been waited for"]
-pub struct Submitted {
-    /// What to wait for; `None` if there was nothing to write.
-    pub pending: Option<Pending>,
+/// Inputs that are decided, and not yet written.
+pub struct Decided {
+    records: Vec<Entry>,
     /// What became of each input.
     pub taken: Vec<Taken>,
     /// What is to be carried out, each with the number of its input.
     pub commands: Vec<(usize, Command)>,
+}
+
+/// A record on its way into the log.
+struct Entry {
+    seq: u64,
+    at: Timestamp,
+    /// The number of the input.
+    input: usize,
+    position: Position,
+    what: What,
+}
+
+enum What {
+    Came(Received),
+    Concluded(Event),
+}
+
+/// Records that are written. Nobody may hear of them before `pending` is durable.
+#[must_use = "nothing is durable before `pending` has been waited for"]
+pub struct Written {
+    /// What to wait for; `None` if there was nothing to write.
+    pub pending: Option<Pending>,
     /// What is for the world, each with the number of its input.
     pub said: Vec<(usize, Said)>,
 }
@@ -123,10 +142,15 @@ pub enum LedgerError {
 /// Log, state and dedup.
 pub struct Ledger {
     log: Log,
+    decider: Decider,
+    archive: Option<PathBuf>,
+}
+
+/// State and dedup: what is decided, ahead of what is written.
+pub struct Decider {
     state: State,
     dedup: Dedup,
     basis: Basis,
-    archive: Option<PathBuf>,
 }
 
 impl Ledger {
@@ -167,9 +191,11 @@ impl Ledger {
         }
         Ok(Self {
             log,
-            state,
-            dedup,
-            basis,
+            decider: Decider {
+                state,
+                dedup,
+                basis,
+            },
             archive: None,
         })
     }
@@ -184,9 +210,11 @@ impl Ledger {
         let state = state_of(&log.reader(), &basis)?;
         Ok(Self {
             log,
-            state,
-            dedup: Dedup::default(),
-            basis,
+            decider: Decider {
+                state,
+                dedup: Dedup::default(),
+                basis,
+            },
             archive: None,
         })
     }
@@ -194,7 +222,7 @@ impl Ledger {
     /// The state at the end of the log.
     #[must_use]
     pub fn state(&self) -> &State {
-        &self.state
+        &self.decider.state
     }
 
     /// A handle for reading the log.
@@ -222,14 +250,19 @@ impl Ledger {
     /// What decisions depend on besides the inputs.
     #[must_use]
     pub fn basis(&self) -> &Basis {
-        &self.basis
+        &self.decider.basis
+    }
+
+    /// The ledger in two, for two threads: what decides, and what writes. They must see the same
+    /// inputs in the same order.
+    #[must_use]
+    pub fn into_parts(self) -> (Decider, Log) {
+        (self.decider, self.log)
     }
 
     /// Keeps a snapshot where that makes the next start quicker. Call it before a clean stop.
     pub fn keep_snapshot(&self) {
-        if let Err(error) = keeper::keep_at_stop(&self.log.reader(), &self.state) {
-            tracing::warn!("no snapshot was kept, so the next start takes longer: {error}");
-        }
+        self.decider.keep_snapshot(&self.log.reader());
     }
 
     /// Takes inputs in order; returns once they and what they led to are durable. How inputs are
@@ -242,79 +275,110 @@ impl Ledger {
         inputs: Vec<Incoming>,
         position: Option<StreamPosition>,
     ) -> Result<(Vec<Taken>, Vec<Command>), AppendError> {
-        let submitted = self.submit(inputs, position, &[])?;
-        if let Some(pending) = submitted.pending {
+        let mut decided = self.decider.decide(inputs);
+        let commands = std::mem::take(&mut decided.commands);
+        let taken = std::mem::take(&mut decided.taken);
+        let written = write(&mut self.log, decided, position, &[])?;
+        if let Some(pending) = written.pending {
             pending.wait()?;
         }
-        let commands = submitted.commands.into_iter();
-        Ok((
-            submitted.taken,
-            commands.map(|(_, command)| command).collect(),
-        ))
+        let commands = commands.into_iter().map(|(_, command)| command);
+        Ok((taken, commands.collect()))
+    }
+}
+
+impl Decider {
+    /// The state after all that was decided, written or not.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
-    /// As [`Self::take`], but returns before anything is durable, so that the next inputs can be
-    /// taken while the disk works. `notes` are kept in the same batch.
-    ///
-    /// # Errors
-    /// As [`Self::take`].
-    pub fn submit(
-        &mut self,
-        inputs: Vec<Incoming>,
-        position: Option<StreamPosition>,
-        notes: &[(&'static str, Vec<u8>)],
-    ) -> Result<Submitted, AppendError> {
+    /// Decides inputs in order.
+    pub fn decide(&mut self, inputs: Vec<Incoming>) -> Decided {
         let mut records = Vec::with_capacity(inputs.len() * 2);
         let mut commands = Vec::new();
-        let mut said = Vec::new();
         let mut taken = Vec::with_capacity(inputs.len());
-        let mut previous = self.log.head().previous;
         for (number, input) in inputs.into_iter().enumerate() {
             let at = input.at.max(self.state.now());
             if !self.dedup.is_new(&input.received.event, at) {
                 taken.push(Taken::Repeated);
                 continue;
             }
-            let done = step(
-                &mut self.state,
+            let body = &input.received.event.body;
+            let done = step(&mut self.state, at, body, self.basis.execution);
+            records.push(Entry {
+                seq: done.seq,
                 at,
-                &input.received.event.body,
-                self.basis.execution,
-            );
-            let mut push = |seq, event: Received, position: &Position| {
-                let bytes = record::encode(seq, at, &event, position, &previous);
-                let encoded = EncodedRecord::new(seq, bytes);
-                previous = encoded.hash;
-                records.push(encoded);
-                if is_for_the_world(&event.event.body) {
-                    said.push((number, Said { seq, event }));
-                }
-            };
-            push(done.seq, input.received, &input.position);
-            let position = Position::Step { trigger: done.seq };
+                input: number,
+                position: input.position,
+                what: What::Came(input.received),
+            });
             for conclusion in done.conclusions {
-                let seq = conclusion.seq;
-                push(seq, conclusion_event(conclusion, at).into(), &position);
+                records.push(Entry {
+                    seq: conclusion.seq,
+                    at,
+                    input: number,
+                    position: Position::Step { trigger: done.seq },
+                    what: What::Concluded(conclusion_event(conclusion, at)),
+                });
             }
             taken.push(Taken::Recorded(done.seq));
             commands.extend(done.commands.into_iter().map(|command| (number, command)));
         }
-        let pending = if records.is_empty() && position.is_none() && notes.is_empty() {
-            None
-        } else {
-            let notes: Vec<(&str, &[u8])> = notes
-                .iter()
-                .map(|(name, value)| (*name, value.as_slice()))
-                .collect();
-            Some(self.log.submit(&records, position, &notes)?)
-        };
-        Ok(Submitted {
-            pending,
+        Decided {
+            records,
             taken,
             commands,
-            said,
-        })
+        }
     }
+
+    /// Keeps a snapshot where that makes the next start quicker. All must be written.
+    pub fn keep_snapshot(&self, reader: &LogReader) {
+        if let Err(error) = keeper::keep_at_stop(reader, &self.state) {
+            tracing::warn!("no snapshot was kept, so the next start takes longer: {error}");
+        }
+    }
+}
+
+/// Writes what was decided, with the position of its last input and `notes` in the same batch. Nothing
+/// of it is durable yet.
+///
+/// # Errors
+/// If the log cannot be written. What was decided is then ahead of the log: the caller must stop.
+pub fn write(
+    log: &mut Log,
+    decided: Decided,
+    position: Option<StreamPosition>,
+    notes: &[(&'static str, Vec<u8>)],
+) -> Result<Written, AppendError> {
+    let mut records = Vec::with_capacity(decided.records.len());
+    let mut said = Vec::new();
+    let mut previous = log.head().previous;
+    for entry in decided.records {
+        let Entry { seq, at, .. } = entry;
+        let event = match entry.what {
+            What::Came(received) => received,
+            What::Concluded(event) => event.into(),
+        };
+        let bytes = record::encode(seq, at, &event, &entry.position, &previous);
+        let encoded = EncodedRecord::new(seq, bytes);
+        previous = encoded.hash;
+        records.push(encoded);
+        if is_for_the_world(&event.event.body) {
+            said.push((entry.input, Said { seq, event }));
+        }
+    }
+    let pending = if records.is_empty() && position.is_none() && notes.is_empty() {
+        None
+    } else {
+        let notes: Vec<(&str, &[u8])> = notes
+            .iter()
+            .map(|(name, value)| (*name, value.as_slice()))
+            .collect();
+        Some(log.submit(&records, position, &notes)?)
+    };
+    Ok(Written { pending, said })
 }
 
 /// Opens a log for reading, without its state.

@@ -1,13 +1,13 @@
 //! The node: one thread that owns log, state and rules.
 //!
 //! ```text
-//! inputs ──> node: step, encode, write ──> committer: sync ──> replies, orders, what was said
-//!              └── the next batch meanwhile
+//! inputs ──> node: dedup, step ──> writer: encode, hash ──> committer: sync ──> replies, orders,
+//!              └── the next batch     └── the next                              what was said
 //! ```
 //!
 //! Everything reaches it through a bounded channel as an [`Input`]; it groups what waits into one
-//! batch and writes it, and while that is made durable it works on the next. Nobody hears of
-//! anything before it is durable. Readers ask it questions and get values.
+//! batch and decides it, and while that is written and made durable it works on the next. Nobody
+//! hears of anything before it is durable. Readers ask it questions and get values.
 
 mod ahead;
 mod basis;
@@ -34,10 +34,11 @@ use weir_rules::{Command, State};
 use weir_schema::{Position, Received, Timestamp};
 
 pub use basis::Basis;
-pub use checkpoint::{CHECKPOINT_FILE, CheckpointFailure};
+pub use checkpoint::{CHECKPOINT_FILE, CheckpointFailure, sign};
 pub use fold::Fold;
 pub use ledger::{
-    Incoming, Ledger, LedgerError, SOURCE, Submitted, Taken, last_state, open_log_to_read,
+    Decided, Decider, Incoming, Ledger, LedgerError, SOURCE, Taken, Written, last_state,
+    open_log_to_read, write,
 };
 pub use rebuild::{At, AtError, refold, state_at};
 pub use recent::{Recent, Said, is_for_the_world};
@@ -49,7 +50,7 @@ use commit::{Committer, Flight, Reply};
 use indexer::Indexer;
 use keeper::Keeper;
 
-use crate::log::{AppendError, LogReader, StreamPosition, index::Index};
+use crate::log::{AppendError, Log, LogReader, StreamPosition, index::Index};
 
 /// How many inputs may wait: enough for a burst of a registry, little enough that a sender feels
 /// the back pressure of a slow disk.
@@ -88,8 +89,12 @@ pub struct Messages {
     pub notes: Notes,
 }
 
-/// A question about state and log, answered on the node's thread.
-type Question = Box<dyn FnOnce(&mut Ledger) + Send>;
+/// A question about the state or to the log, answered on the node's thread when all that was decided
+/// before is durable.
+enum Question {
+    State(Box<dyn FnOnce(&State) + Send>),
+    Log(Box<dyn FnOnce(&mut Log) + Send>),
+}
 
 /// What reaches the node.
 enum Input {
@@ -151,11 +156,12 @@ impl Node {
             Keeper::start(ledger.reader(), ledger.basis().clone(), archive)?,
             Indexer::start(index.clone())?,
         );
-        let committer = Committer::start(orders, recent.clone(), inputs.downgrade())?;
+        let (decider, log) = ledger.into_parts();
+        let committer = Committer::start(log, orders, recent.clone(), inputs.downgrade())?;
         let thread = thread::Builder::new()
             .name("node".into())
             .stack_size(16 << 20)
-            .spawn(move || run(ledger, beside, waiting, committer))?;
+            .spawn(move || run(decider, beside, waiting, committer))?;
         let node = Self {
             inputs,
             reader,
@@ -225,23 +231,27 @@ impl Node {
         &self,
         question: impl FnOnce(&State) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
-        self.ask_ledger(move |ledger| question(ledger.state()))
-            .await
+        let (reply, answer) = oneshot::channel();
+        let question = Question::State(Box::new(move |state| {
+            // Who asked may have gone away; then nobody waits for the answer.
+            let _ = reply.send(question(state));
+        }));
+        self.send(Input::Ask(question)).await?;
+        answer.await.map_err(|_| Stopped)
     }
 
-    /// Asks something of the whole ledger.
+    /// Asks something of the log itself.
     ///
     /// # Errors
     /// If the node stopped first.
-    pub async fn ask_ledger<T: Send + 'static>(
+    pub async fn ask_log<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut Ledger) -> T + Send + 'static,
+        question: impl FnOnce(&mut Log) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
-        let question: Question = Box::new(move |ledger| {
-            // Who asked may have gone away; then nobody waits for the answer.
-            let _ = reply.send(question(ledger));
-        });
+        let question = Question::Log(Box::new(move |log| {
+            let _ = reply.send(question(log));
+        }));
         self.send(Input::Ask(question)).await?;
         answer.await.map_err(|_| Stopped)
     }
@@ -305,7 +315,7 @@ impl Batch {
 }
 
 fn run(
-    mut ledger: Ledger,
+    mut decider: Decider,
     beside: (Keeper, Indexer),
     mut waiting: mpsc::Receiver<Input>,
     mut committer: Committer,
@@ -334,14 +344,13 @@ fn run(
             tracing::error!(%error, "the log cannot be written: stopping");
             error
         };
-        let submitted = ledger
-            .submit(batch.inputs, batch.position, &notes)
-            .map_err(failed)?;
         let flight = Flight {
-            submitted,
+            decided: decider.decide(batch.inputs),
+            position: batch.position,
+            notes,
             traces: batch.traces,
             replies: batch.replies,
-            through: ledger.state().seq(),
+            through: decider.state().seq(),
         };
         // Nobody waits for the node: waiting for the disk here saves a change of threads.
         let alone = batch.stop || !batch.questions.is_empty() || waiting.is_empty();
@@ -352,7 +361,10 @@ fn run(
             committer.hand_over(flight).map_err(failed)?;
         }
         for question in batch.questions {
-            question(&mut ledger);
+            match question {
+                Question::State(question) => question(decider.state()),
+                Question::Log(question) => question(&mut committer.log()),
+            }
         }
         if batch.stop {
             break;
@@ -360,7 +372,8 @@ fn run(
     }
     committer.settle()?;
     drop(beside);
-    ledger.keep_snapshot();
+    let reader = committer.log().reader();
+    decider.keep_snapshot(&reader);
     Ok(())
 }
 

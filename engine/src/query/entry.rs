@@ -302,11 +302,9 @@ fn with_actor(text: String, actor: &Option<String>) -> String {
 fn reasons(reasons: &[Reason], names: &Names) -> String {
     let texts = reasons.iter().map(|reason| {
         let digest = reason.digest.as_ref().map(|digest| {
-            let name = reason
-                .component
-                .clone()
-                .or_else(|| names.get(digest).cloned());
-            name.unwrap_or_else(|| digest.short())
+            let of_reason = name(reason.component.as_deref(), reason.platform.as_ref());
+            let known = of_reason.or_else(|| names.get(digest).cloned());
+            known.unwrap_or_else(|| digest.short())
         });
         let counted = reason.have.zip(reason.need);
         let details = [

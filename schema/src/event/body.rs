@@ -1,6 +1,9 @@
 //! The closed enum of all events, and the one table from types to data.
 
-use serde::{Deserialize, de};
+use serde::{
+    Deserialize, Serialize, de,
+    ser::{self, SerializeMap as _},
+};
 
 use super::data::{
     Approval, HoldPlaced, HoldReleased, ImagePushed, InputRejected, ManifestDeleted,
@@ -57,6 +60,15 @@ macro_rules! bodies {
                     Self::Unknown(_) => return serde_json::Value::Null,
                 };
                 value.expect("types of the schema serialize")
+            }
+
+            /// Writes the `data`; nothing where [`Self::data`] is `null`.
+            fn serialize_data<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$name(data) => data.serialize(serializer),)*
+                    Self::ClockTicked => serializer.serialize_map(Some(0))?.end(),
+                    Self::Unknown(_) => serializer.serialize_unit(),
+                }
             }
 
             /// The JSON Schema of the `data` of each type.
@@ -137,5 +149,14 @@ impl Body {
             self,
             Self::DecisionMade(_) | Self::ViolationFound(_) | Self::ViolationCleared(_)
         )
+    }
+}
+
+/// The data of an event, to be written.
+pub(super) struct Data<'a>(pub(super) &'a Body);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize_data(serializer)
     }
 }

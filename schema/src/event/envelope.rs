@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use super::Body;
+use super::{Body, body::Data};
 use crate::{Digest, Timestamp, canonical, digest::clip};
 
 /// An event. `(source, id)` identifies a delivery of it.
@@ -196,7 +196,31 @@ impl Received {
 
 impl From<Event> for Received {
     fn from(event: Event) -> Self {
-        let json = canonical::of_value(&event.to_value());
+        /// As [`Event::to_value`] gives it, in the order of its keys.
+        #[derive(Serialize)]
+        struct Written<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            data: Option<Data<'a>>,
+            id: &'a str,
+            source: &'a str,
+            specversion: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            subject: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            time: Option<Timestamp>,
+            #[serde(rename = "type")]
+            kind: &'a str,
+        }
+        let is_known = !matches!(event.body, Body::Unknown(_));
+        let json = canonical::to_string(&Written {
+            data: is_known.then_some(Data(&event.body)),
+            id: &event.id,
+            source: &event.source,
+            specversion: "1.0",
+            subject: event.subject.as_deref(),
+            time: event.time,
+            kind: event.body.kind(),
+        });
         Self { event, json }
     }
 }
@@ -225,6 +249,23 @@ mod tests {
         let event = Event::from_json(PUSH.as_bytes()).unwrap();
         let written = Received::from(event.clone());
         assert_eq!(Event::from_json(written.json.as_bytes()).unwrap(), event);
+    }
+
+    #[test]
+    fn an_event_is_written_as_its_value_is() {
+        let check = |json: &str| {
+            let event = Event::from_json(json.as_bytes()).unwrap();
+            let expected = event.to_value().to_string();
+            assert_eq!(Received::from(event).json, expected);
+        };
+        check(PUSH);
+        check(
+            &PUSH
+                .replace("\"vendor\"", "\"subject\"")
+                .replace(":7,", ":\"web\","),
+        );
+        check(r#"{"specversion":"1.0","id":"1","source":"s","type":"weir.clock.ticked"}"#);
+        check(r#"{"specversion":"1.0","id":"1","source":"s","type":"acme.new","data":3}"#);
     }
 
     #[test]
