@@ -70,7 +70,8 @@ impl Sqlite {
             terms(&bytes, |dimension, term| {
                 let table = match dimension {
                     Dimension::Type => return kind.push_str(term),
-                    Dimension::Repository => "repository",
+                    // What is about a repository is so by its scope too.
+                    Dimension::Repository | Dimension::Scope => "repository",
                     Dimension::Tag => "tag",
                     Dimension::Digest => "digest",
                     Dimension::Actor => "actor",
@@ -78,7 +79,7 @@ impl Sqlite {
                     Dimension::Vulnerability => "vulnerability",
                     Dimension::Verdict => "verdict",
                     Dimension::Reason => "reason",
-                    Dimension::Scope | Dimension::Override | Dimension::Hold => return,
+                    Dimension::Override | Dimension::Hold => return,
                 };
                 mentioned.push((table, term.to_owned()));
             });
