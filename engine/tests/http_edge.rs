@@ -564,3 +564,50 @@ async fn requests_are_counted_by_route_and_status() {
         assert!(text.lines().any(|found| found == line), "{text}");
     }
 }
+
+#[tokio::test]
+async fn all_that_is_described_is_there_and_takes_what_the_description_says() {
+    let server = start(|_| {}).await;
+    let description = server.get("/v1/openapi.json").await;
+    let description: Value = description.json().await.unwrap();
+    assert_eq!(description["openapi"], "3.1.0");
+    let paths = description["paths"].as_object().unwrap();
+    for (path, operations) in paths {
+        let address = path.replace("{adapter}", "trivy").replace("{id}", "1");
+        for (method, operation) in operations.as_object().unwrap() {
+            let of_query = |parameter: &&Value| parameter["in"] == "query";
+            let parameters = operation["parameters"].as_array().unwrap().iter();
+            let parameters: Vec<&Value> = parameters.filter(of_query).collect();
+            let ask = async |left_out: &str, more: &[(&str, &str)]| {
+                let given = parameters.iter().filter(|one| one["name"] != left_out);
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let query: Vec<(String, String)> = given
+                    .map(|one| (text(&one["name"]), text(&one["example"])))
+                    .chain(more.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())))
+                    .collect();
+                let method = method.to_uppercase().parse().unwrap();
+                let url = format!("{}{address}", server.url);
+                let url = reqwest::Url::parse_with_params(&url, &query).unwrap();
+                let request = server.client.request(method, url);
+                let response = request.body("{}").send().await.unwrap();
+                let status = response.status().as_u16();
+                (status, response.text().await.unwrap())
+            };
+            let (status, text) = ask("", &[]).await;
+            assert!(status != 405, "{method} {path}");
+            assert!(!text.contains("there is nothing here"), "{method} {path}");
+            if method != "get" {
+                continue;
+            }
+            assert!(status != 400, "{path}: {text}");
+            for parameter in parameters.iter().filter(|one| one["required"] == true) {
+                let name = parameter["name"].as_str().unwrap();
+                assert_eq!(ask(name, &[]).await.0, 400, "{path} without {name}");
+            }
+            if path.starts_with("/v1/") && !parameters.is_empty() {
+                let (status, text) = ask("", &[("invented", "1")]).await;
+                assert_eq!(status, 400, "{path}: {text}");
+            }
+        }
+    }
+}

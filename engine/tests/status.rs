@@ -366,3 +366,85 @@ async fn who_follows_the_log_goes_on_when_the_daemon_was_killed_and_is_there_aga
     following.kill().unwrap();
     following.wait().unwrap();
 }
+
+/// Whether a value is what a schema of the description says: enough of JSON Schema for the answers.
+fn conforms(description: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+    if let Some(to) = schema["$ref"].as_str() {
+        let found = description.pointer(to.trim_start_matches('#'));
+        return conforms(description, found.unwrap(), value);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let tried = choices.iter().map(|one| conforms(description, one, value));
+        let failed: Vec<String> = tried.filter_map(Result::err).collect();
+        return match failed.len() < choices.len() {
+            true => Ok(()),
+            false => Err(failed.join("; ")),
+        };
+    }
+    let right = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_u64(),
+        Some("boolean") => value.is_boolean(),
+        Some("null") => value.is_null(),
+        _ => true,
+    };
+    let allowed = schema["enum"].as_array();
+    if !right || allowed.is_some_and(|allowed| !allowed.contains(value)) {
+        return Err(format!("{value} is not {schema}"));
+    }
+    for item in value.as_array().into_iter().flatten() {
+        conforms(description, &schema["items"], item)?;
+    }
+    let (Some(fields), Some(described)) = (value.as_object(), schema["properties"].as_object())
+    else {
+        return Ok(());
+    };
+    for name in schema["required"].as_array().into_iter().flatten() {
+        if !fields.contains_key(name.as_str().unwrap()) {
+            return Err(format!("{name} is missing in {value}"));
+        }
+    }
+    for (name, field) in fields {
+        if let Some(schema) = described.get(name) {
+            conforms(description, schema, field).map_err(|problem| format!("{name}: {problem}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_what_the_description_of_the_interface_says() {
+    let directory = TempDir::new().unwrap();
+    let config = rules(directory.path(), RULE) + "[promotions]\nexecute = false\n";
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let digest = Digest::of(b"web");
+    let address = "/v1/intake/distribution?source=dev";
+    assert_eq!(daemon.post(address, push("team/web", &digest)).await, 202);
+    let description = daemon.get("/v1/openapi.json").await;
+    for address in [
+        "/v1/events",
+        "/v1/repositories",
+        "/v1/tags",
+        "/v1/show?repository=team/web&tag=1.0",
+        "/v1/why?repository=team/web&tag=1.0",
+        "/v1/eval?expression=scan.critical&repository=team/web&tag=1.0",
+        "/v1/history?repository=team/web&tag=1.0",
+        &format!("/v1/lineage?digest={digest}"),
+        "/v1/impact?vulnerability=CVE-1",
+        "/v1/overrides",
+        "/v1/decisions",
+        "/v1/promotions",
+        "/v1/rules",
+        "/v1/status",
+        "/readyz",
+    ] {
+        let path = address.split('?').next().unwrap();
+        let answer = daemon.get(address).await;
+        let described = &description["paths"][path]["get"]["responses"]["200"];
+        let schema = &described["content"]["application/json"]["schema"];
+        assert!(schema.is_object(), "{path} is not described");
+        assert_eq!(conforms(&description, schema, &answer), Ok(()), "{path}");
+    }
+}

@@ -74,6 +74,11 @@ const OTHERS: [&str; 8] = [
     "after", "before", "cursor", "order", "limit", "since", "until", "where",
 ];
 
+/// The names of all filters.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TEXTS.iter().map(|(name, _)| *name).chain(OTHERS)
+}
+
 impl EventFilter {
     /// Reads one parameter of an address. A filter by texts may come more than once.
     ///
@@ -109,8 +114,7 @@ impl EventFilter {
                 }
             }
             _ => {
-                let known = TEXTS.iter().map(|(name, _)| *name).chain(OTHERS);
-                let meant = nearest(name, known);
+                let meant = nearest(name, names());
                 let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
                 return Err(format!(
                     "there is no parameter `{name}`{}",

@@ -13,6 +13,7 @@ mod config;
 mod filter;
 mod intake;
 mod metrics;
+mod openapi;
 mod problem;
 mod read;
 mod reconcile;

@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, backtests,
-    check_listen, intake, read, reconcile, webhook,
+    check_listen, intake, openapi, read, reconcile, webhook,
 };
 use crate::adapters::WebhookAuth;
 
@@ -190,6 +190,7 @@ fn router<B: Backend>(app: Arc<App<B>>) -> Router {
             "/v1/backtests/{id}",
             get(backtests::look::<B>).delete(backtests::end::<B>),
         )
+        .route("/v1/openapi.json", get(openapi::openapi))
         .route("/healthz", get(read::healthz))
         .route("/readyz", get(read::readyz::<B>))
         .route("/metrics", get(read::metrics::<B>))
@@ -222,32 +223,12 @@ async fn admit_and_count<B: Backend>(
 
 /// The route of a path, from a closed set: what callers invent must not fill the counters.
 fn route(path: &str) -> &'static str {
-    const ROUTES: [&str; 18] = [
-        "/v1/events",
-        "/v1/tags",
-        "/v1/repositories",
-        "/v1/why",
-        "/v1/eval",
-        "/v1/show",
-        "/v1/history",
-        "/v1/lineage",
-        "/v1/impact",
-        "/v1/overrides",
-        "/v1/decisions",
-        "/v1/promotions",
-        "/v1/rules",
-        "/v1/status",
-        "/v1/reconcile",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-    ];
     for route in ["/v1/intake", "/v1/backtests"] {
         let below = path.strip_prefix(route);
         if below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
             return route;
         }
     }
-    let known = ROUTES.into_iter().find(|route| *route == path);
-    known.unwrap_or("other")
+    let mut known = openapi::OPERATIONS.iter().map(|operation| operation.path);
+    known.find(|route| *route == path).unwrap_or("other")
 }

@@ -1,0 +1,268 @@
+//! The schemas of the description: the main parts of the answers, and the data of every event.
+
+use serde_json::{Map, Value, json};
+use weir_schema::json_schema;
+
+/// All of them by name.
+pub(super) fn schemas() -> Map<String, Value> {
+    let mut all = Map::new();
+    let mut kinds = Vec::new();
+    for (file, text) in json_schema::files() {
+        let Ok(Value::Object(mut of_data)) = serde_json::from_str(&text) else {
+            continue;
+        };
+        of_data.remove("$schema");
+        if let Some(Value::Object(parts)) = of_data.remove("$defs") {
+            for (name, part) in parts {
+                all.insert(name, moved(part));
+            }
+        }
+        let kind = file.trim_end_matches(".schema.json").to_owned();
+        all.insert(kind.clone(), moved(Value::Object(of_data)));
+        kinds.push(kind);
+    }
+    let of_kinds = kinds.iter().map(|kind| {
+        json!({
+            "if": {"properties": {"type": {"const": kind}}},
+            "then": {"properties": {"data": {"$ref": format!("#/components/schemas/{kind}")}}},
+        })
+    });
+    let of_kinds: Vec<Value> = of_kinds.collect();
+    let text = || json!({"type": "string"});
+    let number = || json!({"type": "integer", "minimum": 0});
+    let time = || json!({"type": "string", "format": "date-time"});
+    let maybe = |of: Value| json!({"oneOf": [of, {"type": "null"}]});
+    let list = |of: Value| json!({"type": "array", "items": of});
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let mut object = |name: &str, about: &str, required: &[&str], properties: Value| {
+        let described = json!({"type": "object", "description": about, "required": required, "properties": properties});
+        all.insert(name.to_owned(), described);
+    };
+    object(
+        "Problem",
+        "RFC 9457.",
+        &["status", "title", "detail"],
+        json!({"status": number(), "title": text(), "detail": text(), "retry_after": number()}),
+    );
+    object(
+        "Accepted",
+        "The place in the stream, or the record; of a batch one each.",
+        &[],
+        json!({"sequence": number(), "sequences": list(number())}),
+    );
+    object(
+        "Record",
+        "A record of the log.",
+        &["seq", "recorded_at", "event", "position", "previous", "v"],
+        json!({
+            "v": number(), "seq": number(), "recorded_at": time(), "event": reference("Event"),
+            "position": {"type": "object", "description": "Where it came from."},
+            "previous": {"type": "string", "description": "The hash of the record before."},
+        }),
+    );
+    object(
+        "Page",
+        "Records, and the cursor of the next page if there is one.",
+        &["events", "through", "next"],
+        json!({"events": list(reference("Record")), "through": number(), "next": maybe(text())}),
+    );
+    object(
+        "TagView",
+        "A tag with what is said of it.",
+        &[
+            "repository",
+            "tag",
+            "digest",
+            "class",
+            "pushed_at",
+            "images",
+            "left_out",
+            "unknown",
+            "lineage",
+            "verdicts",
+        ],
+        json!({
+            "repository": text(), "tag": text(), "digest": text(),
+            "class": {"enum": ["app", "index", "image", "artifact"]},
+            "pushed_at": time(), "pushed_by": maybe(text()),
+            "images": list(reference("ImageView")), "left_out": list(json!({"type": "object"})), "unknown": list(text()),
+            "lineage": list(json!({"type": "object"})), "verdicts": list(reference("VerdictView")),
+            "violation": maybe(list(json!({"type": "object"}))),
+        }),
+    );
+    object(
+        "ImageView",
+        "An image that must be scanned.",
+        &["digest", "role", "scan", "scanners", "findings"],
+        json!({
+            "digest": text(), "component": maybe(text()), "role": text(), "platform": {},
+            "scan": {"enum": ["completed", "failed", "running", "missing"]}, "scanners": list(text()),
+            "findings": {"type": "array", "items": number(), "description": "By severity, the worst first."},
+        }),
+    );
+    object(
+        "VerdictView",
+        "The verdict under a rule.",
+        &["rule", "target", "verdict", "reasons", "decided"],
+        json!({"rule": text(), "target": text(), "verdict": verdict(), "reasons": list(json!({"type": "object"})), "decided": number()}),
+    );
+    object(
+        "Explanation",
+        "Why a tag is or is not promoted under a rule.",
+        &[
+            "rule",
+            "source",
+            "digest",
+            "class",
+            "target",
+            "verdict",
+            "decided",
+            "reasons",
+            "stages",
+            "images",
+            "left_out",
+            "expression",
+            "denies",
+            "overrides",
+        ],
+        json!({
+            "rule": text(), "source": text(), "digest": text(), "class": text(), "target": text(),
+            "verdict": verdict(), "decided": number(), "reasons": list(json!({"type": "object"})),
+            "stages": list(json!({"type": "object"})), "images": list(reference("ImageView")),
+            "left_out": list(json!({"type": "object"})),
+            "expression": {"type": "object", "description": "The expression with the value of each part."},
+            "denies": list(json!({"type": "object"})), "overrides": list(text()),
+        }),
+    );
+    object(
+        "Entry",
+        "What a record says.",
+        &["seq", "at", "what", "text", "type", "data"],
+        json!({"seq": number(), "at": time(), "what": text(), "text": text(), "type": text(), "data": {}}),
+    );
+    object(
+        "History",
+        "The life of a tag, the oldest first, and the tag as it is.",
+        &["repository", "tag", "entries", "now"],
+        json!({"repository": text(), "tag": text(), "entries": list(reference("Entry")), "now": maybe(reference("TagView"))}),
+    );
+    object(
+        "Lineage",
+        "What stands behind a digest.",
+        &[
+            "digest",
+            "contents",
+            "part_of",
+            "pushes",
+            "scans",
+            "promotions",
+            "overrides",
+            "approvals",
+            "rules",
+            "deletions",
+        ],
+        json!({
+            "digest": text(), "contents": list(json!({"type": "object"})), "part_of": list(text()),
+            "pushes": list(reference("Entry")), "scans": list(reference("Entry")),
+            "promotions": list(json!({"type": "object"})), "overrides": list(reference("Entry")),
+            "approvals": list(reference("Entry")), "rules": list(json!({"type": "object"})),
+            "deletions": list(reference("Entry")),
+        }),
+    );
+    object(
+        "PromotionView",
+        "A promotion that is not completed.",
+        &[
+            "promotion_id",
+            "rule",
+            "source",
+            "target",
+            "progress",
+            "attempts",
+            "decided_at",
+        ],
+        json!({
+            "promotion_id": text(), "rule": text(), "source": {"type": "object"}, "target": {"type": "object"},
+            "progress": {"enum": ["decided", "started", "failed"]}, "attempts": number(),
+            "error": maybe(text()), "decided_at": time(),
+        }),
+    );
+    object(
+        "RulesInForce",
+        "The rules in force.",
+        &["rules", "rules_digest", "refused"],
+        json!({"rules": list(json!({"type": "object"})), "rules_digest": text(), "refused": {}}),
+    );
+    object(
+        "Status",
+        "How the engine is.",
+        &[
+            "running",
+            "version",
+            "log",
+            "state_digest",
+            "rules",
+            "stream",
+            "lease",
+            "promotions",
+            "holds",
+            "violations",
+        ],
+        json!({
+            "running": {"type": "boolean"}, "node": maybe(text()), "version": text(), "log": {"type": "object"},
+            "state_digest": text(), "rules": {"type": "object"}, "stream": {}, "lease": {},
+            "promotions": {"type": "object"}, "holds": list(json!({"type": "object"})), "violations": number(),
+        }),
+    );
+    let file = json!({"type": "object", "required": ["path", "text"], "properties": {"path": text(), "text": text()}});
+    object(
+        "BacktestQuestion",
+        "Rules to try; without `against`, beside what was in force as recorded.",
+        &["rules"],
+        json!({"rules": list(file.clone()), "against": list(file), "since": time(), "until": time(), "limit": number()}),
+    );
+    object(
+        "Backtest",
+        "How far a backtest is, or what it came to.",
+        &["id", "state"],
+        json!({
+            "id": number(), "state": {"enum": ["running", "done", "failed"]}, "done": number(), "of": number(),
+            "report": {"type": "object"}, "problem": text(),
+        }),
+    );
+    all.insert(
+        "Event".into(),
+        json!({
+            "type": "object",
+            "description": "A CloudEvent 1.0. `data` of Weir's own types is described; other types are recorded and change nothing.",
+            "required": ["specversion", "id", "source", "type"],
+            "properties": {
+                "specversion": {"const": "1.0"}, "id": text(), "source": text(), "type": text(),
+                "time": time(), "subject": text(), "data": {},
+            },
+            "allOf": of_kinds,
+        }),
+    );
+    all
+}
+
+fn verdict() -> Value {
+    json!({"enum": ["promote", "wait", "block", "error", "withdrawn"]})
+}
+
+/// A schema whose references lead to the components.
+fn moved(schema: Value) -> Value {
+    match schema {
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| match (&*key, value) {
+                ("$ref", Value::String(to)) => {
+                    (key, to.replace("#/$defs/", "#/components/schemas/").into())
+                }
+                (_, value) => (key, moved(value)),
+            })
+            .collect(),
+        Value::Array(items) => items.into_iter().map(moved).collect(),
+        other => other,
+    }
+}
