@@ -224,7 +224,7 @@ async fn f18_e7_a_delivery_that_comes_twice_is_recorded_once() {
             "weir.approval.granted",
             json!({"repository": "team/web", "digest": digest("web"), "target": "production/web", "actor": "ann"}),
         );
-        site.daemon.say(&[approval.clone()]).await;
+        site.daemon.say(std::slice::from_ref(&approval)).await;
         site.daemon.say(&[approval]).await;
         site.goes_on().await;
         let pushes = site.records("weir.image.pushed", 2).await;

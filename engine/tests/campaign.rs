@@ -425,8 +425,7 @@ async fn cut_off_from_power_a_node_alone_has_every_event_that_it_accepted() {
             daemon.client().clone(),
             format!("{}/v1/events", daemon.url()),
         );
-        loop {
-            let Some(batch) = waiting.peek() else { break };
+        while let Some(batch) = waiting.peek() {
             let body = Value::from(*batch).to_string();
             let request = client
                 .post(&url)

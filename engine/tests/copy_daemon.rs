@@ -183,7 +183,7 @@ async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by
     let mut daemon = site.daemon().await;
     let image = app::image("web", "amd64", &[]);
     let digest = image.push(&direct, "team/web", Some("1.0")).await;
-    scanned(&daemon, &[digest.clone()]).await;
+    scanned(&daemon, std::slice::from_ref(&digest)).await;
     pushed(&daemon, "1", "team/web", &digest).await;
     let all = daemon
         .until("/v1/promotions", |all| all[0]["progress"] == "failed")

@@ -285,6 +285,9 @@ async fn one_delivery_can_be_followed_from_its_intake_to_the_end_of_its_promotio
             ("WEIR_LOG", "info,weir_engine=debug"),
         ];
         let daemon = Daemon::start_with(directory.path(), &config, "", &variables).await;
+        // A push that comes before the rules is decided with them, not with its delivery.
+        let in_force = |rules: &Value| rules["rules"][0]["rule"] == "to-production";
+        daemon.until("/v1/rules", in_force).await;
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let request = daemon
             .client()

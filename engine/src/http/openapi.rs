@@ -8,8 +8,6 @@ mod schemas;
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-use super::filter;
-
 /// Something that can be asked or told.
 pub(super) struct Operation {
     pub(super) method: &'static str,
@@ -340,7 +338,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
     },
 ];
 
-/// The filters of events, for description: the names are those that [`filter::names`] gives.
+/// The filters of events, for description: the names are those that `filter::names` gives.
 const FILTERS: [Parameter; 20] = [
     may(
         "type",
@@ -515,6 +513,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::http::filter;
 
     #[test]
     fn every_filter_is_described() {

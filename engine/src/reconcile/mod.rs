@@ -354,7 +354,7 @@ impl Here<'_> {
     async fn held(&self, name: RepositoryName, digest: Digest) -> Result<Option<Drift>, OciError> {
         let reference = Reference::Digest(digest.clone());
         let head = self.client.head_manifest(name.path(), &reference).await?;
-        Ok(head.is_none().then(|| Drift::ManifestDeleted {
+        Ok(head.is_none().then_some(Drift::ManifestDeleted {
             repository: name,
             digest,
         }))
