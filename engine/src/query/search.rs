@@ -341,7 +341,12 @@ fn of_app(index: &Index, app: &str) -> Result<Plan, QueryError> {
         let of_tag = Plan::place(repository, tag);
         return Ok(Plan::OneOf(vec![of_tag, of_contents(index, &bound, end)?]));
     }
-    match contents::resolve(index, &digest(app)?, end)? {
+    let begins = digest(app).map_err(|_| {
+        invalid(format!(
+            "`{app}` is no application: expected `repository:tag`, or a digest or its first eight digits"
+        ))
+    })?;
+    match contents::resolve(index, &begins, end)? {
         Found::One(digest) => of_contents(index, &digest, end),
         Found::None => Err(QueryError::NotFound(format!(
             "no digest `{app}` was ever recorded"
