@@ -47,9 +47,10 @@ pub fn run(args: &HistoryArgs) -> Result<ExitCode, CliError> {
         Output::Table => {
             println!("{}", args.tag);
             print!("{}", lines(&entries));
+            let when = args.at.as_ref().map_or("now", |_| "then");
             match &answer["now"] {
-                Value::Null => println!("now: gone"),
-                now => print!("now: {}", plain(&detail(now))),
+                Value::Null => println!("{when}: gone"),
+                state => print!("{when}: {}", plain(&detail(state))),
             }
         }
     }

@@ -60,11 +60,9 @@ fn page(answer: &Value) -> String {
     let mut page = format!("{}\n", text(&answer["digest"]));
     let list = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
     for content in list("contents") {
-        page.push_str(&format!(
-            "  {}  {}\n",
-            short(text(&content["digest"])),
-            text(&content["name"])
-        ));
+        let (digest, name) = (text(&content["digest"]), text(&content["name"]));
+        let line = format!("  {}  {name}", short(digest));
+        page.push_str(&format!("{}\n", line.trim_end()));
     }
     let part_of = digests(&answer["part_of"]);
     if !part_of.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use weir_rules::TagView;
-use weir_schema::{Body, Digest, Record};
+use weir_schema::{Body, Descriptor, Digest, Record, media_type};
 
 use super::{
     contents::{children, points, records, types, within},
@@ -92,27 +92,37 @@ pub(super) fn any(digests: &BTreeSet<Digest>) -> Test {
     Test::Is(digests.iter().map(ToString::to_string).collect())
 }
 
-/// What the images in a digest are called.
+/// What the images in a digest are called: after their component or what they are in an
+/// application, and their platform.
 pub(super) fn names(index: &Index, digest: &Digest, end: u64) -> Result<Names, QueryError> {
     let mut names = Names::new();
+    // What is told of digests need not be true: one may be said to be in itself.
+    let mut seen = BTreeSet::from([digest.clone()]);
     let mut open = vec![(digest.clone(), None)];
     while let Some((digest, above)) = open.pop() {
         for child in children(index, &digest, end)?.into_iter().flatten() {
-            let annotations = child.annotations.as_ref();
-            let component = annotations.and_then(|all| all.get("io.cnab.component.name"));
-            let component = component.cloned().or_else(|| above.clone());
-            if names.contains_key(&child.digest) {
-                continue;
+            let part = part(&child).or(above.as_deref());
+            if let Some(name) = name(part, child.platform.as_ref()) {
+                names.entry(child.digest.clone()).or_insert(name);
             }
-            if let Some(name) = name(component.as_deref(), child.platform.as_ref()) {
-                names.insert(child.digest.clone(), name);
-            }
-            if weir_schema::media_type::is_index(&child.media_type) {
-                open.push((child.digest, component));
+            if media_type::is_index(&child.media_type) && seen.insert(child.digest.clone()) {
+                let part = part.map(ToOwned::to_owned);
+                open.push((child.digest, part));
             }
         }
     }
     Ok(names)
+}
+
+/// What an index says that a manifest is in it.
+fn part(child: &Descriptor) -> Option<&str> {
+    let annotations = child.annotations.as_ref()?;
+    let component = annotations.get("io.cnab.component.name");
+    let kind = || {
+        let kind = annotations.get("io.cnab.manifest.type");
+        kind.filter(|kind| matches!(kind.as_str(), "invocation" | "config"))
+    };
+    component.or_else(kind).map(String::as_str)
 }
 
 /// Adds the scans of some digests that changed something: the first that ended, those that ended

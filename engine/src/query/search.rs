@@ -214,12 +214,18 @@ fn matches(glob: &str, text: &str) -> bool {
     let Some((first, rest)) = glob.split_once('*') else {
         return glob == text;
     };
-    let Some(text) = text.strip_prefix(first) else {
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let within = text.strip_prefix(first);
+    let Some(mut within) = within.and_then(|text| text.strip_suffix(last)) else {
         return false;
     };
-    let starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-    let mut tails = starts.filter_map(|at| text.get(at..));
-    tails.any(|tail| matches(rest, tail))
+    // The first place where a part can stand leaves the most for those after it, so no other
+    // needs to be tried, however many there are.
+    middle.split('*').all(|part| {
+        let found = within.split_once(part);
+        within = found.map_or("", |(_, after)| after);
+        found.is_some()
+    })
 }
 
 /// Repositories by patterns.
@@ -335,7 +341,12 @@ fn of_app(index: &Index, app: &str) -> Result<Plan, QueryError> {
         let of_tag = Plan::place(repository, tag);
         return Ok(Plan::OneOf(vec![of_tag, of_contents(index, &bound, end)?]));
     }
-    match contents::resolve(index, &digest(app)?, end)? {
+    let begins = digest(app).map_err(|_| {
+        invalid(format!(
+            "`{app}` is no application: expected `repository:tag`, or a digest or its first eight digits"
+        ))
+    })?;
+    match contents::resolve(index, &begins, end)? {
         Found::One(digest) => of_contents(index, &digest, end),
         Found::None => Err(QueryError::NotFound(format!(
             "no digest `{app}` was ever recorded"
@@ -373,6 +384,9 @@ mod tests {
         assert!(matches("weir.*.granted", "weir.override.granted"));
         assert!(matches("*", "") && matches("a*", "a") && matches("a*b*c", "a-b-b-c"));
         assert!(!matches("a*b", "a-c") && !matches("a", "ab"));
+        assert!(!matches("ab*ba", "aba") && !matches("*a*a*", "a") && matches("*a*a*", "aa"));
+        let many = "*e".repeat(1000);
+        assert!(matches(&many, &"e".repeat(1000)) && !matches(&many, &"e".repeat(999)));
     }
 
     #[test]

@@ -187,6 +187,10 @@ fn wrong_questions_are_told_where_they_are_wrong() {
         &["log", "--app", "dev/none:1.0"],
         &["no tag `dev/none:1.0` was ever recorded"],
     );
+    told(
+        &["log", "--app", "dev/web"],
+        &["`dev/web` is no application", "`repository:tag`"],
+    );
     told(&["log", "--cursor", "abc"], &["the cursor is not good"]);
     told(
         &["log", "--by", "actr"],
@@ -275,6 +279,10 @@ fn lives_lineages_and_lists_are_shown_to_people_and_programs() {
     }
     let (entries, _) = said(dir, &["history", &dev, "--output", "jsonl"], 0);
     let entries = lines(&entries);
+    let pushed = entries.iter().find(|entry| entry["what"] == "pushed");
+    let first = pushed.expect("a push")["seq"].to_string();
+    let (life, _) = said(dir, &["history", &dev, "--at", &first], 0);
+    assert!(life.contains("then: ") && !life.contains("now: "), "{life}");
     assert!(seqs(&entries).is_sorted() && entries.len() > 4);
     let (document, _) = said(dir, &["history", &dev, "--output", "json"], 0);
     let document: Value = serde_json::from_str(&document).expect("JSON");

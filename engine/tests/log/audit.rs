@@ -23,7 +23,7 @@ const SEGMENT: u32 = 150;
 /// Filters that are tried; `WEIR_QUESTIONS` asks for more.
 const QUESTIONS: u64 = 160;
 
-fn open(dir: &Path) -> Ledger {
+pub fn open(dir: &Path) -> Ledger {
     Ledger::open(
         dir,
         LogOptions::default(),

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir_engine::http::{Query, QueryError};
 use weir_engine::log::index::Index;
-use weir_engine::node::{At, Ledger, state_at};
+use weir_engine::node::{At, Incoming, Ledger, state_at};
 use weir_engine::query;
-use weir_schema::{Body, Digest, Record, Timestamp};
+use weir_schema::{Body, Digest, Position, Received, Record, Timestamp};
 
 use crate::audit::{filled, records, within};
 
@@ -476,4 +476,51 @@ fn tags_are_listed_as_they_were() {
         ask(&log.index, &beyond),
         Err(QueryError::NotFound(_))
     ));
+}
+
+#[test]
+fn an_index_that_is_said_to_be_in_itself_has_a_history_and_a_lineage() {
+    let (a, b) = ("a".repeat(64), "b".repeat(64));
+    let index = "application/vnd.oci.image.index.v1+json";
+    let push = |id: &str, of: &str, child: &str| {
+        let event = json!({
+            "specversion": "1.0", "id": id, "source": "/test", "type": "weir.image.pushed",
+            "time": "2026-03-01T00:00:00Z", "datacontenttype": "application/json",
+            "data": {
+                "repository": "dev/odd", "tag": id, "digest": format!("sha256:{of}"),
+                "media_type": index,
+                "manifests": [{
+                    "digest": format!("sha256:{child}"), "media_type": index, "size": 9,
+                    "annotations": {"io.cnab.manifest.type": "invocation"},
+                }],
+            },
+        });
+        let received = Received::from_json(event.to_string().as_bytes()).expect("an event");
+        Incoming {
+            at: received.event.time.expect("a time"),
+            received,
+            position: Position::Local,
+        }
+    };
+    let dir = TempDir::new().expect("a directory");
+    let mut ledger = crate::audit::open(dir.path());
+    let inputs = vec![push("1", &a, &b), push("2", &b, &a)];
+    ledger.take(inputs, None).expect("they are taken");
+    let index = Index::open(ledger.reader());
+    let history = Query::History {
+        repository: "dev/odd".into(),
+        tag: "1".into(),
+        at: None,
+    };
+    let history = ask(&index, &history).expect("a history");
+    assert_eq!(seqs_of(&history["entries"]), BTreeSet::from([1]));
+    let lineage = Query::Lineage {
+        digest: a,
+        at: None,
+    };
+    let lineage = ask(&index, &lineage).expect("a lineage");
+    assert_eq!(lineage["contents"][0]["digest"], format!("sha256:{b}"));
+    assert_eq!(lineage["contents"][0]["name"], "invocation");
+    assert_eq!(lineage["contents"][1], Value::Null);
+    assert_eq!(seqs_of(&lineage["pushes"]), BTreeSet::from([1, 2]));
 }
