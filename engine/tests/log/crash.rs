@@ -244,7 +244,7 @@ fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
             let writer = Writer::start(&mounted.path().join("log"), random.next());
             writer.wait_ready();
             std::thread::sleep(Duration::from_millis(100 + random.below(1400)));
-            signal(&writer.child, "STOP");
+            stop(&writer.child);
             shell(
                 "cp",
                 &["--sparse=always".as_ref(), image.as_ref(), next.as_ref()],
@@ -276,6 +276,25 @@ fn signal(child: &Child, signal: &str) {
         .arg(child.id().to_string())
         .status();
     assert!(status.expect("kill runs").success());
+}
+
+/// Stops a process; returns once none of its threads goes on. On a loaded machine some do for a
+/// while, and what they acknowledge then is not in a copy that is made meanwhile.
+fn stop(child: &Child) {
+    signal(child, "STOP");
+    let tasks = Path::new("/proc").join(child.id().to_string()).join("task");
+    let goes_on = |task: std::io::Result<fs::DirEntry>| {
+        let stat = task.and_then(|task| fs::read_to_string(task.path().join("stat")));
+        stat.is_ok_and(|stat| {
+            !stat
+                .rsplit(')')
+                .next()
+                .is_some_and(|rest| [" T", " Z"].iter().any(|end| rest.starts_with(end)))
+        })
+    };
+    while fs::read_dir(&tasks).is_ok_and(|mut all| all.any(goes_on)) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
