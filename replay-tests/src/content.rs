@@ -216,7 +216,11 @@ impl Contents {
                 Some(children) => open.extend(
                     children
                         .into_iter()
-                        .filter(|(_, role)| role.is_required())
+                        .filter(|(child, role)| {
+                            // An index is expanded, whatever type its descriptor declares.
+                            let index = self.get(child).children.is_some();
+                            role.is_required() || (index && *role == Role::Artifact)
+                        })
                         .map(|(child, _)| child),
                 ),
                 None if manifest.artifact_type.is_none() || !told(&name) => {

@@ -1,7 +1,8 @@
 //! The same content once more changes no verdict.
 //!
 //! A request to promote by hand is a new wish each time. A push whose tag was moved on by a
-//! promotion in its own step moves it back: that is no repetition either.
+//! promotion in its own step moves it back, and a deletion takes away what a promotion in its own
+//! step put in the place: that is no repetition either.
 
 use weir_rules::step;
 use weir_schema::Body;
@@ -13,15 +14,22 @@ pub(super) fn check(seed: u64) -> Result<(), String> {
     history
         .play(|seen| {
             let (at, body) = seen.input;
-            let moved_on = |target: &weir_schema::TargetRef| match body {
-                Body::ImagePushed(push) => {
-                    push.repository.to_string() == target.repository
-                        && push
-                            .tag
-                            .as_ref()
-                            .is_some_and(|tag| tag.to_string() == target.tag)
+            let moved_on = |target: &weir_schema::TargetRef| {
+                let here = |repository: &weir_schema::RepositoryName| {
+                    repository.to_string() == target.repository
+                };
+                match body {
+                    Body::ImagePushed(push) => {
+                        let tag = push.tag.as_ref().map(ToString::to_string);
+                        here(&push.repository) && tag.as_ref() == Some(&target.tag)
+                    }
+                    Body::TagDeleted(gone) => {
+                        here(&gone.repository) && gone.tag.to_string() == target.tag
+                    }
+                    Body::ManifestDeleted(gone) => here(&gone.repository),
+                    Body::RepositoryDeleted(gone) => here(&gone.repository),
+                    _ => false,
                 }
-                _ => false,
             };
             let moved_on = seen.step.conclusions.iter().any(|conclusion| {
                 matches!(&conclusion.body, Body::PromotionCompleted(done) if moved_on(&done.target))
