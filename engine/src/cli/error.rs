@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+/// Nothing is wrong: whoever reads the output has seen enough.
+pub const SEEN: u8 = 0;
 /// The answer is no: a test failed, something is blocked, a verification failed.
 pub const NO: u8 = 1;
 /// The command line, the configuration or a rule is wrong.
@@ -50,6 +52,9 @@ impl CliError {
     /// Prints the error to stderr and gives its exit code.
     #[must_use]
     pub fn report(&self) -> ExitCode {
+        if self.code == SEEN {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("weir: {}", self.message);
         if let Some(hint) = &self.hint {
             eprintln!("hint: {hint}");

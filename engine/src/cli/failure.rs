@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::{CliError, OUTSIDE, USAGE};
+use super::error::{CliError, OUTSIDE, SEEN, USAGE};
 
 /// Why a command could not give its answer. An answer of "no" is not a failure: it is exit code 1
 /// with the answer printed.
@@ -51,12 +51,13 @@ impl Failure {
         |source| Self::Write { path, source }
     }
 
-    /// 2 for a wrong question, 3 for trouble outside.
+    /// 2 for a wrong question, 3 for trouble outside, 0 if nobody reads on.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) => USAGE,
             // A path that does not exist was mistyped; everything else is trouble outside.
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => USAGE,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => SEEN,
             Self::Read { .. } | Self::Write { .. } | Self::Output(_) => OUTSIDE,
         }
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    Access, CliError, Output, on_one_line, plain,
+    Access, CliError, Output, on_one_line, out, plain,
     why::{detail, short, tag_of, text},
 };
 use crate::http::Query;
@@ -41,19 +41,14 @@ pub fn run(args: &HistoryArgs) -> Result<ExitCode, CliError> {
     };
     let answer = args.access.open()?.ask(&query)?;
     let entries = answer["entries"].as_array().cloned().unwrap_or_default();
-    match args.output {
-        Output::Json => println!("{answer}"),
-        Output::Jsonl => entries.iter().for_each(|entry| println!("{entry}")),
-        Output::Table => {
-            println!("{}", args.tag);
-            print!("{}", lines(&entries));
-            let when = args.at.as_ref().map_or("now", |_| "then");
-            match &answer["now"] {
-                Value::Null => println!("{when}: gone"),
-                state => print!("{when}: {}", plain(&detail(state))),
-            }
-        }
-    }
+    out::rows(args.output, &answer, &entries, |entries| {
+        let when = args.at.as_ref().map_or("now", |_| "then");
+        let state = match &answer["now"] {
+            Value::Null => "gone\n".to_owned(),
+            state => plain(&detail(state)),
+        };
+        format!("{}\n{}{when}: {state}", args.tag, lines(entries))
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

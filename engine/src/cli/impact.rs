@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    Access, CliError, NO, Output, plain,
+    Access, CliError, NO, Output, out, plain,
     why::{short, text},
 };
 use crate::http::Query;
@@ -40,12 +40,13 @@ pub fn run(args: &ImpactArgs) -> Result<ExitCode, CliError> {
     };
     let answer = args.access.open()?.ask(&query)?;
     let tags = answer.as_array().cloned().unwrap_or_default();
-    match args.output {
-        Output::Json => println!("{answer}"),
-        Output::Jsonl => tags.iter().for_each(|tag| println!("{tag}")),
-        Output::Table if tags.is_empty() => println!("no tag holds {}", args.vulnerability),
-        Output::Table => println!("{}", plain(&table(&tags).to_string())),
-    }
+    out::rows(args.output, &answer, &tags, |tags| {
+        if tags.is_empty() {
+            format!("no tag holds {}\n", args.vulnerability)
+        } else {
+            plain(&format!("{}\n", table(tags)))
+        }
+    })?;
     let counts = tags.iter().any(|tag| tag["counts"] == true);
     Ok(if args.exit_code && counts {
         ExitCode::from(NO)

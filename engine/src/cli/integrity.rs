@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use weir_schema::Record;
 
-use super::{Access, CliError, NO};
+use super::{Access, CliError, NO, out};
 use crate::{
     log::{
         Log, LogOptions, OpenError, ReadError, archive,
@@ -108,13 +108,13 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
             &"the log ends before all that its last input leads to: its tail was cut",
         ));
     }
-    println!(
+    out::line(format_args!(
         "{} records, {} checkpoints: as written; root {}; state {}",
         report.records,
         report.checkpoints,
         weir_schema::record::hex(&report.root),
         fold.state.state_digest()
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -157,14 +157,14 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     match checked {
         Err(found) => Ok(bad(&found)),
         Ok(checked) => {
-            println!(
+            out::line(format_args!(
                 "records {} to {}: as written; {} of {} files signed; root {}",
                 checked.first,
                 checked.root.size,
                 checked.signed,
                 paths.len(),
                 weir_schema::record::hex(&checked.root.hash)
-            );
+            ))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -178,7 +178,7 @@ pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
     let data = args.access.data();
     let made = || SigningKey::load_or_create(&data.join(KEY_FILE), &args.origin);
     if args.key && data.exists() {
-        println!("{}", made().map_err(CliError::outside)?.verifier());
+        out::line(made().map_err(CliError::outside)?.verifier())?;
         return Ok(ExitCode::SUCCESS);
     }
     match open_to_read(&args.access).map(drop) {
@@ -186,7 +186,7 @@ pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
         Err(Opened::InUse(error)) => {
             let last = fs::read_to_string(data.join(CHECKPOINT_FILE)).map_err(|_| error)?;
             eprintln!("the running daemon's last; it signs every few seconds while records come");
-            print!("{last}");
+            out::text(last)?;
             return Ok(ExitCode::SUCCESS);
         }
         opened => opened?,
@@ -194,7 +194,7 @@ pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
     let mut log = Log::open(data, LogOptions::default()).map_err(CliError::outside)?;
     let key = made().map_err(CliError::outside)?;
     match log.checkpoint(&key).map_err(CliError::outside)? {
-        Some(signed) => print!("{signed}"),
+        Some(signed) => out::text(signed)?,
         None => {
             return Err(CliError::outside(
                 "the log is empty: there is nothing to sign",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Access, CliError, Output,
     history::{digests, lines},
-    plain,
+    out, plain,
     why::{short, text},
 };
 use crate::http::Query;
@@ -50,9 +50,9 @@ pub fn run(args: &LineageArgs) -> Result<ExitCode, CliError> {
     };
     let answer = args.access.open()?.ask(&query)?;
     match args.output {
-        Output::Json | Output::Jsonl => println!("{answer}"),
-        Output::Table => print!("{}", plain(&page(&answer))),
-    }
+        Output::Json | Output::Jsonl => out::line(&answer),
+        Output::Table => out::text(plain(&page(&answer))),
+    }?;
     Ok(ExitCode::SUCCESS)
 }
 

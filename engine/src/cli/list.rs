@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Access, CliError, Output, plain, why::overview};
+use super::{Access, CliError, Output, out, plain, why::overview};
 use crate::http::Query;
 
 /// List tags with their verdicts.
@@ -34,10 +34,8 @@ pub fn run(args: &ListArgs) -> Result<ExitCode, CliError> {
     };
     let answer = args.access.open()?.ask(&query)?;
     let tags = answer.as_array().cloned().unwrap_or_default();
-    match args.output {
-        Output::Json => println!("{answer}"),
-        Output::Jsonl => tags.iter().for_each(|tag| println!("{tag}")),
-        Output::Table => println!("{}", plain(&overview(&tags).to_string())),
-    }
+    out::rows(args.output, &answer, &tags, |tags| {
+        plain(&format!("{}\n", overview(tags)))
+    })?;
     Ok(ExitCode::SUCCESS)
 }

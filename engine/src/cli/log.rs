@@ -13,7 +13,7 @@ use super::{
     Access, CliError,
     access::Source,
     error::OUTSIDE,
-    plain,
+    out, plain,
     record::{COLUMNS, line, row, write_row},
     why::text,
 };
@@ -159,11 +159,7 @@ pub fn run(args: &LogArgs) -> Result<ExitCode, CliError> {
     };
     match done {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        // Whoever reads has seen enough.
-        Err(Ended::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(Ended::Output(error)) => Err(CliError::outside(error)),
+        Err(Ended::Output(error)) => Err(out::failed(error)),
         Err(Ended::Error(error)) => Err(error),
     }
 }

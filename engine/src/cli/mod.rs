@@ -13,6 +13,7 @@ mod lineage;
 mod list;
 mod log;
 mod operate;
+mod out;
 mod overrides;
 mod proof;
 mod reconcile;

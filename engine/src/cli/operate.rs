@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use weir_schema::Received;
 
-use super::{Access, CliError, why::tag_of};
+use super::{Access, CliError, out, why::tag_of};
 use crate::http::{EventFilter, Query};
 
 /// What all of them have.
@@ -182,7 +182,7 @@ fn say(who: &Who, kind: &str, data: Value, confirmed: bool) -> Result<ExitCode, 
     });
     let event = Received::from_json(event.to_string().as_bytes()).map_err(CliError::usage)?;
     if !confirmed {
-        println!("{}", event.json);
+        out::line(&event.json)?;
         eprintln!("nothing was sent: add --confirm");
         return Ok(ExitCode::SUCCESS);
     }

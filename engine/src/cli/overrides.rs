@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    Access, CliError, Output, plain,
+    Access, CliError, Output, out, plain,
     why::{short, text},
 };
 use crate::http::Query;
@@ -39,15 +39,11 @@ pub fn run(args: &OverridesArgs) -> Result<ExitCode, CliError> {
     };
     let answer = args.access.open()?.ask(&query)?;
     let all = answer.as_array().cloned().unwrap_or_default();
-    match args.output {
-        Output::Json => println!("{answer}"),
-        Output::Jsonl => all.iter().for_each(|one| println!("{one}")),
-        Output::Table if all.is_empty() => match &args.expiring {
-            Some(span) => println!("no override ends within {span}"),
-            None => println!("nothing is overridden"),
-        },
-        Output::Table => println!("{}", plain(&table(&all).to_string())),
-    }
+    out::rows(args.output, &answer, &all, |all| match &args.expiring {
+        _ if !all.is_empty() => plain(&format!("{}\n", table(all))),
+        Some(span) => format!("no override ends within {span}\n"),
+        None => "nothing is overridden\n".to_owned(),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

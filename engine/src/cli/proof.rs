@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::PathBuf,
     process::ExitCode,
 };
@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use weir_schema::record::hex;
 
-use super::{Access, CliError, NO, integrity};
+use super::{Access, CliError, NO, integrity, out};
 use crate::log::{
     LogReader,
     checkpoint::SignedCheckpoint,
@@ -221,10 +221,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
 }
 
 fn print(text: &str) -> Result<ExitCode, CliError> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| CliError::outside(format!("cannot write the output: {error}")))?;
+    out::text(text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use super::{Access, CliError, Output, table};
+use super::{Access, CliError, Output, out, table};
 
 /// Compare registries with the log; --confirm records what no event had told of.
 #[derive(Debug, Args)]
@@ -27,11 +27,7 @@ pub struct ReconcileArgs {
 pub fn run(args: &ReconcileArgs) -> Result<ExitCode, CliError> {
     let found = args.access.running()?.reconcile(args.confirm)?;
     let drift = found["drift"].as_array().cloned().unwrap_or_default();
-    match args.output {
-        Output::Json => println!("{found}"),
-        Output::Jsonl => drift.iter().for_each(|one| println!("{one}")),
-        Output::Table => print_table(&drift),
-    }
+    out::rows(args.output, &found, &drift, table_of)?;
     let problems = found["problems"].as_array().cloned().unwrap_or_default();
     for problem in &problems {
         eprintln!("not compared: {}", problem.as_str().unwrap_or_default());
@@ -52,14 +48,14 @@ pub fn run(args: &ReconcileArgs) -> Result<ExitCode, CliError> {
     })
 }
 
-fn print_table(drift: &[Value]) {
+fn table_of(drift: &[Value]) -> String {
     if drift.is_empty() {
-        return;
+        return String::new();
     }
     let mut rows = table(["DRIFT", "REPOSITORY", "TAG", "DIGEST", "LOG SAYS"]);
     for one in drift {
         let cell = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
         rows.add_row(["drift", "repository", "tag", "digest", "was"].map(cell));
     }
-    println!("{rows}");
+    format!("{rows}\n")
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use weir_rules::{Execution, Settings, cel::Limits, rule::RuleSet};
 use weir_schema::RuleFile;
 
-use super::{CliError, Output, integrity};
+use super::{CliError, Output, integrity, out};
 use crate::{
     backtest::{self, Source},
     node,
@@ -101,7 +101,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, CliError> {
         Output::Table => table(&mut output, &lines, &summary),
     }
     .and_then(|()| output.flush())
-    .map_err(not_written)?;
+    .map_err(out::failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,7 +123,7 @@ fn from_file(
     };
     let mut replay = Replay::new(Settings::default(), rules, execution(args), print);
     replay::lines(&mut replay, input).map_err(|error| failed("replay", error))?;
-    Ok(replay.finish().map_err(not_written)?.0)
+    Ok(replay.finish().map_err(out::failed)?.0)
 }
 
 /// Folds the records of a log.
@@ -145,7 +145,7 @@ fn as_recorded(
         printed.is_ok()
     });
     bar.finish_and_clear();
-    printed.map_err(not_written)?;
+    printed.map_err(out::failed)?;
     summary.state_digest = state.map_err(CliError::outside)?.state_digest().to_string();
     Ok(summary)
 }
@@ -170,7 +170,7 @@ fn decided_anew(
     );
     bar.finish_and_clear();
     folded.map_err(CliError::outside)?;
-    Ok(replay.finish().map_err(not_written)?.0)
+    Ok(replay.finish().map_err(out::failed)?.0)
 }
 
 fn execution(args: &ReplayArgs) -> Execution {
@@ -179,10 +179,6 @@ fn execution(args: &ReplayArgs) -> Execution {
     } else {
         Execution::AtOnce
     }
-}
-
-fn not_written(error: io::Error) -> CliError {
-    CliError::outside(format!("cannot write the output: {error}"))
 }
 
 fn table(mut output: impl Write, lines: &[Line], summary: &Summary) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Access, CliError};
+use super::{Access, CliError, out};
 use crate::adapters::{self, AdapterSettings, Decoded, Delivery};
 
 /// Send events or raw payloads; --dry-run prints what they mean and sends nothing.
@@ -120,7 +120,7 @@ fn dry_run(
                 adapters::rejection(source, pending.rejected("no registry was asked"))
             }
         };
-        writeln!(output, "{}", event.json).map_err(CliError::outside)?;
+        writeln!(output, "{}", event.json).map_err(out::failed)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Access, CliError, Output};
+use super::{Access, CliError, Output, out};
 use crate::http::Query;
 
 /// Show how the daemon is: log, rules, stream, lease, and what is open.
@@ -25,9 +25,9 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs) -> Result<ExitCode, CliError> {
     let status = args.access.open()?.ask(&Query::Status)?;
     match args.output {
-        Output::Table => print!("{}", page(&status)),
-        Output::Json | Output::Jsonl => println!("{status}"),
-    }
+        Output::Table => out::text(page(&status)),
+        Output::Json | Output::Jsonl => out::line(&status),
+    }?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Access, CliError, NO, USAGE, integrity, progress_bar};
+use super::{Access, CliError, NO, USAGE, integrity, out, progress_bar};
 use crate::{
     log::{archive, key::VerifierKey},
     node::{self, ImportError, Imported, Source},
@@ -64,7 +64,7 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode, CliError> {
         });
         bar.finish_and_clear();
         for path in written.map_err(CliError::outside)? {
-            println!("{}", path.display());
+            out::line(path.display())?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -120,10 +120,10 @@ pub fn import(args: &ImportArgs) -> Result<ExitCode, CliError> {
             "the last {concluded} records followed from the one before them, and were made again"
         );
     }
-    println!(
+    out::line(format_args!(
         "{records} records imported, {before} of them before; state {}",
         state.state_digest()
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Access, CliError, NO, Output};
+use super::{Access, CliError, NO, Output, out};
 use crate::http::{EventFilter, Query};
 
 /// Explain why a tag is or is not promoted.
@@ -83,13 +83,11 @@ pub fn why(args: &WhyArgs) -> Result<ExitCode, CliError> {
     };
     let answer = args.access.open()?.ask(&query)?;
     let all = answer.as_array().cloned().unwrap_or_default();
-    match args.output {
-        Output::Table => all
-            .iter()
-            .for_each(|one| print!("{}", super::plain(&explanation(one)))),
-        Output::Json => println!("{answer}"),
-        Output::Jsonl => all.iter().for_each(|one| println!("{one}")),
-    }
+    out::rows(args.output, &answer, &all, |all| {
+        all.iter()
+            .map(|one| super::plain(&explanation(one)))
+            .collect()
+    })?;
     let blocked = all.iter().any(|one| one["verdict"] != "promote");
     Ok(if args.exit_code && blocked {
         ExitCode::from(NO)
@@ -295,20 +293,17 @@ pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
         Value::Array(tags) => tags.clone(),
         one => vec![one.clone()],
     };
-    match args.output {
-        Output::Json => println!("{answer}"),
-        Output::Jsonl => tags.iter().for_each(|tag| println!("{tag}")),
-        Output::Table
-            if args
-                .what
-                .as_deref()
-                .is_some_and(|what| tag_of(what).is_ok()) =>
-        {
-            tags.iter()
-                .for_each(|tag| print!("{}", super::plain(&detail(tag))));
+    let of_one_tag = args
+        .what
+        .as_deref()
+        .is_some_and(|what| tag_of(what).is_ok());
+    out::rows(args.output, &answer, &tags, |tags| {
+        if of_one_tag {
+            tags.iter().map(|tag| super::plain(&detail(tag))).collect()
+        } else {
+            super::plain(&format!("{}\n", overview(tags)))
         }
-        Output::Table => println!("{}", super::plain(&overview(&tags).to_string())),
-    }
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -416,43 +411,38 @@ pub fn promotions(args: &PromotionsArgs) -> Result<ExitCode, CliError> {
         .open()?
         .ask(&Query::Promotions(EventFilter::default()))?;
     let all = answer.as_array().cloned().unwrap_or_default();
-    match args.output {
-        Output::Json => println!("{answer}"),
-        Output::Jsonl => all.iter().for_each(|one| println!("{one}")),
-        Output::Table => {
-            let mut table = super::table([
-                "PROMOTION",
-                "RULE",
-                "SOURCE",
-                "TARGET",
-                "PROGRESS",
-                "TRIES",
-                "ERROR",
-            ]);
-            for one in &all {
-                let place = |value: &Value| {
-                    format!("{}:{}", text(&value["repository"]), text(&value["tag"]))
-                };
-                table.add_row([
-                    text(&one["promotion_id"]).to_owned(),
-                    text(&one["rule"]).to_owned(),
-                    place(&one["source"]),
-                    place(&one["target"]),
-                    progress(one),
-                    match &one["copy"]["attempt"] {
-                        Value::Null => one["attempts"].to_string(),
-                        attempt => attempt.to_string(),
-                    },
-                    trouble(one),
-                ]);
-            }
-            println!("{table}");
-            if all.iter().any(|one| one["progress"] == "failed") {
-                eprintln!(
-                    "what failed is given up: `weir retry PROMOTION --confirm` tries it again"
-                );
-            }
-        }
+    out::rows(args.output, &answer, &all, promotions_table)?;
+    if args.output == Output::Table && all.iter().any(|one| one["progress"] == "failed") {
+        eprintln!("what failed is given up: `weir retry PROMOTION --confirm` tries it again");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn promotions_table(all: &[Value]) -> String {
+    let mut table = super::table([
+        "PROMOTION",
+        "RULE",
+        "SOURCE",
+        "TARGET",
+        "PROGRESS",
+        "TRIES",
+        "ERROR",
+    ]);
+    for one in all {
+        let place =
+            |value: &Value| format!("{}:{}", text(&value["repository"]), text(&value["tag"]));
+        table.add_row([
+            text(&one["promotion_id"]).to_owned(),
+            text(&one["rule"]).to_owned(),
+            place(&one["source"]),
+            place(&one["target"]),
+            progress(one),
+            match &one["copy"]["attempt"] {
+                Value::Null => one["attempts"].to_string(),
+                attempt => attempt.to_string(),
+            },
+            trouble(one),
+        ]);
+    }
+    format!("{table}\n")
 }

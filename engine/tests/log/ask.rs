@@ -536,3 +536,41 @@ fn a_running_daemon_answers_the_same_and_is_followed() {
         "{table}"
     );
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure_and_a_full_disk_is() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    fill(dir);
+    for arguments in [
+        &["log", "--output", "jsonl"][..],
+        &["list"],
+        &["show", "dev/app-0"],
+        &["why", "dev/app-0:1.0.1"],
+        &["history", "dev/app-0:1.0.1"],
+        &["overrides"],
+        &["promotions"],
+        &["status"],
+        &["verify"],
+    ] {
+        let run = |output: Stdio| {
+            let ended = Command::new(env!("CARGO_BIN_EXE_weir"))
+                .current_dir(dir)
+                .args(arguments)
+                .stdout(output)
+                .stderr(Stdio::piped())
+                .output();
+            let ended = ended.expect("the program runs");
+            let said = String::from_utf8(ended.stderr).expect("it is text");
+            (ended.status.code(), said)
+        };
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let (code, said) = run(writer.into());
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let (code, said) = run(full.expect("/dev/full").into());
+        assert_eq!(code, Some(3), "{arguments:?}: {said}");
+        assert!(said.contains("cannot write the output"), "{said}");
+    }
+}
