@@ -5,7 +5,7 @@ use weir_schema::{Body, Decision, Reason, Timestamp};
 use crate::{
     evolve::Touched,
     judge::Destination,
-    state::{Bound, MANUAL, Progress, Promotion, Reads, State, Subject},
+    state::{MANUAL, Progress, Promotion, Reads, State, Subject},
 };
 
 impl State {
@@ -67,25 +67,9 @@ impl State {
         if made.promotion_id.is_none() {
             return;
         }
-        let bound = self.tag_row(source).bound.as_ref();
-        let bound = bound.filter(|bound| bound.digest == digest).cloned();
         let promotion = Promotion {
-            rule,
-            source,
-            bound: bound.unwrap_or(Bound {
-                digest,
-                binding: 0,
-                bound_at: self.now,
-                pushed_by: None,
-                previous: None,
-                origin: None,
-            }),
-            target,
-            before: self.tag_row(target).digest(),
-            decided_at: self.now,
             progress: Progress::Decided,
-            attempts: 0,
-            error: None,
+            ..self.promotion_of(rule, source, digest, target)
         };
         self.put_promotion(self.seq, promotion);
     }

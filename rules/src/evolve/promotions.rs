@@ -6,7 +6,8 @@ use weir_schema::{PromotionOutcome, RepositoryName, Tag};
 
 use super::Touched;
 use crate::state::{
-    Alarm, Bound, DigestId, Origin, Progress, Promoted, Promotion, Reads, State, TagId, Wake,
+    Alarm, Bound, DigestId, NameId, Origin, Progress, Promoted, Promotion, Reads, State, TagId,
+    Wake,
 };
 
 /// The error of a promotion whose source tag moved before the copy began.
@@ -208,10 +209,23 @@ impl State {
     ) -> Promotion {
         let repository = self.intern_repository(&data.source.repository);
         let source = self.intern_tag(repository, &data.source.tag);
+        let rule = self.names.intern(&data.rule);
+        self.promotion_of(rule, source, digest, target)
+    }
+
+    /// A promotion that is known by what was said of it: under way, of the source's binding if it
+    /// still points there.
+    pub(crate) fn promotion_of(
+        &self,
+        rule: NameId,
+        source: TagId,
+        digest: DigestId,
+        target: TagId,
+    ) -> Promotion {
         let bound = self.tag_row(source).bound.as_ref();
         let bound = bound.filter(|bound| bound.digest == digest).cloned();
         Promotion {
-            rule: self.names.intern(&data.rule),
+            rule,
             source,
             bound: bound.unwrap_or(Bound {
                 digest,
