@@ -4,10 +4,20 @@
 //! kept. Reasons are not kept at all: those of the differences that are listed are found by
 //! folding what matters to them once more.
 
+mod differences;
+mod names;
+mod tracks;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use weir_rules::MANUAL;
 use weir_schema::{Decision, Timestamp, Verdict};
+
+pub(super) use differences::{Found, Seen};
+pub(super) use names::{Half, Names, half};
+
+use differences::{differences, match_up};
+use names::{Name, Place};
+use tracks::{Apart, Key, Pair, Subject, Track, Which, alike};
 
 use super::{
     given::Index,
@@ -16,83 +26,6 @@ use super::{
     scope::Scope,
     side::{Concluded, Decided, Violated},
 };
-
-/// A text by number.
-pub(super) type Name = u32;
-
-/// A repository and a name in it, by number.
-pub(super) type Place = u32;
-
-/// The first half of a digest: enough to tell those of one tag apart.
-pub(super) type Half = [u8; 16];
-
-/// A rule, a source tag, and what it points at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Subject {
-    pub(super) rule: Name,
-    pub(super) source: Place,
-    pub(super) digest: Half,
-}
-
-/// What a side came to for a subject.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Track {
-    /// The last verdict; none before the first.
-    verdict: Option<Verdict>,
-    advisory: bool,
-    /// Where it was promoted to, and by which input; each target once.
-    pub(super) promoted: Vec<(Place, u32)>,
-}
-
-/// Two tracks that part.
-#[derive(Debug, Clone, Default)]
-struct Apart {
-    old: Option<Track>,
-    new: Option<Track>,
-    /// The first input of which they say something different.
-    since: u32,
-    /// The first input after which their verdicts are different.
-    verdicts: Option<u32>,
-}
-
-enum Pair {
-    Alike(Track),
-    Apart(Box<Apart>),
-}
-
-/// A subject's binding.
-type Key = (Subject, u32);
-
-/// Which of the sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
-    Old,
-    New,
-}
-
-/// A difference that was found.
-#[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) kind: Kind,
-    /// The first input at which it showed.
-    pub(super) ordinal: u32,
-    /// On each side, with the input by which the tag came to point at it; none where there is no
-    /// such subject.
-    pub(super) old: Option<Seen>,
-    pub(super) new: Option<Seen>,
-}
-
-/// A subject as a side has it.
-#[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) subject: Subject,
-    /// The input of the binding; of a violation, 0.
-    pub(super) binding: u32,
-    /// Where it was promoted to and by which input, as far as that is the difference.
-    pub(super) promoted: Option<(Place, u32)>,
-    /// Everywhere it was promoted to.
-    pub(super) all: Vec<(Place, u32)>,
-}
 
 /// The comparison so far.
 pub(super) struct Comparison {
@@ -120,57 +53,6 @@ impl Range {
     fn holds(self, at: Timestamp) -> bool {
         self.since.is_none_or(|since| since <= at) && self.until.is_none_or(|until| at < until)
     }
-}
-
-/// Texts and places by number.
-#[derive(Default)]
-pub(super) struct Names {
-    texts: Vec<String>,
-    numbers: HashMap<String, Name>,
-    places: Vec<(Name, Name)>,
-    place_numbers: HashMap<(Name, Name), Place>,
-    /// Whether a repository is in scope, by its number.
-    in_scope: HashMap<Name, bool>,
-}
-
-impl Names {
-    fn name(&mut self, text: &str) -> Name {
-        if let Some(name) = self.numbers.get(text) {
-            return *name;
-        }
-        let name = u32::try_from(self.texts.len()).expect("fewer than 2^32 names fit in memory");
-        self.texts.push(text.to_owned());
-        self.numbers.insert(text.to_owned(), name);
-        name
-    }
-
-    fn place(&mut self, repository: &str, tag: &str) -> Place {
-        let key = (self.name(repository), self.name(tag));
-        let next = u32::try_from(self.places.len()).expect("fewer than 2^32 tags fit in memory");
-        let place = *self.place_numbers.entry(key).or_insert(next);
-        if place == next {
-            self.places.push(key);
-        }
-        place
-    }
-
-    /// The text of a name.
-    pub(super) fn text(&self, name: Name) -> &str {
-        &self.texts[name as usize]
-    }
-
-    /// Repository and tag of a place.
-    pub(super) fn texts_of(&self, place: Place) -> (&str, &str) {
-        let (repository, tag) = self.places[place as usize];
-        (self.text(repository), self.text(tag))
-    }
-}
-
-/// The first half of a digest.
-pub(super) fn half(digest: &weir_schema::Digest) -> Half {
-    let mut half = Half::default();
-    half.copy_from_slice(&digest.bytes()[..16]);
-    half
 }
 
 impl Comparison {
@@ -497,273 +379,10 @@ impl Comparison {
     }
 }
 
-/// Whether two decisions say the same.
-fn alike(one: &Decision, other: &Decision) -> bool {
-    one.verdict == other.verdict
-        && one.advisory == other.advisory
-        && one.rule == other.rule
-        && one.source == other.source
-        && one.target == other.target
-        && one.reasons == other.reasons
-        && one.overrides == other.overrides
-        && one.promotion_id.is_some() == other.promotion_id.is_some()
-        && one.waived == other.waived
-}
-
 impl Totals {
     fn count(&mut self, decision: &Decision) {
         self.decisions += 1;
         *self.verdicts.entry(decision.verdict).or_default() += 1;
         self.promotions += u64::from(decision.promotion_id.is_some());
-    }
-}
-
-impl Track {
-    fn take(&mut self, decision: &Decision, target: Place, ordinal: u32) {
-        self.verdict = Some(decision.verdict);
-        self.advisory = decision.advisory;
-        let promotes = decision.verdict == Verdict::Promote && !decision.advisory;
-        if promotes && !self.went_to(target) {
-            self.promoted.push((target, ordinal));
-        }
-    }
-
-    fn went_to(&self, target: Place) -> bool {
-        self.promoted.iter().any(|(known, _)| *known == target)
-    }
-
-    fn seen(&self, (subject, binding): Key, promoted: Option<(Place, u32)>) -> Seen {
-        Seen {
-            subject,
-            binding,
-            promoted,
-            all: self.promoted.clone(),
-        }
-    }
-
-    /// How hard the last word is.
-    fn hardness(&self) -> u8 {
-        match self.verdict {
-            None | Some(Verdict::Promote | Verdict::Withdrawn) => 0,
-            Some(Verdict::Wait) => 1,
-            Some(Verdict::Block) => 2,
-            Some(Verdict::Error) => 3,
-        }
-    }
-}
-
-impl Apart {
-    /// Notes the first input after which the verdicts are different.
-    fn look(&mut self, ordinal: u32) {
-        let word = |side: &Option<Track>| {
-            let track = side.as_ref()?;
-            Some((track.verdict, track.advisory))
-        };
-        if self.verdicts.is_none() && word(&self.old) != word(&self.new) {
-            self.verdicts = Some(ordinal);
-        }
-    }
-}
-
-/// The differences between two tracks.
-fn differences(
-    (old_key, old): (Key, &Track),
-    (new_key, new): (Key, &Track),
-    apart: &Apart,
-    found: &mut Vec<Found>,
-) {
-    let mut add = |kind, ordinal, before, after| {
-        found.push(Found {
-            kind,
-            ordinal,
-            old: Some(old.seen(old_key, before)),
-            new: Some(new.seen(new_key, after)),
-        });
-    };
-    let mut left: Vec<(Place, u32)> = Vec::new();
-    let mut any = false;
-    for (target, ordinal) in &old.promoted {
-        match new.promoted.iter().find(|(other, _)| other == target) {
-            None => left.push((*target, *ordinal)),
-            Some((_, other)) if other == ordinal => {}
-            Some((_, other)) => {
-                any = true;
-                let kind = if other < ordinal {
-                    Kind::Earlier
-                } else {
-                    Kind::Later
-                };
-                let (before, after) = ((*target, *ordinal), (*target, *other));
-                add(kind, *ordinal.min(other), Some(before), Some(after));
-            }
-        }
-    }
-    let mut gained = new
-        .promoted
-        .iter()
-        .filter(|(target, _)| !old.went_to(*target))
-        .copied();
-    for lost in left {
-        any = true;
-        match gained.next() {
-            Some(other) => add(
-                Kind::Elsewhere,
-                lost.1.min(other.1),
-                Some(lost),
-                Some(other),
-            ),
-            None => add(Kind::Never, lost.1, Some(lost), None),
-        }
-    }
-    for other in gained {
-        any = true;
-        add(Kind::Newly, other.1, None, Some(other));
-    }
-    if any {
-        return;
-    }
-    let first = apart.verdicts.unwrap_or(apart.since);
-    let kind = match (apart.verdicts, old.promoted.is_empty()) {
-        (None, _) => Kind::OtherReasons,
-        (Some(_), true) if new.hardness() > old.hardness() => Kind::Blocked,
-        (Some(_), true) if new.hardness() < old.hardness() => Kind::Unblocked,
-        (Some(_), _) => Kind::Meanwhile,
-    };
-    add(kind, first, None, None);
-}
-
-/// Tracks that only one side has: those of the same subject are paired in order, then those that
-/// another rule decided alike; the rest is alone. Gives what both sides promoted.
-fn match_up(
-    names: &Names,
-    mut old: Vec<(Key, Apart)>,
-    mut new: Vec<(Key, Apart)>,
-    found: &mut Vec<Found>,
-) -> Vec<(Name, Place, Half)> {
-    let mut promoted = Vec::new();
-    old.sort_unstable_by_key(|(key, _)| *key);
-    new.sort_unstable_by_key(|(key, _)| *key);
-    let (mut old_left, mut new_left) = (Vec::new(), Vec::new());
-    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
-    loop {
-        match (old.peek(), new.peek()) {
-            (None, None) => break,
-            (Some(((one, _), _)), Some(((other, _), _))) if one == other => {
-                let (Some((old_key, before)), Some((new_key, after))) = (old.next(), new.next())
-                else {
-                    break;
-                };
-                let (Some(before_track), Some(after_track)) = (&before.old, &after.new) else {
-                    continue;
-                };
-                let since = before.since.min(after.since);
-                // From one binding to the other, one side had a word and the other none.
-                let apart = Apart {
-                    since,
-                    verdicts: Some(since),
-                    ..Apart::default()
-                };
-                let both = before_track.promoted.iter();
-                let both = both.filter(|(target, _)| after_track.went_to(*target));
-                let subject = old_key.0;
-                promoted.extend(both.map(|(target, _)| (subject.rule, *target, subject.digest)));
-                differences(
-                    (old_key, before_track),
-                    (new_key, after_track),
-                    &apart,
-                    found,
-                );
-            }
-            (Some((one, _)), Some((other, _))) if one.0 < other.0 => old_left.extend(old.next()),
-            (Some(_), None) => old_left.extend(old.next()),
-            (_, Some(_)) => new_left.extend(new.next()),
-        }
-    }
-    for left in [&mut old_left, &mut new_left] {
-        left.sort_by_key(|((subject, binding), _)| (names.text(subject.rule), *subject, *binding));
-    }
-    other_rules(names, old_left, new_left, found);
-    promoted
-}
-
-/// Pairs what another rule decided alike: it promoted the same at the same inputs, or nothing and
-/// had its first word at the same input; and it had the same last word. What people asked for is
-/// no rule. The rest is one side's alone.
-fn other_rules(
-    names: &Names,
-    old: Vec<(Key, Apart)>,
-    new: Vec<(Key, Apart)>,
-    found: &mut Vec<Found>,
-) {
-    let by_hand = |key: &Key| names.text(key.0.rule) == MANUAL;
-    let mut by_place: HashMap<(Place, Half), Vec<(Key, Apart)>> = HashMap::new();
-    for (key, apart) in new {
-        let subject = key.0;
-        by_place
-            .entry((subject.source, subject.digest))
-            .or_default()
-            .push((key, apart));
-    }
-    for (key, before) in old {
-        let subject = key.0;
-        let Some(track) = &before.old else {
-            continue;
-        };
-        let others = by_place.get_mut(&(subject.source, subject.digest));
-        let alike = |(other_key, after): &(Key, Apart)| {
-            let together = !track.promoted.is_empty() || before.since == after.since;
-            let same =
-                |other: &Track| other.promoted == track.promoted && other.verdict == track.verdict;
-            together && !by_hand(other_key) && after.new.as_ref().is_some_and(same)
-        };
-        let others = others.filter(|_| !by_hand(&key));
-        let place = others
-            .as_ref()
-            .and_then(|others| others.iter().position(alike));
-        match (others, place) {
-            (Some(others), Some(place)) => {
-                let (other_key, after) = others.remove(place);
-                let promoted = track.promoted.first().copied();
-                found.push(Found {
-                    kind: Kind::OtherRule,
-                    ordinal: before.since.max(after.since),
-                    old: Some(track.seen(key, promoted)),
-                    new: Some(track.seen(other_key, promoted)),
-                });
-            }
-            _ => alone(key, track, &before, Which::Old, found),
-        }
-    }
-    for (key, after) in by_place.into_values().flatten() {
-        if let Some(track) = &after.new {
-            alone(key, track, &after, Which::New, found);
-        }
-    }
-}
-
-/// A subject of one side.
-fn alone(key: Key, track: &Track, apart: &Apart, which: Which, found: &mut Vec<Found>) {
-    let (promoted_kind, other_kind) = match which {
-        Which::Old => (Kind::Never, Kind::Disappears),
-        Which::New => (Kind::Newly, Kind::Appears),
-    };
-    let mut add = |kind, ordinal, promoted| {
-        let seen = Some(track.seen(key, promoted));
-        let (old, new) = match which {
-            Which::Old => (seen, None),
-            Which::New => (None, seen),
-        };
-        found.push(Found {
-            kind,
-            ordinal,
-            old,
-            new,
-        });
-    };
-    for (target, ordinal) in &track.promoted {
-        add(promoted_kind, *ordinal, Some((*target, *ordinal)));
-    }
-    if track.promoted.is_empty() {
-        add(other_kind, apart.since, None);
     }
 }
