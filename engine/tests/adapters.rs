@@ -9,13 +9,13 @@
 mod forms;
 #[path = "adapters/fuzz.rs"]
 mod fuzz;
-#[path = "adapters/published.rs"]
+#[path = "adapters/published/mod.rs"]
 mod published;
 #[path = "adapters/registries.rs"]
 mod registries;
 #[path = "adapters/scanners.rs"]
 mod scanners;
-#[path = "adapters/variants.rs"]
+#[path = "adapters/variants/mod.rs"]
 mod variants;
 #[path = "adapters/words.rs"]
 mod words;

@@ -1,0 +1,65 @@
+//! What people and deletions did stays as it was.
+
+use super::{CHAIN, STRICT, check};
+
+#[test]
+fn a_request_by_hand_is_given_and_answered_anew() {
+    check(
+        CHAIN,
+        STRICT,
+        "
+        scan a CVE-1:HIGH
+        push dev/web:1 a
+        request staging/web:1 demo/web:1
+        ",
+        "
+        never dev/web:1@a by to-staging: -> staging/web:1 / block clause-false `scan.high == 0`
+        never staging/web:1@a by to-prod: -> prod/web:1 / `to-staging` did not promote dev/web:1 to it
+        never staging/web:1@a by manual: -> demo/web:1 / `to-staging` did not promote dev/web:1 to it
+        ",
+    );
+}
+
+#[test]
+fn people_and_deletions_stay_as_they_were() {
+    // The approval was given before the tag came later under the new rules; the deletion too.
+    let old = "
+        to-staging: dev/* -> staging/{1} when scan.critical == 0
+        to-prod: staging/* -> prod/{1}; approvals: 1 when true";
+    check(
+        old,
+        &old.replace("scan.critical == 0", "scan.high == 0"),
+        "
+        scan a CVE-1:HIGH
+        push dev/web:1 a
+        approve staging/web@a prod/web anna
+        delete staging/web:1
+        wait 1d
+        scan a
+        ",
+        "
+        later dev/web:1@a by to-staging: -> staging/web:1 / -> staging/web:1
+        later staging/web:1@a by to-prod: -> prod/web:1 / -> prod/web:1
+        ",
+    );
+}
+
+#[test]
+fn a_hold_a_window_and_a_soak_hold_both_sides() {
+    let old = "to-staging: dev/* -> staging/{1}; soak: 1h when true";
+    check(
+        old,
+        &old.replace("1h", "3h"),
+        "
+        scan a
+        push dev/web:1 a
+        hold h in staging/*
+        wait 2h
+        release h
+        wait 2h
+        ",
+        "
+        later dev/web:1@a by to-staging: -> staging/web:1 / -> staging/web:1
+        ",
+    );
+}
