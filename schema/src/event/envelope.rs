@@ -33,6 +33,10 @@ pub struct Received {
     pub json: String,
 }
 
+/// So many levels of arrays and objects an event may have. Readers of JSON commonly stop at 128, and
+/// an event is shown within a record, within a page.
+pub const DEEPEST: usize = 100;
+
 /// Why some bytes are no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
@@ -42,6 +46,11 @@ pub enum EventError {
     /// An envelope of a version that this is not written for.
     #[error("not a CloudEvent of version 1.0: `specversion` is `{0}`")]
     Version(String),
+    /// More levels of arrays and objects than [`DEEPEST`].
+    #[error(
+        "nested deeper than {DEEPEST} levels: what cannot be read within an answer cannot be audited"
+    )]
+    Nested,
     /// A required attribute is empty.
     #[error("not a CloudEvent: `{0}` is empty")]
     Empty(&'static str),
@@ -163,6 +172,9 @@ impl Received {
         let event = Event::from_json(json)?;
         let json =
             canonical::from_slice(json).map_err(|error| EventError::Envelope(error.to_string()))?;
+        if levels(&json) > DEEPEST {
+            return Err(EventError::Nested);
+        }
         Ok(Self { event, json })
     }
 
@@ -192,6 +204,27 @@ impl Received {
             .as_bytes(),
         )
     }
+}
+
+/// How many levels of arrays and objects a JSON text has.
+fn levels(json: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'[' | b'{' => {
+                open += 1;
+                most = most.max(open);
+            }
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 impl From<Event> for Received {
@@ -242,6 +275,18 @@ mod tests {
         );
         let again = Received::from_json(received.json.as_bytes()).unwrap();
         assert_eq!(again, received);
+    }
+
+    #[test]
+    fn an_event_that_no_answer_could_hold_is_refused() {
+        let nested = |levels: usize| {
+            let deep = format!(r#"[1,"]\"[",{}{}]"#, "[".repeat(levels), "]".repeat(levels));
+            let push = PUSH.replace("[1]", &deep);
+            Received::from_json(push.as_bytes())
+        };
+        // Within the array stand the event, its data and the array itself.
+        assert!(nested(DEEPEST - 3).is_ok());
+        assert_eq!(nested(DEEPEST - 2), Err(EventError::Nested));
     }
 
     #[test]
