@@ -27,6 +27,10 @@ use weir_rules::{Execution, Settings, State, step};
 use weir_schema::{Body, Digest, Finding, Timestamp};
 use world::{KINDS, World};
 
+/// As in the `weir` binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(place) = arguments

@@ -346,7 +346,7 @@ impl Log {
             if record.seq != next_seq {
                 return refuse("its sequence is not the next");
             }
-            if record::previous_of(&record.bytes) != Some(previous) {
+            if record::link_of(&record.bytes).1 != Some(previous) {
                 return refuse("its `previous` is not the hash of the record before");
             }
             if record.bytes.contains(&b'\n') {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use super::politeness::yield_to_others;
 use crate::log::index::Index;
 
 /// How long a look at the log may delay a stop.
@@ -30,7 +31,10 @@ impl Indexer {
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("indexer".into())
-            .spawn(move || run(&index, &|| stopped.load(Ordering::Relaxed)))?;
+            .spawn(move || {
+                yield_to_others();
+                run(&index, &|| stopped.load(Ordering::Relaxed));
+            })?;
         Ok(Self {
             stop,
             thread: Some(thread),

@@ -16,7 +16,9 @@ use std::{
 
 use weir_rules::State;
 
-use super::{Basis, ahead::Decode, deliveries, rebuild::rebuild, transfer};
+use super::{
+    Basis, ahead::Decode, deliveries, politeness::yield_to_others, rebuild::rebuild, transfer,
+};
 use crate::log::{
     Kind, LogReader, SnapshotError, SnapshotInfo, Snapshots,
     archive::SEGMENT_RECORDS,
@@ -71,6 +73,7 @@ impl Keeper {
             .name("keeper".into())
             .stack_size(16 << 20)
             .spawn(move || {
+                yield_to_others();
                 let stop = || stopped.load(Ordering::Relaxed);
                 run(&reader, &basis, archive.as_deref(), &stop);
             })?;

@@ -18,6 +18,7 @@ mod fold;
 mod indexer;
 mod keeper;
 mod ledger;
+mod politeness;
 mod rebuild;
 mod recent;
 mod transfer;
