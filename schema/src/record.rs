@@ -155,12 +155,12 @@ fn written(bytes: &[u8]) -> Option<(u64, Timestamp, &str, Position, Hash)> {
     let text = std::str::from_utf8(bytes).ok()?;
     let rest = text.strip_prefix("{\"event\":")?;
     let rest = rest.strip_suffix(",\"v\":1}")?;
-    let (rest, seq) = rest.rsplit_once("\",\"seq\":")?;
-    let (rest, recorded_at) = rest.rsplit_once("\",\"recorded_at\":\"")?;
+    let (rest, seq) = split_at_last(rest, "\",\"seq\":")?;
+    let (rest, recorded_at) = split_at_last(rest, "\",\"recorded_at\":\"")?;
     let (rest, previous) = rest.split_at_checked(rest.len().checked_sub(HASH_DIGITS)?)?;
     let rest = rest.strip_suffix(",\"previous\":\"")?;
     // The last of its kind: a position has no such key, and texts have no plain quotes.
-    let (event, position) = rest.rsplit_once(",\"position\":")?;
+    let (event, position) = split_at_last(rest, ",\"position\":")?;
     let position = match position.strip_prefix("{\"from\":\"step\",\"trigger\":") {
         Some(trigger) => Position::Step {
             trigger: trigger.strip_suffix('}')?.parse().ok()?,
@@ -175,6 +175,13 @@ fn written(bytes: &[u8]) -> Option<(u64, Timestamp, &str, Position, Hash)> {
         position,
         crate::digest::hash_from_hex(previous)?,
     ))
+}
+
+/// As `rsplit_once`, for what stands near the end: nothing is prepared for a long search.
+fn split_at_last<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    let mut windows = text.as_bytes().windows(separator.len());
+    let at = windows.rposition(|window| window == separator.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + separator.len()..)?))
 }
 
 fn stored(bytes: &[u8]) -> Result<Stored<'_>, RecordError> {

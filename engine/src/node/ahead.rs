@@ -117,10 +117,11 @@ fn decoded(reader: &LogReader, first: u64, last: u64) -> Block {
             last: first - 1,
         });
     }
-    records
-        .iter()
-        .map(|(_, bytes)| Ok(Record::decode(bytes)?))
-        .collect()
+    let mut block = Vec::with_capacity(records.len());
+    for (_, bytes) in records.iter() {
+        block.push(Record::decode(bytes)?);
+    }
+    Ok(block)
 }
 
 fn stopped() -> LedgerError {

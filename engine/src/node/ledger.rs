@@ -67,12 +67,7 @@ struct Entry {
     /// The number of the input.
     input: usize,
     position: Position,
-    what: What,
-}
-
-enum What {
-    Came(Received),
-    Concluded(Event),
+    event: Received,
 }
 
 /// Records that are written. Nobody may hear of them before `pending` is durable.
@@ -312,7 +307,7 @@ impl Decider {
                 at,
                 input: number,
                 position: input.position,
-                what: What::Came(input.received),
+                event: input.received,
             });
             for conclusion in done.conclusions {
                 records.push(Entry {
@@ -320,7 +315,7 @@ impl Decider {
                     at,
                     input: number,
                     position: Position::Step { trigger: done.seq },
-                    what: What::Concluded(conclusion_event(conclusion, at)),
+                    event: conclusion_event(conclusion, at).into(),
                 });
             }
             taken.push(Taken::Recorded(done.seq));
@@ -356,11 +351,7 @@ pub fn write(
     let mut said = Vec::new();
     let mut previous = log.head().previous;
     for entry in decided.records {
-        let Entry { seq, at, .. } = entry;
-        let event = match entry.what {
-            What::Came(received) => received,
-            What::Concluded(event) => event.into(),
-        };
+        let Entry { seq, at, event, .. } = entry;
         let bytes = record::encode(seq, at, &event, &entry.position, &previous);
         let encoded = EncodedRecord::new(seq, bytes);
         previous = encoded.hash;

@@ -46,8 +46,8 @@ macro_rules! bodies {
             pub(crate) fn deserialize<'de, D: de::Deserializer<'de>>(kind: &str, data: D) -> Result<Self, D::Error> {
                 match kind {
                     $($kind => <$data>::deserialize(data).map(Self::$name),)*
-                    CLOCK_TICKED => Ok(Self::ClockTicked),
-                    _ => Ok(Self::Unknown(kind.to_owned())),
+                    CLOCK_TICKED => de::IgnoredAny::deserialize(data).map(|_| Self::ClockTicked),
+                    _ => de::IgnoredAny::deserialize(data).map(|_| Self::Unknown(kind.to_owned())),
                 }
             }
 

@@ -4,6 +4,7 @@ mod body;
 mod data;
 mod envelope;
 pub mod media_type;
+mod written;
 
 pub use body::Body;
 pub use data::{
