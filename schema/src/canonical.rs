@@ -18,7 +18,11 @@ use writer::Writer;
 /// Never for the types of this crate: they have string keys and no failing serializers.
 #[must_use]
 pub fn to_string<T: Serialize>(value: &T) -> String {
-    let mut writer = Writer::default();
+    /// What most decisions take: a text that grows is copied again and again.
+    const ROOM: usize = 768;
+    let mut writer = Writer {
+        text: Vec::with_capacity(ROOM),
+    };
     value
         .serialize(&mut writer)
         .expect("types of the schema serialize");

@@ -234,32 +234,33 @@ pub struct TargetRef {
 /// `weir.decision.made`: verdict, digest, target or reasons of a subject changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
-    /// The promote rule; `manual` for a promotion by hand.
-    pub rule: String,
-    /// The tag judged and the digest that the verdict is bound to.
-    pub source: TagRef,
-    /// Where it would go.
-    pub target: TargetRef,
-    /// The answer.
-    pub verdict: Verdict,
-    /// Why, in order.
-    pub reasons: Vec<Reason>,
-    /// The record that made it change.
-    pub trigger: u64,
-    /// The rule set in force.
-    pub rules_digest: Digest,
+    // In the order of canonical JSON, so that it is written without being sorted.
+    /// Who asked, for a promotion by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Set for a rule that only warns: nothing is promoted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub advisory: bool,
     /// Overrides that were counted in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<String>,
     /// The promotion that this decision starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion_id: Option<String>,
-    /// Set for a rule that only warns: nothing is promoted.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub advisory: bool,
-    /// Who asked, for a promotion by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<String>,
+    /// Why, in order.
+    pub reasons: Vec<Reason>,
+    /// The promote rule; `manual` for a promotion by hand.
+    pub rule: String,
+    /// The rule set in force.
+    pub rules_digest: Digest,
+    /// The tag judged and the digest that the verdict is bound to.
+    pub source: TagRef,
+    /// Where it would go.
+    pub target: TargetRef,
+    /// The record that made it change.
+    pub trigger: u64,
+    /// The answer.
+    pub verdict: Verdict,
     /// Reason codes that a promotion by hand waived and that would have stopped it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<Reason>,
@@ -268,6 +269,13 @@ pub struct Decision {
 /// `weir.promotion.started`, `.completed` and `.failed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PromotionOutcome {
+    // In the order of canonical JSON, so that it is written without being sorted.
+    /// How often it was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// From the decision.
     pub promotion_id: String,
     /// The rule; `manual` for a promotion by hand.
@@ -276,12 +284,6 @@ pub struct PromotionOutcome {
     pub source: TagRef,
     /// Where to.
     pub target: TargetRef,
-    /// How often it was tried.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<u32>,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
 }
 
 /// `weir.violation.found` and `.cleared`: what was promoted would not be promoted now.

@@ -109,20 +109,31 @@ impl Digest {
 /// The length of `sha256:` and of `sha512:`.
 const ALGORITHM_BYTES: usize = 7;
 
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
+/// No digit.
+const NONE: u8 = 0xff;
+
+/// The value of each lower-case hexadecimal digit.
+const VALUES: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let digits = b"0123456789abcdef";
+    let mut value = 0;
+    while value < digits.len() {
+        values[digits[value] as usize] = value as u8;
+        value += 1;
     }
-}
+    values
+};
 
 /// Fills `bytes` from hexadecimal digits; `None` where one is not a lower-case digit.
 fn from_hex(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
+    let mut seen = 0;
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let [high, low] = pair.map(|digit| VALUES[usize::from(digit)]);
+        seen |= high | low;
+        *byte = high << 4 | low & 0xf;
     }
-    Some(())
+    // A value has four bits, and what is none has more.
+    (seen <= 0xf).then_some(())
 }
 
 /// The 32 bytes of 64 lower-case digits.

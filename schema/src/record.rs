@@ -122,7 +122,18 @@ pub fn encode(
         // Those of which there are most, by hand.
         Position::Step { trigger } => write!(bytes, r#"{{"from":"step","trigger":{trigger}}}"#),
         Position::Local => write!(bytes, r#"{{"from":"local"}}"#),
-        other => write!(bytes, "{}", crate::canonical::to_string(other)),
+        Position::Stream {
+            stream,
+            created,
+            sequence,
+            index,
+        } => write!(
+            bytes,
+            r#"{{"created":{},"from":"stream","index":{index},"sequence":{sequence},"stream":{}}}"#,
+            crate::canonical::to_string(created),
+            crate::canonical::to_string(stream),
+        ),
+        other @ Position::Line { .. } => write!(bytes, "{}", crate::canonical::to_string(other)),
     };
     let previous = crate::Digest::Sha256(*previous).hex();
     let _ = write!(
@@ -130,6 +141,12 @@ pub fn encode(
         r#","previous":"{previous}","recorded_at":"{recorded_at}","seq":{seq},"v":{FORMAT_VERSION}}}"#,
     );
     bytes.into_bytes()
+}
+
+/// The hash that 64 lower-case hexadecimal digits stand for.
+#[must_use]
+pub fn parse_hex(digits: &str) -> Option<Hash> {
+    crate::digest::hash_from_hex(digits)
 }
 
 /// The hash of a record's bytes: `SHA-256(0x00 || bytes)`.
@@ -182,6 +199,13 @@ fn split_at_last<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str
     let mut windows = text.as_bytes().windows(separator.len());
     let at = windows.rposition(|window| window == separator.as_bytes())?;
     Some((text.get(..at)?, text.get(at + separator.len()..)?))
+}
+
+/// The canonical text of the event in a record that was decoded, or nothing if the record is not as
+/// this version writes it.
+#[must_use]
+pub fn event_text(bytes: &[u8]) -> Option<&str> {
+    written(bytes).map(|(_, _, event, _, _)| event)
 }
 
 fn stored(bytes: &[u8]) -> Result<Stored<'_>, RecordError> {

@@ -22,7 +22,7 @@ const BATCH: usize = 256;
 const LINGER: Duration = Duration::from_millis(250);
 
 /// Batches that are read ahead of the one that is being made durable.
-const AHEAD: usize = 3;
+const AHEAD: usize = 6;
 
 /// A batch on its way into the log, and what follows once it is there.
 struct Batch {

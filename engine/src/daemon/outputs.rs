@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use weir_schema::Record;
+use weir_schema::{Received, Record, record};
 
 use super::{DaemonError, Shared};
 use crate::{
@@ -62,7 +62,13 @@ fn batch(reader: &LogReader, after: u64, max: usize) -> Result<OutputBatch, BoxE
         found.through = seq;
         let event = Record::decode(&bytes)?.event;
         if is_for_the_world(&event.body) {
-            let event = event.into();
+            let event = match record::event_text(&bytes) {
+                Some(json) => Received {
+                    json: json.to_owned(),
+                    event,
+                },
+                None => event.into(),
+            };
             found.outputs.push(output(Said { seq, event }));
         }
     }
@@ -97,7 +103,7 @@ async fn outbox(shared: &Shared, stream: &Stream) -> Result<Outbox, DaemonError>
     let mut appended = shared.node.recent().subscribe();
     appended.wait_for(|through| *through > 0).await?;
     let first = shared.node.reader().leaf_hash(1)?.unwrap_or_default();
-    Ok(Outbox::new(stream, &weir_schema::record::hex(&first)))
+    Ok(Outbox::new(stream, &record::hex(&first)))
 }
 
 /// Publishes outputs until this node acts no longer.

@@ -5,7 +5,7 @@
 //! contains.
 
 use weir_schema::Timestamp;
-use weir_schema::record::Hash;
+use weir_schema::record::{Hash, parse_hex};
 
 /// The sequence of a record and the hash of the one before, as the record states them.
 pub(super) fn link_of(record: &[u8]) -> (Option<u64>, Option<Hash>) {
@@ -25,7 +25,7 @@ fn link_in_form(record: &[u8]) -> Option<(u64, Hash)> {
     let rest = rest.get(..=time)?.strip_suffix(b"\",\"recorded_at\":\"")?;
     let (rest, previous) = rest.split_last_chunk::<64>()?;
     rest.ends_with(b",\"previous\":\"")
-        .then_some((seq, parse_digits(previous)?))
+        .then_some((seq, parse_hex(std::str::from_utf8(previous).ok()?)?))
 }
 
 fn number_at_end(text: &[u8]) -> Option<(&[u8], u64)> {
@@ -36,7 +36,7 @@ fn number_at_end(text: &[u8]) -> Option<(&[u8], u64)> {
 
 /// The hash of the record before, as the record states it. `None` if it states none.
 pub(super) fn previous_of(record: &[u8]) -> Option<Hash> {
-    parse_hash(string_after(record, b"\"previous\":\"")?)
+    parse_hex(string_after(record, b"\"previous\":\"")?)
 }
 
 /// Where in the record the digits of that hash stand, or would stand.
@@ -72,29 +72,6 @@ fn after<'a>(record: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     record.get(second?.0 + key.len()..)
 }
 
-/// 64 hexadecimal digits as a hash.
-pub(super) fn parse_hash(text: &str) -> Option<Hash> {
-    parse_digits(text.as_bytes().try_into().ok()?)
-}
-
-fn parse_digits(digits: &[u8; 64]) -> Option<Hash> {
-    let (pairs, _) = digits.as_chunks::<2>();
-    let mut hash = [0; 32];
-    for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(hash)
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +81,7 @@ mod tests {
         let hash = "0123456789abcdef".repeat(4);
         let other = "f".repeat(64);
         let check = |text: &str| {
-            let wanted = (Some(7), parse_hash(&hash));
+            let wanted = (Some(7), parse_hex(&hash));
             assert_eq!(link_of(text.as_bytes()), wanted, "{text}");
             assert_eq!(previous_of(text.as_bytes()), wanted.1, "{text}");
             assert_eq!(seq_of(text.as_bytes()), wanted.0, "{text}");

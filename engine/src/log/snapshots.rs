@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use weir_schema::record::{Hash, hex};
+use weir_schema::record::{Hash, hex, parse_hex};
 
 use super::append::Log;
 use super::reader::{LogReader, ReadError};
-use super::record::parse_hash;
 use super::store::sync_dir;
 
 /// The version of the files' form.
@@ -242,7 +241,7 @@ impl Snapshots {
             .reader
             .leaf_hash(seq)
             .map_err(|error| error.to_string())?;
-        if header.seq != seq || record.is_none() || parse_hash(&header.record) != record {
+        if header.seq != seq || record.is_none() || parse_hex(&header.record) != record {
             return Err("it is of another history".to_owned());
         }
         let mut bytes = Vec::new();
@@ -250,7 +249,7 @@ impl Snapshots {
         let limit = header.bytes.min(MAX_BYTES) + 1;
         packed.take(limit).read_to_end(&mut bytes).map_err(text)?;
         let digest: Hash = Sha256::digest(&bytes).into();
-        if parse_hash(&header.digest) != Some(digest) {
+        if parse_hex(&header.digest) != Some(digest) {
             return Err("its bytes are not those that were written".to_owned());
         }
         Ok(bytes)

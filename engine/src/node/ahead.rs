@@ -31,6 +31,13 @@ const MAX_THREADS: usize = 4;
 
 type Block = Result<Vec<Record>, LedgerError>;
 
+/// A thread that decodes.
+struct Decoder {
+    blocks: mpsc::Receiver<Block>,
+    /// Where blocks go back to: memory is given back fastest by the thread that took it.
+    done: mpsc::Sender<Vec<Record>>,
+}
+
 /// Hands the records from `first` to `last` to `take` in order, until it says `false`.
 ///
 /// # Errors
@@ -40,7 +47,7 @@ pub(super) fn each(
     first: u64,
     last: u64,
     decode: Decode,
-    mut take: impl FnMut(Record) -> Result<bool, LedgerError>,
+    mut take: impl FnMut(&Record) -> Result<bool, LedgerError>,
 ) -> Result<(), LedgerError> {
     let blocks = (last + 1).saturating_sub(first).div_ceil(BLOCK);
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -51,18 +58,20 @@ pub(super) fn each(
         while next <= last {
             let block = decoded(reader, next, last)?;
             next += block.len() as u64;
-            if !take_all(block, &mut take)? {
+            if !take_all(&block, &mut take)? {
                 break;
             }
         }
         return Ok(());
     }
     thread::scope(|scope| {
-        let receivers: Vec<mpsc::Receiver<Block>> = (0..threads)
+        let decoders: Vec<Decoder> = (0..threads)
             .map(|turn| {
-                let (sender, receiver) = mpsc::sync_channel(BLOCKS_AHEAD);
+                let (sender, decoded_blocks) = mpsc::sync_channel(BLOCKS_AHEAD);
+                let (done, taken) = mpsc::channel();
                 scope.spawn(move || {
                     for number in (turn as u64..blocks).step_by(threads) {
+                        taken.try_iter().for_each(drop);
                         let mut next = first + number * BLOCK;
                         let end = last.min(next + BLOCK - 1);
                         while next <= end {
@@ -75,29 +84,33 @@ pub(super) fn each(
                         }
                     }
                 });
-                receiver
+                Decoder {
+                    blocks: decoded_blocks,
+                    done,
+                }
             })
             .collect();
         let mut next = first;
         while next <= last {
             let turn = (next - first) / BLOCK % threads as u64;
-            let receiver = receivers.get(turn as usize);
-            let Some(Ok(block)) = receiver.map(mpsc::Receiver::recv) else {
+            let Some(decoder) = decoders.get(turn as usize) else {
                 return Err(stopped());
             };
-            let block = block?;
+            let block = decoder.blocks.recv().map_err(|_| stopped())??;
             next += block.len() as u64;
-            if !take_all(block, &mut take)? {
+            if !take_all(&block, &mut take)? {
                 return Ok(());
             }
+            // One that has decoded all it had needs none back.
+            let _ = decoder.done.send(block);
         }
         Ok(())
     })
 }
 
 fn take_all(
-    records: Vec<Record>,
-    take: &mut impl FnMut(Record) -> Result<bool, LedgerError>,
+    records: &[Record],
+    take: &mut impl FnMut(&Record) -> Result<bool, LedgerError>,
 ) -> Result<bool, LedgerError> {
     for record in records {
         if !take(record)? {

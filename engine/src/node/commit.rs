@@ -22,8 +22,9 @@ use super::{
 };
 use crate::log::{AppendError, Log, StreamPosition};
 
-/// Batches that wait for each of the threads. More would only wait: one sync covers them all.
-const IN_FLIGHT: usize = 2;
+/// Batches that wait for each of the threads: enough that none of them stands still while another is
+/// at a longer one.
+const IN_FLIGHT: usize = 4;
 
 /// What waits for a batch to be durable.
 pub(super) enum Reply {

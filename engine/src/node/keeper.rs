@@ -25,8 +25,8 @@ use crate::log::{
     key::{KEY_FILE, SigningKey},
 };
 
-/// Records between two snapshots: what a start after a kill folds at most, about a second.
-const EVERY: u64 = 50_000;
+/// Records between two snapshots: what a start after a kill folds at most, about half a second.
+const EVERY: u64 = 100_000;
 
 /// A large state is written less often: one record more for so many bytes of its file.
 const BYTES_PER_RECORD: u64 = 512;

@@ -1,8 +1,8 @@
 //! What is not urgent takes what the rest leaves of the processors.
 
-/// How much less: a thread that decides has nine times the weight, so what is behind still gets on
-/// under a load that never ends.
-const NICE: i32 = 10;
+/// The least there is; still one part in seventy, so what is behind gets on under a load that never
+/// ends.
+const NICE: i32 = 19;
 
 /// Has the calling thread run behind those that take in, decide and write. Where the system refuses
 /// it runs beside them, as before.

@@ -75,8 +75,8 @@ pub fn refold(
     let mut fold = Fold::new(&Basis::of(reader)?);
     let last = reader.head().next_seq - 1;
     ahead::each(reader, 1, last, Decode::Ahead, |record| {
-        fold.record(&record)?;
-        Ok(take(&record))
+        fold.record(record)?;
+        Ok(take(record))
     })?;
     Ok(fold.state)
 }
@@ -141,7 +141,7 @@ fn go_on(
     /// Records between two looks at `stop`.
     const STRIDE: u64 = 256;
     ahead::each(reader, fold.state.seq() + 1, last, decode, |record| {
-        fold.record(&record)?;
+        fold.record(record)?;
         Ok(!(record.seq.is_multiple_of(STRIDE) && stop()))
     })?;
     Ok(fold)

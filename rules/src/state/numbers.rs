@@ -55,7 +55,3 @@ impl RepositoryId {
 impl TagId {
     pub(crate) const FIRST: Self = Self(NonZeroU32::MIN);
 }
-
-impl ReportId {
-    pub(crate) const FIRST: Self = Self(NonZeroU32::MIN);
-}

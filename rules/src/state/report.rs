@@ -3,7 +3,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map},
 };
 
 use weir_schema::{Finding, Severity, SeverityCounts};
@@ -122,7 +122,8 @@ pub(crate) struct Reports {
     entries: Vec<Option<Entry>>,
     free: Vec<ReportId>,
     table: Table,
-    by_vulnerability: BTreeSet<(NameId, ReportId)>,
+    /// The reports that name a vulnerability.
+    by_vulnerability: BTreeMap<NameId, BTreeSet<ReportId>>,
     /// How many overrides there are for a vulnerability.
     overrides: BTreeMap<NameId, u32>,
 }
@@ -239,7 +240,7 @@ impl Reports {
         for finding in findings.iter().flatten() {
             let row = &mut self.findings[finding.place()];
             row.reports += 1;
-            self.by_vulnerability.insert((row.id, id));
+            self.by_vulnerability.entry(row.id).or_default().insert(id);
             overridable += u32::from(self.overrides.contains_key(&row.id));
         }
         self.entries[id.place()] = Some(Entry {
@@ -283,7 +284,12 @@ impl Reports {
         {
             let row = &mut self.findings[finding.place()];
             row.reports -= 1;
-            self.by_vulnerability.remove(&(row.id, id));
+            if let btree_map::Entry::Occupied(mut naming) = self.by_vulnerability.entry(row.id) {
+                naming.get_mut().remove(&id);
+                if naming.get().is_empty() {
+                    naming.remove();
+                }
+            }
             if row.reports == 0 {
                 self.forget(*finding, names);
             }
@@ -381,7 +387,8 @@ impl Reports {
 
     /// Whether a report names `vulnerability`.
     pub(crate) fn names(&self, id: ReportId, vulnerability: NameId) -> bool {
-        self.by_vulnerability.contains(&(vulnerability, id))
+        let naming = self.by_vulnerability.get(&vulnerability);
+        naming.is_some_and(|naming| naming.contains(&id))
     }
 
     /// Whether a report names the vulnerability of a finding.
@@ -390,11 +397,8 @@ impl Reports {
     }
 
     fn reports_with(&self, vulnerability: NameId) -> impl Iterator<Item = ReportId> {
-        let from = (vulnerability, ReportId::FIRST);
-        let reports = self.by_vulnerability.range(from..);
-        reports
-            .take_while(move |(other, _)| *other == vulnerability)
-            .map(|(_, id)| *id)
+        let naming = self.by_vulnerability.get(&vulnerability);
+        naming.into_iter().flatten().copied()
     }
 
     /// The leaves of which a report with `vulnerability` says what counts.

@@ -6,10 +6,10 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use weir_schema::record::{Hash, hex};
+use weir_schema::record::{Hash, hex, parse_hex};
 
 use super::{FORM, Footer, Header, PREVIOUS};
-use crate::log::record::{parse_hash, place_of_previous};
+use crate::log::record::place_of_previous;
 use crate::log::transfer::Lines;
 use crate::log::tree;
 
@@ -77,7 +77,7 @@ impl ArchiveReader {
         if header.weir_archive != FORM {
             return Err(form(format!("its form is {}", header.weir_archive)));
         }
-        let previous = parse_hash(&header.previous)
+        let previous = parse_hex(&header.previous)
             .ok_or_else(|| form("it does not say what it follows".to_owned()))?;
         Ok(Self {
             path: path.to_owned(),
