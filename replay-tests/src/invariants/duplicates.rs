@@ -1,7 +1,7 @@
 //! The same content once more changes no verdict.
 //!
-//! A request to promote by hand is a new wish each time. A push whose tag was moved on by a
-//! promotion in its own step moves it back, and a deletion takes away what a promotion in its own
+//! A request to promote by hand is a new wish each time. A push, or a copy reported, whose tag was
+//! moved on by a promotion in its own step moves it back, and a deletion takes away what a promotion in its own
 //! step put in the place: that is no repetition either.
 
 use weir_rules::step;
@@ -23,6 +23,7 @@ pub(super) fn check(seed: u64) -> Result<(), String> {
                         let tag = push.tag.as_ref().map(ToString::to_string);
                         here(&push.repository) && tag.as_ref() == Some(&target.tag)
                     }
+                    Body::PromotionCompleted(put) => put.target == *target,
                     Body::TagDeleted(gone) => {
                         here(&gone.repository) && gone.tag.to_string() == target.tag
                     }

@@ -59,6 +59,7 @@ fn deleted(seed: u64) -> Result<(), String> {
         .iter()
         .filter_map(|(_, body)| match body {
             Body::ImagePushed(push) if push.tag.is_some() => Some(push.digest.clone()),
+            Body::PromotionCompleted(done) => done.source.digest.clone(),
             _ => None,
         })
         .collect();
