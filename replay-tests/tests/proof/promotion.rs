@@ -281,6 +281,22 @@ fn e30_what_was_given_up_and_has_moved_since_is_not_tried_again() {
 }
 
 #[test]
+fn what_was_given_up_and_has_no_rule_any_more_is_not_tried_again() {
+    check(
+        CHAIN,
+        "
+        commands
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1 by to-staging
+        begin
+        give-up
+        activate nothing        => withdrawn dev/web:1@a: rule-removed
+        retry                   => failed dev/web:1@a: withdrawn
+        ",
+    );
+}
+
+#[test]
 fn e36_the_next_stage_begins_when_the_copy_is_complete_and_not_before() {
     check(
         CHAIN,
