@@ -138,7 +138,17 @@ pub fn check(body: &Value, expected: &[&str]) {
 }
 
 pub fn check_text(body: &str, expected: &[&str]) {
-    let found = meaning(decode_text(body));
+    check_found(&meaning(decode_text(body)), body, expected);
+}
+
+/// As [`check`], with headers of the delivery.
+pub fn check_with(headers: &[(&str, &str)], body: &Value, expected: &[&str]) {
+    let body = body.to_string();
+    let found = meaning(decode_with(headers, &AdapterSettings::default(), &body));
+    check_found(&found, &body, expected);
+}
+
+fn check_found(found: &[String], body: &str, expected: &[&str]) {
     let equal = found.len() == expected.len()
         && found
             .iter()

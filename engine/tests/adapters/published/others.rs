@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use weir_engine::adapters::AdapterSettings;
 use weir_schema::media_type;
 
-use super::{base64, check_with};
-use crate::words::{check, check_text, decode_with, digest, meaning};
+use super::base64;
+use crate::words::{check, check_text, check_with, decode_with, digest, meaning};
 
 #[test]
 fn googles_messages_in_every_wrapping() {
