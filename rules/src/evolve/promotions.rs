@@ -6,8 +6,8 @@ use weir_schema::{PromotionOutcome, RepositoryName, Tag};
 
 use super::Touched;
 use crate::state::{
-    Alarm, Bound, DigestId, NameId, Origin, Progress, Promoted, Promotion, Reads, State, TagId,
-    Wake,
+    Alarm, Bound, DigestId, MANUAL, NameId, Origin, Progress, Promoted, Promotion, Reads, State,
+    TagId, Wake,
 };
 
 /// The error of a promotion whose source tag moved before the copy began.
@@ -277,10 +277,15 @@ impl State {
         promotion.progress = Progress::Decided;
         promotion.error = None;
         let there = self.tag_row(promotion.source).bound.as_ref();
-        if there.is_some_and(|bound| bound.binding == promotion.bound.binding) {
+        let key = (promotion.source, promotion.rule);
+        let by_hand = **self.text(promotion.rule) == *MANUAL;
+        if there.is_none_or(|bound| bound.binding != promotion.bound.binding) {
+            touched.superseded.push(id);
+        } else if by_hand || self.taken_by(key).is_some() {
             touched.retried.push(id);
         } else {
-            touched.superseded.push(id);
+            // Its rule is gone meanwhile: what withdraws the subject ends it too.
+            touched.subjects.push(key);
         }
         self.touch_target(promotion.target, touched);
         self.put_promotion(id, promotion);

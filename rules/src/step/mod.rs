@@ -21,7 +21,7 @@ pub use recheck::recheck;
 use self::agenda::Agenda;
 use crate::{
     evolve::{SUPERSEDED, Touched, promotion_id},
-    state::{Bound, DigestId, MANUAL, NameId, Progress, Promotion, Reads, State, TagId, Wake},
+    state::{Bound, DigestId, NameId, Progress, Promotion, Reads, State, TagId, Wake},
 };
 
 /// What becomes of a promotion once it is decided.
@@ -182,12 +182,6 @@ impl Run<'_> {
         let Some(promotion) = self.state.promotions.get(&id) else {
             return;
         };
-        let key = (promotion.source, promotion.rule);
-        let by_hand = **self.state.text(promotion.rule) == *MANUAL;
-        if !by_hand && self.state.taken_by(key).is_none() {
-            // Its rule is gone meanwhile: what withdraws the subject ends it too.
-            return self.touched.subjects.push(key);
-        }
         match self.execution {
             Execution::AtOnce => {
                 let outcome = self.outcome(id, promotion, None);
