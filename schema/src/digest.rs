@@ -124,6 +124,11 @@ const VALUES: [u8; 256] = {
     values
 };
 
+/// Appends the lower-case hexadecimal digits of a hash.
+pub(crate) fn push_hex(hash: &[u8; 32], text: &mut String) {
+    Digest::Sha256(*hash).with_text(|digest| text.push_str(&digest[ALGORITHM_BYTES..]));
+}
+
 /// Fills `bytes` from hexadecimal digits; `None` where one is not a lower-case digit.
 fn from_hex(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
     let mut seen = 0;

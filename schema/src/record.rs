@@ -3,7 +3,7 @@
 //! A record's bytes are canonical JSON with a format version. They are what is hashed, stored and
 //! exported; everything else is derived from them.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -28,9 +28,9 @@ pub enum Position {
     /// A message of a JetStream stream.
     Stream {
         /// The stream's name.
-        stream: String,
+        stream: Arc<str>,
         /// When the stream was created: a recreated stream starts to count anew.
-        created: String,
+        created: Arc<str>,
         /// The message's sequence, from 1.
         sequence: u64,
         /// Which event of the message, from 0: a body may hold several.
@@ -127,20 +127,42 @@ pub fn encode(
             created,
             sequence,
             index,
-        } => write!(
-            bytes,
-            r#"{{"created":{},"from":"stream","index":{index},"sequence":{sequence},"stream":{}}}"#,
-            crate::canonical::to_string(created),
-            crate::canonical::to_string(stream),
-        ),
+        } => {
+            bytes.push_str("{\"created\":");
+            push_text(&mut bytes, created);
+            let _ = write!(
+                bytes,
+                r#","from":"stream","index":{index},"sequence":{sequence},"stream":"#,
+            );
+            push_text(&mut bytes, stream);
+            write!(bytes, "}}")
+        }
         other @ Position::Line { .. } => write!(bytes, "{}", crate::canonical::to_string(other)),
     };
-    let previous = crate::Digest::Sha256(*previous).hex();
+    bytes.push_str(",\"previous\":\"");
+    crate::digest::push_hex(previous, &mut bytes);
     let _ = write!(
         bytes,
-        r#","previous":"{previous}","recorded_at":"{recorded_at}","seq":{seq},"v":{FORMAT_VERSION}}}"#,
+        r#"","recorded_at":"{recorded_at}","seq":{seq},"v":{FORMAT_VERSION}}}"#,
     );
     bytes.into_bytes()
+}
+
+/// Appends a text as JSON has it.
+fn push_text(json: &mut String, text: &str) {
+    if is_plain(text) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        json.push_str(&crate::canonical::to_string(&text));
+    }
+}
+
+/// Whether JSON has a text as it is, without escapes.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
 }
 
 /// The hash that 64 lower-case hexadecimal digits stand for.
@@ -183,7 +205,10 @@ fn written(bytes: &[u8]) -> Option<(u64, Timestamp, &str, Position, Hash)> {
             trigger: trigger.strip_suffix('}')?.parse().ok()?,
         },
         None if position == "{\"from\":\"local\"}" => Position::Local,
-        None => serde_json::from_str(position).ok()?,
+        None => match in_stream(position) {
+            Some(position) => position,
+            None => serde_json::from_str(position).ok()?,
+        },
     };
     Some((
         seq.parse().ok()?,
@@ -192,6 +217,24 @@ fn written(bytes: &[u8]) -> Option<(u64, Timestamp, &str, Position, Hash)> {
         position,
         crate::digest::hash_from_hex(previous)?,
     ))
+}
+
+/// A position in a stream whose names are of plain text, as [`encode`] writes it.
+fn in_stream(position: &str) -> Option<Position> {
+    let rest = position.strip_prefix("{\"created\":\"")?;
+    let (created, rest) = rest.split_once('"')?;
+    let rest = rest.strip_prefix(",\"from\":\"stream\",\"index\":")?;
+    let (index, rest) = rest.split_once(',')?;
+    let rest = rest.strip_prefix("\"sequence\":")?;
+    let (sequence, rest) = rest.split_once(',')?;
+    let rest = rest.strip_prefix("\"stream\":\"")?;
+    let stream = rest.strip_suffix("\"}")?;
+    (is_plain(created) && is_plain(stream)).then_some(Position::Stream {
+        stream: stream.into(),
+        created: created.into(),
+        sequence: sequence.parse().ok()?,
+        index: index.parse().ok()?,
+    })
 }
 
 /// As `rsplit_once`, for what stands near the end: nothing is prepared for a long search.

@@ -169,7 +169,8 @@ pub(crate) fn open(shared: &Arc<Shared>, stream: &Stream, message: &Message) -> 
 /// Messages being decoded.
 struct Reading<'a> {
     shared: &'a Arc<Shared>,
-    stream: &'a Stream,
+    name: Arc<str>,
+    created: Arc<str>,
     inputs: Vec<Incoming>,
     traces: Vec<Trace>,
     open: Vec<lookups::Open>,
@@ -181,7 +182,8 @@ impl<'a> Reading<'a> {
     fn new(shared: &'a Arc<Shared>, stream: &'a Stream) -> Self {
         Self {
             shared,
-            stream,
+            name: stream.name().into(),
+            created: stream.created().into(),
             inputs: Vec::new(),
             traces: Vec::new(),
             open: Vec::new(),
@@ -195,7 +197,7 @@ impl<'a> Reading<'a> {
         let escort = message.escort();
         if let Some(term) = escort.term {
             if self.fence.is_some_and(|newest| term < newest) {
-                tracing::warn!(sequence = message.sequence, subject = message.subject, %term, "said by a node that no longer led: dropped");
+                tracing::warn!(sequence = message.sequence, subject = %message.subject, %term, "said by a node that no longer led: dropped");
                 return;
             }
             self.fence = Some(term);
@@ -210,8 +212,8 @@ impl<'a> Reading<'a> {
                 received,
                 at: message.timestamp,
                 position: Position::Stream {
-                    stream: self.stream.name().to_owned(),
-                    created: self.stream.created().to_owned(),
+                    stream: Arc::clone(&self.name),
+                    created: Arc::clone(&self.created),
                     sequence: message.sequence,
                     index,
                 },
@@ -235,9 +237,9 @@ impl<'a> Reading<'a> {
     ) -> (Vec<(usize, Received)>, Vec<adapters::Pending>, String) {
         let none = (Vec::new(), Vec::new(), String::new());
         let one = |event| (vec![(0, event)], Vec::new(), String::new());
-        let id = format!("{}-{}", self.stream.created(), message.sequence);
+        let id = || format!("{}-{}", self.created, message.sequence);
         if let Err(damaged) = message.check_payload() {
-            return one(rejected(message, &id, damaged.to_string()));
+            return one(rejected(message, &id(), damaged.to_string()));
         }
         let subjects = self.shared.config.stream.as_ref();
         let subjects = subjects.map_or("registry", |config| &config.subjects);
@@ -252,20 +254,21 @@ impl<'a> Reading<'a> {
                 }
                 Ok(received) => {
                     let kind = received.event.body.kind();
-                    rejected(message, &id, format!("`{kind}` is for weir alone to say"))
+                    rejected(message, &id(), format!("`{kind}` is for weir alone to say"))
                 }
-                Err(error) => rejected(message, &id, error.to_string()),
+                Err(error) => rejected(message, &id(), error.to_string()),
             }),
             Origin::Intake { adapter, source } => {
                 self.shared.heard.note(source, message.timestamp);
                 let headers: Vec<(String, String)> = message
                     .content_headers()
+                    .into_iter()
                     .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
                     .collect();
                 let raw = intake::Raw {
                     adapter: Some(adapter),
                     source,
-                    delivery_id: &id,
+                    delivery_id: &id(),
                     headers: &headers,
                     body: &message.payload,
                 };

@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use weir_schema::record::Hash;
+use weir_schema::record::{Hash, encode};
+use weir_schema::{Position, Received, Timestamp};
 
 use super::chunk::{Chunk, ChunkError, Encoder, MAX_RECORD_BYTES};
 use super::commit::Visible;
@@ -24,14 +25,39 @@ pub struct EncodedRecord {
     /// `SHA-256(0x00 || bytes)`: the leaf of the Merkle tree and the link that the next record
     /// carries.
     pub hash: Hash,
+    /// The hash of the record before, as this one states it; `None` for what is no record.
+    previous: Option<Hash>,
 }
 
 impl EncodedRecord {
     /// The record with its hash computed.
     #[must_use]
     pub fn new(seq: u64, bytes: Vec<u8>) -> EncodedRecord {
-        let hash = tree::leaf_hash(&bytes);
-        EncodedRecord { seq, bytes, hash }
+        let form = !bytes.contains(&b'\n');
+        EncodedRecord {
+            seq,
+            hash: tree::leaf_hash(&bytes),
+            previous: form.then(|| record::link_of(&bytes).1).flatten(),
+            bytes,
+        }
+    }
+
+    /// An event as the record `seq`, after the one whose hash is `previous`.
+    #[must_use]
+    pub fn of(
+        seq: u64,
+        recorded_at: Timestamp,
+        event: &Received,
+        position: &Position,
+        previous: Hash,
+    ) -> EncodedRecord {
+        let bytes = encode(seq, recorded_at, event, position, &previous);
+        EncodedRecord {
+            seq,
+            hash: tree::leaf_hash(&bytes),
+            previous: Some(previous),
+            bytes,
+        }
     }
 }
 
@@ -346,11 +372,12 @@ impl Log {
             if record.seq != next_seq {
                 return refuse("its sequence is not the next");
             }
-            if record::link_of(&record.bytes).1 != Some(previous) {
-                return refuse("its `previous` is not the hash of the record before");
-            }
-            if record.bytes.contains(&b'\n') {
-                return refuse("it is not canonical JSON");
+            match record.previous {
+                None => return refuse("it is not a record in canonical JSON"),
+                Some(stated) if stated != previous => {
+                    return refuse("its `previous` is not the hash of the record before");
+                }
+                Some(_) => {}
             }
             debug_assert_eq!(
                 record.hash,

@@ -134,17 +134,19 @@ impl Records {
     /// The rows to store, the first with the header.
     pub(super) fn encode(&self, encoder: &mut Encoder) -> Result<Vec<Vec<u8>>, ChunkError> {
         let size = |_| ChunkError::TooLarge;
+        let dictionary = encoder.dictionary;
         let packed = encoder.compress(&self.joined)?;
-        let mut first = vec![VERSION];
-        first.extend_from_slice(&encoder.dictionary);
+        let lengths = 2 * self.ends.len().saturating_sub(1);
+        let room = MAX_VALUE_BYTES - HEADER_BYTES - lengths;
+        let mut first = Vec::with_capacity(HEADER_BYTES + lengths + packed.len().min(room));
+        first.push(VERSION);
+        first.extend_from_slice(&dictionary);
         first.push(u8::try_from(self.ends.len()).map_err(size)?);
         first.extend_from_slice(
             &u32::try_from(self.joined.len())
                 .map_err(size)?
                 .to_be_bytes(),
         );
-        let lengths = 2 * self.ends.len().saturating_sub(1);
-        let room = MAX_VALUE_BYTES - HEADER_BYTES - lengths;
         let parts = packed.len().saturating_sub(room).div_ceil(MAX_VALUE_BYTES);
         first.extend_from_slice(&u16::try_from(parts).map_err(size)?.to_be_bytes());
         for (_, record) in self.iter().take(lengths / 2) {
@@ -260,6 +262,8 @@ impl Header {
 pub(super) struct Encoder {
     dictionary: DictionaryId,
     compressor: zstd::bulk::Compressor<'static>,
+    /// What was compressed last.
+    packed: Vec<u8>,
 }
 
 impl Encoder {
@@ -280,13 +284,18 @@ impl Encoder {
         Ok(Encoder {
             dictionary: dictionary.id,
             compressor,
+            packed: Vec::new(),
         })
     }
 
-    fn compress(&mut self, bytes: &[u8]) -> Result<Vec<u8>, ChunkError> {
+    fn compress(&mut self, bytes: &[u8]) -> Result<&[u8], ChunkError> {
+        self.packed.clear();
+        self.packed
+            .reserve(zstd::zstd_safe::compress_bound(bytes.len()));
         self.compressor
-            .compress(bytes)
-            .map_err(ChunkError::Compress)
+            .compress_to_buffer(bytes, &mut self.packed)
+            .map_err(ChunkError::Compress)?;
+        Ok(&self.packed)
     }
 }
 

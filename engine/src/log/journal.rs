@@ -64,6 +64,8 @@ pub(super) enum Appended {
 pub(super) struct Journal {
     files: [File; 2],
     session: Session,
+    /// The entry that was written last: its memory serves the next.
+    buffer: Mutex<Vec<u8>>,
     place: Mutex<Place>,
     moved: Condvar,
     /// Whether a sync failed. The system tells it once, and forgets what it lost: another sync
@@ -105,6 +107,7 @@ impl Journal {
         let journal = Journal {
             files,
             session: *uuid::Uuid::new_v4().as_bytes(),
+            buffer: Mutex::default(),
             place: Mutex::new(Place {
                 active: 0,
                 offset: 0,
@@ -122,8 +125,14 @@ impl Journal {
 
     /// Writes an entry. May wait for the store.
     pub(super) fn append(&self, entry: &Entry) -> io::Result<Appended> {
-        let bytes = self.encode(entry);
+        let mut buffer = self
+            .buffer
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.encode(entry, &mut buffer);
+        let bytes = &*buffer;
         if bytes.len() as u64 > FILE_BYTES {
+            *buffer = Vec::new();
             return Ok(Appended::TooLong);
         }
         let mut place = self.lock();
@@ -142,7 +151,7 @@ impl Journal {
             place.active = other;
             place.offset = 0;
         }
-        self.files[place.active].write_all_at(&bytes, place.offset)?;
+        self.files[place.active].write_all_at(bytes, place.offset)?;
         place.offset += bytes.len() as u64;
         let active = place.active;
         place.last[active] = entry.number;
@@ -194,8 +203,9 @@ impl Journal {
         self.moved.notify_all();
     }
 
-    fn encode(&self, entry: &Entry) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + entry.changes.encoded_len());
+    fn encode(&self, entry: &Entry, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        bytes.reserve(HEADER_BYTES + entry.changes.encoded_len());
         bytes.extend_from_slice(&self.session);
         bytes.extend_from_slice(&entry.number.to_be_bytes());
         bytes.extend_from_slice(&entry.size.to_be_bytes());
@@ -205,10 +215,9 @@ impl Journal {
         bytes.extend_from_slice(&length.to_be_bytes());
         let check = bytes.len();
         bytes.extend_from_slice(&[0; 16]);
-        entry.changes.encode(&mut bytes);
+        entry.changes.encode(bytes);
         let sum = check_of(&bytes[..check], &bytes[HEADER_BYTES..]);
         bytes[check..HEADER_BYTES].copy_from_slice(&sum);
-        bytes
     }
 
     fn lock(&self) -> MutexGuard<'_, Place> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
-use weir_schema::{Event, Position, Received, RecordError, Timestamp, record};
+use weir_schema::{Event, Position, Received, RecordError, Timestamp};
 
 use super::{
     Basis,
@@ -352,8 +352,7 @@ pub fn write(
     let mut previous = log.head().previous;
     for entry in decided.records {
         let Entry { seq, at, event, .. } = entry;
-        let bytes = record::encode(seq, at, &event, &entry.position, &previous);
-        let encoded = EncodedRecord::new(seq, bytes);
+        let encoded = EncodedRecord::of(seq, at, &event, &entry.position, previous);
         previous = encoded.hash;
         records.push(encoded);
         if is_for_the_world(&event.event.body) {

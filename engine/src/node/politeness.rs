@@ -1,14 +1,32 @@
 //! What is not urgent takes what the rest leaves of the processors.
 
-/// The least there is; still one part in seventy, so what is behind gets on under a load that never
-/// ends.
-const NICE: i32 = 19;
+use thread_priority::{Error, ThreadPriority};
 
-/// Has the calling thread run behind those that take in, decide and write. Where the system refuses
-/// it runs beside them, as before.
+/// Has the calling thread run when no thread that takes in, decides or writes wants to. These wait
+/// for the disk and for each other often enough that it gets on under every load that was measured.
+/// Where the system refuses it runs beside them.
 pub(super) fn yield_to_others() {
-    // Linux takes the priority of a process to be that of the thread that asks.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+    if let Err(error) = be_idle() {
         tracing::debug!("the thread keeps its priority: {error}");
     }
+}
+
+/// The policy for idle threads. With the lowest priority of the usual one a processor that the thread
+/// runs on would count as busy, and others would not be woken there.
+#[cfg(target_os = "linux")]
+fn be_idle() -> Result<(), Error> {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Min,
+        ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
+    )
+}
+
+#[cfg(not(target_os = "linux"))]
+fn be_idle() -> Result<(), Error> {
+    thread_priority::set_current_thread_priority(ThreadPriority::Min)
 }

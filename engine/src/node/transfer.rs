@@ -332,8 +332,8 @@ impl Import {
         } = &record.position
         {
             self.position = Some(StreamPosition {
-                stream: stream.clone(),
-                created: created.clone(),
+                stream: stream.to_string(),
+                created: created.to_string(),
                 sequence: *sequence,
             });
         }

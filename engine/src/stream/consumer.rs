@@ -324,13 +324,13 @@ impl Consumer {
         self.next = sequence + 1;
         self.last_timestamp = Some(timestamp);
         let message = message.message;
-        Ok(Receipt::Message(convert(
-            &message.subject,
-            &message.headers.unwrap_or_default(),
-            message.payload,
+        Ok(Receipt::Message(Message {
+            subject: message.subject,
+            headers: message.headers.unwrap_or_default(),
+            payload: message.payload,
             sequence,
             timestamp,
-        )))
+        }))
     }
 
     /// Refuses to go on at `first` if that leaves out inputs that nobody agreed to lose.
@@ -451,33 +451,5 @@ impl Consumer {
             }),
             Err(error) => Err(said(&error)),
         })
-    }
-}
-
-/// A message as the rest of the engine knows it.
-pub(super) fn convert(
-    subject: &str,
-    headers: &async_nats::HeaderMap,
-    payload: bytes::Bytes,
-    sequence: u64,
-    timestamp: Timestamp,
-) -> Message {
-    let mut headers: Vec<(String, String)> = headers
-        .iter()
-        .flat_map(|(name, values)| {
-            values
-                .iter()
-                .map(|value| (name.to_string(), value.as_str().to_owned()))
-        })
-        .collect();
-    // The client keeps them in a hash map, whose order differs from run to run. Stable: several
-    // values of one name stay in theirs.
-    headers.sort_by(|one, other| one.0.cmp(&other.0));
-    Message {
-        subject: subject.to_owned(),
-        headers,
-        payload,
-        sequence,
-        timestamp,
     }
 }

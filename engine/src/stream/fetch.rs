@@ -3,7 +3,7 @@
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use weir_schema::Timestamp;
 
-use super::{Message, OpenError, Stream, consumer::convert, provision::said};
+use super::{Message, OpenError, Stream, provision::said};
 
 impl Stream {
     /// The message at `sequence`; `None` if the stream does not hold it any more.
@@ -31,12 +31,12 @@ impl Stream {
         };
         let timestamp =
             Timestamp::from_nanos(found.time.unix_timestamp_nanos()).unwrap_or(Timestamp::EPOCH);
-        Ok(Some(convert(
-            &found.subject,
-            &found.headers,
-            found.payload,
+        Ok(Some(Message {
+            subject: found.subject,
+            headers: found.headers,
+            payload: found.payload,
             sequence,
             timestamp,
-        )))
+        }))
     }
 }

@@ -1,5 +1,6 @@
 //! A message of the stream of inputs, and the subjects and headers by which it is known.
 
+use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use weir_schema::{Digest, Timestamp};
 
@@ -35,9 +36,9 @@ pub struct Escort {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Where it was published.
-    pub subject: String,
-    /// Its headers, sorted by name.
-    pub headers: Vec<(String, String)>,
+    pub subject: Subject,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// Its body, as it came.
     pub payload: Bytes,
     /// Its sequence in the stream, from 1.
@@ -81,21 +82,32 @@ impl Message {
     /// The first header of this name, whatever its case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        let named = self.headers.iter().filter_map(|(found, values)| {
+            let found: &str = found.as_ref();
+            (found.eq_ignore_ascii_case(name)).then_some((found, values.first()?))
+        });
+        // The client keeps them in a hash map, whose order differs from run to run.
+        let first = named.min_by_key(|(found, _)| *found);
+        first.map(|(_, value)| value.as_str())
     }
 
-    /// The headers that came with a raw body, under their own names.
-    pub fn content_headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.iter().filter_map(|(name, value)| {
+    /// The headers that came with a raw body, under their own names, in the order of these.
+    #[must_use]
+    pub fn content_headers(&self) -> Vec<(&str, &str)> {
+        let own = self.headers.iter().filter_map(|(name, values)| {
+            let name: &str = name.as_ref();
             let own = name
                 .get(..CONTENT_HEADER.len())
                 .filter(|start| start.eq_ignore_ascii_case(CONTENT_HEADER))
                 .and_then(|_| name.get(CONTENT_HEADER.len()..))?;
-            Some((own, value.as_str()))
-        })
+            Some((own, values))
+        });
+        let mut own: Vec<_> = own
+            .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())))
+            .collect();
+        // Stable: several values of one name stay in their order.
+        own.sort_by_key(|(name, _)| *name);
+        own
     }
 
     /// What travelled with it.
@@ -140,7 +152,7 @@ impl Message {
             return Ok(());
         };
         let found = Digest::of(&self.payload);
-        if found.to_string() == sent {
+        if sent.parse() == Ok(found.clone()) {
             return Ok(());
         }
         Err(Damaged {
@@ -211,7 +223,7 @@ mod tests {
             subject: subject.into(),
             headers: headers
                 .iter()
-                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .map(|(name, value)| (name.parse().unwrap(), (*value).into()))
                 .collect(),
             payload: Bytes::from_static(b"body"),
             sequence: 1,
@@ -279,10 +291,7 @@ mod tests {
             "a",
             &[("Weir-Header-content-type", "x"), ("Nats-Msg-Id", "1")],
         );
-        assert_eq!(
-            message.content_headers().collect::<Vec<_>>(),
-            [("content-type", "x")]
-        );
+        assert_eq!(message.content_headers(), [("content-type", "x")]);
     }
 
     #[test]

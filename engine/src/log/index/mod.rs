@@ -188,18 +188,25 @@ impl Index {
         inner.mend(stop)?;
         inner.store_full()?;
         let from = inner.open().next;
-        let mut mentioned = Vec::new();
+        // The terms of a record, one behind the other, and where each of them ends.
+        let (mut texts, mut mentioned) = (String::new(), Vec::new());
         for item in inner.reader.range(from, None) {
             let (seq, bytes) = item?;
+            texts.clear();
+            mentioned.clear();
             terms(&bytes, |dimension, term| {
-                mentioned.push((dimension, term.to_owned()))
+                texts.push_str(term);
+                mentioned.push((dimension, texts.len()));
             });
             let place = inner.place(seq);
             {
                 let mut open = inner.open();
                 let postings = Arc::make_mut(&mut open.postings);
-                for (dimension, term) in mentioned.drain(..) {
-                    postings.add(dimension, &term, place);
+                let mut start = 0;
+                for (dimension, end) in &mentioned {
+                    // INVARIANT: each term was pushed whole.
+                    postings.add(*dimension, &texts[start..*end], place);
+                    start = *end;
                 }
                 open.next = seq + 1;
             }

@@ -335,6 +335,10 @@ pub(super) fn look_up(
     wanted: &[u8],
     show: &mut dyn FnMut(&Entry<'_>),
 ) -> Result<(), PartError> {
+    if let Terms::Open(postings) = terms {
+        postings.get(dimension, wanted).iter().for_each(show);
+        return Ok(());
+    }
     terms.visit(dimension, wanted, &mut |key, entry| {
         if key == wanted {
             show(&entry);

@@ -1,6 +1,9 @@
 //! The terms of one segment with the places of the records that have them.
 
-use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::places::Places;
 use super::terms::{Dimension, key};
@@ -13,21 +16,40 @@ const BITS_BYTES: usize = 8192;
 /// The terms of the open segment.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Postings {
-    lists: BTreeMap<Dimension, BTreeMap<Box<[u8]>, Vec<u16>>>,
+    lists: [Lists; Dimension::ALL.len()],
+}
+
+/// The terms of a dimension. They come in any order and are mostly known, so they are found by their
+/// hash; in order they are wanted rarely.
+#[derive(Debug, Default, Clone)]
+struct Lists {
+    places: HashMap<Box<[u8]>, SmallVec<[u16; 8]>>,
+    /// The keys in order, from when they are asked for until there is a new one.
+    sorted: OnceLock<Vec<Box<[u8]>>>,
 }
 
 impl Postings {
     /// Adds a term of the record at `place`; places come in order.
     pub(super) fn add(&mut self, dimension: Dimension, term: &str, place: u16) {
         let key = key(dimension, term);
-        let lists = self.lists.entry(dimension).or_default();
-        match lists.get_mut(&*key) {
+        let Some(lists) = self.lists.get_mut(dimension as usize - 1) else {
+            return;
+        };
+        match lists.places.get_mut(&*key) {
             Some(list) if list.last() == Some(&place) => {}
             Some(list) => list.push(place),
             None => {
-                lists.insert(key.into(), vec![place]);
+                lists.sorted.take();
+                let list = SmallVec::from_slice(&[place]);
+                lists.places.insert(key.into(), list);
             }
         }
+    }
+
+    /// Where a term is, by its key.
+    pub(super) fn get(&self, dimension: Dimension, key: &[u8]) -> Option<Entry<'_>> {
+        let lists = self.lists.get(dimension as usize - 1)?;
+        lists.places.get(key).map(|places| Entry::Places(places))
     }
 
     /// The terms of a dimension from `first` on, in the order of their keys.
@@ -36,11 +58,24 @@ impl Postings {
         dimension: Dimension,
         first: &[u8],
     ) -> impl Iterator<Item = (&'a [u8], Entry<'a>)> {
-        let lists = self.lists.get(&dimension);
-        let range = (std::ops::Bound::Included(first), std::ops::Bound::Unbounded);
-        let lists = lists.map(|lists| lists.range::<[u8], _>(range));
-        let lists = lists.into_iter().flatten();
-        lists.map(|(key, places)| (&**key, Entry::Places(places)))
+        let lists = self.lists.get(dimension as usize - 1);
+        let sorted = lists.map_or(&[][..], Lists::sorted);
+        let before = sorted.partition_point(|key| **key < *first);
+        let keys = sorted.get(before..).unwrap_or_default();
+        keys.iter().filter_map(move |key| {
+            let places = lists?.places.get(key)?;
+            Some((&**key, Entry::Places(places)))
+        })
+    }
+}
+
+impl Lists {
+    fn sorted(&self) -> &[Box<[u8]>] {
+        self.sorted.get_or_init(|| {
+            let mut keys: Vec<Box<[u8]>> = self.places.keys().cloned().collect();
+            keys.sort_unstable();
+            keys
+        })
     }
 }
 
@@ -226,5 +261,10 @@ mod tests {
             .collect();
         assert_eq!(listed, [(&b"b"[..], 2), (b"c", 1)]);
         assert_eq!(postings.from(Dimension::Rule, b"").count(), 0);
+        postings.add(Dimension::Tag, "az", 10);
+        let first = postings.from(Dimension::Tag, b"aa").next();
+        assert_eq!(first.map(|(key, _)| key), Some(&b"az"[..]));
+        let found = |key| postings.get(Dimension::Tag, key).map(|it| it.records());
+        assert_eq!((found(b"b"), found(b"aa")), (Some(2), None));
     }
 }

@@ -84,12 +84,15 @@ pub fn terms(record: &[u8], mut found: impl FnMut(Dimension, &str)) {
 
 /// Calls `found` with everything that a record mentions; with some of it more than once.
 pub fn mentions(record: &[u8], mut found: impl FnMut(Mention<'_>)) {
-    let mut json = serde_json::Deserializer::from_slice(record);
+    // Of what is not JSON there is nothing to find.
+    let Ok(record) = std::str::from_utf8(record) else {
+        return;
+    };
+    let mut json = serde_json::Deserializer::from_str(record);
     let walk = Walk {
         found: &mut found,
         field: Field::Record,
     };
-    // Of what is not JSON there is nothing more to find.
     let _ = walk.deserialize(&mut json);
 }
 
