@@ -42,7 +42,7 @@ fn main() {
     // `cargo test` runs benches too, to see that they work.
     let quick = arguments.iter().any(|argument| argument == "--quick")
         || !arguments.iter().any(|argument| argument == "--bench");
-    let parts = ["--fold", "--wake", "--steps", "--memory"];
+    let parts = ["--fold", "--wake", "--steps", "--memory", "--snapshot"];
     let some = arguments
         .iter()
         .any(|argument| parts.contains(&argument.as_str()));
@@ -59,6 +59,9 @@ fn main() {
     if wanted("--memory") {
         memory(quick);
     }
+    if wanted("--snapshot") {
+        snapshot(quick);
+    }
 }
 
 /// Prints a figure beside the goal it should reach.
@@ -70,6 +73,49 @@ fn goal(what: &str, figure: f64, unit: &str, goal: f64, higher: bool) {
     };
     let verdict = if reached { "reached" } else { "MISSED" };
     println!("{what:<58} {figure:>12.1} {unit:<9} goal {goal}: {verdict}");
+}
+
+// Snapshots of a state that a mixed history leads to.
+
+fn snapshot(quick: bool) {
+    let (apps, length) = if quick {
+        (500, 3_000)
+    } else {
+        (10_000, 300_000)
+    };
+    let mut maker = Maker::new(7, apps);
+    let mut state = State::new(Settings::default());
+    for (at, body) in maker.beginning() {
+        step(&mut state, at, &body, Execution::AtOnce);
+    }
+    let began = Instant::now();
+    for _ in 0..length {
+        let (at, body) = maker.event();
+        step(&mut state, at, &body, Execution::AtOnce);
+    }
+    let folded = began.elapsed();
+    let began = Instant::now();
+    let bytes = state.to_snapshot();
+    let written = began.elapsed();
+    let began = Instant::now();
+    black_box(state.state_digest());
+    let hashed = began.elapsed();
+    let began = Instant::now();
+    let again = State::from_snapshot(&bytes, Settings::default()).expect("it reads");
+    let read = began.elapsed();
+    let began = Instant::now();
+    black_box(again.clone());
+    let cloned = began.elapsed();
+    println!(
+        "a state after {} records: folded in {:.0} ms, cloned in {:.0} ms; a snapshot of {:.1} MB, written in {:.0} ms, hashed in {:.0} ms, read in {:.0} ms",
+        again.seq(),
+        micros(folded) / 1e3,
+        micros(cloned) / 1e3,
+        bytes.len() as f64 / 1e6,
+        micros(written) / 1e3,
+        micros(hashed) / 1e3,
+        micros(read) / 1e3,
+    );
 }
 
 // A mixed history.

@@ -31,6 +31,9 @@ const LEVEL: i32 = 3;
 /// No snapshot is larger: a damaged length must not make us fill the memory.
 const MAX_BYTES: u64 = 64 << 30;
 
+/// How many bytes one that is compressed may well stand for.
+const MOST_PACKED: u64 = 64;
+
 /// A first line is shorter than this.
 const MAX_HEADER_BYTES: u64 = 1024;
 
@@ -106,6 +109,26 @@ struct Header {
     bytes: u64,
 }
 
+/// Compresses and hashes what is written.
+struct Packing {
+    hash: Sha256,
+    bytes: u64,
+    packed: zstd::Encoder<'static, Vec<u8>>,
+}
+
+impl Write for Packing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.packed.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Log {
     /// The snapshots beside this log.
     #[must_use]
@@ -126,35 +149,46 @@ impl LogReader {
 
 impl Snapshots {
     /// Keeps a snapshot, durably and as a whole or not at all; one of the same sequence is
-    /// replaced.
+    /// replaced. `write` is given what takes its bytes, of which only the compressed ones are kept in
+    /// memory.
     ///
     /// # Errors
     /// It is not kept; nothing else is touched.
-    pub fn put(&self, kind: Kind, seq: u64, bytes: &[u8]) -> Result<(), SnapshotError> {
+    pub fn put(
+        &self,
+        kind: Kind,
+        seq: u64,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), SnapshotError> {
         let record = self.reader.leaf_hash(seq)?;
         let record = record.ok_or(SnapshotError::Beyond { seq })?;
-        let header = Header {
-            snapshot: FORMAT,
-            weir: PROGRAM.to_owned(),
-            seq,
-            record: hex(&record),
-            digest: hex(&Sha256::digest(bytes).into()),
-            bytes: bytes.len() as u64,
-        };
         let path = self.path(kind, seq);
         let unfinished = path.with_extension("unfinished");
-        let write = || {
+        let put = || {
+            let mut packing = Packing {
+                hash: Sha256::new(),
+                bytes: 0,
+                packed: zstd::Encoder::new(Vec::new(), LEVEL)?,
+            };
+            write(&mut packing)?;
+            let header = Header {
+                snapshot: FORMAT,
+                weir: PROGRAM.to_owned(),
+                seq,
+                record: hex(&record),
+                digest: hex(&packing.hash.finalize().into()),
+                bytes: packing.bytes,
+            };
             fs::create_dir_all(self.dir())?;
             let mut file = File::create(&unfinished)?;
             serde_json::to_writer(&mut file, &header)?;
             file.write_all(b"\n")?;
-            let mut packed = zstd::Encoder::new(file, LEVEL)?;
-            packed.write_all(bytes)?;
-            packed.finish()?.sync_all()?;
+            file.write_all(&packing.packed.finish()?)?;
+            file.sync_all()?;
             fs::rename(&unfinished, &path)?;
             sync_dir(&self.dir())
         };
-        write().map_err(|source| {
+        put().map_err(|source| {
             // Whatever could not be written takes space that is perhaps what is missing.
             let _ = fs::remove_file(&unfinished);
             SnapshotError::Io {
@@ -244,7 +278,9 @@ impl Snapshots {
         if header.seq != seq || record.is_none() || parse_hex(&header.record) != record {
             return Err("it is of another history".to_owned());
         }
-        let mut bytes = Vec::new();
+        let most = file.get_ref().metadata().map_err(text)?.len() * MOST_PACKED;
+        // A damaged length makes us reserve no more than the file may hold.
+        let mut bytes = Vec::with_capacity(usize::try_from(header.bytes.min(most)).unwrap_or(0));
         let packed = zstd::Decoder::with_buffer(file).map_err(text)?;
         let limit = header.bytes.min(MAX_BYTES) + 1;
         packed.take(limit).read_to_end(&mut bytes).map_err(text)?;

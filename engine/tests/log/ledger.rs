@@ -119,7 +119,7 @@ fn a_snapshot_that_is_damaged_or_wrong_costs_time_and_nothing_else() {
     ledger
         .reader()
         .snapshots()
-        .put(Kind::State, kept, &wrong)
+        .put(Kind::State, kept, |to| to.write_all(&wrong))
         .expect("it is kept");
     drop(ledger);
     assert_ne!(otherwise, digest);

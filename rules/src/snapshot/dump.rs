@@ -1,57 +1,165 @@
 //! A state as its canonical encoding has it: texts and digests, sorted.
+//!
+//! It is written row by row: of a state of millions of tags there is never a second one in memory.
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 use weir_schema::Digest;
 
 use super::{
-    Dump, HeldDump, HoldDump, KeyDump, ManifestDump, OriginDump, OverrideDump, PromotedDump,
+    HeldDump, HoldDump, KeyDump, ManifestDump, OriginDump, OverrideDump, PromotedDump,
     PromotionDump, ReportDump, ScannerDump, ScansDump, SubjectDump, TagDump, VERSION,
 };
 use crate::state::{
-    Attempt, Bound, DigestId, Hold, NameId, Override, Progress, Promoted, Promotion, ReportId,
-    RepositoryId, Settled, State, Subject, TagId,
+    Attempt, Bound, DigestId, Hold, Manifest, NameId, Override, Places, Progress, Promoted,
+    Promotion, ReportId, RepositoryId, Settled, State, Subject, TagId,
 };
 
-type Reports = BTreeMap<Digest, ReportDump>;
+/// A state, to be written: every repository ever named with whether its tags are immutable, the
+/// reports by the digests of their own encodings, so that equal ones stand there once. What reads it
+/// (`restore.rs`) wants the fields in this order.
+pub(super) struct Whole<'a>(pub(super) &'a State);
+
+/// A list whose rows are made as they are written.
+struct List<F>(F);
+
+impl<F, I> Serialize for List<F>
+where
+    F: Fn() -> I,
+    I: IntoIterator,
+    I::Item: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+/// A map likewise.
+struct Map<F>(F);
+
+impl<F, I, K, V> Serialize for Map<F>
+where
+    F: Fn() -> I,
+    I: IntoIterator<Item = (K, V)>,
+    K: Serialize,
+    V: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map((self.0)())
+    }
+}
+
+impl Serialize for Whole<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let state = self.0;
+        let manifests = state.manifests_in_order();
+        let digests = state.report_digests();
+        let reports: BTreeMap<&Digest, ReportId> =
+            digests.iter().map(|(id, digest)| (digest, *id)).collect();
+        let mut whole = serializer.serialize_struct("Dump", 18)?;
+        whole.serialize_field("version", &VERSION)?;
+        whole.serialize_field("seq", &state.seq)?;
+        whole.serialize_field("now", &state.now)?;
+        whole.serialize_field("rule_files", &state.rule_files)?;
+        whole.serialize_field("rules_refused", &state.rules_refused)?;
+        whole.serialize_field("repositories", &state.dump_repositories())?;
+        whole.serialize_field(
+            "manifests",
+            &Map(|| {
+                let known = manifests.iter().copied();
+                let known = known.filter(|id| state.content(*id).media_type.is_some());
+                known.map(|id| (state.digest(id), state.dump_manifest(id)))
+            }),
+        )?;
+        let tags = state.tags_in_order();
+        whole.serialize_field(
+            "tags",
+            &List(|| {
+                tags.iter().filter_map(|id| {
+                    let bound = state.tags.get(*id).bound.as_ref()?;
+                    let (repository, tag) = state.tag_texts(*id);
+                    Some((repository, tag, state.dump_bound(bound)))
+                })
+            }),
+        )?;
+        let pushes = state.dump_presence(&manifests, |places| &places.pushes);
+        whole.serialize_field("index_pushes", &pushes)?;
+        let deletions = state.dump_presence(&manifests, |places| &places.deletions);
+        whole.serialize_field("deletions", &deletions)?;
+        whole.serialize_field(
+            "scans",
+            &Map(|| {
+                let scanned = manifests.iter().copied();
+                scanned.filter_map(|id| {
+                    let scans = state.dump_scans(state.manifest(id), &digests)?;
+                    Some((state.digest(id), scans))
+                })
+            }),
+        )?;
+        whole.serialize_field(
+            "reports",
+            &Map(|| {
+                let reports = reports.iter();
+                reports.map(|(digest, id)| (digest, state.dump_report(*id)))
+            }),
+        )?;
+        let databases: BTreeMap<_, _> = state
+            .scanner_databases
+            .iter()
+            .map(|(name, at)| (state.text(*name), at))
+            .collect();
+        whole.serialize_field("scanner_databases", &databases)?;
+        let overrides: BTreeMap<_, _> = state
+            .overrides
+            .iter()
+            .map(|(id, one)| (state.string(id), state.dump_override(one)))
+            .collect();
+        whole.serialize_field("overrides", &overrides)?;
+        whole.serialize_field("approvals", &state.dump_approvals())?;
+        whole.serialize_field(
+            "holds",
+            &Map(|| {
+                let holds = state.holds.iter();
+                holds.map(|(id, one)| (id, state.dump_hold(one)))
+            }),
+        )?;
+        whole.serialize_field(
+            "subjects",
+            &List(|| tags.iter().flat_map(|id| state.dump_subjects(*id))),
+        )?;
+        whole.serialize_field(
+            "promotions",
+            &Map(|| {
+                let promotions = state.promotions.iter();
+                promotions.map(|(id, one)| (id, state.dump_promotion(one)))
+            }),
+        )?;
+        whole.serialize_field(
+            "promoted",
+            &List(|| {
+                tags.iter().filter_map(|id| {
+                    let promoted = state.tags.get(*id).promoted.as_deref()?;
+                    Some(state.dump_promoted(*id, promoted))
+                })
+            }),
+        )?;
+        whole.end()
+    }
+}
 
 impl State {
-    pub(super) fn dump(&self) -> Dump {
-        let mut reports = Reports::new();
-        let scans = self.dump_scans(&mut reports);
-        let databases = self.scanner_databases.iter();
-        let overrides = self.overrides.iter();
-        let holds = self.holds.iter();
-        let promotions = self.promotions.iter();
-        Dump {
-            version: VERSION,
-            seq: self.seq,
-            now: self.now,
-            rule_files: self.rule_files.to_vec(),
-            rules_refused: self.rules_refused.clone(),
-            repositories: self.dump_repositories(),
-            manifests: self.dump_manifests(),
-            tags: self.dump_tags(),
-            index_pushes: self.dump_presence(|manifest| &manifest.pushes),
-            deletions: self.dump_presence(|manifest| &manifest.deletions),
-            scans,
-            reports,
-            scanner_databases: databases
-                .map(|(name, at)| (self.string(*name), *at))
-                .collect(),
-            overrides: overrides
-                .map(|(id, one)| (self.string(id), self.dump_override(one)))
-                .collect(),
-            approvals: self.dump_approvals(),
-            holds: holds
-                .map(|(id, one)| (id.clone(), self.dump_hold(one)))
-                .collect(),
-            subjects: self.dump_subjects(),
-            promotions: promotions
-                .map(|(id, one)| (*id, self.dump_promotion(one)))
-                .collect(),
-            promoted: self.dump_promoted(),
-        }
+    fn manifests_in_order(&self) -> Vec<DigestId> {
+        let mut ids: Vec<DigestId> = self.all_manifests().map(|(id, _)| id).collect();
+        ids.sort_unstable_by_key(|id| self.digest(*id));
+        ids
+    }
+
+    /// Every tag ever named, by repository and name.
+    fn tags_in_order(&self) -> Vec<TagId> {
+        let mut ids: Vec<TagId> = self.tags.iter().map(|(id, _)| id).collect();
+        ids.sort_unstable_by_key(|id| self.tag_texts(*id));
+        ids
     }
 
     fn string(&self, id: NameId) -> String {
@@ -79,63 +187,40 @@ impl State {
             .collect()
     }
 
-    /// Manifests of which something is known; one that is only mentioned follows from the rest.
-    fn dump_manifests(&self) -> BTreeMap<Digest, ManifestDump> {
-        let known = self
-            .all_manifests()
-            .filter(|(id, _)| self.content(*id).media_type.is_some());
-        known
-            .map(|(id, manifest)| {
-                let content = self.content(id);
-                let details = content.details.as_deref().cloned().unwrap_or_default();
-                let children = manifest.children().map(|children| {
-                    let descriptors = children.iter().map(|child| self.descriptor(child));
-                    descriptors.collect()
-                });
-                let dump = ManifestDump {
-                    media_type: content.media_type.map(|id| self.string(id)),
-                    size: content.size,
-                    artifact_type: content.artifact_type.map(|id| self.string(id)),
-                    manifests: children,
-                    annotations: details.annotations,
-                    labels: details.labels,
-                    config_digest: details.config_digest,
-                    subject: details.subject.map(|id| self.digest_of(id)),
-                };
-                (self.digest_of(id), dump)
-            })
-            .collect()
+    /// A manifest of which something is known; one that is only mentioned follows from the rest.
+    fn dump_manifest(&self, id: DigestId) -> ManifestDump {
+        let content = self.content(id);
+        let details = content.details.as_deref().cloned().unwrap_or_default();
+        let children = self.manifest(id).children().map(|children| {
+            let descriptors = children.iter().map(|child| self.descriptor(child));
+            descriptors.collect()
+        });
+        ManifestDump {
+            media_type: content.media_type.map(|id| self.string(id)),
+            size: content.size,
+            artifact_type: content.artifact_type.map(|id| self.string(id)),
+            manifests: children,
+            annotations: details.annotations,
+            labels: details.labels,
+            config_digest: details.config_digest,
+            subject: details.subject.map(|id| self.digest_of(id)),
+        }
     }
 
     fn dump_presence(
         &self,
-        list: impl Fn(&crate::state::Places) -> &Vec<(RepositoryId, u64)>,
-    ) -> Vec<(String, Digest, u64)> {
+        manifests: &[DigestId],
+        list: impl Fn(&Places) -> &Vec<(RepositoryId, u64)>,
+    ) -> Vec<(&str, &Digest, u64)> {
         let mut rows = Vec::new();
-        for (id, _) in self.all_manifests() {
-            let places = self.content(id).places.iter();
+        for id in manifests {
+            let places = self.content(*id).places.iter();
             for (repository, seq) in places.flat_map(|places| list(places)) {
-                rows.push((
-                    self.repository_string(*repository),
-                    self.digest_of(id),
-                    *seq,
-                ));
+                let repository = &*self.repository(*repository).text;
+                rows.push((repository, self.digest(*id), *seq));
             }
         }
         rows.sort();
-        rows
-    }
-
-    fn dump_tags(&self) -> Vec<(String, String, TagDump)> {
-        let mut rows: Vec<_> = self
-            .tags
-            .existing()
-            .map(|(id, _, bound)| {
-                let (repository, tag) = self.key(id);
-                (repository, tag, self.dump_bound(bound))
-            })
-            .collect();
-        rows.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         rows
     }
 
@@ -165,46 +250,60 @@ impl State {
 
     // Scans.
 
-    fn dump_scans(&self, reports: &mut Reports) -> BTreeMap<Digest, ScansDump> {
+    /// The reports that scans refer to, each with the digest of its own encoding.
+    fn report_digests(&self) -> BTreeMap<ReportId, Digest> {
         let mut digests = BTreeMap::new();
-        let mut report = |id| match digests.get(&id) {
-            Some(known) => Digest::clone(known),
-            None => {
-                let digest = self.dump_report(id, reports);
-                digests.insert(id, digest.clone());
-                digest
+        let all = self
+            .all_manifests()
+            .filter_map(|(_, manifest)| manifest.scans.as_deref());
+        for scans in all {
+            let held = scans
+                .scanners
+                .iter()
+                .filter_map(|state| state.held.as_ref());
+            let held = held.map(|held| held.report);
+            for id in held.chain(scans.seen.iter().map(|(id, _)| *id)) {
+                digests.entry(id).or_insert_with(|| {
+                    let dump = self.dump_report(id);
+                    Digest::of(&serde_json::to_vec(&dump).expect("a report serializes"))
+                });
             }
-        };
-        let mut dumps = BTreeMap::new();
-        for (id, manifest) in self.all_manifests() {
-            let Some(scans) = &manifest.scans else {
-                continue;
-            };
-            let scanners = scans.scanners.iter().map(|state| ScannerDump {
-                name: self.string(state.name),
-                completed: state.attempt == Attempt::Completed,
-                failed: match state.attempt {
-                    Attempt::Failed(reason) => Some(self.string(reason)),
-                    Attempt::None | Attempt::Completed => None,
-                },
-                running: state.running,
-                held: state.held.as_ref().map(|held| HeldDump {
-                    report: report(held.report),
-                    recorded_at: held.recorded_at,
-                    scanned_at: held.scanned_at,
-                    db_updated_at: held.db_updated_at,
-                    db_known: held.db_known,
-                }),
-            });
-            let scanners = scanners.collect();
-            let seen = scans.seen.iter().map(|(id, at)| (report(*id), *at));
-            let seen = seen.collect();
-            dumps.insert(self.digest_of(id), ScansDump { scanners, seen });
         }
-        dumps
+        digests
     }
 
-    fn dump_report(&self, id: ReportId, reports: &mut Reports) -> Digest {
+    fn dump_scans(
+        &self,
+        manifest: &Manifest,
+        reports: &BTreeMap<ReportId, Digest>,
+    ) -> Option<ScansDump> {
+        let scans = manifest.scans.as_deref()?;
+        // INVARIANT: it has every report that scans refer to.
+        let report = |id: &ReportId| reports[id].clone();
+        let scanners = scans.scanners.iter().map(|state| ScannerDump {
+            name: self.string(state.name),
+            completed: state.attempt == Attempt::Completed,
+            failed: match state.attempt {
+                Attempt::Failed(reason) => Some(self.string(reason)),
+                Attempt::None | Attempt::Completed => None,
+            },
+            running: state.running,
+            held: state.held.as_ref().map(|held| HeldDump {
+                report: report(&held.report),
+                recorded_at: held.recorded_at,
+                scanned_at: held.scanned_at,
+                db_updated_at: held.db_updated_at,
+                db_known: held.db_known,
+            }),
+        });
+        let seen = scans.seen.iter().map(|(id, at)| (report(id), *at));
+        Some(ScansDump {
+            scanners: scanners.collect(),
+            seen: seen.collect(),
+        })
+    }
+
+    fn dump_report(&self, id: ReportId) -> ReportDump {
         let report = self.reports.get(id);
         let findings = report.findings.as_ref().map(|findings| {
             let findings = findings.iter();
@@ -212,14 +311,11 @@ impl State {
                 .map(|id| self.reports.finding(*id, &self.names))
                 .collect()
         });
-        let dump = ReportDump {
+        ReportDump {
             findings,
             counts: report.told.as_deref().cloned().unwrap_or_default(),
             licenses: report.licenses.iter().map(|id| self.string(*id)).collect(),
-        };
-        let digest = Digest::of(&serde_json::to_vec(&dump).expect("a report serializes"));
-        reports.entry(digest.clone()).or_insert(dump);
-        digest
+        }
     }
 
     // People.
@@ -270,13 +366,11 @@ impl State {
 
     // Decisions.
 
-    fn dump_subjects(&self) -> Vec<SubjectDump> {
-        let mut rows = Vec::new();
-        for (id, tag) in self.tags.iter() {
-            let dumps = tag.subjects.iter().map(|one| self.dump_subject(id, one));
-            rows.extend(dumps);
-        }
-        rows.sort_by(|a, b| (&a.source, &a.rule).cmp(&(&b.source, &b.rule)));
+    /// The subjects of a tag, by rule.
+    fn dump_subjects(&self, tag: TagId) -> Vec<SubjectDump> {
+        let subjects = self.tags.get(tag).subjects.iter();
+        let mut rows: Vec<_> = subjects.map(|one| self.dump_subject(tag, one)).collect();
+        rows.sort_by(|a, b| a.rule.cmp(&b.rule));
         rows
     }
 
@@ -324,20 +418,7 @@ impl State {
         }
     }
 
-    fn dump_promoted(&self) -> Vec<PromotedDump> {
-        let mut rows = Vec::new();
-        for (id, tag) in self.tags.iter() {
-            let promoted = tag
-                .promoted
-                .iter()
-                .map(|one| self.dump_one_promoted(id, one));
-            rows.extend(promoted);
-        }
-        rows.sort_by(|a, b| a.target.cmp(&b.target));
-        rows
-    }
-
-    fn dump_one_promoted(&self, target: TagId, promoted: &Promoted) -> PromotedDump {
+    fn dump_promoted(&self, target: TagId, promoted: &Promoted) -> PromotedDump {
         let violation = promoted.violation.as_deref();
         PromotedDump {
             target: self.key(target),

@@ -7,17 +7,23 @@
 mod dump;
 mod restore;
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-use weir_schema::{
-    Descriptor, Digest, Finding, Reason, RuleFile, SeverityCounts, Timestamp, Verdict,
+use std::{
+    collections::BTreeMap,
+    io::{self, BufWriter, Write},
 };
 
+use serde::{Deserialize, Serialize, de::DeserializeSeed};
+use sha2::{Digest as _, Sha256};
+use weir_schema::{Descriptor, Digest, Finding, Reason, SeverityCounts, Timestamp, Verdict};
+
+use self::{dump::Whole, restore::Restoring};
 use crate::state::{Settings, State};
 
 /// The version of the encoding. A snapshot of another version is not read but made anew.
 pub const VERSION: u32 = 1;
+
+/// Bytes that are written at once.
+const PIECE: usize = 64 << 10;
 
 /// Why some bytes are no snapshot of a state.
 #[derive(Debug, thiserror::Error)]
@@ -31,31 +37,6 @@ pub enum SnapshotError {
     /// The rules in it are refused by this version.
     #[error("the rules in the snapshot are refused: {0}")]
     Rules(String),
-}
-
-#[derive(Serialize, Deserialize)]
-struct Dump {
-    version: u32,
-    seq: u64,
-    now: Timestamp,
-    rule_files: Vec<RuleFile>,
-    rules_refused: Option<String>,
-    /// Every repository ever named, with whether its tags are immutable.
-    repositories: BTreeMap<String, bool>,
-    manifests: BTreeMap<Digest, ManifestDump>,
-    tags: Vec<(String, String, TagDump)>,
-    index_pushes: Vec<(String, Digest, u64)>,
-    deletions: Vec<(String, Digest, u64)>,
-    scans: BTreeMap<Digest, ScansDump>,
-    /// By the digest of their own encoding, so that equal reports stand here once.
-    reports: BTreeMap<Digest, ReportDump>,
-    scanner_databases: BTreeMap<String, Timestamp>,
-    overrides: BTreeMap<String, OverrideDump>,
-    approvals: Vec<ApprovalDump>,
-    holds: BTreeMap<String, HoldDump>,
-    subjects: Vec<SubjectDump>,
-    promotions: BTreeMap<u64, PromotionDump>,
-    promoted: Vec<PromotedDump>,
 }
 
 /// Source repository, digest, target repository, and the votes: actor, time, comment.
@@ -196,13 +177,26 @@ impl State {
     /// The canonical encoding.
     #[must_use]
     pub fn to_snapshot(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.dump()).expect("a state serializes")
+        serde_json::to_vec(&Whole(self)).expect("a state serializes")
+    }
+
+    /// Writes the canonical encoding, piece by piece: of a large state it is hundreds of megabytes.
+    ///
+    /// # Errors
+    /// Of the writer.
+    pub fn write_snapshot(&self, to: impl Write) -> Result<(), io::Error> {
+        let mut to = BufWriter::with_capacity(PIECE, to);
+        serde_json::to_writer(&mut to, &Whole(self))?;
+        to.flush()
     }
 
     /// The digest of the canonical encoding: equal on every machine for equal histories.
     #[must_use]
     pub fn state_digest(&self) -> Digest {
-        Digest::of(&self.to_snapshot())
+        let mut hash = Sha256::new();
+        self.write_snapshot(&mut hash)
+            .expect("a hash takes everything");
+        Digest::Sha256(hash.finalize().into())
     }
 
     /// Puts a state back from its canonical encoding.
@@ -214,21 +208,24 @@ impl State {
         struct Version {
             version: u32,
         }
-        let dump: Dump = match serde_json::from_slice(bytes) {
-            Ok(dump) => dump,
-            // Another version may have another form: say so rather than what does not fit.
-            Err(error) => {
-                return Err(match serde_json::from_slice(bytes) {
-                    Ok(Version { version }) if version != VERSION => {
-                        SnapshotError::Version(version)
-                    }
-                    _ => error.into(),
-                });
-            }
+        let mut refused = None;
+        let restoring = Restoring {
+            settings,
+            refused: &mut refused,
         };
-        if dump.version != VERSION {
-            return Err(SnapshotError::Version(dump.version));
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let restored = restoring.deserialize(&mut reader);
+        let error = match restored.and_then(|state| reader.end().map(|()| state)) {
+            Ok(state) => return Ok(state),
+            Err(error) => error,
+        };
+        if let Some(refused) = refused {
+            return Err(SnapshotError::Rules(refused));
         }
-        Self::restore(dump, settings)
+        // Another version may have another form: say so rather than what does not fit.
+        Err(match serde_json::from_slice(bytes) {
+            Ok(Version { version }) if version != VERSION => SnapshotError::Version(version),
+            _ => error.into(),
+        })
     }
 }

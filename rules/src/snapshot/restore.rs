@@ -1,12 +1,16 @@
 //! A state put back from its canonical encoding.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
+};
 use weir_schema::{Digest, ReasonCode, RuleFile, Timestamp};
 
 use super::{
-    Dump, HoldDump, KeyDump, ManifestDump, OverrideDump, PromotedDump, PromotionDump, ReportDump,
-    ScannerDump, ScansDump, SnapshotError, SubjectDump, TagDump,
+    ApprovalDump, HoldDump, KeyDump, ManifestDump, OverrideDump, PromotedDump, PromotionDump,
+    ReportDump, ScannerDump, ScansDump, SubjectDump, TagDump, VERSION,
 };
 use crate::{
     evolve::Touched,
@@ -18,77 +22,208 @@ use crate::{
     },
 };
 
-impl State {
-    pub(super) fn restore(dump: Dump, settings: Settings) -> Result<Self, SnapshotError> {
-        let mut state = Self::new(settings);
-        state.seq = dump.seq;
-        state.now = dump.now;
-        state
-            .load_rules(&dump.rule_files)
-            .map_err(SnapshotError::Rules)?;
-        state.rules_refused = dump.rules_refused;
-        for (name, immutable) in &dump.repositories {
-            let id = state.intern_repository_text(name);
-            state.repositories.get_mut(id).immutable_tags = *immutable;
+/// Reads a state as [`super::dump::Whole`] writes it, row by row: its rows are never in memory
+/// together.
+pub(super) struct Restoring<'a> {
+    pub(super) settings: Settings,
+    /// Why the rules in it are refused.
+    pub(super) refused: &'a mut Option<String>,
+}
+
+/// Gives each row of a list to a function.
+struct Rows<T, F>(F, PhantomData<T>);
+
+fn rows<T, F: FnMut(T)>(take: F) -> Rows<T, F> {
+    Rows(take, PhantomData)
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> DeserializeSeed<'de> for Rows<T, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Rows<T, F> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(row) = list.next_element()? {
+            (self.0)(row);
         }
-        state.restore_manifests(&dump.manifests);
-        for (repository, tag, row) in dump.tags {
-            let id = state.restore_key(&(repository, tag));
-            let bound = state.restore_bound(row);
-            state.manifest_mut(bound.digest).tags.insert(id);
-            state.tags.get_mut(id).bound = Some(bound);
-            state.list_tag(id);
+        Ok(())
+    }
+}
+
+/// Gives each entry of a map to a function.
+struct Entries<K, V, F>(F, PhantomData<(K, V)>);
+
+fn entries<K, V, F: FnMut(K, V)>(take: F) -> Entries<K, V, F> {
+    Entries(take, PhantomData)
+}
+
+impl<'de, K, V, F> DeserializeSeed<'de> for Entries<K, V, F>
+where
+    K: Deserialize<'de>,
+    V: Deserialize<'de>,
+    F: FnMut(K, V),
+{
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, K, V, F> Visitor<'de> for Entries<K, V, F>
+where
+    K: Deserialize<'de>,
+    V: Deserialize<'de>,
+    F: FnMut(K, V),
+{
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry()? {
+            (self.0)(key, value);
         }
-        for (repository, digest, seq) in dump.index_pushes {
+        Ok(())
+    }
+}
+
+/// Reads the name of the next field, which must be this one.
+fn field<'de, A: MapAccess<'de>>(map: &mut A, name: &'static str) -> Result<(), A::Error> {
+    match map.next_key::<String>()? {
+        Some(found) if found == name => Ok(()),
+        _ => Err(A::Error::missing_field(name)),
+    }
+}
+
+fn value<'de, T, A>(map: &mut A, name: &'static str) -> Result<T, A::Error>
+where
+    T: Deserialize<'de>,
+    A: MapAccess<'de>,
+{
+    field(map, name)?;
+    map.next_value()
+}
+
+fn each<'de, S, A>(map: &mut A, name: &'static str, seed: S) -> Result<(), A::Error>
+where
+    S: DeserializeSeed<'de, Value = ()>,
+    A: MapAccess<'de>,
+{
+    field(map, name)?;
+    map.next_value_seed(seed)
+}
+
+impl<'de> DeserializeSeed<'de> for Restoring<'_> {
+    type Value = State;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<State, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Restoring<'_> {
+    type Value = State;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a state")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<State, A::Error> {
+        let map = &mut map;
+        let mut state = State::new(self.settings);
+        let version: u32 = value(map, "version")?;
+        if version != VERSION {
+            return Err(A::Error::custom("another version"));
+        }
+        state.seq = value(map, "seq")?;
+        state.now = value(map, "now")?;
+        let rule_files: Vec<RuleFile> = value(map, "rule_files")?;
+        if let Err(refused) = state.load_rules(&rule_files) {
+            *self.refused = Some(refused);
+            return Err(A::Error::custom("its rules are refused"));
+        }
+        state.rules_refused = value(map, "rules_refused")?;
+        let take = |name: String, immutable| {
+            let id = state.intern_repository_text(&name);
+            state.repositories.get_mut(id).immutable_tags = immutable;
+        };
+        each(map, "repositories", entries(take))?;
+        let take = |digest, dump| state.restore_manifest(&digest, &dump);
+        each(map, "manifests", entries(take))?;
+        let take = |(repository, tag, dump)| state.restore_tag(&(repository, tag), dump);
+        each(map, "tags", rows(take))?;
+        let take = |(repository, digest, seq): (String, Digest, u64)| {
             let repository = state.intern_repository_text(&repository);
             let digest = state.intern_digest(&digest);
             state.restore_push(repository, digest, seq);
-        }
-        for (repository, digest, seq) in dump.deletions {
+        };
+        each(map, "index_pushes", rows(take))?;
+        let take = |(repository, digest, seq): (String, Digest, u64)| {
             let repository = state.intern_repository_text(&repository);
             let digest = state.intern_digest(&digest);
             state.note_deletion(repository, digest, seq);
-        }
-        for (name, at) in dump.scanner_databases {
+        };
+        each(map, "deletions", rows(take))?;
+        // They refer to the reports that follow.
+        let mut scans: Vec<(Digest, ScansDump)> = Vec::new();
+        let take = |digest, dump| scans.push((digest, dump));
+        each(map, "scans", entries(take))?;
+        let mut kept = Kept::new();
+        let take = |digest, dump: ReportDump| {
+            let findings = dump.findings.as_deref();
+            let report = state.take_report(findings, Some(&dump.counts), &dump.licenses);
+            kept.insert(digest, report);
+        };
+        each(map, "reports", entries(take))?;
+        let take = |name: String, at| {
             let name = state.names.intern(&name);
             state.scanner_databases.insert(name, at);
-        }
-        state.restore_scans_of_all(dump.scans, &dump.reports);
-        for (id, one) in dump.overrides {
+        };
+        each(map, "scanner_databases", entries(take))?;
+        state.restore_scans_of_all(scans, kept);
+        let take = |id: String, dump| {
             let id = state.names.intern(&id);
-            let one = state.restore_override(one);
+            let one = state.restore_override(dump);
             state.put_override(id, one);
-        }
-        for (repository, digest, target, votes) in dump.approvals {
-            let key = (
-                state.intern_repository_text(&repository),
-                state.intern_digest(&digest),
-                state.intern_repository_text(&target),
-            );
-            let votes = votes.into_iter().map(|(actor, at, comment)| Vote {
-                actor: state.names.intern(&actor),
-                at,
-                comment,
-            });
-            let votes = votes.collect();
-            state.approvals.insert(key, votes);
-        }
-        for (id, one) in dump.holds {
-            let hold = state.restore_hold(one);
+        };
+        each(map, "overrides", entries(take))?;
+        let take = |dump| state.restore_approval(dump);
+        each(map, "approvals", rows(take))?;
+        let take = |id, dump| {
+            let hold = state.restore_hold(dump);
             state.holds.insert(id, hold);
+        };
+        each(map, "holds", entries(take))?;
+        let take = |dump| state.restore_subject(dump);
+        each(map, "subjects", rows(take))?;
+        let take = |id, dump| state.restore_promotion(id, dump);
+        each(map, "promotions", entries(take))?;
+        let take = |dump| state.restore_promoted(dump);
+        each(map, "promoted", rows(take))?;
+        match map.next_key::<String>()? {
+            None => Ok(state),
+            Some(more) => Err(A::Error::custom(format_args!("unknown field `{more}`"))),
         }
-        for one in dump.subjects {
-            state.restore_subject(one);
-        }
-        for (id, one) in dump.promotions {
-            state.restore_promotion(id, one);
-        }
-        for one in dump.promoted {
-            state.restore_promoted(one);
-        }
-        Ok(state)
     }
+}
 
+/// Reports that are read, by the digests of their encodings.
+type Kept = BTreeMap<Digest, ReportId>;
+
+impl State {
     /// Puts rules in force without judging anything.
     pub(crate) fn load_rules(&mut self, files: &[RuleFile]) -> Result<(), String> {
         let pairs: Vec<(String, String)> = files
@@ -114,21 +249,26 @@ impl State {
         digest.map(|digest| self.intern_digest(&digest))
     }
 
-    fn restore_manifests(&mut self, manifests: &BTreeMap<Digest, ManifestDump>) {
-        let mut touched = Touched::default();
-        for (digest, dump) in manifests {
-            let facts = Facts {
-                media_type: dump.media_type.as_deref().unwrap_or_default(),
-                size: dump.size,
-                artifact_type: dump.artifact_type.as_deref(),
-                annotations: Some(&dump.annotations),
-                labels: Some(&dump.labels),
-                manifests: dump.manifests.as_deref(),
-                config_digest: dump.config_digest.as_ref(),
-                subject: dump.subject.as_ref(),
-            };
-            self.learn(digest, &facts, &mut touched);
-        }
+    fn restore_manifest(&mut self, digest: &Digest, dump: &ManifestDump) {
+        let facts = Facts {
+            media_type: dump.media_type.as_deref().unwrap_or_default(),
+            size: dump.size,
+            artifact_type: dump.artifact_type.as_deref(),
+            annotations: Some(&dump.annotations),
+            labels: Some(&dump.labels),
+            manifests: dump.manifests.as_deref(),
+            config_digest: dump.config_digest.as_ref(),
+            subject: dump.subject.as_ref(),
+        };
+        self.learn(digest, &facts, &mut Touched::default());
+    }
+
+    fn restore_tag(&mut self, key: &KeyDump, dump: TagDump) {
+        let id = self.restore_key(key);
+        let bound = self.restore_bound(dump);
+        self.manifest_mut(bound.digest).tags.insert(id);
+        self.tags.get_mut(id).bound = Some(bound);
+        self.list_tag(id);
     }
 
     fn restore_bound(&mut self, dump: TagDump) -> Bound {
@@ -161,22 +301,8 @@ impl State {
 
     // Scans.
 
-    fn restore_scans_of_all(
-        &mut self,
-        scans: BTreeMap<Digest, ScansDump>,
-        reports: &BTreeMap<Digest, ReportDump>,
-    ) {
+    fn restore_scans_of_all(&mut self, scans: Vec<(Digest, ScansDump)>, kept: Kept) {
         // Each report is read once; whoever refers to it gets a reference of its own.
-        let kept: BTreeMap<&Digest, ReportId> = reports
-            .iter()
-            .map(|(digest, dump)| {
-                let findings = dump.findings.as_deref();
-                (
-                    digest,
-                    self.take_report(findings, Some(&dump.counts), &dump.licenses),
-                )
-            })
-            .collect();
         for (digest, dump) in scans {
             let id = self.intern_digest(&digest);
             let mut scanners = Vec::with_capacity(dump.scanners.len());
@@ -197,11 +323,7 @@ impl State {
         }
     }
 
-    fn restore_scanner(
-        &mut self,
-        dump: ScannerDump,
-        kept: &BTreeMap<&Digest, ReportId>,
-    ) -> Option<ScannerState> {
+    fn restore_scanner(&mut self, dump: ScannerDump, kept: &Kept) -> Option<ScannerState> {
         let attempt = match dump.failed {
             Some(reason) => Attempt::Failed(self.names.intern(&reason)),
             None if dump.completed => Attempt::Completed,
@@ -230,6 +352,21 @@ impl State {
     }
 
     // People.
+
+    fn restore_approval(&mut self, (repository, digest, target, votes): ApprovalDump) {
+        let key = (
+            self.intern_repository_text(&repository),
+            self.intern_digest(&digest),
+            self.intern_repository_text(&target),
+        );
+        let votes = votes.into_iter().map(|(actor, at, comment)| Vote {
+            actor: self.names.intern(&actor),
+            at,
+            comment,
+        });
+        let votes = votes.collect();
+        self.approvals.insert(key, votes);
+    }
 
     fn restore_override(&mut self, dump: OverrideDump) -> Override {
         Override {

@@ -32,7 +32,6 @@ pub(crate) enum CnabType {
 /// A kind of child.
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
-    hash: u64,
     media_type: NameId,
     artifact_type: Option<NameId>,
     annotations: Option<Arc<BTreeMap<String, String>>>,
@@ -93,7 +92,6 @@ impl Kinds {
         let artifact_type = descriptor.artifact_type.as_deref();
         let component = annotations.and_then(|all| all.get(CNAB_COMPONENT_NAME));
         let kind = Kind {
-            hash,
             media_type: names.intern(&descriptor.media_type),
             artifact_type: names.intern_option(artifact_type),
             annotations: annotations.cloned().map(Arc::new),
@@ -107,8 +105,7 @@ impl Kinds {
         };
         let place = self.rows.len();
         self.rows.push(kind);
-        self.table
-            .insert(hash, place, |place| self.rows[place].hash);
+        self.table.insert(hash, place);
         KindId::at(place)
     }
 }

@@ -57,8 +57,7 @@ impl Names {
     fn add(&mut self, hash: u64, text: Arc<str>) -> NameId {
         let place = self.texts.len();
         self.texts.push(text);
-        self.table
-            .insert(hash, place, |place| hash_of(&*self.texts[place]));
+        self.table.insert(hash, place);
         NameId::at(place)
     }
 }
@@ -70,31 +69,28 @@ pub(crate) struct Digests {
     table: Table,
 }
 
-fn hash_of_digest(digest: &Digest) -> u64 {
-    hash_of(digest.bytes())
-}
-
 impl Digests {
     /// The number of `digest`, a new one if it was never seen.
     pub(crate) fn intern(&mut self, digest: &Digest) -> DigestId {
-        if let Some(known) = self.find(digest) {
-            return known;
+        let hash = hash_of(digest.bytes());
+        if let Some(known) = self.place(hash, digest) {
+            return DigestId::at(known);
         }
         let place = self.digests.len();
         self.digests.push(digest.clone());
-        self.table.insert(hash_of_digest(digest), place, |place| {
-            hash_of_digest(&self.digests[place])
-        });
+        self.table.insert(hash, place);
         DigestId::at(place)
     }
 
     /// The number of `digest`, if it was ever seen.
     pub(crate) fn find(&self, digest: &Digest) -> Option<DigestId> {
-        let hash = hash_of_digest(digest);
-        let place = self
-            .table
-            .find(hash, |place| self.digests[place] == *digest);
-        place.map(DigestId::at)
+        let hash = hash_of(digest.bytes());
+        self.place(hash, digest).map(DigestId::at)
+    }
+
+    fn place(&self, hash: u64, digest: &Digest) -> Option<usize> {
+        self.table
+            .find(hash, |place| self.digests[place] == *digest)
     }
 
     /// The digest with that number.

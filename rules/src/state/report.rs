@@ -255,9 +255,7 @@ impl Reports {
             leaves: BTreeSet::new(),
             overridable,
         });
-        self.table.insert(hash, id.place(), |place| {
-            self.entries[place].as_ref().map_or(0, |entry| entry.hash)
-        });
+        self.table.insert(hash, id.place());
         id
     }
 
@@ -272,9 +270,7 @@ impl Reports {
             return;
         }
         let hash = entry.hash;
-        self.table.remove(hash, id.place(), |place| {
-            self.entries[place].as_ref().map_or(0, |entry| entry.hash)
-        });
+        self.table.remove(hash, id.place());
         let entry = self.entries[id.place()].take();
         self.free.push(id);
         for finding in entry
@@ -354,17 +350,13 @@ impl Reports {
                 FindingId::at(self.findings.len() - 1)
             }
         };
-        let rows = &self.findings;
-        self.finding_table
-            .insert(hash, id.place(), |place| hash_of_found(&rows[place], names));
+        self.finding_table.insert(hash, id.place());
         id
     }
 
     fn forget(&mut self, id: FindingId, names: &Names) {
-        let rows = &self.findings;
-        let hash_at = |place: usize| hash_of_found(&rows[place], names);
-        self.finding_table
-            .remove(hash_at(id.place()), id.place(), hash_at);
+        let hash = hash_of_found(self.found(id), names);
+        self.finding_table.remove(hash, id.place());
         self.free_findings.push(id);
     }
 

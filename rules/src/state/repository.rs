@@ -104,9 +104,7 @@ impl Repositories {
     fn add(&mut self, repository: Repository) -> RepositoryId {
         let (place, text) = (self.rows.len(), Arc::clone(&repository.text));
         self.rows.push(repository);
-        self.table.insert(hash_of(&*text), place, |place| {
-            hash_of(&*self.rows[place].text)
-        });
+        self.table.insert(hash_of(&*text), place);
         self.by_name.insert(text, RepositoryId::at(place));
         RepositoryId::at(place)
     }

@@ -43,8 +43,9 @@ impl Hasher for FixedHasher {
     }
 
     fn finish(&self) -> u64 {
-        // The multiplication leaves the low bits poor, and those choose the slot.
-        self.0.rotate_left(26)
+        // The multiplication leaves the low bits poor: what follows gives all of them a part in
+        // the upper ones.
+        (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -66,7 +67,8 @@ type Slot = (u32, u32);
 
 const EMPTY: Slot = (0, 0);
 
-/// Places by hash. Open addressing; at most three of four slots are full.
+/// Places by the upper half of their hash, which also chooses the slot: growing asks nobody for the
+/// hashes of what stands in it. Open addressing; at most three of four slots are full.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
     slots: Vec<Slot>,
@@ -76,36 +78,39 @@ pub(crate) struct Table {
 impl Table {
     /// The place of hash `hash` for which `is` holds.
     pub(crate) fn find(&self, hash: u64, mut is: impl FnMut(usize) -> bool) -> Option<usize> {
-        let mut at = self.home(hash)?;
+        if self.slots.is_empty() {
+            return None;
+        }
+        let upper = upper_of(hash);
+        let mut at = self.home(upper);
         loop {
-            let (upper, number) = self.slots[at];
+            let (other, number) = self.slots[at];
             if number == 0 {
                 return None;
             }
-            if upper == upper_of(hash) && is(number as usize - 1) {
+            if other == upper && is(number as usize - 1) {
                 return Some(number as usize - 1);
             }
             at = self.after(at);
         }
     }
 
-    /// Adds a place that is not in it. `hash_at` gives the hash of any place that is.
-    pub(crate) fn insert(&mut self, hash: u64, place: usize, hash_at: impl Fn(usize) -> u64) {
+    /// Adds a place that is not in it.
+    pub(crate) fn insert(&mut self, hash: u64, place: usize) {
         if (self.full + 1) * 4 > self.slots.len() * 3 {
-            self.grow(hash_at);
+            self.grow();
         }
         self.full += 1;
-        self.put(
-            hash,
-            u32::try_from(place + 1).expect("fewer than 2^32 rows fit in memory"),
-        );
+        let number = u32::try_from(place + 1).expect("fewer than 2^32 rows fit in memory");
+        self.put((upper_of(hash), number));
     }
 
-    /// Takes a place out. `hash_at` gives the hash of any place that is in it.
-    pub(crate) fn remove(&mut self, hash: u64, place: usize, hash_at: impl Fn(usize) -> u64) {
-        let Some(mut hole) = self.home(hash) else {
+    /// Takes a place out.
+    pub(crate) fn remove(&mut self, hash: u64, place: usize) {
+        if self.slots.is_empty() {
             return;
-        };
+        }
+        let mut hole = self.home(upper_of(hash));
         while self.slots[hole].1 as usize != place + 1 {
             if self.slots[hole].1 == 0 {
                 return;
@@ -114,17 +119,11 @@ impl Table {
         }
         self.full -= 1;
         // What was put behind because its own slot was full moves up, so that no search ends early.
+        let mask = self.slots.len() - 1;
         let mut next = self.after(hole);
         while self.slots[next].1 != 0 {
-            let home = self
-                .home(hash_at(self.slots[next].1 as usize - 1))
-                .unwrap_or(next);
-            let mask = self.slots.len() - 1;
-            let (from_home, to_hole) = (
-                next.wrapping_sub(home) & mask,
-                next.wrapping_sub(hole) & mask,
-            );
-            if from_home >= to_hole {
+            let home = self.home(self.slots[next].0);
+            if next.wrapping_sub(home) & mask >= next.wrapping_sub(hole) & mask {
                 self.slots[hole] = self.slots[next];
                 hole = next;
             }
@@ -133,30 +132,27 @@ impl Table {
         self.slots[hole] = EMPTY;
     }
 
-    fn home(&self, hash: u64) -> Option<usize> {
-        let mask = self.slots.len().checked_sub(1)?;
-        Some(hash as usize & mask)
+    fn home(&self, upper: u32) -> usize {
+        upper as usize & (self.slots.len() - 1)
     }
 
     fn after(&self, at: usize) -> usize {
         (at + 1) & (self.slots.len() - 1)
     }
 
-    fn put(&mut self, hash: u64, number: u32) {
-        let Some(mut at) = self.home(hash) else {
-            return;
-        };
+    fn put(&mut self, slot: Slot) {
+        let mut at = self.home(slot.0);
         while self.slots[at].1 != 0 {
             at = self.after(at);
         }
-        self.slots[at] = (upper_of(hash), number);
+        self.slots[at] = slot;
     }
 
-    fn grow(&mut self, hash_at: impl Fn(usize) -> u64) {
+    fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(8);
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; size]);
-        for (_, number) in old.into_iter().filter(|slot| slot.1 != 0) {
-            self.put(hash_at(number as usize - 1), number);
+        for slot in old.into_iter().filter(|slot| slot.1 != 0) {
+            self.put(slot);
         }
     }
 }
@@ -172,15 +168,15 @@ mod tests {
     #[test]
     fn what_was_put_in_is_found_until_it_is_taken_out() {
         // A poor hash on purpose: many share a slot, and wrap around the end.
-        let hash = |place: usize| (place as u64 % 7).wrapping_mul(u64::MAX / 7) | 5;
+        let hash = |place: usize| (place as u64 % 7).wrapping_mul(u64::MAX / 7) | (5 << 32);
         let mut table = Table::default();
         let mut known = Vec::new();
         for place in 0..300 {
-            table.insert(hash(place), place, hash);
+            table.insert(hash(place), place);
             known.push(place);
             if place % 3 == 2 {
                 let gone = known.remove(place % known.len());
-                table.remove(hash(gone), gone, hash);
+                table.remove(hash(gone), gone);
             }
             for place in 0..=place {
                 let found = table.find(hash(place), |other| other == place);
