@@ -193,7 +193,7 @@ fn bytes(count: u64) -> String {
     let unit = steps.iter().find(|(bits, _)| count >= 1 << bits);
     match unit {
         Some((bits, unit)) => {
-            let tenths = u128::from(count) * 10 >> bits;
+            let tenths = (u128::from(count) * 10) >> bits;
             format!("{}.{} {unit}", tenths / 10, tenths % 10)
         }
         None => format!("{count} bytes"),

@@ -26,7 +26,7 @@ const FORMAT: u32 = 1;
 /// A fold by another version may differ, and a replay from the beginning is what would show it.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 1;
 
 /// No snapshot is larger: a damaged length must not make us fill the memory.
 const MAX_BYTES: u64 = 64 << 30;

@@ -110,7 +110,7 @@ impl Frontier {
             hash = node_hash(&left, &hash);
             level += 1;
             index >>= 1;
-            if level % TILE_HEIGHT == 0 {
+            if level.is_multiple_of(TILE_HEIGHT) {
                 completed.push(Node { level, index, hash });
             }
         }

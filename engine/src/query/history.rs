@@ -40,10 +40,10 @@ pub(super) fn history(
         let record = record?;
         found.insert(record.seq, record);
     }
-    let bindings = found
+    let mut bindings = found
         .values()
         .filter_map(|record| points(&record.event.body, repository, tag));
-    let Some(digest) = bindings.last().cloned() else {
+    let Some(digest) = bindings.next_back().cloned() else {
         return Err(QueryError::NotFound(format!(
             "no tag `{repository}:{tag}` was ever recorded"
         )));
