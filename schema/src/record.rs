@@ -3,7 +3,7 @@
 //! A record's bytes are canonical JSON with a format version. They are what is hashed, stored and
 //! exported; everything else is derived from them.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -202,7 +202,7 @@ fn written(bytes: &[u8]) -> Option<(u64, Timestamp, &str, Position, Hash)> {
     let (event, position) = split_at_last(rest, ",\"position\":")?;
     let position = match position.strip_prefix("{\"from\":\"step\",\"trigger\":") {
         Some(trigger) => Position::Step {
-            trigger: trigger.strip_suffix('}')?.parse().ok()?,
+            trigger: number(trigger.strip_suffix('}')?)?,
         },
         None if position == "{\"from\":\"local\"}" => Position::Local,
         None => match in_stream(position) {
@@ -211,7 +211,7 @@ fn written(bytes: &[u8]) -> Option<(u64, Timestamp, &str, Position, Hash)> {
         },
     };
     Some((
-        seq.parse().ok()?,
+        number(seq)?,
         recorded_at.parse().ok()?,
         event,
         position,
@@ -232,9 +232,15 @@ fn in_stream(position: &str) -> Option<Position> {
     (is_plain(created) && is_plain(stream)).then_some(Position::Stream {
         stream: stream.into(),
         created: created.into(),
-        sequence: sequence.parse().ok()?,
-        index: index.parse().ok()?,
+        sequence: number(sequence)?,
+        index: number(index)?,
     })
+}
+
+/// A number as JSON has it.
+fn number<T: FromStr>(digits: &str) -> Option<T> {
+    let written = digits == "0" || !digits.starts_with(['0', '+']);
+    written.then(|| digits.parse().ok())?
 }
 
 /// As `rsplit_once`, for what stands near the end: nothing is prepared for a long search.
@@ -370,6 +376,20 @@ mod tests {
             assert_eq!(record.event, received.event);
             assert_eq!((record.seq, record.position), (7, position));
             assert_eq!((record.recorded_at, record.previous), (at, [0xcd; 32]));
+            // What is no JSON is no record, however near it is to one.
+            let text = String::from_utf8(bytes).unwrap();
+            for (right, wrong) in [
+                (":7,", ":+7,"),
+                (":7,", ":07,"),
+                (":1,", ":+1,"),
+                (":6}", ":+6}"),
+            ] {
+                let spoilt = text.replacen(right, wrong, usize::MAX);
+                assert!(
+                    spoilt == text || Record::decode(spoilt.as_bytes()).is_err(),
+                    "{spoilt}"
+                );
+            }
         }
     }
 

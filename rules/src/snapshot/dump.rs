@@ -57,7 +57,7 @@ impl Serialize for Whole<'_> {
         let digests = state.report_digests();
         let reports: BTreeMap<&Digest, ReportId> =
             digests.iter().map(|(id, digest)| (digest, *id)).collect();
-        let mut whole = serializer.serialize_struct("Dump", 18)?;
+        let mut whole = serializer.serialize_struct("State", 19)?;
         whole.serialize_field("version", &VERSION)?;
         whole.serialize_field("seq", &state.seq)?;
         whole.serialize_field("now", &state.now)?;
