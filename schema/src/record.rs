@@ -135,7 +135,8 @@ pub fn encode(
                 r#","from":"stream","index":{index},"sequence":{sequence},"stream":"#,
             );
             push_text(&mut bytes, stream);
-            write!(bytes, "}}")
+            bytes.push('}');
+            Ok(())
         }
         other @ Position::Line { .. } => write!(bytes, "{}", crate::canonical::to_string(other)),
     };

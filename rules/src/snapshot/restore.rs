@@ -17,8 +17,8 @@ use crate::{
     rule::RuleSet,
     state::{
         Attempt, Bound, DigestId, Facts, Held, Hold, Hop, Origin, Override, Progress, Promoted,
-        Promotion, Reads, ReportId, ScannerState, ScopePattern, Settings, Settled, State, Subject,
-        TagId, Vote, Wake,
+        Promotion, Reads, ReportId, RepositoryId, ScannerState, ScopePattern, Settings, Settled,
+        State, Subject, TagId, Vote, Wake,
     },
 };
 
@@ -165,17 +165,9 @@ impl<'de> Visitor<'de> for Restoring<'_> {
         each(map, "manifests", entries(take))?;
         let take = |(repository, tag, dump)| state.restore_tag(&(repository, tag), dump);
         each(map, "tags", rows(take))?;
-        let take = |(repository, digest, seq): (String, Digest, u64)| {
-            let repository = state.intern_repository_text(&repository);
-            let digest = state.intern_digest(&digest);
-            state.restore_push(repository, digest, seq);
-        };
+        let take = |row| state.restore_place(row, State::restore_push);
         each(map, "index_pushes", rows(take))?;
-        let take = |(repository, digest, seq): (String, Digest, u64)| {
-            let repository = state.intern_repository_text(&repository);
-            let digest = state.intern_digest(&digest);
-            state.note_deletion(repository, digest, seq);
-        };
+        let take = |row| state.restore_place(row, State::note_deletion);
         each(map, "deletions", rows(take))?;
         // They refer to the reports that follow.
         let mut scans: Vec<(Digest, ScansDump)> = Vec::new();
@@ -261,6 +253,16 @@ impl State {
             subject: dump.subject.as_ref(),
         };
         self.learn(digest, &facts, &mut Touched::default());
+    }
+
+    fn restore_place<T>(
+        &mut self,
+        (repository, digest, seq): (String, Digest, u64),
+        note: fn(&mut Self, RepositoryId, DigestId, u64) -> T,
+    ) {
+        let repository = self.intern_repository_text(&repository);
+        let digest = self.intern_digest(&digest);
+        note(self, repository, digest, seq);
     }
 
     fn restore_tag(&mut self, key: &KeyDump, dump: TagDump) {
