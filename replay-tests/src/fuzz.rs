@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use weir_rules::{Execution, Settings, State, recheck, step};
 use weir_schema::Event;
 
-use crate::generate::mean;
+use crate::{generate::mean, thawed};
 
 /// A history is cut after so many events: what is looked at afterwards takes its time.
 const MOST_EVENTS: usize = 150;
@@ -85,9 +85,10 @@ fn play(events: impl Iterator<Item = Event>) {
     }
     let again = recheck(&state);
     assert!(again.is_empty(), "judged anew: {again:#?}");
-    let restored = State::from_snapshot(&state.to_snapshot(), Settings::default());
-    let restored = restored.expect("what was written can be read");
-    assert_eq!(restored.state_digest(), state.state_digest());
+    assert_eq!(
+        thawed(&state, &Settings::default()).state_digest(),
+        state.state_digest()
+    );
     for tag in state.tags(None) {
         let explained = state.explain(&tag.repository, &tag.tag, None);
         assert!(explained.len() <= state.rules().rules().len());

@@ -24,3 +24,16 @@ pub mod show;
 pub mod story;
 
 pub use story::check;
+
+use weir_rules::{Settings, State};
+
+/// The state as it comes out of a snapshot of it.
+///
+/// # Panics
+/// If what was frozen cannot be thawed.
+#[must_use]
+pub fn thawed(state: &State, settings: &Settings) -> State {
+    let mut bytes = Vec::new();
+    state.freeze(&mut bytes).expect("a vector takes everything");
+    State::thaw(&bytes[..], settings.clone()).unwrap_or_else(|error| panic!("{error}"))
+}

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
 use weir_schema::{Body, Digest, Event, RuleFile, RulesActivated, Timestamp};
 
+use crate::thawed;
+
 /// What a replay comes to.
 #[derive(Debug)]
 pub struct Replayed {
@@ -149,8 +151,7 @@ pub fn golden_digests(snapshots: bool) -> Vec<(String, Digest)> {
             let at = event.time.unwrap_or(Timestamp::EPOCH);
             step(&mut state, at, &event.body, Execution::AtOnce);
             if snapshots {
-                state = State::from_snapshot(&state.to_snapshot(), Settings::default())
-                    .unwrap_or_else(|error| panic!("{error}"));
+                state = thawed(&state, &Settings::default());
             }
         }
         let name = story.file_name().unwrap_or_default();

@@ -43,7 +43,7 @@ use weir_schema::{Body, Event, Timestamp, media_type};
 use crate::{
     content::{Contents, digest},
     rule_text::rule_files,
-    show,
+    show, thawed,
 };
 
 /// Where stories begin: a Monday.
@@ -252,8 +252,7 @@ impl Teller {
             self.commands.push_back(copy);
         }
         assert_eq!(recheck(&self.state), Vec::<String>::new(), "judged anew");
-        let again = State::from_snapshot(&self.state.to_snapshot(), Settings::default())
-            .expect("a snapshot can be read");
+        let again = thawed(&self.state, &Settings::default());
         assert_eq!(again.state_digest(), self.state.state_digest(), "snapshot");
         let bodies = taken.conclusions.iter().map(|conclusion| &conclusion.body);
         for body in bodies.clone() {

@@ -14,18 +14,19 @@
 //! [`Command`]. The same records give the same state and the same decisions, bit for bit.
 
 mod asking;
+mod canonical;
 pub mod cel;
 pub mod class;
 mod evolve;
 mod explain;
 mod facts;
+mod frozen;
 pub mod gate;
 mod impact;
 mod judge;
 pub mod pattern;
 mod recorded;
 pub mod rule;
-pub mod snapshot;
 mod state;
 mod step;
 pub mod suggest;
@@ -37,6 +38,7 @@ pub use asking::NoFacts;
 pub use class::{Class, UnknownClass};
 pub use evolve::{SUPERSEDED, WITHDRAWN};
 pub use explain::{Deny, Explanation, Image, LeftOut, Stage};
+pub use frozen::ThawError;
 pub use impact::{AffectedImage, AffectedPackage, ImpactView, OverrideView};
 pub use state::{MANUAL, Settings, State};
 pub use step::{Command, Conclusion, Copy, Execution, Step, recheck, step};

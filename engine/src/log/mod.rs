@@ -58,7 +58,7 @@ pub use chunk::Records;
 pub use head::{Head, StreamPosition};
 pub use open::{LogOptions, OpenError};
 pub use reader::{LogReader, Range, ReadError};
-pub use snapshots::{Kind, SnapshotError, SnapshotInfo, Snapshots};
+pub use snapshots::{Kept, Kind, SnapshotError, SnapshotInfo, Snapshots};
 pub use verify::{Problem, VerifyReport, verify};
 pub use weir_schema::record::Hash;
 

@@ -9,7 +9,7 @@
 //! an error while writing one does not touch the log.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use super::reader::{LogReader, ReadError};
 use super::store::sync_dir;
 
 /// The version of the files' form.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A fold by another version may differ, and a replay from the beginning is what would show it.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
@@ -30,9 +30,6 @@ const LEVEL: i32 = 1;
 
 /// No snapshot is larger: a damaged length must not make us fill the memory.
 const MAX_BYTES: u64 = 64 << 30;
-
-/// How many bytes one that is compressed may well stand for.
-const MOST_PACKED: u64 = 64;
 
 /// A first line is shorter than this.
 const MAX_HEADER_BYTES: u64 = 1024;
@@ -103,15 +100,38 @@ struct Header {
     seq: u64,
     /// The hash of record `seq`, which ties it to one history.
     record: String,
-    /// The SHA-256 of the bytes; for a state that is its digest.
+    /// What the writer says of the bytes: of a state its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    about: Option<String>,
+    /// The SHA-256 of the rest of the file.
     digest: String,
-    /// Their length.
+    /// The length of the bytes.
     bytes: u64,
 }
 
-/// Compresses and hashes what is written.
+/// A snapshot that is whole and of its log's history.
+pub struct Kept {
+    file: File,
+    /// Where the bytes begin.
+    start: u64,
+    bytes: u64,
+    /// What was said of it when it was written.
+    pub about: Option<String>,
+}
+
+impl Kept {
+    /// Reads the bytes.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn read(mut self) -> io::Result<impl Read> {
+        self.file.seek(SeekFrom::Start(self.start))?;
+        Ok(zstd::Decoder::new(self.file)?.take(self.bytes))
+    }
+}
+
+/// Compresses and counts what is written.
 struct Packing {
-    hash: Sha256,
     bytes: u64,
     packed: zstd::Encoder<'static, Vec<u8>>,
 }
@@ -119,7 +139,6 @@ struct Packing {
 impl Write for Packing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.packed.write_all(bytes)?;
-        self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
         Ok(bytes.len())
     }
@@ -150,7 +169,7 @@ impl LogReader {
 impl Snapshots {
     /// Keeps a snapshot, durably and as a whole or not at all; one of the same sequence is
     /// replaced. `write` is given what takes its bytes, of which only the compressed ones are kept in
-    /// memory.
+    /// memory. What `about` says of them can be read before they are.
     ///
     /// # Errors
     /// It is not kept; nothing else is touched.
@@ -158,6 +177,7 @@ impl Snapshots {
         &self,
         kind: Kind,
         seq: u64,
+        about: Option<String>,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), SnapshotError> {
         let record = self.reader.leaf_hash(seq)?;
@@ -166,24 +186,25 @@ impl Snapshots {
         let unfinished = path.with_extension("unfinished");
         let put = || {
             let mut packing = Packing {
-                hash: Sha256::new(),
                 bytes: 0,
                 packed: zstd::Encoder::new(Vec::new(), LEVEL)?,
             };
             write(&mut packing)?;
+            let packed = packing.packed.finish()?;
             let header = Header {
                 snapshot: FORMAT,
                 weir: PROGRAM.to_owned(),
                 seq,
                 record: hex(&record),
-                digest: hex(&packing.hash.finalize().into()),
+                about,
+                digest: hex(&Sha256::digest(&packed).into()),
                 bytes: packing.bytes,
             };
             fs::create_dir_all(self.dir())?;
             let mut file = File::create(&unfinished)?;
             serde_json::to_writer(&mut file, &header)?;
             file.write_all(b"\n")?;
-            file.write_all(&packing.packed.finish()?)?;
+            file.write_all(&packed)?;
             file.sync_all()?;
             fs::rename(&unfinished, &path)?;
             sync_dir(&self.dir())
@@ -217,17 +238,31 @@ impl Snapshots {
         found
     }
 
-    /// The bytes of a snapshot; `None` if there is none that is whole and of this log's history.
+    /// A snapshot; `None` if there is none that is whole and of this log's history.
     #[must_use]
-    pub fn get(&self, kind: Kind, seq: u64) -> Option<Vec<u8>> {
+    pub fn open(&self, kind: Kind, seq: u64) -> Option<Kept> {
         let path = self.path(kind, seq);
         if !path.exists() {
             return None;
         }
-        match self.read(&path, seq) {
-            Ok(bytes) => Some(bytes),
+        match self.check(&path, seq) {
+            Ok(kept) => Some(kept),
             Err(why) => {
                 tracing::warn!(snapshot = %path.display(), "not used: {why}");
+                None
+            }
+        }
+    }
+
+    /// The bytes of a snapshot, as [`Snapshots::open`] gives them.
+    #[must_use]
+    pub fn get(&self, kind: Kind, seq: u64) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = self.open(kind, seq)?.read();
+        match read.and_then(|mut kept| kept.read_to_end(&mut bytes)) {
+            Ok(_) => Some(bytes),
+            Err(why) => {
+                tracing::warn!(snapshot = seq, "not used: {why}");
                 None
             }
         }
@@ -261,7 +296,8 @@ impl Snapshots {
         }
     }
 
-    fn read(&self, path: &Path, seq: u64) -> Result<Vec<u8>, String> {
+    /// Reads the whole file once, and finds it to be what was written.
+    fn check(&self, path: &Path, seq: u64) -> Result<Kept, String> {
         let text = |error: io::Error| error.to_string();
         let mut file = BufReader::new(File::open(path).map_err(text)?);
         let mut line = Vec::new();
@@ -278,17 +314,22 @@ impl Snapshots {
         if header.seq != seq || record.is_none() || parse_hex(&header.record) != record {
             return Err("it is of another history".to_owned());
         }
-        let most = file.get_ref().metadata().map_err(text)?.len() * MOST_PACKED;
-        // A damaged length makes us reserve no more than the file may hold.
-        let mut bytes = Vec::with_capacity(usize::try_from(header.bytes.min(most)).unwrap_or(0));
-        let packed = zstd::Decoder::with_buffer(file).map_err(text)?;
-        let limit = header.bytes.min(MAX_BYTES) + 1;
-        packed.take(limit).read_to_end(&mut bytes).map_err(text)?;
-        let digest: Hash = Sha256::digest(&bytes).into();
+        if header.bytes > MAX_BYTES {
+            return Err("it is too large".to_owned());
+        }
+        let start = line.len() as u64;
+        let mut hash = Sha256::new();
+        io::copy(&mut file, &mut hash).map_err(text)?;
+        let digest: Hash = hash.finalize().into();
         if parse_hex(&header.digest) != Some(digest) {
             return Err("its bytes are not those that were written".to_owned());
         }
-        Ok(bytes)
+        Ok(Kept {
+            file: file.into_inner(),
+            start,
+            bytes: header.bytes,
+            about: header.about,
+        })
     }
 
     fn dir(&self) -> PathBuf {

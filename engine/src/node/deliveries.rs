@@ -65,7 +65,9 @@ pub(super) fn keep(
             Some(kept) => kept,
             None => {
                 let read = read(reader, segment * SEGMENT + 1, end)?;
-                snapshots.put(Kind::Deliveries, end, |to| to.write_all(&encode(&read)))?;
+                snapshots.put(Kind::Deliveries, end, None, |to| {
+                    to.write_all(&encode(&read))
+                })?;
                 read
             }
         };

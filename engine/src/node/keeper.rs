@@ -164,7 +164,10 @@ pub(super) fn keep_at_stop(reader: &LogReader, state: &State) -> Result<(), BoxE
 
 fn put(reader: &LogReader, state: &State) -> Result<(), BoxError> {
     let snapshots = reader.snapshots();
-    snapshots.put(Kind::State, state.seq(), |to| state.write_snapshot(to))?;
+    let digest = state.state_digest().to_string();
+    snapshots.put(Kind::State, state.seq(), Some(digest), |to| {
+        state.freeze(to)
+    })?;
     let budget = (reader.size_on_disk()? / PART_OF_STORE).max(LEAST_BUDGET);
     thin_out(&snapshots, budget)?;
     tracing::debug!(record = state.seq(), "snapshot kept");

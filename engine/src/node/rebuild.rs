@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use weir_rules::State;
+use weir_rules::{State, ThawError};
 use weir_schema::{Record, Timestamp};
 
 use super::{
@@ -118,9 +118,14 @@ fn nearest(reader: &LogReader, basis: &Basis, last: u64) -> Option<(u64, State)>
     let before = list.iter().rev().filter(|info| info.seq <= last);
     before
         .filter_map(|info| {
-            let bytes = snapshots.get(Kind::State, info.seq)?;
-            match State::from_snapshot(&bytes, basis.settings.clone()) {
-                Ok(state) if state.seq() == info.seq => Some((info.seq, state)),
+            let kept = snapshots.open(Kind::State, info.seq)?;
+            let about = kept.about.clone();
+            let read = kept.read().map_err(ThawError::from);
+            match read.and_then(|kept| State::thaw(kept, basis.settings.clone())) {
+                Ok(state) if state.seq() == info.seq => {
+                    debug_assert_eq!(about, Some(state.state_digest().to_string()));
+                    Some((info.seq, state))
+                }
                 Ok(_) => None,
                 Err(error) => {
                     tracing::warn!(snapshot = info.seq, "not used: {error}");

@@ -69,7 +69,7 @@ fn writer() {
                 snapshots.remove(Kind::State, old.seq).expect("it goes");
             }
             snapshots
-                .put(Kind::State, durable, |to| to.write_all(&state))
+                .put(Kind::State, durable, None, |to| to.write_all(&state))
                 .expect("it is kept");
         }
         log.append(&batch, None).expect("it appends");

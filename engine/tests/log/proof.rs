@@ -488,13 +488,15 @@ fn snapshots_are_whole_or_not_there() {
     log.append(&Records::new(24).take(20), None)
         .expect("it appends");
     let snapshots = log.snapshots();
-    let put = |seq, bytes: &[u8]| snapshots.put(Kind::State, seq, |to| to.write_all(bytes));
+    let put = |seq, bytes: &[u8]| snapshots.put(Kind::State, seq, None, |to| to.write_all(bytes));
     put(5, &large).expect("it is kept");
     put(9, &small).expect("it is kept");
     put(12, b"").expect("it is kept");
     put(5, &large[..200_000]).expect("it is replaced");
     snapshots
-        .put(Kind::Deliveries, 9, |to| to.write_all(b"of another kind"))
+        .put(Kind::Deliveries, 9, None, |to| {
+            to.write_all(b"of another kind")
+        })
         .expect("it is kept");
     assert!(matches!(
         put(21, &small),
@@ -545,7 +547,7 @@ fn a_snapshot_of_another_history_is_not_there() {
     log.append(&Records::new(24).take(20), None)
         .expect("it appends");
     log.snapshots()
-        .put(Kind::State, 9, |to| to.write_all(b"mine"))
+        .put(Kind::State, 9, None, |to| to.write_all(b"mine"))
         .expect("it is kept");
     let other = TempDir::new().expect("a directory");
     let mut elsewhere = open(&other);

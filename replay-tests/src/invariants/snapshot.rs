@@ -3,7 +3,7 @@
 use weir_rules::{State, step};
 
 use super::same_state;
-use crate::{generate::mean, random::Random};
+use crate::{generate::mean, random::Random, thawed};
 
 pub(super) fn check(seed: u64) -> Result<(), String> {
     let history = mean(seed);
@@ -12,8 +12,7 @@ pub(super) fn check(seed: u64) -> Result<(), String> {
     history
         .play(|seen| {
             if random.chance(30) {
-                restored = State::from_snapshot(&restored.to_snapshot(), history.settings.clone())
-                    .map_err(|error| error.to_string())?;
+                restored = thawed(&restored, &history.settings);
             }
             let taken = step(
                 &mut restored,

@@ -1,6 +1,6 @@
 //! Replay: the same again, and without effects.
 
-use weir_replay_tests::{check, recorded::replay, story::tell};
+use weir_replay_tests::{check, recorded::replay, story::tell, thawed};
 use weir_rules::{Execution, Settings, State, step};
 
 use crate::{CHAIN, SHIP};
@@ -62,8 +62,7 @@ fn e54_a_snapshot_and_the_rest_equal_the_whole() {
     let whole = replay(&events, Execution::AtOnce).state.state_digest();
     for cut in 0..events.len() {
         let before = replay(&events[..cut], Execution::AtOnce).state;
-        let mut state = State::from_snapshot(&before.to_snapshot(), Settings::default())
-            .expect("a snapshot can be read");
+        let mut state = thawed(&before, &Settings::default());
         for event in &events[cut..] {
             let at = event.time.expect("a story has times");
             step(&mut state, at, &event.body, Execution::AtOnce);
@@ -84,8 +83,7 @@ fn e54_several_violations_at_once_are_in_the_same_order_after_a_snapshot() {
         fail api";
     let events = tell(SHIP, story).events;
     let before = replay(&events[..events.len() - 1], Execution::AtOnce).state;
-    let restored = State::from_snapshot(&before.to_snapshot(), Settings::default())
-        .expect("a snapshot can be read");
+    let restored = thawed(&before, &Settings::default());
     let last = &events[events.len() - 1];
     let [kept, restored] = [before, restored].map(|mut state| {
         let at = last.time.expect("a story has times");
@@ -101,7 +99,25 @@ fn f33_what_a_fold_shows_is_what_was_decided() {
     // what its decisions said one by one.
     let events = tell(SHIP, STORY).events;
     let replayed = replay(&events, Execution::AtOnce);
-    let recovered = State::from_snapshot(&replayed.state.to_snapshot(), Settings::default())
-        .expect("a snapshot can be read");
+    let recovered = thawed(&replayed.state, &Settings::default());
     assert_eq!(recovered.state_digest(), replayed.state.state_digest());
+}
+
+#[test]
+fn a_damaged_snapshot_of_a_state_is_refused_or_another_state() {
+    let state = replay(&tell(CHAIN, STORY).events, Execution::AtOnce).state;
+    let mut whole = Vec::new();
+    state.freeze(&mut whole).expect("a vector takes everything");
+    let thaw = |bytes: &[u8]| State::thaw(bytes, Settings::default());
+    for length in 0..whole.len() {
+        assert!(thaw(&whole[..length]).is_err(), "cut at {length}");
+    }
+    // The log knows its bytes by their hash; what got past that must not stop a start by a panic.
+    for bit in (0..whole.len() * 8).step_by(7) {
+        let mut flipped = whole.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        drop(thaw(&flipped));
+    }
+    whole.push(0);
+    assert!(thaw(&whole).is_err(), "more than a state");
 }

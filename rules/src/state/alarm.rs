@@ -8,6 +8,7 @@ use super::{
     reads::Reads,
     tag::SubjectKey,
 };
+use crate::frozen::{Freezing, Frozen, ThawError, Thawing};
 
 /// What wakes up at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +125,34 @@ impl State {
                 self.restless.remove(&alarm);
             }
             (false, false) | (true, true) => {}
+        }
+    }
+}
+
+impl Frozen for Alarm {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        match self {
+            Self::Subject(key) => {
+                to.number(0);
+                key.freeze(to);
+            }
+            Self::Promoted(tag) => {
+                to.number(1);
+                tag.freeze(to);
+            }
+            Self::Override(id) => {
+                to.number(2);
+                id.freeze(to);
+            }
+        }
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        match from.number()? {
+            0 => Frozen::thaw(from).map(Self::Subject),
+            1 => Frozen::thaw(from).map(Self::Promoted),
+            2 => Frozen::thaw(from).map(Self::Override),
+            _ => Err(ThawError::Form("an alarm that is none")),
         }
     }
 }

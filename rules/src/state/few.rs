@@ -1,5 +1,7 @@
 //! A small set, sorted. Most have one element or none, and those need no memory of their own.
 
+use crate::frozen::{Freezing, Frozen, ThawError, Thawing};
+
 /// A set of numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Few<T> {
@@ -66,6 +68,27 @@ impl<T: Copy + Ord> Few<T> {
                 true
             }
         }
+    }
+}
+
+impl<T: Frozen + Copy + Ord> Frozen for Few<T> {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        let some = self.as_slice();
+        some.len().freeze(to);
+        for one in some {
+            one.freeze(to);
+        }
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        Ok(match usize::thaw(from)? {
+            0 => Self::None,
+            1 => Self::One(T::thaw(from)?),
+            length => {
+                let many = (0..length).map(|_| T::thaw(from));
+                Self::Many(Box::new(many.collect::<Result<_, _>>()?))
+            }
+        })
     }
 }
 

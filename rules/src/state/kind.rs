@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use weir_schema::{Descriptor, media_type};
+use weir_schema::{Descriptor, Platform, media_type};
 
 use super::{
     State,
@@ -11,6 +11,7 @@ use super::{
     numbers::{KindId, NameId, PlatformId},
     table::{Table, hash_of},
 };
+use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 
 /// The annotation that says what a child of a bundle is.
 const CNAB_MANIFEST_TYPE: &str = "io.cnab.manifest.type";
@@ -49,6 +50,16 @@ pub(crate) struct Kind {
     pub(crate) component: Option<NameId>,
 }
 
+/// What a kind is known by.
+#[derive(Hash)]
+struct Said<'a> {
+    media_type: &'a str,
+    artifact_type: Option<&'a str>,
+    annotations: Option<&'a BTreeMap<String, String>>,
+    platform: Option<&'a Platform>,
+    sized: bool,
+}
+
 /// Each kind once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Kinds {
@@ -61,6 +72,11 @@ impl Kinds {
         &self.rows[id.place()]
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The kind of a descriptor, a new one if it was never seen.
     fn intern(
         &mut self,
@@ -70,13 +86,13 @@ impl Kinds {
     ) -> KindId {
         let annotations = descriptor.annotations.as_ref();
         let sized = descriptor.size.is_some();
-        let hash = hash_of(&(
-            &descriptor.media_type,
-            &descriptor.artifact_type,
+        let hash = hash_of(&Said {
+            media_type: &descriptor.media_type,
+            artifact_type: descriptor.artifact_type.as_deref(),
             annotations,
-            &descriptor.platform,
+            platform: descriptor.platform.as_ref(),
             sized,
-        ));
+        });
         let text = |id: NameId| &**names.text(id);
         let same = |place: usize| {
             let row = &self.rows[place];
@@ -107,6 +123,46 @@ impl Kinds {
         self.rows.push(kind);
         self.table.insert(hash, place);
         KindId::at(place)
+    }
+}
+
+frozen!(
+    enum CnabType {
+        None,
+        Config,
+        Invocation,
+        Component,
+        Unknown,
+    }
+);
+
+frozen!(struct Kind {
+    media_type, artifact_type, annotations, platform, sized, is_index, cnab, attestation,
+    non_image, component,
+});
+
+impl Kinds {
+    pub(crate) fn freeze(&self, to: &mut Freezing<'_>) {
+        self.rows.freeze(to);
+    }
+
+    pub(crate) fn thaw(
+        from: &mut Thawing<'_>,
+        names: &Names,
+        platforms: &Platforms,
+    ) -> Result<Self, ThawError> {
+        let rows: Vec<Kind> = Frozen::thaw(from)?;
+        let text = |id: NameId| &**names.text(id);
+        let table = Table::of(rows.iter().map(|row| {
+            Some(hash_of(&Said {
+                media_type: text(row.media_type),
+                artifact_type: row.artifact_type.map(text),
+                annotations: row.annotations.as_deref(),
+                platform: row.platform.map(|id| platforms.platform(id)),
+                sized: row.sized,
+            }))
+        }));
+        Ok(Self { rows, table })
     }
 }
 

@@ -11,7 +11,11 @@ use super::{
     numbers::{DigestId, KindId, NameId, RepositoryId, TagId},
     scan::{Scans, Standing},
 };
-use crate::{Class, gate::Structure};
+use crate::{
+    Class,
+    frozen::{Freezing, Frozen, ThawError, Thawing, frozen},
+    gate::Structure,
+};
 
 /// What a manifest is by its media type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -264,7 +268,7 @@ impl State {
         }
     }
 
-    /// Puts a push back from a snapshot.
+    /// Puts a push back from a canonical encoding.
     pub(crate) fn restore_push(&mut self, repository: RepositoryId, digest: DigestId, seq: u64) {
         let places = self.content_mut(digest).places.get_or_insert_default();
         note(&mut places.pushes, repository, seq);
@@ -287,5 +291,33 @@ impl State {
             level = next;
         }
         found
+    }
+}
+
+frozen!(
+    enum Shape {
+        Mentioned,
+        Untold,
+        Index,
+        Single,
+    }
+);
+frozen!(struct Manifest { shape, bundle, non_image, standing, index, scans, parents, tags });
+frozen!(struct Content { media_type, artifact_type, size, details, places });
+frozen!(struct Child { digest, kind, size });
+frozen!(struct Details { annotations, labels, config_digest, subject, referrers });
+frozen!(struct Places { pushes, deletions });
+
+impl Frozen for Index {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.children.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        Ok(Self {
+            children: Frozen::thaw(from)?,
+            // Worked out when it is asked for next.
+            structure: None,
+        })
     }
 }

@@ -36,23 +36,21 @@ use std::{
 use weir_schema::{Digest, RuleFile, Timestamp};
 
 pub(crate) use alarm::{Alarm, Wake};
-pub(crate) use kind::CnabType;
+pub(crate) use kind::{CnabType, Kinds};
 pub(crate) use manifest::{Child, Content, Facts, Index, Manifest, Places, Shape};
 pub(crate) use numbers::{DigestId, FindingId, NameId, PlatformId, ReportId, RepositoryId, TagId};
 pub(crate) use people::{Hold, Override, ScopePattern, Vote};
 pub(crate) use promotion::{Hop, Origin, Progress, Promoted, Promotion};
 pub(crate) use reads::Reads;
 pub(crate) use reason::{More, Obstacle, verdict};
-pub(crate) use report::Tally;
+pub(crate) use report::{Reports, Tally};
 pub(crate) use repository::{Path, RuleInForce, speaks_of_target};
 pub(crate) use scan::{Attempt, Completed, Held, ScannerState};
 pub(crate) use tag::{Bound, Settled, Subject, SubjectKey};
 
 use self::{
-    kind::Kinds,
     names::{Digests, Names, Platforms},
     people::{ApprovalKey, Overrides},
-    report::Reports,
     repository::Repositories,
     tag::Tags,
 };

@@ -8,6 +8,7 @@ use super::{
     numbers::{DigestId, NameId, PlatformId},
     table::{Table, hash_of},
 };
+use crate::frozen::{Freezing, Frozen, ThawError, Thawing};
 
 /// Each text once.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +49,11 @@ impl Names {
     /// The text with that number.
     pub(crate) fn text(&self, id: NameId) -> &Arc<str> {
         &self.texts[id.place()]
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
     }
 
     fn place(&self, hash: u64, text: &str) -> Option<usize> {
@@ -126,5 +132,50 @@ impl Platforms {
     /// The platform with that number.
     pub(crate) fn platform(&self, id: PlatformId) -> &Platform {
         &self.platforms[id.place()]
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.platforms.len()
+    }
+}
+
+impl Frozen for Names {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.texts.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        let texts: Vec<Arc<str>> = Frozen::thaw(from)?;
+        let table = Table::of(texts.iter().map(|text| Some(hash_of(&**text))));
+        Ok(Self { texts, table })
+    }
+}
+
+impl Frozen for Digests {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.digests.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        let digests: Vec<Digest> = Frozen::thaw(from)?;
+        let table = Table::of(digests.iter().map(|digest| Some(hash_of(digest.bytes()))));
+        Ok(Self { digests, table })
+    }
+}
+
+impl Frozen for Platforms {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.platforms.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        let platforms: Vec<Platform> = Frozen::thaw(from)?;
+        let places = platforms.iter().cloned().enumerate();
+        let numbers = places.map(|(place, platform)| (platform, PlatformId::at(place)));
+        Ok(Self {
+            numbers: numbers.collect(),
+            platforms,
+        })
     }
 }

@@ -5,8 +5,10 @@
 
 use std::num::NonZeroU32;
 
+use crate::frozen::{Freezing, Frozen, ThawError, Thawing};
+
 macro_rules! numbers {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $kind:literal,)*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,27 +26,39 @@ macro_rules! numbers {
                     self.0.get() as usize - 1
                 }
             }
+
+            impl Frozen for $name {
+                fn freeze(&self, to: &mut Freezing<'_>) {
+                    to.number(self.0.get().into());
+                }
+
+                fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+                    let number = NonZeroU32::new(from.row($kind)?);
+                    number.map(Self).ok_or(ThawError::Form("a number of nothing"))
+                }
+            }
         )*
     };
 }
 
+// The order is that of `State::counts`.
 numbers! {
     /// The number of a text.
-    NameId,
+    NameId = 0,
     /// The number of a digest, and of its manifest.
-    DigestId,
+    DigestId = 1,
     /// The number of a repository.
-    RepositoryId,
+    RepositoryId = 2,
     /// The number of a tag of a repository, whether it exists or not.
-    TagId,
+    TagId = 3,
     /// The number of a platform.
-    PlatformId,
+    PlatformId = 4,
     /// The number of what an index may say of a child.
-    KindId,
+    KindId = 5,
     /// The number of a finding.
-    FindingId,
+    FindingId = 6,
     /// The number of a report.
-    ReportId,
+    ReportId = 7,
 }
 
 // The least of a kind, to begin a range with.

@@ -12,7 +12,11 @@ use super::{
     report::Found,
     repository::Repository,
 };
-use crate::{gate::Parts, pattern::RepositoryPattern};
+use crate::{
+    frozen::{Freezing, Frozen, ThawError, Thawing, frozen},
+    gate::Parts,
+    pattern::RepositoryPattern,
+};
 
 /// A repository pattern out of an event. One that cannot be read is kept, and matches what is
 /// safe: every repository for a hold, none for an override.
@@ -220,5 +224,22 @@ impl State {
         };
         let candidates = self.repositories.beginning_with(scope.prefix());
         candidates.filter(matches).map(|(id, _)| id).collect()
+    }
+}
+
+frozen!(struct Override {
+    vulnerability, reason, actor, repository, digest, package, expires_at, status,
+});
+frozen!(struct Overrides { by_id, by_vulnerability });
+frozen!(struct Hold { actor, reason, repository, digest, rule });
+frozen!(struct Vote { actor, at, comment });
+
+impl Frozen for ScopePattern {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.text.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        String::thaw(from).map(|text| Self::new(&text))
     }
 }

@@ -10,6 +10,7 @@ use super::{
     reason::Obstacle,
     tag::Bound,
 };
+use crate::frozen::frozen;
 
 /// An earlier promotion of what a tag points at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,3 +109,21 @@ impl Promoted {
         }
     }
 }
+
+frozen!(
+    enum Progress {
+        Decided,
+        Started,
+        Failed,
+    }
+);
+frozen!(struct Hop { rule, source, at });
+frozen!(struct Origin { rule, source, binding, lineage });
+
+frozen!(struct Promotion {
+    rule, source, bound, target, before, decided_at, progress, attempts, error,
+});
+
+frozen!(struct Promoted {
+    rule, source, bound, before, decided_at, violation, wakes_at, restless, reads,
+});

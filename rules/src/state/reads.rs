@@ -4,6 +4,8 @@
 //! judgement looks at the same facts again as long as none of them changes, so what it did not
 //! look at cannot change it.
 
+use crate::frozen::{Freezing, Frozen, ThawError, Thawing};
+
 /// A set of kinds of facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reads(u16);
@@ -41,5 +43,15 @@ impl Reads {
     /// Whether the sets have a kind in common.
     pub(crate) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+}
+
+impl Frozen for Reads {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.0.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        Frozen::thaw(from).map(Self)
     }
 }

@@ -8,6 +8,7 @@ use super::{
     State,
     numbers::{DigestId, NameId, PlatformId},
 };
+use crate::frozen::frozen;
 
 /// A reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +119,7 @@ impl State {
         }
     }
 
-    /// The reverse of [`State::reasons`], for snapshots.
+    /// The reverse of [`State::reasons`], out of a canonical encoding.
     pub(crate) fn obstacles(&mut self, reasons: &[Reason]) -> Box<[Obstacle]> {
         reasons.iter().map(|one| self.obstacle(one)).collect()
     }
@@ -143,3 +144,6 @@ impl State {
         }
     }
 }
+
+frozen!(struct Obstacle { code, digest, component, platform, more });
+frozen!(struct More { clause, deny_rule, hold_id, message, until, have, need });

@@ -13,6 +13,7 @@ use super::{
     numbers::{DigestId, FindingId, NameId, ReportId},
     table::{Table, hash_of},
 };
+use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 
 /// A finding.
 #[derive(Debug, Clone)]
@@ -147,6 +148,11 @@ impl Reports {
         self.entry(id).overridable > 0
     }
 
+    /// The places that there are for findings, and for reports.
+    pub(crate) fn places(&self) -> (usize, usize) {
+        (self.findings.len(), self.entries.len())
+    }
+
     fn entry(&self, id: ReportId) -> &Entry {
         let entry = self.entries[id.place()].as_ref();
         entry.expect("a report that is referred to is kept")
@@ -213,7 +219,7 @@ impl Reports {
         licenses: Box<[NameId]>,
         names: &Names,
     ) -> ReportId {
-        let hash = hash_of(&(&findings, told.as_ref().map(|told| &told.0), &licenses));
+        let hash = hash_of_report(findings.as_deref(), told.as_deref(), &licenses);
         let same = |place: usize| {
             let known = self.entries[place].as_ref().map(|entry| &entry.report);
             known.is_some_and(|known| {
@@ -449,6 +455,14 @@ impl Reports {
     }
 }
 
+fn hash_of_report(
+    findings: Option<&[FindingId]>,
+    told: Option<&SeverityCounts>,
+    licenses: &[NameId],
+) -> u64 {
+    hash_of(&(findings, told.map(|told| &told.0), licenses))
+}
+
 /// The order of findings, by what makes two of them the same: id, package and version.
 fn compare(a: &Finding, b: &Finding) -> Ordering {
     let of_a = (&a.id, told(&a.package), told(&a.version));
@@ -503,6 +517,83 @@ fn hash_of_found(found: &Found, names: &Names) -> u64 {
         found.score.map(f64::to_bits),
         found.severity,
     ))
+}
+
+frozen!(struct Found { id, package, version, fixed_version, layer, severity, score, reports });
+frozen!(struct Report { findings, told, licenses, tally });
+
+impl Frozen for Tally {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        for count in self.counts {
+            count.freeze(to);
+        }
+        self.fixable.freeze(to);
+        self.overridden.freeze(to);
+        self.max_score.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        let mut tally = Self::default();
+        for count in &mut tally.counts {
+            *count = Frozen::thaw(from)?;
+        }
+        tally.fixable = Frozen::thaw(from)?;
+        tally.overridden = Frozen::thaw(from)?;
+        tally.max_score = Frozen::thaw(from)?;
+        Ok(tally)
+    }
+}
+
+impl Frozen for Entry {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.report.freeze(to);
+        self.references.freeze(to);
+        self.leaves.freeze(to);
+        self.overridable.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        let report: Report = Frozen::thaw(from)?;
+        let (findings, told) = (report.findings.as_deref(), report.told.as_deref());
+        Ok(Self {
+            hash: hash_of_report(findings, told, &report.licenses),
+            references: Frozen::thaw(from)?,
+            leaves: Frozen::thaw(from)?,
+            overridable: Frozen::thaw(from)?,
+            report,
+        })
+    }
+}
+
+impl Reports {
+    pub(crate) fn freeze(&self, to: &mut Freezing<'_>) {
+        self.findings.freeze(to);
+        self.free_findings.freeze(to);
+        self.entries.freeze(to);
+        self.free.freeze(to);
+        self.by_vulnerability.freeze(to);
+        self.overrides.freeze(to);
+    }
+
+    pub(crate) fn thaw(from: &mut Thawing<'_>, names: &Names) -> Result<Self, ThawError> {
+        let findings: Vec<Found> = Frozen::thaw(from)?;
+        let free_findings = Frozen::thaw(from)?;
+        let entries: Vec<Option<Entry>> = Frozen::thaw(from)?;
+        let kept = findings
+            .iter()
+            .map(|row| (row.reports > 0).then(|| hash_of_found(row, names)));
+        let hashes = entries.iter().map(|entry| Some(entry.as_ref()?.hash));
+        Ok(Self {
+            finding_table: Table::of(kept),
+            table: Table::of(hashes),
+            findings,
+            free_findings,
+            entries,
+            free: Frozen::thaw(from)?,
+            by_vulnerability: Frozen::thaw(from)?,
+            overrides: Frozen::thaw(from)?,
+        })
+    }
 }
 
 #[cfg(test)]

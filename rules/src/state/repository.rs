@@ -10,7 +10,10 @@ use super::{
     reason::More,
     table::{Table, hash_of},
 };
-use crate::rule::{Kind, Rule, RuleTarget, Severity};
+use crate::{
+    frozen::{Freezing, Frozen, ThawError, Thawing},
+    rule::{Kind, Rule, RuleTarget, Severity},
+};
 
 /// A rule in force, with what need not be worked out for each subject.
 #[derive(Debug)]
@@ -58,6 +61,25 @@ pub(crate) struct Repository {
     pub(crate) deletions: usize,
 }
 
+impl Repository {
+    /// One that nothing is known of.
+    fn new(text: Arc<str>, name: Option<RepositoryName>) -> Self {
+        Self {
+            text,
+            name,
+            named: false,
+            immutable_tags: false,
+            bundles: false,
+            paths: Arc::new([]),
+            leads_to: Box::new([]),
+            denies_from: Arc::new([]),
+            denies_to: Arc::new([]),
+            tags: Vec::new(),
+            deletions: 0,
+        }
+    }
+}
+
 /// Whether a deny rule speaks of promotions to a repository.
 pub(crate) fn speaks_of_target(rule: &Rule, target: &str) -> bool {
     match &rule.to {
@@ -99,6 +121,11 @@ impl Repositories {
             .table
             .find(hash_of(text), |place| &*self.rows[place].text == text);
         place.map(RepositoryId::at)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
     }
 
     fn add(&mut self, repository: Repository) -> RepositoryId {
@@ -161,19 +188,7 @@ impl State {
     }
 
     fn add_repository(&mut self, text: Arc<str>, name: Option<RepositoryName>) -> RepositoryId {
-        let repository = self.with_rules(Repository {
-            text,
-            name,
-            named: false,
-            immutable_tags: false,
-            bundles: false,
-            paths: Arc::new([]),
-            leads_to: Box::new([]),
-            denies_from: Arc::new([]),
-            denies_to: Arc::new([]),
-            tags: Vec::new(),
-            deletions: 0,
-        });
+        let repository = self.with_rules(Repository::new(text, name));
         self.repositories.add(repository)
     }
 
@@ -272,5 +287,51 @@ impl State {
             let target = self.foresee_repository(&target);
             self.repositories.get_mut(id).leads_to[place] = Some(target);
         }
+    }
+}
+
+/// Without the rules that speak of it: they are put in force again.
+impl Frozen for Repository {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.text.freeze(to);
+        self.name.is_some().freeze(to);
+        self.named.freeze(to);
+        self.immutable_tags.freeze(to);
+        self.tags.freeze(to);
+        self.deletions.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        let text: Arc<str> = Frozen::thaw(from)?;
+        let name: Option<RepositoryName> = match bool::thaw(from)? {
+            true => Some(text.parse().map_err(|_| ThawError::Form("no repository"))?),
+            false => None,
+        };
+        let shared = name.as_ref().map(|name| Arc::clone(name.shared()));
+        Ok(Self {
+            named: Frozen::thaw(from)?,
+            immutable_tags: Frozen::thaw(from)?,
+            tags: Frozen::thaw(from)?,
+            deletions: Frozen::thaw(from)?,
+            ..Self::new(shared.unwrap_or(text), name)
+        })
+    }
+}
+
+impl Frozen for Repositories {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.rows.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        let rows: Vec<Repository> = Frozen::thaw(from)?;
+        let names = rows.iter().map(|row| Arc::clone(&row.text)).enumerate();
+        Ok(Self {
+            table: Table::of(rows.iter().map(|row| Some(hash_of(&*row.text)))),
+            by_name: names
+                .map(|(place, name)| (name, RepositoryId::at(place)))
+                .collect(),
+            rows,
+        })
     }
 }

@@ -8,6 +8,7 @@ use super::{
     reads::Reads,
     report::Report,
 };
+use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 
 /// How a scanner's latest terminal attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,7 +309,7 @@ impl State {
         changed
     }
 
-    /// Puts scans back as they were, from a snapshot: the references to the reports are the
+    /// Puts scans back as they were, from a canonical encoding: the references to the reports are the
     /// caller's gift.
     pub(crate) fn restore_scans(
         &mut self,
@@ -320,5 +321,33 @@ impl State {
         scans.scanners = scanners;
         scans.seen = seen;
         self.stand(digest);
+    }
+}
+
+frozen!(struct Held { report, recorded_at, scanned_at, db_updated_at, db_known });
+frozen!(struct ScannerState { name, attempt, running, held });
+frozen!(struct Standing { report, counts_only, failed, running });
+frozen!(struct Scans { scanners, seen, scanned_at, db_updated_at });
+
+impl Frozen for Attempt {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        let (kind, reason) = match self {
+            Self::None => (0, None),
+            Self::Completed => (1, None),
+            Self::Failed(reason) => (2, Some(reason)),
+        };
+        to.number(kind);
+        if let Some(reason) = reason {
+            reason.freeze(to);
+        }
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        match from.number()? {
+            0 => Ok(Self::None),
+            1 => Ok(Self::Completed),
+            2 => Frozen::thaw(from).map(Self::Failed),
+            _ => Err(ThawError::Form("an end that is none")),
+        }
     }
 }

@@ -95,6 +95,19 @@ impl Table {
         }
     }
 
+    /// The places of rows by their hashes; `None` where no row stands.
+    pub(crate) fn of(hashes: impl ExactSizeIterator<Item = Option<u64>>) -> Self {
+        let mut table = Self::default();
+        let size = (hashes.len() * 4 / 3 + 1).next_power_of_two().max(8);
+        table.slots = vec![EMPTY; size];
+        for (place, hash) in hashes.enumerate() {
+            if let Some(hash) = hash {
+                table.insert(hash, place);
+            }
+        }
+        table
+    }
+
     /// Adds a place that is not in it.
     pub(crate) fn insert(&mut self, hash: u64, place: usize) {
         if (self.full + 1) * 4 > self.slots.len() * 3 {

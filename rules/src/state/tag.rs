@@ -13,6 +13,7 @@ use super::{
     reason::Obstacle,
     table::{Table, hash_of},
 };
+use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 
 /// A subject: tag and rule.
 pub(crate) type SubjectKey = (TagId, NameId);
@@ -126,6 +127,11 @@ impl Tags {
         place.map(TagId::at)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     fn add(&mut self, tag: Tag) -> TagId {
         let (place, hash) = (self.rows.len(), hash_of(&(tag.repository, tag.name)));
         self.rows.push(tag);
@@ -228,5 +234,29 @@ impl State {
             repository: repository.to_string(),
             tag: tag.to_string(),
         }
+    }
+}
+
+frozen!(struct Tag { repository, name, legal, bound, subjects, awaited_by, promoted });
+frozen!(struct Bound { digest, binding, bound_at, pushed_by, previous, origin });
+frozen!(struct Settled { binding, target, at, already_there });
+
+frozen!(struct Subject {
+    rule, verdict, digest, target, reasons, decided, decided_at, settled, waits, wakes_at,
+    restless, reads, generation,
+});
+
+impl Frozen for Tags {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        self.rows.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        let rows: Vec<Tag> = Frozen::thaw(from)?;
+        let hashes = rows.iter().map(|row| hash_of(&(row.repository, row.name)));
+        Ok(Self {
+            table: Table::of(hashes.map(Some)),
+            rows,
+        })
     }
 }

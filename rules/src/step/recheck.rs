@@ -11,8 +11,8 @@ use crate::state::State;
 /// Nothing should: neither a verdict nor when something wakes up.
 #[must_use]
 pub fn recheck(state: &State) -> Vec<String> {
-    // What is derived is not in a snapshot.
-    let mut again = match State::from_snapshot(&state.to_snapshot(), state.settings.clone()) {
+    // What is derived is not in the encoding.
+    let mut again = match State::from_canonical(&state.to_canonical(), state.settings.clone()) {
         Ok(again) => again,
         Err(error) => return vec![format!("the state cannot be restored: {error}")],
     };

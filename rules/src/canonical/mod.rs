@@ -1,4 +1,4 @@
-//! The canonical encoding of a state, which is also the form of a snapshot.
+//! The canonical encoding of a state: what two states are compared by.
 //!
 //! Everything that is told is in it, as texts and digests in sorted order; what can be derived is
 //! not, but for the times at which subjects wake up. Equal histories give equal bytes on every
@@ -19,23 +19,23 @@ use weir_schema::{Descriptor, Digest, Finding, Reason, SeverityCounts, Timestamp
 use self::{dump::Whole, restore::Restoring};
 use crate::state::{Settings, State};
 
-/// The version of the encoding. A snapshot of another version is not read but made anew.
-pub const VERSION: u32 = 1;
+/// The version of the encoding.
+const VERSION: u32 = 1;
 
 /// Bytes that are written at once.
 const PIECE: usize = 64 << 10;
 
-/// Why some bytes are no snapshot of a state.
+/// Why some bytes are no encoding of a state.
 #[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
+pub(crate) enum CanonicalError {
     /// Not of the encoding's form.
-    #[error("not a snapshot: {0}")]
+    #[error("not an encoded state: {0}")]
     Form(#[from] serde_json::Error),
     /// Of another version.
-    #[error("the snapshot has version {0}, this version of Weir reads version {VERSION}")]
+    #[error("the encoding has version {0}, this version of Weir reads version {VERSION}")]
     Version(u32),
     /// The rules in it are refused by this version.
-    #[error("the rules in the snapshot are refused: {0}")]
+    #[error("the rules in the encoding are refused: {0}")]
     Rules(String),
 }
 
@@ -176,7 +176,7 @@ struct PromotedDump {
 impl State {
     /// The canonical encoding.
     #[must_use]
-    pub fn to_snapshot(&self) -> Vec<u8> {
+    pub fn to_canonical(&self) -> Vec<u8> {
         serde_json::to_vec(&Whole(self)).expect("a state serializes")
     }
 
@@ -184,7 +184,7 @@ impl State {
     ///
     /// # Errors
     /// Of the writer.
-    pub fn write_snapshot(&self, to: impl Write) -> Result<(), io::Error> {
+    pub fn write_canonical(&self, to: impl Write) -> Result<(), io::Error> {
         let mut to = BufWriter::with_capacity(PIECE, to);
         serde_json::to_writer(&mut to, &Whole(self))?;
         to.flush()
@@ -194,16 +194,16 @@ impl State {
     #[must_use]
     pub fn state_digest(&self) -> Digest {
         let mut hash = Sha256::new();
-        self.write_snapshot(&mut hash)
+        self.write_canonical(&mut hash)
             .expect("a hash takes everything");
         Digest::Sha256(hash.finalize().into())
     }
 
-    /// Puts a state back from its canonical encoding.
+    /// A state with what the canonical encoding tells, and all that can be derived derived anew.
     ///
     /// # Errors
-    /// If the bytes are not such an encoding; a caller then folds the log instead.
-    pub fn from_snapshot(bytes: &[u8], settings: Settings) -> Result<Self, SnapshotError> {
+    /// If the bytes are not such an encoding.
+    pub(crate) fn from_canonical(bytes: &[u8], settings: Settings) -> Result<Self, CanonicalError> {
         #[derive(Deserialize)]
         struct Version {
             version: u32,
@@ -220,11 +220,11 @@ impl State {
             Err(error) => error,
         };
         if let Some(refused) = refused {
-            return Err(SnapshotError::Rules(refused));
+            return Err(CanonicalError::Rules(refused));
         }
         // Another version may have another form: say so rather than what does not fit.
         Err(match serde_json::from_slice(bytes) {
-            Ok(Version { version }) if version != VERSION => SnapshotError::Version(version),
+            Ok(Version { version }) if version != VERSION => CanonicalError::Version(version),
             _ => error.into(),
         })
     }
