@@ -3,11 +3,12 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::Args;
+use serde::de::IgnoredAny;
 
 use super::{Access, CliError, out};
 use crate::adapters::{self, AdapterSettings, Decoded, Delivery};
@@ -15,9 +16,12 @@ use crate::adapters::{self, AdapterSettings, Decoded, Delivery};
 /// Send events or raw payloads; --dry-run prints what they mean and sends nothing.
 #[derive(Debug, Args)]
 pub struct SendArgs {
-    /// File with the payload; `-` for standard input.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Files with a payload each; `-` for standard input.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Each line of a file is a payload of its own, as in a file of events in JSON Lines.
+    #[arg(long)]
+    lines: bool,
     /// Adapter that reads it; found by its content if not given.
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
@@ -39,15 +43,6 @@ pub struct SendArgs {
 /// # Errors
 /// If the payload cannot be read or not be sent.
 pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
-    let body = if args.file.as_os_str() == "-" {
-        let mut body = Vec::new();
-        io::stdin().lock().read_to_end(&mut body).map(|_| body)
-    } else {
-        fs::read(&args.file)
-    };
-    let body = body.map_err(|error| {
-        CliError::outside(format!("cannot read {}: {error}", args.file.display()))
-    })?;
     if let Some(adapter) = &args.adapter {
         let known = adapters::names();
         if !known.iter().any(|(name, _)| name == adapter) && adapter != "weir" {
@@ -57,21 +52,68 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
         }
     }
     let headers = args.headers()?;
-    if args.dry_run {
-        return dry_run(args, &headers, &body);
+    let mut payloads = Vec::new();
+    for file in &args.files {
+        payloads.extend(args.payloads_of(file)?);
     }
-    let answer = args.access.running()?.deliver(
-        args.adapter.as_deref(),
-        args.source.as_deref(),
-        &headers,
-        body,
-    )?;
-    // With a stream this is the place in it; the record comes when the stream is read.
-    eprintln!("accepted at {}", answer["sequence"]);
+    if args.dry_run {
+        return dry_run(args, &headers, &payloads);
+    }
+    let daemon = args.access.running()?;
+    for (sent, Payload { place, body }) in payloads.into_iter().enumerate() {
+        let (adapter, source) = (args.adapter.as_deref(), args.source.as_deref());
+        let answer =
+            daemon
+                .deliver(adapter, source, &headers, body)
+                .map_err(|error| match sent {
+                    0 => error,
+                    _ => error.hint(format!(
+                        "{sent} before {place} are accepted; sending all again does no harm"
+                    )),
+                })?;
+        // With a stream this is the place in it; the record comes when the stream is read.
+        eprintln!("accepted at {}", answer["sequence"]);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// A payload, and where it was.
+struct Payload {
+    place: String,
+    body: Vec<u8>,
+}
+
 impl SendArgs {
+    fn payloads_of(&self, file: &Path) -> Result<Vec<Payload>, CliError> {
+        let place = file.display();
+        let body = if file.as_os_str() == "-" {
+            let mut body = Vec::new();
+            io::stdin().lock().read_to_end(&mut body).map(|_| body)
+        } else {
+            fs::read(file)
+        };
+        let body =
+            body.map_err(|error| CliError::outside(format!("cannot read {place}: {error}")))?;
+        let lines = body.split(|byte| *byte == b'\n').zip(1..);
+        let mut told = lines.filter(|(line, _)| !line.trim_ascii().is_empty());
+        if self.lines {
+            let payloads = told.map(|(line, number)| Payload {
+                place: format!("line {number} of {place}"),
+                body: line.to_vec(),
+            });
+            return Ok(payloads.collect());
+        }
+        let is_whole = |(line, _): (&[u8], i32)| serde_json::from_slice::<IgnoredAny>(line).is_ok();
+        if told.next().is_some_and(is_whole) && told.next().is_some_and(is_whole) {
+            return Err(
+                CliError::usage(format!("each line of {place} is a payload of its own"))
+                    .hint("say so with --lines"),
+            );
+        }
+        let place = place.to_string();
+        Ok(vec![Payload { place, body }])
+    }
+
     /// The headers of the delivery, with lower-case names.
     fn headers(&self) -> Result<Vec<(String, String)>, CliError> {
         let headers = self.headers.iter().map(|header| {
@@ -87,17 +129,19 @@ impl SendArgs {
 fn dry_run(
     args: &SendArgs,
     headers: &[(String, String)],
-    body: &[u8],
+    payloads: &[Payload],
 ) -> Result<ExitCode, CliError> {
     let source = args.source.as_deref().unwrap_or_default();
     let settings = AdapterSettings::default();
-    let decoded = adapters::decode(&Delivery {
-        adapter: args.adapter.as_deref(),
-        source,
-        delivery_id: None,
-        headers,
-        body,
-        settings: &settings,
+    let decoded = payloads.iter().flat_map(|payload| {
+        adapters::decode(&Delivery {
+            adapter: args.adapter.as_deref(),
+            source,
+            delivery_id: None,
+            headers,
+            body: &payload.body,
+            settings: &settings,
+        })
     });
     let mut output = io::stdout().lock();
     for one in decoded {

@@ -1,0 +1,106 @@
+//! `weir send`: files and lines to a daemon, or only what they mean.
+
+#[expect(dead_code, reason = "each test file uses a part of it")]
+#[path = "support/daemon.rs"]
+mod daemon;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use daemon::Daemon;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Exit code, standard output and standard error of `weir` with these arguments.
+fn weir(data: &Path, arguments: &[&str], files: &[&Path]) -> (i32, String, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(arguments)
+        .args(files)
+        .env_remove("WEIR_SERVER")
+        .env("WEIR_DATA", data)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        done.status.code().unwrap(),
+        text(done.stdout),
+        text(done.stderr),
+    )
+}
+
+fn failed_scan(id: &str) -> String {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    json!({
+        "specversion": "1.0", "id": id, "source": "/tests", "type": "weir.scan.failed",
+        "data": {"digest": digest, "scanner": {"name": "trivy"}, "reason": "no network"},
+    })
+    .to_string()
+}
+
+fn file(directory: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = directory.path().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_and_lines_are_sent_in_order_and_once() {
+    let directory = TempDir::new().unwrap();
+    let daemon = Daemon::start(directory.path(), "", "").await;
+    let lines = format!("{}\n\n{}\n", failed_scan("1"), failed_scan("2"));
+    let lines = file(&directory, "events.jsonl", &lines);
+    let one = file(&directory, "one.json", &failed_scan("3"));
+    let again = file(&directory, "again.json", &failed_scan("4"));
+    let data = daemon.data();
+    let accepted = |arguments: &[&str], files: &[&Path]| {
+        let (code, _, said) = weir(&data, arguments, files);
+        assert_eq!(code, 0, "{said}");
+        said.matches("accepted at").count()
+    };
+    assert_eq!(accepted(&["send", "--lines"], &[&lines]), 2);
+    assert_eq!(accepted(&["send"], &[&one, &again]), 2);
+    assert_eq!(accepted(&["send", "--lines"], &[&lines, &one]), 3);
+    let (_, log, _) = weir(
+        &data,
+        &["log", "--type", "weir.scan.failed", "--output", "jsonl"],
+        &[],
+    );
+    let ids: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"]["id"].to_string())
+        .collect();
+    assert_eq!(ids, [r#""1""#, r#""2""#, r#""3""#, r#""4""#]);
+}
+
+#[test]
+fn lines_that_are_not_said_to_be_such_are_refused_before_anything_is_sent() {
+    let directory = TempDir::new().unwrap();
+    let lines = format!("{}\n{}\n", failed_scan("1"), failed_scan("2"));
+    let lines = file(&directory, "events.jsonl", &lines);
+    let (code, output, said) = weir(directory.path(), &["send", "--dry-run"], &[&lines]);
+    assert_eq!((code, &output[..]), (2, ""));
+    assert!(
+        said.contains("each line of") && said.contains("--lines"),
+        "{said}"
+    );
+
+    let (code, output, _) = weir(
+        directory.path(),
+        &["send", "--dry-run", "--lines"],
+        &[&lines],
+    );
+    assert_eq!((code, output.lines().count()), (0, 2));
+}
+
+#[test]
+fn a_document_over_many_lines_is_one_payload() {
+    let directory = TempDir::new().unwrap();
+    let event: Value = serde_json::from_str(&failed_scan("1")).unwrap();
+    let pretty = serde_json::to_string_pretty(&event).unwrap();
+    let pretty = file(&directory, "event.json", &pretty);
+    let (code, output, _) = weir(directory.path(), &["send", "--dry-run"], &[&pretty]);
+    assert_eq!((code, output.lines().count()), (0, 1));
+}
