@@ -7,7 +7,7 @@ use weir_schema::{Body, Digest};
 
 use super::{
     contents::{records, types},
-    past::Past,
+    past::{Past, is_indexed},
 };
 use crate::{
     http::QueryError,
@@ -23,6 +23,9 @@ pub(super) fn state_of(
     vulnerability: &str,
     end: u64,
 ) -> Result<Option<State>, QueryError> {
+    if !is_indexed(index, end) {
+        return Ok(None);
+    }
     let mut digests: BTreeSet<Digest> = BTreeSet::new();
     let found = Plan::has(Dimension::Vulnerability, vulnerability).and(types(&["scan.completed"]));
     for record in records(index, found, end, false) {

@@ -62,33 +62,28 @@ pub fn of_log(index: &Index, query: &Query) -> Result<Option<Value>, QueryError>
             repository,
             tag,
             rule,
-            at: at @ Some(_),
+            at: Some(at),
         } => {
-            let mut past = Past::new(index, end_of(at)?)?;
-            past.add_tag(repository, tag)?;
-            past.add_targets(repository, tag)?;
-            why(&past.state()?, repository, tag, rule.as_deref())?
+            let state = state_of_tag(index, repository, tag, true, at)?;
+            why(&state, repository, tag, rule.as_deref())?
         }
         Query::Eval {
             expression,
             repository,
             tag,
             rule,
-            at: at @ Some(_),
+            at: Some(at),
         } => {
-            let mut past = Past::new(index, end_of(at)?)?;
-            past.add_tag(repository, tag)?;
-            past.add_targets(repository, tag)?;
-            expression::value(&past.state()?, expression, repository, tag, rule.as_deref())?
+            let state = state_of_tag(index, repository, tag, true, at)?;
+            expression::value(&state, expression, repository, tag, rule.as_deref())?
         }
         Query::Show {
             repository,
             tag: Some(tag),
-            at: at @ Some(_),
+            at: Some(at),
         } => {
-            let mut past = Past::new(index, end_of(at)?)?;
-            past.add_tag(repository, tag)?;
-            show(&past.state()?, repository, Some(tag))?
+            let state = state_of_tag(index, repository, tag, false, at)?;
+            show(&state, repository, Some(tag))?
         }
         Query::Show {
             repository,
@@ -318,6 +313,26 @@ fn end_of(reader: &LogReader, at: &str) -> Result<u64, QueryError> {
 }
 
 /// The state of everything at a moment.
+/// The state as it was, as far as a tag goes, and if asked for the tags that it would go to.
+fn state_of_tag(
+    index: &Index,
+    repository: &str,
+    tag: &str,
+    targets: bool,
+    at: &str,
+) -> Result<State, QueryError> {
+    let end = end_of(index.reader(), at)?;
+    if !past::is_indexed(index, end) {
+        return past_state(index.reader(), at);
+    }
+    let mut past = Past::new(index, end)?;
+    past.add_tag(repository, tag)?;
+    if targets {
+        past.add_targets(repository, tag)?;
+    }
+    past.state()
+}
+
 fn past_state(reader: &LogReader, at: &str) -> Result<State, QueryError> {
     state_at(reader, moment(at)?).map_err(|error| match error {
         LedgerError::Beyond { .. } => QueryError::NotFound(error.to_string()),

@@ -29,6 +29,15 @@ const FEW: u64 = 1000;
 /// more.
 const FEW_TAGS: usize = 100;
 
+/// So many records without an index are looked at one by one, some twenty times; for more, a
+/// snapshot of everything is quicker.
+const FEW_UNINDEXED: u64 = 20_000;
+
+/// Whether the records before `end` are found by the index, but for a few.
+pub(super) fn is_indexed(index: &Index, end: u64) -> bool {
+    end.saturating_sub(index.indexed()) <= FEW_UNINDEXED
+}
+
 /// A tag of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
@@ -60,6 +69,9 @@ pub(super) fn of_repository(
     repository: &str,
     end: u64,
 ) -> Result<Option<State>, QueryError> {
+    if !is_indexed(index, end) {
+        return Ok(None);
+    }
     let moves = types(&["image.pushed", "promotion.completed"]);
     let search = Search {
         plan: Plan::has(Dimension::Repository, repository).and(moves),
