@@ -122,6 +122,13 @@ impl Committer {
         self.settle()
     }
 
+    /// Whether [`Committer::settle`] would return at once: all that were handed over have landed, or
+    /// one of them never will.
+    pub(super) fn is_settled(&self) -> bool {
+        let landed = self.tower.landed();
+        landed.error.is_some() || landed.count == self.handed_over
+    }
+
     /// Waits until all that were handed over have landed.
     pub(super) fn settle(&mut self) -> Result<(), AppendError> {
         let mut landed = self.tower.landed();

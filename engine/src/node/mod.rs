@@ -353,8 +353,11 @@ fn run(
             replies: batch.replies,
             through: decider.state().seq(),
         };
-        // Nobody waits for the node: waiting for the disk here saves a change of threads.
-        let alone = batch.stop || !batch.questions.is_empty() || waiting.is_empty();
+        // Nobody waits for the node, nor is anything before it on its way: waiting for the disk here
+        // saves a change of threads.
+        let alone = batch.stop
+            || !batch.questions.is_empty()
+            || (waiting.is_empty() && committer.is_settled());
         if alone {
             committer.settle().map_err(failed)?;
             committer.land(flight).map_err(failed)?;
