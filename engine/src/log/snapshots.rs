@@ -103,10 +103,15 @@ struct Header {
     /// What the writer says of the bytes: of a state its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     about: Option<String>,
-    /// The SHA-256 of the rest of the file.
+    /// The SHA-256 of that and the rest of the file.
     digest: String,
     /// The length of the bytes.
     bytes: u64,
+}
+
+/// The hash of a file begun: with what is said of its bytes.
+fn hash_about(about: Option<&str>) -> Sha256 {
+    Sha256::new_with_prefix(about.unwrap_or_default())
 }
 
 /// A snapshot that is whole and of its log's history.
@@ -191,13 +196,15 @@ impl Snapshots {
             };
             write(&mut packing)?;
             let packed = packing.packed.finish()?;
+            let mut hash = hash_about(about.as_deref());
+            hash.update(&packed);
             let header = Header {
                 snapshot: FORMAT,
                 weir: PROGRAM.to_owned(),
                 seq,
                 record: hex(&record),
                 about,
-                digest: hex(&Sha256::digest(&packed).into()),
+                digest: hex(&hash.finalize().into()),
                 bytes: packing.bytes,
             };
             fs::create_dir_all(self.dir())?;
@@ -318,7 +325,7 @@ impl Snapshots {
             return Err("it is too large".to_owned());
         }
         let start = line.len() as u64;
-        let mut hash = Sha256::new();
+        let mut hash = hash_about(header.about.as_deref());
         io::copy(&mut file, &mut hash).map_err(text)?;
         let digest: Hash = hash.finalize().into();
         if parse_hex(&header.digest) != Some(digest) {

@@ -488,7 +488,10 @@ fn snapshots_are_whole_or_not_there() {
     log.append(&Records::new(24).take(20), None)
         .expect("it appends");
     let snapshots = log.snapshots();
-    let put = |seq, bytes: &[u8]| snapshots.put(Kind::State, seq, None, |to| to.write_all(bytes));
+    let put = |seq, bytes: &[u8]| {
+        let about = Some("said of it".to_owned());
+        snapshots.put(Kind::State, seq, about, |to| to.write_all(bytes))
+    };
     put(5, &large).expect("it is kept");
     put(9, &small).expect("it is kept");
     put(12, b"").expect("it is kept");
@@ -520,6 +523,17 @@ fn snapshots_are_whole_or_not_there() {
 
     let file = dir.path().join("log/snapshots/000000000005.state");
     let whole = std::fs::read(&file).expect("it reads");
+    let first_line = whole.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    for place in 0..=first_line {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 1 << (place % 8);
+        std::fs::write(&file, &damaged).expect("it is written");
+        let about = snapshots.open(Kind::State, 5).map(|kept| kept.about);
+        assert!(
+            about.is_none() || about == Some(Some("said of it".to_owned())),
+            "byte {place}: {about:?}"
+        );
+    }
     for _ in 0..200 {
         let mut damaged = whole.clone();
         let place = random.below(damaged.len() as u64) as usize;
