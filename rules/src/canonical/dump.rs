@@ -17,8 +17,7 @@ use crate::state::{
 };
 
 /// A state, to be written: every repository ever named with whether its tags are immutable, the
-/// reports by the digests of their own encodings, so that equal ones stand there once. What reads it
-/// (`restore.rs`) wants the fields in this order.
+/// reports by the digests of their own encodings, so that equal ones stand there once.
 pub(super) struct Whole<'a>(pub(super) &'a State);
 
 /// A list whose rows are made as they are written.

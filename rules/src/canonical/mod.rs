@@ -7,37 +7,20 @@
 mod dump;
 mod restore;
 
-use std::{
-    collections::BTreeMap,
-    io::{self, BufWriter, Write},
-};
+use std::{collections::BTreeMap, io::BufWriter};
 
-use serde::{Deserialize, Serialize, de::DeserializeSeed};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use weir_schema::{Descriptor, Digest, Finding, Reason, SeverityCounts, Timestamp, Verdict};
 
-use self::{dump::Whole, restore::Restoring};
-use crate::state::{Settings, State};
+use self::dump::Whole;
+use crate::state::State;
 
 /// The version of the encoding.
 const VERSION: u32 = 1;
 
 /// Bytes that are written at once.
 const PIECE: usize = 64 << 10;
-
-/// Why some bytes are no encoding of a state.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CanonicalError {
-    /// Not of the encoding's form.
-    #[error("not an encoded state: {0}")]
-    Form(#[from] serde_json::Error),
-    /// Of another version.
-    #[error("the encoding has version {0}, this version of Weir reads version {VERSION}")]
-    Version(u32),
-    /// The rules in it are refused by this version.
-    #[error("the rules in the encoding are refused: {0}")]
-    Rules(String),
-}
 
 /// Source repository, digest, target repository, and the votes: actor, time, comment.
 type ApprovalDump = (
@@ -176,56 +159,17 @@ struct PromotedDump {
 impl State {
     /// The canonical encoding.
     #[must_use]
-    pub fn to_canonical(&self) -> Vec<u8> {
+    pub(crate) fn to_canonical(&self) -> Vec<u8> {
         serde_json::to_vec(&Whole(self)).expect("a state serializes")
-    }
-
-    /// Writes the canonical encoding, piece by piece: of a large state it is hundreds of megabytes.
-    ///
-    /// # Errors
-    /// Of the writer.
-    pub fn write_canonical(&self, to: impl Write) -> Result<(), io::Error> {
-        let mut to = BufWriter::with_capacity(PIECE, to);
-        serde_json::to_writer(&mut to, &Whole(self))?;
-        to.flush()
     }
 
     /// The digest of the canonical encoding: equal on every machine for equal histories.
     #[must_use]
     pub fn state_digest(&self) -> Digest {
-        let mut hash = Sha256::new();
-        self.write_canonical(&mut hash)
-            .expect("a hash takes everything");
+        // Piece by piece: of a large state the encoding is hundreds of megabytes.
+        let mut hash = BufWriter::with_capacity(PIECE, Sha256::new());
+        serde_json::to_writer(&mut hash, &Whole(self)).expect("a hash takes everything");
+        let hash = hash.into_inner().expect("a hash takes everything");
         Digest::Sha256(hash.finalize().into())
-    }
-
-    /// A state with what the canonical encoding tells, and all that can be derived derived anew.
-    ///
-    /// # Errors
-    /// If the bytes are not such an encoding.
-    pub(crate) fn from_canonical(bytes: &[u8], settings: Settings) -> Result<Self, CanonicalError> {
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
-        let mut refused = None;
-        let restoring = Restoring {
-            settings,
-            refused: &mut refused,
-        };
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let restored = restoring.deserialize(&mut reader);
-        let error = match restored.and_then(|state| reader.end().map(|()| state)) {
-            Ok(state) => return Ok(state),
-            Err(error) => error,
-        };
-        if let Some(refused) = refused {
-            return Err(CanonicalError::Rules(refused));
-        }
-        // Another version may have another form: say so rather than what does not fit.
-        Err(match serde_json::from_slice(bytes) {
-            Ok(Version { version }) if version != VERSION => CanonicalError::Version(version),
-            _ => error.into(),
-        })
     }
 }

@@ -1,16 +1,13 @@
 //! A state put back from its canonical encoding.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{
-    Deserialize,
-    de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 use weir_schema::{Digest, ReasonCode, RuleFile, Timestamp};
 
 use super::{
     ApprovalDump, HoldDump, KeyDump, ManifestDump, OverrideDump, PromotedDump, PromotionDump,
-    ReportDump, ScannerDump, ScansDump, SubjectDump, TagDump, VERSION,
+    ReportDump, ScannerDump, ScansDump, SubjectDump, TagDump,
 };
 use crate::{
     evolve::Touched,
@@ -22,193 +19,84 @@ use crate::{
     },
 };
 
-/// Reads a state as [`super::dump::Whole`] writes it, row by row: its rows are never in memory
-/// together.
-pub(super) struct Restoring<'a> {
-    pub(super) settings: Settings,
-    /// Why the rules in it are refused.
-    pub(super) refused: &'a mut Option<String>,
+/// A state as [`super::dump::Whole`] writes it.
+#[derive(Deserialize)]
+struct Told {
+    seq: u64,
+    now: Timestamp,
+    rule_files: Vec<RuleFile>,
+    rules_refused: Option<String>,
+    repositories: BTreeMap<String, bool>,
+    manifests: BTreeMap<Digest, ManifestDump>,
+    tags: Vec<(String, String, TagDump)>,
+    index_pushes: Vec<(String, Digest, u64)>,
+    deletions: Vec<(String, Digest, u64)>,
+    scans: BTreeMap<Digest, ScansDump>,
+    reports: BTreeMap<Digest, ReportDump>,
+    scanner_databases: BTreeMap<String, Timestamp>,
+    overrides: BTreeMap<String, OverrideDump>,
+    approvals: Vec<ApprovalDump>,
+    holds: BTreeMap<String, HoldDump>,
+    subjects: Vec<SubjectDump>,
+    promotions: BTreeMap<u64, PromotionDump>,
+    promoted: Vec<PromotedDump>,
 }
 
-/// Gives each row of a list to a function.
-struct Rows<T, F>(F, PhantomData<T>);
-
-fn rows<T, F: FnMut(T)>(take: F) -> Rows<T, F> {
-    Rows(take, PhantomData)
-}
-
-impl<'de, T: Deserialize<'de>, F: FnMut(T)> DeserializeSeed<'de> for Rows<T, F> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Rows<T, F> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while let Some(row) = list.next_element()? {
-            (self.0)(row);
-        }
-        Ok(())
-    }
-}
-
-/// Gives each entry of a map to a function.
-struct Entries<K, V, F>(F, PhantomData<(K, V)>);
-
-fn entries<K, V, F: FnMut(K, V)>(take: F) -> Entries<K, V, F> {
-    Entries(take, PhantomData)
-}
-
-impl<'de, K, V, F> DeserializeSeed<'de> for Entries<K, V, F>
-where
-    K: Deserialize<'de>,
-    V: Deserialize<'de>,
-    F: FnMut(K, V),
-{
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, K, V, F> Visitor<'de> for Entries<K, V, F>
-where
-    K: Deserialize<'de>,
-    V: Deserialize<'de>,
-    F: FnMut(K, V),
-{
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some((key, value)) = map.next_entry()? {
-            (self.0)(key, value);
-        }
-        Ok(())
-    }
-}
-
-/// Reads the name of the next field, which must be this one.
-fn field<'de, A: MapAccess<'de>>(map: &mut A, name: &'static str) -> Result<(), A::Error> {
-    match map.next_key::<String>()? {
-        Some(found) if found == name => Ok(()),
-        _ => Err(A::Error::missing_field(name)),
-    }
-}
-
-fn value<'de, T, A>(map: &mut A, name: &'static str) -> Result<T, A::Error>
-where
-    T: Deserialize<'de>,
-    A: MapAccess<'de>,
-{
-    field(map, name)?;
-    map.next_value()
-}
-
-fn each<'de, S, A>(map: &mut A, name: &'static str, seed: S) -> Result<(), A::Error>
-where
-    S: DeserializeSeed<'de, Value = ()>,
-    A: MapAccess<'de>,
-{
-    field(map, name)?;
-    map.next_value_seed(seed)
-}
-
-impl<'de> DeserializeSeed<'de> for Restoring<'_> {
-    type Value = State;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<State, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Restoring<'_> {
-    type Value = State;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a state")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<State, A::Error> {
-        let map = &mut map;
-        let mut state = State::new(self.settings);
-        let version: u32 = value(map, "version")?;
-        if version != VERSION {
-            return Err(A::Error::custom("another version"));
-        }
-        state.seq = value(map, "seq")?;
-        state.now = value(map, "now")?;
-        let rule_files: Vec<RuleFile> = value(map, "rule_files")?;
-        if let Err(refused) = state.load_rules(&rule_files) {
-            *self.refused = Some(refused);
-            return Err(A::Error::custom("its rules are refused"));
-        }
-        state.rules_refused = value(map, "rules_refused")?;
-        let take = |name: String, immutable| {
+impl State {
+    /// A state with what its canonical encoding tells, and all that can be derived derived anew.
+    ///
+    /// # Errors
+    /// If the bytes are not such an encoding, or this version refuses the rules in it.
+    pub(crate) fn from_canonical(bytes: &[u8], settings: Settings) -> Result<Self, String> {
+        let told: Told = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let mut state = Self::new(settings);
+        state.seq = told.seq;
+        state.now = told.now;
+        state.load_rules(&told.rule_files)?;
+        state.rules_refused = told.rules_refused;
+        for (name, immutable) in told.repositories {
             let id = state.intern_repository_text(&name);
             state.repositories.get_mut(id).immutable_tags = immutable;
-        };
-        each(map, "repositories", entries(take))?;
-        let take = |digest, dump| state.restore_manifest(&digest, &dump);
-        each(map, "manifests", entries(take))?;
-        let take = |(repository, tag, dump)| state.restore_tag(&(repository, tag), dump);
-        each(map, "tags", rows(take))?;
-        let take = |row| state.restore_place(row, State::restore_push);
-        each(map, "index_pushes", rows(take))?;
-        let take = |row| state.restore_place(row, State::note_deletion);
-        each(map, "deletions", rows(take))?;
-        // They refer to the reports that follow.
-        let mut scans: Vec<(Digest, ScansDump)> = Vec::new();
-        let take = |digest, dump| scans.push((digest, dump));
-        each(map, "scans", entries(take))?;
-        let mut kept = Kept::new();
-        let take = |digest, dump: ReportDump| {
-            let findings = dump.findings.as_deref();
-            let report = state.take_report(findings, Some(&dump.counts), &dump.licenses);
-            kept.insert(digest, report);
-        };
-        each(map, "reports", entries(take))?;
-        let take = |name: String, at| {
+        }
+        for (digest, dump) in told.manifests {
+            state.restore_manifest(&digest, &dump);
+        }
+        for (repository, tag, dump) in told.tags {
+            state.restore_tag(&(repository, tag), dump);
+        }
+        for row in told.index_pushes {
+            state.restore_place(row, Self::restore_push);
+        }
+        for row in told.deletions {
+            state.restore_place(row, Self::note_deletion);
+        }
+        for (name, at) in told.scanner_databases {
             let name = state.names.intern(&name);
             state.scanner_databases.insert(name, at);
-        };
-        each(map, "scanner_databases", entries(take))?;
-        state.restore_scans_of_all(scans, kept);
-        let take = |id: String, dump| {
+        }
+        state.restore_scans_of_all(told.scans, told.reports);
+        for (id, dump) in told.overrides {
             let id = state.names.intern(&id);
             let one = state.restore_override(dump);
             state.put_override(id, one);
-        };
-        each(map, "overrides", entries(take))?;
-        let take = |dump| state.restore_approval(dump);
-        each(map, "approvals", rows(take))?;
-        let take = |id, dump| {
+        }
+        for dump in told.approvals {
+            state.restore_approval(dump);
+        }
+        for (id, dump) in told.holds {
             let hold = state.restore_hold(dump);
             state.holds.insert(id, hold);
-        };
-        each(map, "holds", entries(take))?;
-        let take = |dump| state.restore_subject(dump);
-        each(map, "subjects", rows(take))?;
-        let take = |id, dump| state.restore_promotion(id, dump);
-        each(map, "promotions", entries(take))?;
-        let take = |dump| state.restore_promoted(dump);
-        each(map, "promoted", rows(take))?;
-        match map.next_key::<String>()? {
-            None => Ok(state),
-            Some(more) => Err(A::Error::custom(format_args!("unknown field `{more}`"))),
         }
+        for dump in told.subjects {
+            state.restore_subject(dump);
+        }
+        for (id, dump) in told.promotions {
+            state.restore_promotion(id, dump);
+        }
+        for dump in told.promoted {
+            state.restore_promoted(dump);
+        }
+        Ok(state)
     }
 }
 
@@ -303,8 +191,18 @@ impl State {
 
     // Scans.
 
-    fn restore_scans_of_all(&mut self, scans: Vec<(Digest, ScansDump)>, kept: Kept) {
+    fn restore_scans_of_all(
+        &mut self,
+        scans: BTreeMap<Digest, ScansDump>,
+        reports: BTreeMap<Digest, ReportDump>,
+    ) {
         // Each report is read once; whoever refers to it gets a reference of its own.
+        let mut kept = Kept::new();
+        for (digest, dump) in reports {
+            let findings = dump.findings.as_deref();
+            let report = self.take_report(findings, Some(&dump.counts), &dump.licenses);
+            kept.insert(digest, report);
+        }
         for (digest, dump) in scans {
             let id = self.intern_digest(&digest);
             let mut scanners = Vec::with_capacity(dump.scanners.len());
