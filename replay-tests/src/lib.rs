@@ -30,10 +30,17 @@ use weir_rules::{Settings, State};
 /// The state as it comes out of a snapshot of it.
 ///
 /// # Panics
-/// If what was frozen cannot be thawed.
+/// If it is not in all that it keeps, told or derived, what went in.
 #[must_use]
 pub fn thawed(state: &State, settings: &Settings) -> State {
-    let mut bytes = Vec::new();
-    state.freeze(&mut bytes).expect("a vector takes everything");
-    State::thaw(&bytes[..], settings.clone()).unwrap_or_else(|error| panic!("{error}"))
+    let frozen = |state: &State| {
+        let mut bytes = Vec::new();
+        state.freeze(&mut bytes).expect("a vector takes everything");
+        bytes
+    };
+    let bytes = frozen(state);
+    let thawed =
+        State::thaw(&bytes[..], settings.clone()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(frozen(&thawed) == bytes, "it is frozen otherwise again");
+    thawed
 }
