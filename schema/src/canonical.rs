@@ -20,9 +20,7 @@ use writer::Writer;
 pub fn to_string<T: Serialize>(value: &T) -> String {
     /// What most decisions take: a text that grows is copied again and again.
     const ROOM: usize = 768;
-    let mut writer = Writer {
-        text: Vec::with_capacity(ROOM),
-    };
+    let mut writer = Writer::with_room(ROOM);
     value
         .serialize(&mut writer)
         .expect("types of the schema serialize");

@@ -18,21 +18,43 @@ type Done = Result<(), Error>;
 const RAW: &str = "$serde_json::private::RawValue";
 
 /// A text being written.
+#[derive(Default)]
 pub(super) struct Writer {
     pub(super) text: Vec<u8>,
+    /// The fields of all objects that are open, those of the innermost last.
+    fields: Vec<Field>,
+    /// Where an object is put in order.
+    sorted: Vec<u8>,
 }
 
 impl Writer {
+    /// A writer whose text may become so long before it moves.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(bytes),
+            ..Self::default()
+        }
+    }
+
     fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
         serde_json::to_writer(&mut self.text, value)
     }
 }
 
-/// An object being written: where each of its fields stands.
+/// A field, and where it stands in the text.
+struct Field {
+    key: Cow<'static, str>,
+    start: usize,
+    end: usize,
+}
+
+/// An object being written.
 pub(super) struct Object<'a> {
     writer: &'a mut Writer,
+    /// Where its fields begin in the text.
     start: usize,
-    fields: Vec<(Cow<'static, str>, usize)>,
+    /// Which of the writer's fields is its first.
+    first: usize,
     sorted: bool,
     /// How many further objects end with it.
     around: usize,
@@ -40,12 +62,12 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    fn new(writer: &'a mut Writer, fields: usize) -> Self {
+    fn new(writer: &'a mut Writer) -> Self {
         writer.text.push(b'{');
         Self {
             start: writer.text.len(),
+            first: writer.fields.len(),
             writer,
-            fields: Vec::with_capacity(fields),
             sorted: true,
             around: 0,
             raw: false,
@@ -53,11 +75,12 @@ impl<'a> Object<'a> {
     }
 
     fn key(&mut self, key: Cow<'static, str>) -> Done {
-        if let Some((before, _)) = self.fields.last() {
-            self.sorted &= **before < *key;
+        self.end_field();
+        if let Some(before) = self.writer.fields[self.first..].last() {
+            self.sorted &= *before.key < *key;
             self.writer.text.push(b',');
         }
-        let at = self.writer.text.len();
+        let start = self.writer.text.len();
         let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         if key.bytes().all(is_plain) {
             // As the names of fields are.
@@ -69,8 +92,17 @@ impl<'a> Object<'a> {
             self.writer.json(&*key)?;
         }
         self.writer.text.push(b':');
-        self.fields.push((key, at));
+        let end = start;
+        self.writer.fields.push(Field { key, start, end });
         Ok(())
+    }
+
+    /// The last field, if there is one, ends here.
+    fn end_field(&mut self) {
+        let Writer { text, fields, .. } = &mut *self.writer;
+        if let Some(last) = fields[self.first..].last_mut() {
+            last.end = text.len();
+        }
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Done {
@@ -91,37 +123,36 @@ impl<'a> Object<'a> {
             return Ok(());
         }
         if !self.sorted {
+            self.end_field();
             self.sort();
         }
+        self.writer.fields.truncate(self.first);
         let ends = self.around + 1;
         self.writer.text.resize(self.writer.text.len() + ends, b'}');
         Ok(())
     }
 
     fn sort(&mut self) {
-        let text = &mut self.writer.text;
-        let ends = self.fields.iter().skip(1).map(|(_, next)| next - 1);
-        let ends: Vec<usize> = ends.chain([text.len()]).collect();
-        let mut fields: Vec<(&str, &[u8])> = self
-            .fields
-            .iter()
-            .zip(ends)
-            .map(|((key, at), end)| (&**key, &text[*at..end]))
-            .collect();
+        let Writer {
+            text,
+            fields,
+            sorted,
+        } = &mut *self.writer;
+        let fields = &mut fields[self.first..];
         // Stable: of a key that comes twice the last one counts.
-        fields.sort_by_key(|(key, _)| *key);
-        let mut sorted = Vec::with_capacity(text.len() - self.start);
-        for (place, (key, field)) in fields.iter().enumerate() {
-            if fields.get(place + 1).is_some_and(|(next, _)| next == key) {
+        fields.sort_by(|a, b| a.key.cmp(&b.key));
+        sorted.clear();
+        for (place, field) in fields.iter().enumerate() {
+            if (fields.get(place + 1)).is_some_and(|next| next.key == field.key) {
                 continue;
             }
             if !sorted.is_empty() {
                 sorted.push(b',');
             }
-            sorted.extend_from_slice(field);
+            sorted.extend_from_slice(&text[field.start..field.end]);
         }
         text.truncate(self.start);
-        text.extend_from_slice(&sorted);
+        text.extend_from_slice(sorted);
     }
 }
 
@@ -306,22 +337,22 @@ impl<'a> Serializer for &'a mut Writer {
         Ok(array)
     }
 
-    fn serialize_map(self, length: Option<usize>) -> Result<Object<'a>, Error> {
-        Ok(Object::new(self, length.unwrap_or_default()))
+    fn serialize_map(self, _length: Option<usize>) -> Result<Object<'a>, Error> {
+        Ok(Object::new(self))
     }
 
-    fn serialize_struct(self, name: &'static str, length: usize) -> Result<Object<'a>, Error> {
+    fn serialize_struct(self, name: &'static str, _length: usize) -> Result<Object<'a>, Error> {
         if name == RAW {
             return Ok(Object {
                 start: self.text.len(),
+                first: self.fields.len(),
                 writer: self,
-                fields: Vec::new(),
                 sorted: true,
                 around: 0,
                 raw: true,
             });
         }
-        Ok(Object::new(self, length))
+        Ok(Object::new(self))
     }
 
     fn serialize_struct_variant(
@@ -329,10 +360,10 @@ impl<'a> Serializer for &'a mut Writer {
         _name: &'static str,
         _index: u32,
         variant: &'static str,
-        length: usize,
+        _length: usize,
     ) -> Result<Object<'a>, Error> {
         self.variant(variant)?;
-        let mut object = Object::new(self, length);
+        let mut object = Object::new(self);
         object.around = 1;
         Ok(object)
     }
