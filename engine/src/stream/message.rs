@@ -82,13 +82,26 @@ impl Message {
     /// The first header of this name, whatever its case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        let named = self.headers.iter().filter_map(|(found, values)| {
+        let [value] = self.headers([name]);
+        value
+    }
+
+    /// The first header of each of these names, whatever its case.
+    fn headers<const N: usize>(&self, names: [&str; N]) -> [Option<&str>; N] {
+        let mut first: [Option<(&str, &str)>; N] = [None; N];
+        for (found, values) in self.headers.iter() {
             let found: &str = found.as_ref();
-            (found.eq_ignore_ascii_case(name)).then_some((found, values.first()?))
-        });
-        // The client keeps them in a hash map, whose order differs from run to run.
-        let first = named.min_by_key(|(found, _)| *found);
-        first.map(|(_, value)| value.as_str())
+            let same = |name: &&str| found.eq_ignore_ascii_case(name);
+            let (Some(place), Some(value)) = (names.iter().position(same), values.first()) else {
+                continue;
+            };
+            // The client keeps them in a hash map, whose order differs from run to run.
+            let known = &mut first[place];
+            if known.is_none_or(|(name, _)| found < name) {
+                *known = Some((found, value.as_str()));
+            }
+        }
+        first.map(|header| header.map(|(_, value)| value))
     }
 
     /// The headers that came with a raw body, under their own names, in the order of these.
@@ -113,10 +126,11 @@ impl Message {
     /// What travelled with it.
     #[must_use]
     pub fn escort(&self) -> Escort {
+        let [term, settles, trace] = self.headers([TERM, SETTLES, TRACE]);
         Escort {
-            term: self.header(TERM).and_then(|text| text.parse().ok()),
-            settles: self.header(SETTLES).and_then(|text| text.parse().ok()),
-            trace: self.header(TRACE).map(str::to_owned),
+            term: term.and_then(|text| text.parse().ok()),
+            settles: settles.and_then(|text| text.parse().ok()),
+            trace: trace.map(str::to_owned),
         }
     }
 
