@@ -19,6 +19,7 @@ use weir_schema::{Body, Decision, Verdict};
 use super::{
     Input, Notes, Order, Recent, Said, Taken, Trace,
     ledger::{Decided, Written, write},
+    politeness::OnItsWay,
 };
 use crate::log::{AppendError, Log, StreamPosition};
 
@@ -26,10 +27,19 @@ use crate::log::{AppendError, Log, StreamPosition};
 /// at a longer one.
 const IN_FLIGHT: usize = 4;
 
-/// What waits for a batch to be durable.
-pub(super) enum Reply {
-    Events(usize, oneshot::Sender<Vec<Taken>>),
-    Messages(usize, oneshot::Sender<()>),
+/// Who waits for some inputs of a batch to be durable.
+pub(super) struct Reply {
+    pub(super) inputs: usize,
+    pub(super) to: To,
+    pub(super) on_its_way: OnItsWay,
+}
+
+/// Where the reply goes.
+pub(super) enum To {
+    /// To who sent events.
+    Events(oneshot::Sender<Vec<Taken>>),
+    /// To who reads the stream.
+    Messages(oneshot::Sender<()>),
 }
 
 /// A batch that is decided.
@@ -254,16 +264,18 @@ impl Tower {
         }
         let mut taken = taken.into_iter();
         for reply in replies {
+            let taken = taken.by_ref().take(reply.inputs);
             // Who sent it may have gone away.
-            match reply {
-                Reply::Events(count, reply) => {
-                    let _ = reply.send(taken.by_ref().take(count).collect());
+            match reply.to {
+                To::Events(to) => {
+                    let _ = to.send(taken.collect());
                 }
-                Reply::Messages(count, reply) => {
-                    taken.by_ref().take(count).for_each(drop);
-                    let _ = reply.send(());
+                To::Messages(to) => {
+                    taken.for_each(drop);
+                    let _ = to.send(());
                 }
             }
+            drop(reply.on_its_way);
         }
         Ok(())
     }

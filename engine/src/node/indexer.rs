@@ -9,11 +9,18 @@ use std::{
     time::Duration,
 };
 
-use super::politeness::yield_to_others;
-use crate::log::index::Index;
+use super::politeness::{Backlog, yield_to_others};
+use crate::log::{archive::SEGMENT_RECORDS, index::Index};
 
 /// How long a look at the log may delay a stop.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How many records the index may be behind while inputs wait for the node: what a query then looks
+/// through by itself, in a second at most.
+const BEHIND: u64 = 8 * SEGMENT_RECORDS;
+
+/// How long to wait while inputs do.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// After an error, as of a full disk, the next try waits so long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,14 +33,14 @@ pub(super) struct Indexer {
 
 impl Indexer {
     /// Starts the thread.
-    pub(super) fn start(index: Index) -> std::io::Result<Self> {
+    pub(super) fn start(index: Index, backlog: Backlog) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("indexer".into())
             .spawn(move || {
                 yield_to_others();
-                run(&index, &|| stopped.load(Ordering::Relaxed));
+                run(&index, &backlog, &|| stopped.load(Ordering::Relaxed));
             })?;
         Ok(Self {
             stop,
@@ -53,9 +60,17 @@ impl Drop for Indexer {
     }
 }
 
-fn run(index: &Index, stop: &dyn Fn() -> bool) {
+fn run(index: &Index, backlog: &Backlog, stop: &dyn Fn() -> bool) {
+    let can_wait = || {
+        let behind = || index.reader().head().next_seq - index.indexed();
+        backlog.is_there() && behind() < BEHIND
+    };
     while !stop() {
-        if let Err(error) = index.catch_up(stop) {
+        if can_wait() {
+            thread::sleep(PAUSE);
+            continue;
+        }
+        if let Err(error) = index.catch_up(&|| stop() || can_wait()) {
             tracing::warn!("{error}");
             let mut waited = Duration::ZERO;
             while waited < PATIENCE && !stop() {

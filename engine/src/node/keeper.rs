@@ -17,7 +17,12 @@ use std::{
 use weir_rules::State;
 
 use super::{
-    Basis, ahead::Decode, deliveries, politeness::yield_to_others, rebuild::rebuild, transfer,
+    Basis,
+    ahead::Decode,
+    deliveries,
+    politeness::{Backlog, yield_to_others},
+    rebuild::rebuild,
+    transfer,
 };
 use crate::log::{
     Kind, LogReader, SnapshotError, SnapshotInfo, Snapshots,
@@ -27,6 +32,10 @@ use crate::log::{
 
 /// Records between two snapshots: what a start after a kill folds at most, about half a second.
 const EVERY: u64 = 100_000;
+
+/// How many more there may be while inputs wait for the node: a start after a kill then takes two
+/// seconds.
+const BEHIND: u64 = 400_000;
 
 /// A large state is written less often: one record more for so many bytes of its file.
 const BYTES_PER_RECORD: u64 = 512;
@@ -66,6 +75,7 @@ impl Keeper {
         reader: LogReader,
         basis: Basis,
         archive: Option<PathBuf>,
+        backlog: Backlog,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -75,7 +85,7 @@ impl Keeper {
             .spawn(move || {
                 yield_to_others();
                 let stop = || stopped.load(Ordering::Relaxed);
-                run(&reader, &basis, archive.as_deref(), &stop);
+                run(&reader, &basis, archive.as_deref(), &backlog, &stop);
             })?;
         Ok(Self {
             stop,
@@ -95,7 +105,13 @@ impl Drop for Keeper {
     }
 }
 
-fn run(reader: &LogReader, basis: &Basis, archive: Option<&Path>, stop: &dyn Fn() -> bool) {
+fn run(
+    reader: &LogReader,
+    basis: &Basis,
+    archive: Option<&Path>,
+    backlog: &Backlog,
+    stop: &dyn Fn() -> bool,
+) {
     let (mut not_before, mut segment) = (0, 0);
     while !stop() {
         let due = due_at(&reader.snapshots()).max(not_before);
@@ -113,7 +129,9 @@ fn run(reader: &LogReader, basis: &Basis, archive: Option<&Path>, stop: &dyn Fn(
                 tracing::error!("not archived: {error}");
             }
         }
-        if last >= due
+        if last >= due && backlog.is_there() && last < due + BEHIND {
+            thread::sleep(LOOK / 10);
+        } else if last >= due
             && let Err(error) = keep(reader, basis, stop)
         {
             tracing::warn!("no snapshot was kept, so the next start takes longer: {error}");
@@ -243,8 +261,9 @@ mod tests {
             }
         };
         let files = || archive::files(&to).unwrap_or_default();
+        let backlog = Backlog::default();
         thread::scope(|scope| {
-            scope.spawn(|| run(&reader, &basis, Some(&to), &stop));
+            scope.spawn(|| run(&reader, &basis, Some(&to), &backlog, &stop));
             wait("it looks again", &|| looked.load(Ordering::Relaxed) > 1);
             assert_eq!(files(), []);
             append(2);

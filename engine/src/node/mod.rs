@@ -47,9 +47,10 @@ pub use transfer::{
     ImportError, Imported, Source, archive, export, export_from, import, import_all,
 };
 
-use commit::{Committer, Flight, Reply};
+use commit::{Committer, Flight, Reply, To};
 use indexer::Indexer;
 use keeper::Keeper;
+use politeness::{Backlog, OnItsWay};
 
 use crate::log::{AppendError, Log, LogReader, StreamPosition, index::Index};
 
@@ -100,9 +101,9 @@ enum Question {
 /// What reaches the node.
 enum Input {
     /// Events of the intake, with its own clock.
-    Events(Vec<Received>, Trace, oneshot::Sender<Vec<Taken>>),
+    Events(Vec<Received>, Trace, oneshot::Sender<Vec<Taken>>, OnItsWay),
     /// Messages of the stream up to a position, with the broker's clock.
-    Messages(Messages, StreamPosition, oneshot::Sender<()>),
+    Messages(Messages, StreamPosition, oneshot::Sender<()>, OnItsWay),
     /// A value to keep with the next batch; losing it in a crash loses nothing else.
     Note(&'static str, Vec<u8>),
     Ask(Question),
@@ -137,6 +138,7 @@ pub struct Node {
     reader: LogReader,
     recent: Recent,
     index: Index,
+    backlog: Backlog,
 }
 
 impl Node {
@@ -153,9 +155,15 @@ impl Node {
         let recent = Recent::of(reader.head().next_seq - 1);
         let archive = ledger.archive().map(ToOwned::to_owned);
         let index = Index::open(ledger.reader());
+        let backlog = Backlog::default();
         let beside = (
-            Keeper::start(ledger.reader(), ledger.basis().clone(), archive)?,
-            Indexer::start(index.clone())?,
+            Keeper::start(
+                ledger.reader(),
+                ledger.basis().clone(),
+                archive,
+                backlog.clone(),
+            )?,
+            Indexer::start(index.clone(), backlog.clone())?,
         );
         let (decider, log) = ledger.into_parts();
         let committer = Committer::start(log, orders, recent.clone(), inputs.downgrade())?;
@@ -168,6 +176,7 @@ impl Node {
             reader,
             recent,
             index,
+            backlog,
         };
         Ok((node, thread))
     }
@@ -196,7 +205,9 @@ impl Node {
     /// If the node stopped first.
     pub async fn take(&self, events: Vec<Received>, trace: Trace) -> Result<Vec<Taken>, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.send(Input::Events(events, trace, reply)).await?;
+        let on_its_way = self.backlog.one_more();
+        self.send(Input::Events(events, trace, reply, on_its_way))
+            .await?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -211,7 +222,8 @@ impl Node {
         position: StreamPosition,
     ) -> Result<Landing, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.send(Input::Messages(messages, position, reply))
+        let on_its_way = self.backlog.one_more();
+        self.send(Input::Messages(messages, position, reply, on_its_way))
             .await?;
         Ok(Landing(answer))
     }
@@ -283,9 +295,13 @@ struct Batch {
 impl Batch {
     fn add(&mut self, input: Input) {
         match input {
-            Input::Events(events, trace, reply) => {
+            Input::Events(events, trace, reply, on_its_way) => {
                 let at: Timestamp = chrono::Utc::now().into();
-                self.replies.push(Reply::Events(events.len(), reply));
+                self.replies.push(Reply {
+                    inputs: events.len(),
+                    to: To::Events(reply),
+                    on_its_way,
+                });
                 self.traces.extend(std::iter::repeat_n(trace, events.len()));
                 self.inputs
                     .extend(events.into_iter().map(|received| Incoming {
@@ -294,9 +310,12 @@ impl Batch {
                         position: Position::Local,
                     }));
             }
-            Input::Messages(messages, upto, reply) => {
-                self.replies
-                    .push(Reply::Messages(messages.inputs.len(), reply));
+            Input::Messages(messages, upto, reply, on_its_way) => {
+                self.replies.push(Reply {
+                    inputs: messages.inputs.len(),
+                    to: To::Messages(reply),
+                    on_its_way,
+                });
                 self.inputs.extend(messages.inputs);
                 self.traces.extend(messages.traces);
                 self.traces.resize(self.inputs.len(), None);
