@@ -70,7 +70,7 @@ fn decode(source: &Source, sender: &SyncSender<Result<Decoded, BacktestError>>) 
         Err(error) => return drop(sender.send(Err(error))),
     };
     while let Some(block) = blocks.next().transpose() {
-        let decoded = block.and_then(|block| source.decode(&block));
+        let decoded = block.and_then(|block| source.decode(&block, None));
         let failed = decoded.is_err();
         if sender.send(decoded).is_err() || failed {
             return;

@@ -2,32 +2,34 @@
 //! sides, and their decisions and explanations are kept.
 //!
 //! What matters to a subject is what happened in the repositories that promotions link with its
-//! own, and to the digests that were pushed there, what is in them and what refers to them; of
-//! everything else only the time. If that does not lead to the promotions that the whole history
-//! led to, the whole history is folded once more.
+//! own (see [`Relevant`]). If that does not lead to the promotions that the whole history led to, the
+//! whole history is folded once more.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap},
+    thread,
+};
 
-use weir_rules::{Explanation, MANUAL, Settings, State};
-use weir_schema::{Body, Decision, TagRef, Verdict};
+use weir_rules::{Explanation, MANUAL, State};
+use weir_schema::{Decision, TagRef, Verdict};
 
 use super::{
     BacktestError,
     clauses::clauses,
     compare::{Comparison, Found, Half, Names, Seen, half},
-    given::{About, Given, How, Index, Input, give},
-    history::Source,
-    mark::{Mark, mark_of},
+    decoding::in_order,
+    given::{Batch, Given, Index, Input},
+    mark::mark_of,
+    pipeline::Pipeline,
+    relevant::Relevant,
     report::{Clause, Decided, Difference, Kind, Moment, Outcome, Promoted, Violation},
-    side::{Concluded, InForce, Side},
+    retelling::Retelling,
+    side::{Concluded, Side},
 };
 
 /// What is folded, and by what.
 pub(super) struct Again<'a> {
-    pub(super) source: &'a Source,
-    pub(super) settings: &'a Settings,
-    /// The old side's rules, and the new side's.
-    pub(super) in_force: [&'a InForce; 2],
+    pub(super) pipeline: &'a Pipeline<'a>,
     pub(super) index: &'a Index,
     pub(super) comparison: &'a Comparison,
 }
@@ -56,101 +58,35 @@ impl Again<'_> {
     }
 }
 
-/// Inputs that matter.
-enum Relevant {
-    All,
-    These {
-        repositories: HashSet<Mark>,
-        digests: HashSet<Mark>,
-        /// Inputs that matter for what else they are about.
-        also: HashSet<u32>,
-    },
-}
-
-impl Relevant {
-    fn has(&self, ordinal: u32, about: &About) -> bool {
-        if about.how == How::NotAtAll {
-            return false;
-        }
-        match self {
-            Self::All => true,
-            Self::These {
-                repositories,
-                digests,
-                also,
-            } => {
-                let speaks_of_everything = about.repository == 0 && about.digest == 0;
-                speaks_of_everything
-                    || repositories.contains(&about.repository)
-                    || digests.contains(&about.digest)
-                    || also.contains(&ordinal)
-            }
-        }
-    }
-}
-
 impl Again<'_> {
     fn relevant(&self, found: &[Found]) -> Relevant {
         let (index, comparison) = (self.index, self.comparison);
         let seen = found.iter().flat_map(|one| one.old.iter().chain(&one.new));
         let own = seen.map(|seen| mark_of(comparison.names.texts_of(seen.subject.source).0));
-        let repositories = comparison.linked(own, &index.links);
-        let here = |about: &&About| about.digest != 0 && repositories.contains(&about.repository);
-        let pushed = index.inputs.iter().filter(here);
-        let mut open: Vec<Mark> = pushed.map(|about| about.digest).collect();
-        let mut referring: HashMap<Mark, Vec<u32>> = HashMap::new();
-        for (mark, ordinal) in &index.also {
-            referring.entry(*mark).or_default().push(*ordinal);
-        }
-        let of_repositories = repositories.iter().filter_map(|one| referring.get(one));
-        let mut also: HashSet<u32> = of_repositories.flatten().copied().collect();
-        let mut digests = HashSet::new();
-        while let Some(digest) = open.pop() {
-            if !digests.insert(digest) {
-                continue;
-            }
-            open.extend(index.children.get(&digest).into_iter().flatten());
-            for ordinal in referring.get(&digest).into_iter().flatten() {
-                also.insert(*ordinal);
-                let about = index.about(*ordinal);
-                open.extend(
-                    about
-                        .map(|about| about.digest)
-                        .filter(|digest| *digest != 0),
-                );
-            }
-        }
-        Relevant::These {
-            repositories,
-            digests,
-            also,
-        }
+        Relevant::to(comparison.linked(own, &index.links), index)
     }
 
     /// Folds what is relevant on both sides; keeps what they say of each of `found`.
     fn fold(&self, found: &[Found], relevant: &Relevant) -> Result<[Vec<Kept>; 2], BacktestError> {
         let mut watching = Watching::new(self, found);
-        let numbered = || (1..).zip(&self.index.inputs);
-        let places = numbered().filter(|(ordinal, about)| relevant.has(*ordinal, about));
-        let mut inputs = numbered();
-        // Up to the next that is relevant only time passes.
-        let mut up_to = |mut body: Option<Body>| {
-            for (ordinal, about) in inputs.by_ref() {
-                let wanted = relevant.has(ordinal, about);
-                let given = match body.take_if(|_| wanted) {
-                    Some(body) => give(about.how, body),
-                    None => Given::Nothing,
-                };
-                let at = about.moment.at;
-                watching.take(ordinal, about.moment, &Input { at, given });
-                if wanted {
-                    return;
+        let mut watch = |batch: Batch| {
+            for (ordinal, input) in (batch.first..).zip(&batch.inputs) {
+                if let Some(moment) = self.index.moment(ordinal) {
+                    watching.take(ordinal, moment, input);
                 }
             }
         };
-        let places = places.map(|(_, about)| about.place);
-        self.source.reread(places, |body| up_to(Some(body)))?;
-        up_to(None);
+        let places = relevant.places(self.index);
+        let mut retelling = Retelling::of(self.index, places.len());
+        thread::scope(|scope| {
+            let (decoders, decoded) = self.pipeline.start_decoding(scope, Some(&places))?;
+            in_order(decoded, |block| {
+                retelling.take(block, &mut watch)?;
+                Ok(!self.pipeline.watch.is_stopped())
+            })?;
+            self.pipeline.join(decoders)
+        })?;
+        retelling.finish(&mut watch)?;
         Ok(watching.kept)
     }
 
@@ -332,8 +268,9 @@ impl<'a> Watching<'a> {
             found,
             names,
             sides: again
+                .pipeline
                 .in_force
-                .map(|rules| Side::new(again.settings.clone(), rules.clone(), None)),
+                .map(|rules| Side::new(again.pipeline.settings.clone(), rules.clone(), None)),
             wanted,
             due,
             before: None,

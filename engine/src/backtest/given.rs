@@ -3,6 +3,8 @@
 //!
 //! A record that is not given still lets time pass at its place: deadlines fall due at records.
 
+use std::collections::BTreeMap;
+
 use weir_schema::{Body, ImagePushed, ManifestResolved, RuleFile, Timestamp};
 
 use super::{
@@ -70,6 +72,8 @@ pub(super) struct Index {
     /// What else inputs are about: repositories, digests covered or referred to.
     pub(super) also: Vec<(Mark, u32)>,
     pub(super) children: Children,
+    /// The names of repositories.
+    pub(super) repositories: BTreeMap<Mark, String>,
     /// Repositories between which something moved that no decision tells of.
     pub(super) links: Vec<(Mark, Mark)>,
 }
@@ -283,7 +287,7 @@ impl Index {
                 if let Some(subject) = push.tag.as_ref().and_then(|tag| about_tag(tag.as_str())) {
                     self.also.push((subject, ordinal));
                 }
-                (mark_of(push.repository.as_str()), digest)
+                (self.repository(push.repository.as_str()), digest)
             }
             Body::ManifestResolved(facts) => {
                 let digest = mark_of_digest(&facts.digest);
@@ -302,17 +306,17 @@ impl Index {
                 (0, mark_of_digest(&scan.digest))
             }
             Body::RepositoryCreated(data) | Body::RepositoryDeleted(data) => {
-                (mark_of(data.repository.as_str()), 0)
+                (self.repository(data.repository.as_str()), 0)
             }
-            Body::RepositoryConfigured(data) => (mark_of(data.repository.as_str()), 0),
-            Body::TagDeleted(data) => (mark_of(data.repository.as_str()), 0),
-            Body::ManifestDeleted(data) => (mark_of(data.repository.as_str()), 0),
+            Body::RepositoryConfigured(data) => (self.repository(data.repository.as_str()), 0),
+            Body::TagDeleted(data) => (self.repository(data.repository.as_str()), 0),
+            Body::ManifestDeleted(data) => (self.repository(data.repository.as_str()), 0),
             Body::ApprovalGranted(vote) | Body::ApprovalRevoked(vote) => {
-                (mark_of(vote.repository.as_str()), 0)
+                (self.repository(vote.repository.as_str()), 0)
             }
             Body::PromotionRequested(request) => {
-                let source = mark_of(request.repository.as_str());
-                let target = mark_of(request.target.repository.as_str());
+                let source = self.repository(request.repository.as_str());
+                let target = self.repository(request.target.repository.as_str());
                 self.also.push((target, ordinal));
                 // Whatever came of it: without what happened at its source it might be promoted.
                 self.links.push((source, target));
@@ -321,8 +325,8 @@ impl Index {
             Body::PromotionStarted(outcome)
             | Body::PromotionCompleted(outcome)
             | Body::PromotionFailed(outcome) => {
-                let source = mark_of(outcome.source.repository.as_str());
-                let target = mark_of(&outcome.target.repository);
+                let source = self.repository(outcome.source.repository.as_str());
+                let target = self.repository(&outcome.target.repository);
                 self.also.push((target, ordinal));
                 self.links.push((source, target));
                 let digest = outcome.source.digest.as_ref().map_or(0, mark_of_digest);
@@ -345,6 +349,14 @@ impl Index {
             | Body::ClockTicked
             | Body::Unknown(_) => (0, 0),
         }
+    }
+
+    fn repository(&mut self, name: &str) -> Mark {
+        let mark = mark_of(name);
+        self.repositories
+            .entry(mark)
+            .or_insert_with(|| name.to_owned());
+        mark
     }
 
     fn holds(&mut self, digest: Mark, manifests: Option<&[weir_schema::Descriptor]>) {

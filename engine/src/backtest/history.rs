@@ -150,19 +150,37 @@ impl Source {
         })
     }
 
-    /// Decodes a block.
-    pub(super) fn decode(&self, block: &Block) -> Result<Decoded, BacktestError> {
+    /// Decodes a block: of it only what stands at `places`, which must be in order, if these are given.
+    pub(super) fn decode(
+        &self,
+        block: &Block,
+        places: Option<&[u64]>,
+    ) -> Result<Decoded, BacktestError> {
         match block {
-            Block::Lines { place, bytes } => decode_lines(*place, bytes),
-            Block::Records { from, to } => self.decode_records(*from, *to),
+            Block::Lines { place, bytes } => {
+                decode_lines(*place, bytes, Wanted::of(places, *place))
+            }
+            Block::Records { from, to } => {
+                self.decode_records(*from, *to, Wanted::of(places, *from))
+            }
         }
     }
 
-    fn decode_records(&self, from: u64, to: u64) -> Result<Decoded, BacktestError> {
+    fn decode_records(
+        &self,
+        from: u64,
+        to: u64,
+        mut wanted: Wanted<'_>,
+    ) -> Result<Decoded, BacktestError> {
         let mut items = Vec::new();
-        if let Self::Log(reader) = self {
+        if let Self::Log(reader) = self
+            && wanted.has_before(to)
+        {
             for row in reader.range(from, Some(to)) {
                 let (seq, bytes) = row?;
+                if !wanted.has(seq) {
+                    continue;
+                }
                 if let (_, Some(says)) = record(&bytes)? {
                     items.push(Item {
                         place: seq,
@@ -194,7 +212,7 @@ impl Source {
             if !may_have {
                 continue;
             }
-            for item in self.decode(&block)?.items {
+            for item in self.decode(&block, None)?.items {
                 if let Says::Happened {
                     body: Body::RulesActivated(rules),
                     ..
@@ -205,39 +223,6 @@ impl Source {
             }
         }
         Ok(None)
-    }
-
-    /// Reads again what happened at `places`, which must be in order, and hands it to `take`.
-    pub(super) fn reread(
-        &self,
-        places: impl Iterator<Item = u64>,
-        mut take: impl FnMut(Body),
-    ) -> Result<(), BacktestError> {
-        let changed = || io::Error::other("the history was changed while it was read");
-        let mut lines = self.lines_from(0)?;
-        let mut at = 0;
-        let mut line = Vec::new();
-        for place in places {
-            let says = match self {
-                Self::Log(reader) => {
-                    let bytes = reader.get(place)?.ok_or_else(changed)?;
-                    record(&bytes)?.1
-                }
-                _ => {
-                    if place != at {
-                        lines = self.lines_from(place)?;
-                    }
-                    line.clear();
-                    at = place + lines.read_until(b'\n', &mut line)? as u64;
-                    says(&line)?.1
-                }
-            };
-            match says {
-                Some(Says::Happened { body, .. }) => take(body),
-                _ => return Err(changed().into()),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -269,7 +254,48 @@ impl Blocks<'_> {
     }
 }
 
-fn decode_lines(place: u64, bytes: &[u8]) -> Result<Decoded, BacktestError> {
+/// Places that are wanted, from a place on.
+struct Wanted<'a> {
+    /// In order; without them all are wanted.
+    places: Option<&'a [u64]>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(places: Option<&'a [u64]>, from: u64) -> Self {
+        let rest = |places: &'a [u64]| {
+            let passed = places.partition_point(|place| *place < from);
+            places.get(passed..).unwrap_or_default()
+        };
+        Self {
+            places: places.map(rest),
+        }
+    }
+
+    /// Whether `place` is wanted; asked of each place in order.
+    fn has(&mut self, place: u64) -> bool {
+        let Some(places) = &mut self.places else {
+            return true;
+        };
+        match places.split_first() {
+            Some((first, rest)) if *first == place => {
+                *places = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn has_before(&self, end: u64) -> bool {
+        let first = self.places.map(<[u64]>::first);
+        first.is_none_or(|first| first.is_some_and(|first| *first < end))
+    }
+}
+
+fn decode_lines(
+    place: u64,
+    bytes: &[u8],
+    mut wanted: Wanted<'_>,
+) -> Result<Decoded, BacktestError> {
     let mut decoded = Decoded {
         items: Vec::new(),
         lines: 0,
@@ -279,19 +305,21 @@ fn decode_lines(place: u64, bytes: &[u8]) -> Result<Decoded, BacktestError> {
         // Looking for a character in a text is quicker than for a byte that satisfies something.
         Ok(text) => {
             let mut lines = text.split_inclusive('\n');
-            lines.try_for_each(|line| decoded.line(line.as_bytes()))?;
+            lines.try_for_each(|line| decoded.line(line.as_bytes(), &mut wanted))?;
         }
         Err(_) => {
             let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-            lines.try_for_each(|line| decoded.line(line))?;
+            lines.try_for_each(|line| decoded.line(line, &mut wanted))?;
         }
     }
     Ok(decoded)
 }
 
 impl Decoded {
-    fn line(&mut self, line: &[u8]) -> Result<(), BacktestError> {
-        if let (seq, Some(says)) = says(line)? {
+    fn line(&mut self, line: &[u8], wanted: &mut Wanted<'_>) -> Result<(), BacktestError> {
+        if wanted.has(self.end)
+            && let (seq, Some(says)) = says(line)?
+        {
             self.items.push(Item {
                 place: self.end,
                 number: seq.map_or(Number::Line(self.lines), Number::Record),

@@ -28,6 +28,14 @@ pub fn markdown(report: &Report) -> String {
     } else {
         let _ = writeln!(page, "Rules: {}.\n", rules.join(", "));
     }
+    let repositories: Vec<String> = report.repositories.iter().map(|one| code(one)).collect();
+    if words::compared(report).is_some() && !repositories.is_empty() {
+        let _ = writeln!(
+            page,
+            "Compared where that matters: {}.\n",
+            repositories.join(", ")
+        );
+    }
     totals(&mut page, &report.old, &report.new);
     if report.totals.is_empty() {
         return page;

@@ -7,6 +7,10 @@
 //!            what matters to those that are listed, once more <───────────────┘
 //! ```
 //!
+//! Where the change can touch only a part of the registry (see [`scope`]) the history is first read
+//! without folding it; then what matters to that part is decoded again and folded, and of everything
+//! else only the time passes. Decisions elsewhere come out alike and are not made, nor counted.
+//!
 //! Both sides are folded by the core's `step`, from the first record on, with promotions that
 //! complete at once, so that they differ by rules only.
 //!
@@ -45,6 +49,7 @@
 mod alone;
 mod clauses;
 mod compare;
+mod decoding;
 mod detail;
 mod given;
 mod history;
@@ -53,7 +58,9 @@ mod mark;
 mod markdown;
 mod own;
 mod pipeline;
+mod relevant;
 mod report;
+mod retelling;
 mod scope;
 mod side;
 pub mod words;
@@ -230,30 +237,28 @@ pub fn run(
     };
     let Folded {
         mut comparison,
-        index,
-        history,
-        changed,
+        surveyed,
     } = folded;
-    let (found, totals) = comparison.finish(&index);
+    let index = &surveyed.index;
+    let (found, totals) = comparison.finish(index);
     let listed = found.len().min(question.limit);
     let again = Again {
-        source,
-        settings: &settings,
-        in_force: [&old, &new],
-        index: &index,
+        pipeline: &pipeline,
+        index,
         comparison: &comparison,
     };
     let differences = pipeline::on_deep_stack(|| again.detail(&found[..listed]))??;
     Ok(Report {
-        history,
         since: question.since,
         until: question.until,
-        rules: changed.unwrap_or_else(|| scope::changes(&before, &question.new)),
+        rules: (surveyed.changed()).unwrap_or_else(|| scope::changes(&before, &question.new)),
+        repositories: pipeline.scope.patterns(),
         old: comparison.old,
         new: comparison.new,
         totals,
         differences,
         unlisted: (found.len() - listed) as u64,
+        history: surveyed.history,
     })
 }
 

@@ -1,12 +1,15 @@
 //! The fold of both sides: decoding on every core ahead of two threads that fold, and one that
 //! compares.
+//!
+//! Where a change touches a part of the registry the history is surveyed first, and only what matters
+//! to that part is decoded again and folded.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     num::NonZeroUsize,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc,
+        atomic::AtomicBool,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -18,16 +21,20 @@ use weir_schema::{Body, RuleFile, Timestamp};
 use super::{
     BacktestError, Watch,
     compare::{Comparison, Range},
+    decoding::in_order,
     given::{Batch, Given, Giver, Index},
-    history::{Blocks, Decoded, Source},
+    history::{Decoded, Source},
+    mark::Mark,
+    relevant::Relevant,
     report::{ChangedRule, History},
+    retelling::Retelling,
     scope::{Scope, changes},
     side::{Concluded, InForce, Side},
 };
 
 /// Batches that may wait for a thread: enough that none waits for another at every batch, little
 /// enough that memory does not grow with the history.
-const WAITING: usize = 4;
+pub(super) const WAITING: usize = 4;
 
 /// What the core's deepest recursion takes, with room to spare; the node's thread has the same.
 const STACK: usize = 16 << 20;
@@ -53,194 +60,206 @@ pub(super) struct Pipeline<'a> {
 /// What a fold comes to.
 pub(super) struct Folded {
     pub(super) comparison: Comparison,
+    pub(super) surveyed: Surveyed,
+}
+
+/// What is known of a history that was read.
+#[derive(Default)]
+pub(super) struct Surveyed {
     pub(super) index: Index,
     pub(super) history: History,
-    /// Rules that are not the same, where the history put several sets in force.
-    pub(super) changed: Option<Vec<ChangedRule>>,
+    /// Rules that are not the same, where the history puts rules in force.
+    changed: BTreeMap<String, ChangedRule>,
+    /// It puts several sets in force of which not the same rules are other ones.
+    several: bool,
 }
 
 /// A batch with what is needed to compare what comes of it.
 struct Shared {
     batch: Batch,
-    /// Where in the source it ends.
-    end: u64,
-}
-
-/// What comes out of the giving thread.
-struct Gave {
-    index: Index,
-    history: History,
-    changed: BTreeMap<String, ChangedRule>,
-    several: bool,
-    /// The scope was too small.
-    beyond: bool,
+    /// How far the history is folded when it is.
+    done: u64,
 }
 
 type Sends<T> = SyncSender<T>;
 
+/// Where batches go to be folded and compared.
+struct Folding {
+    sides: [Sends<Arc<Shared>>; 2],
+    comparing: Sends<Arc<Shared>>,
+}
+
+/// How far a backtest is.
+struct Progress {
+    /// What was done before this reading.
+    before: u64,
+    of: u64,
+}
+
+impl Surveyed {
+    /// Rules that are not the same, where the history put several sets in force.
+    pub(super) fn changed(&self) -> Option<Vec<ChangedRule>> {
+        self.several
+            .then(|| self.changed.values().cloned().collect())
+    }
+}
+
+impl Folding {
+    /// Hands over a batch; says whether somebody takes it.
+    fn take(&self, batch: Batch, done: u64) -> bool {
+        let shared = Arc::new(Shared { batch, done });
+        let folded = self.sides.iter();
+        folded
+            .map(|side| side.send(Arc::clone(&shared)))
+            .all(|sent| sent.is_ok())
+            && self.comparing.send(shared).is_ok()
+    }
+}
+
 impl Pipeline<'_> {
-    /// Folds the history; `None` if more than the scope has to be folded.
+    /// Folds the history, or what matters of it; `None` if more than the scope has to be folded.
     pub(super) fn fold(&self) -> Result<Option<Folded>, BacktestError> {
-        let cores = || {
-            thread::available_parallelism()
-                .map_or(2, usize::from)
-                .max(2)
+        match *self.scope {
+            Scope::Everything => self.fold_everything().map(Some),
+            Scope::Of(_) => {
+                let Some(surveyed) = self.survey()? else {
+                    return Ok(None);
+                };
+                let comparison = self.fold_scope(&surveyed.index)?;
+                Ok(Some(Folded {
+                    comparison,
+                    surveyed,
+                }))
+            }
+        }
+    }
+
+    fn fold_everything(&self) -> Result<Folded, BacktestError> {
+        let progress = Progress {
+            before: 0,
+            of: self.source.end()?,
         };
-        let workers = self.jobs.map_or_else(cores, usize::from);
-        let blocks = Mutex::new((0_u64, self.source.blocks()?));
-        // Nothing is narrowed where everything is in scope, and nothing compared where nothing is.
-        let narrowed = !matches!(*self.scope, Scope::Everything);
-        let nothing = self.scope.is_empty();
-        let (decoded, to_give) = sync_channel(WAITING);
-        let (for_old, old_batches) = sync_channel(WAITING);
-        let (for_new, new_batches) = sync_channel(WAITING);
-        let (for_comparing, batches) = sync_channel(2 * WAITING);
-        let (old_concluded, old) = sync_channel(WAITING);
-        let (new_concluded, new) = sync_channel(WAITING);
-        thread::scope(|scope| {
-            let failed = |error: std::io::Error| BacktestError::Thread(error.to_string());
-            let start = |name: &str| thread::Builder::new().name(name.into()).stack_size(STACK);
-            let mut decoders = Vec::new();
-            for _ in 0..workers {
-                let (sender, blocks) = (decoded.clone(), &blocks);
-                let work = move || self.decode(blocks, &sender);
-                decoders.push(start("decode").spawn_scoped(scope, work).map_err(failed)?);
-            }
-            drop(decoded);
-            let sides = if nothing {
-                vec![for_old]
-            } else {
-                vec![for_old, for_new]
-            };
-            let giver = start("give")
-                .spawn_scoped(scope, move || self.give(to_give, &sides, &for_comparing))
-                .map_err(failed)?;
-            let [old_rules, new_rules] = self.in_force.map(Clone::clone);
-            let settings = || self.settings.clone();
-            let side = Side::new(settings(), old_rules, None);
-            start("old rules")
-                .spawn_scoped(scope, move || fold_side(side, old_batches, &old_concluded))
-                .map_err(failed)?;
-            let within = narrowed.then(|| Arc::clone(&self.scope));
-            let side = Side::new(settings(), new_rules, within);
-            start("new rules")
-                .spawn_scoped(scope, move || fold_side(side, new_batches, &new_concluded))
-                .map_err(failed)?;
-            let mut comparison = Comparison::new(Arc::clone(&self.scope), narrowed, self.range);
-            self.compare(&mut comparison, batches, &old, (!nothing).then_some(&new));
-            // Whoever still sends hears that nobody listens.
-            drop((old, new));
-            for decoder in decoders {
-                decoder.join().map_err(panicked)??;
-            }
-            let gave = giver.join().map_err(panicked)?;
-            if self.watch.is_stopped() {
-                return Err(BacktestError::Stopped);
-            }
-            if gave.beyond {
-                return Ok(None);
-            }
-            Ok(Some(Folded {
-                comparison,
-                index: gave.index,
-                history: gave.history,
-                changed: gave.several.then(|| gave.changed.into_values().collect()),
-            }))
+        let tell = |decoded, folding: &Folding| {
+            let mut giver = Giver::new(self.rules.iter().cloned());
+            let mut surveyed = Surveyed::default();
+            let mut end = 0;
+            in_order(decoded, |block| {
+                end = block.end;
+                let batch = giver.take(block);
+                self.reaches_beyond(&batch, &mut surveyed);
+                Ok(folding.take(batch, end))
+            })?;
+            folding.take(giver.finish(), end);
+            (surveyed.index, surveyed.history) = (giver.index, giver.history);
+            Ok(surveyed)
+        };
+        let (surveyed, comparison) = self.compared(None, &progress, tell)?;
+        Ok(Folded {
+            comparison,
+            surveyed,
         })
     }
 
-    fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-
-    /// Decodes blocks until there are no more.
-    fn decode(
-        &self,
-        blocks: &Mutex<(u64, Blocks<'_>)>,
-        sender: &Sends<(u64, Decoded)>,
-    ) -> Result<(), BacktestError> {
-        while !self.is_stopped() {
-            let (number, block) = {
-                let mut blocks = blocks.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(block) = blocks.1.next().inspect_err(|_| self.stop())? else {
-                    break;
-                };
-                blocks.0 += 1;
-                (blocks.0, block)
-            };
-            let decoded = self.source.decode(&block).inspect_err(|_| self.stop())?;
-            if sender.send((number, decoded)).is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    /// Puts blocks in order and gives their inputs to the sides.
-    fn give(
-        &self,
-        blocks: Receiver<(u64, Decoded)>,
-        sides: &[Sends<Arc<Shared>>],
-        comparing: &Sends<Arc<Shared>>,
-    ) -> Gave {
+    /// Reads the history without folding it; `None` if something in it reaches beyond the scope.
+    fn survey(&self) -> Result<Option<Surveyed>, BacktestError> {
+        let end = self.source.end()?;
         let mut giver = Giver::new(self.rules.iter().cloned());
-        let mut gave = Gave {
-            index: Index::default(),
-            history: History::default(),
-            changed: BTreeMap::new(),
-            several: false,
-            beyond: false,
-        };
-        let mut early: BTreeMap<u64, Decoded> = BTreeMap::new();
-        let mut next = 1;
-        let sent = |batch: Batch, end| {
-            let shared = Arc::new(Shared { batch, end });
-            sides
-                .iter()
-                .all(|side| side.send(Arc::clone(&shared)).is_ok())
-                && comparing.send(shared).is_ok()
-        };
-        let mut end = 0;
-        'all: for (number, decoded) in blocks {
-            early.insert(number, decoded);
-            while let Some(decoded) = early.remove(&next) {
-                next += 1;
-                end = decoded.end;
-                let batch = giver.take(decoded);
-                gave.beyond = self.reaches_beyond(&batch, &mut gave);
-                if gave.beyond {
-                    self.stop();
-                    break 'all;
-                }
-                if !sent(batch, end) {
-                    self.stop();
-                    break 'all;
-                }
-            }
-        }
-        let rest = giver.finish();
-        if !self.is_stopped() && !rest.inputs.is_empty() {
-            sent(rest, end);
-        }
-        gave.index = giver.index;
-        gave.history = giver.history;
-        gave
+        let mut surveyed = Surveyed::default();
+        let mut beyond = false;
+        thread::scope(|scope| {
+            let (decoders, decoded) = self.start_decoding(scope, None)?;
+            in_order(decoded, |block| {
+                let done = block.end;
+                beyond = self.reaches_beyond(&giver.take(block), &mut surveyed);
+                self.watch.folded(done, 2 * end);
+                Ok(!beyond && !self.watch.is_stopped())
+            })?;
+            self.join(decoders)
+        })?;
+        giver.finish();
+        (surveyed.index, surveyed.history) = (giver.index, giver.history);
+        Ok((!beyond).then_some(surveyed))
     }
 
-    /// Whether something in a batch reaches beyond the scope.
-    fn reaches_beyond(&self, batch: &Batch, gave: &mut Gave) -> bool {
+    /// Folds what matters to the scope.
+    fn fold_scope(&self, index: &Index) -> Result<Comparison, BacktestError> {
+        if self.scope.is_empty() {
+            return Ok(Comparison::new(Arc::clone(&self.scope), self.range));
+        }
+        let names = index.repositories.iter();
+        let inside = names.filter(|(_, name)| self.scope.contains(name));
+        let repositories: HashSet<Mark> = inside.map(|(mark, _)| *mark).collect();
+        let places = Relevant::to(repositories, index).places(index);
+        let end = self.source.end()?;
+        let progress = Progress {
+            before: end,
+            of: 2 * end,
+        };
+        let tell = |decoded, folding: &Folding| {
+            let mut retelling = Retelling::of(index, places.len());
+            let (mut done, mut goes_on) = (0, true);
+            in_order(decoded, |block| {
+                done = block.end;
+                retelling.take(block, |batch| goes_on &= folding.take(batch, done))?;
+                Ok(goes_on)
+            })?;
+            match goes_on && !self.is_stopped() {
+                true => retelling.finish(|batch| goes_on &= folding.take(batch, done)),
+                false => Ok(()),
+            }
+        };
+        let ((), comparison) = self.compared(Some(&places), &progress, tell)?;
+        Ok(comparison)
+    }
+
+    /// Decodes, folds both sides and compares them, each on threads of its own; `tell` makes batches
+    /// of what was decoded.
+    fn compared<T: Send>(
+        &self,
+        places: Option<&[u64]>,
+        progress: &Progress,
+        tell: impl FnOnce(Receiver<(u64, Decoded)>, &Folding) -> Result<T, BacktestError> + Send,
+    ) -> Result<(T, Comparison), BacktestError> {
+        let (for_old, old_batches) = sync_channel(WAITING);
+        let (for_new, new_batches) = sync_channel(WAITING);
+        let (comparing, batches) = sync_channel(2 * WAITING);
+        let folding = Folding {
+            sides: [for_old, for_new],
+            comparing,
+        };
+        let narrowed = !matches!(*self.scope, Scope::Everything);
+        thread::scope(|scope| {
+            let (decoders, decoded) = self.start_decoding(scope, places)?;
+            let teller = start("tell", scope, move || tell(decoded, &folding))?;
+            let mut concluded = Vec::new();
+            let sides = [("old rules", old_batches), ("new rules", new_batches)];
+            for ((name, batches), rules) in sides.into_iter().zip(self.in_force) {
+                let within = narrowed.then(|| Arc::clone(&self.scope));
+                let side = Side::new(self.settings.clone(), rules.clone(), within);
+                let (sender, receiver) = sync_channel(WAITING);
+                start(name, scope, move || fold_side(side, batches, &sender))?;
+                concluded.push(receiver);
+            }
+            let mut comparison = Comparison::new(Arc::clone(&self.scope), self.range);
+            self.compare(&mut comparison, batches, &concluded, progress);
+            // Whoever still sends hears that nobody listens.
+            drop(concluded);
+            self.join(decoders)?;
+            Ok((teller.join().map_err(panicked)??, comparison))
+        })
+    }
+
+    /// Whether something in a batch reaches beyond the scope; notes what rules it puts in force.
+    fn reaches_beyond(&self, batch: &Batch, surveyed: &mut Surveyed) -> bool {
         let as_recorded = matches!(self.in_force[0], InForce::AsRecorded);
         batch.inputs.iter().any(|input| match &input.given {
             Given::Rules(files) if as_recorded => {
-                let known = gave.changed.len();
+                let known = surveyed.changed.len();
                 for changed in changes(files, self.new_files) {
-                    gave.changed.entry(changed.rule.clone()).or_insert(changed);
+                    let name = changed.rule.clone();
+                    surveyed.changed.entry(name).or_insert(changed);
                 }
-                gave.several |= gave.changed.len() != known;
+                surveyed.several |= surveyed.changed.len() != known;
                 !self.scope.covers(&Scope::between(files, self.new_files))
             }
             Given::Event(Body::PromotionRequested(request)) => {
@@ -261,20 +280,16 @@ impl Pipeline<'_> {
         &self,
         comparison: &mut Comparison,
         batches: Receiver<Arc<Shared>>,
-        old: &Receiver<Concluded>,
-        new: Option<&Receiver<Concluded>>,
+        concluded: &[Receiver<Concluded>],
+        progress: &Progress,
     ) {
-        let of = self.source.end().unwrap_or(u64::MAX);
         for shared in batches {
-            let Ok(before) = old.recv() else {
+            let sides: Vec<Concluded> = concluded
+                .iter()
+                .map_while(|side| side.recv().ok())
+                .collect();
+            let Ok([before, after]) = <[Concluded; 2]>::try_from(sides) else {
                 break;
-            };
-            let after = match new {
-                Some(new) => match new.recv() {
-                    Ok(after) => after,
-                    Err(_) => break,
-                },
-                None => Concluded::default(),
             };
             let at = |ordinal: u32| {
                 let place = ordinal.saturating_sub(shared.batch.first) as usize;
@@ -282,13 +297,25 @@ impl Pipeline<'_> {
                 input.map_or(Timestamp::EPOCH, |input| input.at)
             };
             comparison.take(before, after, at);
-            self.watch.folded(shared.end, of);
+            self.watch
+                .folded(progress.before + shared.done, progress.of);
             if self.watch.is_stopped() {
                 self.stop();
                 break;
             }
         }
     }
+}
+
+/// Starts a thread that has room to fold.
+pub(super) fn start<'scope, T: Send + 'scope>(
+    name: &str,
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<thread::ScopedJoinHandle<'scope, T>, BacktestError> {
+    let thread = thread::Builder::new().name(name.into()).stack_size(STACK);
+    let thread = thread.spawn_scoped(scope, work);
+    thread.map_err(|error| BacktestError::Thread(error.to_string()))
 }
 
 /// Runs something that folds, on a thread that has room for it.
@@ -309,6 +336,6 @@ fn fold_side(mut side: Side, batches: Receiver<Arc<Shared>>, sender: &Sends<Conc
     }
 }
 
-fn panicked(_: Box<dyn std::any::Any + Send>) -> BacktestError {
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> BacktestError {
     BacktestError::Thread("a thread panicked".to_owned())
 }

@@ -160,9 +160,11 @@ pub struct Report {
     pub until: Option<Timestamp>,
     /// Rules that are not the same on both sides, by name.
     pub rules: Vec<ChangedRule>,
-    /// What the old rules come to.
+    /// Patterns of the repositories that are compared: what the change of rules can touch.
+    pub repositories: Vec<String>,
+    /// What the old rules come to in these.
     pub old: Totals,
-    /// What the new rules come to.
+    /// What the new rules come to in these.
     pub new: Totals,
     /// How many subjects were decided differently, by kind; kinds without any are left out.
     pub totals: BTreeMap<Kind, u64>,

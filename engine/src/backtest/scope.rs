@@ -3,7 +3,7 @@
 //!
 //! Rules are linked where one may promote from or to a repository that another may promote from or
 //! to, by what all names that their patterns match begin with. Everything that is linked to a
-//! changed rule is folded on both sides; what is not comes out alike, and is folded once.
+//! changed rule is folded on both sides; what is not comes out alike, and is not folded at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,6 +82,8 @@ struct Reach {
     from: RepositoryPatterns,
     /// What the target's name begins with.
     to: String,
+    /// It is the whole name.
+    whole: bool,
 }
 
 impl Scope {
@@ -118,10 +120,22 @@ impl Scope {
             rest = others;
             reaches.push(reach);
         }
+        if rest.is_empty() && !reaches.is_empty() {
+            return Self::Everything;
+        }
         Self::Of(Reaches {
             reaches,
             denies: !denies.is_empty(),
         })
+    }
+
+    /// Patterns of the repositories in it, in order.
+    pub(super) fn patterns(&self) -> Vec<String> {
+        let patterns: BTreeSet<String> = match self {
+            Self::Everything => BTreeSet::from(["**".to_owned()]),
+            Self::Of(of) => of.reaches.iter().flat_map(Reach::patterns).collect(),
+        };
+        patterns.into_iter().collect()
     }
 
     /// Whether nothing can be different.
@@ -161,9 +175,11 @@ impl Reach {
             return None;
         };
         let to = to.as_str();
+        let template = to.find('{');
         Some(Self {
             from: rule.from.clone()?,
-            to: to.get(..to.find('{').unwrap_or(to.len()))?.to_owned(),
+            to: to.get(..template.unwrap_or(to.len()))?.to_owned(),
+            whole: template.is_none(),
         })
     }
 
@@ -189,7 +205,19 @@ impl Reach {
     }
 
     fn touches(&self, repository: &str) -> bool {
-        repository.starts_with(&self.to) || self.from.matches(repository)
+        let is_target = match self.whole {
+            true => repository == self.to,
+            false => repository.starts_with(&self.to),
+        };
+        is_target || self.from.matches(repository)
+    }
+
+    /// Patterns of the repositories that it touches.
+    fn patterns(&self) -> impl Iterator<Item = String> {
+        let from = self.from.as_slice().iter();
+        let from = from.map(|pattern| pattern.as_str().to_owned());
+        let below = if self.whole { "" } else { "**" };
+        from.chain([format!("{}{below}", self.to)])
     }
 }
 

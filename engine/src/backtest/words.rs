@@ -32,6 +32,16 @@ pub fn history(report: &Report) -> String {
     line
 }
 
+/// Which repositories are compared, on one line; nothing if it is all of them.
+#[must_use]
+pub fn compared(report: &Report) -> Option<String> {
+    match report.repositories.as_slice() {
+        [all] if all == "**" => None,
+        [] => Some("no rule is different: nothing is compared".to_owned()),
+        some => Some(format!("compared where that matters: {}", some.join(", "))),
+    }
+}
+
 /// How a rule is not the same.
 #[must_use]
 pub fn change(change: Change) -> &'static str {

@@ -93,6 +93,7 @@ struct Last<'a> {
 struct Summary<'a> {
     history: &'a History,
     rules: &'a [ChangedRule],
+    repositories: &'a [String],
     old: &'a Totals,
     new: &'a Totals,
     totals: &'a std::collections::BTreeMap<Kind, u64>,
@@ -230,6 +231,7 @@ fn lines(mut output: impl Write, report: &Report) -> io::Result<()> {
     let summary = Summary {
         history: &report.history,
         rules: &report.rules,
+        repositories: &report.repositories,
         old: &report.old,
         new: &report.new,
         totals: &report.totals,
@@ -242,6 +244,9 @@ fn table(mut output: impl Write, report: &Report) -> io::Result<()> {
     writeln!(output, "{}", words::history(report))?;
     for rule in &report.rules {
         writeln!(output, "rule {} {}", rule.rule, words::change(rule.change))?;
+    }
+    if let Some(compared) = words::compared(report) {
+        writeln!(output, "{compared}")?;
     }
     if !report.differences.is_empty() {
         let mut table =

@@ -10,7 +10,7 @@ use weir_engine::{
     log::LogOptions,
     node::{Incoming, Ledger, Taken, export},
 };
-use weir_rules::{Execution, Settings};
+use weir_rules::{Execution, Settings, pattern::RepositoryPattern};
 use weir_schema::{Body, Event, Position, RuleFile, Timestamp};
 
 use slow::{Input, Line};
@@ -134,15 +134,24 @@ fn compare(report: &Report, records: &[u64], slow: &slow::Slow) -> Result<(), St
     if found != slow.lines {
         return Err(format!("found {found:#?}\nthe slow way {:#?}", slow.lines));
     }
-    let counts = |of: fn(&backtest::Totals) -> u64| [of(&report.old), of(&report.new)];
-    let pairs = [
-        (counts(|side| side.decisions), slow.decisions),
-        (counts(|side| side.promotions), slow.promotions),
-        (counts(|side| side.violations), slow.violations),
-    ];
-    if pairs.iter().any(|(fast, slow)| fast != slow) {
+    let fast =
+        [&report.old, &report.new].map(|side| [side.decisions, side.promotions, side.violations]);
+    let patterns: Vec<RepositoryPattern> = report
+        .repositories
+        .iter()
+        .map(|pattern| pattern.parse().expect("a pattern"))
+        .collect();
+    let compared = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+    let slow = slow.counts.each_ref().map(|side| {
+        let compared = side.iter().filter(|(name, _)| compared(name));
+        compared.fold([0; 3], |sum: slow::Counts, (_, counts)| {
+            std::array::from_fn(|what| sum[what] + counts[what])
+        })
+    });
+    if fast != slow {
         return Err(format!(
-            "counts of old and new, and the slow way's: {pairs:?}"
+            "counts of old and new in {:?} are {fast:?}, the slow way's {slow:?}",
+            report.repositories
         ));
     }
     let listed = report.differences.len() as u64;

@@ -26,13 +26,15 @@ pub struct Line {
     pub promoted: [Option<(String, usize)>; 2],
 }
 
+/// Decisions, promotions and violations.
+pub type Counts = [u64; 3];
+
 /// What both sides come to.
 #[derive(Debug, Default)]
 pub struct Slow {
     pub lines: Vec<Line>,
-    pub decisions: [u64; 2],
-    pub promotions: [u64; 2],
-    pub violations: [u64; 2],
+    /// By repository, on the old side and the new one.
+    pub counts: [BTreeMap<String, Counts>; 2],
 }
 
 #[derive(Debug, Clone)]
@@ -46,7 +48,7 @@ struct Said {
 struct Side {
     all: Vec<Said>,
     violations: Vec<(usize, bool, weir_schema::Violation)>,
-    counts: [u64; 3],
+    counts: BTreeMap<String, Counts>,
 }
 
 /// Compares the history under both rule sets. `old` without rules is what was in force.
@@ -62,15 +64,12 @@ pub fn compare(inputs: &[Input], old: Option<&[RuleFile]>, new: &[RuleFile]) -> 
         (None, Some(first)) => fold(&replaced(&given, Some(first), new)),
         _ => fold(&replaced(&given, None, new)),
     };
-    let mut slow = Slow::default();
-    for (which, side) in [&old_side, &new_side].into_iter().enumerate() {
-        slow.decisions[which] = side.counts[0];
-        slow.promotions[which] = side.counts[1];
-        slow.violations[which] = side.counts[2];
+    let mut lines = differences(&old_side, &new_side);
+    lines.sort();
+    Slow {
+        lines,
+        counts: [old_side.counts, new_side.counts],
     }
-    slow.lines = differences(&old_side, &new_side);
-    slow.lines.sort();
-    slow
 }
 
 /// The inputs with the beginning before them.
@@ -118,9 +117,11 @@ fn fold(inputs: &[Option<Input>]) -> Side {
         for conclusion in taken.conclusions {
             match conclusion.body {
                 Body::DecisionMade(decision) => {
-                    side.counts[0] += 1;
-                    side.counts[1] += u64::from(decision.promotion_id.is_some());
                     let source = &decision.source;
+                    let counts = side.counts.entry(source.repository.to_string());
+                    let counts = counts.or_default();
+                    counts[0] += 1;
+                    counts[1] += u64::from(decision.promotion_id.is_some());
                     let bound = state.binding(source.repository.as_str(), source.tag.as_str());
                     let binding = match bound {
                         Some((digest, record)) if Some(digest) == source.digest.as_ref() => begins
@@ -136,7 +137,8 @@ fn fold(inputs: &[Option<Input>]) -> Side {
                     });
                 }
                 Body::ViolationFound(violation) => {
-                    side.counts[2] += 1;
+                    let counts = side.counts.entry(violation.repository.to_string());
+                    counts.or_default()[2] += 1;
                     side.violations.push((ordinal, true, violation));
                 }
                 Body::ViolationCleared(violation) => {

@@ -30,8 +30,6 @@ use super::{
 /// The comparison so far.
 pub(super) struct Comparison {
     scope: std::sync::Arc<Scope>,
-    /// The new side folds only what is in scope.
-    narrowed: bool,
     range: Range,
     pub(super) names: Names,
     pairs: HashMap<Key, Pair>,
@@ -56,10 +54,9 @@ impl Range {
 }
 
 impl Comparison {
-    pub(super) fn new(scope: std::sync::Arc<Scope>, narrowed: bool, range: Range) -> Self {
+    pub(super) fn new(scope: std::sync::Arc<Scope>, range: Range) -> Self {
         Self {
             scope,
-            narrowed,
             range,
             names: Names::default(),
             pairs: HashMap::new(),
@@ -142,13 +139,11 @@ impl Comparison {
         compared.retain(|one| {
             let decision = &one.decision;
             let inside = self.in_scope(decision.source.repository.as_str());
-            // What is out of scope comes out alike and is folded on one side only.
-            let both = !inside && self.narrowed;
-            if counted && which == Which::Old {
-                self.old.count(decision);
-            }
-            if counted && both == (which == Which::Old) {
-                self.new.count(decision);
+            if counted && inside {
+                match which {
+                    Which::Old => self.old.count(decision),
+                    Which::New => self.new.count(decision),
+                }
             }
             // That a subject is gone is no answer; what was said of it before is.
             inside && decision.source.digest.is_some() && decision.verdict != Verdict::Withdrawn
@@ -231,11 +226,11 @@ impl Comparison {
     fn violated(&mut self, which: Which, one: &Violated, counted: bool) {
         let violation = &one.violation;
         let inside = self.in_scope(violation.repository.as_str());
-        let both = !inside && self.narrowed;
-        if counted && one.found {
-            let (old, new) = (&mut self.old.violations, &mut self.new.violations);
-            *old += u64::from(which == Which::Old);
-            *new += u64::from(which == Which::New && !both || which == Which::Old && both);
+        if inside && counted && one.found {
+            match which {
+                Which::Old => self.old.violations += 1,
+                Which::New => self.new.violations += 1,
+            }
         }
         if inside {
             let subject = Subject {

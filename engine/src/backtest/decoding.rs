@@ -1,0 +1,108 @@
+//! Decoding on every core, and the blocks in their order again.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::Ordering,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use super::{
+    BacktestError,
+    history::{Blocks, Decoded},
+    pipeline::{Pipeline, WAITING, panicked, start},
+};
+
+/// Threads that decode.
+pub(super) type Decoders<'scope> = Vec<thread::ScopedJoinHandle<'scope, Result<(), BacktestError>>>;
+
+impl Pipeline<'_> {
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Starts to decode: everything, or what stands at `places`.
+    pub(super) fn start_decoding<'scope, 'env>(
+        &'env self,
+        scope: &'scope thread::Scope<'scope, 'env>,
+        places: Option<&'env [u64]>,
+    ) -> Result<(Decoders<'scope>, Receiver<(u64, Decoded)>), BacktestError> {
+        let cores = || {
+            thread::available_parallelism()
+                .map_or(2, usize::from)
+                .max(2)
+        };
+        let workers = self.jobs.map_or_else(cores, usize::from);
+        let blocks = Arc::new(Mutex::new((0_u64, self.source.blocks()?)));
+        let (sender, decoded) = sync_channel(WAITING);
+        let mut decoders = Vec::new();
+        for _ in 0..workers {
+            let (sender, blocks) = (sender.clone(), Arc::clone(&blocks));
+            let work = move || self.decode(&blocks, places, &sender);
+            decoders.push(start("decode", scope, work)?);
+        }
+        Ok((decoders, decoded))
+    }
+
+    /// Waits for those that decode.
+    pub(super) fn join(&self, decoders: Decoders<'_>) -> Result<(), BacktestError> {
+        for decoder in decoders {
+            decoder.join().map_err(panicked)??;
+        }
+        match self.watch.is_stopped() {
+            true => Err(BacktestError::Stopped),
+            false => Ok(()),
+        }
+    }
+
+    /// Decodes blocks until there are no more.
+    fn decode(
+        &self,
+        blocks: &Mutex<(u64, Blocks<'_>)>,
+        places: Option<&[u64]>,
+        sender: &SyncSender<(u64, Decoded)>,
+    ) -> Result<(), BacktestError> {
+        while !self.is_stopped() {
+            let (number, block) = {
+                let mut blocks = blocks.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(block) = blocks.1.next().inspect_err(|_| self.stop())? else {
+                    break;
+                };
+                blocks.0 += 1;
+                (blocks.0, block)
+            };
+            let decoded = self.source.decode(&block, places);
+            let decoded = decoded.inspect_err(|_| self.stop())?;
+            if sender.send((number, decoded)).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands blocks to `take` in their order, for as long as it says so.
+pub(super) fn in_order(
+    blocks: Receiver<(u64, Decoded)>,
+    mut take: impl FnMut(Decoded) -> Result<bool, BacktestError>,
+) -> Result<(), BacktestError> {
+    let mut early: BTreeMap<u64, Decoded> = BTreeMap::new();
+    let mut next = 1;
+    for (number, decoded) in blocks {
+        early.insert(number, decoded);
+        while let Some(decoded) = early.remove(&next) {
+            next += 1;
+            if !take(decoded)? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
