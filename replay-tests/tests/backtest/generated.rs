@@ -10,6 +10,7 @@ use weir_replay_tests::{
     random::Random,
     rule_text::rule_files,
 };
+use weir_rules::Execution;
 use weir_schema::{Body, RuleFile, Tag};
 
 use crate::{Asked, compare, events, file, first_rules, lines, log, run, slow};
@@ -21,13 +22,14 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     })
 }
 
-fn history(seed: u64) -> History {
+/// A history without signatures, and whether it had any: the slow way knows no tags in which they
+/// are kept. What of them is an echo is told in the stories.
+fn history(seed: u64) -> (History, bool) {
     let mut history = match seed % 3 {
         0 => mean(seed),
         _ => recorded(seed),
     };
-    // The slow way knows no tags in which signatures are kept: what of them is an echo is told in
-    // the stories.
+    let mut had_any = false;
     for (_, body) in &mut history.inputs {
         let of_signatures = match body {
             Body::ImagePushed(push) => (push.tag.as_ref()).is_some_and(is_for_signatures),
@@ -35,9 +37,10 @@ fn history(seed: u64) -> History {
         };
         if of_signatures {
             *body = Body::ClockTicked;
+            had_any = true;
         }
     }
-    history
+    (history, had_any)
 }
 
 fn is_for_signatures(tag: &Tag) -> bool {
@@ -118,7 +121,7 @@ fn again(seed: u64, test: &str) -> String {
 #[test]
 fn a_backtest_comes_to_what_two_folds_come_to() {
     for seed in seeds(60) {
-        let history = history(seed);
+        let (history, _) = history(seed);
         let asked = asked(&history, seed);
         let slow = slow::compare(&history.inputs, asked.old.as_deref(), &asked.new);
         let report = run(&file(&events(&history.inputs)), &asked);
@@ -133,7 +136,11 @@ fn a_backtest_comes_to_what_two_folds_come_to() {
 fn a_log_comes_to_what_its_events_come_to() {
     // A log is written to disk: fewer of these.
     for seed in seeds(60).step_by(6) {
-        let history = history(seed);
+        let (history, had_signatures) = history(seed);
+        if had_signatures && history.execution == Execution::Commands {
+            // A promotion that was recorded may have followed from them: here it would be a stranger's.
+            continue;
+        }
         let asked = asked(&history, seed);
         let events = events(&history.inputs);
         let (_dir, log, records, exported) = log(&events, history.execution);
@@ -158,7 +165,7 @@ fn a_log_comes_to_what_its_events_come_to() {
 #[test]
 fn what_was_in_force_is_no_difference_to_itself() {
     for seed in seeds(60) {
-        let history = history(seed);
+        let (history, _) = history(seed);
         // Up to where the rules were first changed.
         let changes = |body: &Body| matches!(body, Body::RulesActivated(_));
         let mut seen = 0;
@@ -191,7 +198,7 @@ fn generated_histories_reach_what_they_are_for() {
     let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
     let (mut outcomes, mut echoes) = (0, 0);
     for seed in 0..150 {
-        let history = history(seed);
+        let (history, _) = history(seed);
         let report = run(&file(&events(&history.inputs)), &asked(&history, seed));
         for (kind, count) in report.totals {
             *kinds.entry(kind).or_default() += count;

@@ -49,9 +49,14 @@ fn history(seed: u64, across: bool) -> Vec<Input> {
                 let findings: Vec<_> = (0..random.below(3))
                     .map(|number| json!({"id": format!("CVE-{number}"), "severity": *random.pick(&severities)}))
                     .collect();
+                // Some reports are on something that was never pushed, and cover the image.
+                let on = if random.chance(30) { "bundle" } else { &name };
                 say(
                     "weir.scan.completed",
-                    json!({"digest": digest(&name), "scanner": {"name": "trivy"}, "findings": findings}),
+                    json!({
+                        "digest": digest(on), "covers": [digest(&name)],
+                        "scanner": {"name": "trivy"}, "findings": findings,
+                    }),
                 );
             }
             8 => say(
