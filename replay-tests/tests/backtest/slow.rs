@@ -188,22 +188,18 @@ fn echo(inputs: &[Input], place: usize, heard: &[Option<usize>]) -> Option<usize
         return None;
     };
     let starts = inputs[..place].iter().enumerate().rev();
-    let starts = starts.filter_map(|(start, (_, body))| match body {
-        Body::PromotionStarted(outcome) => Some((start, outcome)),
-        _ => None,
-    });
+    let starts = starts.filter_map(|(start, (_, body))| Some((start, begins(body)?)));
     for (start, outcome) in starts {
         let between = &inputs[start + 1..place];
         // A copy begins once, however often that is said; one that failed may begin again.
         let begun = inputs[..start]
             .iter()
             .enumerate()
-            .any(|(earlier, (_, body))| match body {
-                Body::PromotionStarted(other) => {
-                    other.promotion_id == outcome.promotion_id
-                        && !failed(&inputs[earlier + 1..start], outcome)
-                }
-                _ => false,
+            .any(|(earlier, (_, body))| {
+                let same = |other: &PromotionOutcome| {
+                    other.promotion_id == outcome.promotion_id && other.target == outcome.target
+                };
+                begins(body).is_some_and(same) && !failed(&inputs[earlier + 1..start], outcome)
             });
         if begun {
             continue;
@@ -255,6 +251,14 @@ fn echo(inputs: &[Input], place: usize, heard: &[Option<usize>]) -> Option<usize
     None
 }
 
+/// A copy of which it was never said that it began, began when it was completed at the latest.
+fn begins(body: &Body) -> Option<&PromotionOutcome> {
+    match body {
+        Body::PromotionStarted(outcome) | Body::PromotionCompleted(outcome) => Some(outcome),
+        _ => None,
+    }
+}
+
 fn failed(between: &[Input], outcome: &PromotionOutcome) -> bool {
     between.iter().any(|(_, body)| match body {
         Body::PromotionFailed(other) => other.promotion_id == outcome.promotion_id,
@@ -264,10 +268,10 @@ fn failed(between: &[Input], outcome: &PromotionOutcome) -> bool {
 
 /// Whether others moved or deleted the tag after the copy was completed.
 fn overtaken(inputs: &[Input], start: usize, place: usize, heard: &[Option<usize>]) -> bool {
-    let Body::PromotionStarted(copy) = &inputs[start].1 else {
+    let Some(copy) = begins(&inputs[start].1) else {
         return false;
     };
-    let mut completed = false;
+    let mut completed = matches!(inputs[start].1, Body::PromotionCompleted(_));
     (start + 1..place).any(|other| {
         let here = |repository: &weir_schema::RepositoryName| {
             repository.to_string() == copy.target.repository
