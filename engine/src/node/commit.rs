@@ -19,7 +19,7 @@ use weir_schema::{Body, Decision, Verdict};
 use super::{
     Input, Notes, Order, Recent, Said, Taken, Trace,
     ledger::{Decided, Written, write},
-    politeness::OnItsWay,
+    politeness::OnTheirWay,
 };
 use crate::log::{AppendError, Log, StreamPosition};
 
@@ -31,7 +31,7 @@ const IN_FLIGHT: usize = 4;
 pub(super) struct Reply {
     pub(super) inputs: usize,
     pub(super) to: To,
-    pub(super) on_its_way: OnItsWay,
+    pub(super) on_their_way: OnTheirWay,
 }
 
 /// Where the reply goes.
@@ -275,7 +275,7 @@ impl Tower {
                     let _ = to.send(());
                 }
             }
-            drop(reply.on_its_way);
+            drop(reply.on_their_way);
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ pub use transfer::{
 use commit::{Committer, Flight, Reply, To};
 use indexer::Indexer;
 use keeper::Keeper;
-use politeness::{Backlog, OnItsWay};
+use politeness::{Backlog, OnTheirWay};
 
 use crate::log::{AppendError, Log, LogReader, StreamPosition, index::Index};
 
@@ -101,9 +101,14 @@ enum Question {
 /// What reaches the node.
 enum Input {
     /// Events of the intake, with its own clock.
-    Events(Vec<Received>, Trace, oneshot::Sender<Vec<Taken>>, OnItsWay),
+    Events(
+        Vec<Received>,
+        Trace,
+        oneshot::Sender<Vec<Taken>>,
+        OnTheirWay,
+    ),
     /// Messages of the stream up to a position, with the broker's clock.
-    Messages(Messages, StreamPosition, oneshot::Sender<()>, OnItsWay),
+    Messages(Messages, StreamPosition, oneshot::Sender<()>, OnTheirWay),
     /// A value to keep with the next batch; losing it in a crash loses nothing else.
     Note(&'static str, Vec<u8>),
     Ask(Question),
@@ -205,8 +210,8 @@ impl Node {
     /// If the node stopped first.
     pub async fn take(&self, events: Vec<Received>, trace: Trace) -> Result<Vec<Taken>, Stopped> {
         let (reply, answer) = oneshot::channel();
-        let on_its_way = self.backlog.one_more();
-        self.send(Input::Events(events, trace, reply, on_its_way))
+        let on_their_way = self.backlog.more(events.len());
+        self.send(Input::Events(events, trace, reply, on_their_way))
             .await?;
         answer.await.map_err(|_| Stopped)
     }
@@ -222,8 +227,8 @@ impl Node {
         position: StreamPosition,
     ) -> Result<Landing, Stopped> {
         let (reply, answer) = oneshot::channel();
-        let on_its_way = self.backlog.one_more();
-        self.send(Input::Messages(messages, position, reply, on_its_way))
+        let on_their_way = self.backlog.more(messages.inputs.len());
+        self.send(Input::Messages(messages, position, reply, on_their_way))
             .await?;
         Ok(Landing(answer))
     }
@@ -295,12 +300,12 @@ struct Batch {
 impl Batch {
     fn add(&mut self, input: Input) {
         match input {
-            Input::Events(events, trace, reply, on_its_way) => {
+            Input::Events(events, trace, reply, on_their_way) => {
                 let at: Timestamp = chrono::Utc::now().into();
                 self.replies.push(Reply {
                     inputs: events.len(),
                     to: To::Events(reply),
-                    on_its_way,
+                    on_their_way,
                 });
                 self.traces.extend(std::iter::repeat_n(trace, events.len()));
                 self.inputs
@@ -310,11 +315,11 @@ impl Batch {
                         position: Position::Local,
                     }));
             }
-            Input::Messages(messages, upto, reply, on_its_way) => {
+            Input::Messages(messages, upto, reply, on_their_way) => {
                 self.replies.push(Reply {
                     inputs: messages.inputs.len(),
                     to: To::Messages(reply),
-                    on_its_way,
+                    on_their_way,
                 });
                 self.inputs.extend(messages.inputs);
                 self.traces.extend(messages.traces);

@@ -7,30 +7,36 @@ use std::sync::{
 
 use thread_priority::{Error, ThreadPriority};
 
-/// How many batches of inputs are on their way into the log. Where one waits behind another, what is
-/// not urgent can wait too: its priority alone does not see to it, for a processor that runs an idle
-/// thread does not look for work that waits for another one.
+use super::BATCH;
+
+/// How many inputs are on their way into the log. Where more than fill two batches are, what is not
+/// urgent can wait: its priority alone does not see to it, for a processor that runs an idle thread
+/// does not look for work that waits for another one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backlog(Arc<AtomicUsize>);
 
-/// A batch on its way, until it is dropped.
+/// Inputs on their way, until it is dropped.
 #[derive(Debug)]
-pub(super) struct OnItsWay(Backlog);
+pub(super) struct OnTheirWay {
+    backlog: Backlog,
+    inputs: usize,
+}
 
 impl Backlog {
-    pub(super) fn one_more(&self) -> OnItsWay {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        OnItsWay(self.clone())
+    pub(super) fn more(&self, inputs: usize) -> OnTheirWay {
+        self.0.fetch_add(inputs, Ordering::Relaxed);
+        let backlog = self.clone();
+        OnTheirWay { backlog, inputs }
     }
 
     pub(super) fn is_there(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 1
+        self.0.load(Ordering::Relaxed) > 2 * BATCH
     }
 }
 
-impl Drop for OnItsWay {
+impl Drop for OnTheirWay {
     fn drop(&mut self) {
-        (self.0).0.fetch_sub(1, Ordering::Relaxed);
+        self.backlog.0.fetch_sub(self.inputs, Ordering::Relaxed);
     }
 }
 
@@ -65,18 +71,18 @@ fn be_idle() -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::Backlog;
+    use super::{BATCH, Backlog};
 
     #[test]
-    fn a_batch_alone_is_no_backlog() {
+    fn what_a_registry_sends_now_and_then_is_no_backlog() {
         let backlog = Backlog::default();
-        let first = backlog.one_more();
+        let few: Vec<_> = (0..100).map(|_| backlog.more(1)).collect();
         assert!(!backlog.is_there());
-        let second = backlog.one_more();
+        let full = backlog.more(2 * BATCH);
         assert!(backlog.is_there());
-        drop(first);
+        drop(few);
         assert!(!backlog.is_there());
-        drop(second);
+        drop(full);
         assert!(!backlog.is_there());
     }
 }
