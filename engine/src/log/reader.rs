@@ -60,6 +60,18 @@ impl ReadError {
     }
 }
 
+/// Why record `seq` cannot be read, where the store says so. After a write that found the disk full the
+/// store reads no more either, until it is opened again: that is no damage.
+fn unread(seq: u64, error: StoreError) -> ReadError {
+    match &error {
+        StoreError::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => error.into(),
+        _ => ReadError::Damaged {
+            seq,
+            cause: error.to_string(),
+        },
+    }
+}
+
 impl From<StoreError> for ReadError {
     fn from(error: StoreError) -> ReadError {
         ReadError::Store {
@@ -350,7 +362,7 @@ pub(super) fn chunk_with(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadEr
 /// their own.
 pub(super) fn chunk_in(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
     let damaged = |cause: String| ReadError::Damaged { seq, cause };
-    let at = |error: StoreError| damaged(error.to_string());
+    let at = |error: StoreError| unread(seq, error);
     // Reading in order always asks for the first record of a chunk: one look-up.
     let key = keys::chunk(seq);
     let found = match store.get(Area::Log, &key).map_err(at)? {
@@ -376,7 +388,7 @@ fn more_in(store: &Store, records: &mut Records) -> Result<bool, ReadError> {
     let first = records.end();
     let damaged = |cause: String| ReadError::Damaged { seq: first, cause };
     let row = store.get(Area::Log, &keys::chunk(first));
-    let Some(row) = row.map_err(|error| damaged(error.to_string()))? else {
+    let Some(row) = row.map_err(|error| unread(first, error))? else {
         return Ok(false);
     };
     records
