@@ -1,5 +1,6 @@
 //! Readers: see what is durable, from any thread.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,18 +58,6 @@ impl ReadError {
         match self {
             ReadError::Damaged { cause, .. } | ReadError::Store { cause } => cause,
         }
-    }
-}
-
-/// Why record `seq` cannot be read, where the store says so. After a write that found the disk full the
-/// store reads no more either, until it is opened again: that is no damage.
-fn unread(seq: u64, error: StoreError) -> ReadError {
-    match &error {
-        StoreError::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => error.into(),
-        _ => ReadError::Damaged {
-            seq,
-            cause: error.to_string(),
-        },
     }
 }
 
@@ -361,55 +350,95 @@ pub(super) fn chunk_with(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadEr
 /// The chunk that holds record `seq`, which must have been written, among those with rows of
 /// their own.
 pub(super) fn chunk_in(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
-    let damaged = |cause: String| ReadError::Damaged { seq, cause };
-    let at = |error: StoreError| unread(seq, error);
+    find_chunk(store, seq).map_err(|problem| problem.at(seq))
+}
+
+fn find_chunk(store: &Store, seq: u64) -> Result<Chunk, Unreadable> {
     // Reading in order always asks for the first record of a chunk: one look-up.
     let key = keys::chunk(seq);
-    let found = match store.get(Area::Log, &key).map_err(at)? {
+    let found = match store.get(Area::Log, &key)? {
         Some(row) => Some((seq, row)),
         None => {
-            let before = store.at_or_before(Area::Log, &key).map_err(at)?;
+            let before = store.at_or_before(Area::Log, &key)?;
             before.and_then(|(key, row)| Some((keys::chunk_first(&key)?, row)))
         }
     };
-    let Some((first, row)) = found else {
-        return Err(damaged("it is missing".to_owned()));
-    };
-    let chunk = Chunk::decode(first, &row, parts_of(store, first))
-        .map_err(|Unreadable(cause)| damaged(cause))?;
-    if seq >= chunk.end() {
-        return Err(damaged("it is missing".to_owned()));
+    let (first, row) = found.ok_or(Unreadable::Missing("it"))?;
+    let chunk = Chunk::decode(first, &row, parts_of(store, first))?;
+    match seq < chunk.end() {
+        true => Ok(chunk),
+        false => Err(Unreadable::Missing("it")),
     }
-    Ok(chunk)
 }
 
 /// Adds the chunk that begins after `records`; false if none begins there.
 fn more_in(store: &Store, records: &mut Records) -> Result<bool, ReadError> {
     let first = records.end();
-    let damaged = |cause: String| ReadError::Damaged { seq: first, cause };
-    let row = store.get(Area::Log, &keys::chunk(first));
-    let Some(row) = row.map_err(|error| unread(first, error))? else {
-        return Ok(false);
+    let mut add = || {
+        let Some(row) = store.get(Area::Log, &keys::chunk(first))? else {
+            return Ok(false);
+        };
+        records.decode_more(&row, parts_of(store, first))?;
+        Ok(true)
     };
-    records
-        .decode_more(&row, parts_of(store, first))
-        .map_err(|Unreadable(cause)| damaged(cause))?;
-    Ok(true)
+    add().map_err(|problem: Unreadable| problem.at(first))
 }
 
 /// The continuation rows of the chunk that begins at `first`.
 fn parts_of(store: &Store, first: u64) -> impl FnMut(u16) -> Result<Vec<u8>, Unreadable> {
-    move |part| match store.get(Area::Log, &keys::chunk_part(first, part)) {
-        Ok(Some(row)) => Ok(row.to_vec()),
-        Ok(None) => Err(Unreadable("a part of it is missing".to_owned())),
-        Err(error) => Err(Unreadable(error.to_string())),
+    move |part| {
+        let row = store.get(Area::Log, &keys::chunk_part(first, part))?;
+        let row = row.ok_or(Unreadable::Missing("a part of it"))?;
+        Ok(row.to_vec())
     }
 }
 
-struct Unreadable(String);
+/// Why a chunk cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error(transparent)]
+    Chunk(#[from] ChunkError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
-impl From<ChunkError> for Unreadable {
-    fn from(error: ChunkError) -> Unreadable {
-        Unreadable(error.to_string())
+impl Unreadable {
+    /// The error for a reader of record `seq`. After a write that found the disk full the store reads
+    /// no more either, until it is opened again: that is no damage.
+    fn at(self, seq: u64) -> ReadError {
+        match self {
+            Self::Store(StoreError::Io(error)) if error.kind() == io::ErrorKind::StorageFull => {
+                StoreError::Io(error).into()
+            }
+            other => ReadError::Damaged {
+                seq,
+                cause: other.to_string(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ReadError, StoreError, Unreadable, io};
+
+    #[test]
+    fn a_full_disk_is_no_damage_and_any_other_problem_is() {
+        let of = |kind: io::ErrorKind| Unreadable::from(StoreError::Io(kind.into())).at(7);
+        assert!(matches!(
+            of(io::ErrorKind::StorageFull),
+            ReadError::Store { .. }
+        ));
+        for damaged in [
+            of(io::ErrorKind::InvalidData),
+            Unreadable::Missing("it").at(7),
+        ] {
+            assert!(
+                matches!(damaged, ReadError::Damaged { seq: 7, .. }),
+                "{damaged}"
+            );
+        }
     }
 }
