@@ -56,9 +56,7 @@ impl Again<'_> {
             .map(|(one, (old, new))| self.difference(one, old, new))
             .collect())
     }
-}
 
-impl Again<'_> {
     fn relevant(&self, found: &[Found]) -> Relevant {
         let (index, comparison) = (self.index, self.comparison);
         let seen = found.iter().flat_map(|one| one.old.iter().chain(&one.new));

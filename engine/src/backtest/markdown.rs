@@ -28,13 +28,9 @@ pub fn markdown(report: &Report) -> String {
     } else {
         let _ = writeln!(page, "Rules: {}.\n", rules.join(", "));
     }
-    let repositories: Vec<String> = report.repositories.iter().map(|one| code(one)).collect();
-    if words::compared(report).is_some() && !repositories.is_empty() {
-        let _ = writeln!(
-            page,
-            "Compared where that matters: {}.\n",
-            repositories.join(", ")
-        );
+    if let Some(some @ [_, ..]) = report.narrowed_to() {
+        let some: Vec<String> = some.iter().map(|one| code(one)).collect();
+        let _ = writeln!(page, "Compared where that matters: {}.\n", some.join(", "));
     }
     totals(&mut page, &report.old, &report.new);
     if report.totals.is_empty() {

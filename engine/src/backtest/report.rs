@@ -175,6 +175,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// The repositories that are compared, if not all are.
+    #[must_use]
+    pub fn narrowed_to(&self) -> Option<&[String]> {
+        let all = self.repositories.iter().any(|pattern| pattern == "**");
+        (!all).then_some(&self.repositories)
+    }
+
     /// How many subjects there are of kinds for which `which` holds.
     #[must_use]
     pub fn count(&self, which: impl Fn(Kind) -> bool) -> u64 {

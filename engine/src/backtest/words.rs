@@ -35,11 +35,10 @@ pub fn history(report: &Report) -> String {
 /// Which repositories are compared, on one line; nothing if it is all of them.
 #[must_use]
 pub fn compared(report: &Report) -> Option<String> {
-    match report.repositories.as_slice() {
-        [all] if all == "**" => None,
-        [] => Some("no rule is different: nothing is compared".to_owned()),
-        some => Some(format!("compared where that matters: {}", some.join(", "))),
-    }
+    Some(match report.narrowed_to()? {
+        [] => "no rule is different: nothing is compared".to_owned(),
+        some => format!("compared where that matters: {}", some.join(", ")),
+    })
 }
 
 /// How a rule is not the same.

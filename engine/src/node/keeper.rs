@@ -129,11 +129,12 @@ fn run(
                 tracing::error!("not archived: {error}");
             }
         }
-        if last >= due && backlog.is_there() && last < due + BEHIND {
+        if last < due {
+            continue;
+        }
+        if backlog.is_there() && last < due + BEHIND {
             thread::sleep(LOOK / 10);
-        } else if last >= due
-            && let Err(error) = keep(reader, basis, stop)
-        {
+        } else if let Err(error) = keep(reader, basis, stop) {
             tracing::warn!("no snapshot was kept, so the next start takes longer: {error}");
             not_before = due + PATIENCE;
         }
