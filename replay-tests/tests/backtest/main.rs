@@ -10,8 +10,8 @@ use weir_engine::{
     log::LogOptions,
     node::{Incoming, Ledger, Taken, export},
 };
-use weir_rules::{Execution, Settings, pattern::RepositoryPattern};
-use weir_schema::{Body, Event, Position, RuleFile, Timestamp};
+use weir_rules::{Execution, SUPERSEDED, Settings, WITHDRAWN, pattern::RepositoryPattern};
+use weir_schema::{Body, Decision, Event, Position, Record, RuleFile, Timestamp};
 
 use slow::{Input, Line};
 
@@ -80,6 +80,52 @@ fn log(events: &[Event], execution: Execution) -> (tempfile::TempDir, Source, Ve
         records.collect(),
         Source::Bytes(exported),
     )
+}
+
+/// Of each input of a log, whether it is the outcome of a promotion that the log decided, or no outcome.
+/// Before it decided any, every outcome is taken for Weir's own.
+fn own(log: &Source) -> Vec<bool> {
+    let Source::Log(reader) = log else {
+        return Vec::new();
+    };
+    let (mut open, mut decides): (Vec<Decision>, bool) = (Vec::new(), false);
+    let mut own = Vec::new();
+    for row in reader.range(1, None) {
+        let (_, bytes) = row.expect("it reads");
+        let record = Record::decode(&bytes).expect("a record");
+        if let Position::Step { .. } = record.position {
+            if let Body::DecisionMade(decision) = record.event.body
+                && decision.promotion_id.is_some()
+            {
+                decides = true;
+                open.push(decision);
+            }
+            continue;
+        }
+        let (outcome, is_over) = match &record.event.body {
+            Body::PromotionStarted(outcome) => (outcome, false),
+            Body::PromotionCompleted(outcome) => (outcome, true),
+            Body::PromotionFailed(outcome) => {
+                let error = outcome.error.as_deref();
+                (outcome, matches!(error, Some(SUPERSEDED | WITHDRAWN)))
+            }
+            _ => {
+                own.push(true);
+                continue;
+            }
+        };
+        let decided = open.iter().position(|decision| {
+            decision.promotion_id.as_ref() == Some(&outcome.promotion_id)
+                && decision.rule == outcome.rule
+                && decision.source.digest == outcome.source.digest
+                && decision.target == outcome.target
+        });
+        own.push(decided.is_some() || !decides);
+        if let Some(place) = decided.filter(|_| is_over) {
+            open.remove(place);
+        }
+    }
+    own
 }
 
 fn run(source: &Source, asked: &Asked) -> Report {

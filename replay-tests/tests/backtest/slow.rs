@@ -1,7 +1,10 @@
 //! The slow way: two full folds, every decision kept, everything looked up by going through all of
 //! it. Written apart from the engine, so that both can be wrong only alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use weir_engine::backtest::Kind;
 use weir_rules::{Execution, Settings, State, step};
@@ -53,7 +56,17 @@ struct Side {
 
 /// Compares the history under both rule sets. `old` without rules is what was in force.
 pub fn compare(inputs: &[Input], old: Option<&[RuleFile]>, new: &[RuleFile]) -> Slow {
-    let given = given(inputs);
+    compare_own(inputs, &vec![true; inputs.len()], old, new)
+}
+
+/// The same, of a history some of whose outcomes are those of Weir's `own` promotions.
+pub fn compare_own(
+    inputs: &[Input],
+    own: &[bool],
+    old: Option<&[RuleFile]>,
+    new: &[RuleFile],
+) -> Slow {
+    let given = given(inputs, own);
     let puts_in_force = |(_, body): &&Input| matches!(body, Body::RulesActivated(_));
     let first = given.iter().position(|input| puts_in_force(&input));
     let old_side = match old {
@@ -154,17 +167,19 @@ fn fold(inputs: &[Option<Input>]) -> Side {
 // What is given.
 
 /// The inputs without what Weir itself did.
-pub fn given(inputs: &[Input]) -> Vec<Input> {
+pub fn given(inputs: &[Input], own: &[bool]) -> Vec<Input> {
     let mut heard: Vec<Option<usize>> = Vec::new();
     let mut given = Vec::new();
     for (place, (at, body)) in inputs.iter().enumerate() {
-        let echo = echo(inputs, place, &heard);
+        let echo = echo(inputs, own, place, &heard);
         heard.push(echo.filter(|copy| *copy != usize::MAX));
         let body = match body {
-            Body::PromotionStarted(_)
-            | Body::PromotionCompleted(_)
-            | Body::PromotionFailed(_)
-            | Body::PromotionRetried(_) => Body::ClockTicked,
+            Body::PromotionStarted(_) | Body::PromotionCompleted(_) | Body::PromotionFailed(_)
+                if own[place] =>
+            {
+                Body::ClockTicked
+            }
+            Body::PromotionRetried(_) => Body::ClockTicked,
             Body::ImagePushed(push) if echo.is_some() => Body::ManifestResolved(ManifestResolved {
                 digest: push.digest.clone(),
                 media_type: push.media_type.clone(),
@@ -183,24 +198,23 @@ pub fn given(inputs: &[Input]) -> Vec<Input> {
 }
 
 /// The start of the copy that the push at `place` tells of; `usize::MAX` for a part of one.
-fn echo(inputs: &[Input], place: usize, heard: &[Option<usize>]) -> Option<usize> {
+fn echo(inputs: &[Input], own: &[bool], place: usize, heard: &[Option<usize>]) -> Option<usize> {
     let Body::ImagePushed(push) = &inputs[place].1 else {
         return None;
     };
-    let starts = inputs[..place].iter().enumerate().rev();
-    let starts = starts.filter_map(|(start, (_, body))| Some((start, begins(body)?)));
-    for (start, outcome) in starts {
+    for start in (0..place).rev() {
+        let Some(outcome) = begins(inputs, own, start) else {
+            continue;
+        };
         let between = &inputs[start + 1..place];
         // A copy begins once, however often that is said; one that failed may begin again.
-        let begun = inputs[..start]
-            .iter()
-            .enumerate()
-            .any(|(earlier, (_, body))| {
-                let same = |other: &PromotionOutcome| {
-                    other.promotion_id == outcome.promotion_id && other.target == outcome.target
-                };
-                begins(body).is_some_and(same) && !failed(&inputs[earlier + 1..start], outcome)
-            });
+        let begun = (0..start).any(|earlier| {
+            let same = |other: &PromotionOutcome| {
+                other.promotion_id == outcome.promotion_id && other.target == outcome.target
+            };
+            begins(inputs, own, earlier).is_some_and(same)
+                && !failed(inputs, own, earlier + 1..start, outcome)
+        });
         if begun {
             continue;
         }
@@ -230,7 +244,7 @@ fn echo(inputs: &[Input], place: usize, heard: &[Option<usize>]) -> Option<usize
         };
         let same = outcome.target.tag == tag.to_string()
             && outcome.source.digest.as_ref() == Some(&push.digest);
-        if !same || failed(between, outcome) {
+        if !same || failed(inputs, own, start + 1..place, outcome) {
             continue;
         }
         let echoes = (start + 1..place).filter(|other| heard[*other] == Some(start));
@@ -239,7 +253,7 @@ fn echo(inputs: &[Input], place: usize, heard: &[Option<usize>]) -> Option<usize
             _ => unreachable!("only pushes are echoes"),
         });
         let actors: Vec<Option<String>> = actors.collect();
-        let overtaken = overtaken(inputs, start, place, heard);
+        let overtaken = overtaken(inputs, own, start, place, heard);
         let is_echo = match actors.first() {
             None => true,
             Some(actor) => !overtaken && *actor == push.actor,
@@ -251,24 +265,38 @@ fn echo(inputs: &[Input], place: usize, heard: &[Option<usize>]) -> Option<usize
     None
 }
 
-/// A copy of which it was never said that it began, began when it was completed at the latest.
-fn begins(body: &Body) -> Option<&PromotionOutcome> {
-    match body {
-        Body::PromotionStarted(outcome) | Body::PromotionCompleted(outcome) => Some(outcome),
+/// The copy of its own that Weir begins at `place`: one of which it was never said that it began, began
+/// when it was completed at the latest.
+fn begins<'a>(inputs: &'a [Input], own: &[bool], place: usize) -> Option<&'a PromotionOutcome> {
+    match &inputs[place].1 {
+        Body::PromotionStarted(outcome) | Body::PromotionCompleted(outcome) if own[place] => {
+            Some(outcome)
+        }
         _ => None,
     }
 }
 
-fn failed(between: &[Input], outcome: &PromotionOutcome) -> bool {
-    between.iter().any(|(_, body)| match body {
-        Body::PromotionFailed(other) => other.promotion_id == outcome.promotion_id,
+fn failed(
+    inputs: &[Input],
+    own: &[bool],
+    mut between: Range<usize>,
+    outcome: &PromotionOutcome,
+) -> bool {
+    between.any(|place| match &inputs[place].1 {
+        Body::PromotionFailed(other) => own[place] && other.promotion_id == outcome.promotion_id,
         _ => false,
     })
 }
 
 /// Whether others moved or deleted the tag after the copy was completed.
-fn overtaken(inputs: &[Input], start: usize, place: usize, heard: &[Option<usize>]) -> bool {
-    let Some(copy) = begins(&inputs[start].1) else {
+fn overtaken(
+    inputs: &[Input],
+    own: &[bool],
+    start: usize,
+    place: usize,
+    heard: &[Option<usize>],
+) -> bool {
+    let Some(copy) = begins(inputs, own, start) else {
         return false;
     };
     let mut completed = matches!(inputs[start].1, Body::PromotionCompleted(_));
@@ -278,7 +306,9 @@ fn overtaken(inputs: &[Input], start: usize, place: usize, heard: &[Option<usize
         };
         let after = completed;
         let moved = match &inputs[other].1 {
-            Body::PromotionCompleted(outcome) if outcome.promotion_id == copy.promotion_id => {
+            Body::PromotionCompleted(outcome)
+                if own[other] && outcome.promotion_id == copy.promotion_id =>
+            {
                 completed = true;
                 false
             }
