@@ -443,9 +443,8 @@ impl State {
     /// A repository in which a digest is, by a tag that holds it.
     #[must_use]
     pub fn repository_of(&self, digest: &Digest) -> Option<RepositoryName> {
-        let above = self.above(self.digests.find(digest)?);
-        let mut tags = above
-            .into_iter()
+        let mut tags = self
+            .above(self.digests.find(digest)?)
             .filter_map(|id| self.manifest(id).tags.as_slice().first());
         let tag = self.tag_row(*tags.next()?);
         self.repository(tag.repository).name.clone()

@@ -154,7 +154,8 @@ impl State {
     }
 
     fn forget_structure_above(&mut self, digest: DigestId) {
-        for index in self.above(digest) {
+        let above: Vec<DigestId> = self.above(digest).collect();
+        for index in above {
             if let Some(index) = &mut self.manifest_mut(index).index {
                 index.structure = None;
             }

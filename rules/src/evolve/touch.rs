@@ -3,7 +3,9 @@
 //! Touching too much costs time and changes nothing. Touching too little is a defect, which
 //! [`crate::recheck`] finds.
 
-use crate::state::{Alarm, DigestId, NameId, Override, Reads, State, SubjectKey, TagId};
+use crate::state::{
+    Alarm, DigestId, NameId, Override, Reads, RepositoryId, State, SubjectKey, TagId,
+};
 
 /// What was touched, in any order and perhaps twice.
 #[derive(Debug, Default)]
@@ -18,6 +20,15 @@ pub(crate) struct Touched {
     pub(crate) retried: Vec<u64>,
     /// A promotion by hand was asked for.
     pub(crate) requested: bool,
+}
+
+/// Where an override holds.
+#[derive(Clone, Copy)]
+enum HoldsIn<'a> {
+    /// In a repository that it names without wildcards.
+    Only(RepositoryId),
+    /// Wherever its pattern matches.
+    Matching(&'a Override),
 }
 
 impl State {
@@ -142,10 +153,18 @@ impl State {
         let Some(one) = self.overrides.get(id) else {
             return;
         };
+        let holds_in = match one.only_repository() {
+            None => HoldsIn::Matching(one),
+            Some(name) => match self.repositories.find(name) {
+                Some(id) => HoldsIn::Only(id),
+                // Nothing comes from there.
+                None => return,
+            },
+        };
         let Some(scope) = one.digest else {
             for leaf in self.reports.leaves_with(one.vulnerability) {
                 for index in self.above(leaf) {
-                    self.touch_overridden(one, index, touched);
+                    self.touch_overridden(holds_in, index, touched);
                 }
             }
             return;
@@ -158,17 +177,20 @@ impl State {
             .filter_map(|leaf| self.standing(leaf).report);
         if reports.any(|report| self.reports.names(report, one.vulnerability)) {
             for index in self.above(scope) {
-                self.touch_overridden(one, index, touched);
+                self.touch_overridden(holds_in, index, touched);
             }
         }
     }
 
-    fn touch_overridden(&self, one: &Override, digest: DigestId, touched: &mut Touched) {
+    fn touch_overridden(&self, holds_in: HoldsIn<'_>, digest: DigestId, touched: &mut Touched) {
         for id in self.manifest(digest).tags.as_slice() {
             let tag = self.tag_row(*id);
             let covers = |id: TagId| {
                 let source = self.tag_row(id).repository;
-                one.covers_repository(&self.repository(source).text)
+                match holds_in {
+                    HoldsIn::Only(repository) => source == repository,
+                    HoldsIn::Matching(one) => one.covers_repository(&self.repository(source).text),
+                }
             };
             let resting = |reads: Reads| reads.meets(Reads::FINDINGS);
             if tag.subjects.iter().any(|one| resting(one.reads)) && covers(*id) {

@@ -223,7 +223,7 @@ impl<'a> CaseFacts<'a> {
             match self.overriding(leaf, *id) {
                 Some(by) => sorted.overridden.push((*id, by)),
                 None => {
-                    sorted.tally.count(reports.found(*id), &self.state.names);
+                    sorted.tally.count(reports.found(*id));
                     sorted.counted.push(*id);
                 }
             }

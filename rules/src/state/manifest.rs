@@ -275,19 +275,36 @@ impl State {
     }
 
     /// The digest, and every index that holds it at some depth, each once.
-    pub(crate) fn above(&self, digest: DigestId) -> Vec<DigestId> {
-        let mut found = vec![digest];
-        let mut level = self.manifest(digest).parents.as_slice().to_vec();
+    pub(crate) fn above(&self, digest: DigestId) -> impl Iterator<Item = DigestId> {
+        let parents = self.manifest(digest).parents.as_slice();
+        let mut top = parents.iter().map(|index| &self.manifest(*index).parents);
+        // Mostly there is nothing above the indexes that hold it.
+        let higher = match top.all(Few::is_empty) {
+            true => Vec::new(),
+            false => self.above_parents(digest, parents),
+        };
+        let parents = parents
+            .iter()
+            .copied()
+            .filter(move |index| *index != digest);
+        std::iter::once(digest).chain(parents).chain(higher)
+    }
+
+    /// The indexes that hold those that hold a digest, at some depth.
+    fn above_parents(&self, digest: DigestId, parents: &[DigestId]) -> Vec<DigestId> {
+        let mut known = vec![digest];
+        let mut found = Vec::new();
+        let mut level = parents.to_vec();
         // Level by level; no digests can form a cycle, but made-up events can.
         while !level.is_empty() {
-            let mut known = found.clone();
+            known.extend(&level);
             known.sort_unstable();
-            level.retain(|index| known.binary_search(index).is_err());
-            found.extend(&level);
             let parents = level.iter().map(|index| &self.manifest(*index).parents);
             let mut next: Vec<DigestId> = parents.flat_map(|few| few.as_slice()).copied().collect();
             next.sort_unstable();
             next.dedup();
+            next.retain(|index| known.binary_search(index).is_err());
+            found.extend(&next);
             level = next;
         }
         found

@@ -11,6 +11,7 @@ use super::{
     numbers::{DigestId, FindingId, NameId, RepositoryId},
     report::Found,
     repository::Repository,
+    table::hash_of,
 };
 use crate::{
     frozen::{Freezing, Frozen, ThawError, Thawing, frozen},
@@ -38,6 +39,12 @@ impl ScopePattern {
         Some(self.pattern.as_ref()?.matches(repository))
     }
 
+    /// The one repository that it can match, if it has no wildcards.
+    fn only(&self) -> Option<&str> {
+        let plain = self.pattern.as_ref().filter(|one| one.wildcards() == 0);
+        plain.map(RepositoryPattern::as_str)
+    }
+
     /// What every repository that it matches begins with, if it can be read.
     fn prefix(&self) -> &str {
         self.pattern
@@ -62,6 +69,11 @@ pub(crate) struct Override {
 impl Override {
     pub(crate) fn is_in_force(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// The one repository that its repository part can match, if it has no wildcards.
+    pub(crate) fn only_repository(&self) -> Option<&str> {
+        self.repository.as_ref()?.only()
     }
 
     /// Whether its repository part matches the source.
@@ -91,7 +103,25 @@ pub(crate) struct Overrides {
     by_id: BTreeMap<NameId, Override>,
     /// Those that are or may come in force, in the order of their ids' texts, so that the first
     /// that matches is always the same.
-    by_vulnerability: BTreeMap<NameId, Vec<NameId>>,
+    by_vulnerability: BTreeMap<NameId, Vec<Granted>>,
+}
+
+/// An override in the list of its vulnerability. Most hold in one repository, and those of all others
+/// are told from it without a look at the override itself.
+#[derive(Debug, Clone, Copy)]
+struct Granted {
+    id: NameId,
+    /// The hash of the one repository where it may hold.
+    only: Option<u64>,
+}
+
+impl Granted {
+    fn new(id: NameId, one: &Override) -> Self {
+        Self {
+            id,
+            only: one.only_repository().map(hash_of),
+        }
+    }
 }
 
 impl Overrides {
@@ -103,12 +133,19 @@ impl Overrides {
         self.by_id.iter().map(|(id, one)| (*id, one))
     }
 
-    /// The overrides for a vulnerability, by the order of their ids.
-    pub(crate) fn of(&self, vulnerability: NameId) -> impl Iterator<Item = (NameId, &Override)> {
-        let ids = self.by_vulnerability.get(&vulnerability);
-        ids.into_iter()
+    /// The overrides for a vulnerability that may hold in a repository, by the order of their ids.
+    pub(crate) fn of<'a>(
+        &'a self,
+        vulnerability: NameId,
+        source: &'a str,
+    ) -> impl Iterator<Item = (NameId, &'a Override)> {
+        let granted = self.by_vulnerability.get(&vulnerability);
+        let source = granted.map(|_| hash_of(source));
+        granted
+            .into_iter()
             .flatten()
-            .filter_map(|id| Some((*id, self.by_id.get(id)?)))
+            .filter(move |granted| granted.only.is_none() || granted.only == source)
+            .filter_map(|granted| Some((granted.id, self.by_id.get(&granted.id)?)))
     }
 }
 
@@ -148,17 +185,18 @@ impl State {
     pub(crate) fn put_override(&mut self, id: NameId, granted: Override) {
         let (vulnerability, expires_at) = (granted.vulnerability, granted.expires_at);
         let in_force = granted.is_in_force(self.now);
+        let listed = Granted::new(id, &granted);
         self.overrides.by_id.insert(id, granted);
         if !in_force {
             return;
         }
         self.set_alarm(Alarm::Override(id), None, expires_at);
         let names = &self.names;
-        let ids = self.overrides.by_vulnerability.entry(vulnerability);
-        let ids = ids.or_default();
-        let place = ids.binary_search_by(|other| names.text(*other).cmp(names.text(id)));
+        let list = self.overrides.by_vulnerability.entry(vulnerability);
+        let list = list.or_default();
+        let place = list.binary_search_by(|other| names.text(other.id).cmp(names.text(id)));
         if let Err(place) = place {
-            ids.insert(place, id);
+            list.insert(place, listed);
             self.reports.set_override(vulnerability, true);
         }
     }
@@ -180,13 +218,13 @@ impl State {
             return;
         };
         let vulnerability = one.vulnerability;
-        let Some(ids) = self.overrides.by_vulnerability.get_mut(&vulnerability) else {
+        let Some(list) = self.overrides.by_vulnerability.get_mut(&vulnerability) else {
             return;
         };
-        let before = ids.len();
-        ids.retain(|other| *other != id);
-        let taken = ids.len() < before;
-        if ids.is_empty() {
+        let before = list.len();
+        list.retain(|other| other.id != id);
+        let taken = list.len() < before;
+        if list.is_empty() {
             self.overrides.by_vulnerability.remove(&vulnerability);
         }
         if taken {
@@ -205,7 +243,7 @@ impl State {
     ) -> Option<NameId> {
         let found = self.reports.found(finding);
         let source = &self.repository(source).text;
-        let mut granted = self.overrides.of(found.id);
+        let mut granted = self.overrides.of(found.id, source);
         let first = granted.find(|(_, one)| {
             one.is_in_force(self.now)
                 && one.covers_package(found, &self.names)
@@ -230,9 +268,35 @@ impl State {
 frozen!(struct Override {
     vulnerability, reason, actor, repository, digest, package, expires_at, status,
 });
-frozen!(struct Overrides { by_id, by_vulnerability });
 frozen!(struct Hold { actor, reason, repository, digest, rule });
 frozen!(struct Vote { actor, at, comment });
+
+impl Frozen for Overrides {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        let ids = |list: &Vec<Granted>| list.iter().map(|one| one.id).collect::<Vec<_>>();
+        let by_vulnerability: BTreeMap<NameId, Vec<NameId>> = self
+            .by_vulnerability
+            .iter()
+            .map(|(vulnerability, list)| (*vulnerability, ids(list)))
+            .collect();
+        self.by_id.freeze(to);
+        by_vulnerability.freeze(to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        let by_id: BTreeMap<NameId, Override> = Frozen::thaw(from)?;
+        let lists: BTreeMap<NameId, Vec<NameId>> = Frozen::thaw(from)?;
+        let listed = |ids: Vec<NameId>| {
+            let known = ids.into_iter().filter_map(|id| Some((id, by_id.get(&id)?)));
+            known.map(|(id, one)| Granted::new(id, one)).collect()
+        };
+        let by_vulnerability = lists.into_iter().map(|(of, ids)| (of, listed(ids)));
+        Ok(Self {
+            by_vulnerability: by_vulnerability.collect(),
+            by_id,
+        })
+    }
+}
 
 impl Frozen for ScopePattern {
     fn freeze(&self, to: &mut Freezing<'_>) {

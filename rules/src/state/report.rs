@@ -20,6 +20,7 @@ use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 pub(crate) struct Found {
     /// The vulnerability.
     pub(crate) id: NameId,
+    // Of these none is the empty text.
     pub(crate) package: Option<NameId>,
     pub(crate) version: Option<NameId>,
     pub(crate) fixed_version: Option<NameId>,
@@ -55,11 +56,10 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Counts one finding.
-    pub(crate) fn count(&mut self, found: &Found, names: &Names) {
+    pub(crate) fn count(&mut self, found: &Found) {
         let count = &mut self.counts[slot(found.severity)];
         *count = count.saturating_add(1);
-        let fix = found.fixed_version.map(|id| names.text(id));
-        self.fixable += u64::from(fix.is_some_and(|fix| !fix.is_empty()));
+        self.fixable += u64::from(found.fixed_version.is_some());
         self.max_score = self.max_score.max(found.score.unwrap_or(0.0));
     }
 
@@ -110,7 +110,7 @@ struct Entry {
     references: u32,
     /// The leaves of which it says what counts, if it lists findings.
     leaves: BTreeSet<DigestId>,
-    /// How many of its findings there are overrides for.
+    /// How many of its vulnerabilities there are overrides for.
     overridable: u32,
 }
 
@@ -181,7 +181,7 @@ impl Reports {
         texts.sort_unstable();
         texts.dedup();
         let licenses = texts.into_iter().map(|text| names.intern(text)).collect();
-        self.keep(findings, told, licenses, names)
+        self.keep(findings, told, licenses)
     }
 
     /// The report of what several scanners found of one leaf.
@@ -209,7 +209,7 @@ impl Reports {
         }
         let findings = findings.map(|all| self.intern_findings(&all, names));
         let licenses = licenses.into_iter().map(|(_, id)| id).collect();
-        self.keep(findings, told, licenses, names)
+        self.keep(findings, told, licenses)
     }
 
     fn keep(
@@ -217,7 +217,6 @@ impl Reports {
         findings: Option<Vec<FindingId>>,
         told: Option<Box<SeverityCounts>>,
         licenses: Box<[NameId]>,
-        names: &Names,
     ) -> ReportId {
         let hash = hash_of_report(findings.as_deref(), told.as_deref(), &licenses);
         let same = |place: usize| {
@@ -234,21 +233,22 @@ impl Reports {
             return id;
         }
         let mut tally = Tally::default();
-        for id in findings.iter().flatten() {
-            tally.count(self.found(*id), names);
-        }
-        tally.at_least(told.as_deref());
         let id = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             ReportId::at(self.entries.len() - 1)
         });
-        let mut overridable = 0;
+        let (mut overridable, mut last) = (0, None);
         for finding in findings.iter().flatten() {
             let row = &mut self.findings[finding.place()];
             row.reports += 1;
-            self.by_vulnerability.entry(row.id).or_default().insert(id);
-            overridable += u32::from(self.overrides.contains_key(&row.id));
+            tally.count(row);
+            // Those of one vulnerability stand together.
+            if last.replace(row.id) != Some(row.id) {
+                self.by_vulnerability.entry(row.id).or_default().insert(id);
+                overridable += u32::from(self.overrides.contains_key(&row.id));
+            }
         }
+        tally.at_least(told.as_deref());
         self.entries[id.place()] = Some(Entry {
             report: Report {
                 findings: findings.map(Into::into),
@@ -442,14 +442,11 @@ impl Reports {
         }
         let reports: Vec<ReportId> = self.reports_with(vulnerability).collect();
         for id in reports {
-            let findings = self.findings_of(id).iter();
-            let with = findings.filter(|finding| self.found(**finding).id == vulnerability);
-            let with = u32::try_from(with.count()).unwrap_or(u32::MAX);
             let overridable = &mut self.entry_mut(id).overridable;
             *overridable = if after {
-                *overridable + with
+                *overridable + 1
             } else {
-                *overridable - with
+                *overridable - 1
             };
         }
     }

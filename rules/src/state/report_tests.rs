@@ -133,3 +133,32 @@ fn a_vulnerability_leads_to_the_leaves_that_have_it() {
         assert_eq!(kept.reports.is_overridable(id), overridable);
     }
 }
+
+#[test]
+fn a_vulnerability_in_two_packages_is_overridden_as_one() {
+    let mut kept = Kept::new();
+    let vulnerability = kept.names.intern("CVE-1");
+    let in_package = |package: &str, id: &str| Finding {
+        package: Some(package.into()),
+        ..finding(id, Severity::Low, None, None)
+    };
+    let findings = [
+        in_package("openssl", "CVE-1"),
+        in_package("zlib", "CVE-2"),
+        in_package("curl", "CVE-1"),
+    ];
+    // One report is there before the override, the other comes after it.
+    let before = kept.add(&findings);
+    kept.reports.set_override(vulnerability, true);
+    let after = kept.add(&findings[..1]);
+    let both = kept.add(&findings);
+    assert_eq!(both, before);
+    let later = kept.add(&[findings[0].clone(), findings[2].clone()]);
+    for id in [before, after, later] {
+        assert!(kept.reports.is_overridable(id));
+    }
+    kept.reports.set_override(vulnerability, false);
+    for id in [before, after, later] {
+        assert!(!kept.reports.is_overridable(id));
+    }
+}
