@@ -190,6 +190,12 @@ async fn a_report_is_bound_to_the_image_with_the_configuration_it_is_about() {
         .deliver("trivy", &trivy(&config_of(&image, 0), json!({})))
         .await;
     assert_eq!(scene.last().await, digest.to_string());
+    // Trivy's operator writes that digest beside a tag; where it has gone meanwhile, the image has not.
+    let config = config_of(&image, 0);
+    let operator = json!({"apiVersion": "aquasecurity.github.io/v1alpha1", "kind": "VulnerabilityReport", "report": {
+        "artifact": {"repository": "team/gone", "tag": "1.0", "digest": config}, "registry": {"server": host}, "os": {"family": "debian"}, "scanner": {"name": "Trivy"}, "vulnerabilities": []}});
+    scene.deliver("trivy", &operator).await;
+    assert_eq!(scene.last().await, digest.to_string());
 
     // An index that does not hold the image scanned is none that it could be of.
     scene

@@ -22,7 +22,14 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let root = Field::root(&body);
     let decoded = match root.get("eventType").text() {
         Some(kind) => {
-            let data = root.get("data").value().clone();
+            let data = root.get("data");
+            let data = match data.text() {
+                // The registry's events have been seen with their data as a text.
+                Some(text) => {
+                    json::value(text.as_bytes()).map_err(|problem| data.problem(problem))?
+                }
+                None => data.value().clone(),
+            };
             grid(context, kind, root.get("id").text(), data)?
         }
         None => notification(context, &body, "")?,

@@ -2,7 +2,8 @@
 //!
 //! Without vulnerabilities it is an SBOM, and an SBOM is not a scan: Trivy writes an empty list also
 //! when it did not look. A vulnerability that the document's author has analysed away
-//! (`not_affected`, `false_positive`, `resolved`) is an override, not a finding.
+//! (`not_affected`, `false_positive`, `resolved`) is an override, not a finding: in the image that the
+//! document is about, or of a package anywhere if it is about nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use super::problem::Problem;
 use super::purl;
 use super::report::{self, Image, Report, highest, severity, severity_of_score};
 use super::vex::{self, Scope, Statement, Verdict};
-use super::{Decoded, json};
+use super::{Decoded, clip, json};
 
 /// Decodes a document.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
@@ -82,10 +83,8 @@ fn report(root: &Field<'_>, image: Image, open: &[Field<'_>]) -> Result<Report, 
     for vulnerability in open {
         findings.extend(self::findings(vulnerability, &components)?);
     }
-    let licenses = root.get("components");
-    let licenses = licenses
-        .items()
-        .flat_map(|component| licenses_of(&component));
+    let licenses = all_components(root).into_iter();
+    let licenses = licenses.flat_map(|component| licenses_of(&component));
     Ok(Report {
         scanner: scanner(root),
         findings,
@@ -134,10 +133,8 @@ fn image(context: &Context<'_>, root: &Field<'_>) -> Result<Image, Problem> {
         .text()
         .and_then(purl::parse)
         .filter(purl::Purl::is_image)
-        && let Some(version) = &purl.version
-        && version.starts_with("sha")
+        && let Some(digest) = purl.digest().map_err(|error| url.problem(error))?
     {
-        let digest = version.parse().map_err(|error| url.problem(error))?;
         image.candidate(digest);
     }
     let version = component.get("version");
@@ -150,16 +147,25 @@ fn image(context: &Context<'_>, root: &Field<'_>) -> Result<Image, Problem> {
     Ok(image)
 }
 
+/// The components, and those within them.
+fn all_components<'a>(root: &Field<'a>) -> Vec<Field<'a>> {
+    let mut all: Vec<_> = root.get("components").items().collect();
+    let mut next = 0;
+    while let Some(component) = all.get(next) {
+        let within: Vec<_> = component.get("components").items().collect();
+        all.extend(within);
+        next += 1;
+    }
+    all
+}
+
 /// Name and version of the components, by their reference.
 fn components<'a>(root: &Field<'a>) -> BTreeMap<&'a str, (Option<String>, Option<String>)> {
-    let list = root.get("components");
-    let mut components = BTreeMap::new();
-    for component in list.items() {
-        if let Some(reference) = component.get("bom-ref").text() {
-            components.insert(reference, package(&component));
-        }
-    }
-    components
+    let named = all_components(root).into_iter().filter_map(|component| {
+        let reference = component.get("bom-ref").text()?;
+        Some((reference, package(&component)))
+    });
+    named.collect()
 }
 
 fn package(component: &Field<'_>) -> (Option<String>, Option<String>) {
@@ -221,7 +227,10 @@ fn findings(
     let findings = affected.iter().map(|affected| {
         let reference = affected.get("ref").text().unwrap_or_default();
         let (package, version) = named(reference, components);
-        let said = affected.get("versions").items().next();
+        let versions = affected.get("versions");
+        let said = versions
+            .items()
+            .find(|version| version.get("status").text() != Some("unaffected"));
         let said = said.and_then(|version| version.get("version").string());
         finding(package, said.or(version))
     });
@@ -271,6 +280,7 @@ fn overrides(
     let author = author.and_then(|author| author.get("name").string());
     let author = author.or_else(|| metadata.get("supplier").get("name").string());
     let author = author.unwrap_or_else(|| scanner(root).name);
+    let product = metadata.get("component");
     let mut statements = Vec::new();
     for vulnerability in stated {
         let analysis = vulnerability.get("analysis");
@@ -288,10 +298,19 @@ fn overrides(
             let reference = affected.get("ref").required()?;
             let (package, version) = named(reference, &components);
             let of_image = purl::parse(reference).filter(purl::Purl::is_image);
-            let digest = of_image
-                .as_ref()
-                .and_then(purl::Purl::digest)
-                .or_else(|| digest.clone());
+            let own = of_image.as_ref().map(purl::Purl::digest).transpose();
+            let own = own.map_err(|error| affected.get("ref").problem(error))?;
+            let digest = own.flatten().or_else(|| digest.clone());
+            // What holds in a program does not hold wherever its libraries are.
+            if digest.is_none()
+                && !product.is_absent()
+                && product.get("bom-ref").text() != Some(reference)
+            {
+                return Err(affected.get("ref").problem(format!(
+                    "the document is about `{}`, and names no image by its digest: no override can be limited to what is in it",
+                    clip(product.get("name").text().unwrap_or_default())
+                )));
+            }
             // A digest says which version is meant.
             let package = match (package, version) {
                 (Some(package), Some(version)) if digest.is_none() => {

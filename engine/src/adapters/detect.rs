@@ -197,7 +197,7 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         || has("receivedMessages")
     {
         "gar"
-    } else if has("package") || has("registry_package") || (has("zen") && has("hook_id")) {
+    } else if shape.is_github_package() || (has("zen") && has("hook_id")) {
         "ghcr"
     } else if has("push_data") {
         "dockerhub"
@@ -238,6 +238,15 @@ impl Shape<'_> {
         serde_json::from_str::<String>(value)
             .or_else(|_| serde_json::from_str::<Vec<String>>(value).map(|texts| texts.concat()))
             .ok()
+    }
+
+    /// Others' packages have neither an ecosystem nor a type of package, by whatever name.
+    fn is_github_package(&self) -> bool {
+        let package = self.get("package").map(RawValue::get).unwrap_or_default();
+        self.get("registry_package").is_some()
+            || ["\"package_type\"", "\"ecosystem\"", "\"package_version\""]
+                .into_iter()
+                .any(|field| package.contains(field))
     }
 
     fn is_harbor_report(&self) -> bool {

@@ -1,6 +1,7 @@
-//! Docker Hub's webhook: a tag, without digest or identifier, and a time that may be a float.
+//! Docker Hub's webhook: a tag, without digest or identifier, and a time that may be a float. Alibaba's
+//! registry has copied the form: there is a digest, and `repo_full_name` for the name.
 
-use super::context::{Context, Fill, Push, required_tag};
+use super::context::{Context, Fill, Push, optional_tag, required_tag};
 use super::field::Field;
 use super::problem::Problem;
 use super::{Decoded, json};
@@ -11,6 +12,19 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let root = Field::root(&body);
     let pushed = root.get("push_data");
     let repository = root.get("repository");
+    let alibaba = repository.get("repo_full_name");
+    if repository.get("repo_name").is_absent() && !alibaba.is_absent() {
+        let push = Push {
+            repository: context.repository(&alibaba)?,
+            tag: optional_tag(&pushed.get("tag"))?,
+            digest: Some(pushed.get("digest").digest()?),
+            media_type: None,
+            registry: None,
+            fill: Fill::default(),
+        };
+        // Its time is the region's, and it does not say so.
+        return Ok(vec![context.push(None, None, push)]);
+    }
     let whole = repository.get("repo_name");
     let name = if whole.text().is_some() {
         context.repository(&whole)?

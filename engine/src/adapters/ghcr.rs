@@ -74,7 +74,12 @@ fn repository(
         Some(text) => (url, reference::split(text).name.to_lowercase()),
         None => {
             let name = package.get("name");
-            let owner = package.get("owner").get("login").required()?.to_lowercase();
+            let login = package.get("owner").get("login");
+            let owner = match login.is_absent() {
+                true => package.get("namespace"),
+                false => login.clone(),
+            };
+            let owner = owner.text().ok_or_else(|| login.missing())?.to_lowercase();
             let path = format!("ghcr.io/{owner}/{}", name.required()?.to_lowercase());
             (name, path)
         }

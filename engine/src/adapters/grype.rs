@@ -1,8 +1,9 @@
 //! Grype's JSON report.
 //!
 //! `manifestDigest` is the manifest that was scanned, `imageID` its configuration. Without any match
-//! the distribution that it recognised is what proves that it saw packages. A report that only lists
-//! what has a fix is filtered, and says so in its configuration: no completed scan.
+//! the distribution that it recognised is what proves that it saw packages, unless Grype has no data of
+//! it, which newer versions say in alerts. A report that only lists what has a fix, or leaves out
+//! paths, is filtered, and says so in its configuration: no completed scan.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -27,6 +28,9 @@ struct Document<'a> {
     distro: Value,
     #[serde(default)]
     descriptor: Value,
+    /// What it could not match.
+    #[serde(default, rename = "alertsByPackage")]
+    alerts: Value,
 }
 
 #[derive(Deserialize)]
@@ -121,7 +125,28 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
                 .problem("the report is filtered: what it leaves out is not known to be absent"));
         }
     }
+    let excluded = configuration.get("exclude");
+    if excluded.items().next().is_some() {
+        return Err(excluded
+            .problem("the report is filtered: what it leaves out is not known to be absent"));
+    }
+    let alerts = Field::root(&document.alerts).named("alertsByPackage");
+    if let Some(alert) = unmatched(&alerts) {
+        return Err(alert.problem(format!(
+            "not a completed scan: `{}`",
+            clip(alert.first(&["message", "type"]).text().unwrap_or_default())
+        )));
+    }
     let distro = Field::root(&document.distro).named("distro");
+    if matches.is_empty()
+        && let Some(name) = distro.get("name").text()
+        && WITHOUT_DATA.contains(&name.to_lowercase().as_str())
+    {
+        return Err(distro.get("name").problem(format!(
+            "not a completed scan: Grype knows no vulnerabilities of `{}`",
+            clip(name)
+        )));
+    }
     if matches.is_empty() && distro.get("name").is_absent() {
         return Err(Problem::meaning(
             "not a completed scan: nothing recognised in the image (no `matches`, and no `distro`)",
@@ -146,6 +171,20 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         licenses: matches.iter().flat_map(Match::licenses).collect(),
         scanned_at: descriptor.get("timestamp").time(),
         image: image(context, &source.get("target"))?,
+    })
+}
+
+/// Distributions that Grype recognises and has no data of; versions before the alerts say nothing.
+const WITHOUT_DATA: [&str; 4] = ["arch", "archlinux", "openeuler", "cleanstart"];
+
+/// The first alert that packages of the distribution were not matched.
+fn unmatched<'a>(alerts: &Field<'a>) -> Option<Field<'a>> {
+    let packages: Vec<_> = alerts.items().collect();
+    packages.iter().find_map(|package| {
+        package.get("alerts").items().find(|alert| {
+            let kind = alert.get("type").text();
+            matches!(kind, Some("distro-disabled" | "distro-unknown"))
+        })
     })
 }
 

@@ -33,7 +33,10 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let repository = context
         .repository_named(&path)
         .map_err(|error| name.problem(error))?;
-    let actor = root.get("userContext").get("id").string();
+    let actor = root.get("userContext").get("id").string().or_else(|| {
+        let user = root.get("source").text()?.strip_prefix("jfrog/")?;
+        (!user.is_empty()).then(|| user.to_owned())
+    });
     let tag = data.get("tag");
     let by_digest = tag.text().and_then(folder_digest);
     let event = match (root.get("event_type").required()?, by_digest) {

@@ -3,7 +3,8 @@
 //!
 //! A product that is an image (`pkg:oci`, `pkg:docker`) limits the override to its digest and
 //! repository, a subcomponent to its package. A product that is a package limits it to that package in
-//! the version that it names, in every image.
+//! the version that it names, in every image. What an override cannot be limited to is refused: a tag,
+//! which moves, and a package within another.
 
 use weir_schema::Timestamp;
 
@@ -137,6 +138,13 @@ fn scopes(
     if subcomponents.is_empty() {
         return Ok(vec![(scope, about)]);
     }
+    if scope.package.is_some() {
+        let (field, _) = identifier(product)?;
+        return Err(field.problem(format!(
+            "`{}` is a package, and the statement is about packages within it: no override says that; name the image that holds it by its digest",
+            clip(&about)
+        )));
+    }
     let scopes = subcomponents.iter().map(|subcomponent| {
         let (_, name) = identifier(subcomponent)?;
         // A digest says which version is meant.
@@ -195,7 +203,16 @@ fn scope(context: &Context<'_>, product: &Field<'_>) -> Result<(Scope, String), 
     let repository = repository
         .transpose()
         .map_err(|error| field.problem(error))?;
-    let digest = purl.digest().or(digest);
+    let own = purl.digest().map_err(|error| field.problem(error))?;
+    let digest = own.or(digest);
+    if digest.is_none()
+        && let Some(tag) = purl.tag()
+    {
+        return Err(field.problem(format!(
+            "an image by its tag `{}`, which may move: name it by its digest, or all of the repository without a tag",
+            clip(tag)
+        )));
+    }
     if digest.is_none() && repository.is_none() {
         return Err(
             field.problem("an image with neither digest nor `repository_url`: it could be any")

@@ -1,6 +1,6 @@
 //! Package URLs (`pkg:TYPE/NAMESPACE/NAME@VERSION?QUALIFIERS#SUBPATH`), as far as reports use them.
 
-use weir_schema::Digest;
+use weir_schema::{Digest, DigestError};
 
 /// The parts of a package URL, percent-decoded, not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,21 @@ impl Purl {
     }
 
     /// The digest of an image, if its version is one.
-    pub(super) fn digest(&self) -> Option<Digest> {
-        self.version.as_deref()?.parse().ok()
+    ///
+    /// # Errors
+    /// If its version is meant to be one and is not.
+    pub(super) fn digest(&self) -> Result<Option<Digest>, DigestError> {
+        let version = self.version.as_deref();
+        // A tag has no colon.
+        let digest = version.filter(|version| version.contains(':'));
+        digest.map(str::parse).transpose()
+    }
+
+    /// The tag of an image, as its version or as a qualifier.
+    pub(super) fn tag(&self) -> Option<&str> {
+        let version = self.version.as_deref();
+        let version = version.filter(|version| !version.contains(':'));
+        version.or_else(|| self.qualifier("tag"))
     }
 
     /// The repository of an image.
@@ -151,7 +164,8 @@ mod tests {
         let check = |text: String, repository: Option<&str>| {
             let purl = parse(&text).unwrap();
             assert!(purl.is_image());
-            assert_eq!(purl.digest().unwrap().hex(), hex);
+            assert_eq!(purl.digest().unwrap().unwrap().hex(), hex);
+            assert_eq!(purl.tag(), None);
             assert_eq!(purl.repository().as_deref(), repository);
         };
         check(format!("pkg:oci/web@sha256%3A{hex}"), None);
@@ -167,5 +181,9 @@ mod tests {
             format!("pkg:docker/team/web@sha256:{hex}"),
             Some("team/web"),
         );
+        let tagged = |text| parse(text).unwrap().tag().map(str::to_owned);
+        assert_eq!(tagged("pkg:docker/team/web@1.0").as_deref(), Some("1.0"));
+        assert_eq!(tagged("pkg:oci/web?tag=1.0").as_deref(), Some("1.0"));
+        assert!(parse("pkg:oci/web@sha256:12...").unwrap().digest().is_err());
     }
 }

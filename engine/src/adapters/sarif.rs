@@ -42,6 +42,7 @@ pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem
 fn run(context: &Context<'_>, run: &Field<'_>) -> Result<Report, Problem> {
     let driver = run.get("tool").get("driver");
     let list = driver.get("rules");
+    let ids: Vec<_> = list.items().map(|rule| rule.get("id").text()).collect();
     let rules: BTreeMap<&str, Rule<'_>> = list
         .items()
         .filter_map(|rule| Some((rule.get("id").text()?, Rule::of(rule))))
@@ -54,6 +55,10 @@ fn run(context: &Context<'_>, run: &Field<'_>) -> Result<Report, Problem> {
     for result in &results {
         let rule_id = result.first(&["ruleId"]).text();
         let rule_id = rule_id.or_else(|| result.get("rule").get("id").text());
+        let rule_id = rule_id.or_else(|| {
+            let index = result.get("ruleIndex").value().as_u64()?;
+            *ids.get(usize::try_from(index).ok()?)?
+        });
         let id = rule_id.ok_or_else(|| result.get("ruleId").missing())?;
         let rule = rules.get(id);
         if !result
@@ -205,7 +210,10 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> Finding {
             Some(purl) => (Some(purl.package()), purl.version),
             None => (Some(text), None),
         },
-        None => named_by_rule(rule),
+        None => match named_by_rule(rule) {
+            (None, _) => named_by_place(result),
+            named => named,
+        },
     };
     // Grype's rules are one per vulnerability and package.
     let id = match (line(&["Vulnerability"]), &package) {
@@ -217,7 +225,7 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> Finding {
         (None, None) => id.to_owned(),
     };
     Finding {
-        severity: severity_of(rule, result, line(&["Severity"]).as_deref(), score),
+        severity: severity_of(rule, result, line(&["Severity"]).as_deref(), score).max(title(rule)),
         id,
         package,
         version: line(&["Installed Version", "Version"]).or(found_version),
@@ -236,6 +244,31 @@ fn named_by_rule(rule: Option<&Field<'_>>) -> (Option<String>, Option<String>) {
     let first = purls.items().next();
     let purl = first.as_ref().and_then(Field::text).and_then(purl::parse);
     purl.map_or((None, None), |purl| (Some(purl.package()), purl.version))
+}
+
+/// The package in the place of a result: Snyk's `NAME@VERSION`.
+fn named_by_place(result: &Field<'_>) -> (Option<String>, Option<String>) {
+    let places: Vec<_> = result.get("locations").items().collect();
+    let named = places.iter().find_map(|place| {
+        let names: Vec<_> = place.get("logicalLocations").items().collect();
+        let name = names.first()?.get("fullyQualifiedName").text()?;
+        let (package, version) = name.rsplit_once('@')?;
+        (!package.is_empty()).then(|| (package.to_owned(), version.to_owned()))
+    });
+    named.map_or((None, None), |(package, version)| {
+        (Some(package), Some(version))
+    })
+}
+
+/// The severity in a rule's title: Snyk's `Critical severity - ...`. Its levels know only three, and a
+/// score is not always there.
+fn title(rule: Option<&Field<'_>>) -> Severity {
+    let title = rule.map(|rule| rule.get("shortDescription").get("text"));
+    let title = title.as_ref().and_then(Field::text).unwrap_or_default();
+    match title.split_once(" severity - ") {
+        Some((word, _)) => severity(Some(word)),
+        None => Severity::Unknown,
+    }
 }
 
 /// The severity as the scanner's text says it; else by tag, score and level.

@@ -4,8 +4,10 @@
 //! A result of a package class says that packages were looked at; without one nothing was
 //! recognised, and the report is no completed scan however clean it looks (an application's index
 //! gives such a report under the application's digest). Secrets and misconfigurations are no
-//! vulnerabilities; findings that a VEX document suppressed are none either. Whether `--severity`
-//! filtered the report it does not say: do not filter reports that policy depends on.
+//! vulnerabilities; findings that a VEX document suppressed are none either. An operating system that
+//! was recognised and whose packages were not looked at is no completed scan, whether the report was
+//! filtered or Trivy knows nothing of that system. Whether `--severity` or `--scanners` left something
+//! out it does not say: do not filter reports that policy depends on.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,7 +191,7 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         return Err(Problem::field(
             "Results",
             format!(
-                "the report is filtered: {} was recognised, and its packages were not looked at (no result of class os-pkgs)",
+                "not a completed scan: {} was recognised, and its packages were not looked at (no result of class os-pkgs): the report is filtered, or Trivy does not know them",
                 clip(family)
             ),
         ));
@@ -279,7 +281,7 @@ fn image(
     Ok(image)
 }
 
-/// Operating systems whose packages Trivy looks at.
+/// Operating systems whose packages Trivy looked at before it had classes.
 const SYSTEMS: [&str; 22] = [
     "alma",
     "alpine",
@@ -333,10 +335,10 @@ fn is_package_type(kind: &str) -> bool {
 }
 
 impl Metadata<'_> {
-    /// The operating system, if it is one that Trivy knows the packages of.
+    /// The operating system, if one was recognised that has packages of its own.
     fn system(&self) -> Option<&str> {
         let family = self.os.as_ref()?.family.as_deref()?;
-        SYSTEMS.contains(&family).then_some(family)
+        (!matches!(family, "" | "none" | "activestate")).then_some(family)
     }
 }
 

@@ -2,7 +2,7 @@
 //! the operator's webhook sends (`verb` and `operatorObject`).
 //!
 //! It is about the image of one container, named by digest where the workload names it so, else by
-//! tag. Without findings, the operating system that it recognised is what proves that it saw
+//! tag; beside a tag the operator writes the digest of the image's configuration. Without findings, the operating system that it recognised is what proves that it saw
 //! packages. A deletion of a report takes nothing back.
 
 use std::collections::BTreeSet;
@@ -99,11 +99,15 @@ fn image(context: &Context<'_>, report: &Field<'_>) -> Result<Image, Problem> {
         None => repository.required()?.to_owned(),
     };
     let mut image = Image::default();
-    if let Some(digest) = artifact.get("digest").optional_digest()? {
-        image.candidate(digest);
-    }
+    let digest = artifact.get("digest").optional_digest()?;
     if let Some(tag) = artifact.get("tag").text() {
         image.reference(context, &format!("{name}:{tag}"), artifact.path())?;
+        // Trivy's `ImageID` (aquasecurity/trivy-operator#2259). Should it ever be a manifest, it is
+        // a candidate.
+        image.config_digest.clone_from(&digest);
+    }
+    if let Some(digest) = digest {
+        image.candidate(digest);
     }
     Ok(image)
 }

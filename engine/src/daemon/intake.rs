@@ -274,6 +274,8 @@ async fn leaf(
         // Manifests with one configuration have the same content, but whoever asks for the one
         // that is named shall find it.
         ([only], None) => of(only.clone()),
+        // What is named is the configuration itself.
+        ([only], Some(claimed)) if *claimed == report.config_digest => of(only.clone()),
         // It may be known later what this is. If it is an index, the report covers nothing.
         (_, Some(claimed)) if !is_index => of(claimed.clone()),
         _ => Ok(Err(format!(

@@ -92,6 +92,11 @@ fn azure_pushes_as_event_grid_documents_them() {
         &event("ImagePushed", "push", image.clone()),
         &["pushed image aci-helloworld:v1 213b"],
     );
+    // Azure/azure-sdk-for-js eventgrid test data: "delivering the `data` object as string".
+    let text = json!({"id": "b7", "action": "push", "target": image}).to_string();
+    let grid = |data: &str| json!({"id": "b7", "topic": "/subscriptions/s/registries/demo", "subject": "a:1", "eventType": "Microsoft.ContainerRegistry.ImagePushed", "data": data, "dataVersion": "1.0", "eventTime": "2020-07-09T00:29:38Z"});
+    check(&grid(&text), &["pushed image aci-helloworld:v1 213b"]);
+    check(&grid("{"), &["rejected `data`"]);
     check(
         &event(
             "ImageDeleted",

@@ -7,6 +7,7 @@ mod distribution;
 mod harbor;
 mod others;
 mod scanners;
+mod unproved;
 
 use base64::Engine as _;
 

@@ -78,6 +78,17 @@ fn github_packages_that_are_containers_and_those_that_are_not() {
         &json!({"action": "published", "package": {"name": "hello-world-npm", "ecosystem": "docker", "package_type": "npm", "package_version": {"version": "1.0.0", "metadata": [], "docker_metadata": [], "source_url": "ghcr.io/Codertocat/hello-world-npm/image-1:v1"}}}),
         &["ignored"],
     );
+    // keel-hq/keel pkg/http/github_webhook_trigger_test.go: neither URL nor owner.
+    check(
+        &json!({"action": "create", "package": {"name": "Server", "namespace": "UtaiteBOX", "ecosystem": "CONTAINER", "package_version": {"name": digest("7d"), "container_metadata": {
+            "tag": {"name": "3.2.1", "digest": digest("7d")}, "manifest": {"digest": digest("7d"), "media_type": media_type::DOCKER_MANIFEST, "size": 735}}}}, "sender": {"login": "DingGGu"}}),
+        &["pushed image ghcr.io/utaitebox/server:3.2.1 7d7d"],
+    );
+    // Gitea's package is another thing: not read, and so not passed over in silence.
+    check(
+        &json!({"action": "created", "package": {"id": 5, "type": "container", "name": "web", "version": "1.0"}, "sender": {"login": "ann"}}),
+        &["rejected no adapter knows a payload of this form"],
+    );
 }
 
 #[test]
@@ -87,6 +98,11 @@ fn docker_hub_and_quay_as_their_documents_show_them() {
         &json!({"callback_url": "https://registry.hub.docker.com/u/svendowideit/testhook/hook/2141b/", "push_data": {"images": ["27d4", "..."], "pushed_at": 1.417_566_161e9, "pusher": "trustedbuilder", "tag": "latest"},
                 "repository": {"name": "testhook", "namespace": "svendowideit", "owner": "svendowideit", "repo_name": "svendowideit/testhook", "star_count": 0, "status": "Active"}}),
         &["resolve svendowideit/testhook:latest"],
+    );
+    // Alibaba's registry (argoproj-labs/argocd-image-updater pkg/webhook/aliyun_acr_test.go).
+    check(
+        &json!({"push_data": {"digest": digest("5c"), "pushed_at": "2019-12-02 17:53:03", "tag": "v2"}, "repository": {"name": "trigger", "namespace": "sample", "region": "cn-hangzhou", "repo_full_name": "sample/trigger", "repo_type": "PUBLIC"}}),
+        &["type? pushed image sample/trigger:v2 5c5c"],
     );
     // quay/quay notifications/notificationevent.py: the sample data of every event.
     let quay = |more: Value| {
@@ -149,6 +165,14 @@ fn artifactory_keeps_images_in_folders() {
     check(
         &push("foo/bar/test-image/v1.0.0/manifest.json", "test-image"),
         &["type? pushed image test-repo/foo/bar/test-image:v1.0.0 abab"],
+    );
+    // keel-hq/keel pkg/http/jfrog_webhook_trigger_test.go: who pushed stands in the source.
+    let mut by_source = push("web/v1.0.0/manifest.json", "web");
+    by_source["source"] = json!("jfrog/user@example.com");
+    let decoded = decode_with(&[], &AdapterSettings::default(), &by_source.to_string());
+    assert!(
+        format!("{decoded:?}").contains("user@example.com"),
+        "{decoded:?}"
     );
     check(
         &push("test-image/latest/manifest.json", "test-image"),

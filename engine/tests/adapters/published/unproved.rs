@@ -1,0 +1,186 @@
+//! What looks like a clean scan, or like a statement about everything, and proves neither: as public
+//! documents, issues and sources show it.
+
+use serde_json::{Value, json};
+use weir_engine::adapters::{AdapterSettings, SUBJECT_HEADER};
+
+use crate::words::{check, decode_with, digest, meaning};
+
+#[test]
+fn a_system_that_trivy_recognised_and_did_not_look_at_is_no_clean_scan() {
+    let report = |family: &str, results: Value| json!({"SchemaVersion": 2, "ArtifactName": "a/b:1.0", "ArtifactType": "container_image", "Metadata": {"OS": {"Family": family, "Name": "1"}, "ImageID": digest("cd"), "RepoDigests": [format!("a/b@{}", digest("ab"))]}, "Results": results});
+    let jar = json!({"Target": "Java", "Class": "lang-pkgs", "Type": "jar"});
+    // pkg/fanal/types/const.go; of some of these Trivy has no data, and leaves their packages out.
+    for family in [
+        "opensuse-leap",
+        "slem",
+        "centos-stream",
+        "minimos",
+        "echo",
+        "openeuler",
+        "something of next year",
+    ] {
+        check(
+            &report(family, json!([jar])),
+            &[&*format!(
+                "rejected `Results`: not a completed scan: {family} was recognised"
+            )],
+        );
+        let system = json!({"Target": "a/b", "Class": "os-pkgs", "Type": family});
+        check(
+            &report(family, json!([system, jar])),
+            &["leaf? scanned abab by trivy:"],
+        );
+    }
+    for family in ["none", ""] {
+        check(
+            &report(family, json!([jar])),
+            &["leaf? scanned abab by trivy:"],
+        );
+    }
+}
+
+#[test]
+fn a_distribution_that_grype_did_not_match_is_no_clean_scan() {
+    let report = |name: &str, configuration: Value, alerts: Value| {
+        json!({"matches": [], "source": {"type": "image", "target": {"userInput": "a/b", "imageID": digest("cd"), "manifestDigest": digest("ab"), "tags": [], "repoDigests": []}},
+        "distro": {"name": name, "version": "", "idLike": []}, "descriptor": {"name": "grype", "version": "0.110.0", "configuration": configuration}, "alertsByPackage": alerts})
+    };
+    let alert = |kind: &str| json!([{"package": {"id": "1", "name": "openssl", "type": "alpm"}, "alerts": [{"type": kind, "message": "Package is from a distro that was not matched"}]}]);
+    // anchore/grype grype/presenter/models/alert.go.
+    for kind in ["distro-disabled", "distro-unknown"] {
+        check(
+            &report("newix", json!({}), alert(kind)),
+            &["rejected `alertsByPackage[0].alerts[0]`: not a completed scan: `Package is from"],
+        );
+    }
+    check(
+        &report("debian", json!({}), alert("distro-eol")),
+        &["leaf? scanned abab by grype:"],
+    );
+    // anchore/grype#1993, #1152: before there were alerts.
+    for name in ["arch", "openEuler"] {
+        check(
+            &report(name, json!({}), Value::Null),
+            &["rejected `distro.name`: not a completed scan"],
+        );
+    }
+    check(
+        &report("debian", json!({"exclude": ["/app/**"]}), Value::Null),
+        &["rejected `descriptor.configuration.exclude`: the report is filtered"],
+    );
+    check(
+        &report("debian", json!({"exclude": []}), Value::Null),
+        &["leaf? scanned abab by grype:"],
+    );
+}
+
+#[test]
+fn snyk_says_in_a_rules_title_what_its_levels_do_not() {
+    // snyk/cli src/lib/formatters/sarif-output.ts: critical and high are both errors.
+    let report = |word: &str, properties: Value| {
+        json!({"version": "2.1.0", "runs": [{
+            "tool": {"driver": {"name": "Snyk Container", "rules": [{"id": "SNYK-DEBIAN11-ZLIB-1", "shortDescription": {"text": format!("{word} severity - Out-of-bounds Write vulnerability in zlib")}, "properties": properties}]}},
+            "results": [{"ruleIndex": 0, "level": "error", "message": {"text": "This file introduces a vulnerable zlib package."}, "locations": [{"logicalLocations": [{"fullyQualifiedName": "zlib/zlib1g@1:1.2.11"}]}]}],
+        }]})
+    };
+    let subject = digest("ef");
+    let worker = [(SUBJECT_HEADER, subject.as_str())];
+    for (word, properties, severity) in [
+        ("Critical", json!({"security-severity": "null"}), "CRITICAL"),
+        ("High", json!({"security-severity": "7.5"}), "HIGH"),
+        // The worse of what is said counts.
+        ("Low", json!({"security-severity": "9.8"}), "CRITICAL"),
+    ] {
+        let body = report(word, properties).to_string();
+        let decoded = decode_with(&worker, &AdapterSettings::default(), &body);
+        assert!(
+            format!("{decoded:?}").contains(r#"\"package\":\"zlib/zlib1g\""#),
+            "{decoded:?}"
+        );
+        assert_eq!(
+            meaning(decoded),
+            [format!(
+                "scanned efef by snyk container: SNYK-DEBIAN11-ZLIB-1={severity}"
+            )]
+        );
+    }
+}
+
+#[test]
+fn a_statement_is_about_no_more_than_it_names() {
+    let vex = |product: Value| {
+        json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "doc", "author": "ann", "version": 1,
+               "statements": [{"vulnerability": {"name": "CVE-1"}, "products": [product], "status": "not_affected", "justification": "vulnerable_code_not_in_execute_path"}]})
+    };
+    // aquasecurity/trivy .vex/trivy.openvex.json: a library in one program, not in every image.
+    check(
+        &vex(
+            json!({"@id": "pkg:golang/github.com/aquasecurity/trivy", "subcomponents": [{"@id": "pkg:golang/github.com/opencontainers/runc"}]}),
+        ),
+        &[
+            "rejected `statements[0].products[0].@id`: `pkg:golang/github.com/aquasecurity/trivy` is a package",
+        ],
+    );
+    check(
+        &vex(json!({"@id": "pkg:golang/github.com/opencontainers/runc@v1.1.0"})),
+        &["override CVE-1  github.com/opencontainers/runc@v1.1.0"],
+    );
+    // docker/docs, Docker Scout: a tag, which may be another image tomorrow.
+    for tagged in [
+        "pkg:docker/example/app@v1",
+        "pkg:oci/app?repository_url=r.example/app&tag=v1",
+    ] {
+        check(
+            &vex(json!({"@id": tagged, "subcomponents": [{"@id": "pkg:npm/express@4.17.1"}]})),
+            &["rejected `statements[0].products[0].@id`: an image by its tag `v1`, which may move"],
+        );
+    }
+    let hashed =
+        json!({"@id": "pkg:docker/example/app@v1", "hashes": {"sha-256": "ab".repeat(32)}});
+    check(&vex(hashed), &["override CVE-1 abab "]);
+    check(
+        &vex(json!({"@id": "pkg:docker/r.example/pay@sha256:a3f8c7d9..."})),
+        &["rejected `statements[0].products[0].@id`"],
+    );
+    // CycloneDX: what was found of a program, or of an image that only a tag names.
+    let log4j = "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1";
+    let document = |component: Value| {
+        json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "metadata": {"component": component}, "components": [{"bom-ref": log4j, "type": "library", "name": "log4j-core", "purl": log4j, "version": "2.14.1"}],
+        "vulnerabilities": [{"id": "CVE-1", "analysis": {"state": "not_affected", "justification": "code_not_reachable"}, "affects": [{"ref": log4j}]}]})
+    };
+    for kind in ["application", "container"] {
+        let product = json!({"type": kind, "bom-ref": "acme", "name": "acme:1"});
+        check(
+            &document(product),
+            &["rejected `vulnerabilities[0].affects[0].ref`: the document is about `acme:1`"],
+        );
+    }
+    for itself in [
+        Value::Null,
+        json!({"type": "library", "bom-ref": log4j, "name": "log4j-core"}),
+    ] {
+        let package = "org.apache.logging.log4j:log4j-core@2.14.1";
+        check(&document(itself), &[&*format!("override CVE-1  {package}")]);
+    }
+}
+
+#[test]
+fn packages_within_packages_are_packages() {
+    let document = json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "metadata": {"component": {"type": "container", "bom-ref": "root", "name": "web", "purl": format!("pkg:oci/web@{}", digest("ab"))}},
+        "components": [{"type": "application", "bom-ref": "app", "name": "app", "components": [{"type": "library", "bom-ref": "a", "name": "liba", "version": "1.0", "licenses": [{"license": {"id": "GPL-3.0-only"}}]}]}],
+        "vulnerabilities": [{"id": "CVE-1", "ratings": [{"severity": "critical"}], "affects": [{"ref": "a", "versions": [{"version": "0.9", "status": "unaffected"}, {"version": "1.0", "status": "affected"}]}]}]});
+    let decoded = decode_with(&[], &AdapterSettings::default(), &document.to_string());
+    let said = format!("{decoded:?}");
+    for part in [
+        r#"\"package\":\"liba\""#,
+        r#"\"version\":\"1.0\""#,
+        "GPL-3.0-only",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert_eq!(
+        meaning(decoded),
+        ["scanned abab by cyclonedx: CVE-1=CRITICAL"]
+    );
+}
