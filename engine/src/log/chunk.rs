@@ -123,6 +123,13 @@ impl Records {
         self.ends.push(self.joined.len());
     }
 
+    /// Lets all records go; the next will be `first`.
+    pub(super) fn begin_at(&mut self, first: u64) {
+        self.first = first;
+        self.ends.clear();
+        self.joined.clear();
+    }
+
     /// Lets records beyond `end` go.
     pub(super) fn truncate(&mut self, end: u64) {
         let count = usize::try_from(end.saturating_sub(self.first)).unwrap_or(usize::MAX);

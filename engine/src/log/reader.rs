@@ -79,6 +79,16 @@ impl LogReader {
         chunk_with(&self.shared, seq)
     }
 
+    /// The same into a chunk whose memory serves again.
+    pub(super) fn chunk_into(&self, seq: u64, chunk: &mut Chunk) -> Result<(), ReadError> {
+        let tail = self.shared.commits.tail();
+        if tail.get(seq).is_some() {
+            chunk.clone_from(&tail);
+            return Ok(());
+        }
+        find_chunk(&self.shared.store, seq, chunk).map_err(|problem| problem.at(seq))
+    }
+
     pub(super) fn store(&self) -> &Store {
         &self.shared.store
     }
@@ -327,7 +337,7 @@ impl Iterator for Range {
                 self.next += 1;
                 return Some(Ok((seq, bytes.to_vec())));
             }
-            match chunk_with(&self.shared, seq) {
+            match chunk_from(&self.shared, seq) {
                 Ok(chunk) => self.chunk = Some(chunk),
                 Err(error) => {
                     self.next = self.end;
@@ -347,26 +357,35 @@ pub(super) fn chunk_with(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadEr
     chunk_in(&shared.store, seq).map(Arc::new)
 }
 
+/// The same for a reader in order, of whom `seq` is mostly the first record of a chunk.
+fn chunk_from(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadError> {
+    let tail = shared.commits.tail();
+    if tail.get(seq).is_some() {
+        return Ok(tail);
+    }
+    let mut records = Records::new(seq);
+    match more_in(&shared.store, &mut records)? {
+        true => Ok(Arc::new(records)),
+        false => chunk_in(&shared.store, seq).map(Arc::new),
+    }
+}
+
 /// The chunk that holds record `seq`, which must have been written, among those with rows of
 /// their own.
 pub(super) fn chunk_in(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
-    find_chunk(store, seq).map_err(|problem| problem.at(seq))
+    let mut chunk = Chunk::default();
+    let found = find_chunk(store, seq, &mut chunk);
+    found.map(|()| chunk).map_err(|problem| problem.at(seq))
 }
 
-fn find_chunk(store: &Store, seq: u64) -> Result<Chunk, Unreadable> {
-    // Reading in order always asks for the first record of a chunk: one look-up.
-    let key = keys::chunk(seq);
-    let found = match store.get(Area::Log, &key)? {
-        Some(row) => Some((seq, row)),
-        None => {
-            let before = store.at_or_before(Area::Log, &key)?;
-            before.and_then(|(key, row)| Some((keys::chunk_first(&key)?, row)))
-        }
-    };
+fn find_chunk(store: &Store, seq: u64, chunk: &mut Chunk) -> Result<(), Unreadable> {
+    let found = store.at_or_before(Area::Log, &keys::chunk(seq))?;
+    let found = found.and_then(|(key, row)| Some((keys::chunk_first(&key)?, row)));
     let (first, row) = found.ok_or(Unreadable::Missing("it"))?;
-    let chunk = Chunk::decode(first, &row, parts_of(store, first))?;
+    chunk.begin_at(first);
+    chunk.decode_more(&row, parts_of(store, first))?;
     match seq < chunk.end() {
-        true => Ok(chunk),
+        true => Ok(()),
         false => Err(Unreadable::Missing("it")),
     }
 }

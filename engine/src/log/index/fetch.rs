@@ -116,33 +116,47 @@ impl Fetch {
         wanted: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Vec<Row>, ReadError> {
         let mut rows = Vec::with_capacity(seqs.len());
-        let mut last: Option<Arc<Chunk>> = None;
-        for &seq in seqs {
-            let chunk = match last
-                .take()
-                .filter(|chunk| (chunk.first..chunk.end()).contains(&seq))
-            {
-                Some(chunk) => chunk,
-                None => self.chunk(seq, keep)?,
-            };
+        let mut take = |seq: u64, chunk: &Chunk| {
             if let Some(record) = chunk.get(seq)
                 && wanted(record)
             {
                 rows.push((seq, record.to_vec()));
             }
-            last = Some(chunk);
+        };
+        if keep {
+            let mut last: Option<Arc<Chunk>> = None;
+            for &seq in seqs {
+                let chunk = match last.take().filter(|chunk| chunk.get(seq).is_some()) {
+                    Some(chunk) => chunk,
+                    None => self.chunk(seq)?,
+                };
+                take(seq, &chunk);
+                last = Some(chunk);
+            }
+            return Ok(rows);
+        }
+        // What is not kept is unpacked into the same memory again and again.
+        let mut chunk = Chunk::default();
+        for &seq in seqs {
+            if chunk.get(seq).is_none() {
+                let known = self.lock().get(seq);
+                if let Some(known) = known {
+                    take(seq, &known);
+                    continue;
+                }
+                self.reader.chunk_into(seq, &mut chunk)?;
+            }
+            take(seq, &chunk);
         }
         Ok(rows)
     }
 
-    fn chunk(&self, seq: u64, keep: bool) -> Result<Arc<Chunk>, ReadError> {
+    fn chunk(&self, seq: u64) -> Result<Arc<Chunk>, ReadError> {
         if let Some(chunk) = self.lock().get(seq) {
             return Ok(chunk);
         }
         let chunk = self.reader.chunk(seq)?;
-        if keep {
-            self.lock().put(Arc::clone(&chunk));
-        }
+        self.lock().put(Arc::clone(&chunk));
         Ok(chunk)
     }
 
