@@ -292,8 +292,34 @@ impl<'a> Context<'a> {
             None => name,
         };
         match name.registry() {
-            Some(host) if settings.default_registry.as_deref() == Some(host) => name.path().parse(),
+            Some(host) if settings.default_registry.as_deref() == Some(host) => {
+                let within: RepositoryName = name.path().parse()?;
+                // Without its host a path that begins like one would be in another registry.
+                Ok(if within.registry().is_none() {
+                    within
+                } else {
+                    name
+                })
+            }
             _ => Ok(name),
+        }
+    }
+
+    /// The repository at `path` of the source itself, which never says its own host: Harbor's projects
+    /// for other registries are mostly called like them (`docker.io/library/alpine`).
+    pub(super) fn own_repository(
+        &self,
+        path: &str,
+    ) -> Result<RepositoryName, weir_schema::RepositoryNameError> {
+        let settings = self.settings();
+        let name: RepositoryName = path.parse()?;
+        let home = settings
+            .registry
+            .as_ref()
+            .or(settings.default_registry.as_ref());
+        match (name.registry(), home) {
+            (Some(first), Some(home)) if first != home => format!("{home}/{path}").parse(),
+            _ => self.repository_named(path),
         }
     }
 }

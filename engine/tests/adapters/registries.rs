@@ -491,3 +491,30 @@ fn the_default_registry_is_left_out_and_a_sources_registry_put_before() {
         ["deleted r.example:5000/team/web:1.0"]
     );
 }
+
+#[test]
+fn a_path_that_begins_like_a_host_is_in_the_registry_that_sent_it() {
+    let pushed = json!({"events": [{"id": "1", "action": "push", "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest("ab"), "repository": "docker.io/library/alpine", "tag": "3"}}]}).to_string();
+    let check = |default: Option<&str>, registry: Option<&str>, expected: &str| {
+        let settings = AdapterSettings {
+            default_registry: default.map(str::to_owned),
+            registry: registry.map(str::to_owned),
+            scanner: None,
+        };
+        assert_eq!(
+            meaning(decode_with(&[], &settings, &pushed)),
+            [format!("pushed image {expected}/library/alpine:3 abab")]
+        );
+    };
+    let home = "hb.example.com";
+    check(None, Some(home), "hb.example.com/docker.io");
+    check(Some(home), None, "hb.example.com/docker.io");
+    check(Some(home), Some(home), "hb.example.com/docker.io");
+    check(
+        Some("other.example"),
+        Some(home),
+        "hb.example.com/docker.io",
+    );
+    // Nobody has said whose it is.
+    check(None, None, "docker.io");
+}
