@@ -90,21 +90,29 @@ async fn what_a_registry_holds_already_is_known_after_the_start() {
     let digest = application
         .push(&scene.client, "team/shop", Some("1.0"))
         .await;
+    // What a cache of another registry is called, in this one.
+    let cached = app::image("alpine", "amd64", &[]);
+    let cached = cached
+        .push(&scene.client, "docker.io/library/alpine", Some("3"))
+        .await;
+    let of_cache = format!("{}/docker.io/library/alpine", scene.registry.host());
     let daemon = scene.daemon(true).await;
     let known = daemon
         .until("/v1/tags", |tags| {
             digest_of(tags, "team/shop", "1.0").is_some()
+                && digest_of(tags, &of_cache, "3").is_some()
         })
         .await;
+    assert_eq!(digest_of(&known, &of_cache, "3"), Some(cached.to_string()));
     assert_eq!(
         digest_of(&known, "team/shop", "1.0"),
         Some(digest.to_string())
     );
     daemon
         .until("/v1/tags", |tags| {
-            tags[0]["images"]
-                .as_array()
-                .is_some_and(|all| all.len() == 4)
+            let mut all = tags.as_array().unwrap().iter();
+            let shop = all.find(|one| one["repository"] == "team/shop").unwrap();
+            shop["images"].as_array().is_some_and(|all| all.len() == 4)
         })
         .await;
     assert_eq!(reconcile(&daemon, false), (Vec::new(), 0));

@@ -294,9 +294,12 @@ impl Here<'_> {
 
     /// The repository at `path` as the log names it.
     fn named(&self, path: &str) -> Option<RepositoryName> {
-        let whole = format!("{}/{path}", self.host);
-        let name = if self.is_default { path } else { &whole };
-        name.parse().ok()
+        let within: RepositoryName = path.parse().ok()?;
+        // A path that begins like a host would be in another registry.
+        if self.is_default && within.registry().is_none() {
+            return Some(within);
+        }
+        format!("{}/{path}", self.host).parse().ok()
     }
 
     /// The differences in one repository, and how many tags were compared.
