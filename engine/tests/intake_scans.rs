@@ -197,6 +197,16 @@ async fn a_report_is_bound_to_the_image_with_the_configuration_it_is_about() {
     scene.deliver("trivy", &operator).await;
     assert_eq!(scene.last().await, digest.to_string());
 
+    // An image with another configuration is none that it could be of.
+    let named = json!({"RepoDigests": [format!("{host}/team/web@{digest}")]});
+    let contradicting = trivy(&Digest::of(b"another image"), named);
+    scene.deliver("trivy", &contradicting).await;
+    let reason = scene.last().await;
+    assert!(
+        reason.contains("no known image has the configuration"),
+        "{reason}"
+    );
+
     // An index that does not hold the image scanned is none that it could be of.
     scene
         .pushed("2", "team/cache", &whole, media_type::OCI_INDEX)

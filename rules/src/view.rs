@@ -376,11 +376,18 @@ impl State {
         digests
     }
 
-    /// Whether a digest is known to be that of an index.
+    /// Whether a digest is known to be none that a report about the configuration `config` can be of:
+    /// an index's, or that of an image with another configuration.
     #[must_use]
-    pub fn is_known_index(&self, digest: &Digest) -> bool {
-        let id = self.digests.find(digest);
-        id.is_some_and(|id| self.manifest(id).shape == Shape::Index)
+    pub fn is_known_otherwise(&self, digest: &Digest, config: &Digest) -> bool {
+        let Some(id) = self.digests.find(digest) else {
+            return false;
+        };
+        let details = self.content(id).details.as_ref();
+        let known = details.and_then(|details| details.config_digest.as_ref());
+        // Some stores of images say the manifest's digest where its configuration's belongs.
+        let another = known.is_some_and(|known| known != config) && digest != config;
+        another || self.manifest(id).shape == Shape::Index
     }
 
     /// When time alone will next change something.

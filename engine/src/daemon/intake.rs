@@ -263,21 +263,21 @@ async fn leaf(
         }
     }
     let (config, claimed) = (report.config_digest.clone(), report.claimed.clone());
-    let (with_config, is_index) = shared
+    let (with_config, claimed) = shared
         .node
         .ask(move |state| {
-            let index = claimed.is_some_and(|claimed| state.is_known_index(&claimed));
-            (state.images_with_config(&config), index)
+            // It may be known later what this is. If it is an index, the report covers nothing.
+            let claimed = claimed.filter(|claimed| !state.is_known_otherwise(claimed, &config));
+            (state.images_with_config(&config), claimed)
         })
         .await?;
-    match (&with_config[..], &report.claimed) {
+    match (&with_config[..], claimed) {
         // Manifests with one configuration have the same content, but whoever asks for the one
         // that is named shall find it.
         ([only], None) => of(only.clone()),
         // What is named is the configuration itself.
-        ([only], Some(claimed)) if *claimed == report.config_digest => of(only.clone()),
-        // It may be known later what this is. If it is an index, the report covers nothing.
-        (_, Some(claimed)) if !is_index => of(claimed.clone()),
+        ([only], Some(claimed)) if claimed == report.config_digest => of(only.clone()),
+        (_, Some(claimed)) => of(claimed),
         _ => Ok(Err(format!(
             "no known image has the configuration {} that the report is about",
             report.config_digest
