@@ -1,5 +1,10 @@
 //! The JSON Schemas in the tree are those of the types. `WEIR_WRITE_SCHEMAS=1` writes them.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the test reads files, not the crate"
+)]
+
 use std::{fs, path::Path};
 
 #[test]

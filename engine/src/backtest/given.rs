@@ -17,6 +17,10 @@ use crate::dedup::Dedup;
 
 /// What a record gives.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events: a box for each would cost more than the room"
+)]
 pub(super) enum Given {
     /// Something happened.
     Event(Body),

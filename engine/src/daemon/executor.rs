@@ -80,17 +80,20 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
     Ok(())
 }
 
+/// Whose turn it is at one target tag.
+type Lane = Arc<AsyncMutex<()>>;
+
 /// Who copies when: so many at once, and one at a time to each target tag, or the later would find
 /// there what it does not expect.
 struct Lanes {
     slots: Semaphore,
-    targets: Mutex<BTreeMap<(String, String), Arc<AsyncMutex<()>>>>,
+    targets: Mutex<BTreeMap<(String, String), Lane>>,
     /// The promotions that are seen to, each with whether it was ordered again meanwhile.
     under_way: Mutex<BTreeMap<String, bool>>,
 }
 
 impl Lanes {
-    fn to(&self, target: &TargetRef) -> Arc<AsyncMutex<()>> {
+    fn to(&self, target: &TargetRef) -> Lane {
         let mut targets = lock(&self.targets);
         targets.retain(|_, lane| Arc::strong_count(lane) > 1);
         let key = (target.repository.clone(), target.tag.clone());

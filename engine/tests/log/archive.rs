@@ -63,9 +63,15 @@ fn records_come_back_from_archive_files_equal_to_the_byte() {
 
     // Only what is full, then the rest, then nothing new.
     let full = to.join("records-000000000001-000000065536.jsonl.zst");
-    assert_eq!(write(false).expect("it is written"), [full.clone()]);
+    assert_eq!(
+        write(false).expect("it is written"),
+        std::slice::from_ref(&full)
+    );
     let rest = to.join("records-000000065537-000000074536.jsonl.zst");
-    assert_eq!(write(true).expect("it is written"), [rest.clone()]);
+    assert_eq!(
+        write(true).expect("it is written"),
+        std::slice::from_ref(&rest)
+    );
     assert_eq!(write(true).expect("it is there"), [] as [PathBuf; 0]);
     assert!(
         fs::metadata(&full)
@@ -85,7 +91,10 @@ fn records_come_back_from_archive_files_equal_to_the_byte() {
     log.append(&more, None).expect("it appends");
     all.extend(more.into_iter().map(|record| record.bytes));
     let longer = to.join("records-000000065537-000000074546.jsonl.zst");
-    assert_eq!(write(true).expect("it is written"), [longer.clone()]);
+    assert_eq!(
+        write(true).expect("it is written"),
+        std::slice::from_ref(&longer)
+    );
     assert_eq!(paths(&to), [full, longer]);
     assert!(!rest.exists());
 

@@ -202,6 +202,7 @@ fn a_data_directory_of_somebody_else_is_named_and_left_alone() {
 }
 
 /// A daemon on a data directory, and where it answers.
+#[expect(clippy::zombie_processes, reason = "whoever asked for it waits for it")]
 fn start(data: &Path) -> (Child, String) {
     let note = data.join("address");
     let _gone = fs::remove_file(&note);
