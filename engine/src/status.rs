@@ -30,9 +30,7 @@ pub(crate) fn at_once(state: &State, reader: &LogReader) -> Result<Value, QueryE
     let open = lookups::Lookups::of(reader).map_err(|error| unavailable(&*error))?;
     let published = outputs::published_through(reader).map_err(|error| unavailable(&error))?;
     let sources = heard::kept(reader).map_err(|error| unavailable(&*error))?;
-    let promotions = state.promotions();
-    let failed = promotions.iter().filter(|one| one.progress == "failed");
-    let failed = failed.count();
+    let (open_promotions, failed) = state.promotions_open_and_failed();
     let position = head.position.as_ref().map(|at| {
         json!({
             "name": at.stream,
@@ -62,7 +60,7 @@ pub(crate) fn at_once(state: &State, reader: &LogReader) -> Result<Value, QueryE
         },
         "stream": position,
         "lease": null,
-        "promotions": {"open": promotions.len() - failed, "failed": failed},
+        "promotions": {"open": open_promotions, "failed": failed},
         "holds": state.holds(),
         "violations": state.violations(),
         "lookups": {"deliveries": open.len(), "manifests": null},

@@ -299,6 +299,14 @@ impl State {
         .collect()
     }
 
+    /// How many promotions are decided and not done, and how many were given up.
+    #[must_use]
+    pub fn promotions_open_and_failed(&self) -> (usize, usize) {
+        let all = self.promotions.values();
+        let failed = all.filter(|one| one.progress == Progress::Failed).count();
+        (self.promotions.len() - failed, failed)
+    }
+
     /// Promotions to carry out: what a node does when it starts or takes over.
     #[must_use]
     pub fn open_copies(&self) -> Vec<OpenCopy> {

@@ -60,10 +60,7 @@ pub(super) async fn metrics(shared: &Shared) -> String {
     let records = shared.node.reader().head().next_seq - 1;
     put("weir_records", "counter", "Records in the log.", records);
     let counted = shared.node.ask(|state| {
-        let promotions = state.promotions();
-        let failed = promotions.iter().filter(|one| one.progress == "failed");
-        let failed = failed.count();
-        let open = promotions.len() - failed;
+        let (open, failed) = state.promotions_open_and_failed();
         (open, failed, state.holds().len(), state.violations())
     });
     if let Ok((open, failed, holds, violations)) = counted.await {
