@@ -355,8 +355,11 @@ async fn questions_that_make_no_sense_are_told_what_is_wrong() {
         ("/v1/events?order=up", "`newest` or `oldest`"),
         ("/v1/events?follow=maybe", "`true` or `false`"),
         ("/v1/events?follow=true&order=newest", "goes forward"),
-        ("/v1/overrides?soon=1d", "unknown field `soon`"),
-        ("/v1/lineage", "missing field `digest`"),
+        (
+            "/v1/overrides?soon=1d",
+            "there is no parameter `soon`; it takes `expiring` or `at`",
+        ),
+        ("/v1/lineage", "the parameter `digest` is missing"),
     ] {
         problem(server.get(path).await, 400, cause).await;
     }
@@ -375,7 +378,7 @@ async fn questions_that_make_no_sense_are_told_what_is_wrong() {
     problem(
         server.get("/v1/why?tag=1").await,
         400,
-        "missing field `repository`",
+        "the parameter `repository` is missing",
     )
     .await;
     problem(

@@ -1,6 +1,7 @@
 //! Errors as RFC 9457 problem details.
 
 use axum::{
+    extract::rejection::QueryRejection,
     http::{
         HeaderValue, StatusCode,
         header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -45,6 +46,26 @@ impl Problem {
             StatusCode::UNAUTHORIZED,
             "a token is needed: send `Authorization: Bearer <token>`",
         )
+    }
+
+    /// Parameters of the address that cannot be read. The words are serde's, who speaks of fields.
+    pub(super) fn parameters(rejection: &QueryRejection) -> Self {
+        let text = rejection.body_text();
+        let said = text.split_once(": ").map_or(&*text, |(_, said)| said);
+        let missing = said.strip_prefix("missing field ");
+        let unknown = said.split_once("unknown field ");
+        Self::bad_request(match (missing, unknown) {
+            (Some(name), _) => format!("the parameter {name} is missing"),
+            (None, Some((_, rest))) => {
+                let rest = rest.replace(", there are no fields", "; this address takes none");
+                let rest = rest.replace(", expected one of ", "; it takes ");
+                format!(
+                    "there is no parameter {}",
+                    rest.replace(", expected ", "; it takes ")
+                )
+            }
+            (None, None) => format!("a parameter cannot be read: {said}"),
+        })
     }
 
     /// A delivery that does not prove who sent it.

@@ -147,7 +147,7 @@ pub(super) struct NoParameters {}
 fn parameters<T>(asked: Asked<T>) -> Result<T, Problem> {
     match asked {
         Ok(Parameters(parameters)) => Ok(parameters),
-        Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+        Err(rejection) => Err(Problem::parameters(&rejection)),
     }
 }
 

@@ -22,7 +22,6 @@ pub(super) async fn reconcile<B: Backend>(
     State(app): State<Arc<App<B>>>,
     parameters: Result<Parameters<ReconcileParameters>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Parameters(parameters) =
-        parameters.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Parameters(parameters) = parameters.map_err(|rejection| Problem::parameters(&rejection))?;
     Ok(Json(app.backend.reconcile(parameters.confirm).await?))
 }
