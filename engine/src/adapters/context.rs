@@ -286,7 +286,11 @@ impl<'a> Context<'a> {
         name: &str,
     ) -> Result<RepositoryName, weir_schema::RepositoryNameError> {
         let settings = self.settings();
-        let name: RepositoryName = name.parse()?;
+        // Docker Hub by the name that Docker reads as this one, and some tools write.
+        let name: RepositoryName = match name.strip_prefix("index.docker.io/") {
+            Some(path) => format!("docker.io/{path}").parse()?,
+            None => name.parse()?,
+        };
         let name = match &settings.registry {
             Some(registry) => name.in_registry(registry)?,
             None => name,

@@ -15,9 +15,6 @@ use super::problem::Problem;
 use super::report::{self, Image, Report, highest, severity};
 use super::{Decoded, clip, json};
 
-/// The name that Kubernetes gives Docker Hub's registry.
-const DOCKER_HUB: &str = "index.docker.io";
-
 /// Decodes a resource, a list of them, or a webhook's body.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
@@ -94,7 +91,6 @@ fn image(context: &Context<'_>, report: &Field<'_>) -> Result<Image, Problem> {
     let artifact = report.get("artifact");
     let repository = artifact.get("repository");
     let name = match report.get("registry").get("server").text() {
-        Some(DOCKER_HUB) => format!("docker.io/{}", repository.required()?),
         Some(server) => format!("{server}/{}", repository.required()?),
         None => repository.required()?.to_owned(),
     };

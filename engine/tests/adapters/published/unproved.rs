@@ -136,6 +136,14 @@ fn a_statement_is_about_no_more_than_it_names() {
             &["rejected `statements[0].products[0].@id`: an image by its tag `v1`, which may move"],
         );
     }
+    // aquasecurity/trivy .vex/oci.openvex.json: Docker Hub by its other name.
+    let hub = "pkg:oci/trivy?repository_url=index.docker.io%2Faquasec%2Ftrivy";
+    let decoded = vex(json!({"@id": hub, "subcomponents": [{"@id": "pkg:apk/alpine/busybox"}]}));
+    let decoded = decode_with(&[], &AdapterSettings::default(), &decoded.to_string());
+    assert!(
+        format!("{decoded:?}").contains(r#"\"repository\":\"docker.io/aquasec/trivy\""#),
+        "{decoded:?}"
+    );
     let hashed =
         json!({"@id": "pkg:docker/example/app@v1", "hashes": {"sha-256": "ab".repeat(32)}});
     check(&vex(hashed), &["override CVE-1 abab "]);
