@@ -197,6 +197,42 @@ async fn with_a_token_a_source_needs_its_own_proof_or_the_token_of_operators() {
 }
 
 #[tokio::test]
+async fn a_source_cannot_say_what_people_decide() {
+    let edge = Edge::start("token = 'main'\nintake_token = 'hook'").await;
+    let event = |kind: &str, data: Value| json!({"specversion": "1.0", "id": kind, "source": "s", "type": kind, "data": data});
+    let image = json!({"repository": "dev/web", "digest": format!("sha256:{}", "ab".repeat(32)), "media_type": "application/vnd.oci.image.manifest.v1+json"});
+    let pushed = event("weir.image.pushed", image);
+    let rules = event("weir.rules.activated", json!({"files": []}));
+    let waived = event(
+        "weir.override.granted",
+        json!({"override_id": "o", "vulnerability": "CVE-1", "reason": "r", "actor": "a"}),
+    );
+    let hook = ("authorization", "Bearer hook");
+    let proof = ("x-harbor-key", "of harbor");
+    let main = ("authorization", "Bearer main");
+    for path in [
+        "/v1/intake/cloudevents",
+        "/v1/intake",
+        "/v1/intake/cloudevents?source=harbor",
+    ] {
+        let who = if path.contains("harbor") { proof } else { hook };
+        let check =
+            async |body: &Value, headers| edge.status(path, &[headers], &body.to_string()).await;
+        for body in [&rules, &waived, &json!([pushed, waived])] {
+            assert_eq!(check(body, who).await, 403, "{path} {body}");
+            assert_eq!(check(body, main).await, 202, "{path} {body}");
+        }
+        assert_eq!(check(&pushed, who).await, 202, "{path}");
+    }
+    // Statements of scanners are not people's.
+    let vex = json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "d", "author": "weir.override.", "statements": []});
+    assert_eq!(
+        edge.status("/v1/intake", &[hook], &vex.to_string()).await,
+        202
+    );
+}
+
+#[tokio::test]
 async fn event_grid_gets_its_validation_code_back() {
     let edge = Edge::start("").await;
     let question = json!([{

@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use hmac::{Hmac, Mac};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -59,9 +59,20 @@ pub enum WebhookAuth {
 }
 
 /// A text that is not shown in logs.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.is_empty() {
+            true => Err(D::Error::custom(
+                "the secret is empty: anybody would have it",
+            )),
+            false => Ok(Self(text)),
+        }
+    }
+}
 
 impl Secret {
     /// The text.
@@ -276,6 +287,23 @@ mod tests {
             "x-nexus-webhook-signature",
             "b688f6f2602474b86713f193726755f0095edc8b",
         );
+    }
+
+    #[test]
+    fn an_empty_secret_is_refused() {
+        for toml in [
+            "kind = 'header'\nname = 'X-Key'\nvalue = ''",
+            "kind = 'bearer'\ntoken = ''",
+            "kind = 'basic'\nusername = 'a'\npassword = ''",
+            "kind = 'query'\nname = 'key'\nvalue = ''",
+            "kind = 'github'\nsecret = ''",
+        ] {
+            let refused = toml::from_str::<WebhookAuth>(toml).unwrap_err();
+            assert!(
+                refused.to_string().contains("the secret is empty"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

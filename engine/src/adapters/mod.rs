@@ -269,12 +269,15 @@ const ADAPTERS: &[Adapter] = &[
         decode: cosign_vuln::decode,
     },
     Adapter {
-        name: "cloudevents",
+        name: CLOUDEVENTS,
         about: "Weir's own events, and any other CloudEvents 1.0",
         origin: Origin::Other,
         decode: cloudevents::decode,
     },
 ];
+
+/// The adapter of Weir's own events.
+pub const CLOUDEVENTS: &str = "cloudevents";
 
 /// Stands for the adapter of a delivery that none was found for.
 const UNKNOWN: &str = "unknown";

@@ -52,6 +52,7 @@ pub use map::Map;
 pub use moving::NextChange;
 pub use program::{Clause, ClauseOutcome, Evaluation, Program};
 pub use record::{FactError, Facts, Record};
+pub(crate) use scan::comments_at;
 pub use time::Duration;
 pub use types::Type;
 pub use value::Value;

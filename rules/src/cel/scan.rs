@@ -29,6 +29,17 @@ struct Chain {
     end: u32,
 }
 
+/// Whether each of `places` is in a comment of `source`. Of a source with a text that is not closed,
+/// all are taken for it: it is refused anyway.
+pub(crate) fn comments_at(source: &str, places: &[usize]) -> Vec<bool> {
+    let scan = match places {
+        [] => None,
+        _ => Scan::of(source).ok(),
+    };
+    let is_comment = |at: &usize| scan.as_ref().is_none_or(|scan| !scan.is_code(*at));
+    places.iter().map(is_comment).collect()
+}
+
 impl Scan<'_> {
     /// Scans `source`; a text that is not closed is an error with the place of its opening.
     pub(super) fn of(source: &str) -> Result<Scan<'_>, Diagnostic> {

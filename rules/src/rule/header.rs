@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::located::{Level, Located, MAX_ERRORS_A_FILE};
-use crate::suggest::nearest;
+use crate::{cel::comments_at, suggest::nearest};
 
 /// Every key that a header may have, in the order of the reference page.
 pub(super) const KEYS: [&str; 17] = [
@@ -60,8 +60,7 @@ pub(super) fn split_file<'a>(
 ) -> SplitFile<'a> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
     let mut expression_start = None;
-    // Within a text of several lines, `//!` is text.
-    let may_hold_long_text = text.contains("\"\"\"") || text.contains("'''");
+    let mut late = Vec::new();
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         // No more are shown, and each takes a look through the file.
@@ -78,14 +77,7 @@ pub(super) fn split_file<'a>(
                     add_entry(path, text, entry, &mut entries, errors);
                 }
             }
-            (Some(_), Some(_)) if !may_hold_long_text => errors.push(Located::new(
-                path,
-                text,
-                span,
-                Level::Error,
-                "header line below the expression",
-                Some("move it to the top of the file, or write `//` for a comment".to_owned()),
-            )),
+            (Some(_), Some(_)) => late.push(span),
             (None, None) if !content.is_empty() && !content.starts_with("//") => {
                 expression_start = Some(start);
             }
@@ -94,6 +86,25 @@ pub(super) fn split_file<'a>(
     }
     let expression_start = expression_start.unwrap_or(text.len());
     let expression = text.get(expression_start..).unwrap_or("").trim_end();
+    // Within a text of several lines, `//!` is text.
+    let places: Vec<usize> = late
+        .iter()
+        .map(|span| span.start - expression_start)
+        .collect();
+    let comments = late.into_iter().zip(comments_at(expression, &places));
+    for (span, _) in comments.filter(|(_, is_comment)| *is_comment) {
+        if errors.len() > MAX_ERRORS_A_FILE {
+            break;
+        }
+        errors.push(Located::new(
+            path,
+            text,
+            span,
+            Level::Error,
+            "header line below the expression",
+            Some("move it to the top of the file, or write `//` for a comment".to_owned()),
+        ));
+    }
     SplitFile {
         entries,
         expression,
@@ -114,6 +125,15 @@ fn parse_line<'a>(
     };
     let header_start = span.end - header.len();
     if header.trim().is_empty() {
+        return None;
+    }
+    if let Some(at) = header.trim_end().find('\r') {
+        let at = header_start + at;
+        refuse(
+            at..at + 1,
+            "a carriage return within a line".to_owned(),
+            Some("end each line with a line feed".to_owned()),
+        );
         return None;
     }
     let Some((written_key, value)) = header.split_once(':') else {

@@ -309,6 +309,19 @@ fn a_header_line_below_the_expression_is_no_comment() {
     assert_eq!(problems(&text), ["4:1: header line below the expression"]);
     let long_text = format!("{PROMOTE}tag.name == \"\"\"\n//! x\n\"\"\"");
     assert_eq!(load_one(&long_text).expression_line, 3);
+    // What only a comment opens is no text of several lines.
+    for opened in ["\"\"\"", "'''"] {
+        let text = format!("{PROMOTE}true // {opened}\n//! approvals: 2\n");
+        assert_eq!(problems(&text), ["4:1: header line below the expression"]);
+    }
+    let both = format!("{PROMOTE}tag.name == \"\"\"\n//! x\n\"\"\"\n//! approvals: 2\n");
+    assert_eq!(problems(&both), ["6:1: header line below the expression"]);
+}
+
+#[test]
+fn a_carriage_return_does_not_hide_a_key() {
+    let text = format!("//! about: x\r//! approvals: 3\n{PROMOTE}true\n");
+    assert_eq!(problems(&text), ["1:13: a carriage return within a line"]);
 }
 
 #[test]
