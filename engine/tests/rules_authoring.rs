@@ -296,3 +296,43 @@ fn names_and_problems_of_any_text_are_xml() {
             .contains("expected promote, got block")
     );
 }
+
+#[test]
+fn a_rule_that_names_the_default_registry_is_refused_with_what_to_write() {
+    let start = |to: &str, deny: &str| {
+        let directory = TempDir::new().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        fs::create_dir(path("rules")).unwrap();
+        let promote = format!("//! from: dev/*\n//! to: {to}/{{1}}\n\ntrue\n");
+        fs::write(path("rules/promote.cel"), promote).unwrap();
+        let deny = format!("//! kind: deny\n//! to: {deny}\n\ntrue\n");
+        fs::write(path("rules/deny.cel"), deny).unwrap();
+        let config = format!(
+            "data = '{}'\nrules = '{}'\ndefault_registry = 'r.example:5000'\n[http]\nlisten = '127.0.0.1:1'\n",
+            path("data"),
+            path("rules")
+        );
+        fs::write(path("weir.toml"), config).unwrap();
+        let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["run", "--config", &path("weir.toml")])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        (done.status.code().unwrap(), said)
+    };
+    // Its repositories would have two names, and the deny speak of one of them.
+    let (code, said) = start("r.example:5000/prod", "prod/**");
+    assert!(
+        code == 2
+            && said.contains(
+                "promote.cel: `r.example:5000/prod/{1}` names the default registry `r.example:5000`"
+            ),
+        "{code}: {said}"
+    );
+    assert!(said.contains("write `prod/{1}`"), "{said}");
+    let (code, said) = start("prod", "r.example:5000/prod/**");
+    assert!(
+        code == 2 && said.contains("write `prod/**`"),
+        "{code}: {said}"
+    );
+}

@@ -112,6 +112,16 @@ impl http::Backend for Backend {
                 refused.event.body.kind()
             )));
         }
+        if let Some(host) = &self.shared.config.default_registry {
+            let named = events
+                .iter()
+                .find_map(|event| intake::in_default(event, host));
+            if let Some((name, within)) = named {
+                return Err(IntakeError::Refused(format!(
+                    "`{name}` names the default registry `{host}`, whose repositories are known without their host: write `{within}`"
+                )));
+            }
+        }
         let trace = trace::new();
         for event in events.iter().filter(|_| self.shared.publisher.is_none()) {
             let now = chrono::Utc::now().into();

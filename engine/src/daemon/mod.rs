@@ -281,7 +281,9 @@ async fn open(config: &Config) -> Result<Ledger, DaemonError> {
 /// begin with none when it was given some.
 fn refuse_to_begin_with_wrong_rules(config: &Config, ledger: &Ledger) -> Result<(), RulesRefused> {
     match &config.rules {
-        Some(dir) if ledger.state().rules().rules().is_empty() => rules::checked(dir).map(drop),
+        Some(dir) if ledger.state().rules().rules().is_empty() => {
+            rules::checked(dir, config.default_registry.as_deref()).map(drop)
+        }
         _ => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::PoisonError, time::Duration};
 
-use weir_rules::rule::RuleSet;
+use weir_rules::rule::{Loaded, Rule, RuleSet, RuleTarget};
 use weir_schema::{Body, RuleFile, RulesActivated};
 
 use super::{DaemonError, Shared, own_event};
@@ -22,22 +22,61 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub struct RulesRefused(String);
 
 /// Reads and checks a rule set: one with an error is refused whole.
-pub(crate) fn checked(dir: &Path) -> Result<Vec<RuleFile>, RulesRefused> {
+pub(crate) fn checked(
+    dir: &Path,
+    default_registry: Option<&str>,
+) -> Result<Vec<RuleFile>, RulesRefused> {
     let files = rules_dir::read(dir).map_err(|error| RulesRefused(error.to_string()))?;
-    let loaded = load(&files)?;
+    let loaded = load(&files, default_registry)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     Ok(files)
 }
 
-fn load(files: &[RuleFile]) -> Result<weir_rules::rule::Loaded, RulesRefused> {
+fn load(files: &[RuleFile], default_registry: Option<&str>) -> Result<Loaded, RulesRefused> {
     let pairs: Vec<(String, String)> = files
         .iter()
         .map(|file| (file.path.clone(), file.text.clone()))
         .collect();
-    RuleSet::load(&pairs, &weir_rules::cel::Limits::RULES)
-        .map_err(|errors| RulesRefused(errors.to_string()))
+    let loaded = RuleSet::load(&pairs, &weir_rules::cel::Limits::RULES)
+        .map_err(|errors| RulesRefused(errors.to_string()))?;
+    if let Some(host) = default_registry {
+        let rules = loaded.rules.rules().iter();
+        let mut named = rules.filter_map(|rule| names_default(rule, host));
+        if let Some(refused) = named.next() {
+            return Err(refused);
+        }
+    }
+    Ok(loaded)
+}
+
+/// Refuses a rule that names the default registry: its repositories are known without a host, and
+/// one of the same name with it would be another.
+fn names_default(rule: &Rule, host: &str) -> Option<RulesRefused> {
+    let from = rule.from.iter().flat_map(|patterns| patterns.as_slice());
+    let to = match &rule.to {
+        RuleTarget::Repository(template) => vec![template.as_str()],
+        RuleTarget::Matching(patterns) => {
+            patterns.as_slice().iter().map(|one| one.as_str()).collect()
+        }
+        RuleTarget::Any => Vec::new(),
+    };
+    let mut names = from.map(|one| one.as_str()).chain(to);
+    let (name, within) = names.find_map(|name| Some((name, in_default(name, host)?)))?;
+    Some(RulesRefused(format!(
+        "{}: `{name}` names the default registry `{host}`, whose repositories are known without their host: write `{within}`",
+        rule.path
+    )))
+}
+
+/// What of a repository's name or pattern follows the host of the default registry, if it has that and
+/// needs it not: a path that begins like another host does.
+pub(crate) fn in_default<'a>(name: &'a str, host: &str) -> Option<&'a str> {
+    let within = name.strip_prefix(host)?.strip_prefix('/')?;
+    let first = within.split('/').next().unwrap_or_default();
+    let like_a_host = first.contains(['.', ':']) || first == "localhost";
+    (!like_a_host).then_some(within)
 }
 
 /// Puts the rules of the directory in force when a node begins to act.
@@ -45,7 +84,7 @@ pub(crate) async fn activate_at_start(shared: &Shared) -> Result<(), DaemonError
     let Some(dir) = &shared.config.rules else {
         return Ok(());
     };
-    let files = match checked(dir) {
+    let files = match checked(dir, shared.config.default_registry.as_deref()) {
         Ok(files) => files,
         Err(refused) => {
             shared.refuse(refused);
@@ -95,7 +134,7 @@ pub(crate) async fn run(shared: &Shared) -> Result<(), DaemonError> {
                 now = again;
             }
         }
-        match checked(&dir) {
+        match checked(&dir, shared.config.default_registry.as_deref()) {
             Ok(files) => match activate(shared, files).await {
                 Ok(true) => {}
                 Ok(false) if asked => tracing::info!("these rules are in force already"),
@@ -114,7 +153,7 @@ pub(crate) async fn run(shared: &Shared) -> Result<(), DaemonError> {
 
 /// Puts rules in force; false if they are already.
 async fn activate(shared: &Shared, files: Vec<RuleFile>) -> Result<bool, DaemonError> {
-    let loaded = load(&files)?;
+    let loaded = load(&files, shared.config.default_registry.as_deref())?;
     let in_force = shared.node.ask(|state| state.rules().digest()).await?;
     let changes = loaded.rules.digest() != in_force;
     if changes {

@@ -41,6 +41,9 @@ pub enum IntakeError {
         /// Seconds after which to try again.
         retry_after_seconds: u64,
     },
+    /// It never will be, for what it says.
+    #[error("{0}")]
+    Refused(String),
     /// It never will be, for its size.
     #[error("the delivery is too large: {0}")]
     TooLarge(String),

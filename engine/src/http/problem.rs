@@ -104,6 +104,7 @@ impl From<IntakeError> for Problem {
                 retry_after_seconds,
                 ..
             } => Self::unavailable(error.to_string(), *retry_after_seconds),
+            IntakeError::Refused(_) => Self::bad_request(error.to_string()),
             IntakeError::TooLarge(_) => Self::too_large(error.to_string()),
         }
     }
