@@ -1,9 +1,9 @@
 //! Amazon ECR's API calls as CloudTrail records them, for those who listen to nothing else: images put
-//! and deleted. What a call was answered tells what happened; a refused call did nothing.
+//! and deleted, by calls and by lifecycle policies. What a call was answered tells what happened; a refused call did nothing.
 
 use std::collections::BTreeSet;
 
-use weir_schema::{Body, Digest, ManifestDeleted, RepositoryName, Timestamp};
+use weir_schema::{Body, Digest, ManifestDeleted, Repository, RepositoryName, Timestamp};
 
 use super::context::{Context, Fill, Push, numbered, optional_tag};
 use super::field::Field;
@@ -38,6 +38,15 @@ pub(super) fn decode(context: &Context<'_>, record: &Field<'_>) -> Result<Vec<De
     match name {
         "PutImage" => Ok(vec![put(context, &call)?]),
         "BatchDeleteImage" => deleted(context, &call),
+        "DeleteRepository" => {
+            let repository = repository(context, &call.answered.get("repository"), &call)?;
+            let gone = Body::RepositoryDeleted(Repository {
+                repository,
+                actor: call.actor,
+            });
+            Ok(vec![context.event(call.id, call.time, gone)])
+        }
+        "PolicyExecutionEvent" => expired(context, &call, &record.get("serviceEventDetails")),
         other => {
             let reason = format!("the call `{}` changes nothing", clip(other));
             Ok(vec![context.ignored(reason)])
@@ -122,6 +131,37 @@ fn deleted(context: &Context<'_>, call: &Call<'_>) -> Result<Vec<Decoded>, Probl
     }
     if decoded.is_empty() {
         decoded.push(context.ignored("no image was deleted"));
+    }
+    Ok(decoded)
+}
+
+/// What a lifecycle policy removed, each image with all its tags.
+fn expired(
+    context: &Context<'_>,
+    call: &Call<'_>,
+    details: &Field<'_>,
+) -> Result<Vec<Decoded>, Problem> {
+    let repository = context.repository(&details.get("repositoryName"))?;
+    let failures = details.get("lifecycleEventFailureDetails");
+    if failures.items().next().is_some() {
+        return Ok(vec![context.untold(
+            "a lifecycle policy could not remove all that it tells of: the registry knows what is left",
+        )]);
+    }
+    let actions = details.get("lifecycleEventImageActions");
+    let mut decoded = Vec::new();
+    for action in actions.each()? {
+        let body = Body::ManifestDeleted(ManifestDeleted {
+            repository: repository.clone(),
+            digest: action.get("lifecycleEventImage").get("digest").digest()?,
+            actor: call.actor.clone(),
+        });
+        let id = numbered(call.id, decoded.len());
+        decoded.push(context.event(id.as_deref(), call.time, body));
+        super::at_most(decoded.len())?;
+    }
+    if decoded.is_empty() {
+        decoded.push(context.ignored("the lifecycle policy removed no image"));
     }
     Ok(decoded)
 }

@@ -138,10 +138,22 @@ fn embedded(context: &Context<'_>, bytes: &[u8]) -> Result<Report, Problem> {
     }
 }
 
+/// How grave a vulnerability is: a list in the example of in-toto's specification, an object in its
+/// text.
+fn ratings<'a>(severity: &Field<'a>) -> Result<Vec<Field<'a>>, Problem> {
+    if severity.value().is_object() {
+        return Ok(vec![severity.clone()]);
+    }
+    match severity.is_absent() || severity.value().is_array() {
+        true => Ok(severity.items().collect()),
+        false => Err(severity.problem("neither an object nor a list")),
+    }
+}
+
 /// The list of in-toto's `vulns` predicate.
 fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
     let findings = result.items().map(|vulnerability| {
-        let ratings: Vec<_> = vulnerability.get("severity").items().collect();
+        let ratings = ratings(&vulnerability.get("severity"))?;
         let score = highest(
             ratings
                 .iter()

@@ -203,7 +203,11 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         "dockerhub"
     } else if has("domain") && has("event_type") {
         "jfrog"
-    } else if has("repositoryName") && (has("component") || has("asset")) {
+    } else if has("repositoryName")
+        && ["component", "asset", "components", "assets"]
+            .into_iter()
+            .any(has)
+    {
         "nexus"
     } else if has("action") && (has("target") || text("action") == "ping") {
         "acr"

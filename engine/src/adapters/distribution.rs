@@ -100,6 +100,9 @@ pub(super) fn event(context: &Context<'_>, event: &str, place: &str) -> Result<D
     let missing = |field: &str| Problem::Missing { path: path(field) };
 
     let action = present(&notification.action).ok_or_else(|| missing("action"))?;
+    if action == "rename" {
+        return Ok(context.untold("a repository was renamed: what it holds has other names now"));
+    }
     if !matches!(action, "push" | "delete") {
         return Ok(context.ignored(format!(
             "the action `{}` changes nothing",

@@ -67,7 +67,11 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             };
             scan(context, time, &contents, time, body, Map::new())?
         }
-        "REPO_EVENT" => repository_event(context, time, &contents)?,
+        "REPO_EVENT" => repository_event(context, time, &contents, None)?,
+        // As the tables of events name them.
+        "REPO_CREATED" | "REPO_UPDATED" | "REPO_DELETED" => {
+            repository_event(context, time, &contents, Some(kind))?
+        }
         "SCANNER_UPDATE_COMPLETED" => scanner_updated(context, time, &contents),
         "PROMOTION" | "PUSH_MIRRORING" | "POLL_MIRRORING" => context.ignored(format!(
             "`{kind}`: the push that it makes is told by the repository it goes to"
@@ -207,10 +211,12 @@ fn repository_event(
     context: &Context<'_>,
     time: Option<Timestamp>,
     contents: &Field<'_>,
+    kind: Option<&str>,
 ) -> Result<Decoded, Problem> {
     let repository = repository(context, contents)?;
     let actor = contents.get("author").string();
-    let body = match contents.get("event").required()? {
+    let kind = kind.map_or_else(|| contents.get("event").required(), Ok)?;
+    let body = match kind {
         "REPO_CREATED" => Body::RepositoryCreated(Repository { repository, actor }),
         "REPO_DELETED" => Body::RepositoryDeleted(Repository { repository, actor }),
         other => {

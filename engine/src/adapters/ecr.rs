@@ -100,7 +100,7 @@ fn event(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Proble
         "ECR Pull Through Cache Action" => cached(context, root)?,
         "ECR Image Scan" => scan(context, root, "ecr")?,
         "Inspector2 Scan" => scan(context, root, "inspector")?,
-        "AWS API Call via CloudTrail" => {
+        "AWS API Call via CloudTrail" | "AWS Service Event via CloudTrail" => {
             return cloudtrail::decode(context, &root.get("detail"));
         }
         other => context.ignored(format!("EventBridge's `{}` changes nothing", clip(other))),
@@ -260,7 +260,7 @@ fn counts(by_severity: &Field<'_>) -> Result<SeverityCounts, Problem> {
     }
     // Inspector's total has findings that it names no severity of. It is no severity, and a total
     // alone is no result.
-    if let Some(total) = total.filter(|_| counts.0.is_empty()) {
+    if let Some(total) = total.filter(|_| counts.0.values().all(|count| *count == 0)) {
         report::add_untold(&mut counts, &total)?;
     }
     Ok(counts)

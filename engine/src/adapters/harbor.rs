@@ -301,7 +301,12 @@ fn no_overview(
 /// The scanner that an overview names; failed scans name none.
 fn scanner(context: &Context<'_>, overview: &Field<'_>) -> Scanner {
     let said = overview.get("scanner");
-    let assumed = context.settings().scanner.as_deref().unwrap_or("trivy");
+    // Only Harbor 1.8 and 1.9 counted packages, and had no scanner but Clair.
+    let usual = match overview.get("components").is_absent() {
+        true => "trivy",
+        false => "clair",
+    };
+    let assumed = context.settings().scanner.as_deref().unwrap_or(usual);
     Scanner {
         name: said.get("name").text().unwrap_or(assumed).to_lowercase(),
         version: said.get("version").string(),
@@ -347,7 +352,7 @@ fn scan(
     }
     let counts = match overview.get("components") {
         components if components.is_absent() => counts(&overview.get("summary"))?,
-        components => legacy_counts(&components.get("summary"))?,
+        components => legacy_counts(&components)?,
     };
     let scanned_at = overview
         .first(&["end_time", "update_time", "start_time"])
@@ -371,10 +376,22 @@ fn scan(
 
 /// Counts as Harbor 1.8 and 1.9 with Clair have them: of packages, by the number of the gravest
 /// severity in each. 1 is a package without any vulnerability.
-fn legacy_counts(summary: &Field<'_>) -> Result<SeverityCounts, Problem> {
+fn legacy_counts(components: &Field<'_>) -> Result<SeverityCounts, Problem> {
     use weir_schema::Severity;
+    let summary = components.get("summary");
     if !summary.value().is_array() {
         return Err(summary.missing());
+    }
+    let mut packages = 0_u64;
+    for one in summary.items() {
+        packages = packages.saturating_add(one.get("count").count()?);
+    }
+    let total = components.get("total");
+    if !total.is_absent() && (total.count()? == 0 || total.count()? > packages) {
+        return Err(total.problem(format!(
+            "not a completed scan: of {} packages it says how {packages} are",
+            total.count()?
+        )));
     }
     let mut counts = SeverityCounts::default();
     for one in summary.items() {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_schema::{Digest, Finding, Scanner};
+use weir_schema::{Digest, Finding, Scanner, Severity};
 
 use super::context::Context;
 use super::field::Field;
@@ -40,23 +40,47 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Pro
         version: said.get("version").string(),
         db_updated_at: None,
     };
+    if let Some(sbom) = ["sbom", "media_type"].iter().find_map(|name| {
+        let field = report.get(name);
+        (!field.is_absent()).then_some(field)
+    }) {
+        return Err(sbom.problem("an SBOM is not a scan"));
+    }
     let list = report.get("vulnerabilities");
-    if list.value().as_array().is_none() && report.get("severity").is_absent() {
+    let overall = report.get("severity");
+    if !list.is_absent() && !list.value().is_array() {
+        return Err(list.problem("not a list"));
+    }
+    if list.is_absent() && overall.is_absent() {
         return Err(list.missing());
+    }
+    // Without vulnerabilities it is the whole's severity that says that nothing was found.
+    let graver = severity(overall.text()) != Severity::Unknown && overall.text() != Some("None");
+    if list.items().next().is_none() && graver {
+        return Err(overall.problem("says that something was found, and nothing is listed"));
     }
     let whole = report.get("artifact").get("digest").optional_digest()?;
 
     let mut findings = Vec::new();
     let mut by_image: BTreeMap<Digest, Vec<Finding>> = BTreeMap::new();
+    let mut anywhere = Vec::new();
     for vulnerability in list.items() {
         let finding = finding(&vulnerability)?;
-        for digest in vulnerability.get("artifact_digests").items() {
+        let digests = vulnerability.get("artifact_digests");
+        if digests.items().next().is_none() {
+            anywhere.push(finding.clone());
+        }
+        for digest in digests.items() {
             by_image
                 .entry(digest.digest()?)
                 .or_default()
                 .push(finding.clone());
         }
         findings.push(finding);
+    }
+    // What is said of no image may be in each.
+    for findings in by_image.values_mut() {
+        findings.extend(anywhere.iter().cloned());
     }
     super::at_most(by_image.len())?;
     let scanned_at = report.get("generated_at").time();
@@ -93,8 +117,16 @@ fn finding(vulnerability: &Field<'_>) -> Result<Finding, Problem> {
         fixed_version: vulnerability
             .first(&["fix_version", "fixed_version"])
             .string(),
-        score: highest(cvss.get("score_v3").number())
-            .or_else(|| highest(cvss.get("score_v2").number())),
+        score: score(&cvss, &vulnerability.get("vendor_attributes").get("CVSS")),
         layer: layer.first(&["digest", "diff_id"]).string(),
     })
+}
+
+/// The highest score, of CVSS 2 only where there is no later one. Harbor's own field is mostly empty:
+/// then it is among the vendor's, by whose name the scanner likes.
+fn score(preferred: &Field<'_>, by_vendor: &Field<'_>) -> Option<f64> {
+    let vendors: Vec<_> = by_vendor.entries().map(|(_, scores)| scores).collect();
+    let all = || std::iter::once(preferred).chain(&vendors);
+    let named = |names: &[&str]| highest(all().filter_map(|one| one.first(names).number()));
+    named(&["score_v3", "V3Score"]).or_else(|| named(&["score_v2", "V2Score"]))
 }

@@ -13,6 +13,12 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
     let root = Field::root(&body);
     let what = root.first(&["component", "asset"]);
+    // By inner numbers, and of components that only were.
+    if root.get("action").text() == Some("PURGED") {
+        return Ok(vec![context.untold(
+            "a cleanup policy purged components, and the event does not say which",
+        )]);
+    }
     if what.is_absent() {
         return Ok(vec![
             context.ignored("a webhook about neither a component nor an asset"),

@@ -192,3 +192,112 @@ fn packages_within_packages_are_packages() {
         ["scanned abab by cyclonedx: CVE-1=CRITICAL"]
     );
 }
+
+#[test]
+fn how_grave_a_vulnerability_is_is_not_lost() {
+    // in-toto/attestation spec/predicates/vuln.md: a list in its example, an object in its text.
+    let listed = |severity: Value| {
+        json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://in-toto.io/attestation/vulns/v0.2", "subject": [{"name": "a", "digest": {"sha256": "ab".repeat(32)}}],
+               "predicate": {"scanner": {"uri": "pkg:github/anchore/grype@1", "result": [{"id": "CVE-1", "severity": severity}]}, "metadata": {"scanFinishedOn": "2026-01-02T00:00:00Z"}}})
+    };
+    for (severity, word) in [
+        (json!({"method": "CVSSv3", "score": "7.5"}), "HIGH"),
+        (json!({"method": "nvd", "score": "CRITICAL"}), "CRITICAL"),
+        (json!([{"method": "nvd", "score": "9.8"}]), "CRITICAL"),
+    ] {
+        check(
+            &listed(severity),
+            &[&*format!("scanned abab by grype: CVE-1={word}")],
+        );
+    }
+    check(
+        &listed(json!("high")),
+        &["rejected `predicate.scanner.result[0].severity`: neither an object nor a list"],
+    );
+    // Inspector: a total of which no part is told.
+    check(
+        &json!({"version": "0", "id": "1", "detail-type": "Inspector2 Scan", "source": "aws.inspector2", "account": "1", "time": "2026-01-02T00:00:00Z", "region": "us-east-1", "resources": [format!("arn:aws:ecr:us-east-1:1:repository/a/b/{}", digest("ab"))],
+                "detail": {"scan-status": "INITIAL_SCAN_COMPLETE", "repository-name": "arn:aws:ecr:us-east-1:1:repository/a/b", "finding-severity-counts": {"CRITICAL": 0, "HIGH": 0, "MEDIUM": 0, "TOTAL": 3}, "image-digest": digest("ab"), "image-tags": ["1"]}}),
+        &["rejected `detail.finding-severity-counts[\"TOTAL\"]`"],
+    );
+}
+
+#[test]
+fn a_report_of_harbors_scanners_is_clean_only_where_it_says_so() {
+    let report = |more: Value| {
+        let mut report = json!({"generated_at": "2026-01-02T00:00:00Z", "artifact": {"digest": digest("ab")}, "scanner": {"name": "Trivy", "version": "1"}});
+        for (name, value) in more.as_object().unwrap() {
+            report[name] = value.clone();
+        }
+        report
+    };
+    // What Clair's, Aqua's and Anchore's adapters send of a clean image.
+    for clean in [
+        json!({"severity": "None", "vulnerabilities": null}),
+        json!({"severity": "Unknown", "vulnerabilities": []}),
+    ] {
+        check(&report(clean), &["scanned abab by trivy:"]);
+    }
+    for (unproved, why) in [
+        (
+            json!({"severity": "High", "vulnerabilities": null}),
+            "rejected `severity`: says that something was found",
+        ),
+        (
+            json!({"severity": "High", "vulnerabilities": []}),
+            "rejected `severity`: says that something was found",
+        ),
+        (
+            json!({"severity": "None", "vulnerabilities": {}}),
+            "rejected `vulnerabilities`: not a list",
+        ),
+        (
+            json!({"severity": "None", "vulnerabilities": null, "media_type": "application/spdx+json", "sbom": {}}),
+            "rejected `sbom`: an SBOM is not a scan",
+        ),
+    ] {
+        check(&report(unproved), &[why]);
+    }
+    // aquasecurity/harbor-scanner-trivy pkg/scan/transformer.go: the score is among the vendor's.
+    let scored = report(
+        json!({"severity": "Critical", "vulnerabilities": [{"id": "CVE-1", "package": "p", "version": "1", "severity": "Critical", "vendor_attributes": {"CVSS": {"nvd": {"V3Score": 9.1, "V2Score": 10.0}}}}]}),
+    );
+    let decoded = decode_with(&[], &AdapterSettings::default(), &scored.to_string());
+    assert!(
+        format!("{decoded:?}").contains(r#"\"score\":9.1"#),
+        "{decoded:?}"
+    );
+    // Of what is said of no image, each may have it.
+    let keyed = json!({"application/vnd.security.vulnerability.report; version=1.1": {"generated_at": "2026-01-02T00:00:00Z", "scanner": {"name": "Trivy"}, "severity": "Critical", "vulnerabilities": [
+        {"id": "CVE-1", "severity": "Low", "artifact_digests": [digest("ab")]}, {"id": "CVE-2", "severity": "Critical"}]}});
+    check(&keyed, &["scanned abab by trivy: CVE-1=LOW CVE-2=CRITICAL"]);
+}
+
+#[test]
+fn what_is_gone_is_gone_however_it_is_told() {
+    // docs.aws.amazon.com logging-using-cloudtrail: a lifecycle policy.
+    let expired = |failures: Value| {
+        json!({"eventTime": "2020-03-12T20:22:12Z", "eventSource": "ecr.amazonaws.com", "eventName": "PolicyExecutionEvent", "eventID": "9354", "requestParameters": null, "responseElements": null, "eventType": "AwsServiceEvent",
+               "serviceEventDetails": {"repositoryName": "testrepo", "lifecycleEventFailureDetails": failures, "lifecycleEventImageActions": [
+                   {"lifecycleEventImage": {"digest": digest("dd"), "tagStatus": "Tagged", "tagList": ["alpine"]}, "rulePriority": 1}, {"lifecycleEventImage": {"digest": digest("6a")}, "rulePriority": 1}]}})
+    };
+    let gone = ["deleted testrepo@dddd", "deleted testrepo@6a6a"];
+    check(&expired(json!([])), &gone);
+    check(&expired(json!([{"error": "in use"}])), &["untold"]);
+    let bridged = json!({"detail-type": "AWS Service Event via CloudTrail", "source": "aws.ecr", "time": "2020-03-12T20:22:12Z", "detail": expired(Value::Null)});
+    check(&bridged, &gone);
+    check(
+        &json!({"eventTime": "2020-03-12T20:22:12Z", "eventSource": "ecr.amazonaws.com", "eventName": "DeleteRepository", "eventID": "1", "requestParameters": {"repositoryName": "testrepo", "force": true}, "responseElements": {"repository": {"repositoryName": "testrepo"}}}),
+        &["weir.repository.deleted"],
+    );
+    // gitlab-org/container-registry notifications/bridge.go.
+    check(
+        &json!({"events": [{"id": "1", "action": "rename", "target": {"repository": "a/b", "rename": {"from": "a/b", "to": "a/c"}}}]}),
+        &["untold"],
+    );
+    // docs.mirantis.com MSR webhooks: by the type alone.
+    check(
+        &json!({"type": "REPO_DELETED", "createdAt": "2026-01-02T00:00:00Z", "contents": {"namespace": "team", "repository": "web", "author": "ann"}}),
+        &["weir.repository.deleted"],
+    );
+}

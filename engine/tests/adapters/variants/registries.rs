@@ -189,8 +189,22 @@ fn harbor_1_counts_its_scans_in_numbers() {
     };
     check(
         &scan(clair("finished")),
-        &["scanned abab by trivy: HIGH*5 LOW*4"],
+        &["scanned abab by clair: HIGH*5 LOW*4"],
     );
+    // goharbor/harbor#3126: of an image without known packages nobody has looked at any.
+    for components in [
+        json!({"total": 0, "summary": []}),
+        json!({"total": 133, "summary": []}),
+    ] {
+        let mut none = clair("finished");
+        none["components"] = components;
+        check(
+            &scan(none),
+            &[
+                "rejected `event_data.resources[0].scan_overview.components.total`: not a completed scan",
+            ],
+        );
+    }
     check(&scan(clair("running")), &["ignored"]);
     check(&scan(clair("error")), &["scan failed abab failed"]);
     let images = json!({"repository": harbor_repository(), "resources": [{"digest": digest("ab"), "tag": "1.0"}]});
