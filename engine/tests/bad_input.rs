@@ -358,3 +358,74 @@ fn a_directory_that_is_no_log_is_refused_and_left_as_it_is() {
     fs::write(directory.path().join("letters.txt"), "dear all").unwrap();
     refused(directory.path(), "no log", "directory");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_record_nothing_that_means_nothing_and_lift_no_hold_by_another() {
+    let Some(site) = Site::new(false).await else {
+        return;
+    };
+    let daemon = &site.daemon;
+    let freeze = ["hold", "freeze", "--reason", "release", "--actor", "olga"];
+    assert!(daemon.weir(&freeze).status.success());
+    let elsewhere = ["--repository", "other/*"];
+    for (arguments, why) in [
+        (
+            [&freeze[..], &elsewhere].concat(),
+            "there is a hold `freeze` already",
+        ),
+        (
+            vec![
+                "hold",
+                "two",
+                "--reason",
+                "r",
+                "--actor",
+                "a",
+                "--repository",
+                "a,b",
+            ],
+            "`,` cannot be in a repository pattern",
+        ),
+        (
+            vec!["hold", "", "--reason", "r", "--actor", "a"],
+            "a value is required",
+        ),
+        (
+            vec![
+                "promote",
+                "a:1",
+                "b:1",
+                "--reason",
+                "",
+                "--actor",
+                "a",
+                "--confirm",
+            ],
+            "a value is required for '--reason <REASON>'",
+        ),
+        (
+            vec![
+                "override",
+                "grant",
+                "o",
+                "CVE-1",
+                "--reason",
+                "r",
+                "--actor",
+                "a",
+                "--expires-at",
+                "2020-01-01T00:00:00Z",
+                "--confirm",
+            ],
+            "that time has passed",
+        ),
+    ] {
+        let done = daemon.weir(&arguments);
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(why), "{arguments:?}: {said}");
+    }
+    // The rules and the first hold.
+    let page = daemon.get("/v1/events?limit=1000").await;
+    assert_eq!(page["events"].as_array().unwrap().len(), 2, "{page}");
+}

@@ -86,6 +86,15 @@ async fn an_expression_reads_what_a_rule_would_read_of_a_tag_now_and_before() {
                 "{expression} {more:?}"
             );
         }
+        // Records have their fields, for people who do not know them yet.
+        let (code, shown) = eval(&data, "[vulnerabilities[0], images[0].scan]", &tag);
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(code, 0);
+        assert_eq!(
+            (&shown[0]["id"], &shown[0]["package"], &shown[1]["high"]),
+            (&json!("CVE-1"), &json!("zlib"), &json!(1)),
+            "{shown}"
+        );
         for (expression, more, expected) in [
             (
                 "scan.hihg",

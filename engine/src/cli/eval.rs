@@ -203,7 +203,7 @@ fn evaluate(expression: &str, input: &Json) -> Result<Json, String> {
         eprintln!("{shown}\nwarning: a rule that says this is refused");
     }
     environment
-        .to_json(&value, MOST_VALUES)
+        .to_json(&value, &facts, MOST_VALUES)
         .ok_or_else(|| format!("the value is made of more than {MOST_VALUES} values"))
 }
 

@@ -159,13 +159,10 @@ impl Cli {
             Command::Release(args) => operate::release(&args),
             Command::Override(command) => operate::overriding(&command),
             Command::Completions { shell } => {
-                clap_complete::generate(
-                    shell,
-                    &mut <Self as clap::CommandFactory>::command(),
-                    "weir",
-                    &mut std::io::stdout(),
-                );
-                Ok(ExitCode::SUCCESS)
+                let mut script = Vec::new();
+                let mut command = <Self as clap::CommandFactory>::command();
+                clap_complete::generate(shell, &mut command, "weir", &mut script);
+                out::text(String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
             }
         };
         done.unwrap_or_else(|error| error.report())

@@ -3,9 +3,10 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser as Said};
 use serde_json::{Value, json};
-use weir_schema::Received;
+use weir_rules::pattern::RepositoryPattern;
+use weir_schema::{Received, Timestamp};
 
 use super::{Access, CliError, out, why::tag_of};
 use crate::http::{EventFilter, Query};
@@ -14,7 +15,7 @@ use crate::http::{EventFilter, Query};
 #[derive(Debug, Args)]
 pub struct Who {
     /// Who says it.
-    #[arg(long, env = "USER")]
+    #[arg(long, env = "USER", value_parser = Said::new())]
     actor: String,
     #[command(flatten)]
     access: Access,
@@ -30,7 +31,7 @@ pub struct PromoteArgs {
     #[arg(value_name = "TARGET:TAG")]
     target: String,
     /// Why.
-    #[arg(long)]
+    #[arg(long, value_parser = Said::new())]
     reason: String,
     /// Reason codes that shall not stop it; may be repeated.
     #[arg(long, value_name = "CODE")]
@@ -80,12 +81,13 @@ pub struct ApproveArgs {
 #[derive(Debug, Args)]
 pub struct HoldArgs {
     /// Names it, for releasing.
+    #[arg(value_parser = Said::new())]
     hold_id: String,
     /// Why.
-    #[arg(long)]
+    #[arg(long, value_parser = Said::new())]
     reason: String,
     /// Only where source or target match this pattern.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
     repository: Option<String>,
     /// Only this digest.
     #[arg(long)]
@@ -122,14 +124,16 @@ pub enum OverrideCommand {
 #[derive(Debug, Args)]
 pub struct GrantArgs {
     /// Names it, for revoking.
+    #[arg(value_parser = Said::new())]
     override_id: String,
     /// The vulnerability, as `CVE-2024-3094`.
+    #[arg(value_parser = Said::new())]
     vulnerability: String,
     /// Why it does not count.
-    #[arg(long)]
+    #[arg(long, value_parser = Said::new())]
     reason: String,
     /// Only in source repositories that match this pattern.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
     repository: Option<String>,
     /// Only in this image, or in what is below this index.
     #[arg(long)]
@@ -138,7 +142,7 @@ pub struct GrantArgs {
     #[arg(long)]
     package: Option<String>,
     /// Until when (RFC 3339).
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = to_come)]
     expires_at: Option<String>,
     /// Do it: what it blocked may move at once.
     #[arg(long)]
@@ -157,6 +161,22 @@ pub struct RevokeArgs {
     reason: Option<String>,
     #[command(flatten)]
     who: Who,
+}
+
+/// A pattern of repositories, as one that matches nothing would be recorded without a word.
+fn pattern(text: &str) -> Result<String, String> {
+    let read = text.parse::<RepositoryPattern>();
+    read.map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// A time that has not come yet.
+fn to_come(text: &str) -> Result<String, String> {
+    let at: Timestamp = text.parse().map_err(|error| format!("{error}"))?;
+    match at > chrono::Utc::now().into() {
+        true => Ok(text.to_owned()),
+        false => Err("that time has passed".to_owned()),
+    }
 }
 
 fn without_nulls(value: Value) -> Value {
@@ -274,6 +294,15 @@ pub fn approve(args: &ApproveArgs) -> Result<ExitCode, CliError> {
 /// # Errors
 /// If the hold makes no sense or no daemon takes it.
 pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
+    // It would take the other's place, which only releasing may.
+    let status = args.who.access.open()?.ask(&Query::Status)?;
+    let mut holds = status["holds"].as_array().into_iter().flatten();
+    if holds.any(|hold| hold["hold_id"] == args.hold_id.as_str()) {
+        return Err(
+            CliError::usage(format!("there is a hold `{}` already", args.hold_id))
+                .hint("give this one another name, or release that one first"),
+        );
+    }
     let data = json!({
         "hold_id": args.hold_id,
         "actor": args.who.actor,

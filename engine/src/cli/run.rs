@@ -9,6 +9,7 @@ use super::CliError;
 use crate::{
     config::Config,
     daemon::{self, RulesRefused, Signals},
+    http::ServeError,
 };
 
 /// Run the daemon; with no configuration, one node with its log in ./weir-data.
@@ -63,11 +64,16 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
         });
         daemon::run(config, signals).await
     });
-    done.map(|()| ExitCode::SUCCESS)
-        .map_err(|error| match error.downcast_ref::<RulesRefused>() {
-            Some(refused) => CliError::usage(refused),
-            None => CliError::outside(said(&*error)),
-        })
+    done.map(|()| ExitCode::SUCCESS).map_err(|error| {
+        let configured = match error.downcast_ref::<ServeError>() {
+            Some(refused) => matches!(refused, ServeError::Config(_) | ServeError::Listen(_)),
+            None => error.is::<RulesRefused>(),
+        };
+        match configured {
+            true => CliError::usage(said(&*error)),
+            false => CliError::outside(said(&*error)),
+        }
+    })
 }
 
 /// What is configured, by whatever way.

@@ -44,11 +44,13 @@ pub fn value(
         let value = program
             .evaluate(facts)
             .map_err(|error| QueryError::Invalid(located(&error, expression)))?;
-        environment.to_json(&value, MOST_VALUES).ok_or_else(|| {
-            QueryError::Invalid(format!(
-                "the value is made of more than {MOST_VALUES} values: ask for a part of it"
-            ))
-        })
+        environment
+            .to_json(&value, facts, MOST_VALUES)
+            .ok_or_else(|| {
+                QueryError::Invalid(format!(
+                    "the value is made of more than {MOST_VALUES} values: ask for a part of it"
+                ))
+            })
     });
     let value = found.map_err(|error| QueryError::NotFound(error.to_string()))??;
     Ok(json!({ "value": value, "warnings": warnings }))

@@ -3,7 +3,7 @@
 use super::environment::Environment;
 use super::functions::to_base64;
 use super::map::Map;
-use super::record::Record;
+use super::record::{Facts, Record};
 use super::time::format_timestamp;
 use super::value::Value;
 use serde_json::Value as Json;
@@ -63,9 +63,11 @@ impl Value {
 impl Environment {
     /// A value as JSON, with the fields of records that are present; one that cannot be read says
     /// why, under the key `unreadable`. `None` if more than `most` values are in it.
-    pub fn to_json(&self, value: &Value, most: usize) -> Option<Json> {
+    ///
+    /// `facts` are those that the value was made of: records may be only numbers there.
+    pub fn to_json(&self, value: &Value, facts: &dyn Facts, most: usize) -> Option<Json> {
         let mut writer = Writer {
-            environment: Some(self),
+            environment: Some((self, facts)),
             left: most,
         };
         writer.value(value)
@@ -74,7 +76,7 @@ impl Environment {
 
 /// Writes a value within a bound: lists within lists share in memory what JSON repeats.
 struct Writer<'a> {
-    environment: Option<&'a Environment>,
+    environment: Option<(&'a Environment, &'a dyn Facts)>,
     left: usize,
 }
 
@@ -117,17 +119,22 @@ impl Writer<'_> {
     }
 
     fn record(&mut self, record: &dyn Record) -> Option<Json> {
+        let name = record.type_name();
         let declared = self
             .environment
-            .and_then(|environment| environment.record(record.type_name()));
-        let Some(declared) = declared else {
-            return Some(record.type_name().into());
+            .and_then(|(environment, facts)| Some((environment.record(name)?, facts)));
+        let Some((declared, facts)) = declared else {
+            return Some(name.into());
         };
         let mut fields = serde_json::Map::new();
         for (index, field) in (0u16..).zip(&declared.fields) {
-            let json = match record.field(index) {
+            let read = match record.number() {
+                Some(number) => facts.field(name, number, index).map_err(|error| *error),
+                None => record.field(index).cloned().map_err(Clone::clone),
+            };
+            let json = match read {
                 Ok(Value::Null) => continue,
-                Ok(value) => self.value(value)?,
+                Ok(value) => self.value(&value)?,
                 Err(error) => serde_json::json!({ "unreadable": error.message }),
             };
             fields.insert(field.name.to_owned(), json);
