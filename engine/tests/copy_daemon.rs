@@ -165,6 +165,31 @@ async fn two_builds_in_a_row_arrive_one_after_the_other_and_the_later_one_stays(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_to_a_tag_that_is_another_than_was_known_is_given_up_and_not_forgotten() {
+    let registry = Registry::start();
+    let rules = [("ship", rule("ship", "image", "team/*", "production/{1}"))];
+    let site = Site::new(&rules, &registry.host(), &[registry.host()], "");
+    let direct = client(&registry.host());
+    let daemon = site.daemon().await;
+    // Somebody pushed there of whom nobody told.
+    let other = app::image("other", "amd64", &[]);
+    let other = other.push(&direct, "production/web", Some("1.0")).await;
+    let image = app::image("web", "amd64", &[]);
+    let digest = image.push(&direct, "team/web", Some("1.0")).await;
+    scanned(&daemon, std::slice::from_ref(&digest)).await;
+    pushed(&daemon, "1", "team/web", &digest).await;
+    let all = daemon
+        .until("/v1/promotions", |all| all[0]["progress"] == "failed")
+        .await;
+    let why = all[0]["error"].as_str().unwrap();
+    assert!(
+        why.contains(&other.to_string()) && why.contains("it is left as it is"),
+        "{why}"
+    );
+    assert_eq!(tag(&direct, "production/web").await, Some(other));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by_hand() {
     let registry = Registry::start();
     let broken = Arc::new(AtomicBool::new(true));

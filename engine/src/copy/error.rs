@@ -24,7 +24,7 @@ pub enum CopyError {
     },
     /// The target tag is not what the decision saw: somebody else moved it.
     #[error(
-        "the target `{repository}:{tag}` {}, but the decision saw it {}: it is left as it is", now_at(.found.as_ref()), seen(.expected.as_ref())
+        "the target `{repository}:{tag}` {}, but the decision saw it {}: it is left as it is; `weir reconcile --confirm` records what it is, then `weir promote` decides on that", now_at(.found.as_ref()), seen(.expected.as_ref())
     )]
     TargetMoved {
         /// The target repository.
@@ -151,9 +151,9 @@ impl CopyError {
         }
     }
 
-    /// Whether somebody else was faster: the source tag moved on, or the target tag is another.
+    /// Whether the source tag moved on: then what it points at now is decided on its own.
     #[must_use]
     pub fn is_superseded(&self) -> bool {
-        matches!(self, Self::Superseded { .. } | Self::TargetMoved { .. })
+        matches!(self, Self::Superseded { .. })
     }
 }
