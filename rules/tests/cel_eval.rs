@@ -343,6 +343,7 @@ fn an_explanation_shows_the_values_and_the_elements_that_failed() {
     let failing = &explanation["parts"][1]["elements"];
     assert_eq!(failing.as_array().expect("elements").len(), 1);
     assert_eq!(failing[0]["index"], 1);
+    assert_eq!(failing[0]["value"]["id"], "CVE-2");
     assert_eq!(failing[0]["body"]["parts"][0]["value"], "CRITICAL");
 }
 

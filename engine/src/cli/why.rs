@@ -160,6 +160,19 @@ pub fn explanation(one: &Value) -> String {
         say("  values".to_owned());
         values(&one["expression"], 2, &mut say);
     }
+    let overrides: Vec<&str> = one["overrides"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if !overrides.is_empty() {
+        say(format!(
+            "  {:<16} {}",
+            "overridden by",
+            overrides.join(", ")
+        ));
+    }
     let needs = one["needs"].as_array().cloned().unwrap_or_default();
     if !needs.is_empty() && one["verdict"] != "promote" {
         say("  it would pass with".to_owned());
@@ -259,11 +272,54 @@ fn values(node: &Value, depth: usize, say: &mut impl FnMut(String)) {
         let value: String = value.chars().take(100).collect();
         say(format!("{}{source} = {value}", "  ".repeat(depth)));
     }
-    for key in ["clauses", "children", "parts", "operands", "elements"] {
+    for key in ["clauses", "children", "parts", "operands"] {
         for child in node[key].as_array().into_iter().flatten() {
             values(child, depth + 1, say);
         }
     }
+    for element in node["elements"].as_array().into_iter().flatten() {
+        say(format!(
+            "{}{}",
+            "  ".repeat(depth + 1),
+            element_words(element)
+        ));
+        values(&element["body"], depth + 2, say);
+    }
+    if let Some(more) = node["more_elements"].as_u64() {
+        say(format!("{}and {more} more", "  ".repeat(depth + 1)));
+    }
+}
+
+/// An element of a list that decided: by its name in the rule, and what tells it from others.
+fn element_words(element: &Value) -> String {
+    const TELLING: [&str; 12] = [
+        "id",
+        "severity",
+        "package",
+        "version",
+        "component",
+        "platform",
+        "digest",
+        "actor",
+        "rule",
+        "repository",
+        "tag",
+        "artifact_type",
+    ];
+    let name = format!("{}[{}]", text(&element["name"]), element["index"]);
+    let value = &element["value"];
+    let Some(fields) = value.as_object() else {
+        return format!("{name} = {value}");
+    };
+    let told = TELLING.iter().filter_map(|key| fields.get(*key));
+    let told: Vec<String> = told
+        .map(|field| {
+            field
+                .as_str()
+                .map_or_else(|| field.to_string(), str::to_owned)
+        })
+        .collect();
+    format!("{name}: {}", told.join(" "))
 }
 
 /// Runs `weir show`.
@@ -445,4 +501,35 @@ fn promotions_table(all: &[Value]) -> String {
         ]);
     }
     format!("{table}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_elements_that_decided_are_told_by_name() {
+        let part = |text: &str| json!({"text": text, "value": false});
+        let mut all = part("vulnerabilities.all(v, v.severity != \"HIGH\")");
+        all["elements"] = json!([
+            {"name": "v", "index": 3, "value": {"id": "CVE-1", "severity": "HIGH", "package": "zlib", "age": "2s"}, "body": part("v.severity != \"HIGH\"")},
+            {"name": "t", "index": 0, "value": "x", "body": part("t == \"y\"")},
+        ]);
+        all["more_elements"] = json!(7);
+        let mut lines = Vec::new();
+        values(&all, 0, &mut |line| lines.push(line));
+        assert_eq!(
+            lines,
+            [
+                "vulnerabilities.all(v, v.severity != \"HIGH\") = false",
+                "  v[3]: CVE-1 HIGH zlib",
+                "    v.severity != \"HIGH\" = false",
+                "  t[0] = \"x\"",
+                "    t == \"y\" = false",
+                "  and 7 more",
+            ]
+        );
+    }
 }

@@ -52,7 +52,7 @@ pub struct Element {
     pub name: String,
     /// The index in the list, or the place among the keys of the map.
     pub index: usize,
-    /// The element itself, where it is no record.
+    /// The element itself; of a record the fields that are single values, and are there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<serde_json::Value>,
     /// What the body of the loop came to for it.
@@ -71,6 +71,7 @@ pub(super) fn explain(program: &Program, facts: &dyn Facts) -> Explanation {
         program,
         scan: Scan::of(&program.source).ok(),
         run: Run::new(program, facts),
+        facts,
     };
     let mut parts: Vec<Explanation> = Vec::new();
     for node in &program.nodes {
@@ -106,6 +107,7 @@ struct Explaining<'a> {
     program: &'a Program,
     scan: Option<Scan<'a>>,
     run: Run<'a>,
+    facts: &'a dyn Facts,
 }
 
 impl Explaining<'_> {
@@ -263,9 +265,25 @@ impl Explaining<'_> {
         Some(Element {
             name: name.to_owned(),
             index,
-            value: (!matches!(scope.value, Value::Record(_))).then(|| shown(scope.value)),
+            value: match scope.value {
+                Value::Record(_) => self.record(scope.value),
+                other => Some(shown(other)),
+            },
             body: self.node(&each.body, Some(scope))?,
         })
+    }
+}
+
+impl Explaining<'_> {
+    /// What tells a record from others.
+    fn record(&self, record: &Value) -> Option<serde_json::Value> {
+        let environment = &self.program.environment;
+        let mut json = environment.to_json(record, self.facts, MAX_VALUES)?;
+        json.as_object_mut()?.retain(|_, field| match field {
+            serde_json::Value::String(text) => !text.is_empty(),
+            other => other.is_number() || other.is_boolean(),
+        });
+        Some(json)
     }
 }
 
