@@ -150,6 +150,9 @@ pub struct Replay<F> {
     rules: Option<Vec<RuleFile>>,
     /// Rejections that came before the first event, whose time they take.
     early: Vec<InputRejected>,
+    lines: u64,
+    /// The first line that was rejected, and why.
+    first_rejected: Option<(u64, String)>,
     summary: Summary,
     print: F,
 }
@@ -163,6 +166,8 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
             execution,
             rules: Some(rules),
             early: Vec::new(),
+            lines: 0,
+            first_rejected: None,
             summary: Summary::default(),
             print,
         }
@@ -174,6 +179,10 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
     /// # Errors
     /// Only if printing fails.
     pub fn line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.lines += 1;
+        // Editors put a byte order mark before the first line.
+        let marked = line.strip_prefix(b"\xef\xbb\xbf");
+        let line = marked.filter(|_| self.lines == 1).unwrap_or(line);
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
@@ -185,6 +194,9 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
         match timed {
             Ok((event, time)) => self.event(&event, time),
             Err(reason) => {
+                let at = self.lines;
+                self.first_rejected
+                    .get_or_insert_with(|| (at, reason.clone()));
                 let rejected = rejected(line, reason);
                 if self.rules.is_some() {
                     self.early.push(rejected);
@@ -193,6 +205,13 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
                 self.rejected(rejected)
             }
         }
+    }
+
+    /// The number of the first line that was rejected, from 1, and why.
+    #[must_use]
+    pub fn first_rejected(&self) -> Option<(u64, &str)> {
+        let (line, reason) = self.first_rejected.as_ref()?;
+        Some((*line, reason))
     }
 
     fn rejected(&mut self, rejected: InputRejected) -> io::Result<()> {

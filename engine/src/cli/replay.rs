@@ -123,7 +123,17 @@ fn from_file(
     };
     let mut replay = Replay::new(Settings::default(), rules, execution(args), print);
     replay::lines(&mut replay, input).map_err(|error| failed("replay", error))?;
-    Ok(replay.finish().map_err(out::failed)?.0)
+    let rejected = replay.first_rejected();
+    let rejected = rejected.map(|(line, reason)| format!("line {line}: {reason}"));
+    let summary = replay.finish().map_err(out::failed)?.0;
+    if let Some(first) = rejected {
+        eprintln!(
+            "{} lines of {} are no events; {first}",
+            summary.rejected,
+            file.display()
+        );
+    }
+    Ok(summary)
 }
 
 /// Folds the records of a log.

@@ -337,3 +337,25 @@ fn a_log_is_replayed_to_the_decisions_and_the_state_that_it_tells_of() {
     said(dir, &["replay"], 2);
     said(dir, &["replay", "--events", "events.jsonl"], 2);
 }
+
+#[test]
+fn a_replay_says_which_line_is_no_event_and_takes_the_others() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    let write = |name: &str, text: &str| fs::write(dir.join(name), text).expect("it is written");
+    write("r.cel", "//! from: dev/*\n//! to: production/{1}\n\ntrue\n");
+    // An editor's byte order mark is none of the event.
+    let pushed = r#"{"specversion":"1.0","id":"1","source":"s","type":"weir.image.pushed","time":"2026-03-02T00:00:00Z","data":{"repository":"dev/a","tag":"1","digest":"sha256:DIGEST","media_type":"application/vnd.oci.image.manifest.v1+json"}}"#
+        .replace("DIGEST", &"ab".repeat(32));
+    write("events.jsonl", &format!("\u{feff}{pushed}\n{{}}\n\nno\n"));
+    let replay = ["replay", "--rules", "r.cel", "--events", "events.jsonl"];
+    let (out, err) = said(dir, &replay, 0);
+    assert!(
+        out.contains("1 events, ") && out.contains(" 2 rejected"),
+        "{out}"
+    );
+    assert!(
+        err.contains("2 lines of events.jsonl are no events; line 2: "),
+        "{err}"
+    );
+}
