@@ -164,6 +164,18 @@ async fn two_builds_in_a_row_arrive_one_after_the_other_and_the_later_one_stays(
     assert_eq!(events, ["started", "completed", "started", "completed"]);
 }
 
+/// An image whose promotion is given up, and the promotions then.
+async fn given_up(daemon: &Daemon, direct: &Client) -> (Digest, Value) {
+    let image = app::image("web", "amd64", &[]);
+    let digest = image.push(direct, "team/web", Some("1.0")).await;
+    scanned(daemon, std::slice::from_ref(&digest)).await;
+    pushed(daemon, "1", "team/web", &digest).await;
+    let all = daemon
+        .until("/v1/promotions", |all| all[0]["progress"] == "failed")
+        .await;
+    (digest, all)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_to_a_tag_that_is_another_than_was_known_is_given_up_and_not_forgotten() {
     let registry = Registry::start();
@@ -174,13 +186,7 @@ async fn a_promotion_to_a_tag_that_is_another_than_was_known_is_given_up_and_not
     // Somebody pushed there of whom nobody told.
     let other = app::image("other", "amd64", &[]);
     let other = other.push(&direct, "production/web", Some("1.0")).await;
-    let image = app::image("web", "amd64", &[]);
-    let digest = image.push(&direct, "team/web", Some("1.0")).await;
-    scanned(&daemon, std::slice::from_ref(&digest)).await;
-    pushed(&daemon, "1", "team/web", &digest).await;
-    let all = daemon
-        .until("/v1/promotions", |all| all[0]["progress"] == "failed")
-        .await;
+    let (_, all) = given_up(&daemon, &direct).await;
     let why = all[0]["error"].as_str().unwrap();
     assert!(
         why.contains(&other.to_string()) && why.contains("it is left as it is"),
@@ -206,13 +212,7 @@ async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by
     let site = Site::new(&rules, &proxy.host(), &[proxy.host()], more);
     let direct = client(&registry.host());
     let mut daemon = site.daemon().await;
-    let image = app::image("web", "amd64", &[]);
-    let digest = image.push(&direct, "team/web", Some("1.0")).await;
-    scanned(&daemon, std::slice::from_ref(&digest)).await;
-    pushed(&daemon, "1", "team/web", &digest).await;
-    let all = daemon
-        .until("/v1/promotions", |all| all[0]["progress"] == "failed")
-        .await;
+    let (digest, all) = given_up(&daemon, &direct).await;
     assert_eq!(all[0]["attempts"], 2);
     let id = all[0]["promotion_id"].as_str().unwrap().to_owned();
     assert!(

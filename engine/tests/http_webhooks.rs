@@ -210,26 +210,50 @@ async fn a_source_cannot_say_what_people_decide() {
     let hook = ("authorization", "Bearer hook");
     let proof = ("x-harbor-key", "of harbor");
     let main = ("authorization", "Bearer main");
-    for path in [
-        "/v1/intake/cloudevents",
-        "/v1/intake",
-        "/v1/intake/cloudevents?source=harbor",
+    let recorded = json!({"headers": {}, "body": waived.to_string()});
+    let said = async |path: &str, who, body: &Value| {
+        let taken = edge.status(path, &[who], &body.to_string()).await;
+        assert_eq!(taken, 202, "{path} {body}");
+    };
+    for (path, who) in [
+        ("/v1/intake/cloudevents", hook),
+        ("/v1/intake", hook),
+        ("/v1/intake/cloudevents?source=harbor", proof),
     ] {
-        let who = if path.contains("harbor") { proof } else { hook };
-        let check =
-            async |body: &Value, headers| edge.status(path, &[headers], &body.to_string()).await;
-        for body in [&rules, &waived, &json!([pushed, waived])] {
-            assert_eq!(check(body, who).await, 403, "{path} {body}");
-            assert_eq!(check(body, main).await, 202, "{path} {body}");
+        for body in [&rules, &waived, &recorded, &json!([pushed, waived])] {
+            said(path, who, body).await;
         }
-        assert_eq!(check(&pushed, who).await, 202, "{path}");
     }
     // Statements of scanners are not people's.
-    let vex = json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "d", "author": "weir.override.", "statements": []});
+    let vex = json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "d", "author": "ann", "statements": [{"vulnerability": "CVE-2", "products": ["pkg:deb/debian/zlib@1"], "status": "fixed"}]});
+    said("/v1/intake", hook, &vex).await;
+    said("/v1/intake/cloudevents", main, &waived).await;
+    let url = format!("{}/v1/events?limit=1000&order=oldest", edge.daemon.url());
+    let request = edge.daemon.client().get(url).bearer_auth("main");
+    let page: Value = request.send().await.unwrap().json().await.unwrap();
+    let events: Vec<&Value> = page["events"].as_array().unwrap().iter().collect();
+    let kinds: Vec<&str> = events
+        .iter()
+        .map(|record| record["event"]["type"].as_str().unwrap())
+        .collect();
+    // A push that comes three times is one; rules and overrides were refused of each of three sources.
+    let others: Vec<&&str> = kinds
+        .iter()
+        .filter(|kind| **kind != "weir.input.rejected")
+        .collect();
     assert_eq!(
-        edge.status("/v1/intake", &[hook], &vex.to_string()).await,
-        202
+        others,
+        [
+            &"weir.image.pushed",
+            &"weir.override.granted",
+            &"weir.override.granted"
+        ]
     );
+    let reasons = events
+        .iter()
+        .filter_map(|record| record["event"]["data"]["reason"].as_str());
+    let refused = reasons.filter(|reason| reason.contains("is for operators to say"));
+    assert_eq!((refused.count(), kinds.len()), (6, 9), "{page}");
 }
 
 #[tokio::test]

@@ -88,6 +88,18 @@ impl RepositoryName {
             .map_or(self.path(), |(_, last)| last)
     }
 
+    /// The same repository as it is known where `registry` is the default: without that host, unless
+    /// its path begins like one (`docker.io/library/alpine`, as caches are called) and would be read
+    /// as in another registry.
+    #[must_use]
+    pub fn known_where_default(self, registry: &str) -> Self {
+        match within_default(&self.0, registry) {
+            // What follows the host of a legal name is one.
+            Some(path) => path.parse().unwrap_or(self),
+            None => self,
+        }
+    }
+
     /// The same repository within `registry`, unless the name has a registry already.
     ///
     /// # Errors
@@ -98,6 +110,14 @@ impl RepositoryName {
             None => format!("{registry}/{}", self.0).parse(),
         }
     }
+}
+
+/// What follows the host of the default registry in a name or a pattern of names that has it and does
+/// without.
+#[must_use]
+pub fn within_default<'a>(name: &'a str, registry: &str) -> Option<&'a str> {
+    let within = name.strip_prefix(registry)?.strip_prefix('/')?;
+    split(within).0.is_none().then_some(within)
 }
 
 fn split(name: &str) -> (Option<&str>, &str) {

@@ -11,6 +11,18 @@ use super::json;
 use super::problem::Problem;
 use super::{Decoded, clip, percent_decoded};
 
+/// The header by which the intake says that a delivery proves no more than the source it is from.
+pub const SOURCE_ONLY_HEADER: &str = "weir-source-only";
+
+/// What people decide, and what follows from it: nothing that a registry or a scanner does.
+const OF_OPERATORS: [&str; 5] = [
+    "weir.rules.",
+    "weir.override.",
+    "weir.approval.",
+    "weir.hold.",
+    "weir.promotion.",
+];
+
 /// Decodes one event.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = context.body();
@@ -30,6 +42,14 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         return Err(Problem::meaning(format!(
             "`{}` is concluded by Weir from the events before it and not taken from outside",
             received.event.body.kind()
+        )));
+    }
+    let kind = received.event.body.kind();
+    if context.header(SOURCE_ONLY_HEADER).is_some()
+        && OF_OPERATORS.iter().any(|start| kind.starts_with(start))
+    {
+        return Err(Problem::meaning(format!(
+            "`{kind}` is for operators to say, and the delivery proves only that a source sent it: it needs `http.token`"
         )));
     }
     Ok(vec![Decoded::Event(Box::new(received))])

@@ -1,5 +1,6 @@
 //! Amazon ECR's API calls as CloudTrail records them, for those who listen to nothing else: images put
-//! and deleted, by calls and by lifecycle policies. What a call was answered tells what happened; a refused call did nothing.
+//! and deleted, by calls and by lifecycle policies. What a call was answered tells what happened; a
+//! refused call did nothing.
 
 use std::collections::BTreeSet;
 

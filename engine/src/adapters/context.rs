@@ -295,23 +295,21 @@ impl<'a> Context<'a> {
             Some(registry) => name.in_registry(registry)?,
             None => name,
         };
-        match name.registry() {
-            Some(host) if settings.default_registry.as_deref() == Some(host) => {
-                let within: RepositoryName = name.path().parse()?;
-                // Without its host a path that begins like one would be in another registry.
-                Ok(if within.registry().is_none() {
-                    within
-                } else {
-                    name
-                })
-            }
-            _ => Ok(name),
-        }
+        Ok(match &settings.default_registry {
+            Some(default) => name.known_where_default(default),
+            None => name,
+        })
+    }
+
+    /// The source's own repository that `field` names; see [`Context::own_repository_named`].
+    pub(super) fn own_repository(&self, field: &Field<'_>) -> Result<RepositoryName, Problem> {
+        self.own_repository_named(field.required()?)
+            .map_err(|error| field.problem(error))
     }
 
     /// The repository at `path` of the source itself, which never says its own host: Harbor's projects
     /// for other registries are mostly called like them (`docker.io/library/alpine`).
-    pub(super) fn own_repository(
+    pub(super) fn own_repository_named(
         &self,
         path: &str,
     ) -> Result<RepositoryName, weir_schema::RepositoryNameError> {

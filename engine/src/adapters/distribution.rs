@@ -119,7 +119,7 @@ pub(super) fn event(context: &Context<'_>, event: &str, place: &str) -> Result<D
 
     let repository = present(&target.repository).ok_or_else(|| missing("target.repository"))?;
     let repository: RepositoryName = context
-        .own_repository(repository)
+        .own_repository_named(repository)
         .map_err(|error| Problem::field(path("target.repository"), error))?;
     let digest = present(&target.digest)
         .map(str::parse::<Digest>)

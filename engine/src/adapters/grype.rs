@@ -111,24 +111,10 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         return Err(kind.problem(format!("`{}` is not an image", clip(kind.required()?))));
     }
     let configuration = descriptor.get("configuration");
-    for filter in ["only-fixed", "only-notfixed"] {
-        if configuration.get(filter).value() == &Value::Bool(true) {
-            return Err(configuration
-                .get(filter)
-                .problem("the report is filtered: what it leaves out is not known to be absent"));
-        }
-    }
-    for filter in ["ignore-wontfix", "ignore-states"] {
-        if configuration.get(filter).text().is_some() {
-            return Err(configuration
-                .get(filter)
-                .problem("the report is filtered: what it leaves out is not known to be absent"));
-        }
-    }
-    let excluded = configuration.get("exclude");
-    if excluded.items().next().is_some() {
-        return Err(excluded
-            .problem("the report is filtered: what it leaves out is not known to be absent"));
+    if let Some(filter) = filter(&configuration) {
+        return Err(
+            filter.problem("the report is filtered: what it leaves out is not known to be absent")
+        );
     }
     let alerts = Field::root(&document.alerts).named("alertsByPackage");
     if let Some(alert) = unmatched(&alerts) {
@@ -172,6 +158,25 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         scanned_at: descriptor.get("timestamp").time(),
         image: image(context, &source.get("target"))?,
     })
+}
+
+/// A setting by which Grype left something out.
+fn filter<'a>(configuration: &Field<'a>) -> Option<Field<'a>> {
+    let is_set = |field: &Field<'_>| match field.value() {
+        Value::Bool(set) => *set,
+        Value::String(states) => !states.is_empty(),
+        Value::Array(paths) => !paths.is_empty(),
+        _ => false,
+    };
+    let names = [
+        "only-fixed",
+        "only-notfixed",
+        "ignore-wontfix",
+        "ignore-states",
+        "exclude",
+    ];
+    let mut settings = names.into_iter().map(|name| configuration.get(name));
+    settings.find(is_set)
 }
 
 /// Distributions that Grype recognises and has no data of; versions before the alerts say nothing.

@@ -149,7 +149,7 @@ fn retained(
         if !status.eq_ignore_ascii_case("SUCCESS") {
             continue;
         }
-        let repository = context.own_repository(&format!("{project}/{}", named.name));
+        let repository = context.own_repository_named(&format!("{project}/{}", named.name));
         if let (Ok(repository), Ok(tag)) = (repository, tag.parse()) {
             let id = numbered(own, decoded.len());
             decoded.push(context.tag_deleted(id.as_deref(), time, repository, tag, None));
@@ -164,8 +164,7 @@ fn retained(
 fn repository(context: &Context<'_>, repository: &Field<'_>) -> Result<RepositoryName, Problem> {
     let whole = repository.get("repo_full_name");
     if whole.text().is_some() {
-        let named = context.own_repository(whole.required()?);
-        return named.map_err(|error| whole.problem(error));
+        return context.own_repository(&whole);
     }
     let name = repository.get("name");
     let path = match repository.get("namespace").text() {
@@ -173,7 +172,7 @@ fn repository(context: &Context<'_>, repository: &Field<'_>) -> Result<Repositor
         None => name.required()?.to_owned(),
     };
     context
-        .own_repository(&path)
+        .own_repository_named(&path)
         .map_err(|error| name.problem(error))
 }
 

@@ -81,6 +81,7 @@ use serde::Deserialize;
 use weir_schema::{Body, Digest, Event, InputRejected, Received};
 
 pub use auth::{AuthError, Secret, WebhookAuth, verify};
+pub use cloudevents::SOURCE_ONLY_HEADER;
 pub use pending::{Named, Need, Pending, UNKNOWN_MEDIA_TYPE};
 pub use report::SUBJECT_HEADER;
 
@@ -269,15 +270,12 @@ const ADAPTERS: &[Adapter] = &[
         decode: cosign_vuln::decode,
     },
     Adapter {
-        name: CLOUDEVENTS,
+        name: "cloudevents",
         about: "Weir's own events, and any other CloudEvents 1.0",
         origin: Origin::Other,
         decode: cloudevents::decode,
     },
 ];
-
-/// The adapter of Weir's own events.
-pub const CLOUDEVENTS: &str = "cloudevents";
 
 /// Stands for the adapter of a delivery that none was found for.
 const UNKNOWN: &str = "unknown";
@@ -313,7 +311,10 @@ pub fn names() -> Vec<(&'static str, &'static str)> {
 /// (GitHub's other content type) as what that holds.
 #[must_use]
 pub fn decode(delivery: &Delivery<'_>) -> Vec<Decoded> {
-    if let Some((headers, body)) = detect::recorded(delivery.body) {
+    if let Some((mut headers, body)) = detect::recorded(delivery.body) {
+        // What is recorded in it cannot make a delivery prove more than it does.
+        let own = delivery.headers.iter();
+        headers.extend(own.filter(|(name, _)| name == SOURCE_ONLY_HEADER).cloned());
         return decode_body(&Delivery {
             headers: &headers,
             body: &body,

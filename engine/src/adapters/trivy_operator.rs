@@ -2,8 +2,8 @@
 //! the operator's webhook sends (`verb` and `operatorObject`).
 //!
 //! It is about the image of one container, named by digest where the workload names it so, else by
-//! tag; beside a tag the operator writes the digest of the image's configuration. Without findings, the operating system that it recognised is what proves that it saw
-//! packages. A deletion of a report takes nothing back.
+//! tag; beside a tag the operator writes the digest of the image's configuration. Without findings, the
+//! operating system that it recognised is what proves that it saw packages. A deletion of a report takes nothing back.
 
 use std::collections::BTreeSet;
 

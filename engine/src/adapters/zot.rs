@@ -21,7 +21,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let (id, time) = (event.id.as_deref(), event.time);
     let kind = without_prefix(&event.kind);
     let actor = data.get("actor").get("name").string();
-    let repository = || own(context, &data.get("name"));
+    let repository = || context.own_repository(&data.get("name"));
     let whole_repository = || {
         Ok(Repository {
             repository: repository()?,
@@ -64,19 +64,13 @@ fn without_prefix(kind: &str) -> &str {
     kind.get(start..).unwrap_or(kind)
 }
 
-fn own(context: &Context<'_>, name: &Field<'_>) -> Result<weir_schema::RepositoryName, Problem> {
-    context
-        .own_repository(name.required()?)
-        .map_err(|error| name.problem(error))
-}
-
 fn updated(
     context: &Context<'_>,
     id: Option<&str>,
     time: Option<weir_schema::Timestamp>,
     data: &Field<'_>,
 ) -> Result<Vec<Decoded>, Problem> {
-    let repository = own(context, &data.get("name"))?;
+    let repository = context.own_repository(&data.get("name"))?;
     let tag = optional_tag(&data.get("reference"))?;
     let digest = data.first(&["digest", "reference"]).digest()?;
     let actor = data.get("actor").get("name").string();

@@ -260,11 +260,7 @@ fn values(node: &Value, depth: usize, say: &mut impl FnMut(String)) {
     if depth > DEEPEST {
         return;
     }
-    let source = node["text"]
-        .as_str()
-        .or(node["source"].as_str())
-        .or(node["expression"].as_str());
-    if let Some(source) = source {
+    if let Some(source) = node["text"].as_str() {
         let value = match (&node["value"], node["error"].as_str()) {
             (_, Some(error)) => format!("error: {error}"),
             (value, None) => value.to_string(),
@@ -272,10 +268,8 @@ fn values(node: &Value, depth: usize, say: &mut impl FnMut(String)) {
         let value: String = value.chars().take(100).collect();
         say(format!("{}{source} = {value}", "  ".repeat(depth)));
     }
-    for key in ["clauses", "children", "parts", "operands"] {
-        for child in node[key].as_array().into_iter().flatten() {
-            values(child, depth + 1, say);
-        }
+    for part in node["parts"].as_array().into_iter().flatten() {
+        values(part, depth + 1, say);
     }
     for element in node["elements"].as_array().into_iter().flatten() {
         say(format!(
@@ -311,14 +305,8 @@ fn element_words(element: &Value) -> String {
     let Some(fields) = value.as_object() else {
         return format!("{name} = {value}");
     };
-    let told = TELLING.iter().filter_map(|key| fields.get(*key));
-    let told: Vec<String> = told
-        .map(|field| {
-            field
-                .as_str()
-                .map_or_else(|| field.to_string(), str::to_owned)
-        })
-        .collect();
+    let told = TELLING.iter().filter_map(|key| fields.get(*key)?.as_str());
+    let told: Vec<&str> = told.collect();
     format!("{name}: {}", told.join(" "))
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tracing::Instrument as _;
 use weir_schema::Received;
 
-use super::{Shared, intake, oversized, reconcile, status, trace};
+use super::{Shared, default_registry, intake, oversized, reconcile, status, trace};
 use crate::{
     backtest::{Question, jobs::Standing},
     http::{self, Accepted, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError},
@@ -113,13 +113,9 @@ impl http::Backend for Backend {
             )));
         }
         if let Some(host) = &self.shared.config.default_registry {
-            let named = events
-                .iter()
-                .find_map(|event| intake::in_default(event, host));
-            if let Some((name, within)) = named {
-                return Err(IntakeError::Refused(format!(
-                    "`{name}` names the default registry `{host}`, whose repositories are known without their host: write `{within}`"
-                )));
+            let mut events = events.iter();
+            if let Some(why) = events.find_map(|event| default_registry::named_in(event, host)) {
+                return Err(IntakeError::Refused(why));
             }
         }
         let trace = trace::new();

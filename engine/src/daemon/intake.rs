@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use weir_schema::{Body, Digest, Received, RepositoryName, Tag, Timestamp};
 
-use super::{DaemonError, Shared, reconcile, resolver, rules};
+use super::{DaemonError, Shared, reconcile, resolver};
 use crate::{
     adapters::{self, AdapterSettings, Decoded, Named, Need, Pending, UNKNOWN_MEDIA_TYPE},
     resolve::{self, ResolveError},
@@ -311,26 +310,6 @@ async fn leaf_below(
             None
         }
     }
-}
-
-/// A repository, or a pattern of such, that an event names with the host of the default registry, and
-/// what follows the host.
-pub(crate) fn in_default(event: &Received, host: &str) -> Option<(String, String)> {
-    fn look(value: &Value, host: &str) -> Option<(String, String)> {
-        match value {
-            Value::Object(fields) => fields.iter().find_map(|(key, value)| match value {
-                Value::String(name) if matches!(&**key, "repository" | "target") => {
-                    let within = rules::in_default(name, host)?;
-                    Some((name.clone(), within.to_owned()))
-                }
-                other => look(other, host),
-            }),
-            Value::Array(items) => items.iter().find_map(|item| look(item, host)),
-            _ => None,
-        }
-    }
-    let event: Value = serde_json::from_str(&event.json).ok()?;
-    look(event.get("data")?, host)
 }
 
 /// Whether an event may be said by people and programs from outside.

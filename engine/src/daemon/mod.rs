@@ -11,6 +11,7 @@
 
 mod backend;
 mod checkpoints;
+mod default_registry;
 mod executor;
 mod feed;
 pub(crate) mod heard;

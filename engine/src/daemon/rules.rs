@@ -6,7 +6,7 @@ use std::{path::Path, sync::PoisonError, time::Duration};
 use weir_rules::rule::{Loaded, Rule, RuleSet, RuleTarget};
 use weir_schema::{Body, RuleFile, RulesActivated};
 
-use super::{DaemonError, Shared, own_event};
+use super::{DaemonError, Shared, default_registry::names_default, own_event};
 use crate::{rules_dir, stream::PublishError};
 
 /// How often the files are looked at.
@@ -43,7 +43,7 @@ fn load(files: &[RuleFile], default_registry: Option<&str>) -> Result<Loaded, Ru
         .map_err(|errors| RulesRefused(errors.to_string()))?;
     if let Some(host) = default_registry {
         let rules = loaded.rules.rules().iter();
-        let mut named = rules.filter_map(|rule| names_default(rule, host));
+        let mut named = rules.filter_map(|rule| refused_for_host(rule, host));
         if let Some(refused) = named.next() {
             return Err(refused);
         }
@@ -51,9 +51,8 @@ fn load(files: &[RuleFile], default_registry: Option<&str>) -> Result<Loaded, Ru
     Ok(loaded)
 }
 
-/// Refuses a rule that names the default registry: its repositories are known without a host, and
-/// one of the same name with it would be another.
-fn names_default(rule: &Rule, host: &str) -> Option<RulesRefused> {
+/// Refuses a rule that names the default registry.
+fn refused_for_host(rule: &Rule, host: &str) -> Option<RulesRefused> {
     let from = rule.from.iter().flat_map(|patterns| patterns.as_slice());
     let to = match &rule.to {
         RuleTarget::Repository(template) => vec![template.as_str()],
@@ -63,20 +62,8 @@ fn names_default(rule: &Rule, host: &str) -> Option<RulesRefused> {
         RuleTarget::Any => Vec::new(),
     };
     let mut names = from.map(|one| one.as_str()).chain(to);
-    let (name, within) = names.find_map(|name| Some((name, in_default(name, host)?)))?;
-    Some(RulesRefused(format!(
-        "{}: `{name}` names the default registry `{host}`, whose repositories are known without their host: write `{within}`",
-        rule.path
-    )))
-}
-
-/// What of a repository's name or pattern follows the host of the default registry, if it has that and
-/// needs it not: a path that begins like another host does.
-pub(crate) fn in_default<'a>(name: &'a str, host: &str) -> Option<&'a str> {
-    let within = name.strip_prefix(host)?.strip_prefix('/')?;
-    let first = within.split('/').next().unwrap_or_default();
-    let like_a_host = first.contains(['.', ':']) || first == "localhost";
-    (!like_a_host).then_some(within)
+    let why = names.find_map(|name| names_default(name, host))?;
+    Some(RulesRefused(format!("{}: {why}", rule.path)))
 }
 
 /// Puts the rules of the directory in force when a node begins to act.

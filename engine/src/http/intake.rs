@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use weir_schema::Received;
 
 use super::{Backend, Delivery, Problem, server::App, webhook};
-use crate::adapters::{self, AdapterSettings, Decoded};
+use crate::adapters::SOURCE_ONLY_HEADER;
 
 /// Events in one request of an operator.
 const MOST_EVENTS: usize = 10_000;
@@ -131,57 +131,22 @@ async fn deliver_for<B: Backend>(
     }
     let mut headers = content_headers(headers);
     headers.retain(|(name, _)| !app.proofs.is_secret(name));
+    if !by_token && (proved || !app.admission.is_open()) {
+        headers.push((SOURCE_ONLY_HEADER.to_owned(), "1".to_owned()));
+        headers.sort();
+    }
     let delivery = Delivery {
         adapter,
         source,
         headers,
         body,
     };
-    let trusted = by_token || !proved && app.admission.is_open();
-    if !trusted && let Some(kind) = operators_event(&delivery) {
-        return Err(Problem::forbidden(format!(
-            "`{kind}` is an operator's event, and this delivery proves only that a source sent it: use `http.token`"
-        )));
-    }
     let accepted = app.backend.intake(delivery).await?;
     Ok((
         StatusCode::ACCEPTED,
         Json(json!({ "sequence": accepted.sequence })),
     )
         .into_response())
-}
-
-/// The type of an event in a delivery that says what people decide, not what a registry or a scanner
-/// did. Only Weir's own events say such things; a VEX document is a scanner's.
-fn operators_event(delivery: &Delivery) -> Option<String> {
-    const OF_OPERATORS: [&str; 7] = [
-        "weir.rules.",
-        "weir.override.",
-        "weir.approval.",
-        "weir.hold.",
-        "weir.promotion.",
-        "weir.decision.",
-        "weir.violation.",
-    ];
-    let own = adapters::CLOUDEVENTS;
-    let may_be_own = |name: &str| matches!(name, "auto" | "weir") || name == own;
-    if !delivery.adapter.as_deref().is_none_or(may_be_own) {
-        return None;
-    }
-    let decoded = adapters::decode(&adapters::Delivery {
-        adapter: Some(own),
-        source: &delivery.source,
-        delivery_id: None,
-        headers: &delivery.headers,
-        body: &delivery.body,
-        settings: &AdapterSettings::default(),
-    });
-    let kinds = decoded.into_iter().filter_map(|one| match one {
-        Decoded::Event(received) => Some(received.event.body.kind().to_owned()),
-        _ => None,
-    });
-    let mut kinds = kinds.filter(|kind| OF_OPERATORS.iter().any(|start| kind.starts_with(start)));
-    kinds.next()
 }
 
 /// `POST /v1/events`: CloudEvents of operators, one or a batch, structured or binary.

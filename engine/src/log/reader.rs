@@ -83,7 +83,7 @@ impl LogReader {
     pub(super) fn chunk_into(&self, seq: u64, chunk: &mut Chunk) -> Result<(), ReadError> {
         let tail = self.shared.commits.tail();
         if tail.get(seq).is_some() {
-            chunk.clone_from(&tail);
+            *chunk = (*tail).clone();
             return Ok(());
         }
         find_chunk(&self.shared.store, seq, chunk).map_err(|problem| problem.at(seq))
@@ -359,14 +359,11 @@ pub(super) fn chunk_with(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadEr
 
 /// The same for a reader in order, of whom `seq` is mostly the first record of a chunk.
 fn chunk_from(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadError> {
-    let tail = shared.commits.tail();
-    if tail.get(seq).is_some() {
-        return Ok(tail);
-    }
     let mut records = Records::new(seq);
-    match more_in(&shared.store, &mut records)? {
+    let is_written = shared.commits.tail().get(seq).is_none();
+    match is_written && more_in(&shared.store, &mut records)? {
         true => Ok(Arc::new(records)),
-        false => chunk_in(&shared.store, seq).map(Arc::new),
+        false => chunk_with(shared, seq),
     }
 }
 

@@ -268,35 +268,10 @@ impl State {
 frozen!(struct Override {
     vulnerability, reason, actor, repository, digest, package, expires_at, status,
 });
+frozen!(struct Overrides { by_id, by_vulnerability });
+frozen!(struct Granted { id, only });
 frozen!(struct Hold { actor, reason, repository, digest, rule });
 frozen!(struct Vote { actor, at, comment });
-
-impl Frozen for Overrides {
-    fn freeze(&self, to: &mut Freezing<'_>) {
-        let ids = |list: &Vec<Granted>| list.iter().map(|one| one.id).collect::<Vec<_>>();
-        let by_vulnerability: BTreeMap<NameId, Vec<NameId>> = self
-            .by_vulnerability
-            .iter()
-            .map(|(vulnerability, list)| (*vulnerability, ids(list)))
-            .collect();
-        self.by_id.freeze(to);
-        by_vulnerability.freeze(to);
-    }
-
-    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
-        let by_id: BTreeMap<NameId, Override> = Frozen::thaw(from)?;
-        let lists: BTreeMap<NameId, Vec<NameId>> = Frozen::thaw(from)?;
-        let listed = |ids: Vec<NameId>| {
-            let known = ids.into_iter().filter_map(|id| Some((id, by_id.get(&id)?)));
-            known.map(|(id, one)| Granted::new(id, one)).collect()
-        };
-        let by_vulnerability = lists.into_iter().map(|(of, ids)| (of, listed(ids)));
-        Ok(Self {
-            by_vulnerability: by_vulnerability.collect(),
-            by_id,
-        })
-    }
-}
 
 impl Frozen for ScopePattern {
     fn freeze(&self, to: &mut Freezing<'_>) {

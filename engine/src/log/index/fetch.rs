@@ -124,14 +124,8 @@ impl Fetch {
             }
         };
         if keep {
-            let mut last: Option<Arc<Chunk>> = None;
             for &seq in seqs {
-                let chunk = match last.take().filter(|chunk| chunk.get(seq).is_some()) {
-                    Some(chunk) => chunk,
-                    None => self.chunk(seq)?,
-                };
-                take(seq, &chunk);
-                last = Some(chunk);
+                take(seq, &*self.chunk(seq)?);
             }
             return Ok(rows);
         }
