@@ -14,6 +14,18 @@ fn e24_an_override_wakes_what_waits_for_it() {
         override o1 CVE-1       => promote dev/web:1@a -> staging/web:1 using o1
         ",
     );
+    // One that holds in one repository wakes what waits there; for one that nobody knows, nothing does.
+    check(
+        CLEAN,
+        "
+        scan a CVE-1:CRITICAL
+        push dev/web:1 a        => block dev/web:1@a: clause-false `scan.critical == 0`
+        push dev/api:1 a        => block dev/api:1@a: clause-false `scan.critical == 0`
+        override o1 CVE-1 in dev/gone
+        override o2 CVE-1 in dev/web    => promote dev/web:1@a -> staging/web:1 using o2
+        revoke o2               => violation staging/web:1@a: clause-false `scan.critical == 0`
+        ",
+    );
 }
 
 #[test]
