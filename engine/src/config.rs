@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use serde::Deserialize;
 use weir_rules::{Settings, pattern::RepositoryPatterns};
+use weir_schema::RepositoryName;
 
 use crate::{
     adapters::{AdapterSettings, WebhookAuth},
@@ -163,6 +164,16 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A registry's host is none.
+    #[error(
+        "`{key}`: `{value}` is no host of a registry: write it as image names have it, such as `registry.example:5000`, without scheme and path"
+    )]
+    Host {
+        /// The key.
+        key: String,
+        /// What stands there.
+        value: String,
+    },
     /// The `[http]` table cannot be used.
     #[error("{0}")]
     Http(String),
@@ -182,9 +193,27 @@ impl Config {
             "reconcile.repositories",
             self.reconcile.repositories.as_deref(),
         )?;
+        self.check_hosts()?;
         let tokens = self.http.tokens();
         tokens.map_err(|error| ConfigError::Http(error.to_string()))?;
         self.stream.iter().try_for_each(StreamConfig::check)?;
+        Ok(())
+    }
+
+    /// Checks that registries are named as image names have them.
+    fn check_hosts(&self) -> Result<(), ConfigError> {
+        host("default_registry", self.default_registry.as_deref())?;
+        for name in self.registries.keys() {
+            host("registries", Some(name))?;
+        }
+        for (name, SourceConfig { settings, .. }) in &self.sources {
+            let key = |key: &str| format!("sources.{name}.{key}");
+            host(&key("registry"), settings.registry.as_deref())?;
+            host(
+                &key("default_registry"),
+                settings.default_registry.as_deref(),
+            )?;
+        }
         Ok(())
     }
 
@@ -216,11 +245,26 @@ impl Config {
 
     /// Whether a registry is configured, so that it may be asked.
     #[must_use]
-    pub fn reaches(&self, repository: &weir_schema::RepositoryName) -> bool {
+    pub fn reaches(&self, repository: &RepositoryName) -> bool {
         let host = repository.registry().or(self.default_registry.as_deref());
         host.is_some_and(|host| {
             self.registries.contains_key(host) || Some(host) == self.default_registry.as_deref()
         })
+    }
+}
+
+/// Refuses what no image name can begin with.
+fn host(key: &str, value: Option<&str>) -> Result<(), ConfigError> {
+    let is_host = |host: &str| {
+        let name: Result<RepositoryName, _> = format!("{host}/a").parse();
+        name.is_ok_and(|name| name.registry() == Some(host))
+    };
+    match value {
+        Some(value) if !is_host(value) => Err(ConfigError::Host {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -1,4 +1,7 @@
 //! Reading a rule set from a directory: every `.cel` file below it, ordered by path.
+//!
+//! Whoever reads rules does it here, so that what was checked is what is put in force. Rules are known
+//! by their path within the directory: the same rules have the same digest wherever they lie.
 
 use std::{
     fs, io,
@@ -6,6 +9,15 @@ use std::{
 };
 
 use weir_schema::RuleFile;
+
+/// How the name of a rule file ends.
+const RULES: &str = "cel";
+
+/// Far more than a rule has; reading stops a log file that was given by mistake.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Directories within directories; more than this is a link that goes round in circles.
+const MAX_DEPTH: usize = 32;
 
 /// Why a directory of rules could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +38,70 @@ pub enum RulesDirError {
         /// The first byte at fault, from 0.
         at: usize,
     },
+    /// A name is not UTF-8.
+    #[error("{}: the name is not UTF-8", path.display())]
+    Name {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file is too large.
+    #[error("{}: {bytes} bytes are too many for a rule file", path.display())]
+    Large {
+        /// Which.
+        path: PathBuf,
+        /// What it has.
+        bytes: u64,
+    },
+    /// A pipe, a socket or a device: reading it might never end.
+    #[error("{}: neither a file nor a directory", path.display())]
+    Special {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Too many directories within each other.
+    #[error("{}: more than {MAX_DEPTH} directories deep", path.display())]
+    Deep {
+        /// The one that is too deep.
+        path: PathBuf,
+    },
+}
+
+/// A file found in a directory of rules.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Path within the directory, with `/` between its parts.
+    pub relative: String,
+    /// Path to open.
+    pub path: PathBuf,
+}
+
+impl Found {
+    /// Its text.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no text of a sensible size.
+    pub fn text(&self) -> Result<String, RulesDirError> {
+        let path = || self.path.clone();
+        let read = |source| RulesDirError::Read {
+            path: path(),
+            source,
+        };
+        let metadata = fs::metadata(&self.path).map_err(read)?;
+        if !metadata.is_file() {
+            return Err(RulesDirError::Special { path: path() });
+        }
+        if metadata.len() > MAX_FILE_BYTES {
+            return Err(RulesDirError::Large {
+                path: path(),
+                bytes: metadata.len(),
+            });
+        }
+        let bytes = fs::read(&self.path).map_err(read)?;
+        String::from_utf8(bytes).map_err(|error| RulesDirError::Text {
+            path: path(),
+            at: error.utf8_error().valid_up_to(),
+        })
+    }
 }
 
 /// Reads the rule files below `dir`, or the one file that `dir` is. Paths are relative to it.
@@ -33,50 +109,169 @@ pub enum RulesDirError {
 /// # Errors
 /// If anything below it cannot be read: a rule set is read whole or not at all.
 pub fn read(dir: &Path) -> Result<Vec<RuleFile>, RulesDirError> {
-    let mut files = Vec::new();
-    let at = |source| RulesDirError::Read {
-        path: dir.to_owned(),
-        source,
-    };
-    if fs::metadata(dir).map_err(at)?.is_dir() {
-        walk(dir, "", &mut files)?;
-    } else {
-        let name = dir
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        files.push(read_file(dir, name)?);
-    }
-    files.sort();
-    Ok(files)
+    let found = find(dir, RULES)?.into_iter();
+    found
+        .map(|found| {
+            Ok(RuleFile {
+                text: found.text()?,
+                path: found.relative,
+            })
+        })
+        .collect()
 }
 
-fn walk(dir: &Path, prefix: &str, files: &mut Vec<RuleFile>) -> Result<(), RulesDirError> {
-    let at = |source| RulesDirError::Read {
+/// Every file below `dir` whose name ends in `.{ending}`, sorted by path; `dir` itself if it is none
+/// to look into. What begins with a dot is left out: a repository's own files, an editor's, and the
+/// folders of a mounted Kubernetes `ConfigMap`, which hold each file once more.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn find(dir: &Path, ending: &str) -> Result<Vec<Found>, RulesDirError> {
+    let metadata = fs::metadata(dir).map_err(|source| RulesDirError::Read {
         path: dir.to_owned(),
         source,
+    })?;
+    let mut found = Vec::new();
+    if metadata.is_dir() {
+        walk(dir, "", ending, 0, &mut found)?;
+    } else {
+        let name = dir.file_name().unwrap_or_default();
+        found.push(Found {
+            relative: name.to_string_lossy().into_owned(),
+            path: dir.to_owned(),
+        });
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn walk(
+    dir: &Path,
+    prefix: &str,
+    ending: &str,
+    depth: usize,
+    found: &mut Vec<Found>,
+) -> Result<(), RulesDirError> {
+    let path = || dir.to_owned();
+    let read = |source| RulesDirError::Read {
+        path: path(),
+        source,
     };
-    for entry in fs::read_dir(dir).map_err(at)? {
-        let entry = entry.map_err(at)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
+    if depth > MAX_DEPTH {
+        return Err(RulesDirError::Deep { path: path() });
+    }
+    for entry in fs::read_dir(dir).map_err(read)? {
+        let entry = entry.map_err(read)?;
         let path = entry.path();
-        if fs::metadata(&path).map_err(at)?.is_dir() {
-            walk(&path, &format!("{prefix}{name}/"), files)?;
-        } else if path.extension().is_some_and(|extension| extension == "cel") {
-            files.push(read_file(&path, format!("{prefix}{name}"))?);
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            return Err(RulesDirError::Name { path });
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        let relative = format!("{prefix}{name}");
+        let metadata = fs::metadata(&path).map_err(|source| RulesDirError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        if metadata.is_dir() {
+            walk(&path, &format!("{relative}/"), ending, depth + 1, found)?;
+        } else if ends_in(name, ending) {
+            found.push(Found { relative, path });
         }
     }
     Ok(())
 }
 
-fn read_file(path: &Path, name: String) -> Result<RuleFile, RulesDirError> {
-    let bytes = fs::read(path).map_err(|source| RulesDirError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let text = String::from_utf8(bytes).map_err(|error| RulesDirError::Text {
-        path: path.to_owned(),
-        at: error.utf8_error().valid_up_to(),
-    })?;
-    Ok(RuleFile { path: name, text })
+/// Whether a name ends in a dot and `ending`, whatever the case: a deny that is not read because its
+/// name is shouted would be one that nobody misses.
+fn ends_in(name: &str, ending: &str) -> bool {
+    name.len()
+        .checked_sub(ending.len())
+        .and_then(|start| name.split_at_checked(start))
+        .is_some_and(|(stem, end)| stem.ends_with('.') && end.eq_ignore_ascii_case(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+
+    use super::{RulesDirError, find, read};
+
+    fn paths(dir: &Path) -> Vec<String> {
+        let files = read(dir).unwrap().into_iter();
+        files.map(|file| file.path).collect()
+    }
+
+    #[test]
+    fn files_are_found_in_all_directories_and_sorted_by_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("b/c")).unwrap();
+        fs::create_dir_all(root.join(".git")).unwrap();
+        for path in [
+            "z.cel",
+            "b/c/x.cel",
+            "b/A.CEL",
+            "a.test.yaml",
+            ".git/y.cel",
+            ".h.cel",
+            "cel",
+        ] {
+            fs::write(root.join(path), "").unwrap();
+        }
+        assert_eq!(paths(root), ["b/A.CEL", "b/c/x.cel", "z.cel"]);
+        assert_eq!(find(root, "test.yaml").unwrap()[0].relative, "a.test.yaml");
+    }
+
+    #[test]
+    fn a_mounted_config_map_holds_each_rule_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir(root.join("..2026_11_27")).unwrap();
+        fs::write(root.join("..2026_11_27/to-prod.cel"), "true").unwrap();
+        symlink("..2026_11_27", root.join("..data")).unwrap();
+        symlink("..data/to-prod.cel", root.join("to-prod.cel")).unwrap();
+        assert_eq!(paths(root), ["to-prod.cel"]);
+    }
+
+    #[test]
+    fn what_is_no_rule_file_is_refused_by_name_and_never_waited_for() {
+        let refused = |name: &str, make: &dyn Fn(&Path)| {
+            let dir = tempfile::tempdir().unwrap();
+            make(&dir.path().join(name));
+            read(dir.path()).unwrap_err()
+        };
+        let error = refused("r.cel", &|path| fs::write(path, b"ab\xff").unwrap());
+        assert!(
+            error
+                .to_string()
+                .ends_with("r.cel: not UTF-8 text: byte 2 is none")
+        );
+        let error = refused("r.cel", &|path| {
+            fs::write(path, vec![b' '; 1 << 21]).unwrap()
+        });
+        assert!(
+            matches!(
+                error,
+                RulesDirError::Large {
+                    bytes: 0x20_0000,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        let error = refused("r.cel", &|path| {
+            let made = Command::new("mkfifo").arg(path).status().unwrap();
+            assert!(made.success());
+        });
+        assert!(matches!(error, RulesDirError::Special { .. }), "{error}");
+        let error = refused("round", &|path| symlink(".", path).unwrap());
+        let goes_round = matches!(
+            error,
+            RulesDirError::Deep { .. } | RulesDirError::Read { .. }
+        );
+        assert!(goes_round, "{error}");
+    }
 }

@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use serde_json::{Map, Value};
-use weir_schema::Received;
+use weir_schema::{Received, within_default};
 
 use super::context::Context;
 use super::json;
@@ -38,6 +38,10 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         Err(problem) => problem,
         Ok(_) => Problem::meaning(error.to_string()),
     })?;
+    let received = match &context.settings().default_registry {
+        Some(host) => without_host(received, host)?,
+        None => received,
+    };
     if received.event.body.is_conclusion() {
         return Err(Problem::meaning(format!(
             "`{}` is concluded by Weir from the events before it and not taken from outside",
@@ -53,6 +57,49 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         )));
     }
     Ok(vec![Decoded::Event(Box::new(received))])
+}
+
+/// The event with the repositories of the default registry named as all others name them.
+fn without_host(received: Received, host: &str) -> Result<Received, Problem> {
+    if !received.json.contains(host) {
+        return Ok(received);
+    }
+    let mut event = json::value(received.json.as_bytes())?;
+    if !event
+        .get_mut("data")
+        .is_some_and(|data| leave_out(data, host))
+    {
+        return Ok(received);
+    }
+    Received::from_json(event.to_string().as_bytes())
+        .map_err(|error| Problem::meaning(error.to_string()))
+}
+
+/// Whether a repository in it had that host.
+fn leave_out(data: &mut Value, host: &str) -> bool {
+    let mut had = false;
+    match data {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::String(name) if matches!(&**key, "repository" | "target") => {
+                        if let Some(path) = within_default(name, host).map(str::to_owned) {
+                            *name = path;
+                            had = true;
+                        }
+                    }
+                    other => had |= leave_out(other, host),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                had |= leave_out(item, host);
+            }
+        }
+        _ => {}
+    }
+    had
 }
 
 /// The attributes of an event in binary mode (CloudEvents HTTP binding, section 3.1).

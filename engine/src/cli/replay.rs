@@ -9,15 +9,14 @@ use std::{
 
 use clap::Args;
 use serde::Serialize;
-use weir_rules::{Execution, Settings, cel::Limits, rule::RuleSet};
+use weir_rules::{Execution, Settings};
 use weir_schema::RuleFile;
 
-use super::{CliError, Output, integrity, out};
+use super::{CliError, Output, failure::Failure, integrity, out, rules::files};
 use crate::{
     backtest::{self, Source},
     node,
     replay::{self, Line, Replay, Summary, write_line},
-    rules_dir,
 };
 
 /// Fold a history and print every decision, violation and a summary.
@@ -53,22 +52,14 @@ struct Last<'a> {
 /// Reads rules and refuses a set with an error, with every place.
 ///
 /// # Errors
-/// With exit code 2 for a rule that is wrong, 3 for a directory that cannot be read.
+/// With exit code 2 for a rule that is wrong or a path that is not there, 3 for what cannot be read.
 pub fn load_rules(dir: &Path) -> Result<Vec<RuleFile>, CliError> {
-    let files = rules_dir::read(dir).map_err(CliError::outside)?;
-    let pairs: Vec<(String, String)> = files
-        .iter()
-        .map(|file| (file.path.clone(), file.text.clone()))
-        .collect();
-    match RuleSet::load(&pairs, &Limits::RULES) {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                eprintln!("{warning}");
-            }
-            Ok(files)
-        }
-        Err(errors) => Err(CliError::usage(errors)),
+    let directory = files::load(dir).map_err(Failure::from)?;
+    for warning in &directory.loaded.warnings {
+        eprintln!("{warning}");
     }
+    let files = directory.files.into_iter();
+    Ok(files.map(|(path, text)| RuleFile { path, text }).collect())
 }
 
 /// Runs the command.

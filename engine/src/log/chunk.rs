@@ -19,6 +19,7 @@
 //! | | the compressed records |
 
 use std::cell::RefCell;
+use std::io::Cursor;
 
 use super::dictionary::{self, Dictionary, DictionaryId};
 use super::store::MAX_VALUE_BYTES;
@@ -124,7 +125,7 @@ impl Records {
     }
 
     /// Lets all records go; the next will be `first`.
-    pub(super) fn begin_at(&mut self, first: u64) {
+    pub fn begin_at(&mut self, first: u64) {
         self.first = first;
         self.ends.clear();
         self.joined.clear();
@@ -318,15 +319,16 @@ fn decompress(header: &Header, packed: &[u8], into: &mut Vec<u8>) -> Result<(), 
     if length > MAX_RECORD_BYTES + CHUNK_BYTES {
         return Err(ChunkError::Damaged("its length is impossible"));
     }
-    let start = into.len();
-    into.resize(start + length, 0);
+    into.reserve(length);
+    let mut behind = Cursor::new(&mut *into);
+    behind.set_position(behind.get_ref().len() as u64);
     let decompressed = DECOMPRESSOR.with_borrow_mut(|slot| {
         let decompressor = match slot {
             Some(decompressor) => decompressor,
             None => slot.insert(zstd::bulk::Decompressor::new()?),
         };
         decompressor.set_prepared_dictionary(&dictionary.decoder)?;
-        decompressor.decompress_to_buffer(packed, into.get_mut(start..).unwrap_or_default())
+        decompressor.decompress_to_buffer(packed, &mut behind)
     });
     if decompressed.map_err(ChunkError::Decompress)? != length {
         return Err(ChunkError::Damaged("its length is wrong"));

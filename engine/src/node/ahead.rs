@@ -54,9 +54,10 @@ pub(super) fn each(
     let threads = threads.clamp(1, MAX_THREADS).min(blocks as usize);
     // A thread is not worth it for what is read at once.
     if blocks <= 1 || decode == Decode::Here {
+        let mut records = Records::new(first);
         let mut next = first;
         while next <= last {
-            let block = decoded(reader, next, last)?;
+            let block = decoded(reader, next, last, &mut records)?;
             next += block.len() as u64;
             if !take_all(&block, &mut take)? {
                 break;
@@ -70,12 +71,13 @@ pub(super) fn each(
                 let (sender, decoded_blocks) = mpsc::sync_channel(BLOCKS_AHEAD);
                 let (done, taken) = mpsc::channel();
                 scope.spawn(move || {
+                    let mut records = Records::new(first);
                     for number in (turn as u64..blocks).step_by(threads) {
                         taken.try_iter().for_each(drop);
                         let mut next = first + number * BLOCK;
                         let end = last.min(next + BLOCK - 1);
                         while next <= end {
-                            let block = decoded(reader, next, end);
+                            let block = decoded(reader, next, end, &mut records);
                             next += block.as_ref().map_or(BLOCK, |block| block.len() as u64);
                             // The receiver goes when no more is wanted.
                             if sender.send(block).is_err() {
@@ -120,10 +122,11 @@ fn take_all(
     Ok(true)
 }
 
-fn decoded(reader: &LogReader, first: u64, last: u64) -> Block {
-    let mut records = Records::new(first);
+/// The records from `first` on, at most a block; `records` is memory to read them into.
+fn decoded(reader: &LogReader, first: u64, last: u64, records: &mut Records) -> Block {
+    records.begin_at(first);
     let end = last.min(first + BLOCK - 1);
-    reader.read(end + 1, BLOCK_BYTES, &mut records)?;
+    reader.read(end + 1, BLOCK_BYTES, records)?;
     if records.is_empty() {
         return Err(LedgerError::Beyond {
             seq: first,

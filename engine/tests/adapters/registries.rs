@@ -492,6 +492,49 @@ fn the_default_registry_is_left_out_and_a_sources_registry_put_before() {
     );
 }
 
+/// A deny or a hold speaks of the repository by one name only.
+#[test]
+fn the_default_registry_is_left_out_of_cloudevents_too() {
+    let settings = AdapterSettings {
+        default_registry: Some("r.example:5000".to_owned()),
+        registry: None,
+        scanner: None,
+    };
+    let event = |kind: &str, data: Value| {
+        json!({"specversion": "1.0", "id": "1", "source": "/ci", "type": kind, "data": data})
+            .to_string()
+    };
+    let check = |name: &str, expected: &str| {
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        let data = json!({"repository": name, "tag": "1", "digest": digest("ab"), "media_type": media_type, "note": name});
+        let body = event("weir.image.pushed", data);
+        let decoded = decode_with(&[("x-weir-adapter", "cloudevents")], &settings, &body);
+        let Some(Decoded::Event(received)) = decoded.first() else {
+            panic!("{decoded:?}");
+        };
+        let kept: Value = serde_json::from_str(&received.json).unwrap();
+        assert_eq!(kept["data"]["repository"], expected);
+        assert_eq!(
+            kept["data"]["note"], name,
+            "what means nothing is kept as it came"
+        );
+        assert_eq!(
+            meaning(decoded),
+            [format!("pushed image {expected}:1 abab")]
+        );
+    };
+    check("r.example:5000/prod/web", "prod/web");
+    check("other.example/prod/web", "other.example/prod/web");
+    check("prod/web", "prod/web");
+    let hold = json!({"hold_id": "h", "actor": "ann", "reason": "r", "scope": {"repository": "r.example:5000/prod/*"}});
+    let decoded = decode_with(&[], &settings, &event("weir.hold.placed", hold));
+    let Some(Decoded::Event(received)) = decoded.first() else {
+        panic!("{decoded:?}");
+    };
+    let kept: Value = serde_json::from_str(&received.json).unwrap();
+    assert_eq!(kept["data"]["scope"]["repository"], "prod/*");
+}
+
 #[test]
 fn a_path_that_begins_like_a_host_is_in_the_registry_that_sent_it() {
     let pushed = json!({"events": [{"id": "1", "action": "push", "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest("ab"), "repository": "docker.io/library/alpine", "tag": "3"}}]}).to_string();

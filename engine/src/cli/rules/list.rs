@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
-use weir_rules::rule::{Kind, Rule, RuleTarget, Severity};
+use weir_rules::rule::{Kind, Rule, RuleTarget, ScanRequirement, Separate, Severity};
 
 use super::{Output, files};
 use crate::cli::failure::Failure;
@@ -72,9 +72,13 @@ fn describe(rule: &Rule) -> Value {
         "about": rule.about,
         "owner": rule.owner,
         "link": rule.link,
-        "approvals": rule.approvals,
+        "scan": scan(rule.scan),
         "scanners": rule.scanners,
+        "soak": rule.soak.map(|soak| format!("{}s", soak.as_seconds_f64())),
+        "approvals": rule.approvals,
+        "separate": rule.separate.iter().map(|who| separate(*who)).collect::<Vec<_>>(),
         "window": rule.window.as_ref().map(ToString::to_string),
+        "message": rule.message.as_ref().map(|message| message.as_str()),
         "expression": rule.expression_text,
     })
 }
@@ -91,6 +95,20 @@ fn severity(severity: Severity) -> &'static str {
         Severity::Enforce => "enforce",
         Severity::Warn => "warn",
         Severity::Off => "off",
+    }
+}
+
+fn scan(scan: ScanRequirement) -> &'static str {
+    match scan {
+        ScanRequirement::Required => "required",
+        ScanRequirement::NotRequired => "not-required",
+    }
+}
+
+fn separate(separate: Separate) -> &'static str {
+    match separate {
+        Separate::Pusher => "pusher",
+        Separate::RuleOwner => "rule-owner",
     }
 }
 
