@@ -45,16 +45,23 @@ fn grid(
     mut data: Value,
 ) -> Result<Decoded, Problem> {
     let action = match kind {
-        "Microsoft.ContainerRegistry.ImagePushed" => "push",
-        "Microsoft.ContainerRegistry.ImageDeleted" => "delete",
+        // Without the publisher before it, as the documentation of the schema had it for years.
+        "Microsoft.ContainerRegistry.ImagePushed" | "ImagePushed" => "push",
+        "Microsoft.ContainerRegistry.ImageDeleted" | "ImageDeleted" => "delete",
         "Microsoft.EventGrid.SubscriptionValidationEvent" => {
             return Ok(context.ignored(
                 "Event Grid validates the subscription: answer it with its `validationCode`",
             ));
         }
-        other => {
+        other if other.starts_with("Microsoft.") || other.starts_with("Chart") => {
             let reason = format!("Event Grid's `{}` changes nothing", clip(other));
             return Ok(context.ignored(reason));
+        }
+        other => {
+            return Err(Problem::meaning(format!(
+                "`{}` is no event of Azure's Event Grid",
+                clip(other)
+            )));
         }
     };
     let Some(object) = data.as_object_mut() else {

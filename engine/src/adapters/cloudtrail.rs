@@ -142,7 +142,7 @@ fn expired(
     call: &Call<'_>,
     details: &Field<'_>,
 ) -> Result<Vec<Decoded>, Problem> {
-    let repository = context.repository(&details.get("repositoryName"))?;
+    let repository = context.own_repository(&details.get("repositoryName"))?;
     let failures = details.get("lifecycleEventFailureDetails");
     if failures.items().next().is_some() {
         return Ok(vec![context.untold(
@@ -173,5 +173,5 @@ fn repository<'a>(
     call: &Call<'a>,
 ) -> Result<RepositoryName, Problem> {
     let name = call.or_asked(answered.get("repositoryName"), "repositoryName");
-    context.repository(&name)
+    context.own_repository(&name)
 }

@@ -45,7 +45,12 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     }
     let word = kind.required()?;
     if word.contains("openvex") {
-        return openvex::document(context, &root.get("predicate"));
+        let subjects = subjects(&root)?;
+        let digests = subjects
+            .iter()
+            .map(|subject| digest(&subject.get("digest")));
+        let digests: Vec<_> = digests.collect::<Result<_, _>>()?;
+        return openvex::document(context, &root.get("predicate"), &digests);
     }
     if !word.contains("/vuln") {
         return Ok(vec![context.ignored(format!(
@@ -53,16 +58,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             clip(word)
         ))]);
     }
-    let subjects: Vec<_> = root.get("subject").items().collect();
-    if subjects.is_empty() {
-        return Err(root.get("subject").missing());
-    }
-    // Each subject gets the whole report.
-    if subjects.len() > MOST_SUBJECTS {
-        return Err(root
-            .get("subject")
-            .problem(format!("more than {MOST_SUBJECTS} subjects")));
-    }
+    let subjects = subjects(&root)?;
     let report = report(context, &root.get("predicate"))?;
     let decoded = subjects.iter().map(|subject| {
         let digest = digest(&subject.get("digest"))?;
@@ -85,11 +81,26 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     Ok(decoded.collect())
 }
 
-/// A digest set: `{"sha256": HEX}`.
+/// What a statement is about. Each gets the whole of what is said.
+fn subjects<'a>(statement: &Field<'a>) -> Result<Vec<Field<'a>>, Problem> {
+    let list = statement.get("subject");
+    let subjects: Vec<_> = list.items().collect();
+    match subjects.len() {
+        0 => Err(list.missing()),
+        1..=MOST_SUBJECTS => Ok(subjects),
+        _ => Err(list.problem(format!("more than {MOST_SUBJECTS} subjects"))),
+    }
+}
+
+/// A digest set: `{"sha256": HEX}`, or `sha512`.
 fn digest(set: &Field<'_>) -> Result<Digest, Problem> {
-    let hex = set.get("sha256");
+    let other = set.get("sha512");
+    let (algorithm, hex) = match set.get("sha256") {
+        absent if absent.is_absent() && !other.is_absent() => ("sha512", other),
+        hex => ("sha256", hex),
+    };
     let text = hex.required()?;
-    format!("sha256:{text}")
+    format!("{algorithm}:{text}")
         .parse()
         .map_err(|error| hex.problem(error))
 }
@@ -150,6 +161,17 @@ fn ratings<'a>(severity: &Field<'a>) -> Result<Vec<Field<'a>>, Problem> {
     }
 }
 
+/// The identifier: beside the rest in the example of in-toto's specification, within `vulnerability` in
+/// its text.
+fn id(vulnerability: &Field<'_>) -> Result<String, Problem> {
+    let within = vulnerability.get("vulnerability").get("id");
+    let id = match within.is_absent() {
+        true => vulnerability.get("id"),
+        false => within,
+    };
+    id.required().map(str::to_owned)
+}
+
 /// The list of in-toto's `vulns` predicate.
 fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
     let findings = result.items().map(|vulnerability| {
@@ -165,7 +187,7 @@ fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
             .max();
         let said = word.filter(|word| *word != Severity::Unknown);
         Ok(Finding {
-            id: vulnerability.get("id").required()?.to_owned(),
+            id: id(&vulnerability)?,
             severity: said.unwrap_or_else(|| score.map_or(Severity::Unknown, severity_of_score)),
             package: None,
             version: None,

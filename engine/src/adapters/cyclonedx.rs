@@ -2,9 +2,11 @@
 //!
 //! Without vulnerabilities it is an SBOM, and an SBOM is not a scan: Trivy writes an empty list also
 //! when it did not look. A vulnerability that the document's author has analysed away
-//! (`not_affected`, `false_positive`, `resolved`) is an override, not a finding: in the image that the
-//! document is about, or of a package anywhere if it is about nothing else.
+//! (`not_affected`, `false_positive`, `resolved`) is an override: in the image that the document is
+//! about, or of a package anywhere if it is about nothing else. A document of such alone is VEX, and no
+//! scan; beside others they are findings too, which the overrides keep from counting.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_schema::{Digest, Finding, Scanner, Severity};
@@ -28,19 +30,20 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             "an SBOM is not a scan: no `vulnerabilities` (a document without any does not say that somebody looked)",
         ));
     }
-    let (stated, open): (Vec<_>, Vec<_>) = list
-        .into_iter()
-        .partition(|vulnerability| analysed(vulnerability).is_some());
-
+    let is_stated = |vulnerability: &&Field<'_>| analysed(vulnerability).is_some();
+    let stated: Vec<_> = list.iter().filter(is_stated).cloned().collect();
     let mut decoded = overrides(context, &root, &image, &stated)?;
     let is_of_image = image.manifest.is_some()
         || image.config_digest.is_some()
         || !image.candidates.is_empty()
         || context.header(report::SUBJECT_HEADER).is_some();
+    if stated.len() == list.len() {
+        return Ok(decoded);
+    }
     if stated.is_empty() || is_of_image {
-        let report = report(&root, image, &open)?;
+        let report = report(&root, image, &list)?;
         decoded.push(report::completed(context, report)?);
-    } else if !open.is_empty() {
+    } else {
         decoded.push(context.ignored(
             "vulnerabilities without an analysis that ends them, in a document that names no image",
         ));
@@ -58,11 +61,12 @@ pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem
             "an SBOM is not a scan: no `vulnerabilities`",
         ));
     }
-    let open: Vec<_> = list
-        .into_iter()
-        .filter(|one| analysed(one).is_none())
-        .collect();
-    report(&root, image(context, &root)?, &open)
+    if list.iter().all(|one| analysed(one).is_some()) {
+        return Err(root.get("vulnerabilities").problem(
+            "all of them are analysed away: statements about an image are no scan of it",
+        ));
+    }
+    report(&root, image(context, &root)?, &list)
 }
 
 /// The state of an analysis that ends a vulnerability.
@@ -77,10 +81,10 @@ fn analysed<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
     ends.contains(&state).then_some(state)
 }
 
-fn report(root: &Field<'_>, image: Image, open: &[Field<'_>]) -> Result<Report, Problem> {
+fn report(root: &Field<'_>, image: Image, list: &[Field<'_>]) -> Result<Report, Problem> {
     let components = components(root);
     let mut findings = Vec::new();
-    for vulnerability in open {
+    for vulnerability in list {
         findings.extend(self::findings(vulnerability, &components)?);
     }
     let licenses = all_components(root).into_iter();
@@ -171,13 +175,15 @@ fn components<'a>(root: &Field<'a>) -> BTreeMap<&'a str, (Option<String>, Option
 fn package(component: &Field<'_>) -> (Option<String>, Option<String>) {
     let name = component.get("name").text();
     let purl = component.get("purl").text().and_then(purl::parse);
+    let version = purl.as_ref().and_then(|purl| purl.version.clone());
+    let version = component.get("version").string().or(version);
     let name = match (purl, component.get("group").text(), name) {
         (Some(purl), ..) => Some(purl.package()),
         (None, Some(group), Some(name)) => Some(format!("{group}/{name}")),
         (None, None, name) => name.map(str::to_owned),
         (None, Some(_), None) => None,
     };
-    (name, component.get("version").string())
+    (name, version)
 }
 
 /// A vulnerability in each package that it affects.
@@ -245,12 +251,16 @@ fn named(
     if let Some(found) = components.get(reference) {
         return found.clone();
     }
-    // A BOM-Link ends with the reference within the document that it links to.
-    let reference = match reference.split_once('#') {
-        Some((link, inner)) if link.starts_with("urn:cdx:") => super::percent_decoded(inner),
-        _ => reference.to_owned(),
-    };
-    purl::parse(&reference).map_or((None, None), |purl| (Some(purl.package()), purl.version))
+    purl::parse(&within_link(reference))
+        .map_or((None, None), |purl| (Some(purl.package()), purl.version))
+}
+
+/// A BOM-Link ends with the reference within the document that it links to.
+fn within_link(reference: &str) -> Cow<'_, str> {
+    match reference.split_once('#') {
+        Some((link, inner)) if link.starts_with("urn:cdx:") => super::percent_decoded(inner).into(),
+        _ => reference.into(),
+    }
 }
 
 fn licenses_of(component: &Field<'_>) -> BTreeSet<String> {
@@ -269,7 +279,6 @@ fn overrides(
     image: &Image,
     stated: &[Field<'_>],
 ) -> Result<Vec<Decoded>, Problem> {
-    let components = components(root);
     let digest = image
         .manifest
         .clone()
@@ -280,8 +289,12 @@ fn overrides(
     let author = author.and_then(|author| author.get("name").string());
     let author = author.or_else(|| metadata.get("supplier").get("name").string());
     let author = author.unwrap_or_else(|| scanner(root).name);
-    let product = metadata.get("component");
-    let mut statements = Vec::new();
+    let about = About {
+        components: components(root),
+        digest,
+        product: metadata.get("component"),
+    };
+    let (mut statements, mut rejected) = (Vec::new(), Vec::new());
     for vulnerability in stated {
         let analysis = vulnerability.get("analysis");
         let state = analysis.get("state").required()?;
@@ -294,49 +307,29 @@ fn overrides(
         } else {
             format!("{state}: {}", why.join("; "))
         };
-        for affected in vulnerability.get("affects").items() {
-            let reference = affected.get("ref").required()?;
-            let (package, version) = named(reference, &components);
-            let of_image = purl::parse(reference).filter(purl::Purl::is_image);
-            let own = of_image.as_ref().map(purl::Purl::digest).transpose();
-            let own = own.map_err(|error| affected.get("ref").problem(error))?;
-            let digest = own.flatten().or_else(|| digest.clone());
-            // What holds in a program does not hold wherever its libraries are.
-            if digest.is_none()
-                && !product.is_absent()
-                && product.get("bom-ref").text() != Some(reference)
-            {
-                return Err(affected.get("ref").problem(format!(
-                    "the document is about `{}`, and names no image by its digest: no override can be limited to what is in it",
-                    clip(product.get("name").text().unwrap_or_default())
-                )));
-            }
-            // A digest says which version is meant.
-            let package = match (package, version) {
-                (Some(package), Some(version)) if digest.is_none() => {
-                    Some(format!("{package}@{version}"))
+        let id = vulnerability.get("id").required()?;
+        let affects = vulnerability.get("affects");
+        if affects.items().next().is_none() {
+            rejected.push(context.rejected(&affects.missing()));
+        }
+        for affected in affects.items() {
+            super::at_most(statements.len() + rejected.len())?;
+            let scopes = match about.scopes(&affected) {
+                Ok(scopes) => scopes,
+                Err(problem) => {
+                    rejected.push(context.rejected(&problem));
+                    continue;
                 }
-                (package, _) => package,
             };
-            let scope = Scope {
-                repository: None,
-                digest,
-                package: package.filter(|_| of_image.is_none()),
-            };
-            if scope == Scope::default() {
-                return Err(affected.get("ref").problem(
-                    "neither a component of the document nor a package URL: the statement could be about anything",
-                ));
-            }
-            super::at_most(statements.len())?;
-            statements.push(Statement {
+            let reference = affected.get("ref").required()?;
+            statements.extend(scopes.into_iter().map(|scope| Statement {
                 document: document.to_owned(),
-                vulnerability: vulnerability.get("id").required()?.to_owned(),
+                vulnerability: id.to_owned(),
                 scope,
                 actor: author.clone(),
                 status: state.to_owned(),
                 verdict: Verdict::DoesNotCount(format!("{reason} (stated for {reference})")),
-            });
+            }));
         }
     }
     let time = metadata.get("timestamp").time();
@@ -344,5 +337,87 @@ fn overrides(
         .get("version")
         .number()
         .is_some_and(|version| version > 1.0);
-    Ok(vex::events(context, statements, time, revises))
+    let mut decoded = vex::events(context, statements, time, revises);
+    decoded.extend(rejected);
+    Ok(decoded)
+}
+
+/// What the statements of a document can be about.
+struct About<'a> {
+    components: BTreeMap<&'a str, (Option<String>, Option<String>)>,
+    /// The image that the document is about.
+    digest: Option<Digest>,
+    /// What it is about, an image or not.
+    product: Field<'a>,
+}
+
+impl About<'_> {
+    /// Where a statement about `affected` holds: of a package without a version of its own, for each
+    /// that is said to be unaffected, if some are named.
+    fn scopes(&self, affected: &Field<'_>) -> Result<Vec<Scope>, Problem> {
+        let field = affected.get("ref");
+        let reference = field.required()?;
+        let (package, version) = named(reference, &self.components);
+        let of_image = purl::parse(reference).filter(purl::Purl::is_image);
+        let own = of_image.as_ref().map(purl::Purl::digest).transpose();
+        let own = own.map_err(|error| field.problem(error))?;
+        let digest = own.flatten().or_else(|| self.digest.clone());
+        let is_product = self.product.get("bom-ref").text() == Some(reference);
+        // What holds in a program does not hold wherever its libraries are.
+        if digest.is_none() && !self.product.is_absent() && !is_product {
+            return Err(field.problem(format!(
+                "the document is about `{}`, and names no image by its digest: no override can be limited to what is in it",
+                clip(self.product.get("name").text().unwrap_or_default())
+            )));
+        }
+        let package = package.filter(|_| of_image.is_none());
+        // Of what an image's system holds there is one version.
+        let is_of_system =
+            purl::parse(&within_link(reference)).is_some_and(|purl| purl.is_of_system());
+        if package.is_none() && of_image.is_none() && !is_product {
+            return Err(field.problem(
+                "neither a component of the document nor a package URL: the statement could be about anything",
+            ));
+        }
+        let versions = affected.get("versions");
+        let versions = match version {
+            None if !versions.is_absent() => unaffected(&versions)?,
+            own => vec![own],
+        };
+        let scopes = versions.into_iter().map(|version| Scope {
+            repository: None,
+            digest: digest.clone(),
+            package: match (&package, version) {
+                (Some(package), Some(version)) if !(digest.is_some() && is_of_system) => {
+                    Some(format!("{package}@{version}"))
+                }
+                (package, _) => package.clone(),
+            },
+        });
+        let scopes: Vec<_> = scopes.collect();
+        match scopes.contains(&Scope::default()) {
+            true => Err(field.problem("an image without its digest: it could be any")),
+            false => Ok(scopes),
+        }
+    }
+}
+
+/// The versions that are said not to be affected. An override knows no ranges.
+fn unaffected(versions: &Field<'_>) -> Result<Vec<Option<String>>, Problem> {
+    let said = versions.items().filter(|one| {
+        let status = one.get("status").text();
+        // What is affected, the default, is none of what a statement of the contrary is about.
+        status == Some("unaffected")
+    });
+    let said: Vec<_> = said
+        .map(|one| {
+            one.get("version")
+                .required()
+                .map(|text| Some(text.to_owned()))
+        })
+        .collect::<Result<_, _>>()?;
+    match said.is_empty() {
+        true => Err(versions.problem("none of the versions is said to be `unaffected`")),
+        false => Ok(said),
+    }
 }

@@ -117,6 +117,10 @@ fn by_headers(headers: &[(String, String)]) -> Option<&'static str> {
     if let Some(kind) = header("ce-type") {
         return Some(by_event_type(kind));
     }
+    // They send GitHub's headers too, and bodies that are not GitHub's.
+    if header("x-gitea-event").is_some() || header("x-forgejo-event").is_some() {
+        return None;
+    }
     let content_type = header("content-type").unwrap_or_default();
     if content_type.starts_with("application/vnd.docker.distribution.events.") {
         return Some("distribution");

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use weir_schema::{Body, Digest, ImagePushed, ManifestDeleted, RepositoryName, Tag, media_type};
+use weir_schema::{
+    Body, Digest, ImagePushed, ManifestDeleted, Repository, RepositoryName, Tag, media_type,
+};
 
 use super::context::{Context, Fill, Push};
 use super::json;
@@ -54,6 +56,14 @@ struct Target<'a> {
     tag: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     artifact_type: Option<&'a RawValue>,
+}
+
+impl Target<'_> {
+    fn names_repository_alone(&self) -> bool {
+        present(&self.media_type).is_none()
+            && text(self.url).is_none()
+            && loose::<u64>(self.size).unwrap_or(0) == 0
+    }
 }
 
 #[derive(Deserialize)]
@@ -159,6 +169,10 @@ pub(super) fn event(context: &Context<'_>, event: &str, place: &str) -> Result<D
                 actor,
             }),
             (None, Some(tag)) => return Ok(context.tag_deleted(id, time, repository, tag, actor)),
+            // distribution's `RepoDeleted`: the target has nothing but the repository.
+            (None, None) if target.names_repository_alone() => {
+                Body::RepositoryDeleted(Repository { repository, actor })
+            }
             (None, None) => return Err(missing("target.digest")),
         };
         return Ok(context.event(id, time, body));

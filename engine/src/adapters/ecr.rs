@@ -189,7 +189,7 @@ fn repository(context: &Context<'_>, detail: &Field<'_>) -> Result<RepositoryNam
         false => text,
     };
     context
-        .repository_named(name)
+        .own_repository_named(name)
         .map_err(|error| field.problem(error))
 }
 
@@ -258,9 +258,8 @@ fn counts(by_severity: &Field<'_>) -> Result<SeverityCounts, Problem> {
         let sum = counts.0.entry(report::severity(Some(word))).or_default();
         *sum = sum.saturating_add(count.count()?);
     }
-    // Inspector's total has findings that it names no severity of. It is no severity, and a total
-    // alone is no result.
-    if let Some(total) = total.filter(|_| counts.0.values().all(|count| *count == 0)) {
+    // Inspector's total has findings that it names no severity of, and a total alone is no result.
+    if let Some(total) = total {
         report::add_untold(&mut counts, &total)?;
     }
     Ok(counts)

@@ -124,8 +124,7 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         )));
     }
     let distro = Field::root(&document.distro).named("distro");
-    if matches.is_empty()
-        && let Some(name) = distro.get("name").text()
+    if let Some(name) = distro.get("name").text()
         && WITHOUT_DATA.contains(&name.to_lowercase().as_str())
     {
         return Err(distro.get("name").problem(format!(
@@ -144,6 +143,17 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         })
     });
     let database = descriptor.get("db");
+    let status = database.get("status");
+    let broken = [database.get("valid"), status.get("valid")]
+        .into_iter()
+        .find(|valid| *valid.value() == Value::Bool(false));
+    let broken = broken.or_else(|| {
+        let mut errors = [database.get("error"), status.get("error")].into_iter();
+        errors.find(|error| error.text().is_some_and(|text| !text.is_empty()))
+    });
+    if let Some(broken) = broken {
+        return Err(broken.problem("not a completed scan: Grype's database was not valid"));
+    }
     Ok(Report {
         scanner: Scanner {
             name: "grype".into(),
@@ -176,7 +186,13 @@ fn filter<'a>(configuration: &Field<'a>) -> Option<Field<'a>> {
         "exclude",
     ];
     let mut settings = names.into_iter().map(|name| configuration.get(name));
-    settings.find(is_set)
+    // What `--only-fixed` and its like are made of, which may also be written as rules of one's own.
+    let by_fix = || {
+        let rules: Vec<_> = configuration.get("ignore").items().collect();
+        let states = rules.iter().map(|rule| rule.get("fix-state"));
+        states.into_iter().find(is_set)
+    };
+    settings.find(is_set).or_else(by_fix)
 }
 
 /// Distributions that Grype recognises and has no data of; versions before the alerts say nothing.

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 use weir_schema::{
-    Body, Digest, ManifestDeleted, RepositoryName, ScanCompleted, ScanFailed, Scanner,
+    Body, Digest, ManifestDeleted, RepositoryName, ScanCompleted, ScanFailed, Scanner, Severity,
     SeverityCounts, Timestamp,
 };
 
@@ -353,6 +353,11 @@ fn scan(
         components if components.is_absent() => counts(&overview.get("summary"))?,
         components => legacy_counts(&components)?,
     };
+    let overall = overview.get("severity");
+    let is_clean = counts.0.values().all(|count| *count == 0);
+    if is_clean && report::severity(overall.text()) != Severity::Unknown {
+        return Err(overall.problem("says that something was found, and nothing is counted"));
+    }
     let scanned_at = overview
         .first(&["end_time", "update_time", "start_time"])
         .time();
@@ -376,7 +381,6 @@ fn scan(
 /// Counts as Harbor 1.8 and 1.9 with Clair have them: of packages, by the number of the gravest
 /// severity in each. 1 is a package without any vulnerability.
 fn legacy_counts(components: &Field<'_>) -> Result<SeverityCounts, Problem> {
-    use weir_schema::Severity;
     let summary = components.get("summary");
     if !summary.value().is_array() {
         return Err(summary.missing());

@@ -31,7 +31,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         None => image.to_owned(),
     };
     let repository = context
-        .repository_named(&path)
+        .own_repository_named(&path)
         .map_err(|error| name.problem(error))?;
     let actor = root.get("userContext").get("id").string().or_else(|| {
         let user = root.get("source").text()?.strip_prefix("jfrog/")?;

@@ -49,7 +49,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         }
     };
     let repository = context
-        .repository_named(path)
+        .own_repository_named(path)
         .map_err(|error| name.problem(error))?;
     let id = context.header("x-nexus-webhook-delivery");
     let time = root.get("timestamp").time();

@@ -6,7 +6,7 @@
 //! the version that it names, in every image. What an override cannot be limited to is refused: a tag,
 //! which moves, and a package within another.
 
-use weir_schema::Timestamp;
+use weir_schema::{Digest, Timestamp};
 
 use super::context::Context;
 use super::field::Field;
@@ -18,11 +18,16 @@ use super::{Decoded, clip, json};
 /// Decodes a document.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
-    document(context, &Field::root(&body))
+    document(context, &Field::root(&body), &[])
 }
 
-/// Decodes a document that may be part of a payload.
-pub(super) fn document(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
+/// Decodes a document that may be part of a payload. What is attested of `subjects` holds in no image
+/// but these.
+pub(super) fn document(
+    context: &Context<'_>,
+    root: &Field<'_>,
+    subjects: &[Digest],
+) -> Result<Vec<Decoded>, Problem> {
     let list = root.get("statements");
     if !list.value().is_array() {
         return Err(list.missing());
@@ -32,7 +37,7 @@ pub(super) fn document(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<De
     let document_time = root.first(&["last_updated", "timestamp"]).time();
     for statement in list.each()? {
         let time = statement.first(&["last_updated", "timestamp"]).time();
-        match self::statements(context, root, &statement) {
+        match self::statements(context, root, &statement, subjects) {
             Ok(some) => {
                 statements.extend(some.into_iter().map(|one| (time.or(document_time), one)))
             }
@@ -60,12 +65,19 @@ fn statements(
     context: &Context<'_>,
     root: &Field<'_>,
     statement: &Field<'_>,
+    subjects: &[Digest],
 ) -> Result<Vec<Statement>, Problem> {
     let vulnerability = statement.get("vulnerability");
     let vulnerability = match vulnerability.text() {
         Some(name) => name,
         None => vulnerability.first(&["name", "@id"]).required()?,
     };
+    // An IRI ends with the name: `https://nvd.nist.gov/vuln/detail/CVE-2024-1`.
+    let vulnerability = match vulnerability.split_once("://") {
+        Some((_, path)) => path.trim_end_matches('/').rsplit('/').next(),
+        None => None,
+    }
+    .unwrap_or(vulnerability);
     let status = statement.get("status");
     let word = status.required()?;
     let products = statement.get("products").each()?;
@@ -77,7 +89,10 @@ fn statements(
     super::at_most(products.len().saturating_mul(parts.max(1)))?;
     for product in &products {
         super::at_most(decoded.len())?;
-        for (scope, about) in scopes(context, product, &statement.get("subcomponents"))? {
+        let scopes = scopes(context, product, &statement.get("subcomponents"))?;
+        for (scope, about) in scopes.into_iter().flat_map(|(scope, about)| {
+            within(scope, subjects).map(move |scope| (scope, about.clone()))
+        }) {
             decoded.push(Statement {
                 document: root.get("@id").text().unwrap_or_default().to_owned(),
                 vulnerability: vulnerability.to_owned(),
@@ -89,6 +104,19 @@ fn statements(
         }
     }
     Ok(decoded)
+}
+
+/// The scope in each of the subjects, unless it says itself in which image it is.
+fn within(scope: Scope, subjects: &[Digest]) -> impl Iterator<Item = Scope> {
+    let own = (scope.digest.is_some() || subjects.is_empty()).then(|| scope.clone());
+    let limited = subjects.iter().filter(|_| own.is_none());
+    let limited: Vec<_> = limited
+        .map(|subject| Scope {
+            digest: Some(subject.clone()),
+            ..scope.clone()
+        })
+        .collect();
+    own.into_iter().chain(limited)
 }
 
 fn verdict(
@@ -147,12 +175,12 @@ fn scopes(
     }
     let scopes = subcomponents.iter().map(|subcomponent| {
         let (_, name) = identifier(subcomponent)?;
-        // A digest says which version is meant.
+        // Of what an image's system holds there is one version; of other packages there may be several.
         let package = purl::parse(&name).map_or_else(
             || name.clone(),
             |purl| match scope.digest {
-                Some(_) => purl.package(),
-                None => purl.versioned(),
+                Some(_) if purl.is_of_system() => purl.package(),
+                _ => purl.versioned(),
             },
         );
         let scope = Scope {

@@ -60,6 +60,11 @@ impl Purl {
         matches!(self.kind.as_str(), "oci" | "docker")
     }
 
+    /// Whether it names a package of a distribution.
+    pub(super) fn is_of_system(&self) -> bool {
+        matches!(self.kind.as_str(), "deb" | "rpm" | "apk" | "alpm")
+    }
+
     /// The digest of an image, if its version is one.
     ///
     /// # Errors
@@ -78,21 +83,28 @@ impl Purl {
         version.or_else(|| self.qualifier("tag"))
     }
 
-    /// The repository of an image.
+    /// The repository of an image. Of the type `docker` it is Docker Hub's, unless it says another one.
     pub(super) fn repository(&self) -> Option<String> {
+        let own = self.package();
         if let Some(url) = self.qualifier("repository_url") {
             let url = url.split_once("://").map_or(url, |(_, rest)| rest);
             let url = url.trim_end_matches('/');
-            // For `oci` the URL may leave the name out (purl types, "oci").
-            return Some(
-                if url.rsplit('/').next() == Some(&self.name) || url == self.name {
-                    url.to_owned()
-                } else {
-                    format!("{url}/{}", self.name)
-                },
-            );
+            // The URL may leave the name out (purl types, "oci" and "docker").
+            let named = [&own, &self.name].into_iter().any(|name| {
+                let before = url.strip_suffix(name.as_str());
+                before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+            });
+            return Some(if named {
+                url.to_owned()
+            } else {
+                format!("{url}/{own}")
+            });
         }
-        (self.kind == "docker").then(|| self.package())
+        match (self.kind.as_str(), self.namespace.as_str()) {
+            ("docker", "") => Some(format!("docker.io/library/{own}")),
+            ("docker", _) => Some(format!("docker.io/{own}")),
+            _ => None,
+        }
     }
 
     /// The package and its version, as overrides name them: `NAME@VERSION`, or the name alone.
@@ -179,7 +191,15 @@ mod tests {
         );
         check(
             format!("pkg:docker/team/web@sha256:{hex}"),
-            Some("team/web"),
+            Some("docker.io/team/web"),
+        );
+        check(
+            format!("pkg:docker/nginx@sha256:{hex}"),
+            Some("docker.io/library/nginx"),
+        );
+        check(
+            format!("pkg:docker/team/web@sha256:{hex}?repository_url=gcr.io"),
+            Some("gcr.io/team/web"),
         );
         let tagged = |text| parse(text).unwrap().tag().map(str::to_owned);
         assert_eq!(tagged("pkg:docker/team/web@1.0").as_deref(), Some("1.0"));

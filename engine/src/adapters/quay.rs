@@ -36,7 +36,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         }
     };
     super::at_most(tags.len())?;
-    let repository = context.repository(&root.get("repository"))?;
+    let repository = context.own_repository(&root.get("repository"))?;
     let registry = root.get("docker_url").text().map(reference::split);
     let registry = registry.and_then(|url| url.name.split_once('/'));
     let registry = registry.map(|(host, _)| host.to_owned());

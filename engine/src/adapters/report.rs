@@ -30,7 +30,7 @@ pub(super) struct Report {
 }
 
 /// What a report says of the image that was scanned.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Image {
     /// The digest of its configuration.
     pub(super) config_digest: Option<Digest>,

@@ -1,8 +1,11 @@
 //! SARIF 2.1.0 from scanners of images: Trivy says in `properties` what it scanned, Grype in the
 //! texts of its results.
 //!
-//! A run without results is refused: SARIF does not tell a clean image from one in which nothing was
-//! recognised. Only results of vulnerabilities count, not secrets or misconfigurations.
+//! The runs of one tool on one image are one scan: Snyk writes one for the system's packages and one
+//! for each application. A scan without results is refused: SARIF does not tell a clean image from one
+//! in which nothing was recognised. So is one that says nowhere how grave what it found is: levels do not
+//! (osv-scanner writes `warning` for everything). Only results of vulnerabilities count, not secrets or
+//! misconfigurations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,45 +17,129 @@ use super::problem::Problem;
 use super::report::{self, Image, Report, highest, severity, severity_of_score};
 use super::{Decoded, json, purl};
 
-/// Decodes a document: one scan per run.
+/// Decodes a document: one scan for each tool and image.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
-    let root = Field::root(&body);
-    let runs = root.get("runs").each()?;
-    if runs.is_empty() {
-        return Err(root.get("runs").missing());
-    }
-    let decoded = runs.iter().map(|run| {
-        let report = self::run(context, run);
-        report
+    let scans = scans(context, &Field::root(&body))?;
+    let decoded = scans.into_iter().map(|scan| {
+        scan.report()
             .and_then(|report| report::completed(context, report))
             .unwrap_or_else(|problem| context.rejected(&problem))
     });
     Ok(decoded.collect())
 }
 
-/// Reads the first run of a document that is part of a payload.
+/// Reads the one scan of a document that is part of a payload.
 pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem> {
     let body = json::value(body)?;
-    let runs = Field::root(&body).get("runs");
-    let first = runs.items().next().ok_or_else(|| runs.missing())?;
-    run(context, &first)
+    let root = Field::root(&body);
+    let scans = scans(context, &root)?.into_iter();
+    let (mut reports, mut problems) = (Vec::new(), Vec::new());
+    for scan in scans {
+        match scan.report() {
+            Ok(report) => reports.push(report),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    match (reports.pop(), problems.pop()) {
+        (Some(only), _) if reports.is_empty() => Ok(only),
+        (None, Some(problem)) => Err(problem),
+        _ => Err(root
+            .get("runs")
+            .problem("scans of several tools or images: which of them is meant is not said")),
+    }
 }
 
-fn run(context: &Context<'_>, run: &Field<'_>) -> Result<Report, Problem> {
+/// What the runs of a document come to. If one of them cannot be read, what the others found is not
+/// all.
+fn scans<'a>(context: &Context<'_>, root: &Field<'a>) -> Result<Vec<Scan<'a>>, Problem> {
+    let runs = root.get("runs").each()?;
+    if runs.is_empty() {
+        return Err(root.get("runs").missing());
+    }
+    let mut scans: Vec<Scan<'_>> = Vec::new();
+    for run in &runs {
+        let scan = self::run(context, run)?;
+        match scans.iter_mut().find(|known| known.continues_in(&scan)) {
+            Some(known) => known.add(scan),
+            None => scans.push(scan),
+        }
+    }
+    Ok(scans)
+}
+
+/// The runs of one tool on one image.
+struct Scan<'a> {
+    read: Report,
+    /// The results of the first run.
+    results: Field<'a>,
+    /// There are none, of anything.
+    is_empty: bool,
+    /// Somewhere it is said how grave a finding is.
+    graded: bool,
+}
+
+impl Scan<'_> {
+    fn continues_in(&self, other: &Self) -> bool {
+        let (own, its) = (&self.read.image, &other.read.image);
+        let unnamed = Image::default();
+        self.read.scanner.name == other.read.scanner.name
+            && (own == its || *own == unnamed || *its == unnamed)
+    }
+
+    fn add(&mut self, other: Self) {
+        if self.read.image == Image::default() {
+            self.read.image = other.read.image;
+        }
+        self.read.scanned_at = self.read.scanned_at.max(other.read.scanned_at);
+        self.read.findings.extend(other.read.findings);
+        self.is_empty &= other.is_empty;
+        self.graded |= other.graded;
+    }
+
+    /// The scan, if it is one.
+    fn report(self) -> Result<Report, Problem> {
+        let why = if self.is_empty {
+            "no results: SARIF does not tell a clean image from one in which nothing was recognised; send the scanner's JSON report"
+        } else if self.read.findings.is_empty() {
+            "none of the results is a vulnerability"
+        } else if !self.graded {
+            "no result says how grave it is, and a `level` does not; send a report that has severities or scores"
+        } else {
+            return Ok(self.read);
+        };
+        Err(self.results.problem(format!("not a completed scan: {why}")))
+    }
+}
+
+fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> {
+    let invocations: Vec<_> = run.get("invocations").items().collect();
+    if let Some(failed) = invocations
+        .iter()
+        .map(|invocation| invocation.get("executionSuccessful"))
+        .find(|successful| *successful.value() == serde_json::Value::Bool(false))
+    {
+        return Err(failed.problem("not a completed scan: the run failed"));
+    }
     let driver = run.get("tool").get("driver");
     let list = driver.get("rules");
     let ids: Vec<_> = list.items().map(|rule| rule.get("id").text()).collect();
-    let rules: BTreeMap<&str, Rule<'_>> = list
-        .items()
+    let extensions: Vec<_> = run.get("tool").get("extensions").items().collect();
+    let others = extensions.iter().flat_map(|extension| {
+        let rules: Vec<_> = extension.get("rules").items().collect();
+        rules
+    });
+    let rules: BTreeMap<&str, Rule<'_>> = others
+        .chain(list.items())
         .filter_map(|rule| Some((rule.get("id").text()?, Rule::of(rule))))
         .collect();
     let tool = driver.get("name").required()?.to_lowercase();
-    let results = run.get("results");
-    let results: Vec<_> = results.items().collect();
-    let mut findings = Vec::new();
+    let all = run.get("results");
+    let results: Vec<_> = all.items().collect();
     let mut image = image(context, run)?;
-    for result in &results {
+    let (mut findings, mut graded) = (Vec::new(), false);
+    let mut is_of_packages = false;
+    for result in results.iter().filter(|result| !is_suppressed(result)) {
         let rule_id = result.first(&["ruleId"]).text();
         let rule_id = rule_id.or_else(|| result.get("rule").get("id").text());
         let rule_id = rule_id.or_else(|| {
@@ -61,45 +148,50 @@ fn run(context: &Context<'_>, run: &Field<'_>) -> Result<Report, Problem> {
         });
         let id = rule_id.ok_or_else(|| result.get("ruleId").missing())?;
         let rule = rules.get(id);
-        if !result
-            .get("suppressions")
-            .value()
-            .as_array()
-            .is_none_or(Vec::is_empty)
-        {
+        if is_of_another_kind(id, rule.map(|rule| &rule.field)) {
             continue;
         }
-        if is_vulnerability(&tool, id, rule.map(|rule| &rule.field)) {
-            findings.push(finding(id, rule, result));
-            if image.candidates.is_empty() {
-                image_of_result(context, result, &mut image)?;
-            }
+        is_of_packages |= is_vulnerability(&tool, id, rule.map(|rule| &rule.field));
+        let (finding, is_graded) = finding(id, rule, result);
+        findings.push(finding);
+        graded |= is_graded;
+        if image.candidates.is_empty() {
+            image_of_result(context, result, &mut image)?;
         }
     }
-    if findings.is_empty() {
-        let why = if results.is_empty() {
-            "no results: SARIF does not tell a clean image from one in which nothing was recognised; send the scanner's JSON report"
-        } else {
-            "none of the results is a vulnerability"
-        };
-        return Err(run
-            .get("results")
-            .problem(format!("not a completed scan: {why}")));
+    // Where vulnerabilities are found, an identifier that is not known is one too.
+    if !is_of_packages {
+        findings.clear();
     }
-    Ok(Report {
-        scanner: Scanner {
-            name: tool,
-            version: driver.first(&["version", "semanticVersion"]).string(),
-            db_updated_at: None,
+    Ok(Scan {
+        is_empty: results.is_empty(),
+        results: all,
+        graded,
+        read: Report {
+            scanner: Scanner {
+                name: tool,
+                version: driver.first(&["version", "semanticVersion"]).string(),
+                db_updated_at: None,
+            },
+            findings,
+            licenses: BTreeSet::new(),
+            scanned_at: invocations
+                .iter()
+                .find_map(|invocation| invocation.first(&["endTimeUtc", "startTimeUtc"]).time()),
+            image,
         },
-        findings,
-        licenses: BTreeSet::new(),
-        scanned_at: run
-            .get("invocations")
-            .items()
-            .find_map(|invocation| invocation.first(&["endTimeUtc", "startTimeUtc"]).time()),
-        image,
     })
+}
+
+/// Whether a result is suppressed: one suppression that is rejected, or under review, and it is not
+/// (SARIF 2.1.0, 3.27.23).
+fn is_suppressed(result: &Field<'_>) -> bool {
+    let suppressions: Vec<_> = result.get("suppressions").items().collect();
+    !suppressions.is_empty()
+        && suppressions.iter().all(|suppression| {
+            let status = suppression.get("status").text();
+            status.is_none_or(|status| status == "accepted")
+        })
 }
 
 /// Trivy's properties of a run.
@@ -137,7 +229,24 @@ fn image_of_result(
     Ok(())
 }
 
-/// Whether a result is a vulnerability in a package.
+/// Whether a result is of something else than a vulnerability: Trivy's secrets, misconfigurations and
+/// licences, Snyk's licences.
+fn is_of_another_kind(id: &str, rule: Option<&Field<'_>>) -> bool {
+    let is_other = |word: Option<&str>| {
+        word.is_some_and(|word| {
+            ["secret", "misconfiguration", "license"].contains(&word.to_lowercase().as_str())
+        })
+    };
+    let tags = rule.map(|rule| rule.get("properties").get("tags"));
+    id.starts_with("snyk:lic:")
+        || is_other(rule.and_then(|rule| rule.get("name").text()))
+        || tags
+            .iter()
+            .flat_map(Field::items)
+            .any(|tag| is_other(tag.text()))
+}
+
+/// Whether a result is known to be a vulnerability in a package.
 fn is_vulnerability(tool: &str, id: &str, rule: Option<&Field<'_>>) -> bool {
     let name = rule
         .and_then(|rule| rule.get("name").text())
@@ -148,31 +257,40 @@ fn is_vulnerability(tool: &str, id: &str, rule: Option<&Field<'_>>) -> bool {
     });
     let known = [
         "ALAS",
+        "ALPINE-",
         "ALSA-",
+        "AZL-",
+        "BDSA-",
         "CGA-",
-        "CVE-",
+        "DEBIAN-",
         "DLA-",
         "DSA-",
         "ELSA-",
-        "GHSA-",
+        "EUVD-",
         "GMS-",
         "GO-",
         "MAL-",
         "NSWG-",
+        "OPENSUSE-",
         "OSV-",
+        "PRISMA-",
         "PYSEC-",
         "RHSA-",
         "RLSA-",
         "RUSTSEC-",
         "SNYK-",
+        "SONATYPE-",
         "SUSE-",
         "TEMP-",
+        "UBUNTU-",
         "USN-",
-        "openSUSE-",
+        "XRAY-",
     ];
+    let id = id.to_uppercase();
     tool == "grype"
         || tagged
         || name.ends_with("Vulnerability")
+        || ["CVE-", "GHSA-"].iter().any(|part| id.contains(part))
         || known.iter().any(|prefix| id.starts_with(prefix))
 }
 
@@ -192,7 +310,8 @@ impl<'a> Rule<'a> {
     }
 }
 
-fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> Finding {
+/// The finding of a result, and whether it says how grave it is.
+fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> (Finding, bool) {
     let message = result.get("message").get("text");
     let message = Labels::of(message.text().unwrap_or_default());
     let help = rule.map(|rule| &rule.help);
@@ -215,17 +334,23 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> Finding {
             named => named,
         },
     };
-    // Grype's rules are one per vulnerability and package.
-    let id = match (line(&["Vulnerability"]), &package) {
-        (Some(vulnerability), _) => vulnerability,
-        (None, Some(package)) => id
-            .strip_suffix(&format!("-{package}"))
-            .unwrap_or(id)
-            .to_owned(),
-        (None, None) => id.to_owned(),
+    let (id, package, found_version) = match (line(&["Vulnerability"]), package) {
+        (Some(vulnerability), package) => (vulnerability, package, found_version),
+        // Grype's rules are one per vulnerability and package.
+        (None, Some(package)) => {
+            let id = id.strip_suffix(&format!("-{package}")).unwrap_or(id);
+            (id.to_owned(), Some(package), found_version)
+        }
+        (None, None) => named_by_id(id),
     };
-    Finding {
-        severity: severity_of(rule, result, line(&["Severity"]).as_deref(), score).max(title(rule)),
+    let word = line(&["Severity"]);
+    let said = said_severity(rule, word.as_deref(), score).max(title(rule));
+    let is_graded = said != Severity::Unknown || score.is_some() || word.is_some();
+    let finding = Finding {
+        severity: match is_graded {
+            true => said,
+            false => by_level(rule, result),
+        },
         id,
         package,
         version: line(&["Installed Version", "Version"]).or(found_version),
@@ -233,6 +358,22 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> Finding {
             .filter(|version| version != "not fixed"),
         score,
         layer: None,
+    };
+    (finding, is_graded)
+}
+
+/// Vulnerability, package and version in JFrog's `CVE-2024-1_PACKAGE_VERSION`.
+fn named_by_id(id: &str) -> (String, Option<String>, Option<String>) {
+    let parts = id
+        .split_once('_')
+        .and_then(|(id, named)| Some((id, named.rsplit_once('_')?)));
+    match parts {
+        Some((id, (package, version))) if !package.is_empty() => (
+            id.to_owned(),
+            Some(package.to_owned()),
+            Some(version.to_owned()),
+        ),
+        _ => (id.to_owned(), None, None),
     }
 }
 
@@ -271,31 +412,33 @@ fn title(rule: Option<&Field<'_>>) -> Severity {
     }
 }
 
-/// The severity as the scanner's text says it; else by tag, score and level.
-fn severity_of(
-    rule: Option<&Field<'_>>,
-    result: &Field<'_>,
-    word: Option<&str>,
-    score: Option<f64>,
-) -> Severity {
+/// The severity as the scanner's text says it; else by tag and score.
+fn said_severity(rule: Option<&Field<'_>>, word: Option<&str>, score: Option<f64>) -> Severity {
+    if let Some(word) = word {
+        return severity(Some(word));
+    }
     let tags = rule.map(|rule| rule.get("properties").get("tags"));
     let tagged = tags
         .iter()
         .flat_map(Field::items)
         .map(|tag| severity(tag.text()))
         .max();
-    let by_level = match result.get("level").text() {
+    match tagged.filter(|said| *said != Severity::Unknown) {
+        Some(said) => said,
+        None => score.map_or(Severity::Unknown, severity_of_score),
+    }
+}
+
+/// The severity that a level stands for at least, where nothing else is said of one among others.
+fn by_level(rule: Option<&Field<'_>>, result: &Field<'_>) -> Severity {
+    let usual = rule.map(|rule| rule.get("defaultConfiguration").get("level"));
+    let level = result.get("level");
+    let level = level.text().or_else(|| usual.as_ref()?.text());
+    match level {
         Some("error") => Severity::High,
         Some("warning") => Severity::Medium,
         Some("note") => Severity::Low,
         _ => Severity::Unknown,
-    };
-    match word {
-        Some(word) => severity(Some(word)),
-        None => match tagged.filter(|said| *said != Severity::Unknown) {
-            Some(said) => said,
-            None => score.map_or(by_level, severity_of_score),
-        },
     }
 }
 

@@ -185,13 +185,18 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
     if !results.iter().any(Found::is_of_packages) {
         return Err(Problem::meaning(nothing_recognised(&results)));
     }
+    let lists_packages = results.iter().any(Found::lists_packages);
     if let Some(family) = metadata.system()
-        && !results.iter().any(Found::is_of_system)
+        && !results.iter().any(|result| {
+            // Where packages are listed, a system without any has no database of them.
+            result.is_of_system()
+                && (!lists_packages || result.lists_packages() || result.has_found())
+        })
     {
         return Err(Problem::field(
             "Results",
             format!(
-                "not a completed scan: {} was recognised, and its packages were not looked at (no result of class os-pkgs): the report is filtered, or Trivy does not know them",
+                "not a completed scan: {} was recognised, and its packages were not looked at (no result of class os-pkgs, or one without packages): the report is filtered, or Trivy does not know them",
                 clip(family)
             ),
         ));
@@ -362,11 +367,19 @@ impl Found<'_> {
             // Before there were classes, what had a type was a list of packages.
             None | Some("") if self.r#type.as_str().is_some_and(is_package_type) => true,
             // A result without a class, or of one that is not known, proves it by what it found.
-            _ => self
-                .vulnerabilities
-                .as_ref()
-                .is_some_and(|list| !list.is_empty()),
+            _ => self.has_found(),
         }
+    }
+
+    fn has_found(&self) -> bool {
+        let found = self.vulnerabilities.as_ref();
+        found.is_some_and(|list| !list.is_empty())
+    }
+
+    /// Whether the packages themselves are in the report, as `--list-all-pkgs` has them.
+    fn lists_packages(&self) -> bool {
+        let packages = self.packages.as_ref();
+        packages.is_some_and(|list| !list.is_empty())
     }
 
     /// The image that the target of an operating system's packages names: `IMAGE (FAMILY VERSION)`.

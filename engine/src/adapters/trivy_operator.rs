@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use weir_schema::{Finding, Scanner};
+use weir_schema::{Finding, Scanner, Severity};
 
 use super::context::Context;
 use super::field::Field;
@@ -73,6 +73,7 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> 
             "not a completed scan: nothing recognised in the image (no vulnerabilities, and no `family`)",
         ));
     }
+    contradiction(&report.get("summary"), &findings)?;
     let said = report.get("scanner");
     Ok(Report {
         scanner: Scanner {
@@ -85,6 +86,24 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> 
         scanned_at: report.get("updateTimestamp").time(),
         image: image(context, report)?,
     })
+}
+
+/// Refuses a report whose summary counts more than it lists.
+fn contradiction(summary: &Field<'_>, findings: &[Finding]) -> Result<(), Problem> {
+    let counts = [
+        ("criticalCount", Severity::Critical),
+        ("highCount", Severity::High),
+        ("mediumCount", Severity::Medium),
+        ("lowCount", Severity::Low),
+    ];
+    for (name, severity) in counts {
+        let count = summary.get(name);
+        let listed = findings.iter().filter(|one| one.severity == severity);
+        if count.number().unwrap_or(0.0) > listed.count() as f64 {
+            return Err(count.problem("more than the report lists"));
+        }
+    }
+    Ok(())
 }
 
 fn image(context: &Context<'_>, report: &Field<'_>) -> Result<Image, Problem> {

@@ -9,8 +9,9 @@ use weir_schema::{
     Body, Digest, OverrideGranted, OverrideRevoked, OverrideScope, RepositoryName, Timestamp,
 };
 
-use super::Decoded;
 use super::context::Context;
+use super::problem::Problem;
+use super::{Decoded, clip};
 
 /// One statement about one vulnerability in one place.
 pub(super) struct Statement {
@@ -41,8 +42,27 @@ pub(super) struct Scope {
     pub(super) package: Option<String>,
 }
 
+impl Scope {
+    /// Whether what `other` is about is a part of what this is about.
+    fn takes_in(&self, other: &Self) -> bool {
+        fn open<T: PartialEq>(own: &Option<T>, its: &Option<T>) -> bool {
+            own.is_none() || own == its
+        }
+        let package = match (&self.package, &other.package) {
+            (Some(own), Some(its)) => {
+                own == its
+                    || its
+                        .strip_prefix(own.as_str())
+                        .is_some_and(|rest| rest.starts_with('@'))
+            }
+            (own, _) => own.is_none(),
+        };
+        open(&self.repository, &other.repository) && open(&self.digest, &other.digest) && package
+    }
+}
+
 /// The events of a document's statements. A later statement about the same thing replaces an
-/// earlier one. `revises` says that the document had a version before this one: then what counts
+/// earlier one; one of which the document contradicts a part is refused. `revises` says that the document had a version before this one: then what counts
 /// (again) revokes what that may have granted.
 pub(super) fn events(
     context: &Context<'_>,
@@ -58,11 +78,28 @@ pub(super) fn events(
             order.push(id);
         }
     }
+    let narrower: Vec<(String, Scope)> = last
+        .values()
+        .filter(|statement| matches!(statement.verdict, Verdict::Counts))
+        .map(|statement| (statement.vulnerability.clone(), statement.scope.clone()))
+        .collect();
     let mut decoded = Vec::new();
     for id in order {
-        if let Some(statement) = last.remove(&id) {
-            decoded.push(event(context, id, statement, time, revises));
+        let Some(statement) = last.remove(&id) else {
+            continue;
+        };
+        let contradicted = narrower.iter().any(|(vulnerability, scope)| {
+            *vulnerability == statement.vulnerability && statement.scope.takes_in(scope)
+        });
+        if contradicted && matches!(statement.verdict, Verdict::DoesNotCount(_)) {
+            decoded.push(context.rejected(&Problem::meaning(format!(
+                "`{}` for {}: the document says that a part of what this is about is affected, and no override can leave that out",
+                clip(&statement.status),
+                clip(&statement.vulnerability)
+            ))));
+            continue;
         }
+        decoded.push(event(context, id, statement, time, revises));
     }
     decoded
 }

@@ -53,8 +53,16 @@ fn distribution_tells_manifests_from_blobs_by_url_or_type() {
         &["rejected `events[0].target.repository`"],
     );
     check(
-        &event("delete", json!({"repository": "a/b"})),
+        &event(
+            "delete",
+            json!({"repository": "a/b", "url": "http://r/v2/a/b/manifests/x"}),
+        ),
         &["rejected `events[0].target.digest` is missing"],
+    );
+    // distribution/distribution notifications/bridge.go `RepoDeleted`.
+    check(
+        &event("delete", json!({"repository": "a/b"})),
+        &["weir.repository.deleted"],
     );
     check(&json!({"events": []}), &["ignored"]);
     check(
@@ -560,4 +568,33 @@ fn a_path_that_begins_like_a_host_is_in_the_registry_that_sent_it() {
     );
     // Nobody has said whose it is.
     check(None, None, "docker.io");
+}
+
+#[test]
+fn every_registry_that_names_its_own_repositories_is_where_they_are() {
+    let settings = AdapterSettings {
+        default_registry: Some("home.example".to_owned()),
+        registry: None,
+        scanner: None,
+    };
+    let check = |body: Value| {
+        let lines = meaning(decode_with(&[], &settings, &body.to_string()));
+        let [line] = &lines[..] else {
+            panic!("{lines:?}");
+        };
+        assert!(line.contains("home.example/quay.io/team/web"), "{line}");
+    };
+    let name = "quay.io/team/web";
+    check(
+        json!({"version": "0", "id": "1", "detail-type": "ECR Image Action", "source": "aws.ecr", "account": "1", "time": "2026-01-01T00:00:00Z", "region": "r", "resources": [], "detail": {"result": "SUCCESS", "repository-name": name, "image-digest": digest("ab"), "action-type": "DELETE", "image-tag": "1"}}),
+    );
+    check(
+        json!({"repository": name, "namespace": "quay.io", "name": "web", "docker_url": "home.example/quay.io/team/web", "updated_tags": ["1"]}),
+    );
+    check(
+        json!({"domain": "docker", "event_type": "deleted", "data": {"repo_key": "quay.io", "image_name": "team/web", "tag": "1", "path": "team/web/1/manifest.json"}}),
+    );
+    check(
+        json!({"timestamp": "2026-01-01T00:00:00Z", "nodeId": "n", "initiator": "a/b", "repositoryName": "docker", "action": "DELETED", "component": {"id": "1", "format": "docker", "name": name, "version": "1"}}),
+    );
 }

@@ -6,6 +6,7 @@ mod amazon;
 mod distribution;
 mod harbor;
 mod others;
+mod partial;
 mod scanners;
 mod unproved;
 

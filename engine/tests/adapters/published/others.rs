@@ -85,9 +85,37 @@ fn github_packages_that_are_containers_and_those_that_are_not() {
         &["pushed image ghcr.io/utaitebox/server:3.2.1 7d7d"],
     );
     // Gitea's package is another thing: not read, and so not passed over in silence.
+    let package = json!({"action": "created", "package": {"id": 5, "type": "container", "name": "web", "version": "1.0"}, "sender": {"login": "ann"}});
+    let unknown = ["rejected no adapter knows a payload of this form"];
+    check(&package, &unknown);
+    // Its webhooks have GitHub's header beside their own.
+    for own in ["x-gitea-event", "x-forgejo-event"] {
+        check_with(
+            &[(own, "package"), ("x-github-event", "package")],
+            &package,
+            &unknown,
+        );
+    }
+}
+
+#[test]
+fn event_grid_by_its_former_names_and_what_only_looks_like_it() {
+    let event = |kind: &str| {
+        json!([{"id": "9c5f", "topic": "/subscriptions/s", "subject": "web:v1", "eventType": kind, "eventTime": "2018-04-25T21:39:47Z", "dataVersion": "1.0", "metadataVersion": "1",
+                "data": {"id": "cb8c", "timestamp": "2018-04-25T21:39:47Z", "action": "push", "target": {"mediaType": media_type::DOCKER_MANIFEST, "digest": digest("ab"), "repository": "web", "tag": "v1"}, "request": {"host": "r.azurecr.io"}}}])
+    };
+    for kind in ["Microsoft.ContainerRegistry.ImagePushed", "ImagePushed"] {
+        check(&event(kind), &["pushed image web:v1 abab"]);
+    }
+    for kind in ["Microsoft.ContainerRegistry.ChartPushed", "ChartPushed"] {
+        check(&event(kind), &["ignored"]);
+    }
+    // Oracle's registry: not read, and so not passed over in silence.
     check(
-        &json!({"action": "created", "package": {"id": 5, "type": "container", "name": "web", "version": "1.0"}, "sender": {"login": "ann"}}),
-        &["rejected no adapter knows a payload of this form"],
+        &json!({"cloudEventsVersion": "0.1", "eventID": "x", "eventType": "com.oraclecloud.artifacts.uploaddockerimage", "source": "artifacts", "data": {"resourceName": "team/web:1.0"}}),
+        &[
+            "rejected `com.oraclecloud.artifacts.uploaddockerimage` is no event of Azure's Event Grid",
+        ],
     );
 }
 

@@ -51,7 +51,7 @@ fn the_trivy_operator_reports_the_image_of_a_container() {
     let report = |artifact: Value, found: Value, os: Value| {
         json!({"apiVersion": "aquasecurity.github.io/v1alpha1", "kind": "VulnerabilityReport", "metadata": {"name": "replicaset-web", "namespace": "default"},
                "report": {"artifact": artifact, "registry": {"server": "r.example:5000"}, "os": os, "scanner": {"name": "Trivy", "vendor": "Aqua Security", "version": "0.58.1"},
-                          "summary": {"criticalCount": 0, "highCount": 1}, "updateTimestamp": "2026-08-21T10:00:00Z", "vulnerabilities": found}})
+                          "summary": {"criticalCount": 0, "highCount": found.as_array().map_or(0, Vec::len)}, "updateTimestamp": "2026-08-21T10:00:00Z", "vulnerabilities": found}})
     };
     let found = json!([{"vulnerabilityID": "CVE-1", "resource": "openssl", "installedVersion": "1", "fixedVersion": "2", "severity": "HIGH", "score": 7.5, "target": "t"}]);
     let debian = json!({"family": "debian", "name": "12"});

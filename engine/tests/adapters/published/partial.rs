@@ -1,0 +1,402 @@
+//! What a document says in several places, of a part, or against itself: nothing of it may be lost, and
+//! no statement reaches further than it says.
+
+use serde_json::{Value, json};
+use weir_engine::adapters::{AdapterSettings, SUBJECT_HEADER};
+
+use crate::words::{check, check_with, decode_with, digest};
+
+/// A run with a rule of the same name for each result.
+fn run(tool: &str, results: &[(&str, Value)]) -> Value {
+    let rules = results.iter().map(|(id, properties)| {
+        json!({"id": id, "shortDescription": {"text": "a vulnerability"}, "properties": properties})
+    });
+    let found = results.iter().map(|(id, _)| json!({"ruleId": id, "level": "error", "message": {"text": "found"}, "locations": []}));
+    json!({"tool": {"driver": {"name": tool, "rules": rules.collect::<Vec<_>>()}}, "results": found.collect::<Vec<_>>()})
+}
+
+fn sarif(runs: &[Value]) -> Value {
+    json!({"version": "2.1.0", "runs": runs})
+}
+
+fn check_sarif(runs: &[Value], expected: &[&str]) {
+    check_with(&[(SUBJECT_HEADER, &digest("ab"))], &sarif(runs), expected);
+}
+
+fn score(score: &str) -> Value {
+    json!({"security-severity": score})
+}
+
+#[test]
+fn the_runs_of_one_tool_are_one_scan() {
+    // snyk/cli src/lib/formatters/sarif-output.ts: the system, then each application.
+    let system = run(
+        "Snyk Container",
+        &[("SNYK-DEBIAN12-OPENSSL-1", score("9.8"))],
+    );
+    let application = run("Snyk Container", &[("SNYK-JS-LODASH-1", score("3.1"))]);
+    let clean = run("Snyk Container", &[]);
+    let both =
+        "scanned abab by snyk container: SNYK-DEBIAN12-OPENSSL-1=CRITICAL SNYK-JS-LODASH-1=LOW";
+    check_sarif(&[system.clone(), application.clone(), clean], &[both]);
+    // jfrog/jfrog-cli-security tests/testdata/output/dockerscan/docker_sarif.json.
+    let secrets = run(
+        "JFrog Binary Secrets Scanner",
+        &[("REQ.SECRET.GENERIC", json!({}))],
+    );
+    check_sarif(
+        &[secrets.clone(), application.clone()],
+        &[
+            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability",
+            "scanned abab by snyk container: SNYK-JS-LODASH-1=LOW",
+        ],
+    );
+    let attested = |runs: &[Value]| {
+        json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://cosign.sigstore.dev/attestation/vuln/v1", "subject": [{"name": "w", "digest": {"sha256": "ab".repeat(32)}}],
+        "predicate": {"scanner": {"uri": "snyk", "result": sarif(runs)}, "metadata": {"scanFinishedOn": "2026-01-01T00:00:00Z"}}})
+    };
+    check(
+        &attested(&[application.clone(), system.clone()]),
+        &["scanned abab by snyk container: SNYK-JS-LODASH-1=LOW SNYK-DEBIAN12-OPENSSL-1=CRITICAL"],
+    );
+    check(
+        &attested(&[secrets, system.clone()]),
+        &["scanned abab by snyk container: SNYK-DEBIAN12-OPENSSL-1=CRITICAL"],
+    );
+    let other = run("grype", &[("CVE-1", score("9.8"))]);
+    check(
+        &attested(&[system, other]),
+        &["rejected `predicate.scanner.result`"],
+    );
+}
+
+#[test]
+fn of_a_run_that_failed_nothing_is_believed() {
+    let mut failed = run("trivy", &[("CVE-1", score("3.1"))]);
+    failed["invocations"] = json!([{"executionSuccessful": false}]);
+    let whole = run("trivy", &[("CVE-2", score("3.1"))]);
+    let reason = "rejected `runs[0].invocations[0].executionSuccessful`: not a completed scan";
+    check_sarif(&[failed, whole], &[reason]);
+}
+
+#[test]
+fn an_identifier_that_is_not_known_is_a_vulnerability_among_others() {
+    let found = run(
+        "JFrog Xray Scanner",
+        &[
+            ("CVE-2011-3374_debian:bookworm:apt_2.6.1", score("3.7")),
+            ("XRAY-264729_cors.js_0.0.1-security", score("10.0")),
+            ("EXOTIC-1", score("9.1")),
+        ],
+    );
+    check_sarif(
+        &[found],
+        &[
+            "scanned abab by jfrog xray scanner: CVE-2011-3374=LOW XRAY-264729=CRITICAL EXOTIC-1=CRITICAL",
+        ],
+    );
+    for id in [
+        "DEBIAN-CVE-2024-1",
+        "PRISMA-2024-1",
+        "sonatype-2024-1",
+        "cve-2024-1",
+    ] {
+        let expected = format!("scanned abab by x: {id}=CRITICAL");
+        check_sarif(&[run("x", &[(id, score("9.1"))])], &[&*expected]);
+    }
+    // What Trivy finds besides, and a linter's results, are none.
+    let besides = [
+        (
+            "DS002",
+            json!({"tags": ["misconfiguration", "security", "HIGH"], "security-severity": "8.0"}),
+        ),
+        (
+            "aws-access-key-id",
+            json!({"tags": ["secret", "CRITICAL"], "security-severity": "9.5"}),
+        ),
+        ("CVE-1", score("3.1")),
+    ];
+    check_sarif(
+        &[run("trivy", &besides)],
+        &["scanned abab by trivy: CVE-1=LOW"],
+    );
+    check_sarif(
+        &[run("CodeQL", &[("js/sql-injection", score("9.1"))])],
+        &[
+            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability",
+        ],
+    );
+}
+
+#[test]
+fn only_a_suppression_that_was_accepted_suppresses() {
+    // oasis-tcs/sarif-spec#370.
+    for (status, expected) in [
+        (json!({}), "scanned abab by x: CVE-2=LOW"),
+        (
+            json!({"status": "accepted"}),
+            "scanned abab by x: CVE-2=LOW",
+        ),
+        (
+            json!({"status": "rejected"}),
+            "scanned abab by x: CVE-1=CRITICAL CVE-2=LOW",
+        ),
+        (
+            json!({"status": "underReview"}),
+            "scanned abab by x: CVE-1=CRITICAL CVE-2=LOW",
+        ),
+    ] {
+        let mut found = run("x", &[("CVE-1", score("9.8")), ("CVE-2", score("3.1"))]);
+        found["results"][0]["suppressions"] = json!([status]);
+        check_sarif(&[found], &[expected]);
+    }
+}
+
+#[test]
+fn a_level_alone_does_not_say_how_grave_something_is() {
+    // google/osv-scanner internal/output/sarif.go writes `warning` whatever it found.
+    let found = run("osv-scanner", &[("CVE-2021-44228", json!({}))]);
+    let reason = "rejected `runs[0].results`: not a completed scan: no result says how grave it is";
+    check_sarif(&[found], &[reason]);
+    // A score may stand in a rule of an extension (SARIF 2.1.0, 3.18.3).
+    let mut extended = run("x", &[("CVE-1", json!({}))]);
+    extended["tool"]["extensions"] =
+        json!([{"name": "e", "rules": [{"id": "CVE-1", "properties": score("9.9")}]}]);
+    extended["tool"]["driver"]["rules"] = json!([]);
+    check_sarif(&[extended], &["scanned abab by x: CVE-1=CRITICAL"]);
+}
+
+/// A document about an image, with a vulnerability in each of these places, analysed as it says.
+fn cyclonedx(vulnerabilities: &[(&str, Option<&str>, Value)]) -> Value {
+    let image = json!({"bom-ref": "i", "type": "container", "name": "a/b", "purl": format!("pkg:oci/b@{}", digest("ab").replace(':', "%3A"))});
+    let component =
+        |url: &str| json!({"bom-ref": url, "type": "library", "name": "x", "purl": url});
+    let list = vulnerabilities.iter().map(|(id, state, affects)| {
+        let mut one = json!({"id": id, "ratings": [{"severity": "critical"}], "affects": affects});
+        if let Some(state) = state {
+            one["analysis"] = json!({"state": state});
+        }
+        one
+    });
+    json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "serialNumber": "urn:uuid:1", "version": 1, "metadata": {"component": image},
+        "components": [component("pkg:npm/lodash@4.17.21"), component("pkg:deb/debian/zlib@1.2")], "vulnerabilities": list.collect::<Vec<_>>()})
+}
+
+#[test]
+fn what_is_analysed_away_is_an_override_and_a_finding_but_no_scan_by_itself() {
+    let lodash = json!([{"ref": "pkg:npm/lodash@4.17.21"}]);
+    let zlib = json!([{"ref": "pkg:deb/debian/zlib@1.2"}]);
+    let away = ("CVE-1", Some("not_affected"), lodash.clone());
+    // One image may hold several versions of a library, and one of what its system has.
+    check(
+        &cyclonedx(std::slice::from_ref(&away)),
+        &["override CVE-1 abab lodash@4.17.21"],
+    );
+    check(
+        &cyclonedx(&[("CVE-1", Some("resolved"), zlib.clone())]),
+        &["override CVE-1 abab zlib"],
+    );
+    check(
+        &cyclonedx(&[away, ("CVE-2", None, zlib)]),
+        &[
+            "override CVE-1 abab lodash@4.17.21",
+            "scanned abab by cyclonedx: CVE-1=CRITICAL CVE-2=CRITICAL",
+        ],
+    );
+    // Nothing says where it does not matter.
+    check(
+        &cyclonedx(&[("CVE-1", Some("not_affected"), json!([]))]),
+        &["rejected `vulnerabilities[0].affects` is missing"],
+    );
+}
+
+#[test]
+fn a_statement_about_nothing_that_is_known_overrides_nothing() {
+    let lodash = ("CVE-2", None, json!([{"ref": "pkg:npm/lodash@4.17.21"}]));
+    for unknown in [
+        "4d9e0a3c-5f0b-4a5b-8a3e-2a5e4b6c7d8e",
+        "urn:cdx:3e671687/1#other",
+    ] {
+        check(
+            &cyclonedx(&[
+                ("CVE-1", Some("not_affected"), json!([{"ref": unknown}])),
+                lodash.clone(),
+            ]),
+            &[
+                "rejected `vulnerabilities[0].affects[0].ref`: neither a component of the document nor a package URL",
+                "scanned abab by cyclonedx: CVE-1=CRITICAL CVE-2=CRITICAL",
+            ],
+        );
+    }
+    // CycloneDX/bom-examples VEX/CISA-Use-Cases/Case-8: versions that are affected beside one that is not.
+    let versions = json!([{"ref": "pkg:maven/org.acme/core", "versions": [{"range": "vers:maven/<2.0", "status": "affected"}, {"version": "2.17.1", "status": "unaffected"}]}]);
+    check(
+        &cyclonedx(&[("CVE-1", Some("not_affected"), versions)]),
+        &["override CVE-1 abab org.acme:core@2.17.1"],
+    );
+    let range = json!([{"ref": "pkg:maven/org.acme/core", "versions": [{"range": "vers:maven/>2.0", "status": "unaffected"}]}]);
+    check(
+        &cyclonedx(&[("CVE-1", Some("not_affected"), range)]),
+        &["rejected `vulnerabilities[0].affects[0].versions[0].version` is missing"],
+    );
+}
+
+fn openvex(statements: &[(&str, Value)]) -> Value {
+    let list = statements.iter().map(|(status, product)| json!({"vulnerability": {"name": "CVE-1"}, "products": [product], "status": status, "justification": "component_not_present"}));
+    json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "doc", "author": "ann", "timestamp": "2026-01-01T00:00:00Z", "version": 1, "statements": list.collect::<Vec<_>>()})
+}
+
+#[test]
+fn vex_does_not_reach_further_than_it_says() {
+    let image = format!("pkg:oci/web@{}", digest("ab"));
+    let whole = json!({"@id": image});
+    let part = |url: &str| json!({"@id": image, "subcomponents": [{"@id": url}]});
+    check(
+        &openvex(&[("not_affected", part("pkg:npm/lodash@4.17.21"))]),
+        &["override CVE-1 abab lodash@4.17.21"],
+    );
+    check(
+        &openvex(&[
+            ("not_affected", whole.clone()),
+            ("affected", part("pkg:npm/lodash@3")),
+        ]),
+        &[
+            "rejected `not_affected` for CVE-1: the document says that a part",
+            "ignored",
+        ],
+    );
+    check(
+        &openvex(&[
+            ("not_affected", part("pkg:npm/vue@1")),
+            ("affected", part("pkg:npm/lodash@3")),
+        ]),
+        &["override CVE-1 abab vue@1", "ignored"],
+    );
+    // Attested of one image, it holds in that one.
+    let package = json!({"@id": "pkg:npm/vue@1"});
+    let attested = |algorithm: &str, hex: String| json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://openvex.dev/ns/v0.2.0", "subject": [{"name": "w", "digest": {algorithm: hex}}], "predicate": openvex(&[("not_affected", package.clone())])});
+    check(
+        &attested("sha256", "cd".repeat(32)),
+        &["override CVE-1 cdcd vue@1"],
+    );
+    check(
+        &attested("sha512", "ef".repeat(64)),
+        &["override CVE-1 efef vue@1"],
+    );
+    check(
+        &openvex(&[("not_affected", package)]),
+        &["override CVE-1  vue@1"],
+    );
+}
+
+#[test]
+fn a_docker_package_is_docker_hubs_unless_it_says_another_registry() {
+    let scope = |url: &str| {
+        let body = openvex(&[("not_affected", json!({"@id": url}))]).to_string();
+        let settings = AdapterSettings::default();
+        let decoded = decode_with(&[], &settings, &body);
+        let Some(weir_engine::adapters::Decoded::Event(received)) = decoded.first() else {
+            panic!("{decoded:?}");
+        };
+        let event: Value = serde_json::from_str(&received.json).unwrap();
+        event["data"]["scope"]["repository"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    let of = digest("ab");
+    assert_eq!(
+        scope(&format!("pkg:docker/acme/web@{of}")).as_deref(),
+        Some("docker.io/acme/web")
+    );
+    assert_eq!(
+        scope(&format!("pkg:docker/nginx@{of}")).as_deref(),
+        Some("docker.io/library/nginx")
+    );
+    // package-url/purl-spec types/docker.
+    assert_eq!(
+        scope(&format!(
+            "pkg:docker/customer/dockerimage@{of}?repository_url=gcr.io"
+        ))
+        .as_deref(),
+        Some("gcr.io/customer/dockerimage")
+    );
+}
+
+#[test]
+fn a_report_that_contradicts_itself_is_no_scan() {
+    let operator = |found: Value| json!({"apiVersion": "aquasecurity.github.io/v1alpha1", "kind": "VulnerabilityReport", "report": {"artifact": {"repository": "a/b", "digest": digest("ab")}, "registry": {"server": "r.example"}, "os": {"family": "debian"}, "scanner": {"name": "Trivy"}, "summary": {"criticalCount": 1}, "vulnerabilities": found}});
+    check(
+        &operator(json!([])),
+        &["rejected `report.summary.criticalCount`: more than the report lists"],
+    );
+    check(
+        &operator(json!([{"vulnerabilityID": "CVE-1", "severity": "CRITICAL", "resource": "x"}])),
+        &["scanned abab by trivy: CVE-1=CRITICAL"],
+    );
+    let harbor = |severity: &str| {
+        json!({"type": "SCANNING_COMPLETED", "occur_at": 1_680_501_893, "operator": "auto", "event_data": {"repository": {"name": "web", "namespace": "team", "repo_full_name": "team/web"}, "resources": [{"digest": digest("ab"), "resource_url": "h.example/team/web:1.0",
+            "scan_overview": {"application/vnd.security.vulnerability.report; version=1.1": {"report_id": "r", "scan_status": "Success", "severity": severity, "scanner": {"name": "Trivy"}, "summary": {"total": 0, "fixable": 0, "summary": {}}}}}]}})
+    };
+    check(&harbor("None"), &["scanned abab by trivy:"]);
+    check(
+        &harbor("Critical"),
+        &[
+            "rejected `event_data.resources[0].scan_overview[\"application/vnd.security.vulnerability.report; version=1.1\"].severity`: says that something was found",
+        ],
+    );
+    let grype = |descriptor: Value, distro: &str| {
+        json!({"matches": [{"vulnerability": {"id": "CVE-1", "severity": "Low"}, "artifact": {"name": "x", "version": "1"}}], "source": {"type": "image", "target": {"userInput": "a/b", "imageID": digest("cd"), "manifestDigest": digest("ab"), "tags": [], "repoDigests": []}},
+               "distro": {"name": distro, "version": "1"}, "descriptor": descriptor})
+    };
+    check(
+        &grype(json!({}), "debian"),
+        &["leaf? scanned abab by grype: CVE-1=LOW"],
+    );
+    check(
+        &grype(json!({}), "arch"),
+        &["rejected `distro.name`: not a completed scan"],
+    );
+    for (descriptor, place) in [
+        (
+            json!({"db": {"status": {"valid": false}}}),
+            "descriptor.db.status.valid",
+        ),
+        (
+            json!({"db": {"status": {"error": "too old"}}}),
+            "descriptor.db.status.error",
+        ),
+        (
+            json!({"configuration": {"ignore": [{"vulnerability": "", "fix-state": "not-fixed"}]}}),
+            "descriptor.configuration.ignore[0].fix-state",
+        ),
+    ] {
+        check(
+            &grype(descriptor, "debian"),
+            &[&*format!("rejected `{place}`")],
+        );
+    }
+    // trivy pkg/scan/ospkg/scan.go: "No OS package is detected".
+    let trivy = |system: Value| {
+        json!({"SchemaVersion": 2, "ArtifactName": "a/b:1.0", "ArtifactType": "container_image", "Metadata": {"OS": {"Family": "ubuntu", "Name": "24.04"}, "ImageID": digest("cd"), "RepoDigests": [format!("a/b@{}", digest("ab"))]},
+            "Results": [system, {"Target": "usr/bin/app", "Class": "lang-pkgs", "Type": "gobinary", "Packages": [{"Name": "stdlib", "Version": "1.21"}]}]})
+    };
+    let system = json!({"Target": "a/b (ubuntu 24.04)", "Class": "os-pkgs", "Type": "ubuntu"});
+    check(
+        &trivy(system.clone()),
+        &["rejected `Results`: not a completed scan: ubuntu was recognised"],
+    );
+    let mut listed = system;
+    listed["Packages"] = json!([{"Name": "libc6", "Version": "2.39"}]);
+    check(&trivy(listed), &["leaf? scanned abab by trivy:"]);
+}
+
+#[test]
+fn what_a_total_has_beyond_its_parts_is_of_unknown_severity() {
+    // Amazon Inspector names three severities and a total.
+    let event = json!({"version": "0", "id": "1", "detail-type": "Inspector2 Scan", "source": "aws.inspector2", "account": "123456789012", "time": "2026-01-01T00:00:00Z", "region": "eu-west-1", "resources": [],
+        "detail": {"scan-status": "INITIAL_SCAN_COMPLETE", "repository-name": "arn:aws:ecr:eu-west-1:123456789012:repository/web", "finding-severity-counts": {"CRITICAL": 7, "HIGH": 61, "MEDIUM": 62, "TOTAL": 158}, "image-digest": digest("ab"), "image-tags": ["1"], "version": "1.0"}});
+    check(
+        &event,
+        &["scanned abab by inspector: CRITICAL*7 HIGH*61 MEDIUM*62 UNKNOWN*28"],
+    );
+}
