@@ -228,6 +228,40 @@ fn e35_the_time_in_a_tag_is_that_of_the_deciding_record() {
     );
 }
 
+/// Nothing but the day changes, and the day is in the target's name.
+#[test]
+fn e35_a_target_named_by_the_day_is_free_on_the_next() {
+    let history = "
+        immutable staging/web
+        scan a
+        scan b
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1-20260302
+        push dev/web:1 b        => block dev/web:1@b: target-immutable
+        wait 1h
+        wait 1d                 => promote dev/web:1@b -> staging/web:1-20260303
+        ";
+    check(
+        "to-staging: dev/* -> staging/{1}; tag: {tag}-{time:%Y%m%d} when true",
+        history,
+    );
+    check(
+        "to-staging: dev/* -> staging/{1}; tag: {tag}-{time:%Y%m%d} when !target.exists",
+        &history.replace("target-immutable", "clause-false `!target.exists`"),
+    );
+    check(
+        "
+        to-archive: dev/* -> archive/{time:%Y%m%d} when true
+        deny no-archive: ** -> archive/20260302 when true
+        ",
+        "
+        scan a
+        push dev/web:1 a        => block dev/web:1@a: denied no-archive
+        wait 1h
+        wait 1d                 => promote dev/web:1@a -> archive/20260303:1
+        ",
+    );
+}
+
 #[test]
 fn f25_a_promotion_that_fails_leaves_the_target_as_it_was() {
     check(

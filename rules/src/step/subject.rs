@@ -8,10 +8,10 @@ use crate::{
     facts::{Case, Target},
     gate::Parts,
     judge::{Destination, Judgement},
-    rule::Severity,
+    rule::{RuleTarget, Severity},
     state::{
-        Bound, DigestId, Obstacle, Path, Progress, Reads, RepositoryId, Settled, State, Subject,
-        SubjectKey, TagId,
+        Bound, DigestId, Obstacle, Path, Progress, Reads, RepositoryId, RuleInForce, Settled,
+        State, Subject, SubjectKey, TagId,
     },
 };
 
@@ -250,7 +250,8 @@ impl State {
     /// Judges a subject that is there and not settled.
     ///
     /// The time that templates and messages tell is that of the last decision for as long as
-    /// nothing else changes, so that the passing of time alone changes nothing.
+    /// nothing else changes, so that the passing of time alone changes nothing. Where it is the target
+    /// that objects, though, it may have another name by now, under which nothing does.
     fn judge_subject(&self, key: SubjectKey, parts: &Parts) -> Option<Outcome> {
         let tag = self.tag_row(key.0);
         let bound = tag.bound.as_ref()?;
@@ -273,12 +274,17 @@ impl State {
             };
             (self.judge(path, &case, told_at), before)
         };
+        let mut same = None;
         if let (Some(known), Some(target)) = (known, kept) {
-            let (judgement, before) = judge(self.target(target), known.decided_at);
-            if says_the_same(known, &judgement, advisory) {
+            let (mut judgement, before) = judge(self.target(target), known.decided_at);
+            let is_same = says_the_same(known, &judgement, advisory);
+            if is_same && !hangs_on_a_name(&path.rule, &judgement) {
                 return Some(Outcome::Same(judgement));
             }
-            if !path.rule.timed && !judgement.tells_time {
+            if is_same {
+                judgement.wake.restless = true;
+                same = Some((known, judgement));
+            } else if !path.rule.timed && !judgement.tells_time {
                 return Some(Outcome::Changed(Box::new(Change {
                     judgement,
                     destination: To::Known(target),
@@ -287,8 +293,15 @@ impl State {
                 })));
             }
         }
+        if let Some((known, judgement)) = same {
+            let destination = self.destination(path, key.0, bound, self.now);
+            let (renamed, _) = judge(self.target_at(&destination), known.decided_at);
+            if says_the_same(known, &renamed, advisory) {
+                return Some(Outcome::Same(judgement));
+            }
+        }
         let plain = self.leads_to(tag.repository, key.1);
-        let (destination, (judgement, before)) = match plain {
+        let (destination, (mut judgement, before)) = match plain {
             Some(repository) => {
                 let target = self.same_tag_in(repository, key.0);
                 (To::Plain(repository), judge(target, self.now))
@@ -299,6 +312,7 @@ impl State {
                 (To::Named(destination), judged)
             }
         };
+        judgement.wake.restless |= hangs_on_a_name(&path.rule, &judgement);
         Some(Outcome::Changed(Box::new(Change {
             judgement,
             destination,
@@ -370,6 +384,25 @@ fn says_the_same(known: &Subject, judgement: &Judgement, advisory: bool) -> bool
         && *known.reasons == *judgement.reasons
         // What a rule only said while it warned, it does once it is enforced.
         && (judgement.verdict != Verdict::Promote || advisory)
+}
+
+/// Whether what objects is a target whose name tells the time: under a later one it may not.
+fn hangs_on_a_name(rule: &RuleInForce, judgement: &Judgement) -> bool {
+    if !rule.timed {
+        return false;
+    }
+    let repository_is_timed = matches!(&rule.rule.to, RuleTarget::Repository(to) if to.uses_time());
+    let at_target = |code| match code {
+        ReasonCode::TargetImmutable | ReasonCode::TargetNewer => true,
+        ReasonCode::Denied => repository_is_timed,
+        _ => false,
+    };
+    let of_rule = judgement.holds_on.is_none() && judgement.reads.meets(Reads::TARGET);
+    of_rule
+        || judgement
+            .reasons
+            .iter()
+            .any(|reason| at_target(reason.code))
 }
 
 impl Settled {
