@@ -367,11 +367,33 @@ async fn operators_record_nothing_that_means_nothing_and_lift_no_hold_by_another
     let daemon = &site.daemon;
     let freeze = ["hold", "freeze", "--reason", "release", "--actor", "olga"];
     assert!(daemon.weir(&freeze).status.success());
+    let waive = "override grant waive CVE-1 --package web --reason r --actor ann --confirm";
+    let waive: Vec<&str> = waive.split(' ').collect();
+    assert!(daemon.weir(&waive).status.success());
+    let longer = [&waive[..], &["--expires-at", "2100-01-01T00:00:00Z"]].concat();
+    assert!(
+        daemon.weir(&longer).status.success(),
+        "the same, for longer"
+    );
     let elsewhere = ["--repository", "other/*"];
     for (arguments, why) in [
         (
             [&freeze[..], &elsewhere].concat(),
             "there is a hold `freeze` already",
+        ),
+        (
+            "override grant waive CVE-1 --reason oops --actor bob --confirm"
+                .split(' ')
+                .collect(),
+            "there is an override `waive` already, of something else",
+        ),
+        (
+            "override revoke wave --actor ann".split(' ').collect(),
+            "there is no override `wave` in force",
+        ),
+        (
+            "release frieze --actor olga --confirm".split(' ').collect(),
+            "there is no hold `frieze`",
         ),
         (
             vec![
@@ -425,7 +447,7 @@ async fn operators_record_nothing_that_means_nothing_and_lift_no_hold_by_another
         assert_eq!(done.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(why), "{arguments:?}: {said}");
     }
-    // The rules and the first hold.
+    // The rules, the first hold and the first override, twice.
     let page = daemon.get("/v1/events?limit=1000").await;
-    assert_eq!(page["events"].as_array().unwrap().len(), 2, "{page}");
+    assert_eq!(page["events"].as_array().unwrap().len(), 4, "{page}");
 }

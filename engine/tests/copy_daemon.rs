@@ -226,6 +226,14 @@ async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by
     );
     assert!(table.contains(&id) && table.contains("failed"), "{table}");
     assert!(talk.contains("weir retry"), "{talk}");
+    let why = daemon.weir(&["why", "team/web:1.0", "--exit-code"]);
+    let page = String::from_utf8_lossy(&why.stdout);
+    assert_eq!(why.status.code(), Some(1), "{page}");
+    let told = format!("{id} was given up: ");
+    assert!(
+        page.contains(&told) && page.contains("answered 503"),
+        "{page}"
+    );
 
     // It survives a restart, and nothing is done about it unasked.
     daemon.kill();

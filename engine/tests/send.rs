@@ -75,6 +75,30 @@ async fn files_and_lines_are_sent_in_order_and_once() {
     assert_eq!(ids, [r#""1""#, r#""2""#, r#""3""#, r#""4""#]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_recorded_and_said_to_be_rejected() {
+    let directory = TempDir::new().unwrap();
+    let daemon = Daemon::start(directory.path(), "", "").await;
+    let report = file(&directory, "report.json", r#"{"SchemaVersion": 2}"#);
+    let whole = file(&directory, "event.json", &failed_scan("1"));
+    let data = daemon.data();
+    let arguments = ["send", "--adapter", "trivy"];
+    let (code, _, said) = weir(&data, &arguments, &[&report]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("accepted at") && said.contains("rejected: "),
+        "{said}"
+    );
+    let (code, _, said) = weir(&data, &["send"], &[&report, &whole]);
+    assert_eq!(code, 1, "what can be read is sent all the same: {said}");
+    let (_, count, _) = weir(
+        &data,
+        &["log", "--type", "weir.scan.failed", "--count"],
+        &[],
+    );
+    assert_eq!(count.trim(), "1");
+}
+
 #[test]
 fn lines_that_are_not_said_to_be_such_are_refused_before_anything_is_sent() {
     let directory = TempDir::new().unwrap();

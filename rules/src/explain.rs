@@ -10,6 +10,7 @@ use crate::{
     facts::{Case, CaseFacts},
     gate::Parts,
     state::{DigestId, NameId, Path, State},
+    view::PromotionView,
 };
 
 /// Why a tag is, or is not, promoted under a rule.
@@ -45,6 +46,8 @@ pub struct Explanation {
     pub overrides: Vec<String>,
     /// What would make it pass.
     pub needs: Vec<String>,
+    /// What was decided of it and is not done: the newest first.
+    pub promotions: Vec<PromotionView>,
 }
 
 /// One stage of the judgement.
@@ -148,6 +151,7 @@ impl State {
             expression: rule.program.explain(&facts),
             denies: denies.collect(),
             overrides: facts.overrides_used(),
+            promotions: self.promotions_of(&rule.name, case.source),
         }
     }
 

@@ -282,8 +282,26 @@ impl State {
     #[must_use]
     pub fn promotions(&self) -> Vec<PromotionView> {
         let all = self.promotions.iter();
-        all.map(|(id, promotion)| PromotionView {
-            promotion_id: promotion_id(*id),
+        all.map(|(id, promotion)| self.promotion_view(*id, promotion))
+            .collect()
+    }
+
+    /// Those of what a tag points at by a rule, the newest first.
+    pub(crate) fn promotions_of(&self, rule: &str, source: TagId) -> Vec<PromotionView> {
+        let digest = self.tag_row(source).digest();
+        let all = self.promotions.iter().rev();
+        let own = all.filter(|(_, one)| {
+            one.source == source
+                && Some(one.bound.digest) == digest
+                && **self.text(one.rule) == *rule
+        });
+        own.map(|(id, promotion)| self.promotion_view(*id, promotion))
+            .collect()
+    }
+
+    fn promotion_view(&self, id: u64, promotion: &Promotion) -> PromotionView {
+        PromotionView {
+            promotion_id: promotion_id(id),
             rule: self.text(promotion.rule).to_string(),
             source: self.tag_ref(promotion.source, promotion.bound.digest),
             target: self.target_ref(promotion.target),
@@ -295,8 +313,7 @@ impl State {
             attempts: promotion.attempts,
             error: promotion.error.clone(),
             decided_at: promotion.decided_at,
-        })
-        .collect()
+        }
     }
 
     /// How many promotions are decided and not done, and how many were given up.

@@ -11,7 +11,7 @@ use crate::{
     backtest::Report,
     daemon::ADDRESS_FILE,
     http::{Asked, EventFilter, Query, QueryError},
-    log::{Log, index::Index},
+    log::{Log, index::Index, is_open},
     node::{Ledger, last_state, open_log_to_read},
     query,
 };
@@ -95,12 +95,14 @@ impl Access {
     }
 
     fn daemon(&self) -> Result<Option<Daemon>, CliError> {
-        let noted = fs::read_to_string(self.data.join(ADDRESS_FILE)).ok();
-        let Some(address) = self
-            .server
-            .clone()
-            .or(noted.map(|text| text.trim().to_owned()))
-        else {
+        // The note of a daemon that was killed, or one that was copied with the directory, may lead to
+        // another daemon: only one that has this log open is asked.
+        let noted = || {
+            let noted = fs::read_to_string(self.data.join(ADDRESS_FILE)).ok()?;
+            is_open(&self.data).then(|| noted.trim().to_owned())
+        };
+        let named = self.server.clone().filter(|server| !server.is_empty());
+        let Some(address) = named.clone().or_else(noted) else {
             return Ok(None);
         };
         crate::oci::install_crypto_provider();
@@ -127,7 +129,7 @@ impl Access {
                     .send(),
             )
             .is_ok();
-        match (&self.server, alive) {
+        match (&named, alive) {
             (_, true) => Ok(Some(daemon)),
             (Some(server), false) => Err(CliError::outside(format!("no daemon answers at {server}"))
                 .hint("start it with `weir run`, or leave out --server to read the data directory of a stopped one")),

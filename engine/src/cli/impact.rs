@@ -34,15 +34,24 @@ pub struct ImpactArgs {
 /// # Errors
 /// If nobody can be asked.
 pub fn run(args: &ImpactArgs) -> Result<ExitCode, CliError> {
+    // CVE's names are in capitals, whatever a person types.
+    let is_cve = args
+        .vulnerability
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("cve-"));
+    let vulnerability = match is_cve {
+        true => args.vulnerability.to_uppercase(),
+        false => args.vulnerability.clone(),
+    };
     let query = Query::Impact {
-        vulnerability: args.vulnerability.clone(),
+        vulnerability: vulnerability.clone(),
         at: args.at.clone(),
     };
     let answer = args.access.open()?.ask(&query)?;
     let tags = answer.as_array().cloned().unwrap_or_default();
     out::rows(args.output, &answer, &tags, |tags| {
         if tags.is_empty() {
-            format!("no tag holds {}\n", args.vulnerability)
+            format!("no tag holds {vulnerability}\n")
         } else {
             plain(&format!("{}\n", table(tags)))
         }

@@ -81,6 +81,14 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         Ok(kept) => checkpoints.extend(kept),
         Err(error) => return Ok(bad(&error)),
     }
+    // What the daemon signed last lies beside the log, for keeping elsewhere: it counts here too.
+    let last = data.join(CHECKPOINT_FILE);
+    if last.exists() {
+        match read_checkpoint(&last) {
+            Ok(signed) => checkpoints.push(signed),
+            Err(error) => return Ok(bad(&error.message)),
+        }
+    }
     let mut fold = Fold::new(&Basis::of(&reader).map_err(CliError::outside)?);
     let bar = super::progress_bar(reader.head().next_seq - 1, "records");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -317,6 +317,16 @@ pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
 /// # Errors
 /// If no daemon takes it.
 pub fn release(args: &ReleaseArgs) -> Result<ExitCode, CliError> {
+    if args.confirm {
+        let status = args.who.access.open()?.ask(&Query::Status)?;
+        let mut holds = status["holds"].as_array().into_iter().flatten();
+        if !holds.any(|hold| hold["hold_id"] == args.hold_id.as_str()) {
+            return Err(
+                CliError::usage(format!("there is no hold `{}`", args.hold_id))
+                    .hint("list them with `weir status`"),
+            );
+        }
+    }
     let data = json!({"hold_id": args.hold_id, "actor": args.who.actor});
     say(&args.who, "weir.hold.released", data, args.confirm)
 }
@@ -328,6 +338,11 @@ pub fn release(args: &ReleaseArgs) -> Result<ExitCode, CliError> {
 pub fn overriding(command: &OverrideCommand) -> Result<ExitCode, CliError> {
     match command {
         OverrideCommand::Grant(args) => {
+            if args.confirm
+                && let Some(known) = override_named(&args.who.access, &args.override_id)?
+            {
+                refuse_another(args, &known)?;
+            }
             let data = json!({
                 "override_id": args.override_id,
                 "vulnerability": args.vulnerability,
@@ -339,8 +354,43 @@ pub fn overriding(command: &OverrideCommand) -> Result<ExitCode, CliError> {
             say(&args.who, "weir.override.granted", data, args.confirm)
         }
         OverrideCommand::Revoke(args) => {
+            if override_named(&args.who.access, &args.override_id)?.is_none() {
+                return Err(CliError::usage(format!(
+                    "there is no override `{}` in force",
+                    args.override_id
+                ))
+                .hint("list them with `weir overrides`"));
+            }
             let data = json!({"override_id": args.override_id, "actor": args.who.actor, "reason": args.reason});
             say(&args.who, "weir.override.revoked", data, true)
         }
     }
+}
+
+/// The override of that name, if it is in force.
+fn override_named(access: &Access, name: &str) -> Result<Option<Value>, CliError> {
+    let all = access.open()?.ask(&Query::Overrides {
+        expiring: None,
+        at: None,
+    })?;
+    let mut all = all.as_array().cloned().unwrap_or_default().into_iter();
+    Ok(all.find(|one| one["override_id"] == name && one["in_force"] == true))
+}
+
+/// Refuses to put an override of something else in the place of one that is in force. The same one may
+/// be granted again: for longer, or for a better reason.
+fn refuse_another(args: &GrantArgs, known: &Value) -> Result<(), CliError> {
+    let scope = &known["scope"];
+    let is_same = known["vulnerability"] == args.vulnerability.as_str()
+        && scope["repository"] == json!(args.repository)
+        && scope["digest"] == json!(args.digest)
+        && scope["package"] == json!(args.package);
+    if is_same {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "there is an override `{}` already, of something else",
+        args.override_id
+    ))
+    .hint("give this one another name, or revoke that one first; `weir overrides` shows it"))
 }

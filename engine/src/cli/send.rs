@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use serde::de::IgnoredAny;
 
-use super::{Access, CliError, out};
+use super::{Access, CliError, NO, out};
 use crate::adapters::{self, AdapterSettings, Decoded, Delivery};
 
 /// Send events or raw payloads; --dry-run prints what they mean and sends nothing.
@@ -60,7 +60,16 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
         return dry_run(args, &headers, &payloads);
     }
     let daemon = args.access.running()?;
-    for (sent, Payload { place, body }) in payloads.into_iter().enumerate() {
+    let mut all_read = true;
+    for (sent, payload) in payloads.into_iter().enumerate() {
+        let rejected = decoded(args, &headers, &payload)
+            .into_iter()
+            .filter_map(|one| match one {
+                Decoded::Rejected(rejected) => Some(rejected.reason),
+                _ => None,
+            });
+        let rejected: Vec<String> = rejected.collect();
+        let Payload { place, body } = payload;
         let (adapter, source) = (args.adapter.as_deref(), args.source.as_deref());
         let answer =
             daemon
@@ -73,8 +82,28 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
                 })?;
         // With a stream this is the place in it; the record comes when the stream is read.
         eprintln!("accepted at {}", answer["sequence"]);
+        // It is on record as it came, and of no effect.
+        for reason in &rejected {
+            eprintln!("rejected: {place}: {reason}");
+        }
+        all_read &= rejected.is_empty();
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(match all_read {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(NO),
+    })
+}
+
+/// What a payload means, without asking anybody.
+fn decoded(args: &SendArgs, headers: &[(String, String)], payload: &Payload) -> Vec<Decoded> {
+    adapters::decode(&Delivery {
+        adapter: args.adapter.as_deref(),
+        source: args.source.as_deref().unwrap_or_default(),
+        delivery_id: None,
+        headers,
+        body: &payload.body,
+        settings: &AdapterSettings::default(),
+    })
 }
 
 /// A payload, and where it was.
@@ -132,17 +161,9 @@ fn dry_run(
     payloads: &[Payload],
 ) -> Result<ExitCode, CliError> {
     let source = args.source.as_deref().unwrap_or_default();
-    let settings = AdapterSettings::default();
-    let decoded = payloads.iter().flat_map(|payload| {
-        adapters::decode(&Delivery {
-            adapter: args.adapter.as_deref(),
-            source,
-            delivery_id: None,
-            headers,
-            body: &payload.body,
-            settings: &settings,
-        })
-    });
+    let decoded = payloads
+        .iter()
+        .flat_map(|payload| decoded(args, headers, payload));
     let mut output = io::stdout().lock();
     for one in decoded {
         let settled = match one {

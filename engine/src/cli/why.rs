@@ -88,7 +88,13 @@ pub fn why(args: &WhyArgs) -> Result<ExitCode, CliError> {
             .map(|one| super::plain(&explanation(one)))
             .collect()
     })?;
-    let blocked = all.iter().any(|one| one["verdict"] != "promote");
+    let given_up = |one: &Value| {
+        let promotions = one["promotions"].as_array();
+        promotions.is_some_and(|all| all.iter().any(|open| open["progress"] == "failed"))
+    };
+    let blocked = all
+        .iter()
+        .any(|one| one["verdict"] != "promote" || given_up(one));
     Ok(if args.exit_code && blocked {
         ExitCode::from(NO)
     } else {
@@ -171,6 +177,19 @@ pub fn explanation(one: &Value) -> String {
             "  {:<16} {}",
             "overridden by",
             overrides.join(", ")
+        ));
+    }
+    for open in one["promotions"].as_array().into_iter().flatten() {
+        let id = text(&open["promotion_id"]);
+        say(format!(
+            "  {:<16} {id} {}",
+            "promotion",
+            match (text(&open["progress"]), text(&open["error"])) {
+                ("decided", _) => "is decided; the copy has not begun".to_owned(),
+                ("started", "") => "is being copied".to_owned(),
+                ("started", error) => format!("is being copied again: {error}"),
+                (_, error) => format!("was given up: {error}; try again with `weir retry {id}`"),
+            }
         ));
     }
     let needs = one["needs"].as_array().cloned().unwrap_or_default();

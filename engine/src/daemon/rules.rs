@@ -27,6 +27,13 @@ pub(crate) fn checked(
     default_registry: Option<&str>,
 ) -> Result<Vec<RuleFile>, RulesRefused> {
     let files = rules_dir::read(dir).map_err(|error| RulesRefused(error.to_string()))?;
+    // A folder that is not mounted looks so: all denies would be off.
+    if files.is_empty() {
+        return Err(RulesRefused(format!(
+            "{}: no rule files (`.cel`); to put no rules in force, use one with `severity: off`",
+            dir.display()
+        )));
+    }
     let loaded = load(&files, default_registry)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -168,5 +175,20 @@ impl Shared {
         let mut kept = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         tracing::error!("the rules are refused, those in force stay:\n{text}");
         *kept = Some(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::checked;
+
+    #[test]
+    fn a_folder_without_rules_is_refused_as_one_that_is_not_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("README.md"), "rules come here").unwrap();
+        let refused = checked(dir.path(), None).unwrap_err().to_string();
+        assert!(refused.contains("no rule files"), "{refused}");
     }
 }

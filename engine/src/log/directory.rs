@@ -3,6 +3,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::store::sync_dir;
 
@@ -12,14 +14,36 @@ pub(super) const FORMAT: &str = "weir log 2\n";
 /// What it says of those that it reads and goes on with: the form of the head differs.
 const FORMATS: [&str; 2] = ["weir log 1\n", FORMAT];
 
+/// How often a lock that somebody has is tried again, and after how long.
+const LOOKS: u32 = 4;
+const LOOK: Duration = Duration::from_millis(25);
+
+/// Whether a process has the log in `dir` open. Changes nothing.
+#[must_use]
+pub fn is_open(dir: &Path) -> bool {
+    let lock = File::open(dir.join("lock"));
+    lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// The exclusive lock of a log. Released when dropped, or by the kernel when the process dies.
 pub(super) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock; `Ok(Err(text))` if another has it, with what it wrote of itself.
+    /// Takes the lock; `Ok(Err(text))` if another has it, with what it wrote of itself. Whoever only
+    /// looks whether somebody has it (`is_open`) is waited for.
     pub(super) fn take(dir: &Path) -> io::Result<Result<Lock, String>> {
+        for _ in 0..LOOKS {
+            match Self::try_take(dir)? {
+                Ok(lock) => return Ok(Ok(lock)),
+                Err(_) => thread::sleep(LOOK),
+            }
+        }
+        Self::try_take(dir)
+    }
+
+    fn try_take(dir: &Path) -> io::Result<Result<Lock, String>> {
         let mut file = File::options()
             .read(true)
             .write(true)

@@ -305,6 +305,9 @@ impl From<sled::Error> for StoreError {
                 StoreError::Locked
             }
             sled::Error::Io(io) => StoreError::Io(io),
+            sled::Error::Corruption { .. } => {
+                StoreError::Damaged("a page of its store does not have its checksum".to_owned())
+            }
             other => StoreError::Damaged(other.to_string()),
         }
     }

@@ -112,7 +112,6 @@ pub fn verify(
     let mut check = Check::default();
     let mut checkpoints: Vec<&SignedCheckpoint> = checkpoints.iter().collect();
     checkpoints.sort_by_key(|signed| signed.checkpoint.size);
-    let mut ahead = checkpoints.iter().peekable();
     // The last record checked, the last checkpoint that fits, and how many do.
     let (mut checked, mut last_good, mut fitting) = (0, 0, 0);
     let mut first_bad = None;
@@ -125,7 +124,9 @@ pub fn verify(
         if let Some((signed, error)) = bad {
             first_bad = Some((signed.checkpoint.size, Problem::Checkpoint(error)));
         }
+        checkpoints.retain(|signed| signed.verify(key).is_ok());
     }
+    let mut ahead = checkpoints.iter().peekable();
 
     let outcome = in_order(reader, size, threads.max(1), |block| {
         let is_here = |signed: &&SignedCheckpoint| signed.checkpoint.size < block.records.end();

@@ -286,6 +286,19 @@ fn checkpoints_anywhere_fit_and_a_forged_one_is_named() {
         assert_eq!((bad, seen), (Some(wanted), size), "checkpoint of {size}");
         assert!(fitting >= place, "those before it fit: {fitting}");
     }
+    // One that somebody else signed says nothing of the records, whatever it claims.
+    let other = key::SigningKey::from_seed("weir", &[4; 32]).expect("a key");
+    let mut foreign = signed(5001, [9; 32]).checkpoint;
+    for size in [100, 5000, 5001] {
+        foreign.size = size;
+        let with_foreign = [&all[..], &[foreign.clone().sign(&other)]].concat();
+        let (bad, fitting, seen) = check(&with_foreign);
+        assert!(
+            matches!(bad, Some((_, Problem::Checkpoint(_)))),
+            "of {size}: {bad:?}"
+        );
+        assert_eq!((fitting, seen), (sizes.len(), 5000));
+    }
     let more = [&all[..], &[signed(5001, [9; 32])]].concat();
     assert_eq!(check(&more).0, Some((5001, Problem::Cut { size: 5001 })));
 }

@@ -52,6 +52,28 @@ fn seqs(records: &[Value]) -> Vec<u64> {
         .collect()
 }
 
+/// As a killed daemon leaves it, or a copy of the directory has it: somebody else may listen there.
+#[test]
+fn only_a_daemon_that_has_the_log_open_is_asked() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    fill(dir);
+    let (count, _) = said(dir, &["log", "--count"], 0);
+    let stranger = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}\n", stranger.local_addr().expect("an address"));
+    fs::write(dir.join("weir-data/address"), address).expect("it is written");
+    std::thread::spawn(move || {
+        for stream in stranger.incoming().flatten() {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+            // Whoever asks must not wait for what comes after its request.
+            let _ = std::io::Write::write_all(&mut &stream, answer);
+        }
+    });
+    assert_eq!(said(dir, &["log", "--count"], 0).0, count);
+    let (_, talk) = said(dir, &["hold", "h", "--reason", "r", "--actor", "a"], 3);
+    assert!(talk.contains("no daemon runs on"), "{talk}");
+}
+
 #[test]
 fn records_are_printed_in_each_form_and_order() {
     let dir = TempDir::new().expect("a directory");

@@ -172,6 +172,20 @@ fn a_checkpoint_of_yesterday_refuses_a_log_that_was_cut_and_regrown() {
     .expect("it is copied");
     let (_, told) = said(cut, &["verify", "--checkpoint", "yesterday"], 1);
     assert!(told.contains("its tail was cut"), "{told}");
+
+    // The one that a daemon leaves beside the log counts as if it were named.
+    said(cut, &["verify"], 0);
+    put(cut, "weir-data/checkpoint", &yesterday);
+    let (_, told) = said(cut, &["verify"], 1);
+    assert!(told.contains("its tail was cut"), "{told}");
+    put(dir, "weir-data/checkpoint", &yesterday);
+    said(dir, &["verify"], 0);
+    put(
+        dir,
+        "weir-data/checkpoint",
+        &yesterday.replacen("weir", "wei7", 1),
+    );
+    said(dir, &["verify"], 1);
 }
 
 #[test]
