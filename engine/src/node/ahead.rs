@@ -50,8 +50,10 @@ pub(super) fn each(
     mut take: impl FnMut(&Record) -> Result<bool, LedgerError>,
 ) -> Result<(), LedgerError> {
     let blocks = (last + 1).saturating_sub(first).div_ceil(BLOCK);
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.clamp(1, MAX_THREADS).min(blocks as usize);
+    // One processor is for the fold, which takes longer than decoding: a thread more would only take
+    // time from it.
+    let others = thread::available_parallelism().map_or(1, usize::from) - 1;
+    let threads = others.clamp(1, MAX_THREADS).min(blocks as usize);
     // A thread is not worth it for what is read at once.
     if blocks <= 1 || decode == Decode::Here {
         let mut records = Records::new(first);
