@@ -273,7 +273,14 @@ fn questions(address: &str) -> Option<Vec<(String, Answer)>> {
     let ask = |path: &str| -> Option<Answer> {
         let (status, body) = get(address, path)?;
         Some(match status {
-            200 => Ok(serde_json::from_str(&body).expect("it is JSON")),
+            200 => {
+                let mut answer: Value = serde_json::from_str(&body).expect("it is JSON");
+                // How far the log was looked through for a page depends on how far the index is.
+                if let Some(page) = answer.as_object_mut() {
+                    page.retain(|name, _| !["next", "through"].contains(&name.as_str()));
+                }
+                Ok(answer)
+            }
             status => Err(status),
         })
     };
