@@ -85,7 +85,7 @@ pub(super) fn events(
         .collect();
     let mut decoded = Vec::new();
     for id in order {
-        let Some(statement) = last.remove(&id) else {
+        let Some(mut statement) = last.remove(&id) else {
             continue;
         };
         let contradicted = narrower.iter().any(|(vulnerability, scope)| {
@@ -97,7 +97,11 @@ pub(super) fn events(
                 clip(&statement.status),
                 clip(&statement.vulnerability)
             ))));
-            continue;
+            if !revises {
+                continue;
+            }
+            // What an earlier version granted holds no longer either.
+            statement.verdict = Verdict::Counts;
         }
         decoded.push(event(context, id, statement, time, revises));
     }

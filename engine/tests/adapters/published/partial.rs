@@ -272,6 +272,20 @@ fn vex_does_not_reach_further_than_it_says() {
         ]),
         &["override CVE-1 abab vue@1", "ignored"],
     );
+    // What the version before granted is taken back.
+    let mut revised = openvex(&[
+        ("not_affected", whole.clone()),
+        ("affected", part("pkg:npm/lodash@3")),
+    ]);
+    revised["version"] = json!(2);
+    check(
+        &revised,
+        &[
+            "rejected `not_affected` for CVE-1: the document says that a part",
+            "weir.override.revoked",
+            "weir.override.revoked",
+        ],
+    );
     // Attested of one image, it holds in that one.
     let package = json!({"@id": "pkg:npm/vue@1"});
     let attested = |algorithm: &str, hex: String| json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://openvex.dev/ns/v0.2.0", "subject": [{"name": "w", "digest": {algorithm: hex}}], "predicate": openvex(&[("not_affected", package.clone())])});
