@@ -509,7 +509,9 @@ fn numbers(index: &Index, kinds: &[Kind], sqlite: &mut Option<Sqlite>) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for question in &kind.questions {
             let start = Instant::now();
-            let count = query::count(index, &question.filter).expect("a number");
+            let count = query::count(index, &question.filter)
+                .expect("a number")
+                .found;
             ours.push(start.elapsed());
             if let Some(sqlite) = sqlite {
                 let sql = match table {
@@ -549,7 +551,7 @@ fn numbers(index: &Index, kinds: &[Kind], sqlite: &mut Option<Sqlite>) {
     ] {
         let start = Instant::now();
         let by = by.parse().expect("a name");
-        let groups = query::groups(index, &filter, by).expect("groups");
+        let groups = query::groups(index, &filter, by).expect("groups").found;
         let ours = start.elapsed();
         print!("{:<26} {:>9.3} ms", format!("by {by}"), millis(ours));
         match sqlite {

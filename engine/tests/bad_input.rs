@@ -451,3 +451,48 @@ async fn operators_record_nothing_that_means_nothing_and_lift_no_hold_by_another
     let page = daemon.get("/v1/events?limit=1000").await;
     assert_eq!(page["events"].as_array().unwrap().len(), 4, "{page}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_are_told_what_follows_from_what_they_say() {
+    both(async |site| {
+        let (image, cve) = (digest("web"), "CVE-2099-0001");
+        let events = [
+            event(
+                "scan",
+                "weir.scan.completed",
+                json!({"digest": image, "scanner": {"name": "trivy"}, "findings": [{"id": cve, "severity": "CRITICAL"}]}),
+            ),
+            event(
+                "push",
+                "weir.image.pushed",
+                json!({"repository": "team/web", "tag": "1.0", "digest": image, "media_type": IMAGE}),
+            ),
+            event(
+                "freeze",
+                "weir.hold.placed",
+                json!({"hold_id": "freeze", "reason": "audit", "actor": "olga", "scope": {"repository": "production/web"}}),
+            ),
+        ];
+        site.daemon.say(&events).await;
+        site.records("weir.hold.placed", 1).await;
+        let said = |line: &str, code: i32| {
+            let arguments: Vec<&str> = line.split(' ').collect();
+            let done = site.daemon.weir(&arguments);
+            let errors = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(code), "{line}: {errors}");
+            assert!(errors.contains("recorded as "), "{line}: {errors}");
+            String::from_utf8_lossy(&done.stdout).into_owned()
+        };
+        // A promotion by hand that is not granted is a no, and says why.
+        let by_hand = "promote team/web:1.0 production/web:1.0 --reason now --actor ann --confirm";
+        let told = said(by_hand, 1);
+        assert!(told.contains("manual  wait  ann  [held freeze]"), "{told}");
+        let told = said("approve team/web@IMAGE --target production/web --actor ann".replace("IMAGE", &image).as_str(), 0);
+        assert_eq!(told, "", "nothing hangs on it");
+        let told = said(&format!("override grant o {cve} --reason unreachable --actor ann --confirm"), 0);
+        assert!(told.contains("to-production  wait  [held freeze]"), "{told}");
+        let told = said("release freeze --actor olga --confirm", 0);
+        assert!(told.contains("to-production  promote"), "{told}");
+    })
+    .await;
+}

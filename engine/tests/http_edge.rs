@@ -79,6 +79,7 @@ impl Backend for Fake {
             events,
             through,
             next: (through < log.len() as u64).then(|| format!("past-{through}")),
+            undecided: None,
         })
     }
 
@@ -400,12 +401,18 @@ async fn questions_that_make_no_sense_are_told_what_is_wrong() {
 async fn queries_reach_the_engine() {
     let server = start(|_| {}).await;
     for (path, expected) in [
-        ("/v1/tags", "Tags { repository: None, at: None }"),
         (
-            "/v1/tags?repository=dev%2F*&at=7d",
-            r#"Tags { repository: Some("dev/*"), at: Some("7d") }"#,
+            "/v1/tags",
+            "Tags { repository: None, at: None, part: Part { after: None, limit: Some(1000) } }",
         ),
-        ("/v1/repositories", "Repositories"),
+        (
+            "/v1/tags?repository=dev%2F*&at=7d&limit=2&after=dev%2Fweb:1",
+            r#"Tags { repository: Some("dev/*"), at: Some("7d"), part: Part { after: Some("dev/web:1"), limit: Some(2) } }"#,
+        ),
+        (
+            "/v1/repositories?after=dev%2Fweb",
+            r#"Repositories(Part { after: Some("dev/web"), limit: Some(1000) })"#,
+        ),
         ("/v1/rules", "Rules"),
         (
             "/v1/show?repository=a%2Fb&tag=1",

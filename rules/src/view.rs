@@ -166,13 +166,35 @@ impl State {
         self.views(ids)
     }
 
-    /// The tags of the repositories whose names pass, in order.
+    /// At most `limit` tags of the repositories whose names pass, in order, those behind the tag
+    /// `after` of a repository. Costs the tags of the repositories it reads, not those before.
     #[must_use]
-    pub fn tags_where(&self, passes: impl Fn(&str) -> bool) -> Vec<TagView> {
-        let known = self.repositories.in_order();
+    pub fn tags_where(
+        &self,
+        passes: impl Fn(&str) -> bool,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Vec<TagView> {
+        let first = after.map_or("", |(repository, _)| repository);
+        let known = self.repositories.from(first);
         let known = known.filter(|(_, repository)| passes(&repository.text));
-        let ids = known.flat_map(|(_, repository)| repository.tags.iter().copied());
-        self.views(ids.collect())
+        let mut views = Vec::new();
+        for (_, repository) in known {
+            let mut ids = repository.tags.clone();
+            ids.retain(|id| after.is_none_or(|after| self.order_of(*id) > after));
+            ids.sort_by_key(|id| self.tag_texts(*id));
+            let here = ids.into_iter().filter_map(|id| self.view(id));
+            views.extend(here.take(limit - views.len()));
+            if views.len() >= limit {
+                break;
+            }
+        }
+        views
+    }
+
+    fn order_of(&self, id: TagId) -> (&str, &str) {
+        let (repository, tag) = self.tag_texts(id);
+        (repository, tag)
     }
 
     fn views(&self, mut ids: Vec<TagId>) -> Vec<TagView> {
@@ -221,14 +243,17 @@ impl State {
         Some((self.digest(bound.digest), bound.binding))
     }
 
-    /// The repositories that have tags, in order.
+    /// At most `limit` repositories that have tags, in order, those behind `after`.
     #[must_use]
-    pub fn repository_names(&self) -> Vec<String> {
-        let with_tags = self.repositories.in_order().filter(|(_, known)| {
+    pub fn repository_names(&self, after: Option<&str>, limit: usize) -> Vec<String> {
+        let known = self.repositories.from(after.unwrap_or_default());
+        let with_tags = known.filter(|(_, known)| {
             let mut tags = known.tags.iter();
-            tags.any(|id| self.tag_row(*id).bound.is_some())
+            after.is_none_or(|after| *known.text > *after)
+                && tags.any(|id| self.tag_row(*id).bound.is_some())
         });
-        with_tags.map(|(_, known)| known.text.to_string()).collect()
+        let names = with_tags.map(|(_, known)| known.text.to_string());
+        names.take(limit).collect()
     }
 
     /// A tag as it is written.

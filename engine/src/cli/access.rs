@@ -10,7 +10,7 @@ use super::CliError;
 use crate::{
     backtest::Report,
     daemon::ADDRESS_FILE,
-    http::{Asked, EventFilter, Query, QueryError},
+    http::{Asked, EventFilter, Part, Query, QueryError, Undecided},
     log::{Log, index::Index, is_open},
     node::{Ledger, last_state, open_log_to_read},
     query,
@@ -18,6 +18,9 @@ use crate::{
 
 /// How often a daemon is asked how far it is.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// How much of a list a daemon is asked for at once.
+const DAEMON_PAGE: usize = 1000;
 
 /// Where the log is, or the daemon that has it.
 #[derive(Debug, Clone, Args)]
@@ -61,6 +64,8 @@ pub struct Page {
     pub through: u64,
     /// The cursor of the next page.
     pub next: Option<String>,
+    /// Records left out because `--where` errs for them.
+    pub undecided: Option<Undecided>,
 }
 
 /// A running daemon.
@@ -187,28 +192,49 @@ impl Source {
         }
     }
 
+    /// All tags, of the repositories that match if there is a pattern, as a list.
+    ///
+    /// # Errors
+    /// As [`Source::ask`].
+    pub fn tags(
+        &mut self,
+        repository: Option<&str>,
+        at: Option<&str>,
+    ) -> Result<Vec<Value>, CliError> {
+        let mut all = Vec::new();
+        // A daemon gives a page at a time, a log all there are.
+        let mut part = Part {
+            after: None,
+            limit: matches!(self, Self::Daemon(_)).then_some(DAEMON_PAGE),
+        };
+        loop {
+            let answer = self.ask(&Query::Tags {
+                repository: repository.map(str::to_owned),
+                at: at.map(str::to_owned),
+                part: part.clone(),
+            })?;
+            let Value::Array(page) = answer else {
+                return Ok(all);
+            };
+            let is_full = part.limit == Some(page.len());
+            all.extend(page);
+            match all.last() {
+                Some(last) if is_full => {
+                    let text = |name| last[name].as_str().unwrap_or_default();
+                    part.after = Some(format!("{}:{}", text("repository"), text("tag")));
+                }
+                _ => return Ok(all),
+            }
+        }
+    }
+
     /// A page of records.
     ///
     /// # Errors
     /// As [`Source::ask`].
     pub fn events(&mut self, filter: &EventFilter) -> Result<Page, CliError> {
         match self {
-            Self::Daemon(daemon) => {
-                #[derive(serde::Deserialize)]
-                struct Answer {
-                    events: Vec<Box<serde_json::value::RawValue>>,
-                    through: u64,
-                    next: Option<String>,
-                }
-                let body = daemon.get_text(&format!("/v1/events?{}", parameters(filter)))?;
-                let page: Answer = serde_json::from_slice(&body).map_err(CliError::outside)?;
-                let events = page.events.into_iter();
-                Ok(Page {
-                    events: events.map(|event| Box::<str>::from(event).into()).collect(),
-                    through: page.through,
-                    next: page.next,
-                })
-            }
+            Self::Daemon(daemon) => daemon.events(filter),
             Self::Log(stopped) => {
                 let page = query::events(&stopped.index, filter).map_err(refused)?;
                 let events = page.events.into_iter();
@@ -218,6 +244,7 @@ impl Source {
                         .collect(),
                     through: page.through,
                     next: page.next,
+                    undecided: page.undecided,
                 })
             }
         }
@@ -269,6 +296,29 @@ impl Daemon {
             .header("content-type", "application/cloudevents-batch+json")
             .body(body);
         self.send(request)
+    }
+
+    /// A page of records.
+    ///
+    /// # Errors
+    /// If the daemon refuses the filter or does not answer.
+    pub fn events(&self, filter: &EventFilter) -> Result<Page, CliError> {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            events: Vec<Box<serde_json::value::RawValue>>,
+            through: u64,
+            next: Option<String>,
+            undecided: Option<Undecided>,
+        }
+        let body = self.get_text(&format!("/v1/events?{}", parameters(filter)))?;
+        let page: Answer = serde_json::from_slice(&body).map_err(CliError::outside)?;
+        let events = page.events.into_iter();
+        Ok(Page {
+            events: events.map(|event| Box::<str>::from(event).into()).collect(),
+            through: page.through,
+            next: page.next,
+            undecided: page.undecided,
+        })
     }
 
     /// Delivers a raw body to an adapter.
@@ -395,11 +445,32 @@ fn path(query: &Query) -> String {
         format!("{path}?{}", encode(pairs))
     };
     match query {
-        Query::Tags { repository, at } => with(
+        Query::Tags {
+            repository,
+            at,
+            part,
+        } => with(
             "/v1/tags",
-            &[("repository", repository.as_deref()), ("at", at.as_deref())],
+            &[
+                ("repository", repository.as_deref()),
+                ("at", at.as_deref()),
+                ("after", part.after.as_deref()),
+                (
+                    "limit",
+                    part.limit.map(|limit| limit.to_string()).as_deref(),
+                ),
+            ],
         ),
-        Query::Repositories => "/v1/repositories".to_owned(),
+        Query::Repositories(part) => with(
+            "/v1/repositories",
+            &[
+                ("after", part.after.as_deref()),
+                (
+                    "limit",
+                    part.limit.map(|limit| limit.to_string()).as_deref(),
+                ),
+            ],
+        ),
         Query::Why {
             repository,
             tag,

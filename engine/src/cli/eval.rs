@@ -197,7 +197,7 @@ fn evaluate(expression: &str, input: &Json) -> Result<Json, String> {
     let value = match (program.evaluate(&facts), &objections) {
         (Ok(value), _) => value,
         (Err(_), Some(shown)) => return Err(shown.clone()),
-        (Err(error), None) => return Err(located(&error, expression)),
+        (Err(error), None) => return Err(located(&error, NAME, expression)),
     };
     if let Some(shown) = objections {
         eprintln!("{shown}\nwarning: a rule that says this is refused");

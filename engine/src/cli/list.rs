@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{Access, CliError, Output, out, plain, why::overview};
-use crate::http::Query;
 
 /// List tags with their verdicts.
 #[derive(Debug, Args)]
@@ -28,13 +27,9 @@ pub struct ListArgs {
 /// # Errors
 /// If the pattern is none or nobody can be asked.
 pub fn run(args: &ListArgs) -> Result<ExitCode, CliError> {
-    let query = Query::Tags {
-        repository: args.repository.clone(),
-        at: args.at.clone(),
-    };
-    let answer = args.access.open()?.ask(&query)?;
-    let tags = answer.as_array().cloned().unwrap_or_default();
-    out::rows(args.output, &answer, &tags, |tags| {
+    let mut source = args.access.open()?;
+    let tags = source.tags(args.repository.as_deref(), args.at.as_deref())?;
+    out::rows(args.output, &tags.clone().into(), &tags, |tags| {
         plain(&format!("{}\n", overview(tags)))
     })?;
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
     record::{COLUMNS, line, row, write_row},
     why::text,
 };
-use crate::http::{EventFilter, Query};
+use crate::http::{EventFilter, Query, Undecided};
 
 /// Show what happened, filtered. Each filter that is given must be met; one that is given more than
 /// once is met by any of its values.
@@ -220,6 +221,7 @@ fn count(
     mut out: impl Write,
 ) -> Result<(), Ended> {
     let answer = source.ask(&Query::Count(filter))?;
+    warn_of(&answer["undecided"]);
     match form {
         Form::Table => writeln!(out, "{}", answer["count"])?,
         Form::Json | Form::Jsonl => writeln!(out, "{answer}")?,
@@ -240,6 +242,7 @@ fn groups(
         filter,
         by: by.clone(),
     })?;
+    warn_of(&answer["undecided"]);
     let groups = answer["groups"].as_array().cloned().unwrap_or_default();
     match form {
         Form::Json => writeln!(out, "{answer}")?,
@@ -293,6 +296,7 @@ fn records(
         }
     }
     let (mut began, mut lost) = (false, false);
+    let mut undecided = None;
     loop {
         filter.limit = left.min(PAGE);
         let page = match source.events(&filter) {
@@ -311,6 +315,10 @@ fn records(
             page => page?,
         };
         (began, lost) = (true, false);
+        note(&mut undecided, page.undecided);
+        if args.follow {
+            warn(undecided.take());
+        }
         left -= page.events.len();
         for event in &page.events {
             printer.record(event)?;
@@ -334,7 +342,35 @@ fn records(
         }
     }
     printer.end()?;
-    Ok(printer.out.flush()?)
+    printer.out.flush()?;
+    warn(undecided);
+    Ok(())
+}
+
+/// Adds the records left out of one page to those of the pages before.
+fn note(known: &mut Option<Undecided>, more: Option<Undecided>) {
+    match (known, more) {
+        (Some(known), Some(more)) => known.count += more.count,
+        (known, more) => *known = known.take().or(more),
+    }
+}
+
+fn warn_of(undecided: &Value) {
+    warn(Undecided::deserialize(undecided).ok());
+}
+
+/// Says that records were left out, of which it is not known whether they were asked for.
+fn warn(undecided: Option<Undecided>) {
+    if let Some(Undecided {
+        count,
+        seq,
+        problem,
+    }) = undecided
+    {
+        eprintln!(
+            "weir: warning: --where could not be answered for {count} of the records, which are left out; for record {seq}:\n{problem}"
+        );
+    }
 }
 
 /// Prints the last `count` records that match, the oldest of them first; gives the last record that
@@ -355,6 +391,7 @@ fn print_last(
         newest.limit = (count - last.len()).min(PAGE);
         let page = source.events(&newest)?;
         through.get_or_insert(page.through);
+        warn(page.undecided);
         last.extend(page.events);
         newest.cursor = page.next;
         if newest.cursor.is_none() {

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod backtest;
+mod consequences;
 mod error;
 pub mod eval;
 pub mod failure;

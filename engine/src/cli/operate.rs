@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use weir_rules::pattern::RepositoryPattern;
 use weir_schema::{Received, Timestamp};
 
-use super::{Access, CliError, out, why::tag_of};
+use super::{Access, CliError, consequences::Consequences, out, why::tag_of};
 use crate::http::{EventFilter, Query};
 
 /// What all of them have.
@@ -73,6 +73,9 @@ pub struct ApproveArgs {
     /// Take the vote back.
     #[arg(long)]
     revoke: bool,
+    /// Not needed: a vote moves nothing by itself.
+    #[arg(long)]
+    confirm: bool,
     #[command(flatten)]
     who: Who,
 }
@@ -95,6 +98,9 @@ pub struct HoldArgs {
     /// Only this rule.
     #[arg(long)]
     rule: Option<String>,
+    /// Not needed: a hold moves nothing.
+    #[arg(long)]
+    confirm: bool,
     #[command(flatten)]
     who: Who,
 }
@@ -159,6 +165,9 @@ pub struct RevokeArgs {
     /// Why.
     #[arg(long)]
     reason: Option<String>,
+    /// Not needed: what counts again moves nothing.
+    #[arg(long)]
+    confirm: bool,
     #[command(flatten)]
     who: Who,
 }
@@ -206,9 +215,10 @@ fn say(who: &Who, kind: &str, data: Value, confirmed: bool) -> Result<ExitCode, 
         eprintln!("nothing was sent: add --confirm");
         return Ok(ExitCode::SUCCESS);
     }
-    let answer = who.access.running()?.publish(&[event])?;
-    eprintln!("recorded: {answer}");
-    Ok(ExitCode::SUCCESS)
+    let daemon = who.access.running()?;
+    let consequences = Consequences::of(&daemon, &event)?;
+    daemon.publish(&[event])?;
+    consequences.tell()
 }
 
 /// Runs `weir promote`.

@@ -336,10 +336,7 @@ fn element_words(element: &Value) -> String {
 pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
     let mut source = args.access.open()?;
     let answer = match &args.what {
-        None => source.ask(&Query::Tags {
-            repository: None,
-            at: args.at.clone(),
-        })?,
+        None => source.tags(None, args.at.as_deref())?.into(),
         Some(what) => {
             let (repository, tag) = match tag_of(what) {
                 Ok((repository, tag)) => (repository, Some(tag)),

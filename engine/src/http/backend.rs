@@ -3,7 +3,10 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::{
+    Deserialize, Serialize,
+    ser::{SerializeStruct, Serializer},
+};
 use serde_json::{Value, value::RawValue};
 use weir_schema::Received;
 
@@ -58,9 +61,11 @@ pub enum Query {
         repository: Option<String>,
         /// At this sequence or time; now if not given.
         at: Option<String>,
+        /// Which of them.
+        part: Part,
     },
     /// Repositories.
-    Repositories,
+    Repositories(Part),
     /// Why a tag is or is not promoted.
     Why {
         /// The tag's repository.
@@ -143,6 +148,23 @@ pub enum Query {
     Status,
 }
 
+/// A part of a list that is in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Only those behind this one, by its name: `repository:tag`, or a repository.
+    pub after: Option<String>,
+    /// At most so many; all if not given.
+    pub limit: Option<usize>,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: Self = Self {
+        after: None,
+        limit: None,
+    };
+}
+
 /// A record as it is in the log.
 #[derive(Debug, Clone)]
 pub struct Logged {
@@ -163,15 +185,33 @@ pub struct EventPage {
     /// The cursor of the next page, if there may be one. A page that took long to find may be
     /// short, or empty, and have a next one.
     pub next: Option<String>,
+    /// Records looked at of which it is not known whether they are asked for.
+    pub undecided: Option<Undecided>,
+}
+
+/// Records for which the expression of a filter errs, otherwise than for want of a field: they are
+/// left out of the answer, which is told, for what is left out may be what was looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// How many there are.
+    pub count: u64,
+    /// One of them.
+    pub seq: u64,
+    /// What went wrong with that one, with its place in the expression.
+    pub problem: String,
 }
 
 impl Serialize for EventPage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let events: Vec<&RawValue> = self.events.iter().map(|event| &*event.json).collect();
-        let mut page = serializer.serialize_struct("EventPage", 3)?;
+        let fields = 3 + usize::from(self.undecided.is_some());
+        let mut page = serializer.serialize_struct("EventPage", fields)?;
         page.serialize_field("events", &events)?;
         page.serialize_field("through", &self.through)?;
         page.serialize_field("next", &self.next)?;
+        if let Some(undecided) = &self.undecided {
+            page.serialize_field("undecided", undecided)?;
+        }
         page.end()
     }
 }

@@ -21,7 +21,9 @@ mod server;
 mod webhook;
 
 pub use admission::{Admission, ListenError, check_listen};
-pub use backend::{Accepted, Backend, Delivery, EventPage, IntakeError, Logged, Query, QueryError};
+pub use backend::{
+    Accepted, Backend, Delivery, EventPage, IntakeError, Logged, Part, Query, QueryError, Undecided,
+};
 pub use backtests::Asked;
 pub use config::{HttpConfig, HttpConfigError};
 pub use filter::EventFilter;

@@ -72,6 +72,11 @@ const AT: Parameter = may(
     "As it was at this record or time (RFC 3339, a date, or an age as `7d`); now if not given.",
     "2026-08-21T10:00:00Z",
 );
+const LIMIT: Parameter = may(
+    "limit",
+    "So many in a page: 1 to 1000, 1000 if not given.",
+    "1000",
+);
 const SOURCE: Parameter = may(
     "source",
     "The name of the sender, as `[sources.NAME]` has it.",
@@ -157,13 +162,16 @@ pub(super) const OPERATIONS: [Operation; 27] = [
     ),
     asked(
         "/v1/repositories",
-        "The repositories that have tags.",
-        &[],
+        "The repositories that have tags, in order; a `Link` header leads to the next page.",
+        &[
+            may("after", "Only those behind this one.", "dev/shop"),
+            LIMIT,
+        ],
         Schema::Any,
     ),
     asked(
         "/v1/tags",
-        "Tags with what they point at, the images in it, and the verdict under each rule.",
+        "Tags with what they point at, the images in it, and the verdict under each rule, in order; a `Link` header leads to the next page.",
         &[
             may(
                 "repository",
@@ -171,6 +179,8 @@ pub(super) const OPERATIONS: [Operation; 27] = [
                 "dev/*",
             ),
             AT,
+            may("after", "Only those behind this one.", "dev/shop:1.4.0"),
+            LIMIT,
         ],
         Schema::List("TagView"),
     ),

@@ -5,17 +5,21 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 use axum::{
     Json,
     extract::{Query as Parameters, State, rejection::QueryRejection},
-    http::{HeaderMap, header::CONTENT_TYPE},
+    http::{
+        HeaderMap,
+        header::{CONTENT_TYPE, LINK},
+    },
     response::{
         IntoResponse, Response, Sse,
         sse::{Event as SseEvent, KeepAlive},
     },
 };
 use futures_util::stream;
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Backend, EventFilter, Logged, Problem, Query, server::App};
+use super::{Backend, EventFilter, Logged, Part, Problem, Query, server::App};
 
 /// Records in a page if the reader does not say.
 const PAGE: usize = 100;
@@ -57,14 +61,19 @@ impl EventParameters {
                     .map_err(Problem::bad_request)?,
             }
         }
-        let limit = read.filter.limit;
-        if !(1..=LARGEST_PAGE).contains(&limit) {
-            return Err(Problem::bad_request(format!(
-                "`limit` is {limit}, expected 1 to {LARGEST_PAGE}"
-            )));
-        }
+        checked(read.filter.limit)?;
         Ok(read)
     }
+}
+
+/// Refuses a page of none, or of too many.
+fn checked(limit: usize) -> Result<(), Problem> {
+    if (1..=LARGEST_PAGE).contains(&limit) {
+        return Ok(());
+    }
+    Err(Problem::bad_request(format!(
+        "`limit` is {limit}, expected 1 to {LARGEST_PAGE}"
+    )))
 }
 
 fn switch(name: &str, value: &str) -> Result<bool, Problem> {
@@ -82,6 +91,15 @@ fn switch(name: &str, value: &str) -> Result<bool, Problem> {
 pub(super) struct TagsParameters {
     repository: Option<String>,
     at: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RepositoriesParameters {
+    after: Option<String>,
+    limit: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -245,22 +263,83 @@ async fn answer<B: Backend>(app: &App<B>, query: Query) -> Result<Json<Value>, P
     Ok(Json(app.backend.query(query).await?))
 }
 
+/// The part of a list that is asked for, never more than a page.
+fn part(after: Option<String>, limit: Option<usize>) -> Result<Part, Problem> {
+    let limit = limit.unwrap_or(LARGEST_PAGE);
+    checked(limit)?;
+    Ok(Part {
+        after,
+        limit: Some(limit),
+    })
+}
+
+/// A page of a list. Where it is full a `Link` header leads to the next one (RFC 8288), as the
+/// lists of registries have it: `path` with the parameters `asked`, behind the last of this page.
+fn page(
+    path: &str,
+    asked: &[(&str, Option<&str>)],
+    limit: Option<usize>,
+    list: Value,
+    name: impl Fn(&Value) -> String,
+) -> Response {
+    let all = list.as_array().map_or(&[][..], Vec::as_slice);
+    let last = all.last().filter(|_| Some(all.len()) == limit).map(name);
+    let next = last.and_then(|last| {
+        let given = asked
+            .iter()
+            .filter_map(|(name, value)| Some((*name, (*value)?)));
+        let mut address = Url::parse("http://weir/").ok()?.join(path).ok()?;
+        let mut query = address.query_pairs_mut();
+        query.extend_pairs(given);
+        query.extend_pairs(limit.map(|limit| ("limit", limit.to_string())));
+        query.append_pair("after", &last);
+        drop(query);
+        Some(format!("<{path}?{}>; rel=\"next\"", address.query()?))
+    });
+    match next {
+        Some(next) => ([(LINK, next)], Json(list)).into_response(),
+        None => Json(list).into_response(),
+    }
+}
+
 /// `GET /v1/tags`.
 pub(super) async fn tags<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<TagsParameters>,
-) -> Result<Json<Value>, Problem> {
-    let TagsParameters { repository, at } = parameters(asked)?;
-    answer(&app, Query::Tags { repository, at }).await
+) -> Result<Response, Problem> {
+    let TagsParameters {
+        repository,
+        at,
+        after,
+        limit,
+    } = parameters(asked)?;
+    let part = part(after, limit)?;
+    let limit = part.limit;
+    let query = Query::Tags {
+        repository: repository.clone(),
+        at: at.clone(),
+        part,
+    };
+    let list = app.backend.query(query).await?;
+    let asked = [("repository", repository.as_deref()), ("at", at.as_deref())];
+    Ok(page("/v1/tags", &asked, limit, list, |tag| {
+        let text = |name| tag[name].as_str().unwrap_or_default();
+        format!("{}:{}", text("repository"), text("tag"))
+    }))
 }
 
 /// `GET /v1/repositories`.
 pub(super) async fn repositories<B: Backend>(
     State(app): State<Arc<App<B>>>,
-    asked: Asked<NoParameters>,
-) -> Result<Json<Value>, Problem> {
-    parameters(asked)?;
-    answer(&app, Query::Repositories).await
+    asked: Asked<RepositoriesParameters>,
+) -> Result<Response, Problem> {
+    let RepositoriesParameters { after, limit } = parameters(asked)?;
+    let part = part(after, limit)?;
+    let limit = part.limit;
+    let list = app.backend.query(Query::Repositories(part)).await?;
+    Ok(page("/v1/repositories", &[], limit, list, |name| {
+        name.as_str().unwrap_or_default().to_owned()
+    }))
 }
 
 /// `GET /v1/why`.

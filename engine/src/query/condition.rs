@@ -10,6 +10,9 @@ use weir_rules::cel::{
 };
 use weir_schema::Timestamp;
 
+use super::expression::located;
+use crate::http::Undecided;
+
 /// What an expression may name, in the order of the indices below.
 static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
     let data = || Type::map(Type::String, Type::Dyn);
@@ -74,7 +77,11 @@ const DATA: u16 = 5;
 /// A condition on a record.
 pub(super) struct Condition {
     program: Program,
+    text: String,
 }
+
+/// What an expression is called in messages.
+const NAME: &str = "where";
 
 /// The parts of a record that a condition may read, each made when it is read.
 #[derive(serde::Deserialize)]
@@ -107,21 +114,44 @@ impl Condition {
     /// Compiles an expression; gives the errors with their places.
     pub(super) fn compile(text: &str) -> Result<Condition, String> {
         match Program::compile_predicate(text, &ENVIRONMENT, &Limits::RULES) {
-            Ok((program, _)) => Ok(Condition { program }),
+            Ok((program, _)) => Ok(Condition {
+                program,
+                text: text.to_owned(),
+            }),
             Err(errors) => {
-                let texts = errors.iter().map(|error| error.render("where", text));
+                let texts = errors.iter().map(|error| error.render(NAME, text));
                 Err(texts.collect::<Vec<_>>().join("\n"))
             }
         }
     }
 
-    /// Whether it holds of a record. One for which it errs is not one of those asked for: fields
-    /// differ by type.
-    pub(super) fn holds(&self, record: &[u8]) -> bool {
-        let Ok(parts) = serde_json::from_slice::<Parts<'_>>(record) else {
-            return false;
-        };
-        matches!(self.program.evaluate(&parts), Ok(Value::Bool(true)))
+    /// Whether it holds of a record. One without a field that it reads is not one of those asked
+    /// for: fields differ by type. Of others for which it errs nothing is known.
+    ///
+    /// # Errors
+    /// What is in the way of an answer, with its place in the expression.
+    fn test(&self, record: &[u8]) -> Result<bool, String> {
+        let parts: Parts<'_> =
+            serde_json::from_slice(record).map_err(|error| format!("unreadable: {error}"))?;
+        match self.program.evaluate(&parts) {
+            Ok(value) => Ok(matches!(value, Value::Bool(true))),
+            Err(error) if error.absent => Ok(false),
+            Err(error) => Err(located(&error, NAME, &self.text)),
+        }
+    }
+
+    /// Whether it holds of the record `seq`; where that is not known it is noted in `unknown`, and
+    /// the record is left out.
+    pub(super) fn holds(&self, seq: u64, record: &[u8], unknown: &mut Option<Undecided>) -> bool {
+        self.test(record).unwrap_or_else(|problem| {
+            let known = unknown.get_or_insert(Undecided {
+                count: 0,
+                seq,
+                problem,
+            });
+            known.count += 1;
+            false
+        })
     }
 }
 
@@ -200,11 +230,12 @@ mod tests {
 
     #[test]
     fn a_condition_reads_all_of_a_record() {
-        let holds = |text: &str| {
+        let test = |text: &str| {
             Condition::compile(text)
                 .unwrap_or_else(|error| panic!("{error}"))
-                .holds(RECORD.as_bytes())
+                .test(RECORD.as_bytes())
         };
+        let holds = |text: &str| test(text).unwrap();
         assert!(holds(
             "seq == 5 && event.type == 'weir.x' && event.source == 's'"
         ));
@@ -214,8 +245,12 @@ mod tests {
         assert!(holds("data.findings.exists(f, f.id == 'CVE-1')"));
         assert!(holds("recorded_at > timestamp('2026-08-21T09:00:00Z')"));
         assert!(holds("!has(event.subject) && !has(data.tag)"));
-        assert!(!holds("data.tag == 'x'"), "it errs");
+        assert!(!holds("data.tag == 'x'"), "it has none");
+        assert!(!holds("data.findings[1].id == 'CVE-1'"), "it has none");
         assert!(!holds("data.size > 7"));
+        let told = test("seq / (data.size - 7) > 0").unwrap_err();
+        assert!(told.starts_with("where:1:"), "{told}");
+        assert!(told.contains("division by zero"), "{told}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     search::{Wanted, wanted},
 };
 use crate::{
-    http::{EventFilter, EventPage, Logged, QueryError},
+    http::{EventFilter, EventPage, Logged, QueryError, Undecided},
     log::index::{Dimension, Groups, Index, count_terms},
 };
 
@@ -87,12 +87,14 @@ pub fn events(index: &Index, filter: &EventFilter) -> Result<EventPage, QueryErr
         find.read_ahead(limit + 1);
     }
     let mut events = Vec::with_capacity(limit.min(PAGE));
+    let mut undecided = None;
     while events.len() < limit {
         let Some(found) = find.next_within(LOOKS) else {
             break;
         };
         let (seq, record) = found?;
-        if condition.as_ref().is_none_or(|one| one.holds(&record)) {
+        let wanted = condition.as_ref();
+        if wanted.is_none_or(|one| one.holds(seq, &record, &mut undecided)) {
             events.push(logged(seq, record)?);
         }
     }
@@ -108,6 +110,7 @@ pub fn events(index: &Index, filter: &EventFilter) -> Result<EventPage, QueryErr
         events,
         through,
         next,
+        undecided,
     })
 }
 
@@ -118,20 +121,34 @@ fn logged(seq: u64, record: Vec<u8>) -> Result<Logged, QueryError> {
     Ok(Logged { seq, json })
 }
 
+/// A number of records, or numbers by what they name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted<N> {
+    /// Of those that match.
+    pub found: N,
+    /// Those of which it is not known.
+    pub undecided: Option<Undecided>,
+}
+
 /// How many records match.
 ///
 /// # Errors
 /// As [`events`].
-pub fn count(index: &Index, filter: &EventFilter) -> Result<u64, QueryError> {
+pub fn count(index: &Index, filter: &EventFilter) -> Result<Counted<u64>, QueryError> {
     let Wanted { search, condition } = wanted(index, filter)?;
-    let Some(condition) = condition else {
-        return Ok(index.count(&search)?);
+    let mut undecided = None;
+    let found = match condition {
+        None => index.count(&search)?,
+        Some(condition) => {
+            let mut count = 0;
+            for found in index.find(search) {
+                let (seq, record) = found?;
+                count += u64::from(condition.holds(seq, &record, &mut undecided));
+            }
+            count
+        }
     };
-    let mut count = 0;
-    for found in index.find(search) {
-        count += u64::from(condition.holds(&found?.1));
-    }
-    Ok(count)
+    Ok(Counted { found, undecided })
 }
 
 /// How many of the records that match have each actor, rule, ...: the most first. A record with
@@ -143,15 +160,16 @@ pub fn groups(
     index: &Index,
     filter: &EventFilter,
     by: By,
-) -> Result<Vec<(String, u64)>, QueryError> {
+) -> Result<Counted<Vec<(String, u64)>>, QueryError> {
     let Wanted { search, condition } = wanted(index, filter)?;
+    let mut undecided = None;
     let groups = match condition {
         None => index.group(&search, by.0)?,
         Some(condition) => {
             let mut groups = Groups::new();
             for found in index.find(search) {
-                let (_, record) = found?;
-                if condition.holds(&record) {
+                let (seq, record) = found?;
+                if condition.holds(seq, &record, &mut undecided) {
                     count_terms(&record, by.0, &mut groups);
                 }
             }
@@ -160,5 +178,8 @@ pub fn groups(
     };
     let mut groups: Vec<(String, u64)> = groups.into_iter().collect();
     groups.sort_by(|(a, most), (b, less)| less.cmp(most).then_with(|| a.cmp(b)));
-    Ok(groups)
+    Ok(Counted {
+        found: groups,
+        undecided,
+    })
 }

@@ -43,7 +43,7 @@ pub fn value(
     let found = state.with_facts(repository, tag, rule, |facts| {
         let value = program
             .evaluate(facts)
-            .map_err(|error| QueryError::Invalid(located(&error, expression)))?;
+            .map_err(|error| QueryError::Invalid(located(&error, NAME, expression)))?;
         environment
             .to_json(&value, facts, MOST_VALUES)
             .ok_or_else(|| {
@@ -56,10 +56,10 @@ pub fn value(
     Ok(json!({ "value": value, "warnings": warnings }))
 }
 
-/// An error of the evaluation with its place.
+/// An error of the evaluation with its place in the expression that is called `name`.
 #[must_use]
-pub fn located(error: &EvalError, expression: &str) -> String {
+pub fn located(error: &EvalError, name: &str, expression: &str) -> String {
     let span = error.span.start as usize..error.span.end as usize;
     let message = error.message.clone();
-    Located::new(NAME, expression, span, Level::Error, message, None).to_string()
+    Located::new(name, expression, span, Level::Error, message, None).to_string()
 }

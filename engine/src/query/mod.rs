@@ -27,11 +27,11 @@ use weir_rules::{State, pattern::RepositoryPatterns};
 use weir_schema::{Position, Timestamp};
 
 pub use contents::tag_of;
-pub use events::{By, count, events, groups};
+pub use events::{By, Counted, count, events, groups};
 pub use search::time;
 
 use crate::{
-    http::{EventFilter, Query, QueryError},
+    http::{EventFilter, Part, Query, QueryError, Undecided},
     log::{LogReader, ReadError, index::Index},
     node::{At, LedgerError, state_at},
     status,
@@ -96,7 +96,8 @@ pub fn of_log(index: &Index, query: &Query) -> Result<Option<Value>, QueryError>
         Query::Tags {
             repository,
             at: Some(at),
-        } => tags(&past_state(reader, at)?, repository.as_deref())?,
+            part,
+        } => tags(&past_state(reader, at)?, repository.as_deref(), part)?,
         Query::Impact {
             vulnerability,
             at: Some(at),
@@ -119,15 +120,21 @@ pub fn of_log(index: &Index, query: &Query) -> Result<Option<Value>, QueryError>
             at,
         } => json(&history::history(index, repository, tag, end_of(at)?)?)?,
         Query::Lineage { digest, at } => lineage_of(index, digest, end_of(at)?)?,
-        Query::Count(filter) => json!({"count": count(index, filter)?}),
+        Query::Count(filter) => {
+            let counted = count(index, filter)?;
+            let answer = json!({"count": counted.found});
+            with_undecided(answer, counted.undecided)?
+        }
         Query::Groups { filter, by } => {
             let by: By = by.parse().map_err(QueryError::Invalid)?;
             let name = by.to_string();
-            let groups = groups(index, filter, by)?.into_iter();
+            let counted = groups(index, filter, by)?;
+            let groups = counted.found.into_iter();
             let groups: Vec<Value> = groups
                 .map(|(term, count)| json!({ &*name: term, "count": count }))
                 .collect();
-            json!({"by": name, "groups": groups})
+            let answer = json!({"by": name, "groups": groups});
+            with_undecided(answer, counted.undecided)?
         }
         Query::Decisions(filter) => {
             let filter = EventFilter {
@@ -147,8 +154,13 @@ pub fn of_log(index: &Index, query: &Query) -> Result<Option<Value>, QueryError>
 /// If it makes no sense or what it asks for does not exist; of what [`of_log`] answers too.
 pub fn of_state(state: &State, reader: &LogReader, query: &Query) -> Result<Value, QueryError> {
     match query {
-        Query::Tags { repository, .. } => tags(state, repository.as_deref()),
-        Query::Repositories => json(&state.repository_names()),
+        Query::Tags {
+            repository, part, ..
+        } => tags(state, repository.as_deref(), part),
+        Query::Repositories(part) => {
+            let limit = part.limit.unwrap_or(usize::MAX);
+            json(&state.repository_names(part.after.as_deref(), limit))
+        }
         Query::Why {
             repository,
             tag,
@@ -199,14 +211,27 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Value, QueryError> {
     serde_json::to_value(value).map_err(|error| QueryError::Unavailable(error.to_string()))
 }
 
-fn tags(state: &State, pattern: Option<&str>) -> Result<Value, QueryError> {
-    let Some(pattern) = pattern else {
-        return json(&state.tags(None));
-    };
-    let patterns = pattern.parse::<RepositoryPatterns>();
-    let patterns =
-        patterns.map_err(|error| QueryError::Invalid(search::wrong_pattern(pattern, &error)))?;
-    json(&state.tags_where(|name| patterns.matches(name)))
+fn with_undecided(mut answer: Value, undecided: Option<Undecided>) -> Result<Value, QueryError> {
+    if let Some(undecided) = undecided {
+        answer["undecided"] = json(&undecided)?;
+    }
+    Ok(answer)
+}
+
+fn tags(state: &State, pattern: Option<&str>, part: &Part) -> Result<Value, QueryError> {
+    let patterns = pattern.map(|pattern| {
+        let patterns = pattern.parse::<RepositoryPatterns>();
+        patterns.map_err(|error| QueryError::Invalid(search::wrong_pattern(pattern, &error)))
+    });
+    let patterns = patterns.transpose()?;
+    let passes = |name: &str| patterns.as_ref().is_none_or(|one| one.matches(name));
+    let after = part.after.as_deref().map(|after| {
+        tag_of(after).ok_or_else(|| {
+            QueryError::Invalid(format!("`after` is `{after}`, expected `repository:tag`"))
+        })
+    });
+    let limit = part.limit.unwrap_or(usize::MAX);
+    json(&state.tags_where(passes, after.transpose()?, limit))
 }
 
 fn why(

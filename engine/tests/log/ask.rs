@@ -179,6 +179,18 @@ fn wrong_questions_are_told_where_they_are_wrong() {
         &["log", "--where", "event.tpye == 'x'"],
         &["where:1:7: ", "^", "did you mean 'type'?"],
     );
+    for more in [
+        &["--count"][..],
+        &["--by", "type"],
+        &[],
+        &["--limit", "4", "--order", "oldest"],
+    ] {
+        let question = [&["log", "--where", "10 / (seq - 3) > 0"], more].concat();
+        let (_, told) = said(dir, &question, 0);
+        let warned = "warning: --where could not be answered for 1 of the records";
+        assert!(told.contains(warned), "{question:?}: {told}");
+        assert!(told.contains("for record 3:\nwhere:1:1: "), "{told}");
+    }
     told(&["log", "--where", "seq + 1"], &["where:1:"]);
     told(&["log", "--where", "data.x && ("], &["where:1:1"]);
     told(

@@ -443,7 +443,7 @@ fn every_filter_number_and_group_is_what_a_look_at_every_record_gives() {
         asked += 1;
         found += wanted.len();
         assert_eq!(pages(&index, &filter), wanted, "{filter:?}");
-        let count = query::count(&index, &filter).expect("a number");
+        let count = query::count(&index, &filter).expect("a number").found;
         assert_eq!(count, wanted.len() as u64, "{filter:?}");
         let by = groups[turn as usize % groups.len()];
         let mut terms: BTreeMap<&str, u64> = BTreeMap::new();
@@ -453,7 +453,7 @@ fn every_filter_number_and_group_is_what_a_look_at_every_record_gives() {
             }
         }
         let grouped = query::groups(&index, &filter, by.parse::<By>().expect("a name"));
-        let grouped = grouped.expect("groups");
+        let grouped = grouped.expect("groups").found;
         assert!(grouped.is_sorted_by(|a, b| a.1 >= b.1), "the most first");
         let grouped: BTreeMap<&str, u64> = grouped
             .iter()
@@ -521,13 +521,48 @@ fn conditions_are_looked_at_record_by_record() {
             wanted.retain(|seq| look(&records[*seq as usize - 1]));
             assert_eq!(pages(&index, &filter), wanted, "{filter:?}");
             let count = query::count(&index, &filter).expect("a number");
-            assert_eq!(count, wanted.len() as u64, "{filter:?}");
+            assert_eq!(count.found, wanted.len() as u64, "{filter:?}");
             let groups = query::groups(&index, &filter, "type".parse().expect("a name"));
-            let sum: u64 = groups.expect("groups").iter().map(|(_, count)| count).sum();
-            assert_eq!(sum, count, "{filter:?}");
+            let groups = groups.expect("groups").found;
+            let sum: u64 = groups.iter().map(|(_, count)| count).sum();
+            assert_eq!(sum, count.found, "{filter:?}");
+            assert_eq!(count.undecided, None, "{filter:?}");
         }
         assert!(records.iter().any(look), "{expression}");
     }
+}
+
+#[test]
+fn records_of_which_a_condition_says_nothing_are_counted_and_told() {
+    let dir = TempDir::new().expect("a directory");
+    let (_ledger, index) = filled(dir.path());
+    let filter = EventFilter {
+        expression: Some("seq < 5 || 10 / (seq % 2) > 0".into()),
+        limit: 3,
+        ..EventFilter::default()
+    };
+    let records = records(&index).len() as u64;
+    let even = (5..=records).filter(|seq| seq % 2 == 0).count() as u64;
+    let count = query::count(&index, &filter).expect("a number");
+    assert_eq!(count.found, records - even);
+    let told = count.undecided.expect("it is told");
+    assert_eq!((told.count, told.seq), (even, 6));
+    assert!(told.problem.contains("where:1:12: "), "{}", told.problem);
+    assert!(
+        told.problem.contains("division by zero"),
+        "{}",
+        told.problem
+    );
+    let groups = query::groups(&index, &filter, "type".parse().expect("a name"));
+    assert_eq!(groups.expect("groups").undecided, Some(told));
+    let page = query::events(&index, &filter).expect("a page");
+    assert_eq!(page.undecided, None, "this page looked at 1, 2, 3 only");
+    let all = EventFilter {
+        limit: 10_000,
+        ..filter
+    };
+    let page = query::events(&index, &all).expect("a page");
+    assert_eq!(page.undecided.map(|told| told.count), Some(even));
 }
 
 #[test]

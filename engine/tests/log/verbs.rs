@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use weir_engine::http::{Query, QueryError};
+use weir_engine::http::{Part, Query, QueryError};
 use weir_engine::log::index::Index;
 use weir_engine::node::{At, Incoming, Ledger, state_at};
 use weir_engine::query;
@@ -451,6 +451,7 @@ fn tags_are_listed_as_they_were() {
         let query = Query::Tags {
             repository: repository.map(str::to_owned),
             at: Some(seq.to_string()),
+            part: Part::WHOLE,
         };
         ask(&log.index, &query)
     };
@@ -468,9 +469,34 @@ fn tags_are_listed_as_they_were() {
     assert!(dev.len() > 3);
     assert_eq!(list(Some("dev/*")), Ok(json!(dev)));
     assert!(matches!(list(Some("Dev/*")), Err(QueryError::Invalid(_))));
+    let mut paged = Vec::new();
+    loop {
+        let last = paged.last();
+        let after = last.map(|tag: &Value| {
+            let text = |name| tag[name].as_str().expect("a text");
+            format!("{}:{}", text("repository"), text("tag"))
+        });
+        let query = Query::Tags {
+            repository: None,
+            at: Some(seq.to_string()),
+            part: Part {
+                after,
+                limit: Some(7),
+            },
+        };
+        let page = ask(&log.index, &query).expect("a page");
+        let page = page.as_array().expect("a list");
+        assert!(page.len() <= 7);
+        if page.is_empty() {
+            break;
+        }
+        paged.extend_from_slice(page);
+    }
+    assert_eq!(json!(paged), all);
     let beyond = Query::Tags {
         repository: None,
         at: Some("1000000".into()),
+        part: Part::WHOLE,
     };
     assert!(matches!(
         ask(&log.index, &beyond),

@@ -141,6 +141,13 @@ impl Repositories {
         self.by_name.values().map(|id| (*id, self.get(*id)))
     }
 
+    /// Those whose names are `first` or behind it, in order.
+    pub(crate) fn from(&self, first: &str) -> impl Iterator<Item = (RepositoryId, &Repository)> {
+        let behind = (Bound::Included(first), Bound::Unbounded);
+        let from = self.by_name.range::<str, _>(behind);
+        from.map(|(_, id)| (*id, self.get(*id)))
+    }
+
     /// Those whose names begin with `prefix`, in order.
     pub(crate) fn beginning_with<'a>(
         &'a self,

@@ -64,7 +64,16 @@ pub(super) fn schemas() -> Map<String, Value> {
         "Page",
         "Records, and the cursor of the next page if there is one.",
         &["events", "through", "next"],
-        json!({"events": list(reference("Record")), "through": number(), "next": maybe(text())}),
+        json!({
+            "events": list(reference("Record")), "through": number(), "next": maybe(text()),
+            "undecided": reference("Undecided"),
+        }),
+    );
+    object(
+        "Undecided",
+        "Records left out because the expression of `where` errs for them, otherwise than for want of a field.",
+        &["count", "seq", "problem"],
+        json!({"count": number(), "seq": number(), "problem": text()}),
     );
     object(
         "TagView",

@@ -150,7 +150,7 @@ impl Run<'_> {
             Value::Map(_) => format!("no key '{}' in the map", select.name),
             _ => format!("`{}` is absent", select.name),
         };
-        self.fail(node, message)
+        self.missing(node, message)
     }
 
     pub(super) fn index<'s>(
@@ -186,7 +186,7 @@ impl Run<'_> {
             None => {
                 let is_map = matches!(operand, Value::Map(_));
                 let what = if is_map { "key" } else { "element" };
-                Err(self.fail(node, format!("no {what} {}", brief(index))))
+                Err(self.missing(node, format!("no {what} {}", brief(index))))
             }
         }
     }

@@ -16,6 +16,8 @@ pub struct EvalError {
     pub span: Span,
     /// Whether a limit was reached, so that nothing is known of the rest.
     pub exhausted: bool,
+    /// Whether what was read is not there: a field, a key, an element.
+    pub absent: bool,
 }
 
 /// Boxed, so that a value and the absence of one take the same room.
@@ -33,7 +35,16 @@ impl Run<'_> {
             message: message.into(),
             span: self.program.span(node.id),
             exhausted: false,
+            absent: false,
         })
+    }
+
+    /// As [`Run::fail`], where what was read is not there.
+    #[cold]
+    pub(super) fn missing(&self, node: &Node, message: impl Into<String>) -> Failure {
+        let mut failure = self.fail(node, message);
+        failure.absent = true;
+        failure
     }
 
     #[cold]
@@ -51,6 +62,7 @@ impl Run<'_> {
             message,
             span: self.program.span(node.id),
             exhausted,
+            absent: false,
         })
     }
 }
