@@ -22,23 +22,41 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// How much of a list a daemon is asked for at once.
 const DAEMON_PAGE: usize = 1000;
 
-/// Where the log is, or the daemon that has it.
+/// Where the log is.
+#[derive(Debug, Clone, Args)]
+pub struct Directory {
+    /// Data directory [env: WEIR_DATA] [default: weir-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Directory {
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        let given = self.data.clone();
+        let given = given.or_else(|| variable("WEIR_DATA").map(PathBuf::from));
+        given.unwrap_or_else(|| PathBuf::from("weir-data"))
+    }
+}
+
+/// Where the log is, or the daemon that has it: a daemon that runs on the directory is asked.
 #[derive(Debug, Clone, Args)]
 pub struct Access {
-    /// Address of a running daemon, as `http://127.0.0.1:8470`.
-    #[arg(long, value_name = "URL", env = "WEIR_SERVER")]
+    /// Address of a running daemon, as `http://127.0.0.1:8470`; goes before --data
+    /// [env: WEIR_SERVER, unless there is --data].
+    #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// Token for it.
     #[arg(long, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Data directory; a daemon that runs on it is asked instead.
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "WEIR_DATA",
-        default_value = "weir-data"
-    )]
-    data: PathBuf,
+    #[command(flatten)]
+    directory: Directory,
+}
+
+/// A variable of the environment that says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// An opened access.
@@ -86,27 +104,38 @@ impl Access {
             Some(daemon) => Ok(Source::Daemon(daemon)),
             None => {
                 self.there_is_a_log()?;
-                let log = open_log_to_read(&self.data).map_err(CliError::outside)?;
+                let log = open_log_to_read(&self.directory.path()).map_err(CliError::outside)?;
                 let index = Index::open(log.reader());
                 Ok(Source::Log(Box::new(Stopped { index, _log: log })))
             }
         }
     }
 
-    /// The data directory.
+    /// Where the log is, for what reads it itself.
     #[must_use]
-    pub fn data(&self) -> &PathBuf {
-        &self.data
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The daemon that is named. A directory on the command line is what is meant, whatever a
+    /// variable says.
+    fn server(&self) -> Option<String> {
+        let given = self.server.clone().filter(|server| !server.is_empty());
+        given.or_else(|| match self.directory.data {
+            Some(_) => None,
+            None => variable("WEIR_SERVER"),
+        })
     }
 
     fn daemon(&self) -> Result<Option<Daemon>, CliError> {
         // The note of a daemon that was killed, or one that was copied with the directory, may lead to
         // another daemon: only one that has this log open is asked.
         let noted = || {
-            let noted = fs::read_to_string(self.data.join(ADDRESS_FILE)).ok()?;
-            is_open(&self.data).then(|| noted.trim().to_owned())
+            let data = self.directory.path();
+            let noted = fs::read_to_string(data.join(ADDRESS_FILE)).ok()?;
+            is_open(&data).then(|| noted.trim().to_owned())
         };
-        let named = self.server.clone().filter(|server| !server.is_empty());
+        let named = self.server();
         let Some(address) = named.clone().or_else(noted) else {
             return Ok(None);
         };
@@ -157,8 +186,11 @@ impl Access {
     /// If none runs.
     pub fn running(&self) -> Result<Daemon, CliError> {
         self.daemon()?.ok_or_else(|| {
-            CliError::outside(format!("no daemon runs on {}", self.data.display()))
-                .hint("start it with `weir run`, or name it with --server")
+            CliError::outside(format!(
+                "no daemon runs on {}",
+                self.directory.path().display()
+            ))
+            .hint("start it with `weir run`, or name it with --server")
         })
     }
 
@@ -168,14 +200,15 @@ impl Access {
     /// If there is none, or it cannot be opened.
     pub fn log(&self) -> Result<Ledger, CliError> {
         self.there_is_a_log()?;
-        Ledger::open_to_read(&self.data).map_err(CliError::outside)
+        Ledger::open_to_read(&self.directory.path()).map_err(CliError::outside)
     }
 
     fn there_is_a_log(&self) -> Result<(), CliError> {
-        if self.data.exists() {
+        let data = self.directory.path();
+        if data.exists() {
             return Ok(());
         }
-        Err(CliError::outside(format!("there is no log in {}", self.data.display()))
+        Err(CliError::outside(format!("there is no log in {}", data.display()))
             .hint("name the data directory with --data, a running daemon with --server, or start one with `weir run`"))
     }
 }
@@ -265,13 +298,19 @@ impl Stopped {
             }
             _ => {}
         }
-        if let Some(answer) = query::of_log(&self.index, &query)? {
+        let answer = query::of_log(&self.index, &query);
+        if let Some(answer) = answer.map_err(|error| self.with_help(&query, error))? {
             return Ok(answer);
         }
         let state = last_state(self.index.reader());
         let state = state.map_err(|error| QueryError::Unavailable(error.to_string()))?;
-        let said = query::of_state(&state, self.index.reader(), &query)?;
+        let said = query::of_state(&state, self.index.reader(), &query);
+        let said = said.map_err(|error| self.with_help(&query, error))?;
         query::complete(&self.index, &query, said)
+    }
+
+    fn with_help(&self, query: &Query, error: QueryError) -> QueryError {
+        query::suggest(&self.index, query, error)
     }
 }
 

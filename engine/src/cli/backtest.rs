@@ -197,7 +197,7 @@ fn ask(args: &BacktestArgs, question: Question) -> Result<Report, CliError> {
         bar.finish_and_clear();
         return report;
     }
-    let log = integrity::open_to_read(&args.access)?;
+    let log = integrity::open_to_read(args.access.directory())?;
     here(&Source::Log(log.reader()), &question, "records")
 }
 

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use weir_schema::Record;
 
-use super::{Access, CliError, NO, out};
+use super::{CliError, Directory, NO, out};
 use crate::{
     log::{
         Log, LogOptions, OpenError, ReadError, archive,
@@ -35,7 +35,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "PATH")]
     archive: Vec<PathBuf>,
     #[command(flatten)]
-    access: Access,
+    directory: Directory,
 }
 
 /// Sign the log as it is now and print the checkpoint, for keeping elsewhere.
@@ -48,7 +48,7 @@ pub struct CheckpointArgs {
     #[arg(long, default_value = "weir")]
     origin: String,
     #[command(flatten)]
-    access: Access,
+    directory: Directory,
 }
 
 /// Runs `weir verify`.
@@ -59,19 +59,19 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     if !args.archive.is_empty() {
         return verify_archive(args);
     }
-    let data = args.access.data();
+    let data = args.directory.path();
     let mut checkpoints = Vec::new();
     for path in &args.checkpoint {
         checkpoints.push(read_checkpoint(path)?);
     }
-    let key = verifier(&args.access, args.key.as_ref())?;
+    let key = verifier(&args.directory, args.key.as_ref())?;
     if key.is_none() && !checkpoints.is_empty() {
         return Err(
             CliError::usage("there is no key to check the checkpoint's signature with")
                 .hint("give the one that `weir checkpoint --key` printed with --key"),
         );
     }
-    let log = match open_to_read(&args.access) {
+    let log = match open_to_read(&args.directory) {
         Err(Opened::Damaged(error)) => return Ok(bad(&error)),
         Err(opened) => return Err(opened.into()),
         Ok(log) => log,
@@ -135,7 +135,7 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
             false => paths.push(path.clone()),
         }
     }
-    let key = verifier(&args.access, args.key.as_ref())?.map(|key| key.to_string());
+    let key = verifier(&args.directory, args.key.as_ref())?.map(|key| key.to_string());
     if key.is_none() {
         let missing = "there is no key to check signatures with";
         let hint = "give the one that `weir checkpoint --key` printed with --key";
@@ -183,13 +183,13 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
 /// # Errors
 /// If the log cannot be signed.
 pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
-    let data = args.access.data();
+    let data = args.directory.path();
     let made = || SigningKey::load_or_create(&data.join(KEY_FILE), &args.origin);
     if args.key && data.exists() {
         out::line(made().map_err(CliError::outside)?.verifier())?;
         return Ok(ExitCode::SUCCESS);
     }
-    match open_to_read(&args.access).map(drop) {
+    match open_to_read(&args.directory).map(drop) {
         // The one writer is the daemon, which signs by itself.
         Err(Opened::InUse(error)) => {
             let last = fs::read_to_string(data.join(CHECKPOINT_FILE)).map_err(|_| error)?;
@@ -199,7 +199,7 @@ pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
         }
         opened => opened?,
     }
-    let mut log = Log::open(data, LogOptions::default()).map_err(CliError::outside)?;
+    let mut log = Log::open(&data, LogOptions::default()).map_err(CliError::outside)?;
     let key = made().map_err(CliError::outside)?;
     match log.checkpoint(&key).map_err(CliError::outside)? {
         Some(signed) => out::text(signed)?,
@@ -232,8 +232,8 @@ impl From<Opened> for CliError {
 }
 
 /// The log of a stopped daemon, without its state.
-pub(super) fn open_to_read(access: &Access) -> Result<Log, Opened> {
-    open_dir_to_read(access.data())
+pub(super) fn open_to_read(directory: &Directory) -> Result<Log, Opened> {
+    open_dir_to_read(&directory.path())
 }
 
 /// As [`open_to_read`], of a data directory.
@@ -264,18 +264,18 @@ pub(super) fn read_checkpoint(path: &PathBuf) -> Result<SignedCheckpoint, CliErr
 }
 
 /// The key in the data directory, if there is one.
-pub(super) fn signing_key(access: &Access) -> Result<Option<SigningKey>, CliError> {
-    SigningKey::load(&access.data().join(KEY_FILE)).map_err(CliError::outside)
+pub(super) fn signing_key(directory: &Directory) -> Result<Option<SigningKey>, CliError> {
+    SigningKey::load(&directory.path().join(KEY_FILE)).map_err(CliError::outside)
 }
 
 /// The key that was named, else the one in the data directory, if there is one.
 pub(super) fn verifier(
-    access: &Access,
+    directory: &Directory,
     named: Option<&VerifierKey>,
 ) -> Result<Option<VerifierKey>, CliError> {
     match named {
         Some(key) => Ok(Some(key.clone())),
-        None => Ok(signing_key(access)?.map(|key| key.verifier().clone())),
+        None => Ok(signing_key(directory)?.map(|key| key.verifier().clone())),
     }
 }
 

@@ -33,7 +33,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use weir_schema::Reason;
 
-pub use access::Access;
+pub use access::{Access, Directory};
 pub use error::{CliError, NO, OUTSIDE, USAGE};
 pub use why::explanation;
 

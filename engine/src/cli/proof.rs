@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use weir_schema::record::hex;
 
-use super::{Access, CliError, NO, integrity, out};
+use super::{CliError, Directory, NO, integrity, out};
 use crate::log::{
     LogReader,
     checkpoint::SignedCheckpoint,
@@ -57,7 +57,7 @@ struct InclusionArgs {
     #[arg(long, value_enum, default_value = "text")]
     output: Form,
     #[command(flatten)]
-    access: Access,
+    directory: Directory,
 }
 
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ struct ConsistencyArgs {
     #[arg(long, value_enum, default_value = "text")]
     output: Form,
     #[command(flatten)]
-    access: Access,
+    directory: Directory,
 }
 
 #[derive(Debug, Args)]
@@ -85,7 +85,7 @@ struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     old: Option<PathBuf>,
     #[command(flatten)]
-    access: Access,
+    directory: Directory,
 }
 
 /// Runs `weir proof`.
@@ -101,9 +101,9 @@ pub fn run(args: &ProofArgs) -> Result<ExitCode, CliError> {
 }
 
 fn inclusion(args: &InclusionArgs) -> Result<ExitCode, CliError> {
-    let log = integrity::open_to_read(&args.access)?;
+    let log = integrity::open_to_read(&args.directory)?;
     let reader = log.reader();
-    let checkpoint = signed(&args.access, &reader, args.size)?;
+    let checkpoint = signed(&args.directory, &reader, args.size)?;
     let size = checkpoint.checkpoint.size;
     let proof = reader.prove_inclusion(args.seq, checkpoint)?;
     let Some(proof) = proof else {
@@ -119,7 +119,7 @@ fn inclusion(args: &InclusionArgs) -> Result<ExitCode, CliError> {
 }
 
 fn consistency(args: &ConsistencyArgs) -> Result<ExitCode, CliError> {
-    let log = integrity::open_to_read(&args.access)?;
+    let log = integrity::open_to_read(&args.directory)?;
     let reader = log.reader();
     let old = match args.old.parse() {
         Ok(size) => size,
@@ -136,7 +136,7 @@ fn consistency(args: &ConsistencyArgs) -> Result<ExitCode, CliError> {
             old.size
         }
     };
-    let checkpoint = signed(&args.access, &reader, args.new)?;
+    let checkpoint = signed(&args.directory, &reader, args.new)?;
     let new = checkpoint.checkpoint.size;
     let Some(proof) = reader.prove_consistency(old, checkpoint)? else {
         return Err(CliError::usage(format!(
@@ -151,11 +151,11 @@ fn consistency(args: &ConsistencyArgs) -> Result<ExitCode, CliError> {
 
 /// The log of `size` records, signed; of all without one.
 fn signed(
-    access: &Access,
+    directory: &Directory,
     reader: &LogReader,
     size: Option<u64>,
 ) -> Result<SignedCheckpoint, CliError> {
-    let path = access.data().join(KEY_FILE);
+    let path = directory.path().join(KEY_FILE);
     let key = SigningKey::load(&path).map_err(CliError::outside)?;
     let key = key.ok_or_else(|| {
         CliError::outside(format!("there is no signing key in {}", path.display()))
@@ -176,7 +176,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     let text = text.map_err(|error| {
         CliError::outside(format!("cannot read {}: {error}", args.file.display()))
     })?;
-    let key = integrity::verifier(&args.access, args.key.as_ref())?;
+    let key = integrity::verifier(&args.directory, args.key.as_ref())?;
     let key = key.ok_or_else(|| {
         CliError::usage("there is no key to check the proof with")
             .hint("give the one that `weir checkpoint --key` printed with --key")

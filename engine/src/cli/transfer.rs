@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Access, CliError, NO, USAGE, integrity, out, progress_bar};
+use super::{CliError, Directory, NO, USAGE, integrity, out, progress_bar};
 use crate::{
     log::{archive, key::VerifierKey},
     node::{self, ImportError, Imported, Source},
@@ -30,7 +30,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "from"])]
     archive: Option<PathBuf>,
     #[command(flatten)]
-    access: Access,
+    directory: Directory,
 }
 
 /// Make a log from what `weir export` wrote: the same records, hashes and state.
@@ -54,11 +54,11 @@ pub struct ImportArgs {
 /// # Errors
 /// If the log cannot be read, or the file not be written.
 pub fn export(args: &ExportArgs) -> Result<ExitCode, CliError> {
-    let log = integrity::open_to_read(&args.access)?;
+    let log = integrity::open_to_read(&args.directory)?;
     let reader = log.reader();
     let bar = progress_bar(reader.head().next_seq - 1, "records");
     if let Some(dir) = &args.archive {
-        let key = integrity::signing_key(&args.access)?;
+        let key = integrity::signing_key(&args.directory)?;
         let written = node::archive(&reader, dir, key.as_ref(), true, |seq| {
             bar.set_position(seq)
         });

@@ -149,7 +149,11 @@ impl http::Backend for Backend {
     async fn query(&self, query: Query) -> Result<Value, QueryError> {
         // What the log alone can answer does not keep the node from its work.
         let (index, asked) = (self.shared.node.index().clone(), query.clone());
-        if let Some(answer) = aside(move || query::of_log(&index, &asked)).await? {
+        let of_log = move || {
+            let answer = query::of_log(&index, &asked);
+            answer.map_err(|error| query::suggest(&index, &asked, error))
+        };
+        if let Some(answer) = aside(of_log).await? {
             return Ok(answer);
         }
         let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
@@ -164,7 +168,9 @@ impl http::Backend for Backend {
             aside(move || Ok(standing::with_digest(said?, &state))).await?
         } else {
             let asked = node.ask(move |state| query::of_state(state, &reader, &asked));
-            asked.await.map_err(stopped)??
+            let said = asked.await.map_err(stopped)?;
+            let (index, asked) = (self.shared.node.index().clone(), query.clone());
+            aside(move || said.map_err(|error| query::suggest(&index, &asked, error))).await?
         };
         let index = self.shared.node.index().clone();
         let mut value = aside(move || query::complete(&index, &query, said)).await?;

@@ -18,6 +18,7 @@ pub mod expression;
 mod history;
 mod impact;
 mod lineage;
+mod meant;
 mod overrides;
 mod past;
 mod search;
@@ -28,6 +29,7 @@ use weir_schema::{Position, Timestamp};
 
 pub use contents::tag_of;
 pub use events::{By, Counted, count, events, groups};
+pub use meant::suggest;
 pub use search::time;
 
 use crate::{

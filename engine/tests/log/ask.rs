@@ -75,6 +75,28 @@ fn only_a_daemon_that_has_the_log_open_is_asked() {
 }
 
 #[test]
+fn a_directory_on_the_command_line_goes_before_a_server_of_the_environment() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    fill(dir);
+    let count = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["log", "--count"])
+            .args(arguments)
+            .current_dir(dir)
+            .env_clear()
+            .env("WEIR_SERVER", "http://127.0.0.1:1")
+            .output();
+        output.expect("it runs").status.code()
+    };
+    assert_eq!(count(&["--data", "weir-data"]), Some(0));
+    assert_eq!(count(&[]), Some(3), "nobody answers there");
+    // What reads a log itself asks nobody, and does not look at another log than was meant.
+    let (_, told) = said(dir, &["verify", "--server", "http://127.0.0.1:1"], 2);
+    assert!(told.contains("unexpected argument '--server'"), "{told}");
+}
+
+#[test]
 fn records_are_printed_in_each_form_and_order() {
     let dir = TempDir::new().expect("a directory");
     let dir = dir.path();
@@ -162,6 +184,48 @@ fn records_are_printed_in_each_form_and_order() {
     assert_eq!(found, lines(&wanted));
     // The index may go at any time; this one was never made.
     assert!(!dir.join("weir-data/index").exists());
+}
+
+#[test]
+fn who_asks_for_a_tag_that_is_not_there_is_told_what_is() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    fill(dir);
+    let pushed = ["log", "--type", "image.pushed", "--output", "jsonl"];
+    let (pushed, _) = said(dir, &pushed, 0);
+    let push = &lines(&pushed)[0]["event"]["data"];
+    let text = |name: &str| push[name].as_str().expect("a text").to_owned();
+    let (repository, tag) = (text("repository"), text("tag"));
+    let check = || {
+        for verb in ["why", "show", "history"] {
+            for (asked, meant) in [
+                (
+                    format!("registry.example/{repository}:{tag}"),
+                    format!("; there is `{repository}:{tag}`: repositories of the default"),
+                ),
+                (
+                    format!("{repository}x:{tag}"),
+                    format!("; did you mean the repository `{repository}`?"),
+                ),
+                (
+                    format!("{repository}:{tag}x"),
+                    format!("; did you mean `{repository}:"),
+                ),
+            ] {
+                let (_, told) = said(dir, &[verb, &asked], 2);
+                assert!(told.contains(&meant), "{verb} {asked}: {told}");
+            }
+        }
+        let (_, told) = said(
+            dir,
+            &["why", &format!("{repository}:{tag}"), "--at", "1"],
+            2,
+        );
+        assert!(told.contains("; it was there at another time"), "{told}");
+    };
+    check();
+    let _daemon = Daemon::start(dir);
+    check();
 }
 
 #[test]
