@@ -13,7 +13,7 @@ use weir_schema::{
 use super::field::Field;
 use super::pending::{Need, Pending, UNRESOLVED, received};
 use super::problem::Problem;
-use super::{AdapterSettings, Decoded, Delivery, Origin};
+use super::{AdapterSettings, Decoded, Delivery, Origin, SUBJECT_HEADER};
 
 /// One delivery, as an adapter sees it.
 pub(super) struct Context<'a> {
@@ -266,6 +266,12 @@ impl<'a> Context<'a> {
     pub(super) fn repository(&self, field: &Field<'_>) -> Result<RepositoryName, Problem> {
         self.repository_named(field.required()?)
             .map_err(|error| field.problem(error))
+    }
+
+    /// The digest that the sender says the payload is about.
+    pub(super) fn subject(&self) -> Result<Option<Digest>, Problem> {
+        let told = self.header(SUBJECT_HEADER).map(str::parse).transpose();
+        told.map_err(|error| Problem::meaning(format!("header `{SUBJECT_HEADER}`: {error}")))
     }
 
     /// The repository as one of `registry`, which the payload tells, where another one is the default

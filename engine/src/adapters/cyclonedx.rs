@@ -1,7 +1,8 @@
 //! CycloneDX with vulnerabilities, from a scanner or as VEX.
 //!
 //! Without vulnerabilities it is an SBOM, and an SBOM is not a scan: Trivy writes an empty list also
-//! when it did not look. A vulnerability that the document's author has analysed away
+//! when it did not look. Without components it is no scan either: it says what somebody knows of
+//! something, not what is in it. A vulnerability that the document's author has analysed away
 //! (`not_affected`, `false_positive`, `resolved`) is an override: in the image that the document is
 //! about, or of a package anywhere if it is about nothing else. A document of such alone is VEX, and no
 //! scan; beside others they are findings too, which the overrides keep from counting.
@@ -30,17 +31,17 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             "an SBOM is not a scan: no `vulnerabilities` (a document without any does not say that somebody looked)",
         ));
     }
-    let is_stated = |vulnerability: &&Field<'_>| analysed(vulnerability).is_some();
-    let stated: Vec<_> = list.iter().filter(is_stated).cloned().collect();
-    let mut decoded = overrides(context, &root, &image, &stated)?;
+    let mut decoded = overrides(context, &root, &image, &list)?;
     let is_of_image = image.manifest.is_some()
         || image.config_digest.is_some()
         || !image.candidates.is_empty()
-        || context.header(report::SUBJECT_HEADER).is_some();
-    if stated.len() == list.len() {
+        || context.subject()?.is_some();
+    let stated = list.iter().filter(|one| analysed(one).is_some()).count();
+    let is_vex = stated > 0 || list.iter().all(|one| state_of(one).is_some());
+    if stated == list.len() || (is_vex && is_bare(&root)) {
         return Ok(decoded);
     }
-    if stated.is_empty() || is_of_image {
+    if stated == 0 || is_of_image {
         let report = report(&root, image, &list)?;
         decoded.push(report::completed(context, report)?);
     } else {
@@ -69,19 +70,39 @@ pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem
     report(&root, image(context, &root)?, &list)
 }
 
+/// The state of a vulnerability's analysis.
+fn state_of<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
+    vulnerability.get("analysis").get("state").text()
+}
+
 /// The state of an analysis that ends a vulnerability.
 fn analysed<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
-    let state = vulnerability.get("analysis").get("state").text()?;
     let ends = [
         "not_affected",
         "false_positive",
         "resolved",
         "resolved_with_pedigree",
     ];
-    ends.contains(&state).then_some(state)
+    state_of(vulnerability).filter(|state| ends.contains(state))
+}
+
+/// Whether the document says nothing of what is in the thing that it is about.
+fn is_bare(root: &Field<'_>) -> bool {
+    root.get("components").items().next().is_none()
+}
+
+/// Whether the document had a version before this one.
+fn revises(root: &Field<'_>) -> bool {
+    let version = root.get("version").number();
+    version.is_some_and(|version| version > 1.0)
 }
 
 fn report(root: &Field<'_>, image: Image, list: &[Field<'_>]) -> Result<Report, Problem> {
+    if is_bare(root) {
+        return Err(root
+            .get("components")
+            .problem("not a completed scan: no components, so it is not said what was looked at"));
+    }
     let components = components(root);
     let mut findings = Vec::new();
     for vulnerability in list {
@@ -272,16 +293,37 @@ fn licenses_of(component: &Field<'_>) -> BTreeSet<String> {
     names.collect()
 }
 
-/// The overrides of what is analysed away, within the image if the document is about one.
+/// The overrides of what is analysed away, within the image if the document is about one; in what is
+/// no scan, or revises what was said before, also that something is not.
 fn overrides(
     context: &Context<'_>,
     root: &Field<'_>,
     image: &Image,
-    stated: &[Field<'_>],
+    list: &[Field<'_>],
 ) -> Result<Vec<Decoded>, Problem> {
-    let digest = image
-        .manifest
+    let revises = revises(root);
+    let all = revises || is_bare(root);
+    let stated = list.iter().filter(|one| match all {
+        true => state_of(one).is_some(),
+        false => analysed(one).is_some(),
+    });
+    let stated: Vec<_> = stated.collect();
+    if stated.is_empty() {
+        return Ok(Vec::new());
+    }
+    let url = root.get("metadata").get("component").get("purl");
+    let subject = context.subject()?;
+    if subject.is_none()
+        && image.manifest.is_none()
+        && url.text().is_some_and(names_an_architecture)
+    {
+        return Ok(vec![
+            context.rejected(&url.problem(vex::OF_AN_ARCHITECTURE)),
+        ]);
+    }
+    let digest = subject
         .clone()
+        .or_else(|| image.manifest.clone())
         .or_else(|| image.candidates.first().cloned());
     let document = root.get("serialNumber").text().unwrap_or_default();
     let metadata = root.get("metadata");
@@ -291,6 +333,7 @@ fn overrides(
     let author = author.unwrap_or_else(|| scanner(root).name);
     let about = About {
         components: components(root),
+        is_told: subject.is_some(),
         digest,
         product: metadata.get("component"),
     };
@@ -328,18 +371,25 @@ fn overrides(
                 scope,
                 actor: author.clone(),
                 status: state.to_owned(),
-                verdict: Verdict::DoesNotCount(format!("{reason} (stated for {reference})")),
+                verdict: match analysed(vulnerability) {
+                    Some(_) => Verdict::DoesNotCount(format!("{reason} (stated for {reference})")),
+                    None => Verdict::Counts,
+                },
             }));
         }
     }
     let time = metadata.get("timestamp").time();
-    let revises = root
-        .get("version")
-        .number()
-        .is_some_and(|version| version > 1.0);
     let mut decoded = vex::events(context, statements, time, revises);
     decoded.extend(rejected);
     Ok(decoded)
+}
+
+/// Whether a package URL is that of one architecture of an image, by a digest.
+fn names_an_architecture(url: &str) -> bool {
+    purl::parse(url).is_some_and(|purl| {
+        let by_digest = purl.digest().is_ok_and(|digest| digest.is_some());
+        purl.is_image() && by_digest && purl.qualifier("arch").is_some()
+    })
 }
 
 /// What the statements of a document can be about.
@@ -347,6 +397,8 @@ struct About<'a> {
     components: BTreeMap<&'a str, (Option<String>, Option<String>)>,
     /// The image that the document is about.
     digest: Option<Digest>,
+    /// The sender says so, whatever the document does.
+    is_told: bool,
     /// What it is about, an image or not.
     product: Field<'a>,
 }
@@ -361,7 +413,11 @@ impl About<'_> {
         let of_image = purl::parse(reference).filter(purl::Purl::is_image);
         let own = of_image.as_ref().map(purl::Purl::digest).transpose();
         let own = own.map_err(|error| field.problem(error))?;
-        let digest = own.flatten().or_else(|| self.digest.clone());
+        let own = own.flatten().filter(|_| !self.is_told);
+        if own.is_some() && own != self.digest && names_an_architecture(reference) {
+            return Err(field.problem(vex::OF_AN_ARCHITECTURE));
+        }
+        let digest = own.or_else(|| self.digest.clone());
         let is_product = self.product.get("bom-ref").text() == Some(reference);
         // What holds in a program does not hold wherever its libraries are.
         if digest.is_none() && !self.product.is_absent() && !is_product {
@@ -380,6 +436,9 @@ impl About<'_> {
             ));
         }
         let versions = affected.get("versions");
+        if digest.is_none() && is_of_system && version.is_none() && versions.is_absent() {
+            return Err(field.problem(vex::OF_A_DISTRIBUTION));
+        }
         let versions = match version {
             None if !versions.is_absent() => unaffected(&versions)?,
             own => vec![own],

@@ -46,7 +46,12 @@ fn is_of_operator_by_shape(shape: &Shape<'_>) -> bool {
         let items = shape.get("items").map(RawValue::get).unwrap_or_default();
         kind == "List" && items.contains(GROUP)
     };
-    shape.get("operatorObject").is_some() || version.starts_with(GROUP) || listed()
+    // A report taken out of its resource, which looks like Harbor's but for what it counts.
+    let alone = || {
+        let summary = shape.get("summary").map(RawValue::get).unwrap_or_default();
+        shape.get("artifact").is_some() && summary.contains("\"criticalCount\"")
+    };
+    shape.get("operatorObject").is_some() || version.starts_with(GROUP) || listed() || alone()
 }
 
 /// Whether `body` is a list: then its elements are deliveries.
@@ -182,7 +187,7 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
     {
         "cosign-vuln"
     } else if has("ArtifactType")
-        || has("SchemaVersion")
+        || shape.has_number("SchemaVersion")
         || (has("Target") && has("Type"))
         || (has("ClusterName") && (has("Resources") || has("Vulnerabilities") || has("Findings")))
     {
@@ -238,6 +243,12 @@ impl Shape<'_> {
     fn get(&self, name: &str) -> Option<&RawValue> {
         let found = self.fields.iter().find(|(field, _)| field == name);
         found.map(|(_, value)| *value)
+    }
+
+    /// Whether a field is a number: others write versions as texts.
+    fn has_number(&self, name: &str) -> bool {
+        let value = self.get(name).map(RawValue::get).unwrap_or_default();
+        value.starts_with(|first: char| first.is_ascii_digit())
     }
 
     /// The text of a field; of the first element of a list of texts (`@context` may be one).

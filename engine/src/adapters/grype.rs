@@ -126,9 +126,10 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
     let distro = Field::root(&document.distro).named("distro");
     if let Some(name) = distro.get("name").text()
         && WITHOUT_DATA.contains(&name.to_lowercase().as_str())
+        && !has_provider(&descriptor, name)
     {
         return Err(distro.get("name").problem(format!(
-            "not a completed scan: Grype knows no vulnerabilities of `{}`",
+            "not a completed scan: Grype has no data of `{}`, or an older version had none",
             clip(name)
         )));
     }
@@ -189,14 +190,59 @@ fn filter<'a>(configuration: &Field<'a>) -> Option<Field<'a>> {
     // What `--only-fixed` and its like are made of, which may also be written as rules of one's own.
     let by_fix = || {
         let rules: Vec<_> = configuration.get("ignore").items().collect();
-        let states = rules.iter().map(|rule| rule.get("fix-state"));
-        states.into_iter().find(is_set)
+        let mut states = rules.iter().map(|rule| rule.get("fix-state"));
+        let by_state = states.find(is_set);
+        // One that names neither a vulnerability nor a package leaves out all of a kind or a place.
+        by_state.or_else(|| {
+            let sweeping = rules.iter().find(|rule| {
+                let package = rule.get("package");
+                let names = [
+                    rule.get("vulnerability"),
+                    package.get("name"),
+                    package.get("upstream-name"),
+                ];
+                !names.iter().any(is_set)
+                    && [
+                        package.get("type"),
+                        package.get("location"),
+                        package.get("language"),
+                    ]
+                    .iter()
+                    .any(is_set)
+            });
+            sweeping.map(|rule| rule.get("package"))
+        })
     };
     settings.find(is_set).or_else(by_fix)
 }
 
-/// Distributions that Grype recognises and has no data of; versions before the alerts say nothing.
-const WITHOUT_DATA: [&str; 4] = ["arch", "archlinux", "openeuler", "cleanstart"];
+/// Distributions that Grype recognises and had no data of; versions before the alerts say nothing.
+/// Later databases may have it, and say so by their providers.
+const WITHOUT_DATA: [&str; 13] = [
+    "arch",
+    "archlinux",
+    "cleanstart",
+    "fedora",
+    "gentoo",
+    "openeuler",
+    "opensuse",
+    "opensuse-leap",
+    "opensuse-tumbleweed",
+    "opensuseleap",
+    "photon",
+    "slackware",
+    "void",
+];
+
+/// Whether the database says that it has data of a distribution.
+fn has_provider(descriptor: &Field<'_>, name: &str) -> bool {
+    let name = name.to_lowercase();
+    let of_same_name = |provider: &str| !provider.is_empty() && name.starts_with(provider);
+    let providers = descriptor.get("db").get("providers");
+    providers
+        .entries()
+        .any(|(provider, _)| of_same_name(provider))
+}
 
 /// The first alert that packages of the distribution were not matched.
 fn unmatched<'a>(alerts: &Field<'a>) -> Option<Field<'a>> {

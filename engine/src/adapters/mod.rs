@@ -31,12 +31,12 @@
 //! | Docker Hub | `dockerhub` | the pushed tag, time | digest, id, deletions | resolves the tag; content key; Alibaba's registry, which has its form and a digest |
 //! | JFrog Artifactory | `jfrog` | pushes, deletions of tags | media type, id, time | asks the registry; the delivery tells equal pushes apart; the repository is `REPO_KEY/FOLDERS/IMAGE` |
 //! | Sonatype Nexus | `nexus` | the tag that came or went, time, delivery id | digest | resolves the tag |
-//! | Trivy | `trivy` | findings, licences, configuration digest; reports of both schemas and of the operator | the digest of the leaf when an index was scanned; whether `--severity` or `--scanners` left something out | finds the leaf by its configuration, in the log and in the registry that the report names; refuses reports that saw no packages, or not those of the operating system that they recognised; suppressed findings do not count |
+//! | Trivy | `trivy` | findings, licences, configuration digest; reports of both schemas and of the operator | the digest of the leaf when an index was scanned; whether `--severity` or `--scanners` left something out | finds the leaf by its configuration, in the log and in the registry that the report names; refuses reports that saw no packages, or not those of the operating system that they recognised, or that Trivy has no data of; suppressed findings do not count |
 //! | Grype | `grype` | findings, licences, manifest digest, database time | | refuses reports of directories, filtered ones, those that recognised nothing, and those of distributions that Grype has no data of |
 //! | Harbor's scan reports | `harbor-report` | findings | the image, in a clean report from the API | one scan per image that it names |
 //! | SARIF 2.1.0 | `sarif` | findings | Grype's: the image, unless it was scanned by digest; whether nothing was found or nothing seen | refuses documents without results |
-//! | CycloneDX | `cyclonedx` | findings, licences; analyses (VEX) | whether an empty list means that somebody looked | refuses SBOMs; analyses become overrides, in the image that the document is about or of a package by itself |
-//! | OpenVEX | `openvex` | overrides with status and justification | | scope: digest and repository of an image, a package, and its version where no digest says it; refuses tags, and packages within a package; a revised document revokes |
+//! | CycloneDX | `cyclonedx` | findings, licences; analyses (VEX) | whether an empty list means that somebody looked | refuses SBOMs, and scans without components; analyses become overrides, in the image that the document is about or of a package by itself |
+//! | OpenVEX | `openvex` | overrides with status and justification | | scope: digest and repository of an image, a package, and its version where no digest says it; refuses tags, packages within a package, a distribution's package in any version, one architecture of an image; a revised document revokes |
 //! | in-toto attestations | `cosign-vuln` | a scanner's report and its subject; OpenVEX; bare, in an envelope or a bundle | | the subject is the image; signatures are not checked here |
 //! | Weir, any CloudEvent | `cloudevents` | events as they are (structured, batched, binary) | | unknown types are recorded and change nothing |
 
@@ -71,6 +71,7 @@ mod quay;
 mod reference;
 mod report;
 mod sarif;
+mod systems;
 mod time;
 mod trivy;
 mod trivy_operator;

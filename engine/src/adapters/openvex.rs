@@ -18,7 +18,9 @@ use super::{Decoded, clip, json};
 /// Decodes a document.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
-    document(context, &Field::root(&body), &[])
+    // The header says in which image the statements hold, as it says of reports what they are of.
+    let subject = context.subject()?;
+    document(context, &Field::root(&body), subject.as_slice())
 }
 
 /// Decodes a document that may be part of a payload. What is attested of `subjects` holds in no image
@@ -55,6 +57,11 @@ pub(super) fn document(
         .get("version")
         .number()
         .is_some_and(|version| version > 1.0);
+    if revises && list.items().next().is_none() {
+        return Err(list.problem(
+            "a later version without statements: what an earlier one granted is not known here; revoke it (`weir overrides`)",
+        ));
+    }
     let mut decoded = vex::events(context, statements, document_time, revises);
     decoded.extend(rejected);
     Ok(decoded)
@@ -89,7 +96,8 @@ fn statements(
     super::at_most(products.len().saturating_mul(parts.max(1)))?;
     for product in &products {
         super::at_most(decoded.len())?;
-        let scopes = scopes(context, product, &statement.get("subcomponents"))?;
+        let parts = statement.get("subcomponents");
+        let scopes = scopes(context, product, &parts, subjects)?;
         for (scope, about) in scopes.into_iter().flat_map(|(scope, about)| {
             within(scope, subjects).map(move |scope| (scope, about.clone()))
         }) {
@@ -153,12 +161,14 @@ fn verdict(
 
 /// Where a statement about `product` holds, each with the words that the document has for it.
 /// Before version 0.2 the subcomponents were the statement's, the same for all its products.
+/// It holds in no image but the `subjects`, if there are any.
 fn scopes(
     context: &Context<'_>,
     product: &Field<'_>,
     of_statement: &Field<'_>,
+    subjects: &[Digest],
 ) -> Result<Vec<(Scope, String)>, Problem> {
-    let (scope, about) = scope(context, product)?;
+    let (scope, about) = scope(context, product, subjects)?;
     let mut subcomponents = product.get("subcomponents").each()?;
     if subcomponents.is_empty() {
         subcomponents = of_statement.items().collect();
@@ -192,7 +202,11 @@ fn scopes(
     scopes.collect()
 }
 
-fn scope(context: &Context<'_>, product: &Field<'_>) -> Result<(Scope, String), Problem> {
+fn scope(
+    context: &Context<'_>,
+    product: &Field<'_>,
+    subjects: &[Digest],
+) -> Result<(Scope, String), Problem> {
     let (field, name) = identifier(product)?;
     let hashes = product.get("hashes");
     let hash = hashes.first(&["sha-256", "sha256"]);
@@ -219,6 +233,9 @@ fn scope(context: &Context<'_>, product: &Field<'_>) -> Result<(Scope, String), 
         return Ok((scope, name));
     };
     if !purl.is_image() {
+        if purl.is_of_system() && purl.version.is_none() && subjects.is_empty() {
+            return Err(field.problem(vex::OF_A_DISTRIBUTION));
+        }
         let scope = Scope {
             package: Some(purl.versioned()),
             ..Scope::default()
@@ -232,16 +249,26 @@ fn scope(context: &Context<'_>, product: &Field<'_>) -> Result<(Scope, String), 
         .transpose()
         .map_err(|error| field.problem(error))?;
     let own = purl.digest().map_err(|error| field.problem(error))?;
-    let digest = own.or(digest);
+    let mut digest = own.or(digest);
+    if digest.is_some() && purl.qualifier("arch").is_some() {
+        // Where another digest is said to be what it is about, that is the one of the architecture.
+        if digest
+            .as_ref()
+            .is_none_or(|own| subjects.is_empty() || subjects.contains(own))
+        {
+            return Err(field.problem(vex::OF_AN_ARCHITECTURE));
+        }
+        digest = None;
+    }
     if digest.is_none()
-        && let Some(tag) = purl.tag()
+        && let Some(tag) = purl.tag().filter(|_| subjects.is_empty())
     {
         return Err(field.problem(format!(
             "an image by its tag `{}`, which may move: name it by its digest, or all of the repository without a tag",
             clip(tag)
         )));
     }
-    if digest.is_none() && repository.is_none() {
+    if digest.is_none() && repository.is_none() && subjects.is_empty() {
         return Err(
             field.problem("an image with neither digest nor `repository_url`: it could be any")
         );

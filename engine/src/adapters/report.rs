@@ -114,10 +114,7 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
             report_digest: Some(context.body_digest()),
         })
     };
-    if let Some(subject) = context.header(SUBJECT_HEADER) {
-        let digest = subject
-            .parse()
-            .map_err(|error| Problem::meaning(format!("header `{SUBJECT_HEADER}`: {error}")))?;
+    if let Some(digest) = context.subject()? {
         return Ok(context.event_with(None, scanned_at, scan(digest), extra));
     }
     let claimed = image.manifest.clone().or(match &image.candidates[..] {

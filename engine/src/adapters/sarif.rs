@@ -152,6 +152,12 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
             continue;
         }
         is_of_packages |= is_vulnerability(&tool, id, rule.map(|rule| &rule.field));
+        let message = result.get("message").get("text");
+        if tells_of_several(message.text().unwrap_or_default()) {
+            return Err(message.problem(
+                "one result tells of several vulnerabilities: send the scanner's JSON report, or let it write one result for each",
+            ));
+        }
         let (finding, is_graded) = finding(id, rule, result);
         findings.push(finding);
         graded |= is_graded;
@@ -323,14 +329,16 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> (Finding, b
     let rule = rule.map(|rule| &rule.field);
     let score = rule.and_then(|rule| rule.get("properties").get("security-severity").number());
     let score = highest(score);
-    let (package, found_version) = match line(&["Package"]) {
+    let (package, found_version) = match line(&["Package", "Component"]) {
         // Docker Scout names packages by their URL.
         Some(text) => match purl::parse(&text) {
             Some(purl) => (Some(purl.package()), purl.version),
             None => (Some(text), None),
         },
         None => match named_by_rule(rule) {
-            (None, _) => named_by_place(result),
+            (None, _) => named_by_place(result)
+                .or_else(|| named_by_message(result))
+                .unzip(),
             named => named,
         },
     };
@@ -355,7 +363,7 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> (Finding, b
         package,
         version: line(&["Installed Version", "Version"]).or(found_version),
         fixed_version: line(&["Fixed Version", "Fixed version", "Fix Version"])
-            .filter(|version| version != "not fixed"),
+            .filter(|version| !matches!(version.as_str(), "not fixed" | "No fix available")),
         score,
         layer: None,
     };
@@ -388,17 +396,35 @@ fn named_by_rule(rule: Option<&Field<'_>>) -> (Option<String>, Option<String>) {
 }
 
 /// The package in the place of a result: Snyk's `NAME@VERSION`.
-fn named_by_place(result: &Field<'_>) -> (Option<String>, Option<String>) {
+fn named_by_place(result: &Field<'_>) -> Option<(String, String)> {
     let places: Vec<_> = result.get("locations").items().collect();
-    let named = places.iter().find_map(|place| {
+    places.iter().find_map(|place| {
         let names: Vec<_> = place.get("logicalLocations").items().collect();
         let name = names.first()?.get("fullyQualifiedName").text()?;
         let (package, version) = name.rsplit_once('@')?;
         (!package.is_empty()).then(|| (package.to_owned(), version.to_owned()))
-    });
-    named.map_or((None, None), |(package, version)| {
-        (Some(package), Some(version))
     })
+}
+
+/// The package in the words of osv-scanner: `Package 'NAME@VERSION' is vulnerable to 'ID'.`
+fn named_by_message(result: &Field<'_>) -> Option<(String, String)> {
+    let message = result.get("message").get("text");
+    let (named, rest) = message
+        .text()?
+        .strip_prefix("Package '")?
+        .split_once('\'')?;
+    let (package, version) = named.rsplit_once('@')?;
+    let is_told = rest.starts_with(" is vulnerable to ") && !package.is_empty();
+    is_told.then(|| (package.to_owned(), version.to_owned()))
+}
+
+/// Whether a text has the lines of more than one vulnerability.
+fn tells_of_several(text: &str) -> bool {
+    let names = text.lines().filter_map(|line| match Labels::line(line)? {
+        ("Vulnerability", value) => Some(value),
+        _ => None,
+    });
+    names.collect::<BTreeSet<_>>().len() > 1
 }
 
 /// The severity in a rule's title: Snyk's `Critical severity - ...`. Its levels know only three, and a
@@ -429,20 +455,20 @@ fn said_severity(rule: Option<&Field<'_>>, word: Option<&str>, score: Option<f64
     }
 }
 
-/// The severity that a level stands for at least, where nothing else is said of one among others.
+/// The severity that a level stands for at least, where nothing else is said of one among others: an
+/// error is grave, and lower levels may be anything.
 fn by_level(rule: Option<&Field<'_>>, result: &Field<'_>) -> Severity {
     let usual = rule.map(|rule| rule.get("defaultConfiguration").get("level"));
     let level = result.get("level");
     let level = level.text().or_else(|| usual.as_ref()?.text());
     match level {
         Some("error") => Severity::High,
-        Some("warning") => Severity::Medium,
-        Some("note") => Severity::Low,
         _ => Severity::Unknown,
     }
 }
 
-/// The lines `NAME: VALUE` of a text (or `NAME VALUE` for Trivy's and Grype's "Vulnerability ID").
+/// The lines `NAME: VALUE` of a text; or `NAME VALUE`, as roxctl writes them all and Trivy and Grype
+/// the first. A value that is a link in Markdown is what it is called.
 struct Labels<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Labels<'a> {
@@ -450,18 +476,36 @@ impl<'a> Labels<'a> {
     const LINES: usize = 32;
 
     fn of(text: &'a str) -> Self {
-        let lines = text.lines().take(Self::LINES).filter_map(|line| {
-            let line = line.trim();
-            let (name, value) = match line.split_once(':') {
-                // Docker Scout lines the colons up.
-                Some((name, value)) => (name.trim_end(), value.trim_start()),
-                None => line
-                    .split_once(' ')
-                    .filter(|(name, id)| *name == "Vulnerability" && !id.contains(' '))?,
-            };
-            (!value.is_empty()).then_some((name, value))
-        });
+        let lines = text.lines().take(Self::LINES).filter_map(Self::line);
         Self(lines.collect())
+    }
+
+    fn line(line: &'a str) -> Option<(&'a str, &'a str)> {
+        const WITHOUT_COLON: [&str; 5] = [
+            "Vulnerability",
+            "Severity",
+            "Component",
+            "Version",
+            "Fixed Version",
+        ];
+        let line = line.trim();
+        let mut labels = WITHOUT_COLON.into_iter();
+        let without_colon = labels.find_map(|name| {
+            let value = line.strip_prefix(name)?.strip_prefix(' ')?;
+            // Else it is prose.
+            (!value.contains(' ')).then_some((name, value))
+        });
+        let (name, value) = match (without_colon, line.split_once(':')) {
+            (Some(found), _) => found,
+            // Docker Scout lines the colons up.
+            (None, Some((name, value))) => (name.trim_end(), value.trim_start()),
+            (None, None) => return None,
+        };
+        let called = value
+            .strip_prefix('[')
+            .and_then(|link| link.split_once("]("));
+        let value = called.map_or(value, |(called, _)| called);
+        (!value.is_empty()).then_some((name, value))
     }
 
     fn get(&self, name: &str) -> Option<&'a str> {

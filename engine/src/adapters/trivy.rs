@@ -19,7 +19,7 @@ use weir_schema::{Digest, Finding, Scanner};
 use super::context::Context;
 use super::problem::Problem;
 use super::report::{self, Image, Report, highest, severity, some};
-use super::{Decoded, clip, cyclonedx, json, sarif, time, trivy_operator};
+use super::{Decoded, clip, cyclonedx, json, sarif, systems, time, trivy_operator};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase")]
@@ -188,15 +188,18 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
     let lists_packages = results.iter().any(Found::lists_packages);
     if let Some(family) = metadata.system()
         && !results.iter().any(|result| {
-            // Where packages are listed, a system without any has no database of them.
+            // Where packages are listed, a system without any has no database of them; and they are
+            // listed too where Trivy has no data of the system.
             result.is_of_system()
-                && (!lists_packages || result.lists_packages() || result.has_found())
+                && (result.has_found()
+                    || !lists_packages
+                    || (result.lists_packages() && systems::has_data(family)))
         })
     {
         return Err(Problem::field(
             "Results",
             format!(
-                "not a completed scan: {} was recognised, and its packages were not looked at (no result of class os-pkgs, or one without packages): the report is filtered, or Trivy does not know them",
+                "not a completed scan: {} was recognised, and its packages were not looked at (no result of class os-pkgs, one without packages, or a system that Trivy has no data of): the report is filtered, or Trivy does not know them",
                 clip(family)
             ),
         ));

@@ -3,7 +3,7 @@
 //!
 //! It is about the image of one container, named by digest where the workload names it so, else by
 //! tag; beside a tag the operator writes the digest of the image's configuration. Without findings, the
-//! operating system that it recognised is what proves that it saw packages. A deletion of a report takes nothing back.
+//! operating system that it recognised is what proves that it saw packages, if Trivy has data of it. A deletion of a report takes nothing back.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::context::Context;
 use super::field::Field;
 use super::problem::Problem;
 use super::report::{self, Image, Report, highest, severity};
-use super::{Decoded, clip, json};
+use super::{Decoded, clip, json, systems};
 
 /// Decodes a resource, a list of them, or a webhook's body.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
@@ -28,6 +28,11 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     if let Some(verb) = root.get("verb").text().filter(|verb| *verb == "delete") {
         let reason = format!("the verb `{verb}`: a report that is gone takes nothing back");
         return Ok(vec![context.ignored(reason)]);
+    }
+    // What is in a resource's `report`, by itself.
+    if resource.get("kind").is_absent() && !resource.get("artifact").is_absent() {
+        let report = report(context, &resource)?;
+        return Ok(vec![report::completed(context, report)?]);
     }
     let items = resource.get("items");
     if !items.value().is_array() {
@@ -62,16 +67,21 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> 
         .items()
         .map(|vulnerability| finding(&vulnerability))
         .collect::<Result<Vec<_>, _>>()?;
-    if findings.is_empty()
-        && report
-            .get("os")
-            .get("family")
-            .text()
-            .is_none_or(|family| family == "none")
-    {
-        return Err(report.get("os").problem(
-            "not a completed scan: nothing recognised in the image (no vulnerabilities, and no `family`)",
-        ));
+    let family = report.get("os").get("family");
+    match family.text().filter(|family| *family != "none") {
+        _ if !findings.is_empty() => {}
+        None => {
+            return Err(report.get("os").problem(
+                "not a completed scan: nothing recognised in the image (no vulnerabilities, and no `family`)",
+            ));
+        }
+        Some(name) if !systems::has_data(name) => {
+            return Err(family.problem(format!(
+                "not a completed scan: Trivy has no data of `{}`",
+                clip(name)
+            )));
+        }
+        Some(_) => {}
     }
     contradiction(&report.get("summary"), &findings)?;
     let said = report.get("scanner");

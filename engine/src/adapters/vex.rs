@@ -13,6 +13,12 @@ use super::context::Context;
 use super::problem::Problem;
 use super::{Decoded, clip};
 
+/// Why a statement about a package of a distribution is refused.
+pub(super) const OF_A_DISTRIBUTION: &str = "a package of one distribution, in any version: others have packages of that name, and an override does not tell them apart; name its version, or the image by its digest";
+
+/// Why a statement about one architecture of an image is refused.
+pub(super) const OF_AN_ARCHITECTURE: &str = "one architecture of an image, whose digest may be that of all of them: give the digest of that image and leave `arch` out, or name the image in the header `weir-subject-digest`";
+
 /// One statement about one vulnerability in one place.
 pub(super) struct Statement {
     /// Names the document.
@@ -88,10 +94,12 @@ pub(super) fn events(
         let Some(mut statement) = last.remove(&id) else {
             continue;
         };
-        let contradicted = narrower.iter().any(|(vulnerability, scope)| {
-            *vulnerability == statement.vulnerability && statement.scope.takes_in(scope)
-        });
-        if contradicted && matches!(statement.verdict, Verdict::DoesNotCount(_)) {
+        let contradicted = matches!(statement.verdict, Verdict::DoesNotCount(_))
+            && narrower.iter().any(|(vulnerability, scope)| {
+                *vulnerability == statement.vulnerability && statement.scope.takes_in(scope)
+            });
+        let whole = statement.scope.package.is_none();
+        if contradicted {
             decoded.push(context.rejected(&Problem::meaning(format!(
                 "`{}` for {}: the document says that a part of what this is about is affected, and no override can leave that out",
                 clip(&statement.status),
@@ -102,6 +110,13 @@ pub(super) fn events(
             }
             // What an earlier version granted holds no longer either.
             statement.verdict = Verdict::Counts;
+        } else if revises && whole && matches!(statement.verdict, Verdict::Counts) {
+            // What was granted for a package is known by that package.
+            decoded.push(context.rejected(&Problem::meaning(format!(
+                "`{}` for {}, of all of an image: what an earlier version granted for packages in it is not known here; revoke it (`weir overrides`)",
+                clip(&statement.status),
+                clip(&statement.vulnerability)
+            ))));
         }
         decoded.push(event(context, id, statement, time, revises));
     }

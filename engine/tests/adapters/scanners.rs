@@ -204,7 +204,10 @@ fn vex_overrides_what_it_names_and_nothing_else() {
     check(&vex(1, "affected", image.clone()), &["ignored"]);
     check(
         &vex(2, "affected", image.clone()),
-        &["weir.override.revoked"],
+        &[
+            "rejected `affected` for CVE-1, of all of an image: what an earlier version granted",
+            "weir.override.revoked",
+        ],
     );
     check(
         &vex(1, "nonsense", image),

@@ -414,3 +414,193 @@ fn what_a_total_has_beyond_its_parts_is_of_unknown_severity() {
         &["scanned abab by inspector: CRITICAL*7 HIGH*61 MEDIUM*62 UNKNOWN*28"],
     );
 }
+
+#[test]
+fn what_is_said_of_one_distribution_or_architecture_reaches_no_other() {
+    let vex = |product: &str| {
+        json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "doc", "author": "ann", "timestamp": "2026-01-01T00:00:00Z", "version": 1,
+        "statements": [{"vulnerability": {"name": "CVE-1"}, "products": [{"@id": product}], "status": "not_affected", "justification": "vulnerable_code_not_present"}]})
+    };
+    // As getreel.dev and Ubuntu write it: packages of that name are in other distributions too.
+    for product in [
+        "pkg:rpm/redhat/log4j",
+        "pkg:deb/ubuntu/linux-libc-dev?distro=jammy",
+    ] {
+        check(
+            &vex(product),
+            &["rejected `statements[0].products[0].@id`: a package of one distribution"],
+        );
+        let header = [(SUBJECT_HEADER, &*digest("cd"))];
+        let package = product.split(['/', '?']).nth(2).unwrap_or_default();
+        check_with(
+            &header,
+            &vex(product),
+            &[&*format!("override CVE-1 cdcd {package}")],
+        );
+    }
+    check(&vex("pkg:npm/lodash"), &["override CVE-1  lodash"]);
+    // The digest may be the index's, and then it holds in all of its images.
+    let amd64 = format!("pkg:oci/web@{}?arch=amd64", digest("ab"));
+    check(
+        &vex(&amd64),
+        &["rejected `statements[0].products[0].@id`: one architecture of an image"],
+    );
+    check_with(
+        &[(SUBJECT_HEADER, &*digest("cd"))],
+        &vex(&amd64),
+        &["override CVE-1 cdcd "],
+    );
+    check_with(
+        &[(SUBJECT_HEADER, &*digest("ab"))],
+        &vex(&amd64),
+        &["rejected `statements[0].products[0].@id`: one architecture of an image"],
+    );
+    // An image by its tag, where the sender says which it is.
+    let tagged = "pkg:oci/web?repository_url=a/web&tag=1.0";
+    check(
+        &vex(tagged),
+        &["rejected `statements[0].products[0].@id`: an image by its tag"],
+    );
+    check_with(
+        &[(SUBJECT_HEADER, &*digest("cd"))],
+        &vex(tagged),
+        &["override CVE-1 cdcd "],
+    );
+    let bom = |purl: &str| {
+        json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "serialNumber": "urn:uuid:1", "version": 1,
+        "metadata": {"component": {"bom-ref": "i", "type": "container", "name": "a/b", "purl": purl}},
+        "components": [{"bom-ref": "z", "type": "library", "name": "zlib", "version": "1.2", "purl": "pkg:deb/debian/zlib@1.2"}],
+        "vulnerabilities": [{"id": "CVE-1", "analysis": {"state": "not_affected"}, "affects": [{"ref": "z"}]}]})
+    };
+    check(
+        &bom(&amd64),
+        &["rejected `metadata.component.purl`: one architecture of an image"],
+    );
+    check_with(
+        &[(SUBJECT_HEADER, &*digest("cd"))],
+        &bom(&amd64),
+        &["override CVE-1 cdcd zlib"],
+    );
+}
+
+#[test]
+fn a_later_version_that_says_nothing_takes_nothing_back_and_is_told() {
+    let vex = |version: u32| json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "doc", "author": "ann", "timestamp": "2026-01-01T00:00:00Z", "version": version, "statements": []});
+    check(&vex(1), &["ignored"]);
+    check(
+        &vex(2),
+        &["rejected `statements`: a later version without statements"],
+    );
+}
+
+#[test]
+fn sarif_of_osv_scanner_roxctl_and_sysdig_keeps_packages_and_severities() {
+    let result = |id: &str, level: &str, text: &str| json!({"ruleId": id, "level": level, "message": {"text": text}, "locations": []});
+    let run = |tool: &str, rules: Value, results: Value| json!({"tool": {"driver": {"name": tool, "rules": rules}}, "results": results});
+    let packages = |decoded: Vec<weir_engine::adapters::Decoded>| -> Vec<String> {
+        let scans = decoded.into_iter().filter_map(|one| match one {
+            weir_engine::adapters::Decoded::Event(event) => match event.event.body {
+                weir_schema::Body::ScanCompleted(scan) => scan.findings,
+                _ => None,
+            },
+            _ => None,
+        });
+        let text = |text: Option<String>| text.unwrap_or_default();
+        let line = |one: weir_schema::Finding| {
+            format!(
+                "{} {} {}@{} {}",
+                one.id,
+                one.severity,
+                text(one.package),
+                text(one.version),
+                text(one.fixed_version)
+            )
+        };
+        scans.flatten().map(line).collect()
+    };
+    let found = |run: Value| {
+        let header = [(SUBJECT_HEADER, &*digest("ab"))];
+        packages(decode_with(
+            &header,
+            &AdapterSettings::default(),
+            &sarif(&[run]).to_string(),
+        ))
+    };
+    // google/osv-scanner internal/output/sarif.go: always `warning`, a score only where there is one.
+    let osv = run(
+        "osv-scanner",
+        json!([{"id": "CVE-1", "shortDescription": {"text": "CVE-1: x"}, "properties": {"security-severity": "9.8"}}, {"id": "MAL-2024-1", "shortDescription": {"text": "MAL-2024-1: malicious"}}]),
+        json!([
+            result(
+                "CVE-1",
+                "warning",
+                "Package 'libssl3@3.0.1-r0' is vulnerable to 'CVE-1'."
+            ),
+            result(
+                "CVE-1",
+                "warning",
+                "Package 'openssl@3.0.1-r0' is vulnerable to 'CVE-1'."
+            ),
+            result(
+                "MAL-2024-1",
+                "warning",
+                "Package 'bad@1' is vulnerable to 'MAL-2024-1'."
+            ),
+        ]),
+    );
+    assert_eq!(
+        found(osv),
+        [
+            "CVE-1 CRITICAL libssl3@3.0.1-r0 ",
+            "CVE-1 CRITICAL openssl@3.0.1-r0 ",
+            "MAL-2024-1 UNKNOWN bad@1 "
+        ]
+    );
+    // stackrox SarifJSONPathExpressions: names and values without colons.
+    let text = |package: &str| {
+        format!(
+            "Vulnerability CVE-1\nLink https://x.example/CVE-1\nSeverity CRITICAL\nCVSS 9.1\nComponent {package}\nVersion 1:2.5\nFixed Version 2.6"
+        )
+    };
+    let rules = ["expat", "libexpat1"].map(|name| json!({"id": format!("CVE-1_{name}_1:2.5"), "help": {"text": text(name)}, "properties": {"security-severity": "9.1", "tags": ["security", "CRITICAL"]}}));
+    let results = ["expat", "libexpat1"]
+        .map(|name| result(&format!("CVE-1_{name}_1:2.5"), "error", &text(name)));
+    assert_eq!(
+        found(run("roxctl", json!(rules), json!(results))),
+        [
+            "CVE-1 CRITICAL expat@1:2.5 2.6",
+            "CVE-1 CRITICAL libexpat1@1:2.5 2.6"
+        ]
+    );
+    // sysdiglabs/scan-action: links in Markdown, and, grouped by package, several in one result.
+    let one = |id: &str, word: &str| {
+        format!(
+            "Vulnerability: [{id}](https://x.example/{id})\nSeverity: {word}\nFixed Version: No fix available"
+        )
+    };
+    let head =
+        "Package: [bash](https://x.example/?filter=(\"bash\"))\n  Installed Version: 5.0-4\n";
+    let rule = json!([{"id": "bash", "shortDescription": {"text": "Vulnerable package: bash"}, "properties": {"security-severity": "9.8", "tags": ["vulnerability", "critical"]}}]);
+    let single = json!([result(
+        "bash",
+        "error",
+        &format!("{head}{}", one("CVE-1", "Negligible"))
+    )]);
+    assert_eq!(
+        found(run("sysdig-cli-scanner", rule.clone(), single)),
+        ["CVE-1 NEGLIGIBLE bash@5.0-4 "]
+    );
+    let both = format!(
+        "{head}{}\n.\n{}",
+        one("CVE-1", "Negligible"),
+        one("CVE-2", "Critical")
+    );
+    check_sarif(
+        &[run(
+            "sysdig-cli-scanner",
+            rule,
+            json!([result("bash", "error", &both)]),
+        )],
+        &["rejected `runs[0].results[0].message.text`: one result tells of several"],
+    );
+}

@@ -38,6 +38,82 @@ fn a_system_that_trivy_recognised_and_did_not_look_at_is_no_clean_scan() {
             &["leaf? scanned abab by trivy:"],
         );
     }
+    // pkg/detector/ospkg/detect.go has no driver of these, and what `--list-all-pkgs` adds is there all
+    // the same (fillPkgsInVulns).
+    let listed = |family: &str| json!([{"Target": "a/b", "Class": "os-pkgs", "Type": family, "Packages": [{"Name": "openssl"}]}, jar]);
+    for family in ["fedora", "centos-stream", "openeuler"] {
+        check(
+            &report(family, listed(family)),
+            &[&*format!(
+                "rejected `Results`: not a completed scan: {family} was recognised"
+            )],
+        );
+    }
+    for family in ["debian", "opensuse.leap", "slem", "minimos"] {
+        check(
+            &report(family, listed(family)),
+            &["leaf? scanned abab by trivy:"],
+        );
+    }
+}
+
+#[test]
+fn the_operators_report_of_a_system_without_data_is_no_clean_scan() {
+    let report = |family: &str, found: Value| {
+        let counts = json!({"criticalCount": 0, "highCount": found.as_array().map_or(0, Vec::len), "mediumCount": 0, "lowCount": 0});
+        json!({"artifact": {"digest": digest("ab"), "repository": "team/web"}, "os": {"family": family, "name": "43"}, "registry": {"server": "registry.example"},
+        "scanner": {"name": "Trivy", "vendor": "Aqua Security", "version": "0.66.0"}, "summary": counts, "updateTimestamp": "2026-01-05T10:00:00Z", "vulnerabilities": found})
+    };
+    let resource = |report: Value| json!({"apiVersion": "aquasecurity.github.io/v1alpha1", "kind": "VulnerabilityReport", "metadata": {"name": "x"}, "report": report});
+    let found = json!([{"vulnerabilityID": "CVE-1", "severity": "HIGH", "resource": "x", "installedVersion": "1"}]);
+    let check = |report: Value, expected: &str| {
+        check(&resource(report.clone()), &[expected]);
+        // With `kubectl get -o jsonpath='{.report}'`, which looks like a report of Harbor's scanners.
+        check(&report, &[expected.replace("report.", "").as_str()]);
+    };
+    check(
+        report("fedora", json!([])),
+        "rejected `report.os.family`: not a completed scan: Trivy has no data of `fedora`",
+    );
+    check(
+        report("none", json!([])),
+        "rejected `report.os`: not a completed scan: nothing recognised",
+    );
+    check(report("debian", json!([])), "scanned abab by trivy:");
+    check(report("fedora", found), "scanned abab by trivy: CVE-1=HIGH");
+}
+
+#[test]
+fn a_document_without_components_is_no_scan() {
+    // CycloneDX's own VEX use cases, and what Dependency-Track exports: statements about one image.
+    let document = |version: u32, state: &str, components: Value| {
+        json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "serialNumber": "urn:uuid:1", "version": version,
+        "metadata": {"timestamp": "2026-11-01T00:00:00Z", "component": {"bom-ref": "p", "type": "container", "name": "team/web", "purl": format!("pkg:oci/web@{}", digest("ab"))}},
+        "components": components,
+        "vulnerabilities": [{"id": "CVE-1", "ratings": [{"severity": "low"}], "analysis": {"state": state}, "affects": [{"ref": "p"}]}]})
+    };
+    let none = json!([]);
+    for state in ["in_triage", "exploitable"] {
+        check(&document(1, state, none.clone()), &["ignored"]);
+        // What its earlier version granted holds no longer.
+        check(
+            &document(2, state, none.clone()),
+            &[
+                &*format!("rejected `{state}` for CVE-1, of all of an image"),
+                "weir.override.revoked",
+            ],
+        );
+    }
+    check(
+        &document(1, "not_affected", none),
+        &["override CVE-1 abab "],
+    );
+    // Grype once wrote `in_triage` for all that it found.
+    let some = json!([{"bom-ref": "c", "type": "library", "name": "zlib"}]);
+    check(
+        &document(1, "in_triage", some),
+        &["scanned abab by cyclonedx: CVE-1=LOW"],
+    );
 }
 
 #[test]
@@ -58,12 +134,33 @@ fn a_distribution_that_grype_did_not_match_is_no_clean_scan() {
         &report("debian", json!({}), alert("distro-eol")),
         &["leaf? scanned abab by grype:"],
     );
-    // anchore/grype#1993, #1152: before there were alerts.
-    for name in ["arch", "openEuler"] {
+    // anchore/grype#1993, #1152, #347, #3232: before there were alerts.
+    for name in ["arch", "openEuler", "fedora", "photon", "opensuse-leap"] {
         check(
             &report(name, json!({}), Value::Null),
             &["rejected `distro.name`: not a completed scan"],
         );
+    }
+    // Newer databases say of whom they have data (anchore/grype#3154, vunnel#598).
+    let mut newer = report("arch", json!({}), Value::Null);
+    newer["descriptor"]["db"] =
+        json!({"providers": {"alpine": {}, "arch": {}}, "status": {"valid": true}});
+    check(&newer, &["leaf? scanned abab by grype:"]);
+    newer["distro"]["name"] = json!("fedora");
+    check(&newer, &["rejected `distro.name`: not a completed scan"]);
+    // Rules that name neither a vulnerability nor a package leave out all of a kind or a place.
+    let ignoring = |rule: Value| report("debian", json!({"ignore": [rule]}), Value::Null);
+    for sweeping in [json!({"type": "deb"}), json!({"location": "/usr/**"})] {
+        check(
+            &ignoring(json!({"vulnerability": "", "fix-state": "", "package": sweeping})),
+            &["rejected `descriptor.configuration.ignore[0].package`: the report is filtered"],
+        );
+    }
+    for narrow in [
+        json!({"vulnerability": "CVE-1", "package": {"type": "deb"}}),
+        json!({"package": {"name": "kernel-headers", "type": "rpm"}}),
+    ] {
+        check(&ignoring(narrow), &["leaf? scanned abab by grype:"]);
     }
     check(
         &report("debian", json!({"exclude": ["/app/**"]}), Value::Null),
