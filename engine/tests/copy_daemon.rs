@@ -115,6 +115,36 @@ async fn promotion_events(daemon: &Daemon) -> Value {
         .await
 }
 
+/// A registry that is restored, or whose parts do not agree yet: the log knows better for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_tag_that_is_not_there_for_a_moment_is_waited_for() {
+    let registry = Registry::start();
+    let rules = [(
+        "to-staging",
+        rule("to-staging", "image", "dev/*", "staging/{1}"),
+    )];
+    let site = Site::new(&rules, &registry.host(), &[registry.host()], "");
+    let daemon = site.daemon().await;
+    let direct = client(&registry.host());
+    let image = app::image("web", "amd64", &[]);
+    // All but the tag is there.
+    let digest = image.push(&direct, "dev/web", None).await;
+    scanned(&daemon, std::slice::from_ref(&digest)).await;
+    pushed(&daemon, "1", "dev/web", &digest).await;
+    daemon.says("`dev/web:1.0` is not there").await;
+    assert_eq!(tag(&direct, "staging/web").await, None);
+    image.push(&direct, "dev/web", Some("1.0")).await;
+    daemon.until("/v1/promotions", is_idle).await;
+    assert_eq!(tag(&direct, "staging/web").await, Some(digest));
+    let told = kinds(&promotion_events(&daemon).await);
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("completed"),
+        "{told:?}"
+    );
+    assert!(!told.iter().any(|kind| kind == "failed"), "{told:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_builds_in_a_row_arrive_one_after_the_other_and_the_later_one_stays() {
     let registry = Registry::start();

@@ -155,6 +155,15 @@ async fn e30_a_source_tag_that_moved_before_the_copy_began_supersedes_it() {
     let error = scene.run().await.unwrap_err();
     assert!(matches!(error, CopyError::Superseded { .. }), "{error}");
     assert_eq!((scene.target().await, scene.proxy.writes()), (None, 0));
+    // Gone is not moved: it may be there again.
+    let plan = Plan {
+        source_tag: Some("none".parse().unwrap()),
+        ..scene.plan.clone()
+    };
+    let absent = copy::run(&plan, &scene.clients, Arc::new(|_| {})).await;
+    let absent = absent.unwrap_err();
+    assert!(matches!(absent, CopyError::SourceAbsent { .. }), "{absent}");
+    assert!(absent.is_retryable() && scene.proxy.writes() == 0);
     // Once begun, the copy completes with the digest that was judged.
     let plan = Plan {
         source_tag: None,

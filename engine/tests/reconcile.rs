@@ -296,3 +296,75 @@ async fn a_registry_that_was_started_anew_is_looked_at_since_it_lost_what_it_had
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_pushed_in_silence_is_told_in_the_order_in_which_it_was_made() {
+    let scene = Scene::new();
+    // By their names 1.10.0 would come first, and 2.0.0 last.
+    for (tag, created) in [
+        ("1.10.0", "2024-01-02T00:00:00Z"),
+        ("1.9.0", "2024-01-01T00:00:00Z"),
+        ("2.0.0", "2023-12-31T23:00:00Z"),
+    ] {
+        let image = app::image_made(tag, "amd64", &[], created);
+        image.push(&scene.client, "team/web", Some(tag)).await;
+    }
+    // Builds that can be made again have all one time: then numbers count by their value.
+    for tag in ["1.10.0", "1.9.0"] {
+        let image = app::image_made(tag, "amd64", &[], "1970-01-01T00:00:00Z");
+        image.push(&scene.client, "team/same", Some(tag)).await;
+    }
+    let daemon = scene.daemon(false).await;
+    let expected = [
+        "team/same:1.9.0",
+        "team/same:1.10.0",
+        "team/web:2.0.0",
+        "team/web:1.9.0",
+        "team/web:1.10.0",
+    ];
+    let expected: Vec<String> = expected.iter().map(|tag| format!("pushed {tag}")).collect();
+    assert_eq!(reconcile(&daemon, true), (expected.clone(), 0));
+    let pushes = daemon
+        .until("/v1/events?type=image.pushed", |page| {
+            page["events"].as_array().is_some_and(|all| all.len() == 5)
+        })
+        .await;
+    let pushes = pushes["events"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let recorded = pushes.map(|record| {
+        let data = &record["event"]["data"];
+        format!(
+            "pushed {}:{}",
+            text(&data["repository"]),
+            text(&data["tag"])
+        )
+    });
+    assert_eq!(recorded.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_lost_all_it_had_has_deleted_nothing_unless_somebody_says_so() {
+    let scene = Scene::new();
+    let daemon = scene.daemon(true).await;
+    let push = |tag: &str| {
+        json!({"specversion": "1.0", "id": tag, "source": "/test", "type": "weir.image.pushed",
+            "data": {"repository": "team/web", "tag": tag, "digest": Digest::of(tag.as_bytes()), "media_type": "application/vnd.oci.image.manifest.v1+json"}})
+    };
+    // Known, and not there: as after a start with an empty volume.
+    daemon.say(&["1.0", "1.1"].map(push)).await;
+    daemon
+        .until("/v1/tags", |tags| tags.as_array().unwrap().len() == 2)
+        .await;
+    drop(daemon);
+    let daemon = scene.daemon(true).await;
+    daemon.says("has none of the 2 tags that are known").await;
+    assert_eq!(daemon.get("/v1/tags").await.as_array().unwrap().len(), 2);
+    let gone = vec![
+        "tag-deleted team/web:1.0".to_owned(),
+        "tag-deleted team/web:1.1".to_owned(),
+    ];
+    assert_eq!(reconcile(&daemon, true), (gone, 0));
+    daemon
+        .until("/v1/tags", |tags| tags.as_array().unwrap().is_empty())
+        .await;
+}

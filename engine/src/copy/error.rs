@@ -11,7 +11,7 @@ use crate::oci::{ManifestError, OciError};
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// The source tag no longer points at the digest that was judged.
-    #[error("superseded: `{repository}:{tag}` {}, no longer at {expected}", now_at(.found.as_ref()))]
+    #[error("superseded: `{repository}:{tag}` is at {found}, no longer at {expected}")]
     Superseded {
         /// The source repository.
         repository: RepositoryName,
@@ -20,7 +20,16 @@ pub enum CopyError {
         /// The digest that was judged.
         expected: Digest,
         /// What the tag points at now.
-        found: Option<Digest>,
+        found: Digest,
+    },
+    /// The source tag is not there. A registry that is restored, or has several hearts, may have it
+    /// again; if it was deleted, the event that tells of it ends the promotion.
+    #[error("`{repository}:{tag}` is not there: deleted without a word, or not for the moment")]
+    SourceAbsent {
+        /// The source repository.
+        repository: RepositoryName,
+        /// The source tag.
+        tag: Tag,
     },
     /// The target tag is not what the decision saw: somebody else moved it.
     #[error(
@@ -130,7 +139,7 @@ impl CopyError {
                     .any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UPLOAD_UNKNOWN")
             }
             Self::Registry(error) => error.is_retryable(),
-            Self::TargetIncomplete { .. } => true,
+            Self::TargetIncomplete { .. } | Self::SourceAbsent { .. } => true,
             Self::Superseded { .. }
             | Self::TargetMoved { .. }
             | Self::SourceMissing { .. }

@@ -21,16 +21,20 @@ pub(super) async fn check_source(job: &Job, plan: &Plan) -> Result<(), CopyError
     let Some(tag) = &plan.source_tag else {
         return Ok(());
     };
-    let found = look(&job.source, tag).await?;
-    if found.as_ref() == Some(&plan.digest) {
-        return Ok(());
+    match look(&job.source, tag).await? {
+        Some(found) if found == plan.digest => Ok(()),
+        Some(found) => Err(CopyError::Superseded {
+            repository: job.source.name.clone(),
+            tag: tag.clone(),
+            expected: plan.digest.clone(),
+            found,
+        }),
+        // Deleted, and then its event ends the promotion; or not there for a moment.
+        None => Err(CopyError::SourceAbsent {
+            repository: job.source.name.clone(),
+            tag: tag.clone(),
+        }),
     }
-    Err(CopyError::Superseded {
-        repository: job.source.name.clone(),
-        tag: tag.clone(),
-        expected: plan.digest.clone(),
-        found,
-    })
 }
 
 /// The target tag is what the decision saw, or already what it should become: then `true`.

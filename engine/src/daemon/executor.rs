@@ -153,6 +153,8 @@ async fn carry_out(
         trace,
     };
     let mut failure: Option<String> = None;
+    // The source tag was not there: nothing is copied before it is.
+    let mut is_absent = false;
     loop {
         let lane = lanes.to(&order.target);
         let place = lane.lock().await;
@@ -163,7 +165,7 @@ async fn carry_out(
         let Some(open) = teller.still_open().await? else {
             return Ok(());
         };
-        let Some(plan) = plan(&open) else {
+        let Some(plan) = plan(&open, is_absent) else {
             return Ok(());
         };
         // A copy that was under way when the node ended goes on with the same try.
@@ -199,6 +201,7 @@ async fn carry_out(
                     .running
                     .waits(&order.promotion_id, why.clone(), retry_at);
                 failure = Some(why);
+                is_absent = matches!(error, CopyError::SourceAbsent { .. });
                 drop((slot, place));
                 tokio::time::sleep(wait).await;
             }
@@ -293,12 +296,12 @@ impl Teller<'_> {
     }
 }
 
-fn plan(open: &OpenCopy) -> Option<Plan> {
+fn plan(open: &OpenCopy, is_absent: bool) -> Option<Plan> {
     let order = &open.copy;
     Some(Plan {
         digest: order.source.digest.clone()?,
         source: order.source.repository.clone(),
-        source_tag: (!open.begun).then(|| order.source.tag.clone()),
+        source_tag: (!open.begun || is_absent).then(|| order.source.tag.clone()),
         target: order.target.repository.parse().ok()?,
         target_tag: order.target.tag.parse().ok()?,
         expected: order.expected.clone(),

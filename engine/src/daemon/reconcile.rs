@@ -8,7 +8,7 @@ use weir_rules::pattern::RepositoryPatterns;
 use weir_schema::Digest;
 
 use super::{DaemonError, Shared, leader::Acting, own_event};
-use crate::reconcile::{Known, Report, survey};
+use crate::reconcile::{Emptied, Known, Report, survey};
 
 /// How long a registry that came up again has to get ready before it is asked.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -98,7 +98,13 @@ pub(crate) async fn once(
     let only = only.map_err(|error| format!("`reconcile.repositories`: {error}"))?;
     let default = shared.config.default_registry.as_deref();
     let hosts = hosts(shared);
-    let mut report = survey(&shared.clients, &hosts, default, only.as_ref(), &known).await;
+    // What nobody asked for, nobody looks at before it is recorded.
+    let emptied = match acting {
+        Some(_) => Emptied::Doubted,
+        None => Emptied::Believed,
+    };
+    let clients = &shared.clients;
+    let mut report = survey(clients, &hosts, default, only.as_ref(), &known, emptied).await;
     if confirm && !report.drift.is_empty() {
         let now = shared.node.ask(Known::of).await?;
         report.drift.retain(|drift| drift.holds(&known, &now));

@@ -7,9 +7,13 @@
 //! ```
 //!
 //! Only an answer counts: where a registry cannot be asked, nothing is concluded and the report says
-//! so. A deletion is concluded only after the registry was asked for the very tag or manifest.
+//! so. A deletion is concluded only after the registry was asked for the very tag or manifest. A
+//! registry that has nothing of all that is known has more likely lost its disk than its images.
+//!
+//! What was pushed to one repository is told in the order in which it was made: rules ask what is newer.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
@@ -17,9 +21,14 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 use weir_rules::{State, pattern::RepositoryPatterns};
-use weir_schema::{Body, Digest, ImagePushed, ManifestDeleted, RepositoryName, Tag, TagDeleted};
+use weir_schema::{
+    Body, Digest, ImagePushed, ManifestDeleted, RepositoryName, Tag, TagDeleted, Timestamp,
+};
 
-use crate::oci::{Client, Clients, OciError, Reference};
+use crate::{
+    oci::{Client, Clients, OciError, Reference},
+    resolve,
+};
 
 /// Requests that wait for one registry at a time; its own limits come on top.
 const AT_A_TIME: usize = 16;
@@ -48,7 +57,7 @@ impl Known {
 }
 
 /// One difference.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "drift", rename_all = "kebab-case")]
 pub enum Drift {
     /// A tag that the log does not know, or knows elsewhere.
@@ -84,6 +93,24 @@ pub enum Drift {
 }
 
 impl Drift {
+    fn repository(&self) -> &RepositoryName {
+        match self {
+            Self::Pushed { repository, .. }
+            | Self::TagDeleted { repository, .. }
+            | Self::ManifestDeleted { repository, .. } => repository,
+        }
+    }
+
+    /// What came goes before what went.
+    fn order(&self) -> (u8, &RepositoryName) {
+        let kind = match self {
+            Self::Pushed { .. } => 0,
+            Self::TagDeleted { .. } => 1,
+            Self::ManifestDeleted { .. } => 2,
+        };
+        (kind, self.repository())
+    }
+
     /// The event that tells of it.
     #[must_use]
     pub fn event(&self) -> Body {
@@ -176,7 +203,8 @@ impl fmt::Display for Drift {
 /// What a look at the registries showed.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The differences, in order of repositories.
+    /// The differences, in order of repositories; what was pushed to one of them in the order in
+    /// which it was made.
     pub drift: Vec<Drift>,
     /// What could not be asked, and why. Nothing is concluded about it.
     pub problems: Vec<String>,
@@ -189,10 +217,27 @@ pub struct Report {
 }
 
 impl Report {
+    fn add(&mut self, other: Self) {
+        self.drift.extend(other.drift);
+        self.problems.extend(other.problems);
+        self.again |= other.again;
+        self.tags += other.tags;
+        self.manifests += other.manifests;
+    }
+
     fn problem(&mut self, error: &OciError) {
         self.again |= error.is_retryable();
         self.problems.push(error.to_string());
     }
+}
+
+/// Whether a registry is believed that has nothing of all that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emptied {
+    /// Somebody looks at what is found.
+    Believed,
+    /// Nobody does: it is told as a problem.
+    Doubted,
 }
 
 /// Looks at the registries named `hosts`. Repositories of `default` are named without it. `only`
@@ -203,6 +248,7 @@ pub async fn survey(
     default: Option<&str>,
     only: Option<&RepositoryPatterns>,
     known: &Known,
+    emptied: Emptied,
 ) -> Report {
     let mut report = Report::default();
     for host in hosts {
@@ -220,19 +266,54 @@ pub async fn survey(
         }
         let here = Here {
             client,
+            clients,
             host,
             is_default: default == Some(host),
             known,
         };
-        here.survey(only, &mut report).await;
+        let mut found = Report::default();
+        here.survey(only, &mut found).await;
+        if emptied == Emptied::Doubted {
+            here.doubt(&mut found);
+        }
+        report.add(found);
     }
-    report.drift.sort();
+    // Stable: within a repository the order is that of its pushes.
+    report.drift.sort_by(|a, b| match (a, b) {
+        (
+            Drift::ManifestDeleted {
+                digest: a_digest, ..
+            },
+            Drift::ManifestDeleted { digest, .. },
+        ) => (a.order(), a_digest).cmp(&(b.order(), digest)),
+        _ => a.order().cmp(&b.order()),
+    });
     report
+}
+
+/// The order of tags that were made at the same time, or at times that nobody knows: that of their
+/// texts, with numbers by their value.
+fn natural(a: &str, b: &str) -> Ordering {
+    let parts = |text: &str| -> Vec<(String, u64)> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let word = rest.find(|char: char| char.is_ascii_digit());
+            let (word, behind) = rest.split_at(word.unwrap_or(rest.len()));
+            let end = behind.find(|char: char| !char.is_ascii_digit());
+            let (number, behind) = behind.split_at(end.unwrap_or(behind.len()));
+            parts.push((word.to_owned(), number.parse().unwrap_or(u64::MAX)));
+            rest = behind;
+        }
+        parts
+    };
+    parts(a).cmp(&parts(b)).then_with(|| a.cmp(b))
 }
 
 /// One registry.
 struct Here<'a> {
     client: Client,
+    clients: &'a Clients,
     host: &'a str,
     is_default: bool,
     known: &'a Known,
@@ -285,6 +366,22 @@ impl Here<'_> {
         }
     }
 
+    /// Concludes no deletion where all that is known is gone.
+    fn doubt(&self, found: &mut Report) {
+        let is_gone = |drift: &Drift| matches!(drift, Drift::TagDeleted { .. });
+        let gone = found.drift.iter().filter(|drift| is_gone(drift)).count();
+        // All that were compared; of one tag alone it is nothing strange.
+        if gone < 2 || gone < found.tags {
+            return;
+        }
+        found.drift.clear();
+        found.again = true;
+        found.problems.push(format!(
+            "{} has none of the {gone} tags that are known, and has perhaps lost what it keeps: no deletion is concluded; if it is empty on purpose, say so with `weir reconcile --confirm`",
+            self.host
+        ));
+    }
+
     fn has(&self, name: &RepositoryName) -> bool {
         match name.registry() {
             Some(host) => host == self.host,
@@ -323,7 +420,32 @@ impl Here<'_> {
         while let Some(answer) = answers.next().await {
             drift.extend(answer?);
         }
-        Ok((drift, compared))
+        Ok((self.in_order(drift).await, compared))
+    }
+
+    /// The pushes in the order in which what was pushed was made, then the deletions by their tags.
+    async fn in_order(&self, drift: Vec<Drift>) -> Vec<Drift> {
+        let pushes = drift.iter().filter(|one| one.order().0 == 0).count();
+        let dated = stream::iter(drift.into_iter().map(async |one| {
+            let at = match &one {
+                Drift::Pushed {
+                    repository, digest, ..
+                } if pushes > 1 => resolve::created(self.clients, repository, digest).await,
+                _ => None,
+            };
+            (at, one)
+        }));
+        let mut dated: Vec<(Option<Timestamp>, Drift)> =
+            dated.buffer_unordered(AT_A_TIME).collect().await;
+        let tag = |one: &Drift| match one {
+            Drift::Pushed { tag, .. } | Drift::TagDeleted { tag, .. } => tag.to_string(),
+            Drift::ManifestDeleted { digest, .. } => digest.to_string(),
+        };
+        dated.sort_by(|(at, a), (bt, b)| {
+            let by_time = a.order().cmp(&b.order()).then(at.cmp(bt));
+            by_time.then_with(|| natural(&tag(a), &tag(b)))
+        });
+        dated.into_iter().map(|(_, one)| one).collect()
     }
 
     async fn tag(

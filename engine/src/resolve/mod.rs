@@ -4,12 +4,15 @@
 //! A fact is content that was read and whose digest was verified. What cannot be read yet is not
 //! a fact, and nothing is put in its place: the caller asks again later.
 
+mod created;
 mod facts;
 
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use weir_schema::{Digest, ManifestResolved, RepositoryName, Tag};
+
+pub use created::created;
 
 use crate::oci::{Client, Clients, Manifest, ManifestError, OciError, Reference, media_type};
 

@@ -99,6 +99,11 @@ pub fn noise(seed: &str, size: usize) -> Vec<u8> {
 /// A platform image with a layer that all images share, a layer of its own, and one for each of
 /// `sizes`.
 pub fn image(name: &str, architecture: &str, sizes: &[usize]) -> Content {
+    image_made(name, architecture, sizes, "2024-01-01T00:00:00Z")
+}
+
+/// The same, made at that time by its own word.
+pub fn image_made(name: &str, architecture: &str, sizes: &[usize], created: &str) -> Content {
     let mut layers = vec![
         b"the base layer\n".to_vec(),
         format!("{name} {architecture}\n").into_bytes(),
@@ -110,7 +115,7 @@ pub fn image(name: &str, architecture: &str, sizes: &[usize]) -> Content {
             .map(|(n, size)| noise(&format!("{name}/{architecture}/{n}"), *size)),
     );
     let config = json!({
-        "created": "2024-01-01T00:00:00Z", "architecture": architecture, "os": "linux",
+        "created": created, "architecture": architecture, "os": "linux",
         "config": {"Labels": {"sample.name": name}},
         "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|l| Digest::of(l)).collect::<Vec<_>>()},
     })
