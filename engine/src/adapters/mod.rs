@@ -122,6 +122,9 @@ pub struct AdapterSettings {
     /// The scanner to name where a registry reports a failed scan without saying whose. Default:
     /// `trivy`, what Harbor comes with.
     pub scanner: Option<String>,
+    /// Whether VEX of this source becomes overrides although a delivery proves no more than that it
+    /// is from the source: it waives vulnerabilities. With `http.token` any source may.
+    pub vex: bool,
 }
 
 /// What one event of a delivery is.
@@ -394,8 +397,27 @@ fn decode_object(delivery: &Delivery<'_>) -> Vec<Decoded> {
         Ok(decoded) if decoded.is_empty() => {
             vec![context.ignored("the payload says nothing that is an event")]
         }
-        Ok(decoded) => decoded,
+        Ok(decoded) => decoded
+            .into_iter()
+            .map(|one| without_waivers(&context, one))
+            .collect(),
         Err(problem) => vec![context.rejected(&problem)],
+    }
+}
+
+/// Refuses an override that the delivery may not grant.
+fn without_waivers(context: &Context<'_>, decoded: Decoded) -> Decoded {
+    let is_waiver = |event: &Received| matches!(event.event.body, Body::OverrideGranted(_));
+    let proves_little = context.header(SOURCE_ONLY_HEADER).is_some();
+    match decoded {
+        Decoded::Event(event)
+            if proves_little && is_waiver(&event) && !context.settings().vex =>
+        {
+            context.rejected(&Problem::meaning(
+                "a waiver, and the delivery proves only that a source sent it: it needs `http.token`, or `vex = true` in the settings of the source",
+            ))
+        }
+        decoded => decoded,
     }
 }
 

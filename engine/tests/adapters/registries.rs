@@ -478,6 +478,7 @@ fn the_default_registry_is_left_out_and_a_sources_registry_put_before() {
             default_registry: default.map(str::to_owned),
             registry: registry.map(str::to_owned),
             scanner: None,
+            vex: false,
         };
         let body = json!({"action": "DELETE", "tag": "pkg.dev/p/web:1"}).to_string();
         assert_eq!(
@@ -492,6 +493,7 @@ fn the_default_registry_is_left_out_and_a_sources_registry_put_before() {
         default_registry: None,
         registry: Some("r.example:5000".into()),
         scanner: None,
+        vex: false,
     };
     let body = String::from_utf8(payload("zot/nats-image-deleted.json")).unwrap();
     assert_eq!(
@@ -507,6 +509,7 @@ fn the_default_registry_is_left_out_of_cloudevents_too() {
         default_registry: Some("r.example:5000".to_owned()),
         registry: None,
         scanner: None,
+        vex: false,
     };
     let event = |kind: &str, data: Value| {
         json!({"specversion": "1.0", "id": "1", "source": "/ci", "type": kind, "data": data})
@@ -551,6 +554,7 @@ fn a_path_that_begins_like_a_host_is_in_the_registry_that_sent_it() {
             default_registry: default.map(str::to_owned),
             registry: registry.map(str::to_owned),
             scanner: None,
+            vex: false,
         };
         assert_eq!(
             meaning(decode_with(&[], &settings, &pushed)),
@@ -576,6 +580,7 @@ fn every_registry_that_names_its_own_repositories_is_where_they_are() {
         default_registry: Some("home.example".to_owned()),
         registry: None,
         scanner: None,
+        vex: false,
     };
     let check = |body: Value| {
         let lines = meaning(decode_with(&[], &settings, &body.to_string()));
