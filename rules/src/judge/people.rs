@@ -87,7 +87,7 @@ impl State {
             let pusher = rule.separate.contains(&Separate::Pusher)
                 && Some(vote.actor) == case.bound.pushed_by;
             let owner = rule.separate.contains(&Separate::RuleOwner)
-                && rule.owner.as_deref() == Some(self.text(vote.actor));
+                && owns(rule.owner.as_deref(), self.text(vote.actor));
             !pusher && !owner
         };
         self.votes_for(case).iter().filter(may).count()
@@ -105,5 +105,23 @@ fn waiting(code: ReasonCode, until: Option<Timestamp>) -> Obstacle {
                 ..More::default()
             },
         ),
+    }
+}
+
+/// Whether somebody is the owner, or one of several that are named with commas between them.
+fn owns(owner: Option<&str>, actor: &str) -> bool {
+    let owner = owner.unwrap_or_default();
+    owner == actor || owner.split(',').any(|one| one.trim() == actor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::owns;
+
+    #[test]
+    fn each_of_several_owners_is_one() {
+        assert!(owns(Some("ann"), "ann") && owns(Some("own, team"), "own"));
+        assert!(owns(Some("own, team"), "team") && owns(Some("own, team"), "own, team"));
+        assert!(!owns(Some("own"), "ow") && !owns(None, "ann"));
     }
 }
