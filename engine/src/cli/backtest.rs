@@ -106,6 +106,13 @@ struct Summary<'a> {
 /// If a rule set is refused or the history cannot be read.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, CliError> {
     let rules = replay::load_rules(&args.rules)?;
+    // In a check of a change, a wrong path must not look like a change of nothing.
+    if rules.is_empty() {
+        return Err(
+            CliError::usage(format!("{}: no rule files (`.cel`)", args.rules.display()))
+                .hint("to ask what would be without rules, use one with `severity: off`"),
+        );
+    }
     let against = args
         .against
         .as_deref()
@@ -128,6 +135,13 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, CliError> {
         jobs: args.jobs,
     };
     let report = ask(args, question)?;
+    if report.history.events == 0 && report.history.rejected > 0 {
+        return Err(CliError::usage(format!(
+            "none of the {} lines of the history is an event",
+            report.history.rejected
+        ))
+        .hint("`weir replay` says what is wrong with the first"));
+    }
     if args.against.is_none() && report.history.activations == 0 {
         eprintln!(
             "weir: the history puts no rules in force, so the new ones are compared with none; name others with --against"

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use weir_schema::Received;
 
-use super::{CliError, NO, access::Daemon, out, plain, record::line};
+use super::{CliError, NO, access::Daemon, out, record::line};
 use crate::http::EventFilter;
 
 /// How long the event may take to be on record: where there is a stream it comes out of that.
@@ -70,7 +70,7 @@ impl<'a> Consequences<'a> {
             let record: Value = serde_json::from_str(text).map_err(CliError::outside)?;
             let data = &record["event"]["data"];
             is_refused |= data["rule"] == "manual" && data["verdict"] != "promote";
-            out::line(plain(&line(&record)))?;
+            out::line(line(&record))?;
         }
         if page.events.len() > TOLD {
             eprintln!("and more: weir log --after {seq} --where 'data.trigger == {seq}'");

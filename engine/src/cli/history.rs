@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    Access, CliError, Output, on_one_line, out, plain,
+    Access, CliError, Output, on_one_line, out, tamed,
     why::{detail, short, tag_of, text},
 };
 use crate::http::Query;
@@ -45,7 +45,7 @@ pub fn run(args: &HistoryArgs) -> Result<ExitCode, CliError> {
         let when = args.at.as_ref().map_or("now", |_| "then");
         let state = match &answer["now"] {
             Value::Null => "gone\n".to_owned(),
-            state => plain(&detail(state)),
+            state => detail(&tamed(state)),
         };
         format!("{}\n{}{when}: {state}", args.tag, lines(entries))
     })?;

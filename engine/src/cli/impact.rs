@@ -6,10 +6,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    Access, CliError, NO, Output, out, plain,
+    Access, CliError, NO, Output, out,
     why::{short, text},
 };
-use crate::http::Query;
+use crate::{http::Query, query::vulnerability};
 
 /// Show which tags hold a vulnerability: through which images, promoted when, overridden by whom.
 #[derive(Debug, Args)]
@@ -34,15 +34,7 @@ pub struct ImpactArgs {
 /// # Errors
 /// If nobody can be asked.
 pub fn run(args: &ImpactArgs) -> Result<ExitCode, CliError> {
-    // CVE's names are in capitals, whatever a person types.
-    let is_cve = args
-        .vulnerability
-        .get(..4)
-        .is_some_and(|start| start.eq_ignore_ascii_case("cve-"));
-    let vulnerability = match is_cve {
-        true => args.vulnerability.to_uppercase(),
-        false => args.vulnerability.clone(),
-    };
+    let vulnerability = vulnerability(&args.vulnerability);
     let query = Query::Impact {
         vulnerability: vulnerability.clone(),
         at: args.at.clone(),
@@ -53,7 +45,7 @@ pub fn run(args: &ImpactArgs) -> Result<ExitCode, CliError> {
         if tags.is_empty() {
             format!("no tag holds {vulnerability}\n")
         } else {
-            plain(&format!("{}\n", table(tags)))
+            format!("{}\n", table(tags))
         }
     })?;
     let counts = tags.iter().any(|tag| tag["counts"] == true);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Access, CliError, Output,
     history::{digests, lines},
-    out, plain,
+    out, tamed,
     why::{short, text},
 };
 use crate::http::Query;
@@ -51,7 +51,7 @@ pub fn run(args: &LineageArgs) -> Result<ExitCode, CliError> {
     let answer = args.access.open()?.ask(&query)?;
     match args.output {
         Output::Json | Output::Jsonl => out::line(&answer),
-        Output::Table => out::text(plain(&page(&answer))),
+        Output::Table => out::text(page(&tamed(&answer))),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Access, CliError, Output, out, plain, why::overview};
+use super::{Access, CliError, Output, out, why::overview};
 
 /// List tags with their verdicts.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode, CliError> {
     let mut source = args.access.open()?;
     let tags = source.tags(args.repository.as_deref(), args.at.as_deref())?;
     out::rows(args.output, &tags.clone().into(), &tags, |tags| {
-        plain(&format!("{}\n", overview(tags)))
+        format!("{}\n", overview(tags))
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ use super::{
     Access, CliError,
     access::Source,
     error::OUTSIDE,
-    out, plain,
+    on_one_line, out,
     record::{COLUMNS, line, row, write_row},
     why::text,
 };
@@ -260,9 +260,9 @@ fn groups(
         Form::Table => {
             let mut table = super::table([by.to_uppercase().as_str(), "COUNT"]);
             for group in groups {
-                table.add_row([text(&group[&by]).to_owned(), group["count"].to_string()]);
+                table.add_row([on_one_line(text(&group[&by])), group["count"].to_string()]);
             }
-            writeln!(out, "{}", plain(&table.to_string()))?;
+            writeln!(out, "{table}")?;
         }
     }
     Ok(out.flush()?)

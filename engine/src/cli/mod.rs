@@ -31,6 +31,7 @@ mod why;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::Value;
 use weir_schema::Reason;
 
 pub use access::{Access, Directory};
@@ -194,16 +195,22 @@ fn table<const N: usize>(heading: [&str; N]) -> comfy_table::Table {
     table
 }
 
-/// Text from events as a terminal may have it: whoever pushes an image has no say over the screen of
-/// those who look.
-fn plain(text: &str) -> String {
-    text.split('\n')
-        .map(on_one_line)
-        .collect::<Vec<_>>()
-        .join("\n")
+/// An answer with texts as a terminal may have them: whoever pushes an image has no say over the screen
+/// of those who look, and begins no line of his own there.
+fn tamed(value: &Value) -> Value {
+    match value {
+        Value::String(text) => on_one_line(text).into(),
+        Value::Array(items) => items.iter().map(tamed).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(name, value)| (on_one_line(name), tamed(value)));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
 }
 
-/// The same of what must not begin a line of its own.
+/// A text from events as a terminal may have it.
 fn on_one_line(text: &str) -> String {
     let plain = text.chars().map(|character| match character {
         '\n' | '\r' | '\t' => ' ',

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser as Said};
 use serde_json::{Value, json};
-use weir_rules::pattern::RepositoryPattern;
+use weir_rules::{pattern::RepositoryPattern, suggest::nearest};
 use weir_schema::{Received, Timestamp};
 
 use super::{Access, CliError, consequences::Consequences, out, why::tag_of};
-use crate::http::{EventFilter, Query};
+use crate::{
+    http::{EventFilter, Query},
+    query::vulnerability,
+};
 
 /// What all of them have.
 #[derive(Debug, Args)]
@@ -305,8 +308,12 @@ pub fn approve(args: &ApproveArgs) -> Result<ExitCode, CliError> {
 /// If the hold makes no sense or no daemon takes it.
 pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
     // It would take the other's place, which only releasing may.
-    let status = args.who.access.open()?.ask(&Query::Status)?;
+    let mut open = args.who.access.open()?;
+    let status = open.ask(&Query::Status)?;
     let mut holds = status["holds"].as_array().into_iter().flatten();
+    if let Some(rule) = &args.rule {
+        warn_of_rule(&open.ask(&Query::Rules)?, rule);
+    }
     if holds.any(|hold| hold["hold_id"] == args.hold_id.as_str()) {
         return Err(
             CliError::usage(format!("there is a hold `{}` already", args.hold_id))
@@ -320,6 +327,18 @@ pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
         "scope": {"repository": args.repository, "digest": args.digest, "rule": args.rule},
     });
     say(&args.who, "weir.hold.placed", data, true)
+}
+
+/// Says where no rule of that name is in force, which a hold may be placed for all the same.
+fn warn_of_rule(rules: &Value, name: &str) {
+    let all = rules["rules"].as_array().into_iter().flatten();
+    let all: Vec<&str> = all.filter_map(|rule| rule["rule"].as_str()).collect();
+    if all.contains(&name) {
+        return;
+    }
+    let meant = nearest(name, all);
+    let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+    eprintln!("weir: warning: no rule `{name}` is in force: the hold stops nothing{meant}");
 }
 
 /// Runs `weir release`.
@@ -355,7 +374,7 @@ pub fn overriding(command: &OverrideCommand) -> Result<ExitCode, CliError> {
             }
             let data = json!({
                 "override_id": args.override_id,
-                "vulnerability": args.vulnerability,
+                "vulnerability": vulnerability(&args.vulnerability),
                 "reason": args.reason,
                 "actor": args.who.actor,
                 "scope": {"repository": args.repository, "digest": args.digest, "package": args.package},
@@ -391,7 +410,7 @@ fn override_named(access: &Access, name: &str) -> Result<Option<Value>, CliError
 /// be granted again: for longer, or for a better reason.
 fn refuse_another(args: &GrantArgs, known: &Value) -> Result<(), CliError> {
     let scope = &known["scope"];
-    let is_same = known["vulnerability"] == args.vulnerability.as_str()
+    let is_same = known["vulnerability"] == vulnerability(&args.vulnerability)
         && scope["repository"] == json!(args.repository)
         && scope["digest"] == json!(args.digest)
         && scope["package"] == json!(args.package);

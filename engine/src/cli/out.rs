@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{CliError, Output, failure::Failure};
+use super::{CliError, Output, failure::Failure, tamed};
 
 /// What ends a command whose output cannot be written: nothing, if nobody reads on.
 pub(super) fn failed(error: io::Error) -> CliError {
@@ -27,7 +27,8 @@ pub(super) fn line(line: impl Display) -> Result<(), CliError> {
     text(format_args!("{line}\n"))
 }
 
-/// Prints an answer that has rows: as one document, a row a line, or as `for_people` tells it.
+/// Prints an answer that has rows: as one document, a row a line, or as `for_people` tells it, who gets
+/// them [`tamed`].
 pub(super) fn rows(
     form: Output,
     answer: &Value,
@@ -37,6 +38,9 @@ pub(super) fn rows(
     match form {
         Output::Json => line(answer),
         Output::Jsonl => rows.iter().try_for_each(line),
-        Output::Table => text(for_people(rows)),
+        Output::Table => {
+            let rows: Vec<Value> = rows.iter().map(tamed).collect();
+            text(for_people(&rows))
+        }
     }
 }

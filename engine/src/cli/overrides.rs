@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    Access, CliError, Output, out, plain,
+    Access, CliError, Output, out,
     why::{short, text},
 };
 use crate::http::Query;
@@ -40,7 +40,7 @@ pub fn run(args: &OverridesArgs) -> Result<ExitCode, CliError> {
     let answer = args.access.open()?.ask(&query)?;
     let all = answer.as_array().cloned().unwrap_or_default();
     out::rows(args.output, &answer, &all, |all| match &args.expiring {
-        _ if !all.is_empty() => plain(&format!("{}\n", table(all))),
+        _ if !all.is_empty() => format!("{}\n", table(all)),
         Some(span) => format!("no override ends within {span}\n"),
         None => "nothing is overridden\n".to_owned(),
     })?;

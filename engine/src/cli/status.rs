@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Access, CliError, Output, out};
+use super::{Access, CliError, Output, on_one_line, out, tamed};
 use crate::http::Query;
 
 /// Show how the daemon is: log, rules, stream, lease, and what is open.
@@ -41,6 +41,8 @@ fn text(value: &Value) -> String {
 
 /// The status as people read it: one line for each thing, what needs attention in words.
 fn page(status: &Value) -> String {
+    let refused = status["rules"]["refused"].as_str().map(str::to_owned);
+    let status = &tamed(status);
     let mut page = String::new();
     // Writing into a string cannot fail.
     let mut line = |name: &str, value: String| {
@@ -68,13 +70,13 @@ fn page(status: &Value) -> String {
             text(&rules["rules_digest"])
         ),
     );
-    if let Some(refused) = rules["refused"].as_str() {
+    if let Some(refused) = refused {
         line(
             "  refused",
             "the newer set; what is wrong with it:".to_owned(),
         );
         for one in refused.lines() {
-            line("", one.to_owned());
+            line("", on_one_line(one));
         }
     }
     if !status["stream"].is_null() {

@@ -84,9 +84,7 @@ pub fn why(args: &WhyArgs) -> Result<ExitCode, CliError> {
     let answer = args.access.open()?.ask(&query)?;
     let all = answer.as_array().cloned().unwrap_or_default();
     out::rows(args.output, &answer, &all, |all| {
-        all.iter()
-            .map(|one| super::plain(&explanation(one)))
-            .collect()
+        all.iter().map(explanation).collect()
     })?;
     let given_up = |one: &Value| {
         let promotions = one["promotions"].as_array();
@@ -359,9 +357,9 @@ pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
         .is_some_and(|what| tag_of(what).is_ok());
     out::rows(args.output, &answer, &tags, |tags| {
         if of_one_tag {
-            tags.iter().map(|tag| super::plain(&detail(tag))).collect()
+            tags.iter().map(detail).collect()
         } else {
-            super::plain(&format!("{}\n", overview(tags)))
+            format!("{}\n", overview(tags))
         }
     })?;
     Ok(ExitCode::SUCCESS)

@@ -27,8 +27,11 @@ pub(super) struct History {
     now: Option<TagView>,
 }
 
-/// What happened to a tag: all that names it, and of what it points at (or pointed at last) the
-/// scans that changed something, the votes, what was waived and what held it.
+/// Builds that a history looks into, the latest; of those before, what names the tag is told.
+const BUILDS: usize = 50;
+
+/// What happened to a tag: all that names it; of what it pointed at, for as long as it did, the scans
+/// that changed something and the votes; and what was waived and what held it.
 pub(super) fn history(
     index: &Index,
     repository: &str,
@@ -40,33 +43,35 @@ pub(super) fn history(
         let record = record?;
         found.insert(record.seq, record);
     }
-    let mut bindings = found
-        .values()
-        .filter_map(|record| points(&record.event.body, repository, tag));
-    let Some(digest) = bindings.next_back().cloned() else {
+    let builds = builds(&found, repository, tag, end);
+    if builds.is_empty() {
         return Err(QueryError::NotFound(format!(
             "no tag `{repository}:{tag}` was ever recorded"
         )));
-    };
-    let names = names(index, &digest, end)?;
-    let within = within(index, &digest.to_string(), end)?;
+    }
     let triggers: BTreeSet<u64> = found
         .values()
         .filter_map(|record| trigger(&record.event.body))
         .collect();
-    add_scans(index, &within, &triggers, end, &mut found)?;
-    add_people(index, repository, &digest, end, &mut found)?;
-    let deleted = Plan::Has(Dimension::Digest, any(&within))
-        .and(Plan::has(Dimension::Repository, repository))
-        .and(types(&["manifest.deleted"]));
+    let mut names = Names::new();
+    for (digest, until) in &builds {
+        let within = within(index, &digest.to_string(), end)?;
+        names.extend(self::names(index, digest, end)?);
+        add_scans(index, &within, &triggers, *until, &mut found)?;
+        let votes = Plan::has(Dimension::Digest, &digest.to_string())
+            .and(Plan::has(Dimension::Repository, repository))
+            .and(types(&["approval.granted", "approval.revoked"]));
+        add(index, votes, *until, &mut found)?;
+        let deleted = Plan::Has(Dimension::Digest, any(&within))
+            .and(Plan::has(Dimension::Repository, repository))
+            .and(types(&["manifest.deleted"]));
+        add(index, deleted, *until, &mut found)?;
+    }
+    add_people(index, end, &mut found)?;
+    add_retries(index, end, &mut found)?;
     let of_repository = Plan::has(Dimension::Repository, repository)
         .and(types(&["repository.deleted", "repository.configured"]));
-    for plan in [deleted, of_repository] {
-        for record in records(index, plan, end, false) {
-            let record = record?;
-            found.insert(record.seq, record);
-        }
-    }
+    add(index, of_repository, end, &mut found)?;
     let mut past = Past::new(index, end)?;
     past.add_tag(repository, tag)?;
     let entries = found
@@ -78,6 +83,68 @@ pub(super) fn history(
         entries: entries.collect(),
         now: past.state()?.tag(repository, tag),
     })
+}
+
+/// The digests that a tag pointed at, the latest of them, each with the record by which it last
+/// pointed elsewhere.
+fn builds(
+    found: &BTreeMap<u64, Record>,
+    repository: &str,
+    tag: &str,
+    end: u64,
+) -> BTreeMap<Digest, u64> {
+    let mut builds = BTreeMap::new();
+    let mut until = end;
+    for record in found.values().rev() {
+        let Some(digest) = points(&record.event.body, repository, tag) else {
+            continue;
+        };
+        // The same digest again is the same build.
+        if builds.len() == BUILDS && !builds.contains_key(digest) {
+            break;
+        }
+        builds.entry(digest.clone()).or_insert(until);
+        until = record.seq;
+    }
+    builds
+}
+
+/// Adds the records before `end` that a plan takes.
+fn add(
+    index: &Index,
+    plan: Plan,
+    end: u64,
+    found: &mut BTreeMap<u64, Record>,
+) -> Result<(), QueryError> {
+    for record in records(index, plan, end, false) {
+        let record = record?;
+        found.insert(record.seq, record);
+    }
+    Ok(())
+}
+
+/// Adds who had a promotion tried once more.
+fn add_retries(
+    index: &Index,
+    end: u64,
+    found: &mut BTreeMap<u64, Record>,
+) -> Result<(), QueryError> {
+    let ids = found
+        .values()
+        .filter_map(|record| match &record.event.body {
+            Body::DecisionMade(made) => made.promotion_id.clone(),
+            _ => None,
+        });
+    let ids: BTreeSet<String> = ids.collect();
+    for record in records(index, types(&["promotion.retried"]), end, false) {
+        let record = record?;
+        if let Body::PromotionRetried(retried) = &record.event.body
+            && ids.contains(&retried.promotion_id)
+        {
+            found.insert(record.seq, record);
+        }
+    }
+    Ok(())
 }
 
 /// The input that a decision was made on.
@@ -170,11 +237,9 @@ pub(super) fn scanned(body: &Body, digests: &BTreeSet<Digest>) -> Option<(Vec<Di
     (!ours.is_empty()).then(|| (ours, scanner.to_owned()))
 }
 
-/// Adds votes for a digest, and what became of the overrides and holds that decisions name.
+/// Adds what became of the overrides and holds that decisions name.
 fn add_people(
     index: &Index,
-    repository: &str,
-    digest: &Digest,
     end: u64,
     found: &mut BTreeMap<u64, Record>,
 ) -> Result<(), QueryError> {
@@ -190,18 +255,12 @@ fn add_people(
         }
     }
     let plans = [
-        Plan::has(Dimension::Digest, &digest.to_string())
-            .and(Plan::has(Dimension::Repository, repository))
-            .and(types(&["approval.granted", "approval.revoked"])),
         Plan::Has(Dimension::Override, Test::Is(overrides))
             .and(types(&["override.granted", "override.revoked"])),
         Plan::Has(Dimension::Hold, Test::Is(holds)).and(types(&["hold.placed", "hold.released"])),
     ];
     for plan in plans {
-        for record in records(index, plan, end, false) {
-            let record = record?;
-            found.insert(record.seq, record);
-        }
+        add(index, plan, end, found)?;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ use weir_schema::{Position, Timestamp};
 pub use contents::tag_of;
 pub use events::{By, Counted, count, events, groups};
 pub use meant::suggest;
-pub use search::time;
+pub use search::{time, vulnerability};
 
 use crate::{
     http::{EventFilter, Part, Query, QueryError, Undecided},

@@ -90,6 +90,18 @@ pub fn time(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, QueryEr
     }
 }
 
+/// The name of a vulnerability as scanners write it: people write CVEs in small letters too.
+#[must_use]
+pub fn vulnerability(name: &str) -> String {
+    let is_cve = name
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("cve-"));
+    match is_cve {
+        true => name.to_ascii_uppercase(),
+        false => name.to_owned(),
+    }
+}
+
 fn plan(index: &Index, filter: &EventFilter) -> Result<Plan, QueryError> {
     let mut plan = Plan::Any;
     if let Some(types) = types(&filter.kinds)? {
@@ -115,10 +127,12 @@ fn plan(index: &Index, filter: &EventFilter) -> Result<Plan, QueryError> {
         let apps = filter.apps.iter().map(|app| of_app(index, app));
         plan = plan.and(Plan::OneOf(apps.collect::<Result<_, _>>()?));
     }
+    let named = filter.vulnerabilities.iter();
+    let vulnerabilities = named.map(|name| vulnerability(name)).collect();
     let words = [
         (Dimension::Actor, &filter.actors),
         (Dimension::Rule, &filter.rules),
-        (Dimension::Vulnerability, &filter.vulnerabilities),
+        (Dimension::Vulnerability, &vulnerabilities),
         (Dimension::Override, &filter.overrides),
         (Dimension::Hold, &filter.holds),
         (Dimension::Verdict, &filter.verdicts),

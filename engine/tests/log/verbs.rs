@@ -59,12 +59,10 @@ impl Log {
             .collect()
     }
 
-    /// What a tag was pointed at, in order.
-    fn bindings(&self, repository: &str, tag: &str) -> Vec<Digest> {
-        let bound = self
-            .records
-            .iter()
-            .filter_map(|record| match &record.event.body {
+    /// What a tag was pointed at, in order, and by which record.
+    fn bindings(&self, repository: &str, tag: &str) -> Vec<(u64, Digest)> {
+        let bound = self.records.iter().filter_map(|record| {
+            let digest = match &record.event.body {
                 Body::ImagePushed(push) => {
                     let here = push.repository.as_str() == repository
                         && push.tag.as_ref().is_some_and(|known| known.as_str() == tag);
@@ -75,7 +73,9 @@ impl Log {
                     done.source.digest.clone().filter(|_| here)
                 }
                 _ => None,
-            });
+            };
+            Some((record.seq, digest?))
+        });
         bound.collect()
     }
 
@@ -167,7 +167,7 @@ fn a_life_has_all_that_happened_to_a_tag() {
     let dir = TempDir::new().expect("a directory");
     let log = open(&dir);
     let state = log.ledger.state();
-    let mut entries = 0;
+    let (mut entries, mut builds) = (0, 0);
     for (repository, tag) in tags(&log).into_iter().take(60) {
         let query = Query::History {
             repository: repository.clone(),
@@ -175,8 +175,7 @@ fn a_life_has_all_that_happened_to_a_tag() {
             at: None,
         };
         let life = ask(&log.index, &query).expect("a life");
-        let digest = log.bindings(&repository, &tag).pop().expect("it was bound");
-        let within = log.within(&digest);
+        let bindings = log.bindings(&repository, &tag);
         let mut wanted = log.seqs(|record| names(record, &repository, &tag));
         let decisions: Vec<_> = wanted
             .iter()
@@ -186,28 +185,42 @@ fn a_life_has_all_that_happened_to_a_tag() {
             })
             .collect();
         let triggers: BTreeSet<u64> = decisions.iter().map(|made| made.trigger).collect();
-        for scans in log.scans(&within).values() {
-            let before = std::iter::once(None).chain(scans.iter().map(Some));
-            for ((seq, completed), before) in scans.iter().zip(before) {
-                let turned = before.is_none_or(|(_, before)| before != completed);
-                if turned || triggers.contains(seq) {
-                    wanted.insert(*seq);
+        let digests: BTreeSet<&Digest> = bindings.iter().map(|(_, digest)| digest).collect();
+        builds += digests.len();
+        // Of each build, for as long as it was the tag's.
+        for digest in digests {
+            let last = bindings.iter().rposition(|(_, known)| known == digest);
+            let next = last.and_then(|last| bindings.get(last + 1));
+            let until = next.map_or(u64::MAX, |(seq, _)| *seq);
+            let within = log.within(digest);
+            for mut scans in log.scans(&within).into_values() {
+                scans.retain(|(seq, _)| *seq < until);
+                let before = std::iter::once(None).chain(scans.iter().map(Some));
+                for ((seq, completed), before) in scans.iter().zip(before) {
+                    let turned = before.is_none_or(|(_, before)| before != completed);
+                    if turned || triggers.contains(seq) {
+                        wanted.insert(*seq);
+                    }
                 }
+                wanted.extend(scans.last().map(|(seq, _)| *seq));
             }
-            wanted.extend(scans.last().map(|(seq, _)| *seq));
+            let of_build = log.seqs(|record| match &record.event.body {
+                Body::ManifestDeleted(one) => {
+                    one.repository.as_str() == repository && within.contains(&one.digest)
+                }
+                Body::ApprovalGranted(vote) | Body::ApprovalRevoked(vote) => {
+                    vote.digest == *digest
+                        && (vote.repository.as_str() == repository
+                            || vote.target.as_str() == repository)
+                }
+                _ => false,
+            });
+            wanted.extend(of_build.into_iter().filter(|seq| *seq < until));
         }
         wanted.extend(log.seqs(|record| {
             match &record.event.body {
                 Body::RepositoryDeleted(one) => one.repository.as_str() == repository,
                 Body::RepositoryConfigured(one) => one.repository.as_str() == repository,
-                Body::ManifestDeleted(one) => {
-                    one.repository.as_str() == repository && within.contains(&one.digest)
-                }
-                Body::ApprovalGranted(vote) | Body::ApprovalRevoked(vote) => {
-                    vote.digest == digest
-                        && (vote.repository.as_str() == repository
-                            || vote.target.as_str() == repository)
-                }
                 Body::OverrideGranted(one) => decisions
                     .iter()
                     .any(|made| made.overrides.contains(&one.override_id)),
@@ -232,7 +245,7 @@ fn a_life_has_all_that_happened_to_a_tag() {
         assert_eq!(life["now"], now, "{repository}:{tag}");
         entries += wanted.len();
     }
-    assert!(entries > 500, "{entries} entries");
+    assert!(entries > 500 && builds > 80, "{entries} of {builds}");
     let query = Query::History {
         repository: "dev/web".into(),
         tag: "never".into(),
