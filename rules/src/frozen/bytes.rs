@@ -17,7 +17,7 @@ const PIECE: usize = 64 << 10;
 const LONGEST: usize = 10;
 
 /// How many kinds of numbers there are in a state.
-pub(crate) const KINDS: usize = 8;
+pub(crate) const KINDS: usize = 9;
 
 /// Takes what is frozen.
 pub(crate) struct Freezing<'a> {

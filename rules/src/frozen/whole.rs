@@ -6,7 +6,7 @@ use crate::state::{Kinds, Reports, Settings, State};
 impl State {
     /// How many there are of each kind of number, in the order of the kinds.
     pub(super) fn counts(&self) -> [usize; KINDS] {
-        let (findings, reports) = self.reports.places();
+        let (findings, reports, vulnerabilities) = self.reports.places();
         [
             self.names.len(),
             self.digests.len(),
@@ -16,6 +16,7 @@ impl State {
             self.kinds.len(),
             findings,
             reports,
+            vulnerabilities,
         ]
     }
 

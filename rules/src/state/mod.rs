@@ -27,6 +27,7 @@ mod repository;
 mod scan;
 mod table;
 mod tag;
+mod vulnerabilities;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

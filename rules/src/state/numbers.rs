@@ -59,6 +59,8 @@ numbers! {
     FindingId = 6,
     /// The number of a report.
     ReportId = 7,
+    /// The number of a vulnerability.
+    VulnerabilityId = 8,
 }
 
 // The least of a kind, to begin a range with.

@@ -1,17 +1,15 @@
 //! What scans found: each finding once, each list of findings once, and the ways from a
 //! vulnerability to the images that have it.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, btree_map},
-};
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use weir_schema::{Finding, Severity, SeverityCounts};
 
 use super::{
     names::Names,
-    numbers::{DigestId, FindingId, NameId, ReportId},
+    numbers::{DigestId, FindingId, NameId, ReportId, VulnerabilityId},
     table::{Table, hash_of},
+    vulnerabilities::{self, Vulnerabilities, Ways},
 };
 use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 
@@ -20,6 +18,7 @@ use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 pub(crate) struct Found {
     /// The vulnerability.
     pub(crate) id: NameId,
+    vulnerability: VulnerabilityId,
     // Of these none is the empty text.
     pub(crate) package: Option<NameId>,
     pub(crate) version: Option<NameId>,
@@ -110,7 +109,9 @@ struct Entry {
     references: u32,
     /// The leaves of which it says what counts, if it lists findings.
     leaves: BTreeSet<DigestId>,
-    /// How many of its vulnerabilities there are overrides for.
+    /// To the vulnerabilities that it names.
+    ways: Ways,
+    /// How many of them there are overrides for.
     overridable: u32,
 }
 
@@ -123,10 +124,7 @@ pub(crate) struct Reports {
     entries: Vec<Option<Entry>>,
     free: Vec<ReportId>,
     table: Table,
-    /// The reports that name a vulnerability.
-    by_vulnerability: BTreeMap<NameId, BTreeSet<ReportId>>,
-    /// How many overrides there are for a vulnerability.
-    overrides: BTreeMap<NameId, u32>,
+    vulnerabilities: Vulnerabilities,
 }
 
 impl Reports {
@@ -148,9 +146,10 @@ impl Reports {
         self.entry(id).overridable > 0
     }
 
-    /// The places that there are for findings, and for reports.
-    pub(crate) fn places(&self) -> (usize, usize) {
-        (self.findings.len(), self.entries.len())
+    /// The places that there are for findings, for reports, and for vulnerabilities.
+    pub(crate) fn places(&self) -> (usize, usize, usize) {
+        let (findings, reports) = (self.findings.len(), self.entries.len());
+        (findings, reports, self.vulnerabilities.len())
     }
 
     fn entry(&self, id: ReportId) -> &Entry {
@@ -237,17 +236,16 @@ impl Reports {
             self.entries.push(None);
             ReportId::at(self.entries.len() - 1)
         });
-        let (mut overridable, mut last) = (0, None);
+        let mut named = Vec::with_capacity(findings.as_ref().map_or(0, Vec::len));
         for finding in findings.iter().flatten() {
             let row = &mut self.findings[finding.place()];
             row.reports += 1;
             tally.count(row);
-            // Those of one vulnerability stand together.
-            if last.replace(row.id) != Some(row.id) {
-                self.by_vulnerability.entry(row.id).or_default().insert(id);
-                overridable += u32::from(self.overrides.contains_key(&row.id));
-            }
+            named.push(row.vulnerability);
         }
+        let ways = self.vulnerabilities.link(id, named);
+        let overridable =
+            vulnerabilities::count(&ways, |one| self.vulnerabilities.is_overridden(one));
         tally.at_least(told.as_deref());
         self.entries[id.place()] = Some(Entry {
             report: Report {
@@ -259,6 +257,7 @@ impl Reports {
             hash,
             references: 1,
             leaves: BTreeSet::new(),
+            ways,
             overridable,
         });
         self.table.insert(hash, id.place());
@@ -277,21 +276,19 @@ impl Reports {
         }
         let hash = entry.hash;
         self.table.remove(hash, id.place());
-        let entry = self.entries[id.place()].take();
+        let Some(entry) = self.entries[id.place()].take() else {
+            return;
+        };
         self.free.push(id);
-        for finding in entry
-            .iter()
-            .flat_map(|entry| entry.report.findings.iter())
-            .flatten()
-        {
+        self.vulnerabilities.unlink(&entry.ways, |report, way, at| {
+            let other = self.entries[report.place()].as_mut();
+            if let Some(way) = other.and_then(|other| other.ways.get_mut(way)) {
+                way.move_to(at);
+            }
+        });
+        for finding in entry.report.findings.iter().flatten() {
             let row = &mut self.findings[finding.place()];
             row.reports -= 1;
-            if let btree_map::Entry::Occupied(mut naming) = self.by_vulnerability.entry(row.id) {
-                naming.get_mut().remove(&id);
-                if naming.get().is_empty() {
-                    naming.remove();
-                }
-            }
             if row.reports == 0 {
                 self.forget(*finding, names);
             }
@@ -336,8 +333,10 @@ impl Reports {
         if let Some(place) = self.finding_table.find(hash, same) {
             return FindingId::at(place);
         }
+        let id = names.intern(&finding.id);
         let row = Found {
-            id: names.intern(&finding.id),
+            id,
+            vulnerability: self.vulnerabilities.intern(id),
             package: names.intern_option(told(&finding.package)),
             version: names.intern_option(told(&finding.version)),
             fixed_version: names.intern_option(told(&finding.fixed_version)),
@@ -385,24 +384,26 @@ impl Reports {
 
     /// Whether a report names `vulnerability`.
     pub(crate) fn names(&self, id: ReportId, vulnerability: NameId) -> bool {
-        let naming = self.by_vulnerability.get(&vulnerability);
-        naming.is_some_and(|naming| naming.contains(&id))
+        let found = self.vulnerabilities.find(vulnerability);
+        found.is_some_and(|found| self.leads_to(id, found))
+    }
+
+    fn leads_to(&self, id: ReportId, vulnerability: VulnerabilityId) -> bool {
+        vulnerabilities::leads_to(&self.entry(id).ways, vulnerability)
     }
 
     /// Whether a report names the vulnerability of a finding.
     pub(crate) fn has(&self, id: ReportId, finding: FindingId) -> bool {
-        self.findings_of(id).contains(&finding) || self.names(id, self.found(finding).id)
+        self.leads_to(id, self.found(finding).vulnerability)
     }
 
-    fn reports_with(&self, vulnerability: NameId) -> impl Iterator<Item = ReportId> {
-        let naming = self.by_vulnerability.get(&vulnerability);
-        naming.into_iter().flatten().copied()
-    }
-
-    /// The leaves of which a report with `vulnerability` says what counts.
+    /// The leaves of which a report with `vulnerability` says what counts, in any order.
     pub(crate) fn leaves_with(&self, vulnerability: NameId) -> impl Iterator<Item = DigestId> {
-        self.reports_with(vulnerability)
-            .flat_map(|id| self.entry(id).leaves.iter().copied())
+        let found = self.vulnerabilities.find(vulnerability);
+        let naming = found
+            .into_iter()
+            .flat_map(|id| self.vulnerabilities.naming(id));
+        naming.flat_map(|id| self.entry(id).leaves.iter().copied())
     }
 
     /// Notes that a report says what counts on a leaf, or no longer does.
@@ -426,27 +427,18 @@ impl Reports {
 
     /// Notes an override for a vulnerability, or the end of one.
     pub(crate) fn set_override(&mut self, vulnerability: NameId, exists: bool) {
-        let count = self.overrides.entry(vulnerability).or_default();
-        let before = *count > 0;
-        *count = if exists {
-            *count + 1
-        } else {
-            count.saturating_sub(1)
-        };
-        let after = *count > 0;
-        if !after {
-            self.overrides.remove(&vulnerability);
-        }
-        if before == after {
+        let id = self.vulnerabilities.intern(vulnerability);
+        let Some(after) = self.vulnerabilities.set_override(id, exists) else {
             return;
-        }
-        let reports: Vec<ReportId> = self.reports_with(vulnerability).collect();
-        for id in reports {
-            let overridable = &mut self.entry_mut(id).overridable;
-            *overridable = if after {
-                *overridable + 1
+        };
+        for report in self.vulnerabilities.naming(id) {
+            let Some(entry) = &mut self.entries[report.place()] else {
+                continue;
+            };
+            entry.overridable = if after {
+                entry.overridable + 1
             } else {
-                *overridable - 1
+                entry.overridable - 1
             };
         }
     }
@@ -516,7 +508,7 @@ fn hash_of_found(found: &Found, names: &Names) -> u64 {
     ))
 }
 
-frozen!(struct Found { id, package, version, fixed_version, layer, severity, score, reports });
+frozen!(struct Found { id, vulnerability, package, version, fixed_version, layer, severity, score, reports });
 frozen!(struct Report { findings, told, licenses, tally });
 
 impl Frozen for Tally {
@@ -546,6 +538,7 @@ impl Frozen for Entry {
         self.report.freeze(to);
         self.references.freeze(to);
         self.leaves.freeze(to);
+        self.ways.freeze(to);
         self.overridable.freeze(to);
     }
 
@@ -556,6 +549,7 @@ impl Frozen for Entry {
             hash: hash_of_report(findings, told, &report.licenses),
             references: Frozen::thaw(from)?,
             leaves: Frozen::thaw(from)?,
+            ways: Frozen::thaw(from)?,
             overridable: Frozen::thaw(from)?,
             report,
         })
@@ -568,8 +562,7 @@ impl Reports {
         self.free_findings.freeze(to);
         self.entries.freeze(to);
         self.free.freeze(to);
-        self.by_vulnerability.freeze(to);
-        self.overrides.freeze(to);
+        self.vulnerabilities.freeze(to);
     }
 
     pub(crate) fn thaw(from: &mut Thawing<'_>, names: &Names) -> Result<Self, ThawError> {
@@ -587,8 +580,7 @@ impl Reports {
             free_findings,
             entries,
             free: Frozen::thaw(from)?,
-            by_vulnerability: Frozen::thaw(from)?,
-            overrides: Frozen::thaw(from)?,
+            vulnerabilities: Frozen::thaw(from)?,
         })
     }
 }

@@ -106,7 +106,11 @@ fn equal_reports_and_equal_findings_are_kept_once() {
     assert_eq!(kept.findings(first), [a, b.clone()]);
     kept.reports.release(first, &kept.names);
     kept.reports.release(other, &kept.names);
-    assert!(kept.reports.by_vulnerability.is_empty());
+    for vulnerability in ["CVE-1", "CVE-2"] {
+        let name = kept.names.intern(vulnerability);
+        let id = kept.reports.vulnerabilities.find(name).unwrap();
+        assert_eq!(kept.reports.vulnerabilities.naming(id).count(), 0);
+    }
     assert_eq!(kept.reports.free_findings.len(), 2);
     let again = kept.add(std::slice::from_ref(&b));
     assert_eq!(kept.findings(again), [b]);
