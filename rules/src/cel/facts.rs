@@ -127,7 +127,7 @@ record! {
     CLASS "class": Type::String, Always, "One of `app`, `index`, `image`, `artifact`.";
     MEDIA_TYPE "media_type": Type::String, Always, "The media type of the manifest.";
     ANNOTATIONS "annotations": Type::map(Type::String, Type::String), Always, "The annotations of the manifest.";
-    LABELS "labels": Type::map(Type::String, Type::String), Always, "The labels in the configuration of an image.";
+    LABELS "labels": Type::map(Type::String, Type::String), Always, "The labels in the configuration of an image; empty until the registry was asked for it.";
     SIZE "size": Type::Int, Optional, "The size of the manifest in bytes.";
 }
 
