@@ -133,6 +133,12 @@ async fn a_source_tag_that_is_not_there_for_a_moment_is_waited_for() {
     pushed(&daemon, "1", "dev/web", &digest).await;
     daemon.says("`dev/web:1.0` is not there").await;
     assert_eq!(tag(&direct, "staging/web").await, None);
+    // A freeze comes too late for what is decided, and says so.
+    let hold = ["hold", "freeze", "--reason", "audit", "--actor", "olga"];
+    let told = daemon.weir(&hold).stderr;
+    let told = String::from_utf8_lossy(&told);
+    let late = "was decided before and goes on: dev/web:1.0 -> staging/web:1.0";
+    assert!(told.contains(late), "{told}");
     image.push(&direct, "dev/web", Some("1.0")).await;
     daemon.until("/v1/promotions", is_idle).await;
     assert_eq!(tag(&direct, "staging/web").await, Some(digest));

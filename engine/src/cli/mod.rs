@@ -7,6 +7,7 @@ mod error;
 pub mod eval;
 pub mod failure;
 mod history;
+mod holds;
 mod impact;
 pub mod import;
 mod integrity;

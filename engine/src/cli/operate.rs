@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser as Said};
 use serde_json::{Value, json};
-use weir_rules::{pattern::RepositoryPattern, suggest::nearest};
+use weir_rules::pattern::RepositoryPattern;
 use weir_schema::{Received, Timestamp};
 
-use super::{Access, CliError, consequences::Consequences, out, why::tag_of};
+use super::{Access, CliError, consequences::Consequences, holds, out, why::tag_of};
 use crate::{
     http::{EventFilter, Query},
     query::vulnerability,
@@ -253,7 +253,10 @@ pub fn retry(args: &RetryArgs) -> Result<ExitCode, CliError> {
     let mut all = all.as_array().into_iter().flatten();
     let found = all.find(|one| one["promotion_id"] == args.promotion_id.as_str());
     match found.map(|one| one["progress"].as_str().unwrap_or_default()) {
-        Some("failed") => {}
+        Some("failed") => {
+            let status = open.ask(&Query::Status)?;
+            holds::warn_of_holds(&status["holds"], found.unwrap_or(&Value::Null));
+        }
         Some(progress) => {
             return Err(CliError::usage(format!(
                 "the promotion `{}` was not given up: it is {progress}",
@@ -312,7 +315,7 @@ pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
     let status = open.ask(&Query::Status)?;
     let mut holds = status["holds"].as_array().into_iter().flatten();
     if let Some(rule) = &args.rule {
-        warn_of_rule(&open.ask(&Query::Rules)?, rule);
+        holds::warn_of_rule(&open.ask(&Query::Rules)?, rule);
     }
     if holds.any(|hold| hold["hold_id"] == args.hold_id.as_str()) {
         return Err(
@@ -320,25 +323,17 @@ pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
                 .hint("give this one another name, or release that one first"),
         );
     }
+    let scope = json!({"repository": args.repository, "digest": args.digest, "rule": args.rule});
     let data = json!({
         "hold_id": args.hold_id,
         "actor": args.who.actor,
         "reason": args.reason,
-        "scope": {"repository": args.repository, "digest": args.digest, "rule": args.rule},
+        "scope": scope,
     });
-    say(&args.who, "weir.hold.placed", data, true)
-}
-
-/// Says where no rule of that name is in force, which a hold may be placed for all the same.
-fn warn_of_rule(rules: &Value, name: &str) {
-    let all = rules["rules"].as_array().into_iter().flatten();
-    let all: Vec<&str> = all.filter_map(|rule| rule["rule"].as_str()).collect();
-    if all.contains(&name) {
-        return;
-    }
-    let meant = nearest(name, all);
-    let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
-    eprintln!("weir: warning: no rule `{name}` is in force: the hold stops nothing{meant}");
+    let said = say(&args.who, "weir.hold.placed", data, true)?;
+    let promotions = open.ask(&Query::Promotions(EventFilter::default()))?;
+    holds::warn_of_promotions(&scope, &promotions);
+    Ok(said)
 }
 
 /// Runs `weir release`.
