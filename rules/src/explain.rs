@@ -3,12 +3,13 @@
 //! Unlike a decision, which names the first stage that objects, this goes through all of them.
 
 use serde::Serialize;
-use weir_schema::{Platform, Reason, ReasonCode, Verdict};
+use weir_schema::{Digest, Platform, Reason, ReasonCode, Verdict};
 
 use crate::{
     cel,
     facts::{Case, CaseFacts},
     gate::Parts,
+    rule::Separate,
     state::{DigestId, NameId, Path, State},
     view::PromotionView,
 };
@@ -44,6 +45,8 @@ pub struct Explanation {
     pub denies: Vec<Deny>,
     /// Overrides that keep findings from counting.
     pub overrides: Vec<String>,
+    /// Votes that do not count.
+    pub uncounted: Vec<Uncounted>,
     /// What would make it pass.
     pub needs: Vec<String>,
     /// What was decided of it and is not done: the newest first.
@@ -98,6 +101,15 @@ pub struct Deny {
     pub expression: cel::Explanation,
 }
 
+/// A vote that does not count.
+#[derive(Debug, Serialize)]
+pub struct Uncounted {
+    /// Who gave it.
+    pub actor: String,
+    /// What keeps the voter from approving: `pusher` or `rule-owner`, as the rule's `separate` says.
+    pub why: &'static str,
+}
+
 impl State {
     /// Explains a tag under every promote rule that takes it, or under `rule`.
     #[must_use]
@@ -135,6 +147,18 @@ impl State {
             rule: deny.rule.name.clone(),
         });
         let reasons = stages.iter().flat_map(|stage| &stage.reasons);
+        let held = case.target_digest.map(|digest| self.digest(digest));
+        let votes = self.votes_for(case).iter().filter(|_| rule.approvals > 0);
+        let uncounted = votes.filter_map(|vote| {
+            let kept = self.kept_from_approving(path, case, vote)?;
+            Some(Uncounted {
+                actor: self.text(vote.actor).to_string(),
+                why: match kept {
+                    Separate::Pusher => "pusher",
+                    Separate::RuleOwner => "rule-owner",
+                },
+            })
+        });
         Explanation {
             rule: rule.name.clone(),
             source: self.written(case.source),
@@ -144,7 +168,8 @@ impl State {
             verdict: subject.map_or(Verdict::Wait, |subject| subject.verdict),
             decided: subject.map_or(0, |subject| subject.decided),
             reasons: subject.map_or_else(Vec::new, |subject| self.reasons(&subject.reasons)),
-            needs: reasons.filter_map(need).collect(),
+            needs: reasons.filter_map(|reason| need(reason, held)).collect(),
+            uncounted: uncounted.collect(),
             stages: stages.into(),
             images: self.images_of(&case.parts, case.scanners),
             left_out: self.left_out_of(case.bound.digest),
@@ -196,8 +221,8 @@ impl State {
     }
 }
 
-/// What would take an obstacle away, in words.
-fn need(reason: &Reason) -> Option<String> {
+/// What would take an obstacle away, in words; the target tag holds `held`.
+fn need(reason: &Reason, held: Option<&Digest>) -> Option<String> {
     let what = || {
         let digest = reason
             .digest
@@ -250,8 +275,13 @@ fn need(reason: &Reason) -> Option<String> {
                 if missing == 1 { "" } else { "s" }
             )
         }
-        ReasonCode::Soaking | ReasonCode::OutsideWindow => format!("time until {}", until()),
-        ReasonCode::TargetImmutable => "a target tag that does not exist yet".to_owned(),
+        ReasonCode::Soaking => format!("time until {}", until()),
+        ReasonCode::OutsideWindow => format!("its window, which opens at {}", until()),
+        ReasonCode::TargetImmutable => {
+            let held = held.map(|held| format!(": this one holds {held}, and may not move"));
+            let held = held.unwrap_or_default();
+            format!("a target tag that does not exist yet{held}")
+        }
         ReasonCode::TargetNewer => {
             "a newer build, or the target tag to be moved by hand".to_owned()
         }

@@ -177,6 +177,17 @@ pub fn explanation(one: &Value) -> String {
             overrides.join(", ")
         ));
     }
+    for vote in one["uncounted"].as_array().into_iter().flatten() {
+        say(format!(
+            "  {:<16} that of {}, who is the {}",
+            "vote not counted",
+            text(&vote["actor"]),
+            match text(&vote["why"]) {
+                "rule-owner" => "rule's owner",
+                other => other,
+            }
+        ));
+    }
     for open in one["promotions"].as_array().into_iter().flatten() {
         let id = text(&open["promotion_id"]);
         say(format!(

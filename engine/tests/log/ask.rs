@@ -9,11 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir_engine::log::LogOptions;
-use weir_engine::node::Ledger;
+use weir_engine::node::{Incoming, Ledger};
 use weir_rules::{Execution, Settings};
+use weir_schema::{Position, Received};
 
 use crate::cli::said;
 use crate::history::History;
@@ -226,6 +227,81 @@ fn who_asks_for_a_tag_that_is_not_there_is_told_what_is() {
     check();
     let _daemon = Daemon::start(dir);
     check();
+}
+
+/// A log of these events, one a minute.
+fn log_of(dir: &Path, events: &[(&str, Value)]) {
+    let mut ledger = Ledger::open(
+        &dir.join("weir-data"),
+        LogOptions::default(),
+        Settings::default(),
+        Execution::AtOnce,
+    )
+    .expect("the ledger opens");
+    let inputs = events.iter().enumerate().map(|(minute, (kind, data))| {
+        let event = json!({"specversion": "1.0", "id": minute.to_string(), "source": "/test", "type": format!("weir.{kind}"), "data": data});
+        let at = format!("2026-03-02T10:{minute:02}:00Z");
+        Incoming {
+            received: Received::from_json(event.to_string().as_bytes()).expect("an event"),
+            at: at.parse().expect("a time"),
+            position: Position::Local,
+        }
+    });
+    ledger.take(inputs.collect(), None).expect("they are taken");
+}
+
+#[test]
+fn why_names_the_votes_that_do_not_count_and_what_stands_at_an_immutable_target() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    let (first, second) = (digest_of("first"), digest_of("second"));
+    let rule = |more: &str| {
+        let text = format!(
+            "//! rule: go\n//! from: dev/*\n//! to: prod/{{1}}\n//! scan: not-required\n{more}\ntrue\n"
+        );
+        json!({"files": [{"path": "go.cel", "text": text}]})
+    };
+    let push = |digest: &str| json!({"repository": "dev/web", "tag": "1", "digest": digest, "media_type": "application/vnd.oci.image.manifest.v1+json", "actor": "pia"});
+    let vote = |actor: &str| json!({"repository": "dev/web", "digest": second, "target": "prod/web", "actor": actor});
+    log_of(
+        dir,
+        &[
+            ("rules.activated", rule("")),
+            ("image.pushed", push(&first)),
+            (
+                "rules.activated",
+                rule(
+                    "//! approvals: 2\n//! separate: pusher, rule-owner\n//! owner: olga, otto\n//! soak: 1h\n//! window: Mon 12:00-13:00 UTC\n",
+                ),
+            ),
+            ("image.pushed", push(&second)),
+            ("approval.granted", vote("pia")),
+            ("approval.granted", vote("otto")),
+            ("approval.granted", vote("ann")),
+            (
+                "repository.configured",
+                json!({"repository": "prod/web", "immutable_tags": true}),
+            ),
+        ],
+    );
+    let (told, _) = said(dir, &["why", "dev/web:1"], 0);
+    for line in [
+        "vote not counted that of pia, who is the pusher",
+        "vote not counted that of otto, who is the rule's owner",
+        "approval-missing  1 of 2",
+        "- 1 more approval",
+        "- time until 2026-03-02T11:03:00Z",
+        "- its window, which opens at 2026-03-02T12:00:00Z",
+        &format!(
+            "- a target tag that does not exist yet: this one holds {first}, and may not move"
+        ),
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+}
+
+fn digest_of(text: &str) -> String {
+    weir_schema::Digest::of(text.as_bytes()).to_string()
 }
 
 #[test]

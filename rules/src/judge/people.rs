@@ -82,15 +82,25 @@ impl State {
 
     /// How many people who may approve did.
     fn approvers(&self, path: &Path, case: &Case<'_>) -> usize {
+        let votes = self.votes_for(case).iter();
+        let count = |vote: &&Vote| self.kept_from_approving(path, case, vote).is_none();
+        votes.filter(count).count()
+    }
+
+    /// What keeps a vote from counting: who gave it is one of those who may not approve.
+    pub(crate) fn kept_from_approving(
+        &self,
+        path: &Path,
+        case: &Case<'_>,
+        vote: &Vote,
+    ) -> Option<Separate> {
         let rule = &path.rule.rule;
-        let may = |vote: &&Vote| {
-            let pusher = rule.separate.contains(&Separate::Pusher)
-                && Some(vote.actor) == case.bound.pushed_by;
-            let owner = rule.separate.contains(&Separate::RuleOwner)
-                && owns(rule.owner.as_deref(), self.text(vote.actor));
-            !pusher && !owner
-        };
-        self.votes_for(case).iter().filter(may).count()
+        let separate = rule.separate.iter().copied();
+        let mut kept = separate.filter(|separate| match separate {
+            Separate::Pusher => Some(vote.actor) == case.bound.pushed_by,
+            Separate::RuleOwner => owns(rule.owner.as_deref(), self.text(vote.actor)),
+        });
+        kept.next()
     }
 }
 

@@ -141,6 +141,8 @@ pub(super) fn schemas() -> Map<String, Value> {
             "left_out": list(json!({"type": "object"})),
             "expression": {"type": "object", "description": "The expression with the value of each part."},
             "denies": list(json!({"type": "object"})), "overrides": list(text()),
+            "uncounted": list(json!({"type": "object"})), "needs": list(text()),
+            "promotions": list(json!({"type": "object"})),
         }),
     );
     object(
