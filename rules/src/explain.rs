@@ -3,13 +3,14 @@
 //! Unlike a decision, which names the first stage that objects, this goes through all of them.
 
 use serde::Serialize;
-use weir_schema::{Digest, Platform, Reason, ReasonCode, Verdict};
+use weir_schema::{Platform, Reason, ReasonCode, Verdict};
 
 use crate::{
     cel,
     facts::{Case, CaseFacts},
     gate::Parts,
-    rule::Separate,
+    needs::Needs,
+    rule::{Separate, Severity},
     state::{DigestId, NameId, Path, State},
     view::PromotionView,
 };
@@ -19,6 +20,17 @@ use crate::{
 pub struct Explanation {
     /// The rule.
     pub rule: String,
+    /// `enforce`, or `warn` of one that only gives advice: nothing is promoted by it.
+    pub severity: &'static str,
+    /// What the rule's header says about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where to read more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// The source, as `repository:tag`.
     pub source: String,
     /// What the tag points at.
@@ -147,7 +159,11 @@ impl State {
             rule: deny.rule.name.clone(),
         });
         let reasons = stages.iter().flat_map(|stage| &stage.reasons);
-        let held = case.target_digest.map(|digest| self.digest(digest));
+        let needs = Needs {
+            state: self,
+            path,
+            case,
+        };
         let votes = self.votes_for(case).iter().filter(|_| rule.approvals > 0);
         let uncounted = votes.filter_map(|vote| {
             let kept = self.kept_from_approving(path, case, vote)?;
@@ -161,6 +177,14 @@ impl State {
         });
         Explanation {
             rule: rule.name.clone(),
+            severity: match rule.severity {
+                Severity::Enforce => "enforce",
+                Severity::Warn => "warn",
+                Severity::Off => "off",
+            },
+            about: rule.about.clone(),
+            owner: rule.owner.clone(),
+            link: rule.link.clone(),
             source: self.written(case.source),
             digest: self.digest(case.bound.digest).to_string(),
             class: case.class.as_str(),
@@ -168,7 +192,7 @@ impl State {
             verdict: subject.map_or(Verdict::Wait, |subject| subject.verdict),
             decided: subject.map_or(0, |subject| subject.decided),
             reasons: subject.map_or_else(Vec::new, |subject| self.reasons(&subject.reasons)),
-            needs: reasons.filter_map(|reason| need(reason, held)).collect(),
+            needs: reasons.filter_map(|reason| needs.of(reason)).collect(),
             uncounted: uncounted.collect(),
             stages: stages.into(),
             images: self.images_of(&case.parts, case.scanners),
@@ -219,77 +243,4 @@ impl State {
         let good = scans.into_iter().flat_map(|scans| scans.in_good_standing());
         good.map(|(name, _)| self.text(name).to_string()).collect()
     }
-}
-
-/// What would take an obstacle away, in words; the target tag holds `held`.
-fn need(reason: &Reason, held: Option<&Digest>) -> Option<String> {
-    let what = || {
-        let digest = reason
-            .digest
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        match (&reason.component, &reason.platform) {
-            (Some(component), Some(platform)) => format!("{component} ({platform}) {digest}"),
-            (Some(component), None) => format!("{component} {digest}"),
-            (None, Some(platform)) => format!("{platform} {digest}"),
-            (None, None) => digest,
-        }
-    };
-    let until = || {
-        reason
-            .until
-            .map(|until| until.to_string())
-            .unwrap_or_default()
-    };
-    Some(match reason.code {
-        ReasonCode::ScanMissing => format!("a completed scan of {}", what()),
-        ReasonCode::ScanRunning => format!("the running scan of {} to complete", what()),
-        ReasonCode::ScanFailed => format!("a scan of {} that completes", what()),
-        ReasonCode::ManifestUnknown => format!("the children of {} to become known", what()),
-        ReasonCode::ManifestDeleted => format!("{} to be pushed again", what()),
-        ReasonCode::AppInvalid => format!("an application without the fault in {}", what()),
-        ReasonCode::NothingToScan => "an image in it".to_owned(),
-        ReasonCode::ClauseFalse => {
-            format!("`{}` to hold", reason.clause.as_deref().unwrap_or_default())
-        }
-        ReasonCode::RuleError => format!(
-            "a rule that can be evaluated: {}",
-            reason.message.as_deref().unwrap_or_default()
-        ),
-        ReasonCode::Denied => format!(
-            "the deny rule `{}` not to match",
-            reason.deny_rule.as_deref().unwrap_or_default()
-        ),
-        ReasonCode::Held => format!(
-            "the hold `{}` to be released",
-            reason.hold_id.as_deref().unwrap_or_default()
-        ),
-        ReasonCode::ApprovalMissing => {
-            let missing = reason
-                .need
-                .unwrap_or(0)
-                .saturating_sub(reason.have.unwrap_or(0));
-            format!(
-                "{missing} more approval{}",
-                if missing == 1 { "" } else { "s" }
-            )
-        }
-        ReasonCode::Soaking => format!("time until {}", until()),
-        ReasonCode::OutsideWindow => format!("its window, which opens at {}", until()),
-        ReasonCode::TargetImmutable => {
-            let held = held.map(|held| format!(": this one holds {held}, and may not move"));
-            let held = held.unwrap_or_default();
-            format!("a target tag that does not exist yet{held}")
-        }
-        ReasonCode::TargetNewer => {
-            "a newer build, or the target tag to be moved by hand".to_owned()
-        }
-        ReasonCode::BadTag => "a template that gives a legal tag".to_owned(),
-        ReasonCode::Loop => "another rule: this one brought the tag here".to_owned(),
-        ReasonCode::AlreadyThere
-        | ReasonCode::TagDeleted
-        | ReasonCode::RepositoryDeleted
-        | ReasonCode::RuleRemoved => return None,
-    })
 }

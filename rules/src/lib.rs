@@ -24,6 +24,7 @@ mod frozen;
 pub mod gate;
 mod impact;
 mod judge;
+mod needs;
 pub mod pattern;
 mod recorded;
 pub mod rule;

@@ -213,7 +213,7 @@ impl Again<'_> {
 }
 
 fn promotes(decision: &Decision) -> bool {
-    decision.verdict == Verdict::Promote && !decision.advisory
+    decision.promotion_id.is_some()
 }
 
 fn of_violations(kind: Kind) -> bool {

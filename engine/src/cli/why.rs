@@ -124,6 +124,14 @@ pub fn explanation(one: &Value) -> String {
         text(&one["class"]),
         text(&one["digest"])
     ));
+    for name in ["about", "owner", "link"] {
+        if let Some(told) = one[name].as_str() {
+            say(format!("  {name:<16} {told}"));
+        }
+    }
+    if one["severity"] == "warn" {
+        say("  advice only: the rule has `severity: warn`, and promotes nothing".to_owned());
+    }
     for image in one["images"].as_array().into_iter().flatten() {
         say(image_line(image));
     }
@@ -150,12 +158,19 @@ pub fn explanation(one: &Value) -> String {
         }
     }
     // The values are of use where the expression, or a deny, is what stands in the way.
+    for deny in one["denies"].as_array().into_iter().flatten() {
+        if deny["denies"] == true {
+            say(format!("  values of the deny rule {}", text(&deny["rule"])));
+            values(&deny["expression"], 2, &mut say);
+        }
+    }
     let stages = one["stages"].as_array().into_iter().flatten();
+    let own = |reason: &Value| reason["deny_rule"].is_null();
     let objects = |stage: &Value| {
         stage["stage"] == "rule"
             && stage["reasons"]
                 .as_array()
-                .is_some_and(|all| !all.is_empty())
+                .is_some_and(|all| all.iter().any(own))
     };
     if one["verdict"] != "promote"
         && !one["expression"].is_null()

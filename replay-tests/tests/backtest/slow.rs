@@ -467,7 +467,7 @@ fn promoted(said: &[Said]) -> Vec<(String, usize)> {
         let target = &said.decision.target;
         let target = format!("{}:{}", target.repository, target.tag);
         let is_new = all.iter().all(|(known, _)| *known != target);
-        if said.decision.verdict == Verdict::Promote && !said.decision.advisory && is_new {
+        if said.decision.promotion_id.is_some() && is_new {
             all.push((target, said.ordinal));
         }
     }

@@ -16,6 +16,14 @@ pub struct Span {
 }
 
 impl Span {
+    /// All of `source`, which is no longer than the caps allow.
+    pub(super) fn whole(source: &str) -> Span {
+        Span {
+            start: 0,
+            end: u32::try_from(source.len()).unwrap_or(u32::MAX),
+        }
+    }
+
     /// The text at this place of `source`; empty if it is not within it.
     pub fn text(self, source: &str) -> &str {
         source

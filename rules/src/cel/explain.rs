@@ -13,6 +13,9 @@ use std::ops::ControlFlow;
 /// Of a loop at most so many elements are shown.
 const MAX_ELEMENTS: usize = 20;
 
+/// Where all elements decided alike, so many tell enough.
+const MAX_FAILING: usize = 5;
+
 /// A text shown as a value is cut to this many characters, and a list to as many elements as a
 /// reader takes in.
 const MAX_TEXT: usize = 200;
@@ -82,7 +85,7 @@ pub(super) fn explain(program: &Program, facts: &dyn Facts) -> Explanation {
     // The value of the whole is that of the evaluation, whatever its parts took here.
     let outcome = program.evaluate(facts);
     let of_whole = Explanation {
-        text: explaining.text(whole),
+        text: program.text().to_owned(),
         span: whole,
         value: outcome.as_ref().ok().map(shown),
         error: outcome.err().map(|error| error.message),
@@ -112,10 +115,11 @@ struct Explaining<'a> {
 
 impl Explaining<'_> {
     fn text(&self, span: Span) -> String {
-        match &self.scan {
+        let text = match &self.scan {
             Some(scan) => scan.folded(span),
             None => span.text(&self.program.source).to_owned(),
-        }
+        };
+        whole(text)
     }
 
     /// A part with its value; `None` once a limit is reached, which says nothing about the part.
@@ -231,25 +235,50 @@ impl Explaining<'_> {
         }
     }
 
-    /// The elements that decided: for `all` those that do not hold, for the others those that do,
-    /// and those that err.
+    /// The elements that decided: for `all` those that do not hold, for the others those that do, or,
+    /// where none does, the first that do not; and those that err.
     fn each(&self, explanation: &mut Explanation, node: &Node, each: &Loop, scope: Bound<'_>) {
         let Ok(range) = self.run.range(node, each, scope) else {
             return self.parts(explanation, [&each.range], scope);
         };
-        let wanted = match each.how {
-            LoopKind::All => false,
-            LoopKind::Exists | LoopKind::ExistsOne | LoopKind::Filter => true,
-            _ => return,
-        };
+        let is_false = explanation.value == Some(false.into());
+        match each.how {
+            LoopKind::All => self.deciding(explanation, each, &range, scope, false, MAX_ELEMENTS),
+            // That none holds, all of them decided.
+            LoopKind::Exists if is_false => {
+                self.deciding(explanation, each, &range, scope, false, MAX_FAILING);
+            }
+            LoopKind::Exists | LoopKind::Filter => {
+                self.deciding(explanation, each, &range, scope, true, MAX_ELEMENTS);
+            }
+            LoopKind::ExistsOne => {
+                self.deciding(explanation, each, &range, scope, true, MAX_ELEMENTS);
+                if is_false && explanation.elements.is_empty() {
+                    self.deciding(explanation, each, &range, scope, false, MAX_FAILING);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds the elements for which the body comes to `wanted`, and those for which it errs.
+    fn deciding(
+        &self,
+        explanation: &mut Explanation,
+        each: &Loop,
+        range: &Value,
+        scope: Bound<'_>,
+        wanted: bool,
+        most: usize,
+    ) {
         // Nothing is looked for any more once a limit is reached.
-        let _: ControlFlow<()> = self.run.visit(each, &range, scope, |scope, at| {
+        let _: ControlFlow<()> = self.run.visit(each, range, scope, |scope, at| {
             let decided = match self.run.test(&each.body, Some(scope)) {
                 Ok(value) => value == wanted,
                 Err(error) if error.exhausted => return ControlFlow::Break(()),
                 Err(_) => true,
             };
-            if decided && explanation.elements.len() < MAX_ELEMENTS {
+            if decided && explanation.elements.len() < most {
                 explanation.elements.extend(self.element(each, scope, at));
             } else if decided {
                 explanation.more_elements += 1;
@@ -278,7 +307,7 @@ impl Explaining<'_> {
     /// What tells a record from others.
     fn record(&self, record: &Value) -> Option<serde_json::Value> {
         let environment = &self.program.environment;
-        let mut json = environment.to_json(record, self.facts, MAX_VALUES)?;
+        let mut json = environment.single_values(record, self.facts);
         json.as_object_mut()?.retain(|_, field| match field {
             serde_json::Value::String(text) => !text.is_empty(),
             other => other.is_number() || other.is_boolean(),
@@ -311,4 +340,48 @@ fn cut(text: &str) -> String {
     let mut cut: String = text.chars().take(MAX_TEXT).collect();
     cut.push('…');
     cut
+}
+
+/// A part as it was written, with the parentheses around what it begins or ends with: they belong to no
+/// part, and so the part's place has one of a pair only.
+fn whole(text: String) -> String {
+    let (mut open, mut lacking) = (0_usize, 0_usize);
+    let mut quote = None;
+    let mut escaped = false;
+    for character in text.chars() {
+        match (quote, character) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(end), _) if character == end => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(character),
+            (None, '(') => open += 1,
+            (None, ')') => match open.checked_sub(1) {
+                Some(left) => open = left,
+                None => lacking += 1,
+            },
+            (None, _) => {}
+        }
+    }
+    match (lacking, open) {
+        (0, 0) => text,
+        _ => format!("{}{text}{}", "(".repeat(lacking), ")".repeat(open)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn a_part_has_both_parentheses_of_a_pair_or_none() {
+        for (part, text) in [
+            ("a || b) && c", "(a || b) && c"),
+            ("a in [1] || (b && c", "a in [1] || (b && c)"),
+            ("x == \")\" && f(y)", "x == \")\" && f(y)"),
+            (r"x == '\')' || a) && b", r"(x == '\')' || a) && b"),
+        ] {
+            assert_eq!(whole(part.to_owned()), text);
+        }
+    }
 }

@@ -46,6 +46,7 @@ impl Value {
         let mut writer = Writer {
             environment: None,
             left: usize::MAX,
+            single: false,
         };
         writer.value(self).unwrap_or_default()
     }
@@ -55,6 +56,7 @@ impl Value {
         let mut writer = Writer {
             environment: None,
             left: most,
+            single: false,
         };
         writer.value(self)
     }
@@ -69,8 +71,19 @@ impl Environment {
         let mut writer = Writer {
             environment: Some((self, facts)),
             left: most,
+            single: false,
         };
         writer.value(value)
+    }
+
+    /// A record as JSON, without the fields that are made of many values.
+    pub(super) fn single_values(&self, record: &Value, facts: &dyn Facts) -> Json {
+        let mut writer = Writer {
+            environment: Some((self, facts)),
+            left: usize::MAX,
+            single: true,
+        };
+        writer.value(record).unwrap_or_default()
     }
 }
 
@@ -78,6 +91,8 @@ impl Environment {
 struct Writer<'a> {
     environment: Option<(&'a Environment, &'a dyn Facts)>,
     left: usize,
+    /// Leaves out fields of records that are lists, maps or records.
+    single: bool,
 }
 
 impl Writer<'_> {
@@ -134,6 +149,7 @@ impl Writer<'_> {
             };
             let json = match read {
                 Ok(Value::Null) => continue,
+                Ok(Value::List(_) | Value::Map(_) | Value::Record(_)) if self.single => continue,
                 Ok(value) => self.value(&value)?,
                 Err(error) => serde_json::json!({ "unreadable": error.message }),
             };

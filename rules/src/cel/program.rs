@@ -66,6 +66,7 @@ pub struct Program {
     pub(super) nodes: Vec<Node>,
     pub(super) clock: Option<u16>,
     clauses: Vec<Clause>,
+    text: Box<str>,
     result: Type,
     time_dependent: bool,
 }
@@ -124,6 +125,7 @@ impl Program {
             nodes: conjuncts.into_iter().map(|(_, node)| node).collect(),
             clock: environment.variable("now").map(|(index, _)| index),
             clauses,
+            text: scan.folded(Span::whole(source)).into(),
             result,
             time_dependent: lowering.time_dependent,
         };
@@ -209,6 +211,11 @@ impl Program {
         &self.clauses
     }
 
+    /// The whole expression as it was written, without comments and with white space folded.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The expression as a tree of parts with the value of each.
     pub fn explain(&self, facts: &dyn Facts) -> Explanation {
         super::explain::explain(self, facts)
@@ -247,6 +254,7 @@ impl Program {
             nodes: Vec::new(),
             clock: None,
             clauses: Vec::new(),
+            text: "".into(),
             result: Type::Dyn,
             time_dependent: false,
         }

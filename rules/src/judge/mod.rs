@@ -230,9 +230,10 @@ impl State {
 
     fn deny_message(&self, rule: &Rule, case: &Case<'_>, said_at: Timestamp) -> String {
         let Some(message) = &rule.message else {
-            let clauses = rule.program.clauses().iter();
-            let texts: Vec<&str> = clauses.map(|clause| &*clause.text).collect();
-            return texts.join(" && ");
+            return match rule.program.clauses() {
+                [only] => only.text.clone(),
+                _ => rule.program.text().to_owned(),
+            };
         };
         let (source, tag) = self.tag_texts(case.source);
         let from = rule.from.as_ref();

@@ -68,7 +68,8 @@ impl Track {
     pub(super) fn take(&mut self, decision: &Decision, target: Place, ordinal: u32) {
         self.verdict = Some(decision.verdict);
         self.advisory = decision.advisory;
-        let promotes = decision.verdict == Verdict::Promote && !decision.advisory;
+        // What is there already is not promoted once more.
+        let promotes = decision.promotion_id.is_some();
         if promotes && !self.went_to(target) {
             self.promoted.push((target, ordinal));
         }

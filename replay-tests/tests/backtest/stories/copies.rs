@@ -113,7 +113,7 @@ fn what_others_push_to_the_target_stays() {
         push dev/web:1 a
         ",
         "
-        never dev/web:1@a by to-staging: -> staging/web:1 / block clause-false `scan.high == 0`
+        blocked dev/web:1@a by to-staging: promote already-there / block clause-false `scan.high == 0`
         ",
     );
     // Back to the promoted image by hand, after others had moved the tag.

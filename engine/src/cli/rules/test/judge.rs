@@ -7,7 +7,7 @@ use chrono::DateTime;
 use serde_json::Value as Json;
 use weir_rules::cel::{ClauseOutcome, Evaluation};
 use weir_rules::class::Class;
-use weir_rules::rule::{Kind, Rule, ScanRequirement, Separate};
+use weir_rules::rule::{Kind, Rule, RuleTarget, ScanRequirement, Separate};
 use weir_schema::{ReasonCode, RepositoryName, Tag, Verdict};
 
 use super::facts::full_name;
@@ -63,7 +63,13 @@ pub fn judge(rule: &Rule, facts: &Json) -> Result<Judgement, String> {
         .parse()
         .map_err(|error| format!("{error}"))?;
     let source = full_name(facts);
-    if !rule.classes.contains(&class) || rule.captures(&source).is_none() {
+    // Of a deny rule the targets that it speaks of.
+    let is_elsewhere = match &rule.to {
+        RuleTarget::Matching(targets) => !targets.matches(text(facts, "target", "repository")),
+        RuleTarget::Repository(_) | RuleTarget::Any => false,
+    };
+    let is_of_others = !rule.classes.contains(&class) || rule.captures(&source).is_none();
+    if is_of_others || is_elsewhere {
         reasons.push(Found::new(ReasonCode::RuleRemoved));
     }
     if reasons.is_empty() && rule.kind == Kind::Promote {
