@@ -6,6 +6,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use weir_schema::RuleFile;
@@ -118,6 +119,19 @@ pub fn read(dir: &Path) -> Result<Vec<RuleFile>, RulesDirError> {
             })
         })
         .collect()
+}
+
+/// When the newest of the rule files below `dir` was written; `None` where the system does not say, or
+/// says a time at which there were none: builds that can be made again set one.
+#[must_use]
+pub fn newest(dir: &Path) -> Option<SystemTime> {
+    /// Thirty years after 1970.
+    const PLAUSIBLE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    let found = find(dir, RULES).ok()?.into_iter();
+    let written = found.map(|found| fs::metadata(&found.path)?.modified());
+    let newest = written.collect::<io::Result<Vec<_>>>().ok()?;
+    let newest = newest.into_iter().max();
+    newest.filter(|at| *at > SystemTime::UNIX_EPOCH + PLAUSIBLE)
 }
 
 /// Every file below `dir` whose name ends in `.{ending}`, sorted by path; `dir` itself if it is none

@@ -218,6 +218,9 @@ async fn a_source_cannot_say_what_people_decide() {
         let taken = edge.status(path, &[who], &body.to_string()).await;
         assert_eq!(taken, 202, "{path} {body}");
     };
+    // Said before Weir says it, it would count as what Weir said.
+    let forged = json!({"specversion": "1.0", "id": "p7-completed", "source": "/weir", "type": "weir.scanner.updated", "data": {"scanner": {"name": "x", "db_updated_at": "2026-01-01T00:00:00Z"}}});
+    said("/v1/intake/cloudevents", hook, &forged).await;
     for (path, who) in [
         ("/v1/intake/cloudevents", hook),
         ("/v1/intake", hook),
@@ -257,7 +260,8 @@ async fn a_source_cannot_say_what_people_decide() {
         .iter()
         .filter_map(|record| record["event"]["data"]["reason"].as_str());
     let refused = reasons.filter(|reason| reason.contains("is for operators to say"));
-    assert_eq!((refused.count(), kinds.len()), (6, 10), "{page}");
+    assert_eq!((refused.count(), kinds.len()), (6, 11), "{page}");
+    assert_eq!(page.to_string().matches("Weir's own source").count(), 1);
     let text = page.to_string();
     assert_eq!(text.matches("or `vex = true` in the settings").count(), 1);
 }

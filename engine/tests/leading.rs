@@ -68,11 +68,24 @@ impl Site {
 
     /// Starts a node, or starts it again.
     async fn node(&self, name: &str, way: &Proxy, ttl_seconds: u64, execute: bool) -> Daemon {
+        self.node_with("rules", name, way, ttl_seconds, execute)
+            .await
+    }
+
+    /// The same with rules of its own.
+    async fn node_with(
+        &self,
+        rules: &str,
+        name: &str,
+        way: &Proxy,
+        ttl_seconds: u64,
+        execute: bool,
+    ) -> Daemon {
         let directory = self.directory.path().join(name);
         std::fs::create_dir_all(&directory).unwrap();
         let config = format!(
             "node = \"{name}\"\nrules = \"{}\"\ndefault_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\n[promotions]\nexecute = {execute}\n[reconcile]\nat_start = false\n[stream]\nurls = [\"{}\"]\n[stream.lease]\nttl_seconds = {ttl_seconds}\n",
-            self.directory.path().join("rules").display(),
+            self.directory.path().join(rules).display(),
             self.nats.url(),
             host = way.host(),
         );
@@ -207,6 +220,47 @@ async fn when_the_leader_is_killed_within_a_copy_another_node_completes_it() {
     for kind in ["started", "completed"] {
         assert_eq!(count(&records, &format!("weir.promotion.{kind}")), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_over_puts_no_rules_in_force_that_are_older_than_those_that_are() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let strict = site.directory.path().join("strict");
+    std::fs::create_dir(&strict).unwrap();
+    std::fs::write(strict.join("to-production.cel"), RULE).unwrap();
+    std::fs::write(strict.join("stop.cel"), "//! kind: deny\n\ntrue\n").unwrap();
+    let way = site.way(|_| Fault::None).await;
+    let mut first = site.node_with("strict", "first", &way, 3, true).await;
+    leads(&first).await;
+    let two = |rules: &Value| rules["rules"].as_array().is_some_and(|all| all.len() == 2);
+    first.until("/v1/rules", two).await;
+    // Its files were written before these rules were put in force: they were left behind.
+    let second = site.node("second", &way, 3, true).await;
+    follows(&second, "first").await;
+    first.kill();
+    leads(&second).await;
+    second
+        .says("another node put other rules in force at")
+        .await;
+    second.say(&[site.pushed()]).await;
+    let denied = |page: &Value| {
+        let last = page["events"].as_array().and_then(|all| all.last());
+        last.is_some_and(|last| last["event"]["data"]["verdict"] == "block")
+    };
+    second.until("/v1/decisions", denied).await;
+    assert!(!site.promoted().await);
+    let rules = second.get("/v1/rules").await;
+    assert!(two(&rules), "{rules}");
+    let why = rules["refused"].as_str().unwrap();
+    assert!(why.contains("SIGHUP"), "{why}");
+    let metrics = second.client().get(format!("{}/metrics", second.url()));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("\nweir_rules_refused 1\n"), "{metrics}");
+    // Who means them says so.
+    second.signal("HUP");
+    wait_for("the rules are put in force", async || site.promoted().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,9 +49,16 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         )));
     }
     let kind = received.event.body.kind();
-    if context.header(SOURCE_ONLY_HEADER).is_some()
-        && OF_OPERATORS.iter().any(|start| kind.starts_with(start))
-    {
+    let proves_little = context.header(SOURCE_ONLY_HEADER).is_some();
+    // What Weir itself says is known by its source and identifier: said before by others, it would
+    // count as repeated.
+    if proves_little && received.event.source == crate::node::SOURCE {
+        return Err(Problem::field(
+            "source",
+            "this is Weir's own source, and the delivery proves only that another sent it",
+        ));
+    }
+    if proves_little && OF_OPERATORS.iter().any(|start| kind.starts_with(start)) {
         return Err(Problem::meaning(format!(
             "`{kind}` is for operators to say, and the delivery proves only that a source sent it: it needs `http.token`"
         )));

@@ -215,6 +215,12 @@ impl http::Backend for Backend {
     }
 
     async fn ready(&self) -> Result<(), String> {
+        // Nothing can be made durable without it.
+        if let Some(stream) = &self.shared.stream
+            && !stream.connection().is_connected()
+        {
+            return Err("not connected to NATS: nothing can be made durable".to_owned());
+        }
         self.shared
             .node
             .ask(|_| ())

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{DaemonError, Shared};
 use crate::{
     log::key::{KEY_FILE, SigningKey},
-    node,
+    node::{self, CheckpointFailure},
     stream::Stream,
 };
 
@@ -34,7 +34,16 @@ pub(crate) async fn run(
         let signed = shared
             .node
             .ask_log(move |log| node::sign(log, &with))
-            .await??;
+            .await?;
+        let signed = match signed {
+            // It is in the log; the file beside it is for readers, and comes with the next.
+            Err(error @ CheckpointFailure::Io { .. }) => {
+                tracing::error!("{error}; trying again");
+                tokio::time::sleep(INTERVAL).await;
+                continue;
+            }
+            signed => signed?,
+        };
         let Some(signed) = signed else { continue };
         signed_size = signed.checkpoint.size;
         // Each node signs its own log; one of them tells the world.

@@ -188,6 +188,13 @@ async fn carry_out(
         match copy::run_while(&plan, &shared.clients, progress, may_act).await {
             Ok(done) => {
                 tracing::info!(promotion = order.promotion_id, ?done.progress, "promoted");
+                for lost in &done.lost_referrers {
+                    tracing::warn!(
+                        promotion = order.promotion_id,
+                        referrer = %lost,
+                        "the source lists what refers to it and no longer has that: a signature, attestation or SBOM that was not copied"
+                    );
+                }
                 return teller.completed(attempt).await;
             }
             // Whoever leads now finishes it.

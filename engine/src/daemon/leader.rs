@@ -164,6 +164,17 @@ impl Acting {
     }
 }
 
+/// When a node leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    /// For the first time, and as the first that it knew of.
+    Here,
+    /// For the first time, after another that it followed.
+    After,
+    /// Not for the first time.
+    Again,
+}
+
 /// Leads whenever this node can, until `stop`.
 pub(crate) async fn run(
     shared: &Arc<Shared>,
@@ -176,7 +187,7 @@ pub(crate) async fn run(
             lease: None,
         };
         let mut parts = JoinSet::new();
-        let acts = act(&acting, None, true, &mut parts);
+        let acts = act(&acting, None, Begins::Here, &mut parts);
         let done = tokio::select! {
             done = acts => done,
             () = ended(&mut stop) => Ok(()),
@@ -190,14 +201,17 @@ pub(crate) async fn run(
         home: home(&shared.config),
         executes: shared.config.promotions.execute,
     };
-    let mut first = true;
+    let mut begins = Begins::Here;
     loop {
-        let lease = tokio::select! {
-            lease = acquire(shared, &stream, &who) => lease,
+        let (lease, followed) = tokio::select! {
+            held = acquire(shared, &stream, &who) => held,
             () = ended(&mut stop) => return Ok(()),
         };
-        let goes_on = lead(shared, &stream, lease, first, &mut stop).await?;
-        first = false;
+        if followed && begins == Begins::Here {
+            begins = Begins::After;
+        }
+        let goes_on = lead(shared, &stream, lease, begins, &mut stop).await?;
+        begins = Begins::Again;
         if !goes_on {
             return Ok(());
         }
@@ -209,7 +223,7 @@ async fn lead(
     shared: &Arc<Shared>,
     stream: &Arc<Stream>,
     mut lease: Box<Lease>,
-    first: bool,
+    begins: Begins,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<bool, DaemonError> {
     let term = lease.term();
@@ -225,7 +239,7 @@ async fn lead(
         take_over(&acting, term).await?;
         let since = chrono::Utc::now().into();
         shared.standing.send_replace(Standing::Leads(term, since));
-        act(&acting, Some(Arc::clone(stream)), first, &mut parts).await
+        act(&acting, Some(Arc::clone(stream)), begins, &mut parts).await
     };
     let done = tokio::select! {
         _lost = lease.lost() => Ok(true),
@@ -263,7 +277,7 @@ async fn take_over(acting: &Acting, term: Term) -> Result<(), DaemonError> {
 async fn act(
     acting: &Acting,
     stream: Option<Arc<Stream>>,
-    first: bool,
+    begins: Begins,
     parts: &mut JoinSet<Result<(), DaemonError>>,
 ) -> Result<(), DaemonError> {
     if let Some(stream) = stream {
@@ -281,10 +295,15 @@ async fn act(
     let this = acting.clone();
     parts.spawn(async move { scans::run(&this).await });
     let this = acting.clone();
+    let first = begins != Begins::Again;
     parts.spawn(async move { reconcile::run(&this, first).await });
-    // Without a stream they are in force already.
+    // Without a stream they are in force already. Whoever takes over from another goes on with what
+    // that put in force, unless its own files are newer.
     if first && acting.lease.is_some() {
-        rules::activate_at_start(&acting.shared).await?;
+        let takes_over = begins == Begins::After;
+        if !(takes_over && rules::are_older(&acting.shared).await?) {
+            rules::activate_at_start(&acting.shared).await?;
+        }
     }
     match parts.join_next().await {
         Some(part) => super::ended_early(part),
@@ -292,10 +311,11 @@ async fn act(
     }
 }
 
-/// Tries until this node has the lease.
-async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> Box<Lease> {
+/// Tries until this node has the lease; also gives whether another node had it before.
+async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> (Box<Lease>, bool) {
     let mut leases: Option<Leases> = None;
     let mut told = String::new();
+    let mut followed = false;
     loop {
         let standing = match behind(shared, stream).await {
             Ok(behind) if behind > MOST_BEHIND => {
@@ -303,8 +323,11 @@ async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> Box<Lease
             }
             Err(problem) => Standing::Unknown(problem),
             Ok(_) => match attempt(&mut leases, stream, who).await {
-                Ok(Acquired::Held(lease)) => return lease,
-                Ok(Acquired::By(holder)) => Standing::Follows(holder),
+                Ok(Acquired::Held(lease)) => return (lease, followed),
+                Ok(Acquired::By(holder)) => {
+                    followed |= holder.is_some();
+                    Standing::Follows(holder)
+                }
                 Err(error) => {
                     leases = None;
                     Standing::Unknown(error.to_string())

@@ -3,11 +3,13 @@
 
 use std::{path::Path, sync::PoisonError, time::Duration};
 
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 use weir_rules::rule::{Loaded, Rule, RuleSet, RuleTarget};
-use weir_schema::{Body, RuleFile, RulesActivated};
+use weir_schema::{Body, RuleFile, RulesActivated, Timestamp};
 
 use super::{DaemonError, Shared, default_registry::names_default, own_event};
-use crate::{rules_dir, stream::PublishError};
+use crate::{http::EventFilter, query, rules_dir, stream::PublishError};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -100,6 +102,50 @@ pub(crate) async fn activate_at_start(shared: &Shared) -> Result<(), DaemonError
             }
             None => return Err(error),
         }
+    }
+}
+
+/// Whether other rules than those of the directory are in force, and its files are older than that is:
+/// another node put them there, and this one's have not followed. Then they are refused, with the
+/// remedy.
+pub(crate) async fn are_older(shared: &Shared) -> Result<bool, DaemonError> {
+    let Some(dir) = &shared.config.rules else {
+        return Ok(false);
+    };
+    let default = shared.config.default_registry.as_deref();
+    let Ok(loaded) = checked(dir, default).and_then(|files| load(&files, default)) else {
+        return Ok(false);
+    };
+    let in_force = shared.node.ask(|state| state.rules().digest()).await?;
+    if loaded.rules.digest() == in_force {
+        return Ok(false);
+    }
+    let newest = EventFilter {
+        kinds: vec!["weir.rules.activated".to_owned()],
+        newest_first: true,
+        limit: 1,
+        ..EventFilter::default()
+    };
+    let index = shared.node.index().clone();
+    let page = tokio::task::spawn_blocking(move || query::events(&index, &newest)).await?;
+    let page = page.map_err(|error| error.to_string())?;
+    let Some(activated) = page.events.first() else {
+        return Ok(false);
+    };
+    let record: Value = serde_json::from_str(activated.json.get())?;
+    let activated: Option<Timestamp> = record["recorded_at"]
+        .as_str()
+        .and_then(|at| at.parse().ok());
+    let written = rules_dir::newest(dir).map(|at| Timestamp::from(DateTime::<Utc>::from(at)));
+    match (written, activated) {
+        (Some(written), Some(activated)) if written < activated => {
+            shared.refuse(RulesRefused(format!(
+                "{}: its files are of {written}, and another node put other rules in force at {activated}: these stay; bring the directory up to date, or put it in force as it is with SIGHUP",
+                dir.display()
+            )));
+            Ok(true)
+        }
+        _ => Ok(false),
     }
 }
 

@@ -95,7 +95,20 @@ pub(super) async fn metrics(shared: &Shared) -> String {
         "Deliveries that wait for a registry's answer.",
         open as u64,
     );
-    if shared.stream.is_some() {
+    let refused = shared.refused_rules().is_some();
+    put(
+        "weir_rules_refused",
+        "gauge",
+        "1 where the rules of the directory are not those in force, with the reason in the status.",
+        refused.into(),
+    );
+    if let Some(stream) = &shared.stream {
+        put(
+            "weir_stream_connected",
+            "gauge",
+            "1 while the node is connected to NATS.",
+            stream.connection().is_connected().into(),
+        );
         let position = *shared.read.borrow();
         put(
             "weir_stream_position",

@@ -121,9 +121,14 @@ async fn deliver_for<B: Backend>(
     if !proved {
         app.admission.check(headers, true)?;
     }
+    let query = query.unwrap_or_default();
+    // A proof that is no signature of the body is judged before memory is taken for one.
+    let is_signature = app.proofs.signs_bodies(&source);
+    if proved && !by_token && !is_signature {
+        app.proofs.check(&source, headers, &query, &[])?;
+    }
     let body = read_body(body, app.max_body_bytes).await?;
-    if proved && !by_token {
-        let query = query.unwrap_or_default();
+    if proved && !by_token && is_signature {
         app.proofs.check(&source, headers, &query, &body)?;
     }
     if let Some(answer) = webhook::event_grid_validation(headers, &body) {

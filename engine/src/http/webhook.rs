@@ -28,6 +28,22 @@ impl Proofs {
         self.0.get(source)
     }
 
+    /// Whether the proof of a source is over the body.
+    pub(super) fn signs_bodies(&self, source: &str) -> bool {
+        match self.of(source) {
+            Some(
+                WebhookAuth::Github { .. } | WebhookAuth::Jfrog { .. } | WebhookAuth::Nexus { .. },
+            ) => true,
+            Some(
+                WebhookAuth::Header { .. }
+                | WebhookAuth::Bearer { .. }
+                | WebhookAuth::Basic { .. }
+                | WebhookAuth::Query { .. },
+            )
+            | None => false,
+        }
+    }
+
     /// Judges a delivery by its headers, the query of its address and its body, as it came.
     pub(super) fn check(
         &self,

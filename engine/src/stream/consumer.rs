@@ -54,7 +54,7 @@ pub enum ConsumeError {
     },
     /// The stream was deleted and created anew: it counts from 1 again.
     #[error(
-        "stream `{stream}` was recreated: the log follows the one of {logged}, this one is of {found}; what was between is lost. To go on with it from its first input, set `stream.accept_stream_created = \"{found}\"`"
+        "stream `{stream}` was recreated: the log follows the one of {logged}, this one is of {found}; what was between is lost. To go on with it from its first input, set `stream.accept_stream_created = \"{found}\"`; where there are several nodes, first copy the log with the most records to all of them: logs that differ stay different"
     )]
     Recreated {
         /// The stream.
@@ -78,7 +78,7 @@ pub enum ConsumeError {
     },
     /// The stream ends before the log does: the server lost what it acknowledged.
     #[error(
-        "stream `{stream}` ends at {last}, the log holds its inputs up to {logged}: the server lost what it had acknowledged, and would give the same sequences to other inputs. Delete the stream, let Weir create it, and accept it with `stream.accept_stream_created`"
+        "stream `{stream}` ends at {last}, the log holds its inputs up to {logged}: the server lost what it had acknowledged, and would give the same sequences to other inputs. Delete the stream, let Weir create it, and accept it with `stream.accept_stream_created`; where there are several nodes, first copy the log with the most records to all of them"
     )]
     Rewound {
         /// The stream.
@@ -90,7 +90,7 @@ pub enum ConsumeError {
     },
     /// The stream holds another message at a place that was read before.
     #[error(
-        "stream `{stream}` has another message at {sequence} than was read there: the server lost what it had acknowledged and gave its sequence to another input. Delete the stream, let Weir create it, and accept it with `stream.accept_stream_created`"
+        "stream `{stream}` has another message at {sequence} than was read there: the server lost what it had acknowledged and gave its sequence to another input. Delete the stream, let Weir create it, and accept it with `stream.accept_stream_created`; where there are several nodes, first copy the log with the most records to all of them"
     )]
     Rewritten {
         /// The stream.
@@ -100,7 +100,7 @@ pub enum ConsumeError {
     },
     /// The stream was deleted.
     #[error(
-        "stream `{stream}` was deleted: restart Weir to create it, and accept it with `stream.accept_stream_created`"
+        "stream `{stream}` was deleted: restart Weir to create it, and accept it with `stream.accept_stream_created`; where there are several nodes, first copy the log with the most records to all of them"
     )]
     Deleted {
         /// The stream.
