@@ -8,6 +8,7 @@ use std::{
 
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{oneshot, watch};
 use weir_engine::{
     http::{
@@ -138,7 +139,7 @@ async fn start(change: impl FnOnce(&mut HttpConfig)) -> Running {
     let backend = fake.clone();
     let task = tokio::spawn(async move {
         let stopped = async { drop(stopped.await) };
-        server.serve(backend, stopped).await.unwrap();
+        server.serve(backend, stopped).await;
     });
     Running {
         url,
@@ -620,4 +621,27 @@ async fn all_that_is_described_is_there_and_takes_what_the_description_says() {
             }
         }
     }
+}
+
+/// Waits for as long as a connection may be silent.
+#[tokio::test]
+async fn connections_that_say_nothing_end_and_leave_room_for_others() {
+    let server = start(|_| {}).await;
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let mut silent = Vec::new();
+    for number in 0..600 {
+        let mut connection = tokio::net::TcpStream::connect(&address).await.unwrap();
+        if number % 2 == 0 {
+            let half = b"GET /v1/status HTTP/1.1\r\nhost: weir\r\nx-slow: ";
+            connection.write_all(half).await.unwrap();
+        }
+        silent.push(connection);
+    }
+    let answer = tokio::time::timeout(Duration::from_secs(50), server.get("/healthz")).await;
+    assert_eq!(answer.unwrap().status(), 200);
+    // One of the silent is told that it took too long, or just ended.
+    let mut left = Vec::new();
+    let read = silent[0].read_to_end(&mut left);
+    let read = tokio::time::timeout(Duration::from_secs(50), read).await;
+    assert!(read.is_ok(), "it is still open");
 }

@@ -10,6 +10,7 @@ mod admission;
 mod backend;
 mod backtests;
 mod config;
+mod connections;
 mod filter;
 mod intake;
 mod metrics;

@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, backtests,
-    check_listen, intake, openapi, read, reconcile, webhook,
+    check_listen, connections, intake, openapi, read, reconcile, webhook,
 };
 use crate::adapters::WebhookAuth;
 
@@ -53,9 +53,6 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
-    /// Serving failed.
-    #[error("the HTTP server failed")]
-    Serve(#[source] std::io::Error),
 }
 
 /// A server that listens.
@@ -113,14 +110,7 @@ impl Server {
     }
 
     /// Answers requests until `stop` completes, then lets running ones finish for a while.
-    ///
-    /// # Errors
-    /// The listener fails.
-    pub async fn serve(
-        self,
-        backend: impl Backend,
-        stop: impl Future<Output = ()> + Send,
-    ) -> Result<(), ServeError> {
+    pub async fn serve(self, backend: impl Backend, stop: impl Future<Output = ()> + Send) {
         let (stop_now, stopped) = watch::channel(false);
         let mut end = stopped.clone();
         let app = Arc::new(App {
@@ -136,23 +126,15 @@ impl Server {
             // The sender lives until this function returns.
             let _ = end.wait_for(|stopped| *stopped).await;
         };
-        let serve = async {
-            axum::serve(self.listener, router(app))
-                .with_graceful_shutdown(ended)
-                .await
-        };
+        let serve = connections::serve(self.listener, router(app), ended);
         let mut serve = std::pin::pin!(serve);
         tokio::select! {
-            result = &mut serve => return result.map_err(ServeError::Serve),
+            () = &mut serve => return,
             () = stop => {}
         }
         stop_now.send_replace(true);
-        match tokio::time::timeout(GRACE, serve).await {
-            Ok(result) => result.map_err(ServeError::Serve),
-            Err(_elapsed) => {
-                tracing::warn!("requests still run after {GRACE:?}; ending without them");
-                Ok(())
-            }
+        if tokio::time::timeout(GRACE, serve).await.is_err() {
+            tracing::warn!("requests still run after {GRACE:?}; ending without them");
         }
     }
 }
