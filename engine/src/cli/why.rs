@@ -143,10 +143,17 @@ pub fn explanation(one: &Value) -> String {
             text(&left["why"])
         ));
     }
+    // What is not scanned yet may be found in it yet.
+    let mut images = one["images"].as_array().into_iter().flatten();
+    let scanned = images.all(|image| image["scan"] == "completed");
     for stage in one["stages"].as_array().into_iter().flatten() {
         let reasons = stage["reasons"].as_array().cloned().unwrap_or_default();
         if reasons.is_empty() {
-            say(format!("  {:<16} ok", text(&stage["stage"])));
+            let so_far = match text(&stage["stage"]) {
+                "rule" if !scanned => " as far as is scanned",
+                _ => "",
+            };
+            say(format!("  {:<16} ok{so_far}", text(&stage["stage"])));
             continue;
         }
         for reason in reasons {

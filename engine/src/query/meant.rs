@@ -76,6 +76,11 @@ fn meant(index: &Index, repository: &str, tag: &str) -> Result<Option<String>, Q
     }
     let here = Plan::has(Dimension::Repository, repository);
     let tags = names(here, Dimension::Tag)?;
-    let near = nearest(tag, tags.keys().map(String::as_str));
+    // It may be asked for by others too, and never have been there.
+    let others = tags
+        .keys()
+        .map(String::as_str)
+        .filter(|other| *other != tag);
+    let near = nearest(tag, others);
     Ok(near.map(|near| format!("did you mean `{repository}:{near}`?")))
 }
