@@ -276,6 +276,13 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     ("tag.name == \"x", &["1:13: this text is not closed"]),
     (
+        r"tag.name.matches('^v\d+$')",
+        &[
+            "1:21: `\\d` is no escape",
+            "write `\\\\d`, or put an `r` before",
+        ],
+    ),
+    (
         "scan.critical = 0",
         &["1:15: `=` has no meaning here", "compare with `==`"],
     ),

@@ -115,11 +115,11 @@ struct Explaining<'a> {
 
 impl Explaining<'_> {
     fn text(&self, span: Span) -> String {
-        let text = match &self.scan {
-            Some(scan) => scan.folded(span),
+        // Parentheses belong to no part: one that begins or ends with such has half of the pair.
+        match &self.scan {
+            Some(scan) => scan.folded(scan.balanced(span)),
             None => span.text(&self.program.source).to_owned(),
-        };
-        whole(text)
+        }
     }
 
     /// A part with its value; `None` once a limit is reached, which says nothing about the part.
@@ -340,48 +340,4 @@ fn cut(text: &str) -> String {
     let mut cut: String = text.chars().take(MAX_TEXT).collect();
     cut.push('…');
     cut
-}
-
-/// A part as it was written, with the parentheses around what it begins or ends with: they belong to no
-/// part, and so the part's place has one of a pair only.
-fn whole(text: String) -> String {
-    let (mut open, mut lacking) = (0_usize, 0_usize);
-    let mut quote = None;
-    let mut escaped = false;
-    for character in text.chars() {
-        match (quote, character) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(end), _) if character == end => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(character),
-            (None, '(') => open += 1,
-            (None, ')') => match open.checked_sub(1) {
-                Some(left) => open = left,
-                None => lacking += 1,
-            },
-            (None, _) => {}
-        }
-    }
-    match (lacking, open) {
-        (0, 0) => text,
-        _ => format!("{}{text}{}", "(".repeat(lacking), ")".repeat(open)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::whole;
-
-    #[test]
-    fn a_part_has_both_parentheses_of_a_pair_or_none() {
-        for (part, text) in [
-            ("a || b) && c", "(a || b) && c"),
-            ("a in [1] || (b && c", "a in [1] || (b && c)"),
-            ("x == \")\" && f(y)", "x == \")\" && f(y)"),
-            (r"x == '\')' || a) && b", r"(x == '\')' || a) && b"),
-        ] {
-            assert_eq!(whole(part.to_owned()), text);
-        }
-    }
 }

@@ -78,6 +78,14 @@ impl Scan<'_> {
                         )
                         .with_help(format!("a `{}` is missing", char::from(bytes[at])))
                     })?;
+                    if let Some(escape) = wrong_escape(source, at, end) {
+                        let written = escape.text(source);
+                        let message = format!("`{written}` is no escape");
+                        let help = format!(
+                            "write `\\{written}`, or put an `r` before the text, in which a backslash is one"
+                        );
+                        return Err(Diagnostic::error(escape, message).with_help(help));
+                    }
                     at = end;
                 }
                 b'`' => {
@@ -347,19 +355,44 @@ fn word_at(bytes: &[u8], at: usize) -> &[u8] {
     &rest[..length]
 }
 
+/// Whether the text that begins at `start` takes backslashes for what they are.
+fn is_raw(bytes: &[u8], start: usize) -> bool {
+    let prefix = &bytes[start.saturating_sub(2)..start];
+    let is =
+        |byte: Option<&u8>, letter: u8| byte.is_some_and(|byte| byte.eq_ignore_ascii_case(&letter));
+    is(prefix.last(), b'r') || (is(prefix.last(), b'b') && is(prefix.first(), b'r'))
+}
+
+/// The first backslash of a text that begins no escape, with what follows it.
+fn wrong_escape(source: &str, start: usize, end: usize) -> Option<Span> {
+    if is_raw(source.as_bytes(), start) {
+        return None;
+    }
+    let mut places = source.get(start..end)?.char_indices();
+    while let Some((offset, character)) = places.next() {
+        if character != '\\' {
+            continue;
+        }
+        let (_, escaped) = places.next()?;
+        if !matches!(
+            escaped,
+            'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' | 'X' | 'u' | 'U'
+        ) && !matches!(escaped, '\\' | '?' | '"' | '\'' | '`' | '0'..='3')
+        {
+            let at = start + offset;
+            return Some(Span {
+                start: at as u32,
+                end: (at + 1 + escaped.len_utf8()) as u32,
+            });
+        }
+    }
+    None
+}
+
 /// The byte after the text whose first quote is at `start`; `None` if it is not closed.
 fn end_of_text(bytes: &[u8], start: usize) -> Option<usize> {
     let quote = *bytes.get(start)?;
-    let prefix = &bytes[start.saturating_sub(2)..start];
-    let raw = prefix
-        .last()
-        .is_some_and(|byte| matches!(byte, b'r' | b'R'))
-        || (prefix
-            .last()
-            .is_some_and(|byte| matches!(byte, b'b' | b'B'))
-            && prefix
-                .first()
-                .is_some_and(|byte| matches!(byte, b'r' | b'R')));
+    let raw = is_raw(bytes, start);
     let triple = bytes.get(start..start + 3) == Some(&[quote; 3]);
     let mut at = start + if triple { 3 } else { 1 };
     while let Some(byte) = bytes.get(at) {
