@@ -295,6 +295,29 @@ fn every_form_says_what_differs_and_why() {
 }
 
 #[test]
+fn a_question_about_nothing_is_no_answer() {
+    let scene = Scene::new();
+    let no_time = [
+        "--since",
+        "2026-02-01",
+        "--until",
+        "2026-01-01",
+        "--fail-on",
+        "any",
+    ];
+    scene.said(&with(&FROM_FILE, &no_time), 2);
+    std::fs::create_dir(scene.directory.path().join("empty")).unwrap();
+    std::fs::write(scene.directory.path().join("lines"), "no\nevents\n").unwrap();
+    scene.said(&["backtest", "--rules", "empty", "--events", "lines"], 2);
+    let rules = FROM_FILE
+        .iter()
+        .position(|word| *word == "--rules")
+        .unwrap();
+    let rules = FROM_FILE[rules + 1];
+    scene.said(&["backtest", "--rules", rules, "--events", "lines"], 2);
+}
+
+#[test]
 fn exit_codes_say_what_was_asked() {
     let scene = Scene::new();
     let fail_on = |what| with(&FROM_FILE, &["--fail-on", what]);

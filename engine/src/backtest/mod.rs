@@ -122,6 +122,11 @@ impl Question {
         if let Some(files) = &self.old {
             scope::load(files).map_err(refused("old"))?;
         }
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since >= until
+        {
+            return Err(BacktestError::NoTime { since, until });
+        }
         Ok(())
     }
 }
@@ -137,6 +142,16 @@ pub enum BacktestError {
         which: &'static str,
         /// Every error with its place.
         errors: String,
+    },
+    /// There is no time between the two.
+    #[error(
+        "nothing is told from {since} on and before {until}: the first is not before the other"
+    )]
+    NoTime {
+        /// From when on.
+        since: Timestamp,
+        /// Until when.
+        until: Timestamp,
     },
     /// The history cannot be read.
     #[error("cannot read the history: {0}")]

@@ -225,7 +225,7 @@ fn here(source: &Source, question: &Question, what: &'static str) -> Result<Repo
 
 fn failure(error: BacktestError) -> CliError {
     match error {
-        BacktestError::Rules { .. } => CliError::usage(error),
+        BacktestError::Rules { .. } | BacktestError::NoTime { .. } => CliError::usage(error),
         _ => CliError::outside(error),
     }
 }

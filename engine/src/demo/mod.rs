@@ -137,6 +137,7 @@ impl Story {
         }
         writeln!(output, "   $ weir why team/shop:1.0\n")?;
         self.why("team/shop", "1.0", output)?;
+        let pushed = self.ledger.state().seq();
 
         writeln!(
             output,
@@ -202,8 +203,8 @@ impl Story {
                 format!("log --data {data} --type weir.decision.made --output jsonl"),
             ),
             (
-                "why, as it was at record 5",
-                format!("why team/shop:1.0 --data {data} --at 5"),
+                "why, as it was before the scans",
+                format!("why team/shop:1.0 --data {data} --at {pushed}"),
             ),
             (
                 "the application where it is now",

@@ -55,7 +55,12 @@ fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<Exit
             }
             if !refused {
                 let plural = if count == 1 { "rule" } else { "rules" };
-                writeln!(out, "{count} {plural}, {} warnings", found.len())?;
+                let warnings = if found.len() == 1 {
+                    "warning"
+                } else {
+                    "warnings"
+                };
+                writeln!(out, "{count} {plural}, {} {warnings}", found.len())?;
             }
         }
         Output::Json => {
