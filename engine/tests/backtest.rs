@@ -306,8 +306,8 @@ fn a_question_about_nothing_is_no_answer() {
         "any",
     ];
     scene.said(&with(&FROM_FILE, &no_time), 2);
-    std::fs::create_dir(scene.directory.path().join("empty")).unwrap();
-    std::fs::write(scene.directory.path().join("lines"), "no\nevents\n").unwrap();
+    fs::create_dir(scene.directory.path().join("empty")).unwrap();
+    fs::write(scene.directory.path().join("lines"), "no\nevents\n").unwrap();
     scene.said(&["backtest", "--rules", "empty", "--events", "lines"], 2);
     let rules = FROM_FILE
         .iter()
