@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{DaemonError, Shared};
+use super::{DaemonError, Shared, leader::Standing};
 use crate::{
     log::key::{KEY_FILE, SigningKey},
     node::{self, CheckpointFailure},
@@ -47,12 +47,18 @@ pub(crate) async fn run(
         let Some(signed) = signed else { continue };
         signed_size = signed.checkpoint.size;
         // Each node signs its own log; one of them tells the world.
+        let mut standing = shared.standing.subscribe();
+        let acts = standing.borrow_and_update().acts();
         if let Some(stream) = &stream
-            && shared.standing.borrow().acts()
+            && acts
             && let Err(error) = stream.announce_checkpoint(signed.to_string()).await
         {
             tracing::warn!("{error}");
         }
-        tokio::time::sleep(INTERVAL).await;
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            // Who begins to act has something new to sign, and to tell.
+            _ = standing.wait_for(Standing::acts), if !acts => {}
+        }
     }
 }
