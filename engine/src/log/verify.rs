@@ -137,9 +137,9 @@ pub fn verify(
             .collect();
         let fits = |signed: &&SignedCheckpoint| {
             let Checkpoint { size, root, .. } = &signed.checkpoint;
-            check.root_within(&block, *size) == *root
+            check.root_within(block, *size) == *root
         };
-        if let Some(after) = check.after(reader, &block)
+        if let Some(after) = check.after(reader, block)
             && here.iter().all(fits)
         {
             for (seq, bytes) in block.records.iter() {
@@ -173,7 +173,7 @@ pub fn verify(
             }
         }
         progress(checked);
-        match block.problem {
+        match block.problem.take() {
             Some(problem) => Err((block.records.end(), problem)),
             None => Ok(()),
         }
@@ -348,17 +348,26 @@ struct Block {
     problem: Option<Problem>,
 }
 
+/// A thread that reads.
+struct Reader {
+    blocks: mpsc::Receiver<Block>,
+    /// Where the memory of a block goes back to, to be read into again: fresh memory is what the
+    /// kernel has to clear first.
+    done: mpsc::Sender<Records>,
+}
+
 /// Reads and hashes records 1 to `size` on several threads and hands them to `take` in order.
 fn in_order(
     reader: &LogReader,
     size: u64,
     threads: usize,
-    mut take: impl FnMut(Block) -> Result<(), (u64, Problem)>,
+    mut take: impl FnMut(&mut Block) -> Result<(), (u64, Problem)>,
 ) -> Result<(), (u64, Problem)> {
     thread::scope(|scope| {
-        let receivers: Vec<_> = (0..threads)
+        let readers: Vec<Reader> = (0..threads)
             .map(|turn| {
-                let (sender, receiver) = mpsc::sync_channel(BLOCKS_AHEAD);
+                let (sender, blocks) = mpsc::sync_channel(BLOCKS_AHEAD);
+                let (done, taken) = mpsc::channel::<Records>();
                 scope.spawn(move || {
                     for first in (1..=size)
                         .step_by(BLOCK as usize)
@@ -367,7 +376,9 @@ fn in_order(
                     {
                         let (mut next, end) = (first, (first + BLOCK).min(size + 1));
                         while next < end {
-                            let block = read_block(reader, next, end);
+                            let mut records = taken.try_recv().unwrap_or_default();
+                            records.begin_at(next);
+                            let block = read_block(reader, records, end);
                             next = block.records.end();
                             let is_last = block.problem.is_some();
                             // The receiver goes when a bad record was found.
@@ -377,25 +388,30 @@ fn in_order(
                         }
                     }
                 });
-                receiver
+                Reader { blocks, done }
             })
             .collect();
         let mut next = 1;
         while next <= size {
             let turn = (next - 1) / BLOCK % threads as u64;
-            let block = receivers.get(turn as usize).map(mpsc::Receiver::recv);
-            let Some(Ok(block)) = block else {
+            let received = readers
+                .get(turn as usize)
+                .and_then(|thread| Some((thread, thread.blocks.recv().ok()?)));
+            let Some((thread, mut block)) = received else {
                 return Err((next, Problem::Unreadable("reading stopped".to_owned())));
             };
             next = block.records.end();
-            take(block)?;
+            take(&mut block)?;
+            // One that has read all it had needs none back.
+            let _ = thread.done.send(block.records);
         }
         Ok(())
     })
 }
 
-fn read_block(reader: &LogReader, first: u64, end: u64) -> Block {
-    let mut records = Records::new(first);
+/// Reads the records from where `records` begins, which are none yet, up to `end`.
+fn read_block(reader: &LogReader, mut records: Records, end: u64) -> Block {
+    let first = records.end();
     let read = reader.read(end, BLOCK_BYTES, &mut records);
     let mut hashes: Vec<Hash> = Vec::with_capacity(records.len());
     let mut first_previous = None;
