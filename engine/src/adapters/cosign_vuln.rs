@@ -174,28 +174,33 @@ fn id(vulnerability: &Field<'_>) -> Result<String, Problem> {
 
 /// The list of in-toto's `vulns` predicate.
 fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
-    let findings = result.items().map(|vulnerability| {
-        let ratings = ratings(&vulnerability.get("severity"))?;
-        let score = highest(
-            ratings
+    let findings =
+        result.items().map(|vulnerability| {
+            let ratings = ratings(&vulnerability.get("severity"))?;
+            let score = highest(ratings.iter().map(|rating| rating.get("score")).filter_map(
+                |score| {
+                    let vector = || report::score_of_vector(None, score.text()?);
+                    score.number().or_else(vector)
+                },
+            ));
+            let word = ratings
                 .iter()
-                .filter_map(|rating| rating.get("score").number()),
-        );
-        let word = ratings
-            .iter()
-            .map(|rating| severity(rating.get("score").text()))
-            .max();
-        let said = word.filter(|word| *word != Severity::Unknown);
-        Ok(Finding {
-            id: id(&vulnerability)?,
-            severity: said.unwrap_or_else(|| score.map_or(Severity::Unknown, severity_of_score)),
-            package: None,
-            version: None,
-            fixed_version: None,
-            score,
-            layer: None,
-        })
-    });
+                .map(|rating| severity(rating.get("score").text()))
+                .max();
+            let said = word.filter(|word| *word != Severity::Unknown);
+            Ok(Finding {
+                id: id(&vulnerability)?,
+                severity: said
+                    .unwrap_or_else(|| score.map_or(Severity::Unknown, severity_of_score)),
+                package: None,
+                version: None,
+                fixed_version: None,
+                score,
+                layer: None,
+            })
+        });
+    let findings = findings.collect::<Result<Vec<_>, Problem>>()?;
+    report::graded(&findings, result)?;
     let uri = said.get("uri").required()?;
     let name = uri
         .split(['@', '?', '#'])
@@ -212,7 +217,7 @@ fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
             version: said.get("version").string(),
             db_updated_at: None,
         },
-        findings: findings.collect::<Result<_, Problem>>()?,
+        findings,
         licenses: BTreeSet::new(),
         scanned_at: None,
         image: Image::default(),

@@ -108,6 +108,7 @@ fn report(root: &Field<'_>, image: Image, list: &[Field<'_>]) -> Result<Report, 
     for vulnerability in list {
         findings.extend(self::findings(vulnerability, &components)?);
     }
+    report::graded(&findings, &root.get("vulnerabilities"))?;
     let licenses = all_components(root).into_iter();
     let licenses = licenses.flat_map(|component| licenses_of(&component));
     Ok(Report {
@@ -164,9 +165,13 @@ fn image(context: &Context<'_>, root: &Field<'_>) -> Result<Image, Problem> {
     }
     let version = component.get("version");
     if component.get("type").text() == Some("container")
-        && let Some(text) = version.text().filter(|text| text.starts_with("sha256:"))
+        && let Some(text) = version.text().filter(|text| text.starts_with("sha256"))
     {
-        let digest: Digest = text.parse().map_err(|error| version.problem(error))?;
+        // Xray's is Artifactory's name of a folder: `sha256__HEX`.
+        let digest: Digest = text
+            .replacen("__", ":", 1)
+            .parse()
+            .map_err(|error| version.problem(error))?;
         image.candidate(digest);
     }
     Ok(image)
@@ -223,7 +228,11 @@ fn findings(
                 .is_none_or(|method| method.starts_with("CVSS"))
         })
     };
-    let score = highest(cvss().filter_map(|rating| rating.get("score").number()));
+    let score = highest(cvss().filter_map(|rating| {
+        let vector =
+            || report::score_of_vector(rating.get("method").text(), rating.get("vector").text()?);
+        rating.get("score").number().or_else(vector)
+    }));
     let said = ratings
         .iter()
         .map(|rating| severity(rating.get("severity").text()))
@@ -251,17 +260,25 @@ fn findings(
     if affected.is_empty() {
         return Ok(vec![finding(None, None)]);
     }
-    let findings = affected.iter().map(|affected| {
+    let mut findings = Vec::new();
+    for affected in &affected {
         let reference = affected.get("ref").text().unwrap_or_default();
         let (package, version) = named(reference, components);
         let versions = affected.get("versions");
         let said = versions
             .items()
-            .find(|version| version.get("status").text() != Some("unaffected"));
-        let said = said.and_then(|version| version.get("version").string());
-        finding(package, said.or(version))
-    });
-    Ok(findings.collect())
+            .filter(|version| version.get("status").text() != Some("unaffected"))
+            .filter_map(|version| version.get("version").string());
+        let said: Vec<_> = said.collect();
+        match said.is_empty() {
+            true => findings.push(finding(package, version)),
+            false => findings.extend(
+                said.into_iter()
+                    .map(|said| finding(package.clone(), Some(said))),
+            ),
+        }
+    }
+    Ok(findings)
 }
 
 /// The package that a reference names: a component, or a package URL.
@@ -276,10 +293,15 @@ fn named(
         .map_or((None, None), |purl| (Some(purl.package()), purl.version))
 }
 
+/// Whether a reference is a BOM-Link: to something in another document.
+fn links_to_another(reference: &str) -> bool {
+    reference.starts_with("urn:cdx:")
+}
+
 /// A BOM-Link ends with the reference within the document that it links to.
 fn within_link(reference: &str) -> Cow<'_, str> {
     match reference.split_once('#') {
-        Some((link, inner)) if link.starts_with("urn:cdx:") => super::percent_decoded(inner).into(),
+        Some((_, inner)) if links_to_another(reference) => super::percent_decoded(inner).into(),
         _ => reference.into(),
     }
 }
@@ -420,14 +442,20 @@ impl About<'_> {
         let digest = own.or_else(|| self.digest.clone());
         let is_product = self.product.get("bom-ref").text() == Some(reference);
         // What holds in a program does not hold wherever its libraries are.
-        if digest.is_none() && !self.product.is_absent() && !is_product {
+        let of_part = match self.product.get("name").text() {
+            Some(name) => Some(format!("is about `{}`", clip(name))),
+            None if !self.product.is_absent() => Some("is about one thing".to_owned()),
+            None if links_to_another(reference) => {
+                Some("speaks of a component of another document".to_owned())
+            }
+            None => None,
+        };
+        if let Some(of_part) = of_part.filter(|_| digest.is_none() && !is_product) {
             return Err(field.problem(format!(
-                "the document is about `{}`, and names no image by its digest: no override can be limited to what is in it",
-                clip(self.product.get("name").text().unwrap_or_default())
+                "the document {of_part}, and names no image by its digest: no override can be limited to what is in it; name the image in the header `weir-subject-digest`"
             )));
         }
         let package = package.filter(|_| of_image.is_none());
-        // Of what an image's system holds there is one version.
         let is_of_system =
             purl::parse(&within_link(reference)).is_some_and(|purl| purl.is_of_system());
         if package.is_none() && of_image.is_none() && !is_product {
@@ -447,9 +475,7 @@ impl About<'_> {
             repository: None,
             digest: digest.clone(),
             package: match (&package, version) {
-                (Some(package), Some(version)) if !(digest.is_some() && is_of_system) => {
-                    Some(format!("{package}@{version}"))
-                }
+                (Some(package), Some(version)) => Some(format!("{package}@{version}")),
                 (package, _) => package.clone(),
             },
         });

@@ -133,6 +133,16 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
             clip(name)
         )));
     }
+    // Of those that have no releases the providers have told.
+    if let Some(name) = distro.get("name").text()
+        && distro.get("version").is_absent()
+        && !WITHOUT_DATA.contains(&name.to_lowercase().as_str())
+    {
+        return Err(distro.get("version").problem(format!(
+            "not a completed scan: which release of `{}` it is was not recognised, and of none Grype has no data (Debian's testing and unstable are none)",
+            clip(name)
+        )));
+    }
     if matches.is_empty() && distro.get("name").is_absent() {
         return Err(Problem::meaning(
             "not a completed scan: nothing recognised in the image (no `matches`, and no `distro`)",

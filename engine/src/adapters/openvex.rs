@@ -185,14 +185,8 @@ fn scopes(
     }
     let scopes = subcomponents.iter().map(|subcomponent| {
         let (_, name) = identifier(subcomponent)?;
-        // Of what an image's system holds there is one version; of other packages there may be several.
-        let package = purl::parse(&name).map_or_else(
-            || name.clone(),
-            |purl| match scope.digest {
-                Some(_) if purl.is_of_system() => purl.package(),
-                _ => purl.versioned(),
-            },
-        );
+        // The version too: there may be packages of that name of more than one ecosystem.
+        let package = purl::parse(&name).map_or_else(|| name.clone(), |purl| purl.versioned());
         let scope = Scope {
             package: Some(package),
             ..scope.clone()

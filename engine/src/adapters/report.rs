@@ -184,6 +184,35 @@ pub(super) fn severity_of_score(score: f64) -> Severity {
     }
 }
 
+/// The score that a CVSS vector comes to; `method` says which CVSS, where the vector leaves it out as
+/// CycloneDX's examples do. `None` where it is no vector.
+pub(super) fn score_of_vector(method: Option<&str>, vector: &str) -> Option<f64> {
+    let version = match method {
+        Some("CVSSv3") => "CVSS:3.0/",
+        Some("CVSSv31") => "CVSS:3.1/",
+        Some("CVSSv4") => "CVSS:4.0/",
+        _ => "",
+    };
+    let vector = match vector.starts_with("CVSS:") {
+        true => vector.to_owned(),
+        false => format!("{version}{vector}"),
+    };
+    vector.parse().ok().map(|vector: cvss::Cvss| vector.score())
+}
+
+/// Refuses a report that says of none of its findings how grave it is: whatever a rule asks of the
+/// severities, it would answer.
+pub(super) fn graded(findings: &[Finding], list: &Field<'_>) -> Result<(), Problem> {
+    let is_graded =
+        |finding: &Finding| finding.severity != Severity::Unknown || finding.score.is_some();
+    match findings.is_empty() || findings.iter().any(is_graded) {
+        true => Ok(()),
+        false => Err(list.problem(
+            "not a completed scan: none of the vulnerabilities has a severity, a score, or a CVSS vector",
+        )),
+    }
+}
+
 /// The severity that a word means; [`Severity::Unknown`] where there is none.
 pub(super) fn severity(word: Option<&str>) -> Severity {
     let Ok(severity) = word.unwrap_or_default().trim().parse();

@@ -123,12 +123,12 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
     }
     let driver = run.get("tool").get("driver");
     let list = driver.get("rules");
-    let ids: Vec<_> = list.items().map(|rule| rule.get("id").text()).collect();
     let extensions: Vec<_> = run.get("tool").get("extensions").items().collect();
     let others = extensions.iter().flat_map(|extension| {
         let rules: Vec<_> = extension.get("rules").items().collect();
         rules
     });
+    let by_index: Vec<_> = list.items().map(Rule::of).collect();
     let rules: BTreeMap<&str, Rule<'_>> = others
         .chain(list.items())
         .filter_map(|rule| Some((rule.get("id").text()?, Rule::of(rule))))
@@ -142,12 +142,16 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
     for result in results.iter().filter(|result| !is_suppressed(result)) {
         let rule_id = result.first(&["ruleId"]).text();
         let rule_id = rule_id.or_else(|| result.get("rule").get("id").text());
-        let rule_id = rule_id.or_else(|| {
-            let index = result.get("ruleIndex").value().as_u64()?;
-            *ids.get(usize::try_from(index).ok()?)?
-        });
-        let id = rule_id.ok_or_else(|| result.get("ruleId").missing())?;
-        let rule = rules.get(id);
+        let index = result.get("ruleIndex").value().as_u64();
+        let indexed = index.and_then(|index| by_index.get(usize::try_from(index).ok()?));
+        let own_id = indexed.and_then(|rule| rule.field.get("id").text());
+        let id = rule_id
+            .or(own_id)
+            .ok_or_else(|| result.get("ruleId").missing())?;
+        // Of several rules with one identifier the index tells which.
+        let rule = indexed
+            .filter(|_| own_id == Some(id))
+            .or_else(|| rules.get(id));
         if is_of_another_kind(id, rule.map(|rule| &rule.field)) {
             continue;
         }
@@ -159,8 +163,13 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
             ));
         }
         let (finding, is_graded) = finding(id, rule, result);
-        findings.push(finding);
         graded |= is_graded;
+        let others = others_named_by_id(&finding.id, id);
+        findings.extend(others.map(|id| Finding {
+            id,
+            ..finding.clone()
+        }));
+        findings.push(finding);
         if image.candidates.is_empty() {
             image_of_result(context, result, &mut image)?;
         }
@@ -236,11 +245,18 @@ fn image_of_result(
 }
 
 /// Whether a result is of something else than a vulnerability: Trivy's secrets, misconfigurations and
-/// licences, Snyk's licences.
+/// licences, Snyk's licences, violations of roxctl's policies.
 fn is_of_another_kind(id: &str, rule: Option<&Field<'_>>) -> bool {
     let is_other = |word: Option<&str>| {
         word.is_some_and(|word| {
-            ["secret", "misconfiguration", "license"].contains(&word.to_lowercase().as_str())
+            [
+                "secret",
+                "misconfiguration",
+                "license",
+                "policyviolations",
+                "policy-violation",
+            ]
+            .contains(&word.to_lowercase().as_str())
         })
     };
     let tags = rule.map(|rule| rule.get("properties").get("tags"));
@@ -328,7 +344,8 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> (Finding, b
     };
     let rule = rule.map(|rule| &rule.field);
     let score = rule.and_then(|rule| rule.get("properties").get("security-severity").number());
-    let score = highest(score);
+    // Some write 0 where they know none.
+    let score = highest(score).filter(|score| *score > 0.0);
     let (package, found_version) = match line(&["Package", "Component"]) {
         // Docker Scout names packages by their URL.
         Some(text) => match purl::parse(&text) {
@@ -370,18 +387,48 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> (Finding, b
     (finding, is_graded)
 }
 
-/// Vulnerability, package and version in JFrog's `CVE-2024-1_PACKAGE_VERSION`.
+/// Vulnerability, package and version in JFrog's `CVE-2024-1_PACKAGE_VERSION`; the first of several
+/// vulnerabilities.
 fn named_by_id(id: &str) -> (String, Option<String>, Option<String>) {
-    let parts = id
-        .split_once('_')
-        .and_then(|(id, named)| Some((id, named.rsplit_once('_')?)));
-    match parts {
-        Some((id, (package, version))) if !package.is_empty() => (
-            id.to_owned(),
+    let (ids, named) = ids_of(id);
+    let first = ids.first().copied().unwrap_or(id);
+    match named.and_then(|named| named.rsplit_once('_')) {
+        Some((package, version)) if !package.is_empty() => (
+            first.to_owned(),
             Some(package.to_owned()),
             Some(version.to_owned()),
         ),
+        _ if ids.len() > 1 => (first.to_owned(), None, None),
         _ => (id.to_owned(), None, None),
+    }
+}
+
+/// The other vulnerabilities of an identifier that names several, the first of which is `own`.
+fn others_named_by_id(own: &str, id: &str) -> impl Iterator<Item = String> {
+    let (ids, _) = ids_of(id);
+    let others = ids.into_iter().skip_while(|first| *first != own).skip(1);
+    let others: Vec<_> = others.map(str::to_owned).collect();
+    others.into_iter()
+}
+
+/// JFrog's `CVE-2024-1_CVE-2024-2_PACKAGE_VERSION`, in older versions `CVE-2024-1, CVE-2024-2_...`: the
+/// vulnerabilities, and the rest.
+fn ids_of(id: &str) -> (Vec<&str>, Option<&str>) {
+    let mut rest = id;
+    let mut ids = Vec::new();
+    while let Some((first, behind)) = rest.split_once(['_', ',']) {
+        if !ids.is_empty() && !first.starts_with("CVE-") {
+            break;
+        }
+        ids.push(first);
+        rest = behind.trim_start();
+    }
+    match rest.starts_with("CVE-") && !ids.is_empty() {
+        true => {
+            ids.push(rest);
+            (ids, None)
+        }
+        false => (ids, Some(rest)),
     }
 }
 
@@ -441,7 +488,12 @@ fn title(rule: Option<&Field<'_>>) -> Severity {
 /// The severity as the scanner's text says it; else by tag and score.
 fn said_severity(rule: Option<&Field<'_>>, word: Option<&str>, score: Option<f64>) -> Severity {
     if let Some(word) = word {
-        return severity(Some(word));
+        match severity(Some(word)) {
+            // A word that says nothing, as `UNKNOWN` does, says it whatever else is there.
+            Severity::Unknown if word.eq_ignore_ascii_case("unknown") => return Severity::Unknown,
+            Severity::Unknown => {}
+            said => return said,
+        }
     }
     let tags = rule.map(|rule| rule.get("properties").get("tags"));
     let tagged = tags

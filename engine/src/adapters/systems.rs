@@ -39,3 +39,10 @@ const WITH_DATA: [&str; 30] = [
 pub(super) fn has_data(family: &str) -> bool {
     WITH_DATA.contains(&family)
 }
+
+/// Whether this is a release without data of its own: Debian's testing and unstable, whose version is
+/// `trixie/sid`. Trivy lists their packages like others, and finds nothing.
+pub(super) fn is_unreleased(family: &str, version: &str) -> bool {
+    let is_numbered = version.starts_with(|first: char| first.is_ascii_digit());
+    family.starts_with("debian") && !version.is_empty() && !is_numbered
+}

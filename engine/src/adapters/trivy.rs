@@ -66,6 +66,8 @@ struct Metadata<'a> {
 struct System<'a> {
     #[serde(borrow, default)]
     family: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
 }
 
 /// What was looked at, and what was found there.
@@ -186,7 +188,19 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         return Err(Problem::meaning(nothing_recognised(&results)));
     }
     let lists_packages = results.iter().any(Found::lists_packages);
-    if let Some(family) = metadata.system()
+    if let Some((family, version)) = metadata.system()
+        && systems::is_unreleased(family, version)
+    {
+        return Err(Problem::field(
+            "Metadata.OS.Name",
+            format!(
+                "not a completed scan: Trivy has no data of `{}` of {}",
+                clip(version),
+                clip(family)
+            ),
+        ));
+    }
+    if let Some((family, _)) = metadata.system()
         && !results.iter().any(|result| {
             // Where packages are listed, a system without any has no database of them; and they are
             // listed too where Trivy has no data of the system.
@@ -343,10 +357,12 @@ fn is_package_type(kind: &str) -> bool {
 }
 
 impl Metadata<'_> {
-    /// The operating system, if one was recognised that has packages of its own.
-    fn system(&self) -> Option<&str> {
-        let family = self.os.as_ref()?.family.as_deref()?;
-        (!matches!(family, "" | "none" | "activestate")).then_some(family)
+    /// The operating system and its release, if one was recognised that has packages of its own.
+    fn system(&self) -> Option<(&str, &str)> {
+        let system = self.os.as_ref()?;
+        let family = system.family.as_deref()?;
+        let version = system.name.as_deref().unwrap_or_default();
+        (!matches!(family, "" | "none" | "activestate")).then_some((family, version))
     }
 }
 

@@ -68,6 +68,7 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> 
         .map(|vulnerability| finding(&vulnerability))
         .collect::<Result<Vec<_>, _>>()?;
     let family = report.get("os").get("family");
+    let release = report.get("os").get("name");
     match family.text().filter(|family| *family != "none") {
         _ if !findings.is_empty() => {}
         None => {
@@ -78,6 +79,12 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> 
         Some(name) if !systems::has_data(name) => {
             return Err(family.problem(format!(
                 "not a completed scan: Trivy has no data of `{}`",
+                clip(name)
+            )));
+        }
+        Some(name) if systems::is_unreleased(name, release.text().unwrap_or_default()) => {
+            return Err(release.problem(format!(
+                "not a completed scan: Trivy has no data of this release of {}",
                 clip(name)
             )));
         }

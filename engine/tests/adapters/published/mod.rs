@@ -4,6 +4,7 @@
 
 mod amazon;
 mod distribution;
+mod graded;
 mod harbor;
 mod others;
 mod partial;

@@ -55,6 +55,20 @@ fn a_system_that_trivy_recognised_and_did_not_look_at_is_no_clean_scan() {
             &["leaf? scanned abab by trivy:"],
         );
     }
+    // apache/druid#16710, aquasecurity/trivy#577: testing and unstable have no release, and no data.
+    for results in [
+        listed("debian"),
+        json!([{"Class": "os-pkgs", "Type": "debian"}]),
+    ] {
+        let mut unreleased = report("debian", results);
+        unreleased["Metadata"]["OS"]["Name"] = json!("trixie/sid");
+        check(
+            &unreleased,
+            &[
+                "rejected `Metadata.OS.Name`: not a completed scan: Trivy has no data of `trixie/sid` of debian",
+            ],
+        );
+    }
 }
 
 #[test]
@@ -80,6 +94,12 @@ fn the_operators_report_of_a_system_without_data_is_no_clean_scan() {
         "rejected `report.os`: not a completed scan: nothing recognised",
     );
     check(report("debian", json!([])), "scanned abab by trivy:");
+    let mut unreleased = report("debian", json!([]));
+    unreleased["os"]["name"] = json!("trixie/sid");
+    check(
+        unreleased,
+        "rejected `report.os.name`: not a completed scan: Trivy has no data of this release of debian",
+    );
     check(report("fedora", found), "scanned abab by trivy: CVE-1=HIGH");
 }
 
@@ -120,7 +140,7 @@ fn a_document_without_components_is_no_scan() {
 fn a_distribution_that_grype_did_not_match_is_no_clean_scan() {
     let report = |name: &str, configuration: Value, alerts: Value| {
         json!({"matches": [], "source": {"type": "image", "target": {"userInput": "a/b", "imageID": digest("cd"), "manifestDigest": digest("ab"), "tags": [], "repoDigests": []}},
-        "distro": {"name": name, "version": "", "idLike": []}, "descriptor": {"name": "grype", "version": "0.110.0", "configuration": configuration}, "alertsByPackage": alerts})
+        "distro": {"name": name, "version": if name == "arch" { "" } else { "12" }, "idLike": []}, "descriptor": {"name": "grype", "version": "0.110.0", "configuration": configuration}, "alertsByPackage": alerts})
     };
     let alert = |kind: &str| json!([{"package": {"id": "1", "name": "openssl", "type": "alpm"}, "alerts": [{"type": kind, "message": "Package is from a distro that was not matched"}]}]);
     // anchore/grype grype/presenter/models/alert.go.
@@ -141,6 +161,13 @@ fn a_distribution_that_grype_did_not_match_is_no_clean_scan() {
             &["rejected `distro.name`: not a completed scan"],
         );
     }
+    // anchore/grype#918, #2556: Debian's unstable has no version, and nothing was found in it.
+    let mut unreleased = report("debian", json!({}), Value::Null);
+    unreleased["distro"]["version"] = json!("");
+    check(
+        &unreleased,
+        &["rejected `distro.version`: not a completed scan: which release of `debian`"],
+    );
     // Newer databases say of whom they have data (anchore/grype#3154, vunnel#598).
     let mut newer = report("arch", json!({}), Value::Null);
     newer["descriptor"]["db"] =
@@ -301,12 +328,23 @@ fn how_grave_a_vulnerability_is_is_not_lost() {
         (json!({"method": "CVSSv3", "score": "7.5"}), "HIGH"),
         (json!({"method": "nvd", "score": "CRITICAL"}), "CRITICAL"),
         (json!([{"method": "nvd", "score": "9.8"}]), "CRITICAL"),
+        // guacsec/guac internal/testing/testdata/exampledata/certify-vuln-v02.json.
+        (
+            json!([{"method": "CVSSv31", "score": "CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:C/C:H/I:H/A:H"}]),
+            "CRITICAL",
+        ),
     ] {
         check(
             &listed(severity),
             &[&*format!("scanned abab by grype: CVE-1={word}")],
         );
     }
+    check(
+        &listed(json!([])),
+        &[
+            "rejected `predicate.scanner.result`: not a completed scan: none of the vulnerabilities has a severity",
+        ],
+    );
     check(
         &listed(json!("high")),
         &["rejected `predicate.scanner.result[0].severity`: neither an object nor a list"],

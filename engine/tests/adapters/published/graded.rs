@@ -1,0 +1,236 @@
+//! How grave a finding is, of which packages, and where a statement about it holds, where documents say
+//! it in less usual ways: as public sources and issues show it.
+
+use serde_json::{Value, json};
+use weir_engine::adapters::{AdapterSettings, Decoded, SUBJECT_HEADER};
+use weir_schema::Body;
+
+use crate::words::{check, check_with, decode_with, digest};
+
+/// What a SARIF run of `tool` with these rules and results found: `ID SEVERITY PACKAGE@VERSION` each.
+fn found(tool: &str, rules: Value, results: Value) -> Vec<String> {
+    let header = [(SUBJECT_HEADER, &*digest("ab"))];
+    let decoded = decode_with(
+        &header,
+        &AdapterSettings::default(),
+        &sarif(tool, rules, results).to_string(),
+    );
+    let scans = decoded.into_iter().filter_map(|one| match one {
+        Decoded::Event(event) => match event.event.body {
+            Body::ScanCompleted(scan) => scan.findings,
+            _ => None,
+        },
+        _ => None,
+    });
+    let line = |one: weir_schema::Finding| {
+        let (package, version) = (
+            one.package.unwrap_or_default(),
+            one.version.unwrap_or_default(),
+        );
+        format!("{} {} {package}@{version}", one.id, one.severity)
+    };
+    scans.flatten().map(line).collect()
+}
+
+fn sarif(tool: &str, rules: Value, results: Value) -> Value {
+    json!({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": tool, "rules": rules}}, "results": results}]})
+}
+
+#[test]
+fn a_word_that_is_not_known_does_not_hide_the_score_beside_it() {
+    // stackrox roxctl/image/scan/testdata/testComponents.json: Red Hat's words.
+    let rule = |id: &str, word: &str, score: &str| json!({"id": id, "help": {"text": format!("Vulnerability {id}\nSeverity {word}\nCVSS {score}\nComponent curl\nVersion 7.0")}, "properties": {"security-severity": score, "tags": ["security", word]}});
+    let result = |id: &str| json!({"ruleId": id, "message": {"text": "x"}});
+    assert_eq!(
+        found(
+            "roxctl",
+            json!([
+                rule("CVE-1", "IMPORTANT", "8.8"),
+                rule("CVE-2", "MODERATE", "5.3"),
+                rule("CVE-3", "LOW", "9.8"),
+                rule("CVE-4", "UNKNOWN", "9.8")
+            ]),
+            json!([
+                result("CVE-1"),
+                result("CVE-2"),
+                result("CVE-3"),
+                result("CVE-4")
+            ]),
+        ),
+        [
+            "CVE-1 HIGH curl@7.0",
+            "CVE-2 MEDIUM curl@7.0",
+            "CVE-3 LOW curl@7.0",
+            "CVE-4 UNKNOWN curl@7.0"
+        ]
+    );
+    // Older versions of jfrog-cli-security write 0.0 where there is no CVSS 3.
+    assert_eq!(
+        found(
+            "JFrog Xray Scanner",
+            json!([
+                {"id": "CVE-1_a_1", "properties": {"security-severity": "0.0"}},
+                {"id": "CVE-2_a_1", "properties": {"security-severity": "3.1"}}
+            ]),
+            json!([
+                {"ruleId": "CVE-1_a_1", "level": "error", "message": {"text": "x"}},
+                {"ruleId": "CVE-2_a_1", "level": "note", "message": {"text": "x"}}
+            ]),
+        ),
+        ["CVE-1 HIGH a@1", "CVE-2 LOW a@1"]
+    );
+}
+
+#[test]
+fn several_vulnerabilities_of_one_result_are_several_findings() {
+    // jfrog/jfrog-cli-security utils/formats/sarifutils, GetIssueIdentifier: joined with `_`, once with `, `.
+    let of = |id: &str| {
+        found(
+            "JFrog Xray Scanner",
+            json!([{"id": id, "properties": {"security-severity": "9.8"}}]),
+            json!([{"ruleId": id, "message": {"text": "x"}}]),
+        )
+    };
+    let both = [
+        "CVE-2020-7598 CRITICAL minimist@1.2.0",
+        "CVE-2021-44906 CRITICAL minimist@1.2.0",
+    ];
+    assert_eq!(of("CVE-2021-44906_CVE-2020-7598_minimist_1.2.0"), both);
+    assert_eq!(of("CVE-2021-44906, CVE-2020-7598_minimist_1.2.0"), both);
+    assert_eq!(
+        of("CVE-2021-44906_a_b_1.2.0"),
+        ["CVE-2021-44906 CRITICAL a_b@1.2.0"]
+    );
+    assert_eq!(
+        of("XRAY-1_minimist_1.2.0"),
+        ["XRAY-1 CRITICAL minimist@1.2.0"]
+    );
+}
+
+#[test]
+fn of_rules_with_one_identifier_the_index_tells_which() {
+    // aquasecurity/trivy contrib/sarif.tpl, older versions: a rule for each package.
+    let id = "[CRITICAL] CVE-2019-14697";
+    let rule = |package: &str| json!({"id": id, "help": {"text": format!("Vulnerability CVE-2019-14697\nSeverity: CRITICAL\nPackage: {package}\nInstalled Version: 1")}, "properties": {"tags": ["vulnerability", "CRITICAL"]}});
+    let result = |index: u64| json!({"ruleId": id, "ruleIndex": index, "level": "error", "message": {"text": "x"}});
+    assert_eq!(
+        found(
+            "Trivy",
+            json!([rule("musl"), rule("musl-utils")]),
+            json!([result(0), result(1)])
+        ),
+        [
+            "CVE-2019-14697 CRITICAL musl@1",
+            "CVE-2019-14697 CRITICAL musl-utils@1"
+        ]
+    );
+}
+
+#[test]
+fn a_violation_of_a_policy_is_no_vulnerability() {
+    // stackrox pkg/printers/testdata/sarif_report.json.
+    let rule = json!({"id": "Heartbleed: CVE-2014-0160", "name": "PolicyViolations", "properties": {"tags": ["policy-violation", "CRITICAL"]}});
+    let result = json!({"ruleId": "Heartbleed: CVE-2014-0160", "message": {"text": "Policy Heartbleed: CVE-2014-0160\nSeverity CRITICAL"}});
+    check_with(
+        &[(SUBJECT_HEADER, &digest("ab"))],
+        &sarif("roxctl", json!([rule]), json!([result])),
+        &[
+            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability",
+        ],
+    );
+}
+
+fn cyclonedx(component: Value, vulnerabilities: Value) -> Value {
+    json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1, "metadata": {"tools": [{"name": "osv-scanner"}], "component": component},
+           "components": [{"type": "library", "bom-ref": "pkg:npm/a@1", "name": "a", "version": "1", "purl": "pkg:npm/a@1"}], "vulnerabilities": vulnerabilities})
+}
+
+#[test]
+fn cyclonedx_without_severities_is_graded_by_its_vectors_or_not_at_all() {
+    let image = json!({"type": "container", "name": "web", "version": digest("ab")});
+    let rated = |rating: Value| {
+        cyclonedx(
+            image.clone(),
+            json!([{"id": "CVE-1", "ratings": [rating], "affects": [{"ref": "pkg:npm/a@1"}]}]),
+        )
+    };
+    // google/osv-scanner buildRatings, older versions; and the form of the specification's example.
+    for vector in [
+        "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H",
+        "AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H",
+    ] {
+        check(
+            &rated(json!({"method": "CVSSv31", "vector": vector})),
+            &["scanned abab by osv-scanner: CVE-1=CRITICAL"],
+        );
+    }
+    check(
+        &rated(json!({"method": "other", "vector": "SSVCv2/E:A"})),
+        &[
+            "rejected `vulnerabilities`: not a completed scan: none of the vulnerabilities has a severity",
+        ],
+    );
+    // Beside one that is graded, another may be unknown.
+    check(
+        &cyclonedx(
+            image,
+            json!([{"id": "CVE-1", "ratings": [{"severity": "low"}]}, {"id": "CVE-2"}]),
+        ),
+        &["scanned abab by osv-scanner: CVE-1=LOW CVE-2=UNKNOWN"],
+    );
+}
+
+#[test]
+fn cyclonedx_counts_every_version_that_is_affected() {
+    let image = json!({"type": "container", "name": "web", "version": digest("ab")});
+    let affects = json!([{"ref": "pkg:npm/a@1", "versions": [{"version": "1"}, {"version": "2", "status": "affected"}, {"version": "3", "status": "unaffected"}]}]);
+    check(
+        &cyclonedx(
+            image,
+            json!([{"id": "CVE-1", "ratings": [{"severity": "high"}], "affects": affects}]),
+        ),
+        &["scanned abab by osv-scanner: CVE-1=HIGH CVE-1=HIGH"],
+    );
+}
+
+#[test]
+fn xray_names_an_image_as_artifactory_names_its_folder() {
+    // guacsec/guac internal/testing/testdata/exampledata/xray-cdx-vulns.json.
+    let image = json!({"type": "container", "name": "library/maven", "version": format!("sha256__{}", "ab".repeat(32))});
+    check(
+        &cyclonedx(
+            image,
+            json!([{"id": "CVE-1", "ratings": [{"severity": "high"}]}]),
+        ),
+        &["scanned abab by osv-scanner: CVE-1=HIGH"],
+    );
+}
+
+#[test]
+fn a_statement_about_a_component_of_another_document_holds_in_no_image_that_is_not_named() {
+    // aquasecurity/trivy pkg/vex/testdata/cyclonedx.json.
+    let vex = json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1, "vulnerabilities": [{"id": "CVE-2020-36518", "analysis": {"state": "not_affected", "justification": "code_not_reachable"},
+        "affects": [{"ref": "urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1#pkg:maven/com.fasterxml.jackson.core/jackson-databind@2.8.0?type=jar"}]}]});
+    check(
+        &vex,
+        &[
+            "rejected `vulnerabilities[0].affects[0].ref`: the document speaks of a component of another document, and names no image by its digest",
+        ],
+    );
+    check_with(
+        &[(SUBJECT_HEADER, &digest("ab"))],
+        &vex,
+        &["override CVE-2020-36518 abab com.fasterxml.jackson.core:jackson-databind@2.8.0"],
+    );
+}
+
+#[test]
+fn a_statement_about_a_systems_package_does_not_reach_one_of_that_name_of_another_ecosystem() {
+    // anchore/grype test/integration/test-fixtures/vex/openvex/demo2.json.
+    let image = format!("pkg:oci/web@{}", digest("ab").replace(':', "%3A"));
+    check(
+        &json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "x", "author": "a", "timestamp": "2026-01-01T00:00:00Z", "version": 1, "statements": [{"vulnerability": {"name": "CVE-1"}, "status": "not_affected", "justification": "vulnerable_code_not_present",
+            "products": [{"@id": image, "subcomponents": [{"@id": "pkg:apk/wolfi/npm@8.1.3-r0"}]}]}]}),
+        &["override CVE-1 abab npm@8.1.3-r0"],
+    );
+}
