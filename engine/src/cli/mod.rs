@@ -215,10 +215,15 @@ fn tamed(value: &Value) -> Value {
 fn on_one_line(text: &str) -> String {
     let plain = text.chars().map(|character| match character {
         '\n' | '\r' | '\t' => ' ',
-        character if character.is_control() => '\u{fffd}',
+        character if character.is_control() || turns_text(character) => '\u{fffd}',
         character => character,
     });
     plain.collect()
+}
+
+/// Whether a character changes the direction of what follows it: what is read is not what is there.
+fn turns_text(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Reasons on one line, as people read them.

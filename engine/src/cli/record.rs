@@ -1,5 +1,6 @@
 //! A record in one line: for people, and for spreadsheets.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde_json::Value;
@@ -34,6 +35,7 @@ pub(super) fn write_row<'a>(
     cells: impl IntoIterator<Item = &'a str>,
 ) -> io::Result<()> {
     for (place, cell) in cells.into_iter().enumerate() {
+        let cell = &*as_text(cell);
         if place > 0 {
             out.write_all(b",")?;
         }
@@ -44,6 +46,23 @@ pub(super) fn write_row<'a>(
         }
     }
     out.write_all(b"\r\n")
+}
+
+/// A cell that a spreadsheet takes for a text, not for a formula, and a terminal as it is (OWASP, CSV
+/// injection): whoever pushes an image has no say over the machine of those who look.
+fn as_text(cell: &str) -> Cow<'_, str> {
+    let is_number = || cell.parse::<f64>().is_ok();
+    let is_formula = cell.starts_with(['=', '+', '-', '@']) && !is_number();
+    // Lines are for the quotes.
+    let moves_cursor = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    let plain: Cow<'_, str> = match cell.contains(moves_cursor) {
+        true => cell.replace(moves_cursor, "\u{fffd}").into(),
+        false => cell.into(),
+    };
+    match is_formula {
+        true => format!("'{plain}").into(),
+        false => plain,
+    }
 }
 
 /// The cells of a record, in the order of [`COLUMNS`].
@@ -192,6 +211,19 @@ mod tests {
         write_row(&mut out, cells).unwrap();
         let wanted = "plain,\"a,b\",\"say \"\"no\"\"\",\"two\r\nlines\",,\" edge\",-1\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_cell_is_no_formula_and_moves_no_cursor() {
+        for (cell, written) in [
+            ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+            ("@SUM(1)", "'@SUM(1)"),
+            ("+1+1", "'+1+1"),
+            ("-0.5", "-0.5"),
+            ("a\u{1b}[2Jb", "a\u{fffd}[2Jb"),
+        ] {
+            assert_eq!(as_text(cell), written);
+        }
     }
 
     #[test]
