@@ -263,7 +263,7 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
 async fn open(config: &Config) -> Result<Ledger, DaemonError> {
     let settings = config.settings()?;
     let data = config.data.clone();
-    fs::create_dir_all(&data)
+    crate::log::make_directory(&data)
         .map_err(|error| format!("cannot make the data directory {}: {error}", data.display()))?;
     let started = std::time::Instant::now();
     let ledger = tokio::task::spawn_blocking(move || {

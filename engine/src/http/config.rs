@@ -67,6 +67,24 @@ pub enum HttpConfigError {
 }
 
 impl HttpConfig {
+    /// Checks the form of the address; whether it can be listened at is found out there.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub(crate) fn check_listen(&self) -> Result<(), String> {
+        let port = self
+            .listen
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty());
+        match port.map(|(_, port)| port.parse::<u16>()) {
+            Some(Ok(_)) => Ok(()),
+            _ => Err(format!(
+                "`http.listen` is `{}`, expected an address and a port as 127.0.0.1:8470",
+                self.listen
+            )),
+        }
+    }
+
     /// The token and the intake token, read from their files where files are named.
     ///
     /// # Errors

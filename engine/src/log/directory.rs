@@ -18,6 +18,19 @@ const FORMATS: [&str; 2] = ["weir log 1\n", FORMAT];
 const LOOKS: u32 = 4;
 const LOOK: Duration = Duration::from_millis(25);
 
+/// Makes the directory of a log, and those above it, if they are not there. It is for its owner alone:
+/// what the log says is asked of a daemon, which asks for a token.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
+
 /// Whether a process has the log in `dir` open. Changes nothing.
 #[must_use]
 pub fn is_open(dir: &Path) -> bool {

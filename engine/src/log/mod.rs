@@ -55,7 +55,7 @@ mod witness;
 pub use append::{AppendError, EncodedRecord, Log, Pending};
 pub use checkpoints::MakeError;
 pub use chunk::Records;
-pub use directory::is_open;
+pub use directory::{is_open, make as make_directory};
 pub use head::{Head, StreamPosition};
 pub use open::{LogOptions, OpenError};
 pub use reader::{LogReader, Range, ReadError};

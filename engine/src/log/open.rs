@@ -138,7 +138,7 @@ impl Log {
                 dir: dir.to_owned(),
             });
         }
-        std::fs::create_dir_all(dir).map_err(on)?;
+        directory::make(dir).map_err(on)?;
         match directory::inspect(dir).map_err(on)? {
             Found::Log(_) | Found::Nothing => {}
             Found::OtherFormat(found) => {
