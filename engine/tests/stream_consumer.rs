@@ -81,7 +81,8 @@ async fn messages_come_in_order_with_their_sequence_time_and_headers() {
         last.origin("registry"),
         Origin::Intake {
             adapter: "harbor",
-            source: "eu.1/x"
+            source: "eu.1/x",
+            by_operator: false,
         }
     );
     assert_eq!(last.content_headers(), [("Content-Type", "text/plain")]);

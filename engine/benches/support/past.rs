@@ -65,7 +65,7 @@ pub fn run(place: &Path, records: u64) {
         let ask = |query: Query, times: &mut Vec<Duration>| {
             let start = Instant::now();
             // A tag that was deleted meanwhile is an answer too.
-            let _answer = query::of_log(&index, &query);
+            let _answer = query::of_log(&index, &query, &query::Asker::default());
             times.push(start.elapsed());
         };
         let tag_of = || (repository.clone(), tag.clone(), at.clone());

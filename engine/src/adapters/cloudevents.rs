@@ -42,13 +42,18 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         Some(host) => without_host(received, host)?,
         None => received,
     };
-    if received.event.body.is_conclusion() {
+    let body = &received.event.body;
+    let kind = body.kind();
+    if body.is_conclusion() {
         return Err(Problem::meaning(format!(
-            "`{}` is concluded by Weir from the events before it and not taken from outside",
-            received.event.body.kind()
+            "`{kind}` is concluded by Weir from the events before it and not taken from outside"
         )));
     }
-    let kind = received.event.body.kind();
+    if body.is_outcome() {
+        return Err(Problem::meaning(format!(
+            "`{kind}` is for whoever carries promotions out to say, and not taken from a delivery"
+        )));
+    }
     let proves_little = context.header(SOURCE_ONLY_HEADER).is_some();
     // What Weir itself says is known by its source and identifier: said before by others, it would
     // count as repeated.
@@ -58,12 +63,17 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             "this is Weir's own source, and the delivery proves only that another sent it",
         ));
     }
-    if proves_little && OF_OPERATORS.iter().any(|start| kind.starts_with(start)) {
+    if proves_little && is_for_operators(kind) {
         return Err(Problem::meaning(format!(
-            "`{kind}` is for operators to say, and the delivery proves only that a source sent it: it needs `http.token`"
+            "`{kind}` is for operators to say, and the delivery proves only that a source sent it: it needs `http.token`, or over NATS the subject `registry.events.{kind}`"
         )));
     }
     Ok(vec![Decoded::Event(Box::new(received))])
+}
+
+/// Whether events of this type are for operators to say.
+pub(super) fn is_for_operators(kind: &str) -> bool {
+    OF_OPERATORS.iter().any(|start| kind.starts_with(start))
 }
 
 /// The event with the repositories of the default registry named as all others name them.

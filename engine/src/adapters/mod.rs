@@ -87,7 +87,7 @@ pub use pending::{Named, Need, Pending, UNKNOWN_MEDIA_TYPE};
 pub use report::SUBJECT_HEADER;
 
 use context::Context;
-use percent::percent_decoded;
+pub(crate) use percent::percent_decoded;
 use problem::Problem;
 
 /// One delivery of a source: the body of a webhook, a message, a file.
@@ -405,6 +405,19 @@ fn decode_object(delivery: &Delivery<'_>) -> Vec<Decoded> {
     }
 }
 
+/// Whether a delivery says what a source may not: such a one must not look like any other where it
+/// travels on.
+#[must_use]
+pub fn is_of_operators(delivery: &Delivery<'_>) -> bool {
+    let says = |event: &Received| {
+        cloudevents::is_for_operators(event.event.body.kind())
+            || event.event.source == crate::node::SOURCE
+    };
+    decode(delivery)
+        .iter()
+        .any(|one| matches!(one, Decoded::Event(event) if says(event)))
+}
+
 /// Refuses an override that the delivery may not grant.
 fn without_waivers(context: &Context<'_>, decoded: Decoded) -> Decoded {
     let is_waiver = |event: &Received| matches!(event.event.body, Body::OverrideGranted(_));
@@ -414,7 +427,7 @@ fn without_waivers(context: &Context<'_>, decoded: Decoded) -> Decoded {
             if proves_little && is_waiver(&event) && !context.settings().vex =>
         {
             context.rejected(&Problem::meaning(
-                "a waiver, and the delivery proves only that a source sent it: it needs `http.token`, or `vex = true` in the settings of the source",
+                "a waiver, and the delivery proves only that a source sent it: it needs `http.token`, over NATS the subject `registry.intake.openvex`, or `vex = true` in the settings of the source",
             ))
         }
         decoded => decoded,

@@ -298,7 +298,7 @@ impl Stopped {
             }
             _ => {}
         }
-        let answer = query::of_log(&self.index, &query);
+        let answer = query::of_log(&self.index, &query, &query::Asker::default());
         if let Some(answer) = answer.map_err(|error| self.with_help(&query, error))? {
             return Ok(answer);
         }

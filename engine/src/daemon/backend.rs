@@ -3,25 +3,46 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 use weir_schema::Received;
 
 use super::{Shared, default_registry, intake, oversized, reconcile, status, trace};
 use crate::{
+    adapters::{self, SOURCE_ONLY_HEADER},
     backtest::{Question, jobs::Standing},
     http::{self, Accepted, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError},
-    query, status as standing,
+    query::{self, Asker},
+    status as standing,
     stream::{Escort, PublishError},
 };
 
 /// The daemon as the HTTP edge sees it.
 pub(crate) struct Backend {
     shared: Arc<Shared>,
+    /// For questions that the log answers: more at a time would only take the processors, and the
+    /// memory, from each other and from the node.
+    turns: Semaphore,
 }
+
+/// Questions to the log at a time.
+const TURNS: usize = 16;
 
 impl Backend {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self {
+            shared,
+            turns: Semaphore::new(TURNS),
+        }
+    }
+}
+
+/// Lets whoever asks go once its request is dropped.
+struct Goes(Asker);
+
+impl Drop for Goes {
+    fn drop(&mut self) {
+        self.0.go();
     }
 }
 
@@ -31,6 +52,31 @@ async fn aside<T: Send + 'static>(
 ) -> Result<T, QueryError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| QueryError::Unavailable(error.to_string()))?
+}
+
+/// Whether a delivery is an operator's: it says what a source may not, and proves that it may.
+async fn is_of_operators(
+    shared: &Arc<Shared>,
+    source: &str,
+    delivery: &Delivery,
+) -> Result<bool, IntakeError> {
+    let mut headers = delivery.headers.iter();
+    if headers.any(|(name, _)| name == SOURCE_ONLY_HEADER) {
+        return Ok(false);
+    }
+    let (shared, source, delivery) = (Arc::clone(shared), source.to_owned(), delivery.clone());
+    let asked = tokio::task::spawn_blocking(move || {
+        let raw = intake::Raw {
+            adapter: delivery.adapter.as_deref(),
+            source: &source,
+            delivery_id: "",
+            headers: &delivery.headers,
+            body: &delivery.body,
+        };
+        let settings = intake::settings(&shared, &source);
+        adapters::is_of_operators(&intake::delivery(&raw, &settings))
+    });
+    asked.await.map_err(unavailable)
 }
 
 fn unavailable(error: impl ToString) -> IntakeError {
@@ -54,6 +100,7 @@ impl http::Backend for Backend {
             let adapter = delivery.adapter.as_deref().unwrap_or("auto");
             let escort = Escort {
                 trace: Some(trace.to_string()),
+                by_operator: is_of_operators(shared, &source, &delivery).await?,
                 ..Escort::default()
             };
             let (headers, body) = (&delivery.headers, delivery.body.clone());
@@ -135,6 +182,7 @@ impl http::Backend for Backend {
 
     async fn events(&self, filter: &EventFilter) -> Result<EventPage, QueryError> {
         let (index, filter) = (self.shared.node.index().clone(), filter.clone());
+        let _turn = self.turns.acquire().await;
         aside(move || query::events(&index, &filter)).await
     }
 
@@ -149,13 +197,17 @@ impl http::Backend for Backend {
     async fn query(&self, query: Query) -> Result<Value, QueryError> {
         // What the log alone can answer does not keep the node from its work.
         let (index, asked) = (self.shared.node.index().clone(), query.clone());
+        let asker = Asker::default();
+        let _goes = Goes(asker.clone());
         let of_log = move || {
-            let answer = query::of_log(&index, &asked);
+            let answer = query::of_log(&index, &asked, &asker);
             answer.map_err(|error| query::suggest(&index, &asked, error))
         };
+        let turn = self.turns.acquire().await;
         if let Some(answer) = aside(of_log).await? {
             return Ok(answer);
         }
+        drop(turn);
         let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
         let promotions = matches!(query, Query::Promotions(_));
         let of_daemon = matches!(query, Query::Status);

@@ -9,7 +9,7 @@ use weir_schema::{Body, Digest, InputRejected, Position, Received};
 
 use super::{DaemonError, Shared, intake, lookups, reconcile, resolver};
 use crate::{
-    adapters::{self, Decoded},
+    adapters::{self, Decoded, SOURCE_ONLY_HEADER},
     log,
     node::{Incoming, Landing, Messages, SOURCE, Stopped, TERM, Trace},
     stream::{Consumer, Message, Origin, Stream, StreamPosition, Term},
@@ -192,9 +192,19 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The first part of the subjects of inputs.
+    fn subjects(&self) -> &str {
+        let config = self.shared.config.stream.as_ref();
+        config.map_or("registry", |config| &config.subjects)
+    }
+
     /// Takes in a message: what it means, or what it lacks.
     fn take(&mut self, message: &Message) {
-        let escort = message.escort();
+        let mut escort = message.escort();
+        // Only who may publish events may speak as a leader.
+        if !matches!(message.origin(self.subjects()), Origin::Event { .. }) {
+            (escort.term, escort.settles) = (None, None);
+        }
         if let Some(term) = escort.term {
             if self.fence.is_some_and(|newest| term < newest) {
                 tracing::warn!(sequence = message.sequence, subject = %message.subject, %term, "said by a node that no longer led: dropped");
@@ -241,10 +251,8 @@ impl<'a> Reading<'a> {
         if let Err(damaged) = message.check_payload() {
             return one(rejected(message, &id(), damaged.to_string()));
         }
-        let subjects = self.shared.config.stream.as_ref();
-        let subjects = subjects.map_or("registry", |config| &config.subjects);
-        match message.origin(subjects) {
-            Origin::Event { .. } => one(match Received::from_json(&message.payload) {
+        match message.origin(self.subjects()) {
+            Origin::Event { .. } => one(match event(message) {
                 Ok(received) if !received.event.body.is_conclusion() => {
                     let source = &received.event.source;
                     if source != SOURCE {
@@ -256,15 +264,25 @@ impl<'a> Reading<'a> {
                     let kind = received.event.body.kind();
                     rejected(message, &id(), format!("`{kind}` is for weir alone to say"))
                 }
-                Err(error) => rejected(message, &id(), error.to_string()),
+                Err(problem) => rejected(message, &id(), problem),
             }),
-            Origin::Intake { adapter, source } => {
+            Origin::Intake {
+                adapter,
+                source,
+                by_operator,
+            } => {
                 self.shared.heard.note(source, message.timestamp);
-                let headers: Vec<(String, String)> = message
+                let mut headers: Vec<(String, String)> = message
                     .content_headers()
                     .into_iter()
                     .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                    .filter(|(name, _)| name != SOURCE_ONLY_HEADER)
                     .collect();
+                // Whoever may publish OpenVEX may waive; that is all it says.
+                if !by_operator && adapter != "openvex" {
+                    headers.push((SOURCE_ONLY_HEADER.to_owned(), "1".to_owned()));
+                    headers.sort();
+                }
                 let raw = intake::Raw {
                     adapter: Some(adapter),
                     source,
@@ -290,6 +308,24 @@ impl<'a> Reading<'a> {
             Origin::Other => none,
         }
     }
+}
+
+/// A canonical event: a CloudEvent in structured or binary mode.
+fn event(message: &Message) -> Result<Received, String> {
+    let attributes = message.event_attributes();
+    if attributes.is_empty() {
+        return Received::from_json(&message.payload).map_err(|error| error.to_string());
+    }
+    let attributes = attributes
+        .into_iter()
+        .map(|(name, value)| (name, adapters::percent_decoded(value).into()))
+        .collect();
+    let data = match message.payload.trim_ascii().is_empty() {
+        true => serde_json::json!({}),
+        false => serde_json::from_slice(&message.payload)
+            .map_err(|error| format!("the data of the event is no JSON: {error}"))?,
+    };
+    Received::from_parts(attributes, data).map_err(|error| error.to_string())
 }
 
 fn rejected(message: &Message, id: &str, reason: String) -> Received {

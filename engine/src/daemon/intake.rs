@@ -31,24 +31,35 @@ pub(crate) fn decode(shared: &Shared, raw: &Raw<'_>) -> Vec<Decoded> {
     if matches!(raw.adapter, None | Some("auto" | "distribution")) {
         reconcile::note_instance(shared, raw.source, raw.body);
     }
-    let configured = shared.config.sources.get(raw.source);
-    let mut settings = configured
+    let settings = settings(shared, raw.source);
+    adapters::decode(&delivery(raw, &settings))
+}
+
+/// What is configured of a source.
+pub(crate) fn settings(shared: &Shared, source: &str) -> AdapterSettings {
+    let configured = shared.config.sources.get(source);
+    let settings = configured
         .map(|source| source.settings.clone())
         .unwrap_or_default();
-    if settings.default_registry.is_none() {
-        settings = AdapterSettings {
+    match settings.default_registry {
+        Some(_) => settings,
+        None => AdapterSettings {
             default_registry: shared.config.default_registry.clone(),
             ..settings
-        };
+        },
     }
-    adapters::decode(&adapters::Delivery {
+}
+
+/// A delivery as the adapters take it.
+pub(crate) fn delivery<'a>(raw: &Raw<'a>, settings: &'a AdapterSettings) -> adapters::Delivery<'a> {
+    adapters::Delivery {
         adapter: raw.adapter.filter(|name| *name != "auto"),
         source: raw.source,
         delivery_id: Some(raw.delivery_id),
         headers: raw.headers,
         body: raw.body,
-        settings: &settings,
-    })
+        settings,
+    }
 }
 
 /// The events of a delivery, with what had to be looked up. What cannot be found is rejected.
@@ -314,5 +325,6 @@ async fn leaf_below(
 
 /// Whether an event may be said by people and programs from outside.
 pub(crate) fn may_be_said(event: &Received) -> bool {
-    !event.event.body.is_conclusion() && !matches!(event.event.body, Body::InputRejected(_))
+    let body = &event.event.body;
+    !body.is_conclusion() && !body.is_outcome() && !matches!(body, Body::InputRejected(_))
 }

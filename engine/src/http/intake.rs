@@ -3,7 +3,7 @@
 //! A delivery is answered for its durability only. What is wrong with its content becomes a record;
 //! a registry that got an error for it would stop sending, or send it for ever.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -37,16 +37,9 @@ const CONNECTION_HEADERS: [&str; 10] = [
 ];
 /// Words in the name of a header that may hold a secret, which must not get into the log.
 const SECRET_WORDS: [&str; 6] = ["auth", "cookie", "token", "secret", "password", "api-key"];
-/// Types that only the engine concludes; as input they would be forged history.
-const CONCLUSIONS: [&str; 7] = [
-    "weir.decision.made",
-    "weir.promotion.started",
-    "weir.promotion.completed",
-    "weir.promotion.failed",
-    "weir.violation.found",
-    "weir.violation.cleared",
-    "weir.input.rejected",
-];
+
+/// How long a body may take: whoever sends a byte now and then keeps a connection from others.
+const WHOLE_BODY: Duration = Duration::from_secs(60);
 
 /// Parameters of a delivery. Unknown ones are left alone: registries add their own.
 #[derive(Debug, Deserialize)]
@@ -238,17 +231,29 @@ fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Received, Problem> {
 }
 
 fn admissible(received: Received, which: &str) -> Result<Received, Problem> {
-    let kind = received.event.body.kind();
-    if CONCLUSIONS.contains(&kind) {
+    let body = &received.event.body;
+    // As input they would be forged history.
+    if body.is_conclusion()
+        || body.is_outcome()
+        || matches!(body, weir_schema::Body::InputRejected(_))
+    {
         return Err(Problem::forbidden(format!(
-            "{which}: `{kind}` is what Weir concludes, nobody sends it"
+            "{which}: `{}` is what Weir concludes, nobody sends it",
+            body.kind()
         )));
     }
     Ok(received)
 }
 
 pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    to_bytes(body, limit).await.map_err(|error| {
+    let read = tokio::time::timeout(WHOLE_BODY, to_bytes(body, limit)).await;
+    let read = read.map_err(|_| {
+        Problem::timeout(format!(
+            "the body did not come whole within {} s",
+            WHOLE_BODY.as_secs()
+        ))
+    })?;
+    read.map_err(|error| {
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {
             // The one cause that is the sender's; its type is not public in axum.

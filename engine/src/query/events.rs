@@ -1,11 +1,16 @@
 //! Records that match a filter: a page of them, how many, and how many of each kind.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use serde_json::value::RawValue;
 use weir_rules::suggest::nearest;
 
 use super::{
+    asker::Asker,
     cursor::Cursor,
     search::{Wanted, wanted},
 };
@@ -23,6 +28,9 @@ const LARGEST_PAGE: usize = 10_000;
 /// Records looked at for one page: a second of work. A page that found less than it may says where
 /// the next one goes on.
 const LOOKS: u64 = 100_000;
+
+/// How long an expression is asked for one page: one may take a million steps for each record.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// What events can be counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +96,8 @@ pub fn events(index: &Index, filter: &EventFilter) -> Result<EventPage, QueryErr
     }
     let mut events = Vec::with_capacity(limit.min(PAGE));
     let mut undecided = None;
-    while events.len() < limit {
+    let begin = Instant::now();
+    while events.len() < limit && (condition.is_none() || begin.elapsed() < LONGEST) {
         let Some(found) = find.next_within(LOOKS) else {
             break;
         };
@@ -133,8 +142,12 @@ pub struct Counted<N> {
 /// How many records match.
 ///
 /// # Errors
-/// As [`events`].
-pub fn count(index: &Index, filter: &EventFilter) -> Result<Counted<u64>, QueryError> {
+/// As [`events`]; or if `asker` has gone.
+pub fn count(
+    index: &Index,
+    filter: &EventFilter,
+    asker: &Asker,
+) -> Result<Counted<u64>, QueryError> {
     let Wanted { search, condition } = wanted(index, filter)?;
     let mut undecided = None;
     let found = match condition {
@@ -143,6 +156,7 @@ pub fn count(index: &Index, filter: &EventFilter) -> Result<Counted<u64>, QueryE
             let mut count = 0;
             for found in index.find(search) {
                 let (seq, record) = found?;
+                asker.waits()?;
                 count += u64::from(condition.holds(seq, &record, &mut undecided));
             }
             count
@@ -155,11 +169,12 @@ pub fn count(index: &Index, filter: &EventFilter) -> Result<Counted<u64>, QueryE
 /// several repositories counts for each of them, one without an actor for none.
 ///
 /// # Errors
-/// As [`events`].
+/// As [`count`].
 pub fn groups(
     index: &Index,
     filter: &EventFilter,
     by: By,
+    asker: &Asker,
 ) -> Result<Counted<Vec<(String, u64)>>, QueryError> {
     let Wanted { search, condition } = wanted(index, filter)?;
     let mut undecided = None;
@@ -169,6 +184,7 @@ pub fn groups(
             let mut groups = Groups::new();
             for found in index.find(search) {
                 let (seq, record) = found?;
+                asker.waits()?;
                 if condition.holds(seq, &record, &mut undecided) {
                     count_terms(&record, by.0, &mut groups);
                 }

@@ -9,6 +9,7 @@
 //! Whoever has the state answers [`of_state`] with it, and should not be kept busy by the rest:
 //! [`of_log`] and [`complete`] read the log by themselves, on any thread.
 
+mod asker;
 mod condition;
 mod contents;
 mod cursor;
@@ -27,6 +28,7 @@ use serde_json::{Value, json};
 use weir_rules::{State, pattern::RepositoryPatterns};
 use weir_schema::{Position, Timestamp};
 
+pub use asker::Asker;
 pub use contents::tag_of;
 pub use events::{By, Counted, count, events, groups};
 pub use meant::suggest;
@@ -49,11 +51,11 @@ impl From<ReadError> for QueryError {
 
 /// Answers what the log alone can answer: questions about the past, about a life, about records.
 /// `None` of a question that needs the state as it is: ask [`of_state`], and [`complete`] what it
-/// says.
+/// says. What takes long ends once `asker` has gone.
 ///
 /// # Errors
 /// If the question makes no sense or what it asks for does not exist.
-pub fn of_log(index: &Index, query: &Query) -> Result<Option<Value>, QueryError> {
+pub fn of_log(index: &Index, query: &Query, asker: &Asker) -> Result<Option<Value>, QueryError> {
     let reader = index.reader();
     let end_of = |at: &Option<String>| match at {
         Some(at) => end_of(reader, at),
@@ -123,14 +125,14 @@ pub fn of_log(index: &Index, query: &Query) -> Result<Option<Value>, QueryError>
         } => json(&history::history(index, repository, tag, end_of(at)?)?)?,
         Query::Lineage { digest, at } => lineage_of(index, digest, end_of(at)?)?,
         Query::Count(filter) => {
-            let counted = count(index, filter)?;
+            let counted = count(index, filter, asker)?;
             let answer = json!({"count": counted.found});
             with_undecided(answer, counted.undecided)?
         }
         Query::Groups { filter, by } => {
             let by: By = by.parse().map_err(QueryError::Invalid)?;
             let name = by.to_string();
-            let counted = groups(index, filter, by)?;
+            let counted = groups(index, filter, by, asker)?;
             let groups = counted.found.into_iter();
             let groups: Vec<Value> = groups
                 .map(|(term, count)| json!({ &*name: term, "count": count }))

@@ -8,6 +8,10 @@ use super::Term;
 
 /// Before the name of each header that came with a raw body.
 const CONTENT_HEADER: &str = "Weir-Header-";
+/// Before the name of each attribute of a CloudEvent in binary mode.
+const EVENT_HEADER: &str = "ce-";
+/// The adapter that finds out by the content.
+const AUTO: &str = "auto";
 /// The adapter that a raw body is for, as its sender wrote it.
 pub(super) const ADAPTER: &str = "Weir-Adapter";
 /// The source of a raw body, as its sender wrote it.
@@ -18,6 +22,9 @@ pub(super) const DIGEST: &str = "Weir-Digest";
 pub(super) const TERM: &str = "Weir-Term";
 /// The message that this one completes: what it lacked is found.
 pub(super) const SETTLES: &str = "Weir-Settles";
+/// In the place of the adapter in a subject: the delivery is an operator's, which may say more than a
+/// source. Who may publish there is for the NATS server's permissions to say.
+pub(super) const OPERATOR: &str = "operator";
 /// What belongs to one delivery, from its intake to what follows from it.
 pub(super) const TRACE: &str = "Weir-Trace";
 
@@ -30,6 +37,8 @@ pub struct Escort {
     pub settles: Option<u64>,
     /// The delivery that it follows from.
     pub trace: Option<String>,
+    /// It is an operator's, who may say what a source may not. Known by the subject alone.
+    pub by_operator: bool,
 }
 
 /// A message with its place in the stream.
@@ -56,6 +65,8 @@ pub enum Origin<'a> {
         adapter: &'a str,
         /// Who sent it.
         source: &'a str,
+        /// It is an operator's, who may say what a source may not.
+        by_operator: bool,
     },
     /// An event in canonical form.
     Event {
@@ -104,16 +115,16 @@ impl Message {
         first.map(|header| header.map(|(_, value)| value))
     }
 
-    /// The headers that came with a raw body, under their own names, in the order of these.
+    /// The headers that came with a raw body, under their own names, in the order of these; and those
+    /// of a CloudEvent in binary mode, where it was published to NATS by its sender (CloudEvents NATS
+    /// binding, section 3.1).
     #[must_use]
     pub fn content_headers(&self) -> Vec<(&str, &str)> {
         let own = self.headers.iter().filter_map(|(name, values)| {
             let name: &str = name.as_ref();
-            let own = name
-                .get(..CONTENT_HEADER.len())
-                .filter(|start| start.eq_ignore_ascii_case(CONTENT_HEADER))
-                .and_then(|_| name.get(CONTENT_HEADER.len()..))?;
-            Some((own, values))
+            let forwarded = after(name, CONTENT_HEADER);
+            let of_event = || after(name, EVENT_HEADER).map(|_| name);
+            Some((forwarded.or_else(of_event)?, values))
         });
         let mut own: Vec<_> = own
             .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())))
@@ -121,6 +132,19 @@ impl Message {
         // Stable: several values of one name stay in their order.
         own.sort_by_key(|(name, _)| *name);
         own
+    }
+
+    /// The attributes of a CloudEvent in binary mode, percent-encoded as they came; none of one in
+    /// structured mode.
+    #[must_use]
+    pub fn event_attributes(&self) -> Vec<(String, &str)> {
+        let all = self.headers.iter().filter_map(|(name, values)| {
+            let name = after(name.as_ref(), EVENT_HEADER)?;
+            Some((name.to_ascii_lowercase(), values.first()?.as_str()))
+        });
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable();
+        all
     }
 
     /// What travelled with it.
@@ -131,6 +155,7 @@ impl Message {
             term: term.and_then(|text| text.parse().ok()),
             settles: settles.and_then(|text| text.parse().ok()),
             trace: trace.map(str::to_owned),
+            by_operator: false,
         }
     }
 
@@ -151,9 +176,20 @@ impl Message {
             return Origin::Other;
         };
         let (adapter, source) = rest.split_once('.').unwrap_or((rest, ""));
+        let by_operator = adapter == OPERATOR;
+        // What may be published where is given by subjects: a header says how the whole text is, where
+        // the subject could not hold it, and never something else.
+        let whole = |name: &str, token: &'_ str| {
+            self.header(name)
+                .filter(|whole| subject_token(whole) == token)
+        };
         Origin::Intake {
-            adapter: self.header(ADAPTER).unwrap_or(adapter),
-            source: self.header(SOURCE).unwrap_or(source),
+            adapter: match by_operator {
+                true => self.header(ADAPTER).unwrap_or(AUTO),
+                false => whole(ADAPTER, adapter).unwrap_or(adapter),
+            },
+            source: whole(SOURCE, source).unwrap_or(source),
+            by_operator,
         }
     }
 
@@ -175,6 +211,12 @@ impl Message {
             found,
         })
     }
+}
+
+/// What follows `start` in the name of a header, whatever its case.
+fn after<'a>(name: &'a str, start: &str) -> Option<&'a str> {
+    let (head, rest) = name.split_at_checked(start.len())?;
+    head.eq_ignore_ascii_case(start).then_some(rest)
 }
 
 /// The name under which a header of a raw body travels.
@@ -256,6 +298,7 @@ mod tests {
             Origin::Intake {
                 adapter: "harbor",
                 source: "eu_1",
+                by_operator: false,
             },
         );
         check(
@@ -264,6 +307,26 @@ mod tests {
             Origin::Intake {
                 adapter: "harbor",
                 source: "eu.1",
+                by_operator: false,
+            },
+        );
+        // Who may publish as one scanner is no other source by a header.
+        check(
+            "registry.intake.trivy.scanner1",
+            &[("Weir-Adapter", "cloudevents"), ("Weir-Source", "/weir")],
+            Origin::Intake {
+                adapter: "trivy",
+                source: "scanner1",
+                by_operator: false,
+            },
+        );
+        check(
+            "registry.intake.operator.ops",
+            &[("Weir-Adapter", "cloudevents")],
+            Origin::Intake {
+                adapter: "cloudevents",
+                source: "ops",
+                by_operator: true,
             },
         );
         check(
@@ -309,12 +372,27 @@ mod tests {
     }
 
     #[test]
+    fn a_cloudevent_in_binary_mode_has_its_attributes_in_headers() {
+        let binary = message(
+            "a",
+            &[("Ce-Type", "x"), ("ce-id", "7"), ("Nats-Msg-Id", "1")],
+        );
+        assert_eq!(binary.content_headers(), [("Ce-Type", "x"), ("ce-id", "7")]);
+        let attributes = binary.event_attributes();
+        assert_eq!(
+            attributes,
+            [("id".to_owned(), "7"), ("type".to_owned(), "x")]
+        );
+    }
+
+    #[test]
     fn what_travels_with_a_message_is_read_or_left_out() {
         let found = message("a", &[("Weir-Term", "7-12"), ("Weir-Trace", "ab")]).escort();
         let expected = Escort {
             term: "7-12".parse().ok(),
             settles: None,
             trace: Some("ab".into()),
+            by_operator: false,
         };
         assert_eq!(found, expected);
         let spoilt = message("a", &[("Weir-Term", "x"), ("Weir-Settles", "-1")]);

@@ -19,8 +19,8 @@ use super::{
     Connection, Stream,
     connection::pause,
     message::{
-        ADAPTER, DIGEST, Escort, SETTLES, SOURCE, TERM, TRACE, content_header, header_value,
-        subject_of_kind, subject_token,
+        ADAPTER, DIGEST, Escort, OPERATOR, SETTLES, SOURCE, TERM, TRACE, content_header,
+        header_value, subject_of_kind, subject_token,
     },
     provision::said,
 };
@@ -143,7 +143,10 @@ impl Publisher {
         let subject = format!(
             "{}.intake.{}.{}",
             self.stream.connection.config.subjects,
-            subject_token(adapter),
+            match escort.by_operator {
+                true => OPERATOR.to_owned(),
+                false => subject_token(adapter),
+            },
             subject_token(source)
         );
         let mut own = HeaderMap::new();

@@ -9,7 +9,7 @@ use weir_engine::http::{EventFilter, QueryError};
 use weir_engine::log::LogOptions;
 use weir_engine::log::index::Index;
 use weir_engine::node::Ledger;
-use weir_engine::query::{self, By};
+use weir_engine::query::{self, Asker, By};
 use weir_rules::pattern::RepositoryPattern;
 use weir_rules::{Execution, Settings};
 use weir_schema::Timestamp;
@@ -443,7 +443,9 @@ fn every_filter_number_and_group_is_what_a_look_at_every_record_gives() {
         asked += 1;
         found += wanted.len();
         assert_eq!(pages(&index, &filter), wanted, "{filter:?}");
-        let count = query::count(&index, &filter).expect("a number").found;
+        let count = query::count(&index, &filter, &Asker::default())
+            .expect("a number")
+            .found;
         assert_eq!(count, wanted.len() as u64, "{filter:?}");
         let by = groups[turn as usize % groups.len()];
         let mut terms: BTreeMap<&str, u64> = BTreeMap::new();
@@ -452,7 +454,12 @@ fn every_filter_number_and_group_is_what_a_look_at_every_record_gives() {
                 *terms.entry(term).or_default() += 1;
             }
         }
-        let grouped = query::groups(&index, &filter, by.parse::<By>().expect("a name"));
+        let grouped = query::groups(
+            &index,
+            &filter,
+            by.parse::<By>().expect("a name"),
+            &Asker::default(),
+        );
         let grouped = grouped.expect("groups").found;
         assert!(grouped.is_sorted_by(|a, b| a.1 >= b.1), "the most first");
         let grouped: BTreeMap<&str, u64> = grouped
@@ -520,9 +527,14 @@ fn conditions_are_looked_at_record_by_record() {
             let mut wanted = slowly(&records, &filter);
             wanted.retain(|seq| look(&records[*seq as usize - 1]));
             assert_eq!(pages(&index, &filter), wanted, "{filter:?}");
-            let count = query::count(&index, &filter).expect("a number");
+            let count = query::count(&index, &filter, &Asker::default()).expect("a number");
             assert_eq!(count.found, wanted.len() as u64, "{filter:?}");
-            let groups = query::groups(&index, &filter, "type".parse().expect("a name"));
+            let groups = query::groups(
+                &index,
+                &filter,
+                "type".parse().expect("a name"),
+                &Asker::default(),
+            );
             let groups = groups.expect("groups").found;
             let sum: u64 = groups.iter().map(|(_, count)| count).sum();
             assert_eq!(sum, count.found, "{filter:?}");
@@ -543,7 +555,7 @@ fn records_of_which_a_condition_says_nothing_are_counted_and_told() {
     };
     let records = records(&index).len() as u64;
     let even = (5..=records).filter(|seq| seq % 2 == 0).count() as u64;
-    let count = query::count(&index, &filter).expect("a number");
+    let count = query::count(&index, &filter, &Asker::default()).expect("a number");
     assert_eq!(count.found, records - even);
     let told = count.undecided.expect("it is told");
     assert_eq!((told.count, told.seq), (even, 6));
@@ -553,7 +565,12 @@ fn records_of_which_a_condition_says_nothing_are_counted_and_told() {
         "{}",
         told.problem
     );
-    let groups = query::groups(&index, &filter, "type".parse().expect("a name"));
+    let groups = query::groups(
+        &index,
+        &filter,
+        "type".parse().expect("a name"),
+        &Asker::default(),
+    );
     assert_eq!(groups.expect("groups").undecided, Some(told));
     let page = query::events(&index, &filter).expect("a page");
     assert_eq!(page.undecided, None, "this page looked at 1, 2, 3 only");

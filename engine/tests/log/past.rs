@@ -80,7 +80,7 @@ fn check(index: &Index, seq: u64, what: &str, few: usize) -> usize {
     }
     let mut told = 0;
     for query in asked {
-        let quick = query::of_log(index, &query);
+        let quick = query::of_log(index, &query, &query::Asker::default());
         let quick: Result<Value, QueryError> =
             quick.map(|answer| answer.expect("the log answers what was"));
         let slow = query::of_state(&state, index.reader(), &query);

@@ -14,7 +14,8 @@ use weir_schema::{Body, Digest, Position, Received, Record, Timestamp};
 use crate::audit::{filled, records, within};
 
 fn ask(index: &Index, query: &Query) -> Result<Value, QueryError> {
-    query::of_log(index, query).map(|answer| answer.expect("the log answers it"))
+    query::of_log(index, query, &query::Asker::default())
+        .map(|answer| answer.expect("the log answers it"))
 }
 
 /// The records as types, beside their texts.

@@ -150,6 +150,16 @@ impl Body {
             Self::DecisionMade(_) | Self::ViolationFound(_) | Self::ViolationCleared(_)
         )
     }
+
+    /// Whether this is what became of a promotion: for whoever carries promotions out to say, and for
+    /// no registry, scanner or operator.
+    #[must_use]
+    pub fn is_outcome(&self) -> bool {
+        matches!(
+            self,
+            Self::PromotionStarted(_) | Self::PromotionCompleted(_) | Self::PromotionFailed(_)
+        )
+    }
 }
 
 /// The data of an event, to be written.
