@@ -10,7 +10,7 @@ use crate::{
     facts::{Case, CaseFacts},
     gate::Parts,
     needs::Needs,
-    rule::{Separate, Severity},
+    rule::{Rule, Separate, Severity},
     state::{DigestId, NameId, Path, State},
     view::PromotionView,
 };
@@ -109,6 +109,8 @@ pub struct Deny {
     pub rule: String,
     /// Whether it stops the promotion.
     pub denies: bool,
+    /// Whether it would stop it, and only warns.
+    pub warns: bool,
     /// Its expression with the value of each part.
     pub expression: cel::Explanation,
 }
@@ -153,10 +155,17 @@ impl State {
             stage,
             reasons: self.reasons(&reasons),
         });
-        let denies = self.matching_denies(case).into_iter().map(|deny| Deny {
-            denies: !matches!(deny.rule.program.decide(&any_scanner).outcome, Ok(false)),
-            expression: deny.rule.program.explain(&any_scanner),
-            rule: deny.rule.name.clone(),
+        let in_force = self.matching_denies(case).into_iter();
+        let in_force = in_force.map(|deny| &*deny.rule);
+        let denies = in_force.chain(self.warning_denies(case)).map(|rule| {
+            let objects = !matches!(rule.program.decide(&any_scanner).outcome, Ok(false));
+            let only_warns = rule.severity == Severity::Warn;
+            Deny {
+                denies: objects && !only_warns,
+                warns: objects && only_warns,
+                expression: rule.program.explain(&any_scanner),
+                rule: rule.name.clone(),
+            }
         });
         let reasons = stages.iter().flat_map(|stage| &stage.reasons);
         let needs = Needs {
@@ -202,6 +211,22 @@ impl State {
             overrides: facts.overrides_used(),
             promotions: self.promotions_of(&rule.name, case.source),
         }
+    }
+
+    /// The deny rules that match source, class and target, and only warn: they have no part in a
+    /// judgement.
+    fn warning_denies(&self, case: &Case<'_>) -> impl Iterator<Item = &Rule> {
+        let source = self.repository(case.repository).text.clone();
+        let (target, class) = (case.target.repository.to_owned(), case.class);
+        self.rules
+            .rules()
+            .iter()
+            .map(|rule| &**rule)
+            .filter(move |rule| {
+                rule.severity == Severity::Warn
+                    && rule.denies(&source, &target)
+                    && rule.classes.contains(&class)
+            })
     }
 
     pub(crate) fn images_of(&self, parts: &Parts, scanners: &[NameId]) -> Vec<Image> {

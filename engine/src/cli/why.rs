@@ -166,10 +166,16 @@ pub fn explanation(one: &Value) -> String {
     }
     // The values are of use where the expression, or a deny, is what stands in the way.
     for deny in one["denies"].as_array().into_iter().flatten() {
-        if deny["denies"] == true {
-            say(format!("  values of the deny rule {}", text(&deny["rule"])));
-            values(&deny["expression"], 2, &mut say);
-        }
+        let only_warns = match (&deny["denies"], &deny["warns"]) {
+            (Value::Bool(true), _) => "",
+            (_, Value::Bool(true)) => ", which only warns",
+            _ => continue,
+        };
+        say(format!(
+            "  values of the deny rule {}{only_warns}",
+            text(&deny["rule"])
+        ));
+        values(&deny["expression"], 2, &mut say);
     }
     let stages = one["stages"].as_array().into_iter().flatten();
     let own = |reason: &Value| reason["deny_rule"].is_null();

@@ -2,7 +2,7 @@
 
 use weir_replay_tests::check;
 use weir_rules::{Execution, Settings, State, step};
-use weir_schema::{Body, RuleFile, RulesActivated, Timestamp};
+use weir_schema::{Body, Received, RuleFile, RulesActivated, Timestamp, Verdict};
 
 use crate::SHIP;
 
@@ -221,4 +221,53 @@ fn e34_a_template_that_can_never_be_legal_is_refused_with_its_rule() {
 #[test]
 fn the_gate_counts_for_a_rule_that_asks_nothing() {
     check(SHIP, "push dev/web:1 a => wait dev/web:1@a: scan-missing a");
+}
+
+#[test]
+fn a_deny_that_only_warns_stops_nothing_and_is_explained() {
+    let rules = [
+        (
+            "ship.cel",
+            "//! from: dev/*\n//! to: prod/{1}\n//! scan: not-required\ntrue\n",
+        ),
+        (
+            "freeze.cel",
+            "//! kind: deny\n//! to: prod/*\n//! severity: warn\ntag.name == \"1\"\n",
+        ),
+        (
+            "quiet.cel",
+            "//! kind: deny\n//! to: prod/*\n//! severity: warn\ntag.name == \"2\"\n",
+        ),
+    ];
+    let files = rules.map(|(path, text)| RuleFile {
+        path: path.into(),
+        text: text.into(),
+    });
+    let activated = Body::RulesActivated(RulesActivated {
+        files: files.into(),
+        actor: None,
+    });
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let pushed = format!(
+        r#"{{"specversion":"1.0","id":"1","source":"/t","type":"weir.image.pushed","data":{{"repository":"dev/web","tag":"1","digest":"{digest}","media_type":"application/vnd.oci.image.manifest.v1+json"}}}}"#
+    );
+    let pushed = Received::from_json(pushed.as_bytes()).unwrap();
+    let mut state = State::new(Settings::default());
+    step(&mut state, Timestamp::EPOCH, &activated, Execution::AtOnce);
+    step(
+        &mut state,
+        Timestamp::EPOCH,
+        &pushed.event.body,
+        Execution::AtOnce,
+    );
+    let explained = state.explain("dev/web", "1", None);
+    let [ship] = &explained[..] else {
+        panic!("one rule takes it: {explained:?}");
+    };
+    assert_eq!(ship.verdict, Verdict::Promote);
+    let denies = ship.denies.iter();
+    let denies: Vec<_> = denies
+        .map(|one| (&*one.rule, one.denies, one.warns))
+        .collect();
+    assert_eq!(denies, [("freeze", false, true), ("quiet", false, false)]);
 }
