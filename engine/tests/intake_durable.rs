@@ -133,8 +133,18 @@ async fn a_report_too_large_for_the_stream_is_kept_by_its_digest_and_its_finding
         .join(format!("data/payloads/sha256-{}", digest.hex()));
     assert_eq!(std::fs::read_to_string(kept).unwrap(), large);
 
-    // Findings that do not fit either are not cut short: nothing is decided by half of them.
+    // Findings that do not fit as they are fit packed.
     let findings = report(&leaf, 300_000, true);
+    assert_eq!(daemon.post("/v1/intake/trivy", findings).await, 202);
+    let scans = "/v1/events?type=weir.scan.completed";
+    let found = daemon
+        .until(scans, |found| found["events"][1].is_object())
+        .await;
+    let all = found["events"][1]["event"]["data"]["findings"].as_array();
+    assert!(all.is_some_and(|all| all.len() > 1000), "{all:?}");
+
+    // Those that do not fit either are not cut short: nothing is decided by half of them.
+    let findings = report(&leaf, 20_000_000, true);
     assert_eq!(daemon.post("/v1/intake/trivy", findings).await, 202);
     let refused = daemon
         .until("/v1/events?type=weir.input.rejected", |found| {
@@ -143,4 +153,24 @@ async fn a_report_too_large_for_the_stream_is_kept_by_its_digest_and_its_finding
         .await;
     let reason = refused["events"][0]["event"]["data"]["reason"].to_string();
     assert!(reason.contains("max_payload"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_no_record_can_hold_is_told_and_stops_nothing() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let daemon = Daemon::start(directory.path(), "", "").await;
+    let findings: Vec<Value> = (0..110_000)
+        .map(|number| json!({"id": format!("CVE-2099-{number}"), "severity": "LOW", "package": "p".repeat(100)}))
+        .collect();
+    let data = json!({"digest": format!("sha256:{}", "ab".repeat(32)), "scanner": {"name": "x"}, "findings": findings});
+    let event = json!({"specversion": "1.0", "id": "1", "source": "/test", "type": "weir.scan.completed", "data": data}).to_string();
+    assert!(event.len() > 16 << 20);
+    assert_eq!(daemon.post("/v1/intake/cloudevents", event).await, 202);
+    let page = daemon
+        .until("/v1/events?type=weir.input.rejected", |found| {
+            found["events"][0].is_object()
+        })
+        .await;
+    let reason = page["events"][0]["event"]["data"]["reason"].to_string();
+    assert!(reason.contains("fit into a record of the log"), "{reason}");
 }

@@ -312,17 +312,18 @@ impl<'a> Reading<'a> {
 
 /// A canonical event: a CloudEvent in structured or binary mode.
 fn event(message: &Message) -> Result<Received, String> {
+    let content = message.content()?;
     let attributes = message.event_attributes();
     if attributes.is_empty() {
-        return Received::from_json(&message.payload).map_err(|error| error.to_string());
+        return Received::from_json(&content).map_err(|error| error.to_string());
     }
     let attributes = attributes
         .into_iter()
         .map(|(name, value)| (name, adapters::percent_decoded(value).into()))
         .collect();
-    let data = match message.payload.trim_ascii().is_empty() {
+    let data = match content.trim_ascii().is_empty() {
         true => serde_json::json!({}),
-        false => serde_json::from_slice(&message.payload)
+        false => serde_json::from_slice(&content)
             .map_err(|error| format!("the data of the event is no JSON: {error}"))?,
     };
     Received::from_parts(attributes, data).map_err(|error| error.to_string())

@@ -54,7 +54,7 @@ mod witness;
 
 pub use append::{AppendError, EncodedRecord, Log, Pending};
 pub use checkpoints::MakeError;
-pub use chunk::Records;
+pub use chunk::{MAX_RECORD_BYTES, Records};
 pub use directory::{is_open, make as make_directory};
 pub use head::{Head, StreamPosition};
 pub use open::{LogOptions, OpenError};

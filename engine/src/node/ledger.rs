@@ -10,7 +10,7 @@ use std::{
 };
 
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
-use weir_schema::{Event, Position, Received, RecordError, Timestamp};
+use weir_schema::{Digest, Event, InputRejected, Position, Received, RecordError, Timestamp};
 
 use super::{
     Basis,
@@ -23,13 +23,16 @@ use super::{
 use crate::{
     dedup::Dedup,
     log::{
-        AppendError, EncodedRecord, Log, LogOptions, LogReader, OpenError, Pending, ReadError,
-        StreamPosition,
+        AppendError, EncodedRecord, Log, LogOptions, LogReader, MAX_RECORD_BYTES, OpenError,
+        Pending, ReadError, StreamPosition,
     },
 };
 
 /// The `source` of what Weir itself says.
 pub const SOURCE: &str = "/weir";
+
+/// Bytes of the longest event that a record can hold, with what else is in it.
+const LONGEST_EVENT: usize = MAX_RECORD_BYTES - (1 << 20);
 
 /// An input on its way into the log.
 #[derive(Debug, Clone)]
@@ -294,7 +297,10 @@ impl Decider {
         let mut records = Vec::with_capacity(inputs.len() * 2);
         let mut commands = Vec::new();
         let mut taken = Vec::with_capacity(inputs.len());
-        for (number, input) in inputs.into_iter().enumerate() {
+        for (number, mut input) in inputs.into_iter().enumerate() {
+            if input.received.json.len() > LONGEST_EVENT {
+                input.received = too_long(&input.received);
+            }
             let at = input.at.max(self.state.now());
             if !self.dedup.is_new(&input.received.event, at) {
                 taken.push(Taken::Repeated);
@@ -334,6 +340,21 @@ impl Decider {
             tracing::warn!("no snapshot was kept, so the next start takes longer: {error}");
         }
     }
+}
+
+/// What is recorded of an event that no record can hold: that it came, and what to do.
+fn too_long(received: &Received) -> Received {
+    let bytes = received.json.len();
+    let rejected = InputRejected {
+        reason: format!(
+            "the `{}` has {bytes} bytes, and at most {LONGEST_EVENT} fit into a record of the log: send it in parts, or with less in it",
+            received.event.body.kind()
+        ),
+        payload_digest: Digest::of(received.json.as_bytes()),
+        adapter: None,
+        payload: None,
+    };
+    crate::adapters::rejection("log", rejected)
 }
 
 /// Writes what was decided, with the position of its last input and `notes` in the same batch. Nothing

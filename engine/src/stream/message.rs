@@ -1,5 +1,7 @@
 //! A message of the stream of inputs, and the subjects and headers by which it is known.
 
+use std::borrow::Cow;
+
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use weir_schema::{Digest, Timestamp};
@@ -18,6 +20,12 @@ pub(super) const ADAPTER: &str = "Weir-Adapter";
 pub(super) const SOURCE: &str = "Weir-Source";
 /// Digest of the payload by its producer: damage on the way or in the stream shows.
 pub(super) const DIGEST: &str = "Weir-Digest";
+/// How the payload is compressed, where it would not fit otherwise; the digest is that of what is sent.
+pub(super) const ENCODING: &str = "Weir-Encoding";
+/// The one encoding there is.
+pub(super) const ZSTD: &str = "zstd";
+/// Bytes of the longest payload that is unpacked: more fits into no record.
+const LONGEST_UNPACKED: usize = 16 << 20;
 /// The term of the leader that says this.
 pub(super) const TERM: &str = "Weir-Term";
 /// The message that this one completes: what it lacked is found.
@@ -190,6 +198,22 @@ impl Message {
             },
             source: whole(SOURCE, source).unwrap_or(source),
             by_operator,
+        }
+    }
+
+    /// The payload, unpacked.
+    ///
+    /// # Errors
+    /// It is packed in a way that is not known, or is more than a record holds.
+    pub fn content(&self) -> Result<Cow<'_, [u8]>, String> {
+        match self.header(ENCODING) {
+            None => Ok(self.payload.as_ref().into()),
+            Some(ZSTD) => zstd::bulk::decompress(&self.payload, LONGEST_UNPACKED)
+                .map(Cow::from)
+                .map_err(|error| format!("the payload does not unpack: {error}")),
+            Some(other) => Err(format!(
+                "the payload is packed as `{other}`, which this version of weir does not know"
+            )),
         }
     }
 

@@ -19,8 +19,8 @@ use super::{
     Connection, Stream,
     connection::pause,
     message::{
-        ADAPTER, DIGEST, Escort, OPERATOR, SETTLES, SOURCE, TERM, TRACE, content_header,
-        header_value, subject_of_kind, subject_token,
+        ADAPTER, DIGEST, ENCODING, Escort, OPERATOR, SETTLES, SOURCE, TERM, TRACE, ZSTD,
+        content_header, header_value, subject_of_kind, subject_token,
     },
     provision::said,
 };
@@ -201,14 +201,27 @@ impl Publisher {
         deliver_all(&letters, connection, self.stream.name(), patience).await
     }
 
+    /// Bytes of an event that fit into a message, beside its headers.
+    fn room(&self) -> usize {
+        const HEADERS: usize = 4096;
+        let most = self.stream.connection.max_payload();
+        most.saturating_sub(HEADERS)
+    }
+
     fn letter(&self, event: &Received, escort: &Escort) -> Letter {
         let subject = format!(
             "{}.events.{}",
             self.stream.connection.config.subjects,
             subject_of_kind(event.event.body.kind())
         );
-        let body = Bytes::from(event.json.clone());
         let mut headers = HeaderMap::new();
+        let mut body = Bytes::from(event.json.clone());
+        if body.len() > self.room()
+            && let Ok(packed) = zstd::bulk::compress(&body, zstd::DEFAULT_COMPRESSION_LEVEL)
+        {
+            headers.insert(ENCODING, ZSTD);
+            body = packed.into();
+        }
         headers.insert(DIGEST, Digest::of(&body).to_string());
         headers.insert("Content-Type", "application/cloudevents+json");
         let mut id = event_id(&event.event.source, &event.event.id);

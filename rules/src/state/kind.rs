@@ -15,6 +15,10 @@ use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 
 /// The annotation that says what a child of a bundle is.
 const CNAB_MANIFEST_TYPE: &str = "io.cnab.manifest.type";
+/// Bytes of the longest name of a component or platform. Each stands in every reason about each of its
+/// leaves, and a decision is one record; who pushes an image writes them.
+const LONGEST_NAME: usize = 256;
+
 /// The annotation that names a component of a bundle.
 const CNAB_COMPONENT_NAME: &str = "io.cnab.component.name";
 /// The annotation that BuildKit puts on the descriptor of an attestation.
@@ -93,13 +97,15 @@ impl Kinds {
             platform: descriptor.platform.as_ref(),
             sized,
         });
+        let platform = descriptor.platform.as_ref();
+        let platform = platform.filter(|platform| platform.to_string().len() <= LONGEST_NAME);
         let text = |id: NameId| &**names.text(id);
         let same = |place: usize| {
             let row = &self.rows[place];
             text(row.media_type) == descriptor.media_type
                 && row.artifact_type.map(text) == descriptor.artifact_type.as_deref()
                 && row.annotations.as_deref() == annotations
-                && row.platform.map(|id| platforms.platform(id)) == descriptor.platform.as_ref()
+                && row.platform.map(|id| platforms.platform(id)) == platform
                 && row.sized == sized
         };
         if let Some(place) = self.table.find(hash, same) {
@@ -107,23 +113,30 @@ impl Kinds {
         }
         let artifact_type = descriptor.artifact_type.as_deref();
         let component = annotations.and_then(|all| all.get(CNAB_COMPONENT_NAME));
+        let component = component.map(|name| beginning(name));
         let kind = Kind {
             media_type: names.intern(&descriptor.media_type),
             artifact_type: names.intern_option(artifact_type),
             annotations: annotations.cloned().map(Arc::new),
-            platform: (descriptor.platform.as_ref()).map(|platform| platforms.intern(platform)),
+            platform: platform.map(|platform| platforms.intern(platform)),
             sized,
             is_index: media_type::is_index(&descriptor.media_type),
             cnab: cnab_type(annotations),
             attestation: is_attestation(descriptor),
             non_image: media_type::is_non_image_artifact(artifact_type),
-            component: names.intern_option(component.map(String::as_str)),
+            component: names.intern_option(component),
         };
         let place = self.rows.len();
         self.rows.push(kind);
         self.table.insert(hash, place);
         KindId::at(place)
     }
+}
+
+/// A component's name, or the beginning of one that is none.
+fn beginning(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(LONGEST_NAME))
+        .unwrap_or_default()
 }
 
 frozen!(
@@ -218,5 +231,16 @@ impl State {
             artifact_type: kind.artifact_type.map(|id| self.text(id).to_string()),
             annotations: kind.annotations.as_deref().cloned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_any_length_stands_in_reasons_with_its_beginning() {
+        assert_eq!(beginning("web"), "web");
+        assert_eq!(beginning(&"é".repeat(300)), "é".repeat(128));
     }
 }
