@@ -194,6 +194,15 @@ impl Access {
         })
     }
 
+    /// The daemon, for what is asked before it is told something: a log that is open here would be
+    /// taken for one that a daemon has open.
+    ///
+    /// # Errors
+    /// As [`Self::running`].
+    pub fn open_running(&self) -> Result<Source, CliError> {
+        self.running().map(Source::Daemon)
+    }
+
     /// Opens the log of a stopped daemon for reading.
     ///
     /// # Errors

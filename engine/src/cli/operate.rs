@@ -248,7 +248,10 @@ pub fn promote(args: &PromoteArgs) -> Result<ExitCode, CliError> {
 /// # Errors
 /// If nothing of that name was given up or no daemon takes it.
 pub fn retry(args: &RetryArgs) -> Result<ExitCode, CliError> {
-    let mut open = args.who.access.open()?;
+    let mut open = match args.confirm {
+        true => args.who.access.open_running()?,
+        false => args.who.access.open()?,
+    };
     let all = open.ask(&Query::Promotions(EventFilter::default()))?;
     let mut all = all.as_array().into_iter().flatten();
     let found = all.find(|one| one["promotion_id"] == args.promotion_id.as_str());
@@ -311,7 +314,7 @@ pub fn approve(args: &ApproveArgs) -> Result<ExitCode, CliError> {
 /// If the hold makes no sense or no daemon takes it.
 pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
     // It would take the other's place, which only releasing may.
-    let mut open = args.who.access.open()?;
+    let mut open = args.who.access.open_running()?;
     let status = open.ask(&Query::Status)?;
     let mut holds = status["holds"].as_array().into_iter().flatten();
     if let Some(rule) = &args.rule {
@@ -342,7 +345,7 @@ pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
 /// If no daemon takes it.
 pub fn release(args: &ReleaseArgs) -> Result<ExitCode, CliError> {
     if args.confirm {
-        let status = args.who.access.open()?.ask(&Query::Status)?;
+        let status = args.who.access.open_running()?.ask(&Query::Status)?;
         let mut holds = status["holds"].as_array().into_iter().flatten();
         if !holds.any(|hold| hold["hold_id"] == args.hold_id.as_str()) {
             return Err(
@@ -393,7 +396,7 @@ pub fn overriding(command: &OverrideCommand) -> Result<ExitCode, CliError> {
 
 /// The override of that name, if it is in force.
 fn override_named(access: &Access, name: &str) -> Result<Option<Value>, CliError> {
-    let all = access.open()?.ask(&Query::Overrides {
+    let all = access.open_running()?.ask(&Query::Overrides {
         expiring: None,
         at: None,
     })?;
