@@ -1,15 +1,17 @@
 //! `weir verify` and `weir checkpoint`: whether anybody touched the record.
 
 use std::{
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::Args;
+use serde_json::{Value, json};
 use weir_schema::Record;
 
-use super::{CliError, Directory, NO, out};
+use super::{CliError, Directory, NO, Output, out};
 use crate::{
     log::{
         Log, LogOptions, OpenError, ReadError, archive,
@@ -34,6 +36,9 @@ pub struct VerifyArgs {
     /// be repeated, in order.
     #[arg(long, value_name = "PATH")]
     archive: Vec<PathBuf>,
+    /// What is found: a line for people, or a JSON object.
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
     #[command(flatten)]
     directory: Directory,
 }
@@ -72,21 +77,21 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         );
     }
     let log = match open_to_read(&args.directory) {
-        Err(Opened::Damaged(error)) => return Ok(bad(&error)),
+        Err(Opened::Damaged(error)) => return args.bad(None, &error),
         Err(opened) => return Err(opened.into()),
         Ok(log) => log,
     };
     let reader = log.reader();
     match reader.checkpoints() {
         Ok(kept) => checkpoints.extend(kept),
-        Err(error) => return Ok(bad(&error)),
+        Err(error) => return args.bad(None, &error),
     }
     // What the daemon signed last lies beside the log, for keeping elsewhere: it counts here too.
     let last = data.join(CHECKPOINT_FILE);
     if last.exists() {
         match read_checkpoint(&last) {
             Ok(signed) => checkpoints.push(signed),
-            Err(error) => return Ok(bad(&error.message)),
+            Err(error) => return args.bad(None, &error.message),
         }
     }
     let mut fold = Fold::new(&Basis::of(&reader).map_err(CliError::outside)?);
@@ -105,25 +110,52 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     );
     bar.finish_and_clear();
     if let Some((seq, problem)) = &report.first_bad {
-        eprintln!("weir: {}: record {seq}: {problem}", data.display());
+        let told = format!("{}: record {seq}: {problem}", data.display());
+        let code = args.bad(Some(*seq), &told)?;
         eprintln!(
             "hint: everything before record {seq} is as it was written; keep this directory and restore from a copy"
         );
-        return Ok(ExitCode::from(NO));
+        return Ok(code);
     }
     if !fold.is_whole() {
-        return Ok(bad(
+        return args.bad(
+            None,
             &"the log ends before all that its last input leads to: its tail was cut",
-        ));
+        );
     }
-    out::line(format_args!(
-        "{} records, {} checkpoints: as written; root {}; state {}",
-        report.records,
-        report.checkpoints,
-        weir_schema::record::hex(&report.root),
-        fold.state.state_digest()
-    ))?;
-    Ok(ExitCode::SUCCESS)
+    let (records, checkpoints) = (report.records, report.checkpoints);
+    let root = weir_schema::record::hex(&report.root);
+    let state = fold.state.state_digest();
+    args.good(
+        &format_args!(
+            "{records} records, {checkpoints} checkpoints: as written; root {root}; state {state}"
+        ),
+        json!({"records": records, "checkpoints": checkpoints, "root": root, "state_digest": state}),
+    )
+}
+
+impl VerifyArgs {
+    /// All is as it was written.
+    fn good(&self, told: &dyn Display, mut found: Value) -> Result<ExitCode, CliError> {
+        match self.output {
+            Output::Table => out::line(told)?,
+            Output::Json | Output::Jsonl => {
+                found["as_written"] = true.into();
+                out::line(found)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Something is not as it was written: from record `seq` on, where that is known.
+    fn bad(&self, seq: Option<u64>, problem: &dyn Display) -> Result<ExitCode, CliError> {
+        if self.output != Output::Table {
+            let problem = problem.to_string();
+            out::line(json!({"as_written": false, "first_bad": seq, "problem": problem}))?;
+        }
+        eprintln!("weir: {problem}");
+        Ok(ExitCode::from(NO))
+    }
 }
 
 /// Runs `weir verify --archive`.
@@ -151,7 +183,9 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         })?;
         match archive::check::opened(&note, key.as_deref().unwrap_or_default()) {
             Ok(root) => roots.push(root),
-            Err(problem) => return Ok(bad(&format!("{}: {problem}", path.display()))),
+            Err(problem) => {
+                return args.bad(None, &format!("{}: {problem}", path.display()));
+            }
         }
     }
     let bar = super::progress_bar(0, "records");
@@ -163,17 +197,17 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     );
     bar.finish_and_clear();
     match checked {
-        Err(found) => Ok(bad(&found)),
+        Err(found) => args.bad(None, &found),
         Ok(checked) => {
-            out::line(format_args!(
-                "records {} to {}: as written; {} of {} files signed; root {}",
-                checked.first,
-                checked.root.size,
-                checked.signed,
-                paths.len(),
-                weir_schema::record::hex(&checked.root.hash)
-            ))?;
-            Ok(ExitCode::SUCCESS)
+            let (first, last) = (checked.first, checked.root.size);
+            let (signed, files) = (checked.signed, paths.len());
+            let root = weir_schema::record::hex(&checked.root.hash);
+            args.good(
+                &format_args!(
+                    "records {first} to {last}: as written; {signed} of {files} files signed; root {root}"
+                ),
+                json!({"first": first, "last": last, "files": files, "signed": signed, "root": root}),
+            )
         }
     }
 }
@@ -277,11 +311,6 @@ pub(super) fn verifier(
         Some(key) => Ok(Some(key.clone())),
         None => Ok(signing_key(directory)?.map(|key| key.verifier().clone())),
     }
-}
-
-fn bad(problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("weir: {problem}");
-    ExitCode::from(NO)
 }
 
 /// What cannot be read of a log that opens is damage.

@@ -142,6 +142,13 @@ fn a_checkpoint_of_yesterday_refuses_a_log_that_was_cut_and_regrown() {
     put(dir, "yesterday", &yesterday);
     take(dir, 74, 50);
     let (told, _) = said(dir, &["verify", "--checkpoint", "yesterday"], 0);
+    let (found, _) = said(dir, &["verify", "--output", "json"], 0);
+    let found: serde_json::Value = serde_json::from_str(&found).expect("it is JSON");
+    assert_eq!(found["as_written"], true);
+    assert!(
+        told.contains(found["root"].as_str().expect("a root")),
+        "{told}"
+    );
     assert!(told.contains("as written"), "{told}");
 
     // The same key and the same beginning, another end: a log that is whole in itself.
@@ -209,6 +216,11 @@ fn verify_names_the_first_record_that_a_replay_does_not_lead_to() {
     .expect("it is appended");
     drop(log);
     let (_, told) = said(dir, &["verify"], 1);
+    let (found, _) = said(dir, &["verify", "--output", "json"], 1);
+    let found: serde_json::Value = serde_json::from_str(&found).expect("it is JSON");
+    assert_eq!(found["as_written"], false);
+    let first = found["first_bad"].as_u64().expect("a sequence");
+    assert!(told.contains(&format!("record {first}")), "{told}");
     assert!(
         told.contains(&format!("record {}: ", head.next_seq))
             && told.contains("nothing was to be concluded"),
