@@ -148,6 +148,17 @@ async fn a_term_on_a_subject_of_a_source_does_not_end_the_leader() {
     )
     .await;
     assert_eq!(site.last(1).await.0, "weir.input.rejected");
+    let metrics = site
+        .daemon
+        .client()
+        .get(format!("{}/metrics", site.daemon.url()));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    for line in [
+        "weir_inputs_rejected 1",
+        "weir_promotions_oldest_open_seconds 0",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
     // It leads again after a restart: no newer term than its own is known.
     let Site {
         daemon,

@@ -349,6 +349,14 @@ impl State {
         (self.promotions.len() - failed, failed)
     }
 
+    /// When the oldest promotion was decided that is not done and was not given up.
+    #[must_use]
+    pub fn oldest_open_promotion(&self) -> Option<Timestamp> {
+        let all = self.promotions.values();
+        let open = all.filter(|one| one.progress != Progress::Failed);
+        open.map(|one| one.decided_at).min()
+    }
+
     /// Promotions to carry out: what a node does when it starts or takes over.
     #[must_use]
     pub fn open_copies(&self) -> Vec<OpenCopy> {

@@ -5,6 +5,10 @@ use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
 use serde_json::{Value, json};
 
 use super::Shared;
+use crate::{
+    http::EventFilter,
+    query::{self, Asker},
+};
 
 /// How long the stream is waited for, for an answer that is good to have.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,6 +51,18 @@ async fn last_sequence(shared: &Shared) -> Option<u64> {
     last.ok()?.ok()
 }
 
+/// How many inputs were rejected since the log began; what the index has counted is not read again.
+async fn rejected(shared: &Shared) -> Option<u64> {
+    let index = shared.node.index().clone();
+    let of_kind = EventFilter {
+        kinds: vec!["weir.input.rejected".to_owned()],
+        ..EventFilter::default()
+    };
+    let counted =
+        tokio::task::spawn_blocking(move || query::count(&index, &of_kind, &Asker::default()).ok());
+    counted.await.ok()?.map(|counted| counted.found)
+}
+
 /// The engine's own metrics, in Prometheus text form.
 pub(super) async fn metrics(shared: &Shared) -> String {
     let mut text = String::new();
@@ -59,11 +75,34 @@ pub(super) async fn metrics(shared: &Shared) -> String {
     };
     let records = shared.node.reader().head().next_seq - 1;
     put("weir_records", "counter", "Records in the log.", records);
+    if let Some(rejected) = rejected(shared).await {
+        put(
+            "weir_inputs_rejected",
+            "counter",
+            "Inputs that could not be read, by the log.",
+            rejected,
+        );
+    }
     let counted = shared.node.ask(|state| {
         let (open, failed) = state.promotions_open_and_failed();
-        (open, failed, state.holds().len(), state.violations())
+        let oldest = state.oldest_open_promotion();
+        (
+            open,
+            failed,
+            state.holds().len(),
+            state.violations(),
+            oldest,
+        )
     });
-    if let Ok((open, failed, holds, violations)) = counted.await {
+    if let Ok((open, failed, holds, violations, oldest)) = counted.await {
+        let now = chrono::Utc::now();
+        let age = oldest.map_or(0, |at| (now - at.datetime()).num_seconds());
+        put(
+            "weir_promotions_oldest_open_seconds",
+            "gauge",
+            "Age of the oldest promotion that is decided and not done; 0 without any.",
+            u64::try_from(age).unwrap_or_default(),
+        );
         for (name, help, value) in [
             (
                 "weir_promotions_open",
