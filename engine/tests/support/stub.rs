@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,8 +13,18 @@ use axum::{
     extract::Request as HttpRequest,
     http::{HeaderName, HeaderValue, StatusCode},
     response::Response,
+    serve::Listener,
 };
-use tokio::task::JoinHandle;
+use futures_util::{StreamExt as _, stream};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// A request, as far as tests ask for it.
 #[derive(Debug, Clone)]
@@ -22,6 +33,27 @@ pub struct Request {
     /// With its query.
     pub path: String,
     pub authorization: Option<String>,
+    /// What it was reached at: `127.0.0.1:PORT`.
+    pub host: String,
+}
+
+impl Request {
+    fn of(request: &HttpRequest) -> Self {
+        let header = |name: &str| {
+            let value = request.headers().get(name);
+            value.and_then(|value| Some(value.to_str().ok()?.to_owned()))
+        };
+        Self {
+            method: request.method().to_string(),
+            path: request
+                .uri()
+                .path_and_query()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            authorization: header("authorization"),
+            host: header("host").unwrap_or_default(),
+        }
+    }
 }
 
 /// An answer.
@@ -31,6 +63,8 @@ pub struct Reply {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     pause: Duration,
+    /// The pause after each byte of the body.
+    trickle: Option<Duration>,
 }
 
 impl Reply {
@@ -40,6 +74,7 @@ impl Reply {
             headers: Vec::new(),
             body: Vec::new(),
             pause: Duration::ZERO,
+            trickle: None,
         }
     }
 
@@ -50,6 +85,12 @@ impl Reply {
 
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// Sends the body byte by byte, with a pause after each.
+    pub fn trickling(mut self, pause: Duration) -> Self {
+        self.trickle = Some(pause);
         self
     }
 
@@ -75,9 +116,33 @@ struct Shared {
 
 impl Stub {
     pub async fn start(reply: impl Fn(&Request) -> Reply + Clone + Send + Sync + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
+        Self::at(listener().await, reply)
+    }
+
+    /// As [`Self::start`], over TLS with certificate and key.
+    pub async fn start_tls(
+        (certificate, key): (PathBuf, PathBuf),
+        reply: impl Fn(&Request) -> Reply + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let chain = CertificateDer::pem_file_iter(certificate).unwrap();
+        let chain = chain.map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
             .unwrap();
+        let config = config.with_no_client_auth().with_single_cert(chain, key);
+        let tls = Tls {
+            tcp: listener().await,
+            acceptor: TlsAcceptor::from(Arc::new(config.unwrap())),
+        };
+        Self::at(tls, reply)
+    }
+
+    fn at<L: Listener<Addr = SocketAddr>>(
+        listener: L,
+        reply: impl Fn(&Request) -> Reply + Clone + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let router = Router::new().fallback({
@@ -99,6 +164,10 @@ impl Stub {
         self.address.to_string()
     }
 
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// The requests so far, but for those that find out about TLS.
     pub fn seen(&self) -> Vec<Request> {
         self.shared.seen.lock().unwrap().clone()
@@ -107,6 +176,36 @@ impl Stub {
     /// The most requests that were under way at a time.
     pub fn most_at_a_time(&self) -> usize {
         self.shared.running.lock().unwrap().1
+    }
+}
+
+async fn listener() -> TcpListener {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    listener.unwrap()
+}
+
+struct Tls {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for Tls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            // Who finds out whether this is TLS hangs up at once.
+            if let Ok((stream, from)) = self.tcp.accept().await
+                && let Ok(stream) = self.acceptor.accept(stream).await
+            {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.tcp.local_addr()
     }
 }
 
@@ -121,19 +220,7 @@ async fn answer(
     request: HttpRequest,
     reply: impl Fn(&Request) -> Reply,
 ) -> Response {
-    let header = request
-        .headers()
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let request = Request {
-        method: request.method().to_string(),
-        path: request
-            .uri()
-            .path_and_query()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        authorization: header.map(str::to_owned),
-    };
+    let request = Request::of(&request);
     let reply = reply(&request);
     shared.seen.lock().unwrap().push(request);
     {
@@ -143,7 +230,17 @@ async fn answer(
     }
     tokio::time::sleep(reply.pause).await;
     shared.running.lock().unwrap().0 -= 1;
-    let mut response = Response::new(Body::from(reply.body));
+    let body = match reply.trickle {
+        None => Body::from(reply.body),
+        Some(pause) => {
+            let bytes = stream::iter(reply.body).then(move |byte| async move {
+                tokio::time::sleep(pause).await;
+                Ok::<_, std::convert::Infallible>(vec![byte])
+            });
+            Body::from_stream(bytes)
+        }
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap();
     for (name, value) in reply.headers {
         let name: HeaderName = name.parse().unwrap();
