@@ -2,9 +2,12 @@
 
 mod support;
 
+use serde_json::json;
 use support::{
     app,
     registry::{Access, Options, Registry, as_dev, quiet},
+    stub::{Reply, Stub},
+    tls::Authority,
     token::TokenServer,
 };
 use weir_engine::{
@@ -131,11 +134,11 @@ async fn a_login_may_come_from_a_file() {
 
 #[tokio::test]
 async fn a_token_that_is_configured_is_sent_as_it_is() {
-    let stub = support::stub::Stub::start(|request| {
+    let stub = Stub::start(|request| {
         if request.authorization.as_deref() == Some("Bearer t0ken") {
-            support::stub::Reply::status(200)
+            Reply::status(200)
         } else {
-            support::stub::Reply::status(401).header(
+            Reply::status(401).header(
                 "www-authenticate",
                 "Bearer realm=\"http://127.0.0.1:1/token\"",
             )
@@ -162,7 +165,7 @@ async fn a_token_that_is_configured_is_sent_as_it_is() {
 
 #[tokio::test]
 async fn a_login_is_not_sent_to_a_token_server_without_tls() {
-    let authority = support::tls::Authority::new("Example Corp Root");
+    let authority = Authority::new("Example Corp Root");
     let (realm, certificate) = (
         "http://tokens.invalid/token".to_owned(),
         authority.certificate(),
@@ -178,4 +181,36 @@ async fn a_login_is_not_sent_to_a_token_server_without_tls() {
     };
     let error = client(&registry, config).ping().await.unwrap_err();
     assert_says(&error, &["tokens.invalid", "plain HTTP", "not sent"]);
+}
+
+#[tokio::test]
+async fn a_token_that_claims_to_live_for_ever_is_used() {
+    let stub = Stub::start(|request| {
+        let answer = json!({"token": "t0ken", "expires_in": u64::MAX});
+        match (&request.authorization, request.path.as_str()) {
+            (None, "/token?service=x") => Reply::status(200).body(answer.to_string()),
+            (Some(_), _) => Reply::status(200),
+            // It names itself as its token server, by the address it was reached at.
+            (None, _) => {
+                let realm = format!(
+                    "Bearer realm=\"http://{}/token\",service=\"x\"",
+                    request.host
+                );
+                Reply::status(401).header("www-authenticate", &realm)
+            }
+        }
+    })
+    .await;
+    let config = RegistryConfig {
+        insecure: true,
+        ..quiet()
+    };
+    let client = Client::new(&stub.host(), &config).unwrap();
+    client.ping().await.unwrap();
+    client.ping().await.unwrap();
+    let fetched = stub.seen();
+    let fetched = fetched
+        .iter()
+        .filter(|seen| seen.path.starts_with("/token"));
+    assert_eq!(fetched.count(), 1, "it is kept meanwhile");
 }

@@ -62,6 +62,10 @@ struct TokenAnswer {
 /// A token that names no life has this one (distribution's token specification).
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 
+/// A token is renewed after this time however long it claims to live: no registry gives one for
+/// longer on purpose, and what a server says here must not reach past the end of the clock.
+const LONGEST_LIFE: Duration = Duration::from_secs(3600);
+
 /// A token is renewed so long before its end, for a request takes time to arrive.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -312,6 +316,7 @@ impl Auth {
         let answer: TokenAnswer =
             serde_json::from_slice(&text).map_err(|error| protocol(innermost(&error)))?;
         let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
+        let life = life.min(LONGEST_LIFE);
         let token = answer
             .token
             .or(answer.access_token)
