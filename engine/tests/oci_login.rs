@@ -214,3 +214,35 @@ async fn a_token_that_claims_to_live_for_ever_is_used() {
         .filter(|seen| seen.path.starts_with("/token"));
     assert_eq!(fetched.count(), 1, "it is kept meanwhile");
 }
+
+#[tokio::test]
+async fn a_login_is_not_sent_on_to_where_a_token_server_leads() {
+    let elsewhere = Stub::start(|_| Reply::status(200).body(r#"{"token": "t"}"#)).await;
+    let lead = format!("http://{}/token?x=secret", elsewhere.host());
+    let directory = tempfile::TempDir::new().unwrap();
+    for login in ["auth\":\"ZGV2OmRldg==", "identitytoken\":\"refresh"] {
+        let lead = lead.clone();
+        let stub = Stub::start(move |request| {
+            if request.path.starts_with("/token") {
+                return Reply::status(307).header("location", &lead);
+            }
+            let realm = format!("Bearer realm=\"http://{}/token\"", request.host);
+            Reply::status(401).header("www-authenticate", &realm)
+        })
+        .await;
+        let file = directory.path().join("config.json");
+        let text = format!(r#"{{"auths":{{"{}":{{"{login}"}}}}}}"#, stub.host());
+        std::fs::write(&file, text).unwrap();
+        let config = RegistryConfig {
+            insecure: true,
+            credentials_file: Some(file),
+            ..quiet()
+        };
+        let client = Client::new(&stub.host(), &config).unwrap();
+        let error = client.ping().await.unwrap_err();
+        let lead = format!("to `http://{}/token`", elsewhere.host());
+        assert_says(&error, &[&stub.host(), &lead, "`realm`"]);
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    assert_eq!(elsewhere.seen().len(), 0);
+}

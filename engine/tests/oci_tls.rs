@@ -3,10 +3,12 @@
 mod support;
 
 use support::{
-    registry::{Options, Registry, quiet},
+    registry::{Options, Registry, as_dev, quiet},
+    stub::{Reply, Request, Stub},
     tls::Authority,
 };
-use weir_engine::oci::{Client, RegistryConfig};
+use weir_engine::oci::{Client, OciError, RegistryConfig};
+use weir_schema::{Digest, Tag};
 
 /// A registry that presents a certificate of `authority` for `names`, valid for `days`.
 fn registry(authority: &Authority, names: &str, days: i32) -> Registry {
@@ -178,4 +180,104 @@ async fn nothing_that_listens_may_be_there_later() {
         .unwrap_err();
     assert!(error.is_retryable());
     assert_says(&error.to_string(), &[&host, "refused"]);
+}
+
+/// What is said where a registry with TLS leads to plain HTTP. Of `reply`, the second argument is
+/// an address without TLS, which nothing must reach.
+async fn led<F: Future<Output = Result<(), OciError>>>(
+    authority: &Authority,
+    reply: fn(&Request, &str) -> Reply,
+    ask: impl FnOnce(Client) -> F,
+) {
+    let plain = Stub::start(|_| Reply::status(200).body(r#"{"token": "t"}"#)).await;
+    // By another name of this machine, so that no address is taken for the registry's own.
+    let port = plain.port();
+    let address = format!("http://localhost:{port}/there?signature=s3cret");
+    let stub = Stub::start_tls(authority.issue(HERE, 30), move |request| {
+        reply(request, &address)
+    })
+    .await;
+    let client = Client::new(&stub.host(), &as_dev(trusting(authority))).unwrap();
+    let error = ask(client).await.unwrap_err();
+    let text = error.to_string();
+    let shown = format!("`http://localhost:{port}/there`");
+    let section = format!("[registries.\"{}\"]", stub.host());
+    assert_says(
+        &text,
+        &[&shown, "plain HTTP", "`insecure = true`", &section],
+    );
+    assert!(!text.contains("s3cret") && !error.is_retryable(), "{text}");
+    assert_eq!(plain.seen().len(), 0, "{text}");
+}
+
+#[tokio::test]
+async fn a_registry_with_tls_never_leads_to_plain_http() {
+    let authority = &Authority::new("Example Corp Root");
+    let digest = Digest::of(b"x");
+    let away = |_: &Request, address: &str| Reply::status(307).header("location", address);
+    led(authority, away, async |client| {
+        let tag: Tag = "1.0".parse().unwrap();
+        client.get_manifest("a", &tag.into()).await.map(drop)
+    })
+    .await;
+    led(authority, away, async |client| {
+        client.get_blob("a", &digest, 10).await.map(drop)
+    })
+    .await;
+    led(authority, away, async |client| {
+        let bytes = b"{}".to_vec().into();
+        let reference = digest.clone().into();
+        let stored = client.put_manifest("a", &reference, "a/b", bytes);
+        stored.await.map(drop)
+    })
+    .await;
+    let opened = |_: &Request, address: &str| Reply::status(202).header("location", address);
+    led(authority, opened, async |client| {
+        let upload = client.start_upload("a").await?;
+        let bytes = b"x".to_vec().into();
+        client.finish_upload(upload, &digest, bytes).await
+    })
+    .await;
+    let page = |_: &Request, address: &str| {
+        let link = format!("<{address}>; rel=\"next\"");
+        let page = Reply::status(200).header("link", &link);
+        page.body(r#"{"tags": ["1"]}"#)
+    };
+    led(authority, page, async |client| {
+        client.tags("a").await.map(drop)
+    })
+    .await;
+    let realm = |_: &Request, address: &str| {
+        let challenge = format!("Bearer realm=\"{address}\"");
+        Reply::status(401).header("www-authenticate", &challenge)
+    };
+    led(authority, realm, async |client| client.ping().await).await;
+}
+
+#[tokio::test]
+async fn an_upload_at_another_host_with_tls_gets_the_content_and_no_login() {
+    let authority = Authority::new("Example Corp Root");
+    let storage = Stub::start_tls(authority.issue(HERE, 30), |_| Reply::status(201)).await;
+    let port = storage.port();
+    let stub = Stub::start_tls(authority.issue(HERE, 30), move |request| {
+        match request.authorization {
+            None => Reply::status(401).header("www-authenticate", "Basic realm=\"x\""),
+            Some(_) => Reply::status(202)
+                .header("location", &format!("https://localhost:{port}/up?state=1")),
+        }
+    })
+    .await;
+    let client = Client::new(&stub.host(), &as_dev(trusting(&authority))).unwrap();
+    let upload = client.start_upload("a").await.unwrap();
+    let bytes = b"x".to_vec().into();
+    client
+        .finish_upload(upload, &Digest::of(b"x"), bytes)
+        .await
+        .unwrap();
+    let seen = storage.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(
+        (seen[0].method.as_str(), &seen[0].authorization),
+        ("PUT", &None)
+    );
 }

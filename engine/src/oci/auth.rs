@@ -25,6 +25,7 @@ use super::{
     config::RegistryConfig,
     credentials::{self, Credentials},
     error::{AuthFailure, OciError, from_transport, innermost},
+    leads,
 };
 use crate::secret::Secret;
 
@@ -228,22 +229,23 @@ impl Auth {
     }
 
     async fn fetch(&self, server: &TokenServer, scopes: &Scopes) -> Result<Token, OciError> {
-        let what = format!("fetching a token from `{}`", server.realm);
+        let mut realm = Url::parse(&server.realm).map_err(|error| OciError::Protocol {
+            registry: self.registry.clone(),
+            what: "fetching a token".to_owned(),
+            reason: format!("its token server has no address: {error}"),
+        })?;
+        let (at, address) = (leads::shown(&realm), realm.clone());
+        let what = format!("fetching a token from `{at}`");
         let protocol = |reason: String| OciError::Protocol {
             registry: self.registry.clone(),
             what: what.clone(),
             reason,
         };
-        let mut realm = Url::parse(&server.realm).map_err(|error| protocol(error.to_string()))?;
         let credentials = self.credentials().await?;
-        if realm.scheme() != "https"
-            && !self.config.insecure
-            && !realm.host_str().is_some_and(super::endpoint::is_loopback)
-            && *credentials != Credentials::Anonymous
-        {
+        if realm.scheme() != "https" && !self.config.insecure {
             return Err(failed(AuthFailure::PlainTokenServer {
                 registry: self.registry.clone(),
-                realm: server.realm.clone(),
+                realm: at,
             }));
         }
         let host = realm.host_str().unwrap_or_default().to_owned();
@@ -281,9 +283,18 @@ impl Auth {
             .map_err(|error| from_transport(&self.registry, &host, &what, &error))?;
         let status = response.status();
         let retry_after = super::answer::retry_after(response.headers());
+        let leads_to = super::client::text(response.headers(), "location")
+            .and_then(|to| Some(leads::shown(&address.join(to).ok()?)));
         let text = super::answer::read(response, TOKEN_LIMIT)
             .await
             .map_err(|error| error.into_oci(&self.registry, &what))?;
+        if status.is_redirection() {
+            return Err(failed(AuthFailure::TokenServerLeadsOn {
+                registry: self.registry.clone(),
+                realm: at,
+                address: leads_to,
+            }));
+        }
         if status == 401
             || status == 403
             || (status == 400 && matches!(credentials, Credentials::Identity(_)))
@@ -295,7 +306,7 @@ impl Auth {
                     what,
                 })
             } else {
-                self.refused(&format!("its token server `{}`", server.realm), message)
+                self.refused(&format!("its token server `{at}`"), message)
                     .await
             });
         }

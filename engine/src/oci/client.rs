@@ -13,6 +13,7 @@ use bytes::Bytes;
 use reqwest::{
     Method, Response, StatusCode, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
+    redirect::Policy,
 };
 
 use super::{
@@ -21,6 +22,7 @@ use super::{
     config::RegistryConfig,
     endpoint::{Endpoint, is_loopback},
     error::{OciError, TlsFailure, from_transport, innermost},
+    leads,
     limit::{Limits, Slot},
     tls,
 };
@@ -44,6 +46,7 @@ pub struct Client {
 
 struct Inner {
     registry: String,
+    config: RegistryConfig,
     http: reqwest::Client,
     endpoint: Endpoint,
     auth: Auth,
@@ -94,27 +97,33 @@ impl Client {
     /// # Errors
     /// If `ca_file` cannot be read.
     pub fn new(registry: &str, config: &RegistryConfig) -> Result<Self, OciError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .tls_backend_preconfigured(tls::client_config(registry, config)?)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .read_timeout(Duration::from_secs(config.idle_timeout_seconds.max(1)));
         let endpoint = Endpoint::new(registry, config);
-        if is_loopback(endpoint.host()) {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| {
-            Box::new(TlsFailure::Handshake {
-                registry: registry.to_owned(),
-                reason: innermost(&error),
+        let tls = tls::client_config(registry, config)?;
+        let http = |redirects: Policy| {
+            let mut builder = reqwest::Client::builder()
+                .user_agent(USER_AGENT)
+                .tls_backend_preconfigured(tls.clone())
+                .redirect(redirects)
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .read_timeout(Duration::from_secs(config.idle_timeout_seconds.max(1)));
+            if is_loopback(endpoint.host()) {
+                builder = builder.no_proxy();
+            }
+            builder.build().map_err(|error| {
+                Box::new(TlsFailure::Handshake {
+                    registry: registry.to_owned(),
+                    reason: innermost(&error),
+                })
             })
-        })?;
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 registry: registry.to_owned(),
-                auth: Auth::new(registry, config, http.clone()),
-                http,
+                config: config.clone(),
+                // The login goes in the body too, where no library takes it out on the way.
+                auth: Auth::new(registry, config, http(Policy::none())?),
+                http: http(leads::redirects(config))?,
                 endpoint,
                 limits: Limits::new(config),
                 max_concurrent: usize::try_from(config.max_concurrent.get()).unwrap_or(usize::MAX),
@@ -328,6 +337,7 @@ impl Client {
             // An error would mean that the base's own scheme is none.
             let _same = url.set_scheme("https");
         }
+        leads::check(self.registry(), &self.inner.config, &call.what, &url)?;
         Ok(url)
     }
 

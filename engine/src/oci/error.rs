@@ -5,7 +5,10 @@ use std::{error::Error as StdError, io, time::Duration};
 use weir_schema::Digest;
 
 use super::{
-    certificate::CertificateSummary, credentials::CredentialsError, tls::RefusedCertificate,
+    certificate::CertificateSummary,
+    credentials::CredentialsError,
+    leads::{self, LedToPlain},
+    tls::RefusedCertificate,
 };
 
 /// A request to a registry that failed.
@@ -174,6 +177,18 @@ pub enum TlsFailure {
         /// The registry's name.
         registry: String,
     },
+    /// An answer leads to an address without TLS.
+    #[error(
+        "registry `{registry}`: {what}: it leads on to `{address}`, which is plain HTTP, and nothing is sent there: have it give addresses that begin with `https://` (behind a proxy that ends TLS it must know its own), or, for tests only, set `insecure = true` in [registries.\"{registry}\"]"
+    )]
+    LedToPlain {
+        /// The registry's name.
+        registry: String,
+        /// What was being done.
+        what: String,
+        /// Where it leads, without login and query.
+        address: String,
+    },
     /// The two sides could not agree.
     #[error("registry `{registry}`: no TLS connection: {reason}")]
     Handshake {
@@ -237,15 +252,27 @@ pub enum AuthFailure {
         /// What it said.
         message: String,
     },
-    /// The login would travel unprotected.
+    /// Login and token would travel unprotected.
     #[error(
-        "registry `{registry}`: its token server `{realm}` speaks plain HTTP, so the login is not sent there: have its address corrected, or, for tests only, set `insecure = true` in [registries.\"{registry}\"]"
+        "registry `{registry}`: its token server `{realm}` speaks plain HTTP, so it is not asked and the login is not sent there: have its address corrected, or, for tests only, set `insecure = true` in [registries.\"{registry}\"]"
     )]
     PlainTokenServer {
         /// The registry's name.
         registry: String,
-        /// The token server.
+        /// The token server, without login and query.
         realm: String,
+    },
+    /// The login would be sent to whom the registry did not name.
+    #[error(
+        "registry `{registry}`: its token server `{realm}` leads on{}, and a login is not sent on: have the registry name the address that answers as its `realm`", to(.address.as_ref())
+    )]
+    TokenServerLeadsOn {
+        /// The registry's name.
+        registry: String,
+        /// The token server, without login and query.
+        realm: String,
+        /// Where it leads, without login and query, if it says so.
+        address: Option<String>,
     },
     /// It wants a kind of login that we do not know.
     #[error(
@@ -275,6 +302,10 @@ fn names(certificate: &CertificateSummary) -> String {
     } else {
         format!(" for `{}`", certificate.names.join("`, `"))
     }
+}
+
+fn to(address: Option<&String>) -> String {
+    address.map_or_else(String::new, |address| format!(" to `{address}`"))
 }
 
 fn needs(scopes: &[String]) -> String {
@@ -329,6 +360,9 @@ pub(super) fn from_transport(
         cause.downcast_ref::<rustls::Error>().cloned()
     }) {
         return OciError::Tls(Box::new(from_tls(registry, asked, tls)));
+    }
+    if let Some(led) = find(error, |cause| cause.downcast_ref::<LedToPlain>().cloned()) {
+        return leads::to_plain(registry, what, led.address);
     }
     let reason = if error.is_timeout() {
         "no answer in time".to_owned()

@@ -6,7 +6,7 @@
 //! ```text
 //! manifests, blobs, lists, transfer      what is asked of a registry
 //!        client                          one request: login, limits, repetition
-//! auth  endpoint  tls  limit             a token, an address, a connection, a moment
+//! auth  endpoint  leads  tls  limit      a token, an address, a connection, a moment
 //! ```
 
 mod answer;
@@ -21,6 +21,7 @@ mod credentials;
 mod descriptor;
 mod endpoint;
 mod error;
+mod leads;
 mod limit;
 mod lists;
 mod manifests;
