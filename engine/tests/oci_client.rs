@@ -12,7 +12,8 @@ use support::{
     stub::{Reply, Stub},
 };
 use weir_engine::oci::{
-    Client, MANIFEST_LIMIT, Mount, OciError, Reference, RegistryConfig, fallback_tag, media_type,
+    Client, LIST_LIMIT, MANIFEST_LIMIT, Mount, OciError, Reference, RegistryConfig, fallback_tag,
+    media_type,
 };
 use weir_schema::{Digest, Tag};
 
@@ -206,6 +207,37 @@ async fn lists_are_read_to_their_last_page() {
 }
 
 #[tokio::test]
+async fn a_list_that_grows_and_grows_is_not_read_to_its_end() {
+    let megabyte = vec![b' '; 1 << 20];
+    let (stub, client) = stub(quiet(), move |request| {
+        let (list, last) = request.path.rsplit_once(['?', '=']).unwrap_or_default();
+        let last = last.parse().unwrap_or(0) + 1;
+        let next = format!(
+            "<{}?last={last}>; rel=\"next\"",
+            list.trim_end_matches("?last")
+        );
+        let page = Reply::status(200).header("link", &next);
+        page.body([b"{}".as_slice(), &megabyte].concat())
+    })
+    .await;
+    let most = LIST_LIMIT >> 20;
+    let subject = Digest::of(b"subject");
+    let errors = [
+        client.catalog().await.unwrap_err(),
+        client.tags("a").await.unwrap_err(),
+        client.referrers("a", &subject).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(
+            matches!(error, OciError::ListTooLong { .. }) && !error.is_retryable(),
+            "{error}"
+        );
+        assert!(error.to_string().contains(&stub.host()), "{error}");
+    }
+    assert!(stub.seen().len() <= 3 * most + 1, "{}", stub.seen().len());
+}
+
+#[tokio::test]
 async fn referrers_come_from_the_api_and_from_the_tag() {
     let subject = Digest::of(b"subject");
     let list = |name: &str| {
@@ -367,4 +399,56 @@ async fn a_registry_that_falls_silent_is_not_waited_for() {
         "{error}"
     );
     assert!(error.to_string().contains("no answer in time"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_trickles_is_not_waited_for() {
+    let config = RegistryConfig {
+        idle_timeout_seconds: 1,
+        ..quiet()
+    };
+    let (stub, client) = stub(config, |_| {
+        let slow = Reply::status(200).body(vec![b' '; 10_000]);
+        slow.trickling(Duration::from_millis(100))
+    })
+    .await;
+    let began = Instant::now();
+    let reference = Reference::Digest(Digest::of(b"x"));
+    let (manifest, list) = tokio::join!(client.get_manifest("a", &reference), client.tags("a"),);
+    for error in [manifest.unwrap_err(), list.unwrap_err()] {
+        assert!(
+            error.is_retryable() && error.to_string().contains("not whole in time"),
+            "{error}"
+        );
+    }
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(
+        stub.seen().len(),
+        2 + 1,
+        "each is tried once, after TLS is found out about"
+    );
+}
+
+#[tokio::test]
+async fn a_list_whose_pages_come_one_by_one_for_ever_is_not_waited_for() {
+    let config = RegistryConfig {
+        idle_timeout_seconds: 1,
+        ..quiet()
+    };
+    let (stub, client) = stub(config, |request| {
+        let next = format!("<{}0>; rel=\"next\"", request.path);
+        let page = Reply::status(200).header("link", &next).body("{}");
+        page.after(Duration::from_millis(if request.path == "/v2/" {
+            0
+        } else {
+            900
+        }))
+    })
+    .await;
+    let error = client.catalog().await.unwrap_err();
+    assert!(
+        error.is_retryable() && error.to_string().contains("have not ended after 20 s"),
+        "{error}"
+    );
+    assert!(stub.seen().len() < 30, "{}", stub.seen().len());
 }

@@ -50,7 +50,7 @@ pub(super) async fn read(mut response: Response, limit: usize) -> Result<Bytes, 
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| ReadFailure::Broken(innermost(&error)))?
+        .map_err(|error| ReadFailure::Broken(broken(&error)))?
     {
         if body.len() + chunk.len() > limit {
             return Err(ReadFailure::TooLarge(limit));
@@ -58,6 +58,14 @@ pub(super) async fn read(mut response: Response, limit: usize) -> Result<Bytes, 
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+fn broken(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        "the answer has begun and was not whole in time".to_owned()
+    } else {
+        innermost(error)
+    }
 }
 
 /// What a registry's error answer says.

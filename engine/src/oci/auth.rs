@@ -278,6 +278,7 @@ impl Auth {
             }
         };
         let response = request
+            .timeout(self.config.longest_answer())
             .send()
             .await
             .map_err(|error| from_transport(&self.registry, &host, &what, &error))?;

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -52,6 +52,8 @@ struct Inner {
     auth: Auth,
     limits: Limits,
     max_concurrent: usize,
+    /// How long an answer may take that is read whole.
+    longest: Duration,
     lacks_referrers: AtomicBool,
 }
 
@@ -127,6 +129,7 @@ impl Client {
                 endpoint,
                 limits: Limits::new(config),
                 max_concurrent: usize::try_from(config.max_concurrent.get()).unwrap_or(usize::MAX),
+                longest: config.longest_answer(),
                 lacks_referrers: AtomicBool::new(false),
             }),
         })
@@ -136,6 +139,11 @@ impl Client {
     #[must_use]
     pub fn registry(&self) -> &str {
         &self.inner.registry
+    }
+
+    /// How long an answer may take that is read whole: a manifest, a page of a list.
+    pub(super) fn longest_answer(&self) -> Duration {
+        self.inner.longest
     }
 
     /// How many requests may run at a time.
@@ -170,13 +178,16 @@ impl Client {
     }
 
     /// Sends `call` until it is answered, and reads the answer, of which `limit` bytes may come.
-    /// Only what may succeed later is tried again; a refusal is an answer.
+    /// Only what may succeed later is tried again; a refusal is an answer. A registry that was given
+    /// as long as one answer may take is not tried again either.
     pub(super) async fn answer(&self, call: &Call, limit: usize) -> Result<Answer, OciError> {
         let _slot = self.slot().await;
+        let began = Instant::now();
         let mut retry = self.inner.limits.retry();
         loop {
             match self.answer_once(call, limit).await {
                 Ok(answer) => return Ok(answer),
+                Err(error) if began.elapsed() >= self.inner.longest => return Err(error),
                 Err(error) => retry.after(error).await?,
             }
         }
@@ -185,7 +196,8 @@ impl Client {
     /// Like [`Self::answer`], but tried once: for requests that must not be repeated blindly, and
     /// for callers that hold a slot.
     pub(super) async fn answer_once(&self, call: &Call, limit: usize) -> Result<Answer, OciError> {
-        let response = self.send(call, || Some(call.body.clone().into())).await?;
+        let body = || Some(call.body.clone().into());
+        let response = self.send(call, body, Some(self.inner.longest)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = answer::read(response, limit)
             .await
@@ -202,7 +214,8 @@ impl Client {
     pub(super) async fn stream(&self, call: &Call, _slot: &Slot) -> Result<Response, OciError> {
         let mut retry = self.inner.limits.retry();
         loop {
-            match self.send(call, || Some(call.body.clone().into())).await {
+            let body = || Some(call.body.clone().into());
+            match self.send(call, body, None).await {
                 Ok(response) => return Ok(response),
                 Err(error) => retry.after(error).await?,
             }
@@ -219,7 +232,7 @@ impl Client {
         _slot: &Slot,
     ) -> Result<Answer, OciError> {
         let mut body = Some(body);
-        let response = self.send(call, || body.take()).await?;
+        let response = self.send(call, || body.take(), None).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = answer::read(response, ERROR_LIMIT)
             .await
@@ -232,11 +245,13 @@ impl Client {
     }
 
     /// One try, or two if the registry asks for a login. Overload and server errors are errors;
-    /// every other status is for the caller to judge.
+    /// every other status is for the caller to judge. The body must have come within `longest` of
+    /// the request, however it trickles.
     async fn send(
         &self,
         call: &Call,
         mut body: impl FnMut() -> Option<reqwest::Body>,
+        longest: Option<Duration>,
     ) -> Result<Response, OciError> {
         let inner = &*self.inner;
         let url = self.url(call).await?;
@@ -263,6 +278,9 @@ impl Client {
             }
             if let Some(login) = &login {
                 request = request.header(AUTHORIZATION, login);
+            }
+            if let Some(longest) = longest {
+                request = request.timeout(longest);
             }
             let response = request.body(body).send().await.map_err(|error| {
                 from_transport(self.registry(), inner.endpoint.host(), &call.what, &error)

@@ -1,6 +1,6 @@
 //! How one registry is reached: the table `[registries."NAME"]` of the configuration file.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -43,9 +43,21 @@ pub struct RegistryConfig {
     /// fails the request at once, and the promotion is scheduled for when it asked.
     pub max_backoff_seconds: u64,
     /// How long a registry may be silent, in the middle of an answer too, before it counts as
-    /// unreachable.
+    /// unreachable. A manifest, a page of a list and whatever else is read whole has twice as long
+    /// from its request to its last byte, and a list with all its pages twenty times.
     pub idle_timeout_seconds: u64,
 }
+
+impl RegistryConfig {
+    /// How long an answer may take that is read whole.
+    pub(super) fn longest_answer(&self) -> Duration {
+        let seconds = self.idle_timeout_seconds.clamp(1, LONGEST_IDLE_SECONDS);
+        Duration::from_secs(seconds * 2)
+    }
+}
+
+/// A day: who wants no limit gets this one.
+const LONGEST_IDLE_SECONDS: u64 = 86_400;
 
 impl Default for RegistryConfig {
     fn default() -> Self {

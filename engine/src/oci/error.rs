@@ -95,6 +95,18 @@ pub enum OciError {
         /// The limit.
         limit: usize,
     },
+    /// All pages of a list together are more than is read.
+    #[error(
+        "registry `{registry}`: {what}: its pages have more than {limit} bytes together, and no more is read: look into what it answers there, and delete what is not needed"
+    )]
+    ListTooLong {
+        /// The registry's name.
+        registry: String,
+        /// What was being done.
+        what: String,
+        /// The limit.
+        limit: usize,
+    },
     /// The answer does not follow the distribution specification.
     #[error("registry `{registry}`: {what}: {reason}")]
     Protocol {
@@ -329,6 +341,7 @@ impl OciError {
             | Self::NotFound { .. }
             | Self::Refused { .. }
             | Self::TooLarge { .. }
+            | Self::ListTooLong { .. }
             | Self::Protocol { .. } => false,
         }
     }

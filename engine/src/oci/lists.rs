@@ -1,6 +1,6 @@
 //! Lists that come in pages: tags, repositories, referrers.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -18,8 +18,16 @@ use super::{
 /// Largest page read.
 const PAGE_LIMIT: usize = 8 << 20;
 
+/// Most bytes read of all pages of one list: some 400,000 repositories, or a million tags. What is
+/// kept of a list takes several times as much, so this is what bounds the memory of a look at a
+/// registry that has, or makes up, ever more.
+pub const LIST_LIMIT: usize = 32 << 20;
+
 /// Entries asked for in one page; registries may give fewer.
 const PAGE_ENTRIES: usize = 1000;
+
+/// A list may take as long as so many of its pages: a catalog takes a busy registry minutes.
+const LONGEST_LIST: u32 = 10;
 
 /// A list with more pages than this does not end.
 const MOST_PAGES: usize = 10_000;
@@ -72,14 +80,16 @@ impl Client {
         let path = format!("v2/{repository}/tags/list?n={PAGE_ENTRIES}");
         let what = format!("listing the tags of `{repository}`");
         let scopes = vec![scope(repository, "pull")];
-        let pages = match self.pages::<TagPage>(what, path, scopes).await {
+        let mut tags = Vec::new();
+        let take = |page: TagPage| {
+            let names = page.tags.unwrap_or_default().into_iter();
+            tags.extend(names.filter_map(|name| name.parse::<Tag>().ok()));
+        };
+        match self.pages(what, path, scopes, take).await {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
             other => other?,
-        };
-        let names = pages
-            .into_iter()
-            .flat_map(|page| page.tags.unwrap_or_default());
-        Ok(names.filter_map(|name| name.parse().ok()).collect())
+        }
+        Ok(tags)
     }
 
     /// The repositories of the registry that the login may see, as paths within the registry.
@@ -90,11 +100,10 @@ impl Client {
         let path = format!("v2/_catalog?n={PAGE_ENTRIES}");
         let what = "listing the repositories".to_owned();
         let scopes = vec!["registry:catalog:*".to_owned()];
-        let pages = self.pages::<CatalogPage>(what, path, scopes).await?;
-        Ok(pages
-            .into_iter()
-            .flat_map(|page| page.repositories.unwrap_or_default())
-            .collect())
+        let mut paths = Vec::new();
+        let take = |page: CatalogPage| paths.extend(page.repositories.unwrap_or_default());
+        self.pages(what, path, scopes, take).await?;
+        Ok(paths)
     }
 
     /// What refers to `subject`: from the referrers API where there is one, and from the tag that
@@ -112,13 +121,12 @@ impl Client {
         let scopes = vec![scope(repository, "pull")];
         let mut found = Referrers::default();
         if !self.lacks_referrers() {
-            match self.pages::<ReferrerPage>(what.clone(), path, scopes).await {
-                Ok(pages) => {
+            let mut descriptors = Vec::new();
+            let take = |page: ReferrerPage| descriptors.extend(page.manifests.unwrap_or_default());
+            match self.pages(what.clone(), path, scopes, take).await {
+                Ok(()) => {
                     found.has_api = true;
-                    found.descriptors = pages
-                        .into_iter()
-                        .flat_map(|page| page.manifests.unwrap_or_default())
-                        .collect();
+                    found.descriptors = descriptors;
                 }
                 // Registries older than the API refuse in many ways. One that does not even know
                 // the path, and so gives no code of its own, need not be asked again.
@@ -151,33 +159,57 @@ impl Client {
         Ok(found)
     }
 
-    /// Every page of a list.
+    /// Gives every page of a list to `take`.
     async fn pages<Page: DeserializeOwned>(
         &self,
         what: String,
         path: String,
         scopes: Scopes,
-    ) -> Result<Vec<Page>, OciError> {
-        let mut pages = Vec::new();
+        mut take: impl FnMut(Page),
+    ) -> Result<(), OciError> {
         let mut call = Call::new(what, Method::GET, path, scopes);
         // A registry whose pages come round again would be asked for ever.
         let mut seen = BTreeSet::new();
+        let mut left = LIST_LIMIT;
+        let began = Instant::now();
+        let longest = self.longest_answer() * LONGEST_LIST;
         loop {
-            let answer = self.answer(&call, PAGE_LIMIT).await?;
+            if began.elapsed() > longest {
+                return Err(OciError::Connection {
+                    registry: self.registry().to_owned(),
+                    what: call.what,
+                    reason: format!("its pages have not ended after {} s", longest.as_secs()),
+                });
+            }
+            let answer = match self.answer(&call, PAGE_LIMIT.min(left)).await {
+                Err(OciError::TooLarge { .. }) if left < PAGE_LIMIT => {
+                    return Err(self.too_long(call.what));
+                }
+                other => other?,
+            };
             if answer.status != StatusCode::OK {
                 return Err(self.refusal(&call, &answer));
             }
+            left = left.saturating_sub(answer.body.len());
             let page = serde_json::from_slice(&answer.body).map_err(|error| {
                 self.protocol(&call.what, format!("the answer is no list: {error}"))
             })?;
-            pages.push(page);
+            take(page);
             let Some(next) = next_link(&answer.headers) else {
-                return Ok(pages);
+                return Ok(());
             };
-            if !seen.insert(next.clone()) || pages.len() >= MOST_PAGES {
+            if !seen.insert(next.clone()) || seen.len() >= MOST_PAGES {
                 return Err(self.protocol(&call.what, format!("its pages do not end (`{next}`)")));
             }
             call.path = next;
+        }
+    }
+
+    fn too_long(&self, what: String) -> OciError {
+        OciError::ListTooLong {
+            registry: self.registry().to_owned(),
+            what,
+            limit: LIST_LIMIT,
         }
     }
 }
