@@ -14,7 +14,8 @@ use std::{
 use support::{
     app::{self, Content},
     proxy::{Fault, Proxy, Request},
-    registry::{Registry, clients},
+    registry::{Registry, clients, quiet},
+    stub::{Reply, Stub},
 };
 use weir_engine::{
     copy::{self, CopyError, Outcome, Plan, Progress},
@@ -329,4 +330,33 @@ async fn a_registry_that_stays_broken_is_left_after_the_configured_tries() {
     );
     // One request finds out about TLS, and one is tried three times.
     assert_eq!(scene.proxy.seen().len(), 1 + 3);
+}
+
+#[tokio::test]
+async fn a_tree_of_more_bytes_than_any_application_has_is_not_copied() {
+    let (root, find) = app::padded_tree(40, 4_000_000);
+    let source = Stub::start(move |request| {
+        find(&request.path).map_or_else(
+            || Reply::status(404),
+            |found| Reply::status(200).body(found),
+        )
+    })
+    .await;
+    let mut scene = Scene::new(|_| Fault::None).await;
+    let plain = || RegistryConfig {
+        insecure: true,
+        ..quiet()
+    };
+    scene.clients = clients([(source.host(), plain()), (scene.proxy.host(), plain())]);
+    scene.plan.digest = root;
+    scene.plan.source = format!("{}/dev/shop", source.host()).parse().unwrap();
+    scene.plan.source_tag = None;
+    let error = scene.run().await.unwrap_err();
+    assert!(
+        matches!(error, CopyError::TooLarge { .. }) && !error.is_retryable(),
+        "{error}"
+    );
+    assert!(error.to_string().contains("64 MiB"), "{error}");
+    assert_eq!(scene.proxy.writes(), 0);
+    assert!(source.seen().len() < 35, "{}", source.seen().len());
 }

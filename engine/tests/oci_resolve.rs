@@ -195,3 +195,37 @@ async fn f6_what_is_image_and_index_at_once_is_an_error() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_tree_of_more_bytes_than_any_application_has_is_not_read_to_its_end() {
+    let (root, find) = app::padded_tree(40, 4_000_000);
+    let stub = Stub::start(move |request| {
+        find(&request.path).map_or_else(
+            || Reply::status(404),
+            |found| Reply::status(200).body(found),
+        )
+    })
+    .await;
+    let clients = clients([(
+        stub.host(),
+        RegistryConfig {
+            insecure: true,
+            ..quiet()
+        },
+    )]);
+    let repository = format!("{}/dev/shop", stub.host()).parse().unwrap();
+    let error = resolve(&clients, &repository, &root)
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert!(
+        matches!(error, ResolveError::TooLarge { .. }) && !error.is_retryable(),
+        "{error}"
+    );
+    let text = error.to_string();
+    for part in [&stub.host(), "dev/shop", "64 MiB"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // Those that fit, and those under way when the limit is reached.
+    assert!(stub.seen().len() < 35, "{}", stub.seen().len());
+}

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use weir_schema::{Digest, Tag};
 
 use super::{
@@ -20,6 +20,9 @@ use crate::oci::{Descriptor, Manifest, OciError, Reference, Referrers, fallback_
 
 /// Endings of cosign's tags.
 const ENDINGS: [&str; 3] = [".sig", ".att", ".sbom"];
+
+/// Subjects whose referrers are looked for at a time: each holds a list and a manifest meanwhile.
+const SUBJECTS_AT_A_TIME: usize = 32;
 
 /// The manifests, and what refers to these.
 const LEVELS: usize = 2;
@@ -41,12 +44,15 @@ pub(super) async fn copy(job: &Job, tree: &Tree) -> Result<Copied, CopyError> {
     }
     let mut subjects: BTreeSet<Digest> = tree.digests().cloned().collect();
     for _ in 0..LEVELS {
-        let found = try_join_all(subjects.iter().map(|subject| copy_for(job, subject))).await?;
+        let copies = subjects.iter();
+        let copies: Vec<_> = copies.map(|subject| copy_for(job, subject)).collect();
+        let mut copies = stream::iter(copies).buffer_unordered(SUBJECTS_AT_A_TIME);
         let mut next = BTreeSet::new();
-        for found in found {
+        while let Some(found) = copies.try_next().await? {
             next.extend(found.copied);
             all.lost.extend(found.lost);
         }
+        drop(copies);
         subjects = next.difference(&all.copied).cloned().collect();
         all.copied.extend(next);
     }

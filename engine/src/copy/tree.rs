@@ -11,7 +11,7 @@ use super::{
     job::{Job, Side},
     tag::Root,
 };
-use crate::oci::{Descriptor, Manifest, RawManifest, Reference, media_type};
+use crate::oci::{Manifest, RawManifest, Reference, TREE_TOO_LARGE, TreeBudget, media_type};
 
 /// The root, and eight levels of indexes below it.
 const DEEPEST: usize = 9;
@@ -19,13 +19,40 @@ const DEEPEST: usize = 9;
 /// More manifests than this are not an application.
 const MOST_MANIFESTS: usize = 10_000;
 
+/// The indexes of a tree are kept from its survey to its copy as long as that many bytes were read:
+/// more than those of any application have. Of larger trees they are fetched again.
+const KEPT_BYTES: usize = 1 << 20;
+
 /// All manifests below a root.
 pub(super) struct Tree {
     root: Root,
     /// Everything that lists nothing.
     leaves: BTreeSet<Digest>,
-    /// The indexes, and the root where it is one, by level: the deepest last.
-    indexes: Vec<BTreeMap<Digest, Root>>,
+    /// The indexes, and the root where it is one, by level: the deepest last. `None` for one that
+    /// is fetched again.
+    indexes: Vec<BTreeMap<Digest, Option<Root>>>,
+}
+
+/// What the survey needs of a descriptor.
+struct Child {
+    digest: Digest,
+    is_image: bool,
+}
+
+/// An index below the root: what it lists, and itself if it is kept.
+struct Found {
+    kept: Option<Root>,
+    children: Vec<Child>,
+}
+
+fn children(manifest: Manifest) -> Vec<Child> {
+    let listed = manifest.manifests.into_iter();
+    listed
+        .map(|child| Child {
+            is_image: media_type::is_image(&child.media_type),
+            digest: child.digest,
+        })
+        .collect()
 }
 
 impl Tree {
@@ -43,7 +70,9 @@ impl Tree {
 
 /// Reads the tree at the source. Every leaf is seen there.
 pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError> {
+    let budget = TreeBudget::default();
     let (root, manifest) = fetch(job, digest).await?;
+    within(job, &budget, &root)?;
     let mut tree = Tree {
         root: root.clone(),
         leaves: BTreeSet::new(),
@@ -54,51 +83,53 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError
         tree.leaves.insert(digest.clone());
         return Ok(tree);
     }
-    tree.indexes.push(BTreeMap::from([(digest.clone(), root)]));
+    tree.indexes
+        .push(BTreeMap::from([(digest.clone(), Some(root))]));
     let mut known = BTreeSet::from([digest.clone()]);
-    let mut children = manifest.manifests;
-    while !children.is_empty() {
+    let mut level = children(manifest);
+    while !level.is_empty() {
         let limit = |digest: &Digest, limit| CopyError::TooLarge {
             repository: job.source.name.clone(),
             digest: digest.clone(),
             limit,
         };
-        children.retain(|child| known.insert(child.digest.clone()));
+        level.retain(|child| known.insert(child.digest.clone()));
         if known.len() > MOST_MANIFESTS {
             return Err(limit(digest, "it holds more than 10,000 manifests"));
         }
-        let found = try_join_all(children.iter().map(|child| look(job, child))).await?;
+        let looks = level.iter().map(|child| look(job, child, &budget));
+        let found = try_join_all(looks).await?;
         job.count(|progress| progress.manifests += u64::try_from(found.len()).unwrap_or(u64::MAX));
-        let mut level = BTreeMap::new();
+        let mut indexes = BTreeMap::new();
         let mut below = Vec::new();
-        for (child, found) in children.iter().zip(found) {
+        for (child, found) in level.iter().zip(found) {
             match found {
                 None => {
                     tree.leaves.insert(child.digest.clone());
                 }
-                Some((root, manifest)) => {
+                Some(found) => {
                     if tree.indexes.len() >= DEEPEST {
                         return Err(limit(
                             &child.digest,
                             "indexes are nested more than 8 levels deep",
                         ));
                     }
-                    below.extend(manifest.manifests);
-                    level.insert(child.digest.clone(), root);
+                    below.extend(found.children);
+                    indexes.insert(child.digest.clone(), found.kept);
                 }
             }
         }
-        if !level.is_empty() {
-            tree.indexes.push(level);
+        if !indexes.is_empty() {
+            tree.indexes.push(indexes);
         }
-        children = below;
+        level = below;
     }
     Ok(tree)
 }
 
 /// Looks at a child; fetches it if it is an index.
-async fn look(job: &Job, child: &Descriptor) -> Result<Option<(Root, Manifest)>, CopyError> {
-    if media_type::is_image(&child.media_type) {
+async fn look(job: &Job, child: &Child, budget: &TreeBudget) -> Result<Option<Found>, CopyError> {
+    if child.is_image {
         let reference = Reference::Digest(child.digest.clone());
         match job
             .source
@@ -115,7 +146,23 @@ async fn look(job: &Job, child: &Descriptor) -> Result<Option<(Root, Manifest)>,
         }
     }
     let (root, manifest) = fetch(job, &child.digest).await?;
-    Ok(manifest.is_index().then_some((root, manifest)))
+    within(job, budget, &root)?;
+    Ok(manifest.is_index().then(|| Found {
+        kept: (budget.taken() <= KEPT_BYTES).then_some(root),
+        children: children(manifest),
+    }))
+}
+
+/// Takes what was read of a tree from its budget.
+fn within(job: &Job, budget: &TreeBudget, read: &Root) -> Result<(), CopyError> {
+    if budget.take(read.raw.bytes.len()) {
+        return Ok(());
+    }
+    Err(CopyError::TooLarge {
+        repository: job.source.name.clone(),
+        digest: read.raw.digest.clone(),
+        limit: TREE_TOO_LARGE,
+    })
 }
 
 fn missing(job: &Job, digest: &Digest) -> CopyError {
@@ -164,7 +211,8 @@ pub(super) async fn copy(job: &Job, tree: &Tree) -> Result<(), CopyError> {
     }
     try_join_all(tree.leaves.iter().map(|leaf| copy_leaf(job, tree, leaf))).await?;
     for level in tree.indexes.iter().rev() {
-        try_join_all(level.values().map(|index| store(job, index))).await?;
+        let stores = level.iter().map(|(digest, kept)| store(job, digest, kept));
+        try_join_all(stores).await?;
     }
     Ok(())
 }
@@ -185,12 +233,17 @@ async fn copy_leaf(job: &Job, tree: &Tree, digest: &Digest) -> Result<(), CopyEr
     put(job, &root).await
 }
 
-async fn store(job: &Job, index: &Root) -> Result<(), CopyError> {
-    if is_there(&job.target, &index.raw.digest).await? {
+async fn store(job: &Job, digest: &Digest, kept: &Option<Root>) -> Result<(), CopyError> {
+    // As for leaves: what is fetched again is held until it is stored.
+    let _place = job.manifests.acquire().await.ok();
+    if is_there(&job.target, digest).await? {
         job.count(|progress| progress.manifests_done += 1);
         return Ok(());
     }
-    put(job, index).await
+    match kept {
+        Some(index) => put(job, index).await,
+        None => put(job, &fetch(job, digest).await?.0).await,
+    }
 }
 
 async fn put(job: &Job, manifest: &Root) -> Result<(), CopyError> {

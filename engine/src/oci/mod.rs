@@ -12,6 +12,7 @@
 mod answer;
 mod auth;
 mod blobs;
+mod budget;
 mod certificate;
 mod challenge;
 mod client;
@@ -30,6 +31,7 @@ mod tls;
 mod transfer;
 
 pub use blobs::{Mount, Upload};
+pub use budget::{TREE_LIMIT, TREE_TOO_LARGE, TreeBudget};
 pub use certificate::CertificateSummary;
 pub use client::{Client, USER_AGENT};
 pub use clients::Clients;

@@ -9,18 +9,24 @@ mod facts;
 
 use std::collections::BTreeSet;
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use weir_schema::{Digest, ManifestResolved, RepositoryName, Tag};
 
 pub use created::created;
 
-use crate::oci::{Client, Clients, Manifest, ManifestError, OciError, Reference, media_type};
+use crate::oci::{
+    Client, Clients, Manifest, ManifestError, OciError, Reference, TREE_TOO_LARGE, TreeBudget,
+    media_type,
+};
 
 /// The root, and eight levels of indexes below it.
 const DEEPEST: usize = 9;
 
 /// More manifests than this below one digest are not read.
 const MOST_MANIFESTS: usize = 10_000;
+
+/// Manifests of one tree that are read at a time; the registry's own limit comes on top.
+const AT_A_TIME: usize = 16;
 
 /// Largest image configuration read for its labels. One that is larger has no labels here.
 const CONFIG_LIMIT: usize = 4 << 20;
@@ -125,6 +131,7 @@ pub async fn resolve(
     let client = clients.of(repository)?;
     let path = repository.path();
     let mut resolved = Resolved::default();
+    let budget = TreeBudget::default();
     let mut known = BTreeSet::from([digest.clone()]);
     let mut level = vec![digest.clone()];
     for depth in 0.. {
@@ -136,10 +143,18 @@ pub async fn resolve(
         if known.len() > MOST_MANIFESTS {
             return Err(too_large("it holds more than 10,000 manifests"));
         }
-        let answers = join_all(level.iter().map(|digest| read(&client, path, digest))).await;
+        let reads = level.iter();
+        let reads: Vec<_> = reads
+            .map(|digest| read(&client, path, digest, &budget))
+            .collect();
+        let mut answers = stream::iter(reads).buffered(AT_A_TIME);
         let mut below = Vec::new();
-        for (digest, answer) in level.iter().zip(answers) {
+        for digest in &level {
+            let Some(answer) = answers.next().await else {
+                break;
+            };
             match answer {
+                Err(Fault::TooLarge) => return Err(too_large(TREE_TOO_LARGE)),
                 Ok(facts) => {
                     let children = facts.manifests.iter().flatten().map(|child| &child.digest);
                     below.extend(
@@ -154,6 +169,7 @@ pub async fn resolve(
                 Err(Fault::Manifest(error)) => resolved.invalid.push((digest.clone(), error)),
             }
         }
+        drop(answers);
         if below.is_empty() {
             break;
         }
@@ -169,6 +185,8 @@ pub async fn resolve(
 enum Fault {
     Registry(Box<OciError>),
     Manifest(ManifestError),
+    /// The budget of the tree is used up.
+    TooLarge,
 }
 
 fn at_root(repository: &RepositoryName, digest: &Digest, fault: Fault) -> ResolveError {
@@ -179,6 +197,11 @@ fn at_root(repository: &RepositoryName, digest: &Digest, fault: Fault) -> Resolv
             cause,
         },
         Fault::Registry(cause) => ResolveError::Registry(*cause),
+        Fault::TooLarge => ResolveError::TooLarge {
+            repository: repository.clone(),
+            digest: digest.clone(),
+            limit: TREE_TOO_LARGE,
+        },
         Fault::Manifest(cause) => ResolveError::Invalid {
             repository: repository.clone(),
             digest: digest.clone(),
@@ -188,14 +211,23 @@ fn at_root(repository: &RepositoryName, digest: &Digest, fault: Fault) -> Resolv
 }
 
 /// The facts of one manifest.
-async fn read(client: &Client, path: &str, digest: &Digest) -> Result<ManifestResolved, Fault> {
+async fn read(
+    client: &Client,
+    path: &str,
+    digest: &Digest,
+    budget: &TreeBudget,
+) -> Result<ManifestResolved, Fault> {
     let registry = |error| Fault::Registry(Box::new(error));
     let raw = client
         .get_manifest(path, &Reference::Digest(digest.clone()))
         .await
         .map_err(registry)?;
+    if !budget.take(raw.bytes.len()) {
+        return Err(Fault::TooLarge);
+    }
     let manifest =
         Manifest::parse(&raw.bytes, raw.content_type.as_deref()).map_err(Fault::Manifest)?;
+    drop(raw);
     let labels = match &manifest.config {
         // Only an image's configuration has labels; whatever else a config is, is not looked into.
         Some(config)
@@ -212,5 +244,9 @@ async fn read(client: &Client, path: &str, digest: &Digest) -> Result<ManifestRe
         }
         _ => None,
     };
+    let kept = labels.iter().flatten();
+    if !budget.take(kept.map(|(name, value)| name.len() + value.len()).sum()) {
+        return Err(Fault::TooLarge);
+    }
     Ok(facts::of(digest, manifest, labels))
 }

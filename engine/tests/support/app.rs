@@ -267,3 +267,38 @@ pub fn referrer_list(referrers: &[(&Content, &str)]) -> Content {
         manifests: vec![(OCI_INDEX.into(), index.to_string().into_bytes())],
     }
 }
+
+/// An index of `children` indexes of `size` bytes each, none of which is kept: the digest of it all,
+/// and what answers to a request for a path.
+pub fn padded_tree(
+    children: usize,
+    size: usize,
+) -> (
+    Digest,
+    impl Fn(&str) -> Option<Vec<u8>> + Clone + Send + Sync + 'static,
+) {
+    let child = move |number: usize| {
+        let pad = "x".repeat(size);
+        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": {"n": number.to_string(), "pad": pad}});
+        index.to_string().into_bytes()
+    };
+    let entries: Vec<Value> = (0..children)
+        .map(|number| descriptor(OCI_INDEX, &child(number)))
+        .collect();
+    let root = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries});
+    let root = root.to_string().into_bytes();
+    let digest = Digest::of(&root);
+    let digests: Vec<String> = entries
+        .iter()
+        .map(|entry| entry["digest"].as_str().unwrap().to_owned())
+        .collect();
+    let of_root = digest.to_string();
+    let find = move |path: &str| {
+        if path.ends_with(&of_root) {
+            return Some(root.clone());
+        }
+        let number = digests.iter().position(|digest| path.ends_with(digest));
+        number.map(child)
+    };
+    (digest, find)
+}
