@@ -332,6 +332,78 @@ async fn a_registry_that_stays_broken_is_left_after_the_configured_tries() {
     assert_eq!(scene.proxy.seen().len(), 1 + 3);
 }
 
+/// A target that takes everything and keeps nothing of what `is_lost` says.
+async fn forgetful(is_lost: fn(&Request) -> Option<&'static str>) -> Scene {
+    Scene::new(move |request| is_lost(request).map_or(Fault::None, Fault::Answer)).await
+}
+
+#[tokio::test]
+async fn blobs_that_a_target_claims_to_have_and_has_not_stop_the_copy_before_their_manifest() {
+    let mounts = |request: &Request| {
+        (request.method == "POST" && request.path.contains("mount=")).then_some("201 Created")
+    };
+    let uploads = |request: &Request| match request.method.as_str() {
+        "POST" => Some("202 Accepted\r\nLocation: /v2/prod/shop/blobs/uploads/1"),
+        "PUT" if request.path.contains("/blobs/uploads/") => Some("201 Created"),
+        _ => None,
+    };
+    for is_lost in [mounts as fn(&Request) -> _, uploads] {
+        let scene = forgetful(is_lost).await;
+        let error = scene.run().await.unwrap_err();
+        assert!(
+            matches!(error, CopyError::TargetIncomplete { .. }) && error.is_retryable(),
+            "{error}"
+        );
+        let target = format!("`{}`", scene.plan.target);
+        assert!(error.to_string().contains(&target), "{error}");
+        let seen = scene.proxy.seen();
+        let stored = seen
+            .iter()
+            .filter(|seen| seen.method == "PUT" && seen.path.contains("/manifests/"));
+        assert_eq!((stored.count(), scene.target().await), (0, None));
+    }
+}
+
+#[tokio::test]
+async fn each_blob_that_is_brought_is_looked_for_once_and_none_that_was_there() {
+    let scene = Scene::new(|_| Fault::None).await;
+    let brought = scene.run().await.unwrap().progress.blobs_mounted;
+    let looks = || {
+        let seen = scene.proxy.seen();
+        let looks = seen
+            .iter()
+            .filter(|seen| seen.method == "HEAD" && seen.path.contains("/blobs/"));
+        looks.count()
+    };
+    assert!(brought > 0);
+    assert_eq!(u64::try_from(looks()).unwrap(), brought);
+    let again = scene.run().await.unwrap();
+    assert!(again.already_there);
+    assert_eq!(u64::try_from(looks()).unwrap(), brought);
+}
+
+#[tokio::test]
+async fn a_tag_that_a_target_claims_to_have_set_and_has_not_is_said_to_be_what_it_is() {
+    let tags = |request: &Request| {
+        let is_tag = request.method == "PUT" && request.path.ends_with("/prod/shop/manifests/1.0");
+        is_tag.then_some("201 Created")
+    };
+    let mut scene = forgetful(tags).await;
+    let check = async |scene: &Scene, what: &str| {
+        let error = scene.run().await.unwrap_err();
+        assert!(
+            matches!(error, CopyError::TagNotKept { .. }) && error.is_retryable(),
+            "{error}"
+        );
+        let set = format!("is set to {}, but the tag {what}", scene.plan.digest);
+        assert!(error.to_string().contains(&set), "{error}");
+    };
+    check(&scene, "is not there").await;
+    let found = other().push(&scene.direct, "prod/shop", Some("1.0")).await;
+    scene.plan.expected = Some(found.clone());
+    check(&scene, &format!("still points at {found}")).await;
+}
+
 #[tokio::test]
 async fn a_tree_of_more_bytes_than_any_application_has_is_not_copied() {
     let (root, find) = app::padded_tree(40, 4_000_000);

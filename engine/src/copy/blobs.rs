@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use futures_util::future::try_join_all;
+use weir_schema::Digest;
 
 use super::{CopyError, job::Job};
 use crate::oci::{Blob, Descriptor, Manifest, Mount, OciError, media_type, move_blob};
@@ -44,6 +45,7 @@ async fn copy(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
             .await?
         {
             Mount::Done => {
+                verify(job, &blob.digest).await?;
                 job.count(|progress| progress.blobs_mounted += 1);
                 return Ok(());
             }
@@ -76,6 +78,7 @@ async fn copy(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
     .await
     {
         Ok(()) => {
+            verify(job, &blob.digest).await?;
             job.count(|progress| progress.blobs_moved += 1);
             Ok(())
         }
@@ -86,6 +89,19 @@ async fn copy(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
             })
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Sees a blob at the target that this run brought there. Not every registry looks whether it has
+/// the blobs of a manifest that it is given, and its word for having stored them is not enough.
+async fn verify(job: &Job, digest: &Digest) -> Result<(), CopyError> {
+    let target = &job.target;
+    match target.client.head_blob(&target.path, digest).await? {
+        Some(_) => Ok(()),
+        None => Err(CopyError::TargetIncomplete {
+            repository: target.name.clone(),
+            digest: digest.clone(),
+        }),
     }
 }
 

@@ -100,13 +100,27 @@ pub enum CopyError {
     },
     /// Something that was copied is not at the target.
     #[error(
-        "{digest} is not in `{repository}` although it was stored there: the copy starts again"
+        "{digest} is not in `{repository}` although the registry answered that it is stored there: the copy is to be tried again; if that does not help, look into what that registry keeps"
     )]
     TargetIncomplete {
         /// The target repository.
         repository: RepositoryName,
-        /// The manifest that is missing.
+        /// The manifest or blob that is missing.
         digest: Digest,
+    },
+    /// The registry took the tag and does not have it.
+    #[error(
+        "the registry answered that `{repository}:{tag}` is set to {digest}, but the tag {}: the copy is to be tried again; if that does not help, look into what that registry keeps", still_at(.found.as_ref())
+    )]
+    TagNotKept {
+        /// The target repository.
+        repository: RepositoryName,
+        /// The target tag.
+        tag: Tag,
+        /// What it was set to.
+        digest: Digest,
+        /// What it points at: the same as before.
+        found: Option<Digest>,
     },
     /// It is no longer for this process to move the tag.
     #[error("stopped before the tag was moved: another node leads")]
@@ -120,6 +134,13 @@ fn now_at(found: Option<&Digest>) -> String {
     found.map_or_else(
         || "is gone".to_owned(),
         |digest| format!("points at {digest}"),
+    )
+}
+
+fn still_at(found: Option<&Digest>) -> String {
+    found.map_or_else(
+        || "is not there".to_owned(),
+        |digest| format!("still points at {digest}"),
     )
 }
 
@@ -139,7 +160,9 @@ impl CopyError {
                     .any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UPLOAD_UNKNOWN")
             }
             Self::Registry(error) => error.is_retryable(),
-            Self::TargetIncomplete { .. } | Self::SourceAbsent { .. } => true,
+            Self::TargetIncomplete { .. } | Self::TagNotKept { .. } | Self::SourceAbsent { .. } => {
+                true
+            }
             Self::Superseded { .. }
             | Self::TargetMoved { .. }
             | Self::SourceMissing { .. }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! survey      read the tree at the source: every leaf is there, or nothing is begun
-//! leaves      blobs mounted or streamed, then the manifest, by digest
+//! leaves      blobs mounted or streamed, and seen there; then the manifest, by digest
 //! indexes     deepest first, by digest
 //! referrers   signatures, attestations, SBOMs of every manifest of the tree
 //! verify      every digest at the target

@@ -97,10 +97,20 @@ pub(super) async fn set(job: &Job, plan: &Plan, root: Root) -> Result<bool, Copy
     if found.as_ref() == Some(&plan.digest) {
         return Ok(true);
     }
+    let (repository, tag) = (target.name.clone(), plan.target_tag.clone());
+    if found.is_none() || found == plan.expected {
+        return Err(CopyError::TagNotKept {
+            repository,
+            tag,
+            digest: plan.digest.clone(),
+            found,
+        });
+    }
+    // Somebody else was quicker than the look.
     Err(CopyError::TargetMoved {
-        repository: target.name.clone(),
-        tag: plan.target_tag.clone(),
-        expected: Some(plan.digest.clone()),
+        repository,
+        tag,
+        expected: plan.expected.clone(),
         found,
     })
 }
