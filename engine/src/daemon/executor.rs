@@ -24,8 +24,12 @@ use crate::{
     node::{Order, Trace},
 };
 
-/// The longest wait between two tries of a copy.
+/// The longest wait between two tries of a copy, where the registry does not say when to come back.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// The longest wait that a registry is granted (`Retry-After`). Where it asks for more it is asked
+/// again after this time, since what it says may be wrong, and a promotion is not to wait for ever.
+const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(3600);
 
 /// Carries out promotions until this node acts no longer: those that are open, then those ordered.
 pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
@@ -250,7 +254,11 @@ fn pause(error: &CopyError, attempt: u32) -> Duration {
     let back_off = Duration::from_secs(1).saturating_mul(1 << attempt.min(8));
     // Copies that failed together shall not try again together.
     let jitter = Duration::from_millis(u64::from(uuid::Uuid::new_v4().as_fields().1) % 1000);
-    error.retry_after().unwrap_or(back_off).min(LONGEST_WAIT) + jitter
+    let wait = match error.retry_after() {
+        Some(asked) => asked.min(LONGEST_ASKED_WAIT),
+        None => back_off.min(LONGEST_WAIT),
+    };
+    wait + jitter
 }
 
 /// Says how a copy goes. What is said is in the state before the next one to the same target
@@ -313,4 +321,38 @@ fn plan(open: &OpenCopy, is_absent: bool) -> Option<Plan> {
         target_tag: order.target.tag.parse().ok()?,
         expected: order.expected.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::OciError;
+
+    /// The wait after the `attempt`th failure, whose answer asked for `asked` seconds.
+    fn check(attempt: u32, asked: Option<u64>, expected: u64) {
+        let error = CopyError::Registry(OciError::Unavailable {
+            registry: "r".into(),
+            what: "w".into(),
+            status: 429,
+            message: String::new(),
+            retry_after: asked.map(Duration::from_secs),
+        });
+        // But for the jitter.
+        assert_eq!(pause(&error, attempt).as_secs(), expected);
+    }
+
+    #[test]
+    fn a_copy_is_tried_again_when_the_registry_asked_for_it() {
+        check(1, Some(7), 7);
+        check(4, Some(301), 301);
+        check(1, Some(3600), 3600);
+        check(1, Some(u64::MAX), 3600);
+    }
+
+    #[test]
+    fn a_copy_that_nobody_gave_a_time_is_tried_again_ever_later() {
+        check(1, None, 2);
+        check(4, None, 16);
+        check(40, None, 256);
+    }
 }

@@ -40,7 +40,8 @@ pub struct RegistryConfig {
     /// How often one request is tried before its promotion fails and is scheduled again.
     pub max_attempts: NonZeroU32,
     /// Longest pause between two tries. A registry that asks for a longer one (`Retry-After`)
-    /// fails the request at once, and the promotion is scheduled for when it asked.
+    /// fails the request at once, and the promotion is scheduled for when it asked, an hour from
+    /// then at the latest.
     pub max_backoff_seconds: u64,
     /// How long a registry may be silent, in the middle of an answer too, before it counts as
     /// unreachable. A manifest, a page of a list and whatever else is read whole has twice as long
