@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{DaemonError, Shared, feed, intake, leader::Acting};
+use super::{DaemonError, Shared, feed, intake, leader::Acting, resolver};
 use crate::{adapters::Pending, log::LogReader, node::Trace, stream::Stream};
 
 /// Where the log keeps the sequences of open deliveries.
@@ -159,7 +159,7 @@ async fn ask(acting: &Acting, open: Open) {
         loop {
             let found = intake::resolved(shared, &open.source, one.clone(), intake::PATIENCE).await;
             let said = match found {
-                Ok(events) => acting.say(events, &open.trace, settles).await.map(drop),
+                Ok(events) => resolver::say_in_parts(acting, events, &open.trace, settles).await,
                 Err(error) => Err(error),
             };
             match said {

@@ -1,16 +1,44 @@
 //! The resolver: looks up manifests whose children or configuration are not known, and says what
 //! it found as `weir.manifest.resolved`. What cannot be read yet is tried again later.
+//!
+//! Lookups run beside each other, a few of each registry: one that answers slowly, or never, holds
+//! up none but itself. In which order they end is of no account, since what they found is an input
+//! like any other, and each replica reads the inputs in one order.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+    time::Instant,
+};
 use weir_schema::{Body, Digest, Event, Received, RepositoryName};
 
 use super::{DaemonError, Shared, leader::Acting, own_event};
-use crate::resolve::{self, Resolved};
+use crate::{
+    node::Trace,
+    resolve::{self, Resolved},
+};
 
 /// The longest wait before an unreadable manifest is tried again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The longest wait that a registry is granted which says when to come back.
+const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(3600);
+
+/// Lookups at a time. Each holds what it reads until it is told.
+const AT_A_TIME: usize = 32;
+
+/// Lookups of one registry at a time.
+const OF_ONE_REGISTRY: usize = 4;
+
+/// So many bytes of events are handed over at a time, or one event that has more: a batch is held
+/// several times over before it is durable.
+const PART_BYTES: usize = 1 << 20;
 
 /// A manifest to look up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,68 +86,209 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
     let (sender, mut jobs) = mpsc::unbounded_channel();
     shared.resolver.set(sender);
     shared.look_up(shared.node.ask(open).await?);
-    let mut again: BTreeSet<(tokio::time::Instant, Job, u32)> = BTreeSet::new();
+    let mut queue = Queue::default();
+    let mut again: BTreeSet<(Instant, Job, u32)> = BTreeSet::new();
+    let mut lookups = JoinSet::new();
+    let turn = Arc::new(Mutex::new(()));
     loop {
-        let waiting = again.len() + jobs.len();
-        shared
-            .manifests_open
-            .store(waiting, std::sync::atomic::Ordering::Relaxed);
-        let due = again.first().map(|(at, _, _)| *at);
-        let (job, tries) = tokio::select! {
-            job = jobs.recv() => match job {
-                Some(job) => (job, 0),
-                // Another run has taken over from this one.
-                None => return std::future::pending().await,
-            },
-            () = sleep_until(due) => match again.pop_first() {
-                Some((_, job, tries)) => (job, tries),
-                None => continue,
-            },
-        };
-        let digest = job.digest.clone();
-        if shared
-            .node
-            .ask(move |state| state.is_resolved(&digest))
-            .await?
+        while lookups.len() < AT_A_TIME
+            && let Some((job, tries)) = queue.begin()
         {
-            continue;
+            let (acting, turn) = (acting.clone(), Arc::clone(&turn));
+            lookups.spawn(async move {
+                let next = look_up(&acting, &job, tries, &turn).await;
+                (job, tries, next)
+            });
         }
-        match resolve::resolve(&shared.clients, &job.repository, &job.digest).await {
-            Ok(found) => {
-                if let Err(error) = acting.say(events(&found), &None, None).await {
-                    tracing::error!(%error, repository = %job.repository, digest = %job.digest, "what was found is not recorded");
-                    continue;
+        let open = again.len() + jobs.len() + queue.len();
+        shared.manifests_open.store(open, Ordering::Relaxed);
+        let due = again.first().map(|(at, _, _)| *at);
+        tokio::select! {
+            job = jobs.recv() => match job {
+                Some(job) => queue.add(job, 0),
+                // Another run has taken over from this one.
+                None => {
+                    lookups.shutdown().await;
+                    return std::future::pending().await;
                 }
-                if !found.unreadable.is_empty() {
-                    retry(&mut again, job, tries);
+            },
+            () = sleep_until(due) => if let Some((_, job, tries)) = again.pop_first() {
+                queue.add(job, tries);
+            },
+            Some(done) = lookups.join_next() => {
+                let (job, tries, next) = done?;
+                queue.end(&job);
+                if let Next::Again(wait) = next? {
+                    again.insert((Instant::now() + wait, job, tries.saturating_add(1)));
                 }
             }
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, repository = %job.repository, digest = %job.digest, "not resolved yet");
-                retry(&mut again, job, tries);
-            }
-            Err(error) => tracing::error!(%error, "cannot be resolved"),
         }
     }
 }
 
-async fn sleep_until(due: Option<tokio::time::Instant>) {
+/// Lookups that wait for their turn, and those under way. What is in it already is not added again.
+#[derive(Debug, Default)]
+struct Queue {
+    open: BTreeSet<Job>,
+    waiting: BTreeMap<String, VecDeque<(Job, u32)>>,
+    /// How many of each registry are under way.
+    under_way: BTreeMap<String, usize>,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    fn add(&mut self, job: Job, tries: u32) {
+        if self.open.insert(job.clone()) {
+            let registry = registry(&job).to_owned();
+            let waiting = self.waiting.entry(registry).or_default();
+            waiting.push_back((job, tries));
+        }
+    }
+
+    /// The next that may begin, of the registry with the fewest under way.
+    fn begin(&mut self) -> Option<(Job, u32)> {
+        let busy = |registry: &String| self.under_way.get(registry).copied().unwrap_or(0);
+        let registries = self.waiting.keys().filter(|at| busy(at) < OF_ONE_REGISTRY);
+        let registry = registries.min_by_key(|at| busy(at))?.clone();
+        let waiting = self.waiting.get_mut(&registry)?;
+        let next = waiting.pop_front();
+        if waiting.is_empty() {
+            self.waiting.remove(&registry);
+        }
+        *self.under_way.entry(registry).or_default() += 1;
+        next
+    }
+
+    fn end(&mut self, job: &Job) {
+        self.open.remove(job);
+        let registry = registry(job);
+        if let Some(under_way) = self.under_way.get_mut(registry) {
+            *under_way = under_way.saturating_sub(1);
+            if *under_way == 0 {
+                self.under_way.remove(registry);
+            }
+        }
+    }
+}
+
+/// The registry that a lookup asks; empty for the one that repositories without a host are in.
+fn registry(job: &Job) -> &str {
+    job.repository.registry().unwrap_or_default()
+}
+
+/// What becomes of a lookup.
+enum Next {
+    Done,
+    Again(Duration),
+}
+
+/// Looks up one manifest with all below it, and says what was found, when it is its turn: what is
+/// handed over waits in no more than one batch.
+async fn look_up(
+    acting: &Acting,
+    job: &Job,
+    tries: u32,
+    turn: &Mutex<()>,
+) -> Result<Next, DaemonError> {
+    let shared = &acting.shared;
+    let digest = job.digest.clone();
+    let known = shared.node.ask(move |state| state.is_resolved(&digest));
+    if known.await? {
+        return Ok(Next::Done);
+    }
+    match resolve::resolve(&shared.clients, &job.repository, &job.digest).await {
+        Ok(found) => {
+            let asked = found.unreadable.iter();
+            let asked = asked.filter_map(|(_, error)| error.retry_after()).max();
+            let is_whole = found.unreadable.is_empty();
+            let events = events(&found);
+            drop(found);
+            let _turn = turn.lock().await;
+            if let Err(error) = say_in_parts(acting, events, &None, None).await {
+                tracing::error!(%error, repository = %job.repository, digest = %job.digest, "what was found is not recorded");
+                return Ok(Next::Done);
+            }
+            Ok(if is_whole {
+                Next::Done
+            } else {
+                Next::Again(wait(tries, asked))
+            })
+        }
+        Err(error) if error.is_retryable() => {
+            tracing::warn!(%error, repository = %job.repository, digest = %job.digest, "not resolved yet");
+            Ok(Next::Again(wait(tries, error.retry_after())))
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot be resolved");
+            Ok(Next::Done)
+        }
+    }
+}
+
+/// Says events in their order, in parts; `settles` goes with the last, if all were said. One that
+/// cannot be said at all does not keep back those behind it.
+///
+/// # Errors
+/// The first that there was, as [`Acting::say`].
+pub(crate) async fn say_in_parts(
+    acting: &Acting,
+    events: Vec<Received>,
+    trace: &Trace,
+    settles: Option<u64>,
+) -> Result<(), DaemonError> {
+    let mut parts = parts(events).into_iter().peekable();
+    let mut all = Ok(());
+    while let Some(part) = parts.next() {
+        let settles = settles.filter(|_| parts.peek().is_none() && all.is_ok());
+        let said = acting.say(part, trace, settles).await.map(drop);
+        all = all.and(said);
+    }
+    all
+}
+
+fn parts(events: Vec<Received>) -> Vec<Vec<Received>> {
+    let mut parts: Vec<Vec<Received>> = Vec::new();
+    let mut left = 0;
+    for event in events {
+        let size = event.json.len();
+        match parts.last_mut() {
+            Some(part) if size <= left => {
+                left -= size;
+                part.push(event);
+            }
+            _ => {
+                left = PART_BYTES.saturating_sub(size);
+                parts.push(vec![event]);
+            }
+        }
+    }
+    parts
+}
+
+async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
 }
 
-fn retry(again: &mut BTreeSet<(tokio::time::Instant, Job, u32)>, job: Job, tries: u32) {
-    let wait = Duration::from_secs(1)
+/// How long to wait after `tries` failures before the next try; as long as was `asked` for, if so.
+fn wait(tries: u32, asked: Option<Duration>) -> Duration {
+    let back_off = Duration::from_secs(1)
         .saturating_mul(1 << tries.min(6))
         .min(LONGEST_WAIT);
-    again.insert((tokio::time::Instant::now() + wait, job, tries + 1));
+    let asked = asked.unwrap_or_default().min(LONGEST_ASKED_WAIT);
+    back_off.max(asked)
 }
 
-/// What was found, as events. The same fact has the same identifier whoever finds it.
+/// What was found, as events, children before parents: as long as the thing itself is not told, no
+/// decision depends on what is in it, and one follows when all is known instead of one for each
+/// part. The same fact has the same identifier whoever finds it.
 pub(crate) fn events(found: &Resolved) -> Vec<Received> {
-    let facts = found.facts.iter();
+    let facts = found.facts.iter().rev();
     facts
         .map(|fact| {
             own_event(
@@ -128,4 +297,82 @@ pub(crate) fn events(found: &Resolved) -> Vec<Received> {
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(text: &str) -> Job {
+        Job {
+            repository: text.parse().unwrap(),
+            digest: Digest::of(text.as_bytes()),
+        }
+    }
+
+    /// The repositories of the lookups that begin when `added` are.
+    fn check(added: &[&str], expected: &[&str]) -> Queue {
+        let mut queue = Queue::default();
+        for text in added {
+            queue.add(job(text), 0);
+        }
+        let begun = std::iter::from_fn(|| queue.begin());
+        let begun: Vec<String> = begun.map(|(job, _)| job.repository.to_string()).collect();
+        assert_eq!(begun, expected);
+        queue
+    }
+
+    #[test]
+    fn a_registry_with_much_to_look_up_leaves_room_for_others() {
+        let mut queue = check(
+            &["r.io/1", "r.io/2", "r.io/3", "r.io/4", "r.io/5", "s.io/1"],
+            &["r.io/1", "s.io/1", "r.io/2", "r.io/3", "r.io/4"],
+        );
+        assert_eq!((queue.begin(), queue.len()), (None, 6));
+        queue.end(&job("r.io/2"));
+        assert_eq!(queue.begin(), Some((job("r.io/5"), 0)));
+    }
+
+    #[test]
+    fn what_is_looked_up_already_is_not_looked_up_beside_it() {
+        let mut queue = check(&["r.io/1", "r.io/1"], &["r.io/1"]);
+        queue.add(job("r.io/1"), 0);
+        assert_eq!(queue.begin(), None);
+        queue.end(&job("r.io/1"));
+        queue.add(job("r.io/1"), 1);
+        assert_eq!(queue.begin(), Some((job("r.io/1"), 1)));
+    }
+
+    #[test]
+    fn what_is_handed_over_at_a_time_is_bounded() {
+        let event = |size: usize| {
+            let body = Body::InputRejected(weir_schema::InputRejected {
+                reason: "x".repeat(size),
+                payload_digest: Digest::of(b""),
+                adapter: None,
+                payload: None,
+            });
+            own_event("1".into(), body)
+        };
+        let sizes = [10, PART_BYTES, 10, 10, PART_BYTES / 2, PART_BYTES / 2];
+        let parts = parts(sizes.into_iter().map(event).collect());
+        let counts: Vec<usize> = parts.iter().map(Vec::len).collect();
+        assert_eq!(counts, [1, 1, 3, 1]);
+    }
+
+    #[test]
+    fn a_lookup_waits_ever_longer_and_as_long_as_it_is_asked_to() {
+        let check = |tries, asked: Option<u64>, expected| {
+            assert_eq!(
+                wait(tries, asked.map(Duration::from_secs)).as_secs(),
+                expected
+            );
+        };
+        check(0, None, 1);
+        check(3, None, 8);
+        check(99, None, 60);
+        check(0, Some(600), 600);
+        check(9, Some(5), 60);
+        check(0, Some(u64::MAX), 3600);
+    }
 }

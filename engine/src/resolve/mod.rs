@@ -7,7 +7,7 @@
 mod created;
 mod facts;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use weir_schema::{Digest, ManifestResolved, RepositoryName, Tag};
@@ -89,6 +89,15 @@ impl ResolveError {
             Self::NotReadable { .. } => true,
             Self::Invalid { .. } | Self::TooLarge { .. } => false,
             Self::Registry(error) => error.is_retryable(),
+        }
+    }
+
+    /// How long the registry asked to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Registry(error) => error.retry_after(),
+            Self::NotReadable { .. } | Self::Invalid { .. } | Self::TooLarge { .. } => None,
         }
     }
 }

@@ -1,0 +1,134 @@
+//! Lookups as the daemon makes them: what one that is large means for the log, and one that is slow
+//! for the others.
+
+mod support;
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use support::{
+    app::descriptor,
+    daemon::Daemon,
+    stub::{Reply, Request, Stub},
+};
+use weir_engine::oci::media_type::OCI_INDEX;
+use weir_schema::Digest;
+
+const RULE: &str =
+    "//! rule: all\n//! from: dev/*\n//! to: prod/{1}\n//! class: app, index, image\n\ntrue\n";
+
+/// A daemon that knows both registries, and in the first of them may promote what is in `dev`.
+async fn daemon(directory: &Path, first: &Stub, second: &Stub) -> Daemon {
+    let rules = directory.join("rules");
+    std::fs::create_dir_all(&rules).unwrap();
+    std::fs::write(rules.join("all.cel"), RULE).unwrap();
+    let tables = [first, second].map(|stub| {
+        format!(
+            "[registries.\"{}\"]\ninsecure = true\nidle_timeout_seconds = 60\n",
+            stub.host()
+        )
+    });
+    let config = format!(
+        "rules = \"{}\"\ndefault_registry = \"{}\"\n{}[reconcile]\nat_start = false\n",
+        rules.display(),
+        first.host(),
+        tables.concat()
+    );
+    Daemon::start(directory, &config, "").await
+}
+
+/// The event that `repository:DIGEST-BEGIN` was pushed, of which nothing else is known.
+fn pushed(repository: &str, digest: &Digest) -> Value {
+    json!({"specversion": "1.0", "id": format!("push-{digest}"), "source": "/test", "type": "weir.image.pushed",
+           "data": {"repository": repository, "tag": &digest.hex()[..8], "digest": digest, "media_type": OCI_INDEX}})
+}
+
+fn index(name: &str, children: &[&Vec<u8>]) -> Vec<u8> {
+    let children: Vec<Value> = children
+        .iter()
+        .map(|child| descriptor(OCI_INDEX, child))
+        .collect();
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children, "annotations": {"name": name}});
+    index.to_string().into_bytes()
+}
+
+/// A registry that holds `manifests`.
+async fn holding(manifests: Vec<Vec<u8>>) -> Stub {
+    Stub::start(move |request: &Request| {
+        let is_asked = |bytes: &&Vec<u8>| request.path.ends_with(&Digest::of(bytes).to_string());
+        match manifests.iter().find(is_asked) {
+            Some(bytes) => Reply::status(200).body(bytes.clone()),
+            None => Reply::status(404),
+        }
+    })
+    .await
+}
+
+/// The records of a type, once there are `count` of them.
+async fn records(daemon: &Daemon, kind: &str, count: usize) -> Vec<Value> {
+    let path = format!("/v1/events?type={kind}&limit=1000");
+    let events = |found: &Value| found["events"].as_array().cloned().unwrap_or_default();
+    let found = daemon.until(&path, |found| events(found).len() >= count);
+    events(&found.await)
+}
+
+#[tokio::test]
+async fn one_decision_follows_when_all_that_is_in_an_index_is_known() {
+    let leaf = index("leaf", &[]);
+    let children: Vec<Vec<u8>> = (0..50)
+        .map(|n| index(&format!("child {n}"), &[&leaf]))
+        .collect();
+    let root = index("root", &children.iter().collect::<Vec<_>>());
+    let digest = Digest::of(&root);
+    let all = [children, vec![leaf, root]].concat();
+    let count = all.len();
+    let (first, second) = (holding(all).await, holding(Vec::new()).await);
+    let directory = tempfile::TempDir::new().unwrap();
+    let daemon = daemon(directory.path(), &first, &second).await;
+    daemon.say(&[pushed("dev/shop", &digest)]).await;
+
+    let told = records(&daemon, "weir.manifest.resolved", count).await;
+    let last = &told.last().unwrap()["event"]["data"]["digest"];
+    assert_eq!(*last, digest.to_string(), "itself comes last");
+    let decisions = records(&daemon, "weir.decision.made", 2).await;
+    let verdicts: Vec<&Value> = decisions
+        .iter()
+        .map(|record| &record["event"]["data"]["verdict"])
+        .collect();
+    assert_eq!(
+        verdicts,
+        ["wait", "block"],
+        "as it comes, and as it is known"
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_trickles_holds_up_no_other() {
+    let slow = Stub::start(|_| {
+        let reply = Reply::status(200).body(vec![b' '; 100_000]);
+        reply.trickling(Duration::from_secs(1))
+    })
+    .await;
+    let leaf = index("leaf", &[]);
+    let digest = Digest::of(&leaf);
+    let good = holding(vec![leaf]).await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let daemon = daemon(directory.path(), &good, &slow).await;
+    let repository = format!("{}/dev/shop", slow.host());
+    let many: Vec<Value> = (0..40u8)
+        .map(|n| pushed(&repository, &Digest::of(&[n])))
+        .collect();
+    daemon.say(&many).await;
+    daemon.say(&[pushed("dev/shop", &digest)]).await;
+    let told = records(&daemon, "weir.manifest.resolved", 1).await;
+    assert_eq!(told[0]["event"]["data"]["digest"], digest.to_string());
+    let asked = slow
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.path.contains("/manifests/"));
+    assert!(
+        (1..=4).contains(&asked.count()),
+        "a few at a time: {:?}",
+        slow.seen()
+    );
+}
