@@ -199,6 +199,8 @@ impl Client {
                 return Ok(());
             };
             if !seen.insert(next.clone()) || seen.len() >= MOST_PAGES {
+                // What follows the path may be a secret.
+                let next = next.split('?').next().unwrap_or_default();
                 return Err(self.protocol(&call.what, format!("its pages do not end (`{next}`)")));
             }
             call.path = next;
