@@ -82,6 +82,87 @@ fn an_exhausted_budget_is_not_absorbed() {
     assert!(exhausted("[1].exists(x, lists.range(1000000000).size() == 0) || true").exhausted);
 }
 
+/// `body` with names for texts and bytes of about 50 KB, maps with such keys, and a number of a
+/// thousand digits.
+fn with_long_texts(body: &str) -> String {
+    let bindings = [
+        (
+            "t",
+            "'aaaaaaaaaaaaaaaa'.replace('a', 'aaaaaaaaaaaaaaa').replace('a', 'aaaaaaaaaaaaaaa').replace('a', 'aaaaaaaaaaaaaaa')",
+        ),
+        ("u", "t + 'b'"),
+        ("b", "bytes(t)"),
+        ("c", "bytes(u)"),
+        ("m", "{t: 1, u: 2}"),
+        ("w", "m.transformMap(k, v, v)"),
+        ("p", "t.substring(0, 30000).replace('a', '%%') + '%'"),
+        (
+            "n",
+            "'1'.replace('1', '1111111111').replace('1', '1111111111').replace('1', '1111111111')",
+        ),
+    ];
+    bindings
+        .iter()
+        .rev()
+        .fold(body.to_owned(), |body, (name, value)| {
+            format!("cel.bind({name}, {value}, {body})")
+        })
+}
+
+#[test]
+fn reading_a_long_text_is_charged_by_its_length() {
+    let bodies = [
+        "int(n) == 1",
+        "uint(n) == 1u",
+        "double(n) == 1.0",
+        "duration(n) == duration('1s')",
+        "timestamp(n) == timestamp(0)",
+        "t == t + ''",
+        "bytes(t) == b'1'",
+        "b < c",
+        "[t, u].sort() == []",
+        "[0, 1].sortBy(y, y == 0 ? t : u) == []",
+        "[t, u].min() == ''",
+        "[t, u].max() == ''",
+        "{t: 1} == {}",
+        "{x: t}.transformMapEntry(k, v, {v: k}) == {}",
+        "m[t] == 2",
+        "m[?t] == optional.none()",
+        "t in m",
+        "m == w",
+        "'a'.indexOf(t) == 0",
+        "'a'.lastIndexOf(t) == 0",
+        "'a'.replace(t, '') == ''",
+        "'a'.split(t) == []",
+        "'a'.matches(t)",
+        "'%s'.format([[t, optional.of(1)]]) == ''",
+        "timestamp(0).getHours(t) == 1",
+        "p.format([]) == ''",
+    ];
+    let environment = Environment::open(Vec::<&str>::new());
+    let free = bodies.into_iter().filter(|body| {
+        let each = format!("lists.range(20000).all(x, {body} || true)");
+        let source = with_long_texts(&each);
+        let (program, _) = Program::compile(&source, &environment, &Limits::default()).expect(body);
+        let outcome = program.evaluate(&case());
+        !outcome.is_err_and(|error| error.exhausted && error.message.contains("steps"))
+    });
+    assert_eq!(free.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_long_text_is_no_number() {
+    let environment = Environment::open(Vec::<&str>::new());
+    for kind in ["int", "uint", "double", "duration", "timestamp"] {
+        let source = with_long_texts(&format!("{kind}(n + n) == {kind}(n)"));
+        let (program, _) =
+            Program::compile(&source, &environment, &Limits::default()).expect(&source);
+        let message = program.evaluate(&case()).expect_err(&source).message;
+        let wanted = format!("a text of 2000 bytes is no {kind}, at most 1024 are read");
+        assert_eq!(message, wanted);
+    }
+}
+
 #[test]
 fn what_re2_does_not_have_is_no_pattern() {
     for pattern in [

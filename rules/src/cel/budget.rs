@@ -8,6 +8,9 @@ use std::cell::Cell;
 
 const BYTES_PER_STEP: usize = 16;
 
+/// Comparing shorter texts is no more work than any other step.
+pub(super) const LONG_TEXT: usize = 256;
+
 /// What making a text, a list or a map takes, however short it is.
 const STEPS_TO_MAKE: usize = 2;
 
@@ -107,6 +110,14 @@ impl Budget {
     /// To be called before this many bytes are looked through.
     pub(super) fn read_bytes(&self, length: usize) -> Result<(), Fault> {
         self.spend(length / BYTES_PER_STEP)
+    }
+
+    /// To be called before a text or bytes of this length are compared with others, so many times.
+    pub(super) fn compare_bytes(&self, length: usize, times: usize) -> Result<(), Fault> {
+        if length < LONG_TEXT {
+            return Ok(());
+        }
+        self.spend((length / BYTES_PER_STEP).saturating_mul(times))
     }
 
     /// Whether no step is left.

@@ -45,7 +45,7 @@ pub(super) fn equal(a: &Value, b: &Value, budget: &Budget) -> Result<bool, Fault
             }
             budget.spend(a.len())?;
             for (key, value) in a.iter() {
-                match b.get(key) {
+                match b.look_up(key, budget)? {
                     Some(other) if equal(value, other, budget)? => {}
                     _ => return Ok(false),
                 }
@@ -58,6 +58,15 @@ pub(super) fn equal(a: &Value, b: &Value, budget: &Budget) -> Result<bool, Fault
         (Value::Record(a), Value::Record(b)) => Arc::ptr_eq(a, b),
         (a, b) => order(a, b) == Some(Ordering::Equal),
     })
+}
+
+/// To be called before `value` is compared with others, so many times.
+pub(super) fn spend_comparing(value: &Value, times: usize, budget: &Budget) -> Result<(), Fault> {
+    match value {
+        Value::String(text) => budget.compare_bytes(text.len(), times),
+        Value::Bytes(bytes) => budget.compare_bytes(bytes.len(), times),
+        _ => Ok(()),
+    }
 }
 
 /// The order of two values; `None` if there is none, as with NaN or values of different types.

@@ -1,5 +1,7 @@
 //! Maps: sorted by key, so that order never varies.
 
+use super::budget::{Budget, Fault};
+use super::compare::spend_comparing;
 use super::value::Value;
 use std::cmp::Ordering;
 
@@ -8,6 +10,17 @@ use std::cmp::Ordering;
 #[derive(Clone, Debug, Default)]
 pub struct Map {
     entries: Vec<(Value, Value)>,
+}
+
+/// Why entries make no map.
+#[derive(Debug)]
+pub(super) enum NoMap {
+    /// This key occurs twice.
+    Twice(Value),
+    /// This value cannot be a key.
+    NoKey(Value),
+    /// Putting the keys in order takes too much.
+    Fault(Fault),
 }
 
 impl Map {
@@ -25,17 +38,25 @@ impl Map {
         map
     }
 
-    /// A map of `entries`, or the key that occurs twice or cannot be one.
-    pub(super) fn from_unique(mut entries: Vec<(Value, Value)>) -> Result<Map, Value> {
-        if let Some((key, _)) = entries.iter().find(|(key, _)| key_rank(key).is_none()) {
-            return Err(key.clone());
+    /// A map of `entries`, or the key that occurs twice or cannot be one. Long keys take steps of
+    /// the budget.
+    pub(super) fn from_unique(
+        mut entries: Vec<(Value, Value)>,
+        budget: &Budget,
+    ) -> Result<Map, NoMap> {
+        let times = comparisons(entries.len());
+        for (key, _) in &entries {
+            if key_rank(key).is_none() {
+                return Err(NoMap::NoKey(key.clone()));
+            }
+            spend_comparing(key, times, budget).map_err(NoMap::Fault)?;
         }
         entries.sort_by(|(a, _), (b, _)| compare_keys(a, b));
         match entries
             .windows(2)
             .find(|pair| compare_keys(&pair[0].0, &pair[1].0).is_eq())
         {
-            Some(pair) => Err(pair[0].0.clone()),
+            Some(pair) => Err(NoMap::Twice(pair[0].0.clone())),
             None => Ok(Map { entries }),
         }
     }
@@ -65,6 +86,18 @@ impl Map {
         Some(&self.entries[at.ok()?].1)
     }
 
+    /// As [`Map::get`]. Long keys take steps of the budget.
+    pub(super) fn look_up(&self, key: &Value, budget: &Budget) -> Result<Option<&Value>, Fault> {
+        spend_comparing(key, comparisons(self.len()), budget)?;
+        Ok(self.get(key))
+    }
+
+    /// As [`Map::get_str`]. Long keys take steps of the budget.
+    pub(super) fn look_up_str(&self, key: &str, budget: &Budget) -> Result<Option<&Value>, Fault> {
+        budget.compare_bytes(key.len(), comparisons(self.len()))?;
+        Ok(self.get_str(key))
+    }
+
     /// The entries in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Value, &Value)> {
         self.entries.iter().map(|(key, value)| (key, value))
@@ -88,6 +121,11 @@ impl Map {
                 .binary_search_by(|(entry, _)| compare_keys(entry, key)),
         )
     }
+}
+
+/// With how many others one of so many entries is compared, so that it has its place.
+fn comparisons(entries: usize) -> usize {
+    1 + entries.max(1).ilog2() as usize
 }
 
 /// The integer equal to `number`, if there is one.

@@ -123,7 +123,8 @@ impl Run<'_> {
                 (record, index)
             }
             (Value::Map(map), _) => {
-                return Ok(map.get_str(&select.name).map(Cow::Borrowed));
+                let found = map.look_up_str(&select.name, &self.budget);
+                return Ok(found.map_err(self.fault_at(node))?.map(Cow::Borrowed));
             }
             (other, _) => {
                 let message = format!("{} has no fields", short_type(other));
@@ -235,7 +236,9 @@ impl Run<'_> {
                 | Value::Int(_)
                 | Value::Uint(_)
                 | Value::String(_)
-                | Value::Double(_) => Ok(map.get(index)),
+                | Value::Double(_) => map
+                    .look_up(index, &self.budget)
+                    .map_err(self.fault_at(node)),
                 other => Err(self.fault(node, Fault::NoOverload, &[operand, other])),
             },
             Value::List(list) => {

@@ -2,7 +2,7 @@
 
 use super::super::ast::Binding;
 use super::super::budget::Fault;
-use super::super::map::Map;
+use super::super::map::{Map, NoMap};
 use super::super::node::{Bind, Node};
 use super::super::value::Value;
 use super::error::{Failure, brief};
@@ -56,11 +56,20 @@ impl Run<'_> {
         node: &Node,
         entries: Vec<(Value, Value)>,
     ) -> Result<Value, Failure> {
-        Map::from_unique(entries)
+        Map::from_unique(entries, &self.budget)
             .map(|map| Value::Map(Arc::new(map)))
-            .map_err(|key| {
-                let key = brief(&key);
-                self.fail(node, format!("{key} cannot be a key, or is one twice"))
+            .map_err(|error| match error {
+                NoMap::Twice(key) => {
+                    let key = brief(&key);
+                    self.fail(node, format!("the key {key} occurs twice"))
+                }
+                NoMap::NoKey(key) => {
+                    let key = brief(&key);
+                    let message =
+                        format!("{key} cannot be a key: keys are bool, int, uint or string");
+                    self.fail(node, message)
+                }
+                NoMap::Fault(fault) => self.fault(node, fault, &[]),
             })
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::arithmetic;
 use super::super::ast::{Arithmetic, Comparison};
-use super::super::budget::Fault;
+use super::super::budget::{Fault, LONG_TEXT};
 use super::super::compare::{are_comparable, equal, order};
 use super::super::node::{Kind, Node};
 use super::super::regexp::Pattern;
@@ -10,9 +10,6 @@ use super::super::value::Value;
 use super::error::Failure;
 use super::{Bound, Run};
 use std::cmp::Ordering;
-
-/// Comparing shorter texts is no more work than any other step.
-const LONG_TEXT: usize = 256;
 
 impl Run<'_> {
     pub(super) fn compare(
@@ -83,11 +80,14 @@ impl Run<'_> {
         a: &Value,
         b: &Value,
     ) -> Result<bool, Failure> {
-        if let (Value::String(a), Value::String(b)) = (a, b) {
-            self.budget
-                .read_bytes(a.len().min(b.len()))
-                .map_err(self.fault_at(node))?;
-        }
+        let compared = match (a, b) {
+            (Value::String(a), Value::String(b)) => a.len().min(b.len()),
+            (Value::Bytes(a), Value::Bytes(b)) => a.len().min(b.len()),
+            _ => 0,
+        };
+        self.budget
+            .read_bytes(compared)
+            .map_err(self.fault_at(node))?;
         match order(a, b) {
             Some(found) => Ok(holds(how, found)),
             // NaN is neither less nor greater.
@@ -146,7 +146,10 @@ impl Run<'_> {
                 }
                 Ok(false)
             }),
-            Value::Map(map) => Ok(map.get(&wanted).is_some()),
+            Value::Map(map) => {
+                let found = map.look_up(&wanted, &self.budget);
+                Ok(found.map_err(self.fault_at(node))?.is_some())
+            }
             other => Err(self.fault(node, Fault::NoOverload, &[&wanted, other])),
         }
     }

@@ -5,7 +5,7 @@ use super::super::time::{Duration, format_timestamp, parse_timestamp, timestamp_
 use super::super::value::Value;
 use super::{Function, function};
 
-/// The longest text that is read as a number.
+/// The longest text in bytes that is read as a number, a duration or a timestamp.
 const MAX_NUMBER_LENGTH: usize = 1024;
 
 pub(super) const TABLE: &[Function] = &[
@@ -150,7 +150,20 @@ fn unreadable(text: &str, what: &str) -> Fault {
     Fault::Failed(format!("`{clipped}` is no {what}"))
 }
 
-fn to_int(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
+/// The text, if it may be read as a number: one with more digits than any number needs takes the
+/// longer to read the more there are.
+fn short<'a>(budget: &Budget, text: &'a str, what: &str) -> Result<&'a str, Fault> {
+    if text.len() > MAX_NUMBER_LENGTH {
+        return Err(Fault::Failed(format!(
+            "a text of {} bytes is no {what}, at most {MAX_NUMBER_LENGTH} are read",
+            text.len()
+        )));
+    }
+    budget.read_bytes(text.len())?;
+    Ok(text)
+}
+
+fn to_int(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Int(value)] => Ok(Value::Int(*value)),
         [Value::Uint(value)] => i64::try_from(*value)
@@ -161,7 +174,7 @@ fn to_int(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
             Ok(Value::Int(value.trunc() as i64))
         }
         [Value::Double(_)] => Err(out_of_range("int")),
-        [Value::String(text)] => text
+        [Value::String(text)] => short(budget, text, "int")?
             .parse()
             .map(Value::Int)
             .map_err(|_| unreadable(text, "int")),
@@ -174,7 +187,7 @@ fn out_of_range(what: &str) -> Fault {
     Fault::Failed(format!("out of the range of {what}"))
 }
 
-fn to_uint(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
+fn to_uint(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Uint(value)] => Ok(Value::Uint(*value)),
         [Value::Int(value)] => u64::try_from(*value)
@@ -184,7 +197,7 @@ fn to_uint(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
             Ok(Value::Uint(value.trunc() as u64))
         }
         [Value::Double(_)] => Err(out_of_range("uint")),
-        [Value::String(text)] => text
+        [Value::String(text)] => short(budget, text, "uint")?
             .parse()
             .map(Value::Uint)
             .map_err(|_| unreadable(text, "uint")),
@@ -192,14 +205,12 @@ fn to_uint(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     }
 }
 
-fn to_double(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
+fn to_double(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Double(value)] => Ok(Value::Double(*value)),
         [Value::Int(value)] => Ok(Value::Double(*value as f64)),
         [Value::Uint(value)] => Ok(Value::Double(*value as f64)),
-        // More digits than any number needs take the longer to read the more there are.
-        [Value::String(text)] if text.len() > MAX_NUMBER_LENGTH => Err(unreadable(text, "double")),
-        [Value::String(text)] => text
+        [Value::String(text)] => short(budget, text, "double")?
             .parse()
             .map(Value::Double)
             .map_err(|_| unreadable(text, "double")),
@@ -266,24 +277,20 @@ fn to_bytes(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     }
 }
 
-fn to_duration(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
+fn to_duration(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Duration(duration)] => Ok(Value::Duration(*duration)),
-        [Value::String(text)] => Some(text)
-            .filter(|text| text.len() <= MAX_NUMBER_LENGTH)
-            .and_then(|text| Duration::parse(text))
+        [Value::String(text)] => Duration::parse(short(budget, text, "duration")?)
             .map(Value::Duration)
             .ok_or_else(|| unreadable(text, "duration")),
         _ => Err(Fault::NoOverload),
     }
 }
 
-fn to_timestamp(_: &Budget, args: &[&Value]) -> Result<Value, Fault> {
+fn to_timestamp(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     match args {
         [Value::Timestamp(at)] => Ok(Value::Timestamp(*at)),
-        [Value::String(text)] => Some(text)
-            .filter(|text| text.len() <= MAX_NUMBER_LENGTH)
-            .and_then(|text| parse_timestamp(text))
+        [Value::String(text)] => parse_timestamp(short(budget, text, "timestamp")?)
             .map(Value::Timestamp)
             .ok_or_else(|| unreadable(text, "timestamp")),
         [Value::Int(seconds)] => timestamp_from_nanos(i128::from(*seconds) * 1_000_000_000)

@@ -13,6 +13,7 @@ pub(super) fn format(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let [Value::String(format), Value::List(args)] = args else {
         return Err(Fault::NoOverload);
     };
+    budget.read_bytes(format.len())?;
     let mut args = args.iter();
     let mut out = String::new();
     let mut rest = format.as_ref();
@@ -20,6 +21,7 @@ pub(super) fn format(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
         if let Some(after) = rest.strip_prefix('%') {
+            budget.spend(1)?;
             out.push('%');
             rest = after;
             continue;
@@ -107,8 +109,14 @@ fn write_text(out: &mut String, arg: &Value, budget: &Budget) -> Result<(), Faul
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Uint(number) => out.push_str(&number.to_string()),
         Value::Double(number) => out.push_str(&double(*number)),
-        Value::String(text) => out.push_str(text),
-        Value::Bytes(bytes) => out.push_str(&String::from_utf8_lossy(bytes)),
+        Value::String(text) => {
+            budget.read_bytes(text.len())?;
+            out.push_str(text);
+        }
+        Value::Bytes(bytes) => {
+            budget.read_bytes(bytes.len())?;
+            out.push_str(&String::from_utf8_lossy(bytes));
+        }
         Value::Duration(duration) | Value::Age(duration) | Value::Countdown(duration) => {
             out.push_str(&duration.to_string());
         }

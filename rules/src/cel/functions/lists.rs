@@ -1,7 +1,7 @@
 //! Functions on lists.
 
 use super::super::budget::{Budget, Fault};
-use super::super::compare::{are_comparable, equal, order};
+use super::super::compare::{are_comparable, equal, order, spend_comparing};
 use super::super::value::Value;
 use super::{Function, function};
 use std::cmp::Ordering;
@@ -171,11 +171,12 @@ pub(in super::super) fn sort_by_keys(
     list: &[Value],
     keys: &[Value],
 ) -> Result<Value, Fault> {
-    let comparisons = list
-        .len()
-        .saturating_mul(list.len().max(2).ilog2() as usize);
+    let rounds = list.len().max(2).ilog2() as usize;
     budget.make_items(list.len())?;
-    budget.spend(comparisons)?;
+    budget.spend(list.len().saturating_mul(rounds))?;
+    for key in keys {
+        spend_comparing(key, rounds, budget)?;
+    }
     // One type and no NaN: then the order is total, and sorting cannot go wrong.
     if let Some(first) = keys.first() {
         let odd = keys.iter().find(|key| {
@@ -248,6 +249,7 @@ fn extreme(budget: &Budget, args: &[&Value], wanted: Ordering) -> Result<Value, 
         .next()
         .ok_or_else(|| Fault::failed("the list is empty"))?;
     for item in items {
+        spend_comparing(item, 1, budget)?;
         match order(item, best) {
             Some(found) if found == wanted => best = item,
             Some(_) => {}

@@ -167,18 +167,18 @@ fn extreme_of<'a>(
     let mut best = numbers
         .next()
         .ok_or_else(|| Fault::failed("there is no number to choose from"))?;
-    let mut all_numbers = is_number(best);
+    if !is_number(best) {
+        return Err(Fault::NoOverload);
+    }
     for number in numbers {
-        all_numbers &= is_number(number);
+        if !is_number(number) {
+            return Err(Fault::NoOverload);
+        }
         if order(number, best) == Some(wanted) {
             best = number;
         }
     }
-    if all_numbers {
-        Ok(best.clone())
-    } else {
-        Err(Fault::NoOverload)
-    }
+    Ok(best.clone())
 }
 
 fn real(args: &[&Value], function: fn(f64) -> f64) -> Result<Value, Fault> {

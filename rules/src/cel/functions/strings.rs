@@ -224,11 +224,11 @@ fn search<'a>(
 ) -> Result<(&'a str, &'a str, Option<usize>), Fault> {
     match args {
         [Value::String(text), Value::String(part)] => {
-            budget.read_bytes(text.len())?;
+            budget.read_bytes(text.len() + part.len())?;
             Ok((text, part, Some(default.min(text.len()))))
         }
         [Value::String(text), Value::String(part), Value::Int(at)] => {
-            budget.read_bytes(text.len())?;
+            budget.read_bytes(text.len() + part.len())?;
             match byte_of(text, *at) {
                 Ok(byte) if byte < text.len() || part.is_empty() => Ok((text, part, Some(byte))),
                 Err(_) if *at >= 0 && part.is_empty() => Ok((text, part, None)),
@@ -273,7 +273,7 @@ fn replace(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
         ] => (text, from, to, *limit),
         _ => return Err(Fault::NoOverload),
     };
-    budget.read_bytes(text.len())?;
+    budget.read_bytes(text.len() + from.len())?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let count = text.matches(from.as_ref()).take(limit).count();
     let removed = from.len() * count;
@@ -292,6 +292,7 @@ fn split(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
         _ => return Err(Fault::NoOverload),
     };
     budget.make_bytes(text.len())?;
+    budget.read_bytes(separator.len())?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut parts: Vec<Value> = Vec::new();
     let mut rest = Some(text.as_ref());

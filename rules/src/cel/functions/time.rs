@@ -1,6 +1,6 @@
 //! Parts of timestamps and durations.
 
-use super::super::budget::Fault;
+use super::super::budget::{Budget, Fault};
 use super::super::value::Value;
 use super::{Function, function};
 use chrono::{DateTime, Datelike, FixedOffset, Timelike};
@@ -15,7 +15,7 @@ macro_rules! accessor {
                 concat!("timestamp.", $name, "(string) -> int"),
             ],
             $doc,
-            |_, args| part(args, $part, None),
+            |budget, args| part(budget, args, $part, None),
         )
     };
     ($name:literal, $doc:literal, $part:expr, $of_duration:expr) => {
@@ -27,7 +27,7 @@ macro_rules! accessor {
                 concat!("duration.", $name, "() -> int"),
             ],
             $doc,
-            |_, args| part(args, $part, Some($of_duration)),
+            |budget, args| part(budget, args, $part, Some($of_duration)),
         )
     };
 }
@@ -77,6 +77,7 @@ pub(super) const TABLE: &[Function] = &[
 ];
 
 fn part(
+    budget: &Budget,
     args: &[&Value],
     of_timestamp: fn(DateTime<FixedOffset>) -> i64,
     of_duration: Option<fn(i64) -> i64>,
@@ -84,6 +85,7 @@ fn part(
     match (args, of_duration) {
         ([Value::Timestamp(at)], _) => Ok(Value::Int(of_timestamp(at.datetime().fixed_offset()))),
         ([Value::Timestamp(at), Value::String(zone)], _) => {
+            budget.read_bytes(zone.len())?;
             Ok(Value::Int(of_timestamp(in_zone(*at, zone)?)))
         }
         ([Value::Duration(duration)], Some(of_duration)) => {
