@@ -4,7 +4,9 @@
 mod cel_support;
 
 use cel_support::{case, decide};
-use weir_rules::cel::{ClauseOutcome, Environment, EvalError, Limits, Position, Program};
+use weir_rules::cel::{
+    ClauseOutcome, Environment, EvalError, JsonLimits, Limits, Position, Program, TooLarge,
+};
 
 fn exhausted(source: &str) -> EvalError {
     let environment = Environment::open(Vec::<&str>::new());
@@ -178,6 +180,67 @@ fn what_re2_does_not_have_is_no_pattern() {
             Program::compile_predicate(&source, Environment::rules(), &Limits::default());
         let message = compiled.expect_err(pattern)[0].message.clone();
         assert!(message.starts_with("not a pattern"), "{pattern}: {message}");
+    }
+}
+
+#[test]
+fn a_value_is_as_large_as_its_json() {
+    let environment = Environment::open(Vec::<&str>::new());
+    for source in [
+        "null",
+        "[]",
+        "{}",
+        "[1, -2, 3u, 0.5, 1.0 / 0.0, true, null]",
+        "{'a': 1, 2: {true: [[], {}]}}",
+        r#"'quote " slash \\ line \n tab \t other \x01 letters \u00e4'"#,
+        "[b'', b'1', b'12', b'123', b'1234']",
+        "[duration('90s'), timestamp(0), type(1), semver('1.2.3')]",
+        "[optional.of(1), optional.none()]",
+        "{'a \\n key': ''}",
+    ] {
+        let (program, _) =
+            Program::compile(source, &environment, &Limits::default()).expect(source);
+        let value = program.evaluate(&case()).expect(source);
+        let within = |bytes| {
+            let limits = JsonLimits {
+                bytes,
+                ..JsonLimits::ANSWER
+            };
+            environment.to_json(&value, &case(), &limits)
+        };
+        let json = within(1000).expect(source);
+        let length = json.to_string().len();
+        assert_eq!(within(length), Ok(json), "{source}");
+        assert_eq!(
+            within(length - 1),
+            Err(TooLarge::Bytes(length - 1)),
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn what_is_shared_in_memory_and_repeated_in_json_is_refused() {
+    let environment = Environment::open(Vec::<&str>::new());
+    let doubled = |inner: &str| {
+        let names = (1..40).map(|at| format!("cel.bind(a{at}, [a{}, a{}], ", at - 1, at - 1));
+        let binds = names.collect::<String>();
+        format!("cel.bind(a0, {inner}, {binds}a39{})", ")".repeat(39))
+    };
+    let values = TooLarge::Values(JsonLimits::ANSWER.values);
+    let bytes = TooLarge::Bytes(JsonLimits::ANSWER.bytes);
+    for (source, wanted) in [
+        (doubled("[1]"), values),
+        (doubled("{'a': {'b': {}}}"), values),
+        (with_long_texts("lists.range(1000).map(x, t)"), bytes),
+        (with_long_texts("lists.range(1000).map(x, b)"), bytes),
+        (with_long_texts("lists.range(1000).map(x, m)"), bytes),
+    ] {
+        let (program, _) =
+            Program::compile(&source, &environment, &Limits::default()).expect(&source);
+        let value = program.evaluate(&case()).expect(&source);
+        let json = environment.to_json(&value, &case(), &JsonLimits::ANSWER);
+        assert_eq!(json, Err(wanted), "{source}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use serde_json::Value as Json;
-use weir_rules::cel::{Environment, FactError, Facts, Limits, Program, Value};
+use weir_rules::cel::{Environment, FactError, Facts, JsonLimits, Limits, Program, Value};
 
 use super::access::Access;
 use super::error::CliError;
@@ -39,9 +39,6 @@ pub struct Args {
     #[command(flatten)]
     access: Access,
 }
-
-/// So many values are printed at most: lists within lists share in memory what is printed again.
-const MOST_VALUES: usize = 10_000_000;
 
 /// What `--at` says.
 #[derive(Debug, PartialEq, Eq)]
@@ -203,8 +200,8 @@ fn evaluate(expression: &str, input: &Json) -> Result<Json, String> {
         eprintln!("{shown}\nwarning: a rule that says this is refused");
     }
     environment
-        .to_json(&value, &facts, MOST_VALUES)
-        .ok_or_else(|| format!("the value is made of more than {MOST_VALUES} values"))
+        .to_json(&value, &facts, &JsonLimits::ANSWER)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -241,6 +238,20 @@ mod tests {
             let shown = evaluate(expression, &json!({})).unwrap_err();
             assert!(shown.starts_with(place), "{shown}");
             assert!(shown.contains(&format!("\n  1 | {expression}")), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_value_too_large_to_print_is_refused() {
+        for (expression, wanted) in [
+            ("lists.range(100000)", "the value is made of more than"),
+            (
+                "cel.bind(t, lists.range(10000).map(y, '123456').join(), lists.range(200).map(x, t))",
+                "the value is more than 8388608 bytes as JSON",
+            ),
+        ] {
+            let message = evaluate(expression, &json!({})).unwrap_err();
+            assert!(message.starts_with(wanted), "{message}");
         }
     }
 

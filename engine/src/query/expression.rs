@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weir_rules::{
     State,
-    cel::{Environment, EvalError, Limits, Program, Severity},
+    cel::{Environment, EvalError, JsonLimits, Limits, Program, Severity},
     rule::{Level, Located},
 };
 
@@ -11,9 +11,6 @@ use crate::http::QueryError;
 
 /// What an expression is called in messages.
 pub const NAME: &str = "expression";
-
-/// So many values are shown at most: a list of all findings of a large image has fewer.
-const MOST_VALUES: usize = 200_000;
 
 /// `{"value", "warnings"}`.
 ///
@@ -45,12 +42,8 @@ pub fn value(
             .evaluate(facts)
             .map_err(|error| QueryError::Invalid(located(&error, NAME, expression)))?;
         environment
-            .to_json(&value, facts, MOST_VALUES)
-            .ok_or_else(|| {
-                QueryError::Invalid(format!(
-                    "the value is made of more than {MOST_VALUES} values: ask for a part of it"
-                ))
-            })
+            .to_json(&value, facts, &JsonLimits::ANSWER)
+            .map_err(|error| QueryError::Invalid(error.to_string()))
     });
     let value = found.map_err(|error| QueryError::NotFound(error.to_string()))??;
     Ok(json!({ "value": value, "warnings": warnings }))

@@ -2,6 +2,7 @@
 
 use super::ast::{Binding, LoopKind, Span};
 use super::eval::{Bound, Run, Scope, short_type};
+use super::json::JsonLimits;
 use super::node::{Bind, Kind, Loop, Node};
 use super::program::Program;
 use super::record::Facts;
@@ -21,8 +22,11 @@ const MAX_FAILING: usize = 5;
 const MAX_TEXT: usize = 200;
 const MAX_ITEMS: usize = 10;
 
-/// A list within lists is shown if it has so many values in all.
-const MAX_VALUES: usize = 200;
+/// A list within lists is shown if it is no larger in all.
+const MAX_JSON: JsonLimits = JsonLimits {
+    values: 200,
+    bytes: MAX_TEXT * MAX_ITEMS,
+};
 
 /// A part of an expression with its value, and the parts that it is made of.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -329,9 +333,9 @@ fn shown(value: &Value) -> serde_json::Value {
         }
         Value::Map(map) if map.len() > MAX_ITEMS => format!("map of {}", map.len()).into(),
         Value::Record(_) => short_type(value).into(),
-        other => match other.to_json_within(MAX_VALUES) {
-            Some(json) if json.to_string().len() <= MAX_TEXT * MAX_ITEMS => json,
-            _ => format!("a large {}", short_type(other)).into(),
+        other => match other.to_json_within(&MAX_JSON) {
+            Ok(json) => json,
+            Err(_) => format!("a large {}", short_type(other)).into(),
         },
     }
 }

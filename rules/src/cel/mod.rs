@@ -47,6 +47,7 @@ pub use environment::{Environment, Field, Presence, RecordType, Variable};
 pub use eval::EvalError;
 pub use explain::{Element, Explanation};
 pub(crate) use format::format;
+pub use json::{JsonLimits, TooLarge};
 pub use limits::Limits;
 pub use map::Map;
 pub use moving::NextChange;
