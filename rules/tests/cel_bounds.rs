@@ -167,19 +167,82 @@ fn a_long_text_is_no_number() {
 
 #[test]
 fn what_re2_does_not_have_is_no_pattern() {
-    for pattern in [
-        "[[a]]",
-        "[a&&b]",
-        "(?P<n",
-        "a**{5}",
-        "\\\\<a",
-        "a{1001}{1001}",
+    for (pattern, reason) in [
+        ("[[a]]", r"written `\["),
+        ("[a&&b]", "operators within brackets"),
+        ("(?P<n", "unclosed"),
+        ("a**{5}", "repetition of a repetition"),
+        (r"\<a", r"write `<` or `\b`"),
+        ("a{1001}{1001}", ""),
+        ("a{ 2 }", "`{ 2 }` is no repetition"),
+        ("a{2, 3}", "`{2, 3}` is no repetition"),
+        ("a{,3}", "`{,3}` is no repetition"),
+        ("a{1001}", "`{1001}` makes more than 1000 repetitions"),
+        ("(a{100}){11}", "`{100}` makes more than 1000 repetitions"),
+        (
+            "((a{10}b){10,}){2,11}",
+            "`{10}` makes more than 1000 repetitions",
+        ),
+        ("(?x) a", "flag `x` is not part of RE2"),
+        ("(?u:a)", "flag `u` is not part of RE2"),
+        ("(?i-R)a", "flag `R` is not part of RE2"),
+        ("(?z)a", "flags are `i`, `m`, `s` and `U`"),
+        (r"\u00e9", r"write `\x{E9}`"),
+        (r"[a-\U0001F600]", r"write `\x{1F600}`"),
+        (r"\u{e9}", r"write `\x{E9}`"),
+        (r"(a)\1", r"`\1` refers back to a group"),
+        ("(?P<a.b>a)", "the group name `a.b`"),
+        ("(?P<é>a)", "the group name `é`"),
+        (r"\p{Script=Greek}", "is no class of RE2"),
+        (r"\p{Alphabetic}", "is no class of RE2"),
+        (r"[\p{Letter}]", r"`\p{Letter}` is no class of RE2"),
+        (r"\P{LC}", "is no class of RE2"),
+        (r"\p{Cn}", "is no class of RE2"),
+        (r"\p{greek}", "is no class of RE2"),
+        (r"\p{isL}", "is no class of RE2"),
     ] {
-        let source = format!("tag.name.matches('{pattern}')");
+        let source = format!("tag.name.matches(r'{pattern}')");
         let compiled =
             Program::compile_predicate(&source, Environment::rules(), &Limits::default());
         let message = compiled.expect_err(pattern)[0].message.clone();
         assert!(message.starts_with("not a pattern"), "{pattern}: {message}");
+        assert!(message.contains(reason), "{pattern}: {message}");
+    }
+}
+
+#[test]
+fn what_re2_has_is_a_pattern() {
+    let environment = Environment::open(Vec::<&str>::new());
+    for (text, pattern, wanted) in [
+        ("a{b}", "^a{b}$", true),
+        ("a{", "^a{$", true),
+        ("a{2", "^a{2$", true),
+        ("{}", "^{}$", true),
+        ("aa{", "^a{2}{$", true),
+        ("aaaaa", "^a{2,}$", true),
+        ("{", "^[{]$", true),
+        ("]{", r"^[]{\]]{2}$", true),
+        ("]{", "^[^a]{2}$", true),
+        ("a{2}", "^[[:alpha:]{]{2}2}$", true),
+        ("é{2}", r"^\x{e9}\{2}$", true),
+        ("a.b*", r"^\Qa.b*\E$", true),
+        ("axb", r"^\Qa.b\E$", false),
+        ("a.[", r"^a\Q.[", true),
+        ("a", r"^\141$", true),
+        ("a1", r"^\1411$", true),
+        ("A", "(?i)^a$", true),
+        ("éA", r"^\p{Ll}\pL$", true),
+        ("Ω", r"^\p{Greek}$", true),
+        ("aé", r"^\PN[^\p{Han}\d]$", true),
+        ("\u{378}", r"^\p{C}$", false),
+        ("\u{378}", r"^[^\p{C}]$", true),
+        ("aaaaaaaaaa", "^((a{1}){10}){0,100}$", true),
+    ] {
+        let source = format!("text.matches(r'{pattern}')").replace("text", &format!("r'{text}'"));
+        let (program, _) =
+            Program::compile(&source, &environment, &Limits::default()).expect(pattern);
+        let matches = program.evaluate(&case()).expect(pattern);
+        assert_eq!(matches.to_json(), wanted, "{pattern}");
     }
 }
 

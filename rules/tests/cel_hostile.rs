@@ -69,6 +69,12 @@ fn cases() -> Vec<(&'static str, End, String, &'static str)> {
         });
         format!("cel.bind(a0, [1, 1], {binds}{last}{})", ")".repeat(times))
     };
+    let pattern_of = |part: &str| {
+        format!(
+            "cel.bind(p, '{}'.replace('a', '{part}{part}{part}{part}'), lists.range(20000).all(x, tag.name.matches(p + 'x}}:]') || true))",
+            "a".repeat(1500),
+        )
+    };
     let wide_body = format!("true{}", " && x >= 0".repeat(230));
     vec![
         // Slips
@@ -124,6 +130,12 @@ fn cases() -> Vec<(&'static str, End, String, &'static str)> {
             "cel.bind(t, '{}'.replace('a', 'ababbbaabaababbbabaaa'), lists.range(20000).all(x, !t.matches('(a|b)*a(a|b){{99}}' + tag.name)))", "a".repeat(3000)), "steps"),
         ("patterns made in a loop", Exhausted, "lists.range(10000).all(x, tag.name.matches('v' + string(x) + '.*') || true)".into(), ""),
         ("large patterns made in a loop", Exhausted, r"lists.range(10000).all(x, 'aaaa'.matches('\\pL{90}' + string(x)) || true)".into(), ""),
+        ("a pattern of braces", Exhausted, pattern_of("{"), "steps"),
+        ("a pattern of brackets", Exhausted, pattern_of("[:"), "steps"),
+        ("a pattern of escapes", Exhausted, pattern_of(r"\\p{"), "steps"),
+        ("a pattern of quotes", Exhausted, pattern_of(r"\\Qa\\E{,"), "steps"),
+        ("a class with a long name", Refused, format!(r"tag.name.matches('\\p{{{}}}')", "a".repeat(3000)), "not a pattern"),
+        ("a count with many spaces", Refused, format!("tag.name.matches('a{{1{}}}')", " ".repeat(3000)), "is no repetition"),
         // Loops
         ("ten million turns", Exhausted, "lists.range(10000).all(x, lists.range(1000).all(y, x + y >= 0))".into(), "budget of 1000000 steps"),
         ("four loops", Exhausted, "lists.range(99).all(a, lists.range(99).all(b, lists.range(99).all(c, lists.range(99).all(d, a + b + c + d >= 0))))".into(), "steps"),

@@ -33,6 +33,7 @@ mod moving;
 mod node;
 mod parser;
 mod program;
+mod re2;
 mod record;
 mod reference;
 mod regexp;

@@ -1,15 +1,12 @@
 //! Regular expressions as CEL means them: RE2, in linear time.
 //!
-//! The crate `regex` agrees with RE2 but for the classes `\d \w \s \b`, which RE2 keeps to ASCII,
-//! and for what it allows inside brackets. A pattern is rewritten to the first and checked for the
-//! second. Linear means time proportional to the text *and* to the states of the pattern, so these
+//! The crate `regex` agrees with RE2 but for some classes, such as `\d \w \s \b`, which RE2 keeps to
+//! ASCII, and allows more. A pattern is rewritten to the first and checked for the second. Linear means time proportional to the text *and* to the states of the pattern, so these
 //! are counted before anything is compiled.
 
+use super::re2::{self, Differences};
 use regex::RegexBuilder;
-use regex_syntax::ast::{
-    self, Ast, ClassPerl, ClassPerlKind, ClassSetBinaryOp, ClassSetItem, RepetitionKind,
-    RepetitionRange, Span, Visitor,
-};
+use regex_syntax::ast::{self, Ast, ClassSetItem, ErrorKind, RepetitionKind, RepetitionRange};
 
 /// The largest program of a pattern in bytes: an upper bound beside the count of states, which is
 /// an estimate.
@@ -49,21 +46,28 @@ impl Pattern {
 }
 
 /// A pattern that was read and measured, and not yet compiled.
-pub(super) struct Parsed<'a> {
-    pattern: &'a str,
+pub(super) struct Parsed {
+    pattern: String,
     tree: Ast,
     /// About how many states it has.
     pub states: u32,
 }
 
-impl<'a> Parsed<'a> {
+impl Parsed {
     /// Reads a pattern and refuses one that is too large.
-    pub(super) fn new(pattern: &'a str) -> Result<Self, String> {
+    pub(super) fn new(pattern: &str) -> Result<Self, String> {
+        let pattern = re2::plain(pattern)?;
         let tree = ast::parse::ParserBuilder::new()
             .nest_limit(MAX_NESTING)
+            .octal(true)
             .build()
-            .parse(pattern)
-            .map_err(|error| error.kind().to_string())?;
+            .parse(&pattern)
+            .map_err(|error| match error.kind() {
+                ErrorKind::FlagUnrecognized => {
+                    "unknown flag: the flags are `i`, `m`, `s` and `U`".to_owned()
+                }
+                kind => kind.to_string(),
+            })?;
         let states = states(&tree);
         if states > MAX_STATES {
             return Err("the pattern is too large".to_owned());
@@ -79,13 +83,14 @@ impl<'a> Parsed<'a> {
     pub(super) fn compile(self) -> Result<Pattern, String> {
         let mut rewritten = String::with_capacity(self.pattern.len());
         let mut copied = 0;
-        for (span, replacement) in ast::visit(&self.tree, Differences::default())? {
+        for (span, replacement) in ast::visit(&self.tree, Differences::in_pattern(&self.pattern))? {
             rewritten.push_str(&self.pattern[copied..span.start.offset]);
             rewritten.push_str(replacement);
             copied = span.end.offset;
         }
         rewritten.push_str(&self.pattern[copied..]);
         let regex = RegexBuilder::new(&rewritten)
+            .octal(true)
             .size_limit(MAX_PROGRAM_BYTES)
             .dfa_size_limit(MAX_PROGRAM_BYTES)
             .nest_limit(MAX_NESTING * 2)
@@ -153,71 +158,5 @@ fn item_states(item: &ClassSetItem) -> u32 {
             .fold(0u32, |sum, item| sum.saturating_add(item_states(item))),
         ClassSetItem::Range(range) if !range.end.c.is_ascii() => ANY_STATES,
         _ => 1,
-    }
-}
-
-/// Finds where the crate's meaning differs from RE2's.
-#[derive(Default)]
-struct Differences {
-    replacements: Vec<(Span, &'static str)>,
-}
-
-impl Visitor for Differences {
-    type Output = Vec<(Span, &'static str)>;
-    type Err = String;
-
-    fn finish(mut self) -> Result<Self::Output, String> {
-        self.replacements.sort_by_key(|(span, _)| span.start.offset);
-        Ok(self.replacements)
-    }
-
-    fn visit_pre(&mut self, node: &Ast) -> Result<(), String> {
-        match node {
-            Ast::ClassPerl(class) => self.replacements.push((class.span, ascii(class))),
-            Ast::Assertion(assertion) => match assertion.kind {
-                ast::AssertionKind::WordBoundary => {
-                    self.replacements.push((assertion.span, r"(?-u:\b)"));
-                }
-                ast::AssertionKind::NotWordBoundary => {
-                    self.replacements.push((assertion.span, r"(?-u:\B)"));
-                }
-                ast::AssertionKind::StartLine
-                | ast::AssertionKind::EndLine
-                | ast::AssertionKind::StartText
-                | ast::AssertionKind::EndText => {}
-                _ => return Err("this kind of word boundary is not part of RE2".to_owned()),
-            },
-            Ast::Repetition(repetition) if matches!(*repetition.ast, Ast::Repetition(_)) => {
-                return Err("a repetition of a repetition is put in `( )`".to_owned());
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), String> {
-        match item {
-            ClassSetItem::Perl(class) => self.replacements.push((class.span, ascii(class))),
-            ClassSetItem::Bracketed(_) => {
-                return Err(r"a bracket within brackets is written `\[`".to_owned());
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn visit_class_set_binary_op_pre(&mut self, _: &ClassSetBinaryOp) -> Result<(), String> {
-        Err("operators within brackets are not part of RE2".to_owned())
-    }
-}
-
-fn ascii(class: &ClassPerl) -> &'static str {
-    match (&class.kind, class.negated) {
-        (ClassPerlKind::Digit, false) => "[0-9]",
-        (ClassPerlKind::Digit, true) => "[^0-9]",
-        (ClassPerlKind::Word, false) => "[0-9A-Za-z_]",
-        (ClassPerlKind::Word, true) => "[^0-9A-Za-z_]",
-        (ClassPerlKind::Space, false) => r"[\t\n\x0C\r ]",
-        (ClassPerlKind::Space, true) => r"[^\t\n\x0C\r ]",
     }
 }
