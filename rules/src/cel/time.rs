@@ -139,8 +139,14 @@ pub(super) fn timestamp_from_nanos(nanos: i128) -> Option<Timestamp> {
         .flatten()
 }
 
-/// Reads RFC 3339; `None` if it is not that or outside of CEL's years.
+/// Reads RFC 3339 with a `T` and without leap seconds; `None` if it is not that or outside of CEL's
+/// years.
 pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    let has_t = text.get(10..11)? == "T";
+    let is_leap_second = text.get(17..19)? == "60";
+    if !has_t || is_leap_second {
+        return None;
+    }
     let at: Timestamp = text.parse().ok()?;
     timestamp_from_nanos(at.nanos())
 }

@@ -292,7 +292,7 @@ fn to_timestamp(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
         [Value::Timestamp(at)] => Ok(Value::Timestamp(*at)),
         [Value::String(text)] => parse_timestamp(short(budget, text, "timestamp")?)
             .map(Value::Timestamp)
-            .ok_or_else(|| unreadable(text, "timestamp")),
+            .ok_or_else(|| unreadable(text, "timestamp such as `2026-01-31T00:00:00Z`")),
         [Value::Int(seconds)] => timestamp_from_nanos(i128::from(*seconds) * 1_000_000_000)
             .map(Value::Timestamp)
             .ok_or_else(|| out_of_range("timestamp")),
