@@ -340,6 +340,15 @@ const CASES: &[(&str, &[&str])] = &[
         &["1:15: warning: 'i' is not used: this is the same for every element"],
     ),
     ("lists.range(3).map(i, scan.critical).size() == 3", &[]),
+    ("now > (scan.high > 0 ? null : tag.pushed_at)", &[]),
+    (
+        "(scan.high > 0 ? duration('1h') : null) < duration('2h')",
+        &[],
+    ),
+    (
+        "(scan.high > 0 ? null : 1) == 1",
+        &["the results are of different types, null and int"],
+    ),
     ("\u{feff}scan.critcal == 0", &["no field 'critcal'"]),
 ];
 

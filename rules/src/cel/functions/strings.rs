@@ -195,9 +195,6 @@ fn char_at(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
 
 fn index_of(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, part, from) = search(budget, args, 0)?;
-    let Some(from) = from else {
-        return Ok(char_of(text, text.len()));
-    };
     Ok(match text[from..].find(part) {
         Some(byte) => char_of(text, from + byte),
         None => Value::Int(-1),
@@ -206,32 +203,28 @@ fn index_of(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
 
 fn last_index_of(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     let (text, part, until) = search(budget, args, usize::MAX)?;
-    let Some(until) = until else {
-        return Ok(char_of(text, text.len()));
-    };
     // What starts at or before `until` ends within as many bytes as the part has from there.
     let end = text.floor_char_boundary(until.saturating_add(part.len()));
     let found = text[..end].rfind(part);
     Ok(found.map_or(Value::Int(-1), |byte| char_of(text, byte)))
 }
 
-/// The text, the part looked for, and the byte of the place given, or `default`. `None` stands for
-/// an empty part and a place beyond the end, which other implementations accept.
+/// The text, the part looked for, and the byte of the place given, or `default`. An empty part may be
+/// looked for at the end too, but not beyond it.
 fn search<'a>(
     budget: &Budget,
     args: &[&'a Value],
     default: usize,
-) -> Result<(&'a str, &'a str, Option<usize>), Fault> {
+) -> Result<(&'a str, &'a str, usize), Fault> {
     match args {
         [Value::String(text), Value::String(part)] => {
             budget.read_bytes(text.len() + part.len())?;
-            Ok((text, part, Some(default.min(text.len()))))
+            Ok((text, part, default.min(text.len())))
         }
         [Value::String(text), Value::String(part), Value::Int(at)] => {
             budget.read_bytes(text.len() + part.len())?;
             match byte_of(text, *at) {
-                Ok(byte) if byte < text.len() || part.is_empty() => Ok((text, part, Some(byte))),
-                Err(_) if *at >= 0 && part.is_empty() => Ok((text, part, None)),
+                Ok(byte) if byte < text.len() || part.is_empty() => Ok((text, part, byte)),
                 _ => Err(Fault::Failed(format!(
                     "the place {at} is outside of the text"
                 ))),

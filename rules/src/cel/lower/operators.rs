@@ -53,12 +53,20 @@ impl Lowering<'_> {
         self.guard(condition, false);
         let (no, no_type) = self.lower(no);
         self.guards.truncate(depth);
-        if !yes_type.agrees_with(&no_type) {
-            let message = format!("the results are of different types, {yes_type} and {no_type}");
-            self.mismatch(span, message, None);
-        }
+        let ty = match (&yes_type, &no_type) {
+            // What the protocol has as a message may be null.
+            (Type::Null, time @ (Type::Duration | Type::Timestamp))
+            | (time @ (Type::Duration | Type::Timestamp), Type::Null) => time.clone(),
+            (yes, no) => {
+                if !yes.agrees_with(no) {
+                    let message = format!("the results are of different types, {yes} and {no}");
+                    self.mismatch(span, message, None);
+                }
+                yes.join(no)
+            }
+        };
         let kind = Kind::Conditional(Box::new([test, yes, no]));
-        (self.node(span, kind), yes_type.join(&no_type))
+        (self.node(span, kind), ty)
     }
 
     pub(super) fn compare(&mut self, span: Span, how: Comparison, a: &Expr, b: &Expr) -> Lowered {
