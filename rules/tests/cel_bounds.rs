@@ -247,6 +247,35 @@ fn what_re2_has_is_a_pattern() {
 }
 
 #[test]
+fn an_error_names_its_cause() {
+    let environment = Environment::open(Vec::<&str>::new());
+    for (source, wanted) in [
+        ("{1: 1, 1: 2}", "the key 1 occurs twice"),
+        (
+            "{'a': 1}.transformMapEntry(k, v, {1.5: v})",
+            "1.5 cannot be a key: keys are bool, int, uint or string",
+        ),
+        (
+            "'%'.format([])",
+            "the format ends within a place: a percent sign is written `%%`",
+        ),
+        (
+            "'%.2'.format([1])",
+            "the format ends within a place: a percent sign is written `%%`",
+        ),
+        (
+            "'%d'.format([])",
+            "the format has more places than arguments",
+        ),
+    ] {
+        let unchecked = environment.clone().unchecked();
+        let (program, _) = Program::compile(source, &unchecked, &Limits::default()).expect(source);
+        let error = program.evaluate(&case()).expect_err(source);
+        assert_eq!(error.message, wanted, "{source}");
+    }
+}
+
+#[test]
 fn a_value_is_as_large_as_its_json() {
     let environment = Environment::open(Vec::<&str>::new());
     for source in [

@@ -350,6 +350,75 @@ const CASES: &[(&str, &[&str])] = &[
         &["the results are of different types, null and int"],
     ),
     ("\u{feff}scan.critcal == 0", &["no field 'critcal'"]),
+    // What is not read
+    (
+        "true ? 1",
+        &[
+            "1:8: the expression ends too early",
+            "`condition ? this : that`",
+        ],
+    ),
+    (
+        "scan.high > 0 ? true)",
+        &["1:21: unexpected `)`", "`condition ? this : that`"],
+    ),
+    (
+        "true ? : false",
+        &["1:8: unexpected `:`", "`condition ? this : that`"],
+    ),
+    (
+        "tag.name == 'a' 'b'",
+        &["1:17: unexpected `'b'`", "put together with `+`"],
+    ),
+    ("tag.name r'b'", &["1:10: unexpected `r'b'`"]),
+    (
+        r"tag.name == 'a\u12'",
+        &[
+            r"1:15: `\u12` is no whole escape",
+            r"4 hexadecimal digits, as in `\u0041`",
+        ],
+    ),
+    (
+        r"tag.name == '\u{41}'",
+        &[r"`\u` is no whole escape", "4 hexadecimal digits"],
+    ),
+    (
+        r"tag.name == '\08'",
+        &[r"`\0` is no whole escape", "3 digits"],
+    ),
+    (
+        r"tag.name == '\ud83d\ude00'",
+        &[r"1:14: `\ud83d` is no character", r"`\U0001f600`"],
+    ),
+    (
+        r"tag.name == '\U00110000'",
+        &[r"`\U00110000` is no character"],
+    ),
+    (
+        r"b'a' == b'\u0041'",
+        &[r"1:11: `\u0041` has no meaning in bytes", r"`\x41`"],
+    ),
+    (
+        r"tag.name != '\u00e9\U0001f600\x41\101' && bytes(tag.name) != b'\xff\101' && tag.name != r'\u'",
+        &[],
+    ),
+    // What is meant
+    (
+        "tag.name == 3",
+        &[
+            "cannot compare string with int",
+            "a text is written in quotes",
+        ],
+    ),
+    (
+        "images.size == 1",
+        &["no field 'size' in a list", "`size()`"],
+    ),
+    (
+        "tag.name.length > 1",
+        &["no field 'length'", "it is `size()`"],
+    ),
+    ("has(tag['x'])", &["`has()` takes a field", "`key in map`"]),
 ];
 
 #[test]

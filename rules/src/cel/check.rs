@@ -71,7 +71,7 @@ pub(super) fn remedy(a: &Type, b: &Type) -> Option<&'static str> {
             Some("write durations as `duration(\"72h\")`")
         }
         (Type::String, number) | (number, Type::String) if number.is_number() => {
-            Some("numbers are written without quotes")
+            Some("a text is written in quotes, a number without quotes")
         }
         (Type::Semver, Type::String) | (Type::String, Type::Semver) => {
             Some("write versions as `semver(\"1.2.3\")`")

@@ -137,6 +137,11 @@ impl Call {
         let span = self.span;
         match self.args.into_iter().next().map(|arg| arg.kind) {
             Some(ExprKind::Select { operand, field }) => Ok(ExprKind::Has { operand, field }),
+            Some(ExprKind::Index { .. }) => Err(Diagnostic::error(
+                span,
+                "`has()` takes a field, as in `has(image.size)`, and no key",
+            )
+            .with_help("whether a map has a key is asked with `key in map`".to_owned())),
             _ => Err(Diagnostic::error(
                 span,
                 "`has()` takes a field, as in `has(image.size)`",

@@ -17,6 +17,7 @@ mod check;
 mod compare;
 mod diagnostics;
 mod environment;
+mod escape;
 mod eval;
 mod explain;
 pub mod facts;

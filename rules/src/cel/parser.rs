@@ -57,14 +57,27 @@ pub(super) fn parse(source: &str, limits: &Limits) -> Result<Expr, Vec<Diagnosti
     let readable = blank_byte_order_mark(source);
     let parsed = parser.parse_with_source_info(&readable);
     let (tree, info) = parsed.map_err(|errors| {
+        // What could not be made of the tree follows from what could not be read.
+        let (internal, told): (Vec<_>, Vec<_>) = errors
+            .errors
+            .iter()
+            .partition(|error| error.msg.starts_with("Incomplete "));
+        let in_choice = internal.iter().any(|error| error.msg.contains("`_?_:_`"));
         let mut line = 0;
         let mut found = Vec::new();
-        for error in &errors.errors {
+        for error in told {
             // What follows on the same line is mostly the same mistake.
             if error.pos.0 != line {
                 found.push(syntax_error(source, &scan, error));
             }
             line = error.pos.0;
+        }
+        match found.first_mut() {
+            None => found.push(Diagnostic::error(scan.whole(), "this cannot be read")),
+            Some(first) if in_choice && first.help.is_none() => {
+                first.help = Some("a choice is written `condition ? this : that`".to_owned());
+            }
+            Some(_) => {}
         }
         found
     })?;
@@ -136,7 +149,14 @@ fn syntax_error(source: &str, scan: &Scan, error: &ParseError) -> Diagnostic {
         .next()
         .unwrap_or_default();
     let diagnostic = |token: &str, says: &str| {
-        let token = token.trim_end();
+        // The parser quotes tokens, and texts have quotes of their own.
+        let text = scan.text_at(start);
+        let token = text.unwrap_or_else(|| token.trim_end());
+        if text.is_some() && before.ends_with(['\'', '"']) {
+            let message = format!("unexpected `{}`", printable(token));
+            return Diagnostic::error(at(token.len()), message)
+                .with_help("texts are put together with `+`".to_owned());
+        }
         let message = if says.is_empty() {
             format!("unexpected `{}`", printable(token))
         } else {

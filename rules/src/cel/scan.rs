@@ -6,6 +6,7 @@
 
 use super::ast::Span;
 use super::diagnostics::Diagnostic;
+use super::escape;
 
 /// What the scan of a source found.
 pub(super) struct Scan<'a> {
@@ -78,13 +79,8 @@ impl Scan<'_> {
                         )
                         .with_help(format!("a `{}` is missing", char::from(bytes[at])))
                     })?;
-                    if let Some(escape) = wrong_escape(source, at, end) {
-                        let written = escape.text(source);
-                        let message = format!("`{written}` is no escape");
-                        let help = format!(
-                            "write `\\{written}`, or put an `r` before the text, in which a backslash is one"
-                        );
-                        return Err(Diagnostic::error(escape, message).with_help(help));
+                    if let Some(diagnostic) = escape::wrong(source, at, end) {
+                        return Err(diagnostic);
                     }
                     at = end;
                 }
@@ -200,6 +196,20 @@ impl Scan<'_> {
     /// Whether a byte belongs to no comment.
     pub(super) fn is_code(&self, at: usize) -> bool {
         self.code.get(at) == Some(&true)
+    }
+
+    /// The text that begins at `start`, with its prefix and its quotes.
+    pub(super) fn text_at(&self, start: usize) -> Option<&str> {
+        let bytes = self.source.as_bytes();
+        let prefix = word_at(bytes, start);
+        if prefix.len() > 2 || !prefix.iter().all(|byte| b"rRbB".contains(byte)) {
+            return None;
+        }
+        let quote = start + prefix.len();
+        if !matches!(bytes.get(quote), Some(b'\'' | b'"')) {
+            return None;
+        }
+        self.source.get(start..end_of_text(bytes, quote)?)
     }
 
     /// What to say of the innermost bracket that is not closed.
@@ -356,37 +366,11 @@ fn word_at(bytes: &[u8], at: usize) -> &[u8] {
 }
 
 /// Whether the text that begins at `start` takes backslashes for what they are.
-fn is_raw(bytes: &[u8], start: usize) -> bool {
+pub(super) fn is_raw(bytes: &[u8], start: usize) -> bool {
     let prefix = &bytes[start.saturating_sub(2)..start];
     let is =
         |byte: Option<&u8>, letter: u8| byte.is_some_and(|byte| byte.eq_ignore_ascii_case(&letter));
     is(prefix.last(), b'r') || (is(prefix.last(), b'b') && is(prefix.first(), b'r'))
-}
-
-/// The first backslash of a text that begins no escape, with what follows it.
-fn wrong_escape(source: &str, start: usize, end: usize) -> Option<Span> {
-    if is_raw(source.as_bytes(), start) {
-        return None;
-    }
-    let mut places = source.get(start..end)?.char_indices();
-    while let Some((offset, character)) = places.next() {
-        if character != '\\' {
-            continue;
-        }
-        let (_, escaped) = places.next()?;
-        if !matches!(
-            escaped,
-            'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' | 'X' | 'u' | 'U'
-        ) && !matches!(escaped, '\\' | '?' | '"' | '\'' | '`' | '0'..='3')
-        {
-            let at = start + offset;
-            return Some(Span {
-                start: at as u32,
-                end: (at + 1 + escaped.len_utf8()) as u32,
-            });
-        }
-    }
-    None
 }
 
 /// The byte after the text whose first quote is at `start`; `None` if it is not closed.

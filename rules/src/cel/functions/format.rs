@@ -26,15 +26,15 @@ pub(super) fn format(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
             rest = after;
             continue;
         }
+        let (precision, after) = precision(rest)?;
+        let mut letters = after.chars();
+        let letter = letters.next().ok_or_else(|| {
+            Fault::failed("the format ends within a place: a percent sign is written `%%`")
+        })?;
+        rest = letters.as_str();
         let arg = args
             .next()
             .ok_or_else(|| Fault::failed("the format has more places than arguments"))?;
-        let (precision, after) = precision(rest)?;
-        let mut letters = after.chars();
-        let letter = letters
-            .next()
-            .ok_or_else(|| Fault::failed("the format ends within a place"))?;
-        rest = letters.as_str();
         let before = out.len();
         write(&mut out, letter, precision, arg, budget)?;
         budget.make_bytes(out.len() - before)?;

@@ -4,6 +4,8 @@ use super::{Lowered, Lowering, dotted};
 use crate::cel::ast::{Expr, ExprKind, Name, Span};
 use crate::cel::diagnostics::{Diagnostic, suggest};
 use crate::cel::environment::{Field, Presence};
+use crate::cel::functions::{self, Function};
+use crate::cel::habits;
 use crate::cel::node::{Kind, Select};
 use crate::cel::types::Type;
 use crate::cel::value::Value;
@@ -172,11 +174,11 @@ impl Lowering<'_> {
             },
             Type::Dyn | Type::Free => (Type::Dyn, None, Certainty::Present),
             Type::List(_) => {
-                let help = "look at its elements with `all()`, `exists()` or an index";
+                let help = "look at its elements with `all()`, `exists()` or an index".to_owned();
                 self.mismatch(
                     name.span,
                     format!("no field '{}' in a list", name.text),
-                    Some(help),
+                    Some(&called(&name.text).unwrap_or(help)),
                 );
                 (Type::Dyn, None, Certainty::Present)
             }
@@ -184,7 +186,7 @@ impl Lowering<'_> {
                 self.mismatch(
                     name.span,
                     format!("no field '{}' in a value of type {other}", name.text),
-                    None,
+                    called(&name.text).as_deref(),
                 );
                 (Type::Dyn, None, Certainty::Present)
             }
@@ -274,4 +276,13 @@ fn type_name(name: &str) -> Option<&'static str> {
         "semver",
     ];
     NAMES.iter().find(|known| **known == name).copied()
+}
+
+/// What to write where a method stands without its brackets.
+fn called(name: &str) -> Option<String> {
+    let is_method = |function: &Function| function.overloads().iter().any(|form| form.member);
+    match functions::find(name).filter(|function| is_method(function)) {
+        Some(_) => Some(format!("it is called: `{name}()`")),
+        None => habits::of_function(name).map(str::to_owned),
+    }
 }
