@@ -4,7 +4,8 @@ mod cel_support;
 
 use cel_support::{at, case, compile, decide, finding};
 use weir_rules::cel::{
-    ClauseOutcome, Environment, FactError, Facts, Limits, NextChange, Program, Timestamp, Value,
+    ClauseOutcome, Environment, FactError, Facts, Limits, NextChange, Position, Program, Timestamp,
+    Value,
 };
 
 #[test]
@@ -382,4 +383,59 @@ fn the_default_of_a_value_that_is_there_is_not_looked_at() {
     assert_eq!(decide(source, &facts).outcome, Ok(true));
     let source = "optional.none().orValue(1 / scan.critical) == 1";
     assert!(decide(source, &facts).outcome.is_err());
+}
+
+#[test]
+fn the_error_of_a_name_matters_where_the_name_is_read() {
+    let environment = Environment::open(Vec::<&str>::new());
+    for (source, wanted) in [
+        ("cel.bind(x, 1 / [0][0], 5)", Ok("5")),
+        ("cel.bind(x, [1][3] == 1, x || true)", Ok("true")),
+        ("cel.bind(x, [1][3] == 1, false && x)", Ok("false")),
+        (
+            "cel.bind(x, [1][3], [1].exists(y, x == y || y == 1))",
+            Ok("true"),
+        ),
+        ("cel.bind(x, [1][3], cel.bind(y, x + 1, 5))", Ok("5")),
+        ("cel.bind(x, {'a': [1][3]}, has(x.a) || true)", Ok("true")),
+        ("cel.block([1 / [0][0], 5], cel.index(1))", Ok("5")),
+        (
+            "cel.bind(x, 1 / [0][0], x + 1)",
+            Err("1:13: division by zero"),
+        ),
+        ("cel.bind(x, {'a': [1][3]}, x.a)", Err("1:19: no element 3")),
+        (
+            "cel.block([1 / [0][0], 5], cel.index(0))",
+            Err("1:12: division by zero"),
+        ),
+        (
+            "optional.of([1][3]).optMap(x, 5)",
+            Err("1:13: no element 3"),
+        ),
+        (
+            "cel.bind(x, lists.range(100000), 5)",
+            Err("1:13: this makes a list of more than 20000 elements"),
+        ),
+        (
+            "cel.bind(x, [1][3], lists.range(20000).all(a, lists.range(20000).all(b, x == 1 || true)))",
+            Err("1:73: this exceeds the budget of 1000000 steps"),
+        ),
+    ] {
+        let (program, _) =
+            Program::compile(source, &environment, &Limits::default()).expect(source);
+        let outcome = program.evaluate(&case());
+        let outcome = outcome
+            .map(|value| value.to_json().to_string())
+            .map_err(|error| {
+                let Position { line, column } = Position::of(source, error.span.start as usize);
+                format!("{line}:{column}: {error}")
+            });
+        assert_eq!(
+            outcome,
+            wanted.map(str::to_owned).map_err(str::to_owned),
+            "{source}"
+        );
+        // And it can be explained.
+        program.explain(&case());
+    }
 }

@@ -202,12 +202,13 @@ impl Explaining<'_> {
 
     fn bind(&self, explanation: &mut Explanation, bind: &Bind, scope: Bound<'_>) {
         self.parts(explanation, [&bind.init], scope);
-        let Ok(init) = self.run.value(&bind.init, scope) else {
+        let Ok(init) = self.run.bound(&bind.init, scope) else {
             return;
         };
-        let value = match (bind.how, init.as_ref()) {
-            (Binding::Value, value) => value,
-            (_, Value::Optional(Some(value))) => value,
+        let value = match (bind.how, init.as_deref()) {
+            (Binding::Value, Ok(value)) => Ok(value),
+            (Binding::Value, Err(error)) => Err(error.as_ref()),
+            (_, Ok(Value::Optional(Some(value)))) => Ok(value.as_ref()),
             _ => return,
         };
         let inner = Scope {
@@ -229,10 +230,10 @@ impl Explaining<'_> {
             return self.parts(explanation, [body], scope);
         };
         self.parts(explanation, [init], scope);
-        if let Ok(value) = self.run.value(init, scope) {
+        if let Ok(value) = self.run.bound(init, scope) {
             let inner = Scope {
                 slot: *slot,
-                value: &value,
+                value: value.as_deref().map_err(|error| error.as_ref()),
                 outer: scope,
             };
             self.block(explanation, rest, body, Some(&inner));
@@ -298,8 +299,8 @@ impl Explaining<'_> {
         Some(Element {
             name: name.to_owned(),
             index,
-            value: match scope.value {
-                Value::Record(_) => self.record(scope.value),
+            value: match scope.value.ok()? {
+                record @ Value::Record(_) => self.record(record),
                 other => Some(shown(other)),
             },
             body: self.node(&each.body, Some(scope))?,

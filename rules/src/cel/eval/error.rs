@@ -47,6 +47,13 @@ impl Run<'_> {
         failure
     }
 
+    /// The error of a binding, where its name is read.
+    #[cold]
+    pub(super) fn again(&self, error: &EvalError) -> Failure {
+        self.budget.take(ERROR_STEPS);
+        Box::new(error.clone())
+    }
+
     #[cold]
     pub(super) fn fault(&self, node: &Node, fault: Fault, operands: &[&Value]) -> Failure {
         self.budget.take(ERROR_STEPS);

@@ -162,7 +162,7 @@ impl Run<'_> {
                 let value = self.value(&each.body, Some(scope))?;
                 made.push(self.settle(value).into_owned());
             } else if self.test(&each.body, Some(scope))? {
-                made.push(super::scope::find(Some(scope), each.first).clone());
+                made.push(self.local(Some(scope), each.first)?.clone());
             }
             Ok(())
         })?;
@@ -183,7 +183,7 @@ impl Run<'_> {
                 .map_err(self.fault_at(node))?;
             let value = self.value(&each.body, Some(scope))?;
             if each.how == LoopKind::TransformMap {
-                let key = super::scope::find(Some(scope), each.first).clone();
+                let key = self.local(Some(scope), each.first)?.clone();
                 made.push((key, self.settle(value).into_owned()));
                 return Ok(());
             }
@@ -205,5 +205,9 @@ impl Run<'_> {
 }
 
 fn bound<'s>(slot: u16, value: &'s Value, outer: Bound<'s>) -> Scope<'s> {
-    Scope { slot, value, outer }
+    Scope {
+        slot,
+        value: Ok(value),
+        outer,
+    }
 }

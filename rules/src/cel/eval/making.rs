@@ -7,6 +7,7 @@ use super::super::node::{Bind, Node};
 use super::super::value::Value;
 use super::error::{Failure, brief};
 use super::{Bound, Run, Scope};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 impl Run<'_> {
@@ -79,12 +80,16 @@ impl Run<'_> {
         bind: &Bind,
         scope: Bound<'_>,
     ) -> Result<Value, Failure> {
-        let init = self.value(&bind.init, scope)?;
-        let value = match (bind.how, init.as_ref()) {
-            (Binding::Value, value) => value,
-            (_, Value::Optional(None)) => return Ok(Value::NONE),
-            (_, Value::Optional(Some(value))) => value,
-            (_, other) => return Err(self.fault(node, Fault::NoOverload, &[other])),
+        let init = self.bound(&bind.init, scope)?;
+        let value = match (bind.how, &init) {
+            (Binding::Value, Ok(value)) => Ok(value.as_ref()),
+            (Binding::Value, Err(error)) => Err(error.as_ref()),
+            (_, Err(_)) => return init.map(Cow::into_owned),
+            (_, Ok(init)) => match init.as_ref() {
+                Value::Optional(None) => return Ok(Value::NONE),
+                Value::Optional(Some(value)) => Ok(value.as_ref()),
+                other => return Err(self.fault(node, Fault::NoOverload, &[other])),
+            },
         };
         let inner = Scope {
             slot: bind.slot,
@@ -102,6 +107,19 @@ impl Run<'_> {
         }
     }
 
+    /// What a name is bound to: a value, or why there is none, which matters only where the name is
+    /// read. Reaching a limit matters at once.
+    pub(in super::super) fn bound<'s>(
+        &'s self,
+        init: &'s Node,
+        scope: Bound<'s>,
+    ) -> Result<Result<Cow<'s, Value>, Failure>, Failure> {
+        match self.value(init, scope) {
+            Err(error) if error.exhausted => Err(error),
+            other => Ok(other),
+        }
+    }
+
     /// Binds one name after the other, each seeing those before it.
     pub(super) fn block(
         &self,
@@ -112,10 +130,10 @@ impl Run<'_> {
         let Some(((slot, init), rest)) = bindings.split_first() else {
             return self.value(body, scope).map(|value| value.into_owned());
         };
-        let value = self.value(init, scope)?;
+        let value = self.bound(init, scope)?;
         let inner = Scope {
             slot: *slot,
-            value: &value,
+            value: value.as_deref().map_err(|error| error.as_ref()),
             outer: scope,
         };
         self.block(rest, body, Some(&inner))
