@@ -31,7 +31,7 @@ use sqlite::Sqlite;
 use weir_engine::http::EventFilter;
 use weir_engine::log::index::{Index, Plan, Search};
 use weir_engine::log::{Log, LogOptions, LogReader};
-use weir_engine::query;
+use weir_engine::query::{self, Asker};
 
 /// Records in a page.
 const PAGE: usize = 50;
@@ -509,7 +509,7 @@ fn numbers(index: &Index, kinds: &[Kind], sqlite: &mut Option<Sqlite>) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for question in &kind.questions {
             let start = Instant::now();
-            let count = query::count(index, &question.filter)
+            let count = query::count(index, &question.filter, &Asker::default())
                 .expect("a number")
                 .found;
             ours.push(start.elapsed());
@@ -551,7 +551,9 @@ fn numbers(index: &Index, kinds: &[Kind], sqlite: &mut Option<Sqlite>) {
     ] {
         let start = Instant::now();
         let by = by.parse().expect("a name");
-        let groups = query::groups(index, &filter, by).expect("groups").found;
+        let groups = query::groups(index, &filter, by, &Asker::default())
+            .expect("groups")
+            .found;
         let ours = start.elapsed();
         print!("{:<26} {:>9.3} ms", format!("by {by}"), millis(ours));
         match sqlite {
