@@ -34,14 +34,19 @@ pub fn said(dir: &Path, arguments: &[&str], code: i32) -> (String, String) {
     (out, err)
 }
 
-fn take(dir: &Path, seed: u64, inputs: usize) {
-    let mut ledger = Ledger::open(
+/// The log in the directory that commands look for it in.
+pub fn ledger(dir: &Path) -> Ledger {
+    Ledger::open(
         &dir.join("weir-data"),
         LogOptions::default(),
         Settings::default(),
         Execution::AtOnce,
     )
-    .expect("the ledger opens");
+    .expect("the ledger opens")
+}
+
+fn take(dir: &Path, seed: u64, inputs: usize) {
+    let mut ledger = ledger(dir);
     let history = &mut History::new(seed, 20);
     ledger
         .take(history.take(inputs), None)

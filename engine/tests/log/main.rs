@@ -2,6 +2,7 @@
 
 mod archive;
 mod ask;
+mod asked;
 mod audit;
 mod cli;
 mod crash;
@@ -16,6 +17,8 @@ mod mixed;
 mod past;
 mod proof;
 mod records;
+mod shown;
 mod store;
+mod told;
 mod transfer;
 mod verbs;
