@@ -1,6 +1,10 @@
 //! What has to be scanned: classes, leaves and what is left out.
 
+use std::fmt::Write as _;
+
 use weir_replay_tests::check;
+use weir_rules::{Execution, Settings, State, step};
+use weir_schema::{Body, Received, RuleFile, RulesActivated, Timestamp, Verdict};
 
 use crate::SHIP;
 
@@ -219,4 +223,57 @@ fn e37_an_invocation_image_beside_its_application_can_be_left_behind_by_class() 
         push dev/shop:1.0 shop  => promote dev/shop:1.0@shop -> staging/shop:1.0
         ",
     );
+}
+
+#[test]
+fn a_decision_about_more_images_than_any_application_has_fits_into_a_record() {
+    const IMAGES: usize = 10_100;
+    let mut manifests = String::new();
+    for number in 0..IMAGES {
+        let comma = if number == 0 { "" } else { "," };
+        let _ = write!(
+            manifests,
+            r#"{comma}{{"digest":"sha256:{number:064x}","media_type":"application/vnd.oci.image.manifest.v1+json"}}"#
+        );
+    }
+    let said = |kind: &str, data: &str| {
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"{kind}","source":"/t","type":"{kind}","data":{data}}}"#
+        );
+        Received::from_json(event.as_bytes()).unwrap().event.body
+    };
+    let root = format!("sha256:{}", "ab".repeat(32));
+    let pushed = said(
+        "weir.image.pushed",
+        &format!(
+            r#"{{"repository":"dev/web","tag":"1","digest":"{root}","media_type":"application/vnd.oci.image.index.v1+json","manifests":[{manifests}]}}"#
+        ),
+    );
+    let deleted = said(
+        "weir.manifest.deleted",
+        &format!(
+            r#"{{"repository":"dev/web","digest":"sha256:{:064x}"}}"#,
+            IMAGES - 1
+        ),
+    );
+    let file = RuleFile {
+        path: "ship.cel".into(),
+        text: "//! from: dev/*\n//! to: prod/{1}\ntrue\n".into(),
+    };
+    let rules = Body::RulesActivated(RulesActivated {
+        files: vec![file],
+        actor: None,
+    });
+    let mut state = State::new(Settings::default());
+    let mut decided = |body: &Body| {
+        let step = step(&mut state, Timestamp::EPOCH, body, Execution::AtOnce);
+        step.conclusions.into_iter().find_map(|one| match one.body {
+            Body::DecisionMade(made) => Some((made.verdict, made.reasons.len())),
+            _ => None,
+        })
+    };
+    assert_eq!(decided(&rules), None);
+    assert_eq!(decided(&pushed), Some((Verdict::Wait, 10_000)));
+    // The one that blocks is told, however many there are before it.
+    assert_eq!(decided(&deleted), Some((Verdict::Block, 10_000)));
 }

@@ -61,6 +61,10 @@ impl Obstacle {
     }
 }
 
+/// Reasons of a decision at most. A decision is one record, which has an end; no application has as many
+/// images, and who can push decides how many an index lists.
+const MOST_REASONS: usize = 10_000;
+
 /// The verdict that reasons make: error over block over wait over promote.
 pub(crate) fn verdict(reasons: &[Obstacle]) -> Verdict {
     let weight = |verdict: &Verdict| match verdict {
@@ -75,11 +79,20 @@ pub(crate) fn verdict(reasons: &[Obstacle]) -> Verdict {
 }
 
 impl State {
-    /// Puts reasons in order, each once.
+    /// Puts reasons in order, each once. Of more than [`MOST_REASONS`] the first are kept, and one of
+    /// each code, so that the verdict stays what it is.
     pub(crate) fn sort_reasons(&self, reasons: &mut Vec<Obstacle>) {
         if reasons.len() > 1 {
             reasons.sort_by(|a, b| self.compare_reasons(a, b));
             reasons.dedup();
+        }
+        if reasons.len() > MOST_REASONS {
+            let (mut place, mut code) = (0, None);
+            reasons.retain(|reason| {
+                place += 1;
+                let is_first = code.replace(reason.code) != Some(reason.code);
+                place <= MOST_REASONS || is_first
+            });
         }
     }
 
