@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use weir_rules::{Command, Copy, OpenCopy};
 use weir_schema::{Body, PromotionOutcome, TargetRef};
 
-use super::{DaemonError, leader::Acting, own_event};
+use super::{DaemonError, LONGEST_ASKED_WAIT, leader::Acting, own_event};
 use crate::{
     config::Config,
     copy::{self, CopyError, Plan},
@@ -26,10 +26,6 @@ use crate::{
 
 /// The longest wait between two tries of a copy, where the registry does not say when to come back.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-
-/// The longest wait that a registry is granted (`Retry-After`). Where it asks for more it is asked
-/// again after this time, since what it says may be wrong, and a promotion is not to wait for ever.
-const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(3600);
 
 /// Carries out promotions until this node acts no longer: those that are open, then those ordered.
 pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {

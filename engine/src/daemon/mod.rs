@@ -61,6 +61,10 @@ use slot::Slot;
 /// Where a running daemon says how to reach it, in its data directory.
 pub const ADDRESS_FILE: &str = "address";
 
+/// The longest wait that a registry is granted (`Retry-After`). Where it asks for more it is asked
+/// again after this time, since what it says may be wrong, and nothing is to wait for ever.
+const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(3600);
+
 /// How long requests under way, and what acts, may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
