@@ -15,7 +15,7 @@ use support::{
     app::{self, Content},
     proxy::{Fault, Proxy, Request},
     registry::{Registry, clients, quiet},
-    stub::{Reply, Stub},
+    stub::Stub,
 };
 use weir_engine::{
     copy::{self, CopyError, Outcome, Plan, Progress},
@@ -407,13 +407,7 @@ async fn a_tag_that_a_target_claims_to_have_set_and_has_not_is_said_to_be_what_i
 #[tokio::test]
 async fn a_tree_of_more_bytes_than_any_application_has_is_not_copied() {
     let (root, find) = app::padded_tree(40, 4_000_000);
-    let source = Stub::start(move |request| {
-        find(&request.path).map_or_else(
-            || Reply::status(404),
-            |found| Reply::status(200).body(found),
-        )
-    })
-    .await;
+    let source = Stub::serving(find).await;
     let mut scene = Scene::new(|_| Fault::None).await;
     let plain = || RegistryConfig {
         insecure: true,

@@ -146,13 +146,18 @@ async fn a_report_too_large_for_the_stream_is_kept_by_its_digest_and_its_finding
     // Those that do not fit either are not cut short: nothing is decided by half of them.
     let findings = report(&leaf, 20_000_000, true);
     assert_eq!(daemon.post("/v1/intake/trivy", findings).await, 202);
-    let refused = daemon
+    let reason = refused(&daemon).await;
+    assert!(reason.contains("max_payload"), "{reason}");
+}
+
+/// Why the first input was refused.
+async fn refused(daemon: &Daemon) -> String {
+    let page = daemon
         .until("/v1/events?type=weir.input.rejected", |found| {
             found["events"][0].is_object()
         })
         .await;
-    let reason = refused["events"][0]["event"]["data"]["reason"].to_string();
-    assert!(reason.contains("max_payload"), "{reason}");
+    page["events"][0]["event"]["data"]["reason"].to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,11 +171,6 @@ async fn an_event_that_no_record_can_hold_is_told_and_stops_nothing() {
     let event = json!({"specversion": "1.0", "id": "1", "source": "/test", "type": "weir.scan.completed", "data": data}).to_string();
     assert!(event.len() > 16 << 20);
     assert_eq!(daemon.post("/v1/intake/cloudevents", event).await, 202);
-    let page = daemon
-        .until("/v1/events?type=weir.input.rejected", |found| {
-            found["events"][0].is_object()
-        })
-        .await;
-    let reason = page["events"][0]["event"]["data"]["reason"].to_string();
+    let reason = refused(&daemon).await;
     assert!(reason.contains("fit into a record of the log"), "{reason}");
 }

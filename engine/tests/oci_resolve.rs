@@ -9,7 +9,7 @@ use support::{
     stub::{Reply, Stub},
 };
 use weir_engine::{
-    oci::{Client, RegistryConfig},
+    oci::{Client, Clients, RegistryConfig},
     resolve::{ResolveError, resolve, resolve_tag},
 };
 use weir_schema::{Digest, ManifestResolved, RepositoryName};
@@ -20,6 +20,15 @@ fn repository(registry: &Registry) -> RepositoryName {
 
 fn of<'a>(facts: &'a [ManifestResolved], digest: &Digest) -> &'a ManifestResolved {
     facts.iter().find(|facts| facts.digest == *digest).unwrap()
+}
+
+/// Clients that reach a stub.
+fn clients_of(stub: &Stub) -> Clients {
+    let plain = RegistryConfig {
+        insecure: true,
+        ..quiet()
+    };
+    clients([(stub.host(), plain)])
 }
 
 #[tokio::test]
@@ -178,13 +187,7 @@ async fn f6_what_is_image_and_index_at_once_is_an_error() {
     let double = json!({"schemaVersion": 2, "config": child, "manifests": [child]}).to_string();
     let digest = Digest::of(double.as_bytes());
     let stub = Stub::start(move |_| Reply::status(200).body(double.clone())).await;
-    let clients = clients([(
-        stub.host(),
-        RegistryConfig {
-            insecure: true,
-            ..quiet()
-        },
-    )]);
+    let clients = clients_of(&stub);
     let repository = format!("{}/dev/shop", stub.host()).parse().unwrap();
     let error = resolve(&clients, &repository, &digest)
         .await
@@ -199,20 +202,8 @@ async fn f6_what_is_image_and_index_at_once_is_an_error() {
 #[tokio::test]
 async fn a_tree_of_more_bytes_than_any_application_has_is_not_read_to_its_end() {
     let (root, find) = app::padded_tree(40, 4_000_000);
-    let stub = Stub::start(move |request| {
-        find(&request.path).map_or_else(
-            || Reply::status(404),
-            |found| Reply::status(200).body(found),
-        )
-    })
-    .await;
-    let clients = clients([(
-        stub.host(),
-        RegistryConfig {
-            insecure: true,
-            ..quiet()
-        },
-    )]);
+    let stub = Stub::serving(find).await;
+    let clients = clients_of(&stub);
     let repository = format!("{}/dev/shop", stub.host()).parse().unwrap();
     let error = resolve(&clients, &repository, &root)
         .await

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use weir_engine::adapters::{AdapterSettings, Decoded, Delivery, Need, decode};
-use weir_schema::{Body, Digest, Received, media_type};
+use weir_schema::{Body, Digest, Finding, Received, media_type};
 
 use crate::payload;
 
@@ -162,4 +162,27 @@ pub fn changed(name: &str, change: impl FnOnce(&mut Value)) -> Value {
     let mut value = serde_json::from_slice(&payload(name)).unwrap();
     change(&mut value);
     value
+}
+
+/// The findings of the scans among these: `ID SEVERITY PACKAGE@VERSION FIXED_VERSION` each.
+pub fn findings(decoded: Vec<Decoded>) -> Vec<String> {
+    let scans = decoded.into_iter().filter_map(|one| match one {
+        Decoded::Event(event) => match event.event.body {
+            Body::ScanCompleted(scan) => scan.findings,
+            _ => None,
+        },
+        _ => None,
+    });
+    let text = |text: Option<String>| text.unwrap_or_default();
+    let line = |one: Finding| {
+        let package = format!("{}@{}", text(one.package), text(one.version));
+        let line = format!(
+            "{} {} {package} {}",
+            one.id,
+            one.severity,
+            text(one.fixed_version)
+        );
+        line.trim_end().to_owned()
+    };
+    scans.flatten().map(line).collect()
 }

@@ -119,6 +119,17 @@ impl Stub {
         Self::at(listener().await, reply)
     }
 
+    /// Has what `find` finds, and nothing else.
+    pub async fn serving(
+        find: impl Fn(&str) -> Option<Vec<u8>> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(move |request| match find(&request.path) {
+            Some(found) => Reply::status(200).body(found),
+            None => Reply::status(404),
+        })
+        .await
+    }
+
     /// As [`Self::start`], over TLS with certificate and key.
     pub async fn start_tls(
         (certificate, key): (PathBuf, PathBuf),

@@ -2,34 +2,18 @@
 //! it in less usual ways: as public sources and issues show it.
 
 use serde_json::{Value, json};
-use weir_engine::adapters::{AdapterSettings, Decoded, SUBJECT_HEADER};
-use weir_schema::Body;
+use weir_engine::adapters::{AdapterSettings, SUBJECT_HEADER};
 
-use crate::words::{check, check_with, decode_with, digest};
+use crate::words::{check, check_with, decode_with, digest, findings};
 
 /// What a SARIF run of `tool` with these rules and results found: `ID SEVERITY PACKAGE@VERSION` each.
 fn found(tool: &str, rules: Value, results: Value) -> Vec<String> {
     let header = [(SUBJECT_HEADER, &*digest("ab"))];
-    let decoded = decode_with(
+    findings(decode_with(
         &header,
         &AdapterSettings::default(),
         &sarif(tool, rules, results).to_string(),
-    );
-    let scans = decoded.into_iter().filter_map(|one| match one {
-        Decoded::Event(event) => match event.event.body {
-            Body::ScanCompleted(scan) => scan.findings,
-            _ => None,
-        },
-        _ => None,
-    });
-    let line = |one: weir_schema::Finding| {
-        let (package, version) = (
-            one.package.unwrap_or_default(),
-            one.version.unwrap_or_default(),
-        );
-        format!("{} {} {package}@{version}", one.id, one.severity)
-    };
-    scans.flatten().map(line).collect()
+    ))
 }
 
 fn sarif(tool: &str, rules: Value, results: Value) -> Value {

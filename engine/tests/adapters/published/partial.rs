@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use weir_engine::adapters::{AdapterSettings, SUBJECT_HEADER};
 
-use crate::words::{check, check_with, decode_with, digest};
+use crate::words::{check, check_with, decode_with, digest, findings};
 
 /// A run with a rule of the same name for each result.
 fn run(tool: &str, results: &[(&str, Value)]) -> Value {
@@ -497,30 +497,9 @@ fn a_later_version_that_says_nothing_takes_nothing_back_and_is_told() {
 fn sarif_of_osv_scanner_roxctl_and_sysdig_keeps_packages_and_severities() {
     let result = |id: &str, level: &str, text: &str| json!({"ruleId": id, "level": level, "message": {"text": text}, "locations": []});
     let run = |tool: &str, rules: Value, results: Value| json!({"tool": {"driver": {"name": tool, "rules": rules}}, "results": results});
-    let packages = |decoded: Vec<weir_engine::adapters::Decoded>| -> Vec<String> {
-        let scans = decoded.into_iter().filter_map(|one| match one {
-            weir_engine::adapters::Decoded::Event(event) => match event.event.body {
-                weir_schema::Body::ScanCompleted(scan) => scan.findings,
-                _ => None,
-            },
-            _ => None,
-        });
-        let text = |text: Option<String>| text.unwrap_or_default();
-        let line = |one: weir_schema::Finding| {
-            format!(
-                "{} {} {}@{} {}",
-                one.id,
-                one.severity,
-                text(one.package),
-                text(one.version),
-                text(one.fixed_version)
-            )
-        };
-        scans.flatten().map(line).collect()
-    };
     let found = |run: Value| {
         let header = [(SUBJECT_HEADER, &*digest("ab"))];
-        packages(decode_with(
+        findings(decode_with(
             &header,
             &AdapterSettings::default(),
             &sarif(&[run]).to_string(),
@@ -551,9 +530,9 @@ fn sarif_of_osv_scanner_roxctl_and_sysdig_keeps_packages_and_severities() {
     assert_eq!(
         found(osv),
         [
-            "CVE-1 CRITICAL libssl3@3.0.1-r0 ",
-            "CVE-1 CRITICAL openssl@3.0.1-r0 ",
-            "MAL-2024-1 UNKNOWN bad@1 "
+            "CVE-1 CRITICAL libssl3@3.0.1-r0",
+            "CVE-1 CRITICAL openssl@3.0.1-r0",
+            "MAL-2024-1 UNKNOWN bad@1"
         ]
     );
     // stackrox SarifJSONPathExpressions: names and values without colons.
@@ -588,7 +567,7 @@ fn sarif_of_osv_scanner_roxctl_and_sysdig_keeps_packages_and_severities() {
     )]);
     assert_eq!(
         found(run("sysdig-cli-scanner", rule.clone(), single)),
-        ["CVE-1 NEGLIGIBLE bash@5.0-4 "]
+        ["CVE-1 NEGLIGIBLE bash@5.0-4"]
     );
     let both = format!(
         "{head}{}\n.\n{}",
