@@ -196,7 +196,7 @@ impl Config {
         self.check_hosts()?;
         let tokens = self.http.tokens();
         tokens.map_err(|error| ConfigError::Http(error.to_string()))?;
-        self.http.check_listen().map_err(ConfigError::Http)?;
+        self.http.check_address().map_err(ConfigError::Http)?;
         self.stream.iter().try_for_each(StreamConfig::check)?;
         Ok(())
     }

@@ -267,7 +267,7 @@ async fn events_of_operators_are_taken_one_many_or_binary() {
         ("content-type", "application/json"),
         ("ce-specversion", "1.0"),
         ("ce-id", "4"),
-        ("ce-source", "test"),
+        ("ce-source", "/the%20test"),
         ("ce-type", "acme.thing"),
     ] {
         request = request.header(name, value);
@@ -281,7 +281,10 @@ async fn events_of_operators_are_taken_one_many_or_binary() {
         .await
         .unwrap();
     assert_eq!(binary, json!({"sequence": 4}));
-    assert_eq!(server.fake.log.borrow()[3]["data"], json!({"a": 1}));
+    let taken = server.fake.log.borrow()[3].clone();
+    assert_eq!(taken["data"], json!({"a": 1}));
+    // CloudEvents HTTP binding, 3.1.3.2: values are percent-encoded.
+    assert_eq!(taken["source"], "/the test");
 }
 
 #[tokio::test]

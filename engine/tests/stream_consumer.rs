@@ -7,7 +7,8 @@ use std::{path::Path, time::Duration};
 
 use nats::Nats;
 use weir_engine::stream::{
-    ConsumeError, Consumer, Message, Origin, Publisher, Stream, StreamConfig, StreamPosition,
+    ConsumeError, Consumer, Message, Origin, Publisher, Speaker, Stream, StreamConfig,
+    StreamPosition,
 };
 
 const SOON: Duration = Duration::from_secs(15);
@@ -82,7 +83,7 @@ async fn messages_come_in_order_with_their_sequence_time_and_headers() {
         Origin::Intake {
             adapter: "harbor",
             source: "eu.1/x",
-            by_operator: false,
+            speaker: Speaker::Source,
         }
     );
     assert_eq!(last.content_headers(), [("Content-Type", "text/plain")]);

@@ -14,6 +14,13 @@ use super::{Decoded, clip, percent_decoded};
 /// The header by which the intake says that a delivery proves no more than the source it is from.
 pub const SOURCE_ONLY_HEADER: &str = "weir-source-only";
 
+/// Marks a delivery that proves no more than its source. The headers are sorted.
+pub fn mark_source_only(headers: &mut Vec<(String, String)>) {
+    headers.retain(|(name, _)| name != SOURCE_ONLY_HEADER);
+    headers.push((SOURCE_ONLY_HEADER.to_owned(), "1".to_owned()));
+    headers.sort();
+}
+
 /// What people decide, and what follows from it: nothing that a registry or a scanner does.
 const OF_OPERATORS: [&str; 5] = [
     "weir.rules.",
@@ -27,16 +34,16 @@ const OF_OPERATORS: [&str; 5] = [
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = context.body();
     let received = if context.header("ce-type").is_some() {
-        let data = json::value(body)?;
-        Received::from_parts(attributes(context), data)
+        json::value(body)?;
+        from_binary(attributes(context), body)
     } else {
         // For its complaint about what is no JSON at all.
         let text = json::text(body)?;
-        Received::from_json(text.as_bytes())
+        Received::from_json(text.as_bytes()).map_err(|error| error.to_string())
     };
     let received = received.map_err(|error| match json::value(body) {
         Err(problem) => problem,
-        Ok(_) => Problem::meaning(error.to_string()),
+        Ok(_) => Problem::meaning(error),
     })?;
     let received = match &context.settings().default_registry {
         Some(host) => without_host(received, host)?,
@@ -44,14 +51,9 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     };
     let body = &received.event.body;
     let kind = body.kind();
-    if body.is_conclusion() {
+    if body.is_for_weir_to_say() {
         return Err(Problem::meaning(format!(
-            "`{kind}` is concluded by Weir from the events before it and not taken from outside"
-        )));
-    }
-    if body.is_outcome() {
-        return Err(Problem::meaning(format!(
-            "`{kind}` is for whoever carries promotions out to say, and not taken from a delivery"
+            "`{kind}` is for Weir to say, and not taken from a delivery"
         )));
     }
     let proves_little = context.header(SOURCE_ONLY_HEADER).is_some();
@@ -119,14 +121,39 @@ fn leave_out(data: &mut Value, host: &str) -> bool {
     had
 }
 
-/// The attributes of an event in binary mode (CloudEvents HTTP binding, section 3.1).
-fn attributes(context: &Context<'_>) -> Map<String, Value> {
-    let names = ["specversion", "id", "source", "type", "time", "subject"];
-    let attributes = names.into_iter().filter_map(|name| {
-        let value = context.header(&format!("ce-{name}"))?;
-        Some((name.to_owned(), Value::String(percent_decoded(value))))
-    });
-    attributes.collect()
+/// An event in binary mode, from its attributes as they stand in headers and its data (CloudEvents HTTP
+/// binding, section 3.1; NATS binding, section 3.1).
+///
+/// # Errors
+/// What is wrong with the data or the event.
+pub fn from_binary<'a, Name: Into<String>>(
+    attributes: impl IntoIterator<Item = (Name, &'a str)>,
+    data: &[u8],
+) -> Result<Received, String> {
+    let attributes = attributes.into_iter();
+    let attributes: Map<String, Value> = attributes
+        .map(|(name, value)| (name.into(), percent_decoded(value).into()))
+        .collect();
+    let data = match data.trim_ascii().is_empty() {
+        true => Value::Object(Map::new()),
+        false => serde_json::from_slice(data)
+            .map_err(|error| format!("the data of the event is no JSON: {error}"))?,
+    };
+    Received::from_parts(attributes, data).map_err(|error| error.to_string())
+}
+
+/// The attributes of an event in binary mode.
+fn attributes<'a>(context: &Context<'a>) -> impl Iterator<Item = (&'static str, &'a str)> {
+    let names = [
+        ("specversion", "ce-specversion"),
+        ("id", "ce-id"),
+        ("source", "ce-source"),
+        ("type", "ce-type"),
+        ("time", "ce-time"),
+        ("subject", "ce-subject"),
+    ];
+    let found = names.map(|(name, header)| Some((name, context.header(header)?)));
+    found.into_iter().flatten()
 }
 
 /// An event in a dialect that is a CloudEvent: its type, its own attributes, its data.

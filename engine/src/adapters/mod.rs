@@ -82,12 +82,12 @@ use serde::Deserialize;
 use weir_schema::{Body, Digest, Event, InputRejected, Received};
 
 pub use auth::{AuthError, Secret, WebhookAuth, verify};
-pub use cloudevents::SOURCE_ONLY_HEADER;
+pub use cloudevents::{SOURCE_ONLY_HEADER, from_binary, mark_source_only};
 pub use pending::{Named, Need, Pending, UNKNOWN_MEDIA_TYPE};
 pub use report::SUBJECT_HEADER;
 
 use context::Context;
-pub(crate) use percent::percent_decoded;
+use percent::percent_decoded;
 use problem::Problem;
 
 /// One delivery of a source: the body of a webhook, a message, a file.
@@ -409,6 +409,12 @@ fn decode_object(delivery: &Delivery<'_>) -> Vec<Decoded> {
 /// travels on.
 #[must_use]
 pub fn is_of_operators(delivery: &Delivery<'_>) -> bool {
+    // Nothing that a registry sends is; and most of what comes is of registries.
+    if delivery.adapter.is_some()
+        && named(delivery).is_ok_and(|adapter| adapter.origin == Origin::Registry)
+    {
+        return false;
+    }
     let says = |event: &Received| {
         cloudevents::is_for_operators(event.event.body.kind())
             || event.event.source == crate::node::SOURCE

@@ -1,7 +1,7 @@
 //! Percent-encoding, as CloudEvents headers and package URLs have it.
 
 /// The text with its percent-encoded bytes put in; as it is if they are no UTF-8.
-pub(crate) fn percent_decoded(value: &str) -> String {
+pub(super) fn percent_decoded(value: &str) -> String {
     let bytes = value.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;

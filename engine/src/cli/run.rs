@@ -91,7 +91,7 @@ fn configuration(
     }
     if let Some(listen) = &args.listen {
         config.http.listen.clone_from(listen);
-        config.http.check_listen().map_err(CliError::usage)?;
+        config.http.check_address().map_err(CliError::usage)?;
     }
     Ok(config)
 }

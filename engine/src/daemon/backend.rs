@@ -14,7 +14,7 @@ use crate::{
     http::{self, Accepted, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError},
     query::{self, Asker},
     status as standing,
-    stream::{Escort, PublishError},
+    stream::{Escort, PublishError, Speaker},
 };
 
 /// The daemon as the HTTP edge sees it.
@@ -54,15 +54,15 @@ async fn aside<T: Send + 'static>(
     done.map_err(|error| QueryError::Unavailable(error.to_string()))?
 }
 
-/// Whether a delivery is an operator's: it says what a source may not, and proves that it may.
-async fn is_of_operators(
+/// Who speaks in a delivery: an operator where it says what a source may not, and proves that it may.
+async fn speaker(
     shared: &Arc<Shared>,
     source: &str,
     delivery: &Delivery,
-) -> Result<bool, IntakeError> {
+) -> Result<Speaker, IntakeError> {
     let mut headers = delivery.headers.iter();
     if headers.any(|(name, _)| name == SOURCE_ONLY_HEADER) {
-        return Ok(false);
+        return Ok(Speaker::Source);
     }
     let (shared, source, delivery) = (Arc::clone(shared), source.to_owned(), delivery.clone());
     let asked = tokio::task::spawn_blocking(move || {
@@ -76,7 +76,10 @@ async fn is_of_operators(
         let settings = intake::settings(&shared, &source);
         adapters::is_of_operators(&intake::delivery(&raw, &settings))
     });
-    asked.await.map_err(unavailable)
+    Ok(match asked.await.map_err(unavailable)? {
+        true => Speaker::Operator,
+        false => Speaker::Source,
+    })
 }
 
 fn unavailable(error: impl ToString) -> IntakeError {
@@ -100,12 +103,12 @@ impl http::Backend for Backend {
             let adapter = delivery.adapter.as_deref().unwrap_or("auto");
             let escort = Escort {
                 trace: Some(trace.to_string()),
-                by_operator: is_of_operators(shared, &source, &delivery).await?,
                 ..Escort::default()
             };
+            let speaker = speaker(shared, &source, &delivery).await?;
             let (headers, body) = (&delivery.headers, delivery.body.clone());
             let sent = publisher
-                .publish_delivery(adapter, &source, headers, body, &escort)
+                .publish_delivery(adapter, &source, speaker, headers, body, &escort)
                 .instrument(span.clone())
                 .await;
             let accepted = match sent {
@@ -153,7 +156,10 @@ impl http::Backend for Backend {
     }
 
     async fn publish(&self, events: Vec<Received>) -> Result<Vec<Accepted>, IntakeError> {
-        if let Some(refused) = events.iter().find(|event| !intake::may_be_said(event)) {
+        if let Some(refused) = events
+            .iter()
+            .find(|event| event.event.body.is_for_weir_to_say())
+        {
             return Err(unavailable(format!(
                 "`{}` is for weir alone to say",
                 refused.event.body.kind()

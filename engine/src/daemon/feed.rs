@@ -9,10 +9,10 @@ use weir_schema::{Body, Digest, InputRejected, Position, Received};
 
 use super::{DaemonError, Shared, intake, lookups, reconcile, resolver};
 use crate::{
-    adapters::{self, Decoded, SOURCE_ONLY_HEADER},
+    adapters::{self, Decoded, mark_source_only},
     log,
     node::{Incoming, Landing, Messages, SOURCE, Stopped, TERM, Trace},
-    stream::{Consumer, Message, Origin, Stream, StreamPosition, Term},
+    stream::{Consumer, Message, Origin, Speaker, Stream, StreamPosition, Term},
 };
 
 /// How many messages are taken at once: what one durable batch holds.
@@ -200,11 +200,7 @@ impl<'a> Reading<'a> {
 
     /// Takes in a message: what it means, or what it lacks.
     fn take(&mut self, message: &Message) {
-        let mut escort = message.escort();
-        // Only who may publish events may speak as a leader.
-        if !matches!(message.origin(self.subjects()), Origin::Event { .. }) {
-            (escort.term, escort.settles) = (None, None);
-        }
+        let escort = message.escort(self.subjects());
         if let Some(term) = escort.term {
             if self.fence.is_some_and(|newest| term < newest) {
                 tracing::warn!(sequence = message.sequence, subject = %message.subject, %term, "said by a node that no longer led: dropped");
@@ -269,19 +265,17 @@ impl<'a> Reading<'a> {
             Origin::Intake {
                 adapter,
                 source,
-                by_operator,
+                speaker,
             } => {
                 self.shared.heard.note(source, message.timestamp);
                 let mut headers: Vec<(String, String)> = message
                     .content_headers()
                     .into_iter()
                     .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-                    .filter(|(name, _)| name != SOURCE_ONLY_HEADER)
                     .collect();
                 // Whoever may publish OpenVEX may waive; that is all it says.
-                if !by_operator && adapter != "openvex" {
-                    headers.push((SOURCE_ONLY_HEADER.to_owned(), "1".to_owned()));
-                    headers.sort();
+                if speaker == Speaker::Source && adapter != "openvex" {
+                    mark_source_only(&mut headers);
                 }
                 let raw = intake::Raw {
                     adapter: Some(adapter),
@@ -317,16 +311,7 @@ fn event(message: &Message) -> Result<Received, String> {
     if attributes.is_empty() {
         return Received::from_json(&content).map_err(|error| error.to_string());
     }
-    let attributes = attributes
-        .into_iter()
-        .map(|(name, value)| (name, adapters::percent_decoded(value).into()))
-        .collect();
-    let data = match content.trim_ascii().is_empty() {
-        true => serde_json::json!({}),
-        false => serde_json::from_slice(&content)
-            .map_err(|error| format!("the data of the event is no JSON: {error}"))?,
-    };
-    Received::from_parts(attributes, data).map_err(|error| error.to_string())
+    adapters::from_binary(attributes, &content)
 }
 
 fn rejected(message: &Message, id: &str, reason: String) -> Received {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_schema::{Body, Digest, Received, RepositoryName, Tag, Timestamp};
+use weir_schema::{Digest, Received, RepositoryName, Tag, Timestamp};
 
 use super::{DaemonError, Shared, reconcile, resolver};
 use crate::{
@@ -321,10 +321,4 @@ async fn leaf_below(
             None
         }
     }
-}
-
-/// Whether an event may be said by people and programs from outside.
-pub(crate) fn may_be_said(event: &Received) -> bool {
-    let body = &event.event.body;
-    !body.is_conclusion() && !body.is_outcome() && !matches!(body, Body::InputRejected(_))
 }

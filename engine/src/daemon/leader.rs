@@ -127,7 +127,6 @@ impl Acting {
             term: self.lease.as_ref().map(|(term, _)| *term),
             settles: None,
             trace: trace.as_deref().map(str::to_owned),
-            by_operator: false,
         };
         let mut last = 0;
         let count = events.len();

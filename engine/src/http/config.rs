@@ -71,7 +71,7 @@ impl HttpConfig {
     ///
     /// # Errors
     /// What was expected.
-    pub(crate) fn check_listen(&self) -> Result<(), String> {
+    pub(crate) fn check_address(&self) -> Result<(), String> {
         let port = self
             .listen
             .rsplit_once(':')

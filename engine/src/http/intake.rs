@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use weir_schema::Received;
 
 use super::{Backend, Delivery, Problem, server::App, webhook};
-use crate::adapters::SOURCE_ONLY_HEADER;
+use crate::adapters::{from_binary, mark_source_only};
 
 /// Events in one request of an operator.
 const MOST_EVENTS: usize = 10_000;
@@ -130,8 +130,7 @@ async fn deliver_for<B: Backend>(
     let mut headers = content_headers(headers);
     headers.retain(|(name, _)| !app.proofs.is_secret(name));
     if !by_token && (proved || !app.admission.is_open()) {
-        headers.push((SOURCE_ONLY_HEADER.to_owned(), "1".to_owned()));
-        headers.sort();
+        mark_source_only(&mut headers);
     }
     let delivery = Delivery {
         adapter,
@@ -213,30 +212,18 @@ fn event(json: &[u8], which: &str) -> Result<Received, Problem> {
 }
 
 fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Received, Problem> {
-    let mut attributes = serde_json::Map::new();
-    for (name, value) in headers {
-        if let Some(attribute) = name.as_str().strip_prefix("ce-") {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            attributes.insert(attribute.to_owned(), value.into());
-        }
-    }
-    let data = match body.trim_ascii().is_empty() {
-        true => json!({}),
-        false => serde_json::from_slice(body)
-            .map_err(|error| Problem::bad_request(format!("the body is no JSON: {error}")))?,
-    };
-    let received = Received::from_parts(attributes, data)
-        .map_err(|error| Problem::bad_request(format!("the event: {error}")))?;
+    let attributes = headers.iter().filter_map(|(name, value)| {
+        let attribute = name.as_str().strip_prefix("ce-")?;
+        Some((attribute, value.to_str().ok()?))
+    });
+    let received = from_binary(attributes, body)
+        .map_err(|problem| Problem::bad_request(format!("the event: {problem}")))?;
     admissible(received, "the event")
 }
 
 fn admissible(received: Received, which: &str) -> Result<Received, Problem> {
     let body = &received.event.body;
-    // As input they would be forged history.
-    if body.is_conclusion()
-        || body.is_outcome()
-        || matches!(body, weir_schema::Body::InputRejected(_))
-    {
+    if body.is_for_weir_to_say() {
         return Err(Problem::forbidden(format!(
             "{which}: `{}` is what Weir concludes, nobody sends it",
             body.kind()

@@ -45,8 +45,15 @@ pub struct Escort {
     pub settles: Option<u64>,
     /// The delivery that it follows from.
     pub trace: Option<String>,
-    /// It is an operator's, who may say what a source may not. Known by the subject alone.
-    pub by_operator: bool,
+}
+
+/// Who speaks in a delivery. Known by the subject alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// A registry or scanner, or whoever publishes for one.
+    Source,
+    /// An operator, who may say what a source may not.
+    Operator,
 }
 
 /// A message with its place in the stream.
@@ -73,8 +80,8 @@ pub enum Origin<'a> {
         adapter: &'a str,
         /// Who sent it.
         source: &'a str,
-        /// It is an operator's, who may say what a source may not.
-        by_operator: bool,
+        /// Who speaks in it.
+        speaker: Speaker,
     },
     /// An event in canonical form.
     Event {
@@ -155,15 +162,18 @@ impl Message {
         all
     }
 
-    /// What travelled with it.
+    /// What travelled with it, given the first part of the subjects of inputs. Only who may publish
+    /// events may speak as a leader.
     #[must_use]
-    pub fn escort(&self) -> Escort {
+    pub fn escort(&self, subjects: &str) -> Escort {
         let [term, settles, trace] = self.headers([TERM, SETTLES, TRACE]);
+        let is_event = matches!(self.origin(subjects), Origin::Event { .. });
         Escort {
-            term: term.and_then(|text| text.parse().ok()),
-            settles: settles.and_then(|text| text.parse().ok()),
+            term: term.filter(|_| is_event).and_then(|text| text.parse().ok()),
+            settles: settles
+                .filter(|_| is_event)
+                .and_then(|text| text.parse().ok()),
             trace: trace.map(str::to_owned),
-            by_operator: false,
         }
     }
 
@@ -184,7 +194,10 @@ impl Message {
             return Origin::Other;
         };
         let (adapter, source) = rest.split_once('.').unwrap_or((rest, ""));
-        let by_operator = adapter == OPERATOR;
+        let speaker = match adapter {
+            OPERATOR => Speaker::Operator,
+            _ => Speaker::Source,
+        };
         // What may be published where is given by subjects: a header says how the whole text is, where
         // the subject could not hold it, and never something else.
         let whole = |name: &str, token: &'_ str| {
@@ -192,12 +205,12 @@ impl Message {
                 .filter(|whole| subject_token(whole) == token)
         };
         Origin::Intake {
-            adapter: match by_operator {
-                true => self.header(ADAPTER).unwrap_or(AUTO),
-                false => whole(ADAPTER, adapter).unwrap_or(adapter),
+            adapter: match speaker {
+                Speaker::Operator => self.header(ADAPTER).unwrap_or(AUTO),
+                Speaker::Source => whole(ADAPTER, adapter).unwrap_or(adapter),
             },
             source: whole(SOURCE, source).unwrap_or(source),
-            by_operator,
+            speaker,
         }
     }
 
@@ -322,7 +335,7 @@ mod tests {
             Origin::Intake {
                 adapter: "harbor",
                 source: "eu_1",
-                by_operator: false,
+                speaker: Speaker::Source,
             },
         );
         check(
@@ -331,7 +344,7 @@ mod tests {
             Origin::Intake {
                 adapter: "harbor",
                 source: "eu.1",
-                by_operator: false,
+                speaker: Speaker::Source,
             },
         );
         // Who may publish as one scanner is no other source by a header.
@@ -341,7 +354,7 @@ mod tests {
             Origin::Intake {
                 adapter: "trivy",
                 source: "scanner1",
-                by_operator: false,
+                speaker: Speaker::Source,
             },
         );
         check(
@@ -350,7 +363,7 @@ mod tests {
             Origin::Intake {
                 adapter: "cloudevents",
                 source: "ops",
-                by_operator: true,
+                speaker: Speaker::Operator,
             },
         );
         check(
@@ -411,16 +424,19 @@ mod tests {
 
     #[test]
     fn what_travels_with_a_message_is_read_or_left_out() {
-        let found = message("a", &[("Weir-Term", "7-12"), ("Weir-Trace", "ab")]).escort();
+        let headers = [("Weir-Term", "7-12"), ("Weir-Trace", "ab")];
+        let found = message("registry.events.a", &headers).escort("registry");
         let expected = Escort {
             term: "7-12".parse().ok(),
             settles: None,
             trace: Some("ab".into()),
-            by_operator: false,
         };
         assert_eq!(found, expected);
-        let spoilt = message("a", &[("Weir-Term", "x"), ("Weir-Settles", "-1")]);
-        assert_eq!(spoilt.escort(), Escort::default());
+        let spoilt = [("Weir-Term", "x"), ("Weir-Settles", "-1")];
+        let spoilt = message("registry.events.a", &spoilt);
+        assert_eq!(spoilt.escort("registry"), Escort::default());
+        let of_source = message("registry.intake.trivy.s", &headers).escort("registry");
+        assert_eq!((of_source.term, of_source.trace), (None, Some("ab".into())));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use config::{LeaseConfig, OutputsConfig, StreamConfig, StreamConfigError};
 pub use connection::{ConnectError, Connection};
 pub use consumer::{ConsumeError, Consumer, StreamPosition};
 pub use lease::{Acquired, Candidate, Lease, LeaseError, Leases, Lost, NoTerm, Term, Validity};
-pub use message::{Damaged, Escort, Message, Origin};
+pub use message::{Damaged, Escort, Message, Origin, Speaker};
 pub use outbox::{Cursor, Outbox, OutboxError, Output, OutputBatch, Outputs};
 pub use provision::{OpenError, Stream};
 pub use publisher::{Ack, PublishError, Publisher};

@@ -19,7 +19,7 @@ use super::{
     Connection, Stream,
     connection::pause,
     message::{
-        ADAPTER, DIGEST, ENCODING, Escort, OPERATOR, SETTLES, SOURCE, TERM, TRACE, ZSTD,
+        ADAPTER, DIGEST, ENCODING, Escort, OPERATOR, SETTLES, SOURCE, Speaker, TERM, TRACE, ZSTD,
         content_header, header_value, subject_of_kind, subject_token,
     },
     provision::said,
@@ -124,11 +124,11 @@ impl Publisher {
         body: Bytes,
     ) -> Result<Ack, PublishError> {
         let nothing = Escort::default();
-        self.publish_delivery(adapter, source, headers, body, &nothing)
+        self.publish_delivery(adapter, source, Speaker::Source, headers, body, &nothing)
             .await
     }
 
-    /// As [`Self::publish_intake`], with what travels along.
+    /// As [`Self::publish_intake`], of a source or an operator, with what travels along.
     ///
     /// # Errors
     /// As [`Self::publish_intake`].
@@ -136,6 +136,7 @@ impl Publisher {
         &self,
         adapter: &str,
         source: &str,
+        speaker: Speaker,
         headers: &[(String, String)],
         body: Bytes,
         escort: &Escort,
@@ -143,9 +144,9 @@ impl Publisher {
         let subject = format!(
             "{}.intake.{}.{}",
             self.stream.connection.config.subjects,
-            match escort.by_operator {
-                true => OPERATOR.to_owned(),
-                false => subject_token(adapter),
+            match speaker {
+                Speaker::Operator => OPERATOR.to_owned(),
+                Speaker::Source => subject_token(adapter),
             },
             subject_token(source)
         );

@@ -151,14 +151,18 @@ impl Body {
         )
     }
 
-    /// Whether this is what became of a promotion: for whoever carries promotions out to say, and for
-    /// no registry, scanner or operator.
+    /// Whether no registry, scanner or operator may say this: what Weir concludes, what became of a
+    /// promotion, and what could not be read. As input it would be forged history.
     #[must_use]
-    pub fn is_outcome(&self) -> bool {
-        matches!(
-            self,
-            Self::PromotionStarted(_) | Self::PromotionCompleted(_) | Self::PromotionFailed(_)
-        )
+    pub fn is_for_weir_to_say(&self) -> bool {
+        self.is_conclusion()
+            || matches!(
+                self,
+                Self::PromotionStarted(_)
+                    | Self::PromotionCompleted(_)
+                    | Self::PromotionFailed(_)
+                    | Self::InputRejected(_)
+            )
     }
 }
 
