@@ -17,12 +17,13 @@ use crate::{
     stream::{Escort, PublishError, Speaker},
 };
 
-/// The daemon as the HTTP edge sees it.
+/// The daemon as the HTTP edge sees it. Clones share its turns.
+#[derive(Clone)]
 pub(crate) struct Backend {
     shared: Arc<Shared>,
     /// For questions that the log answers: more at a time would only take the processors, and the
     /// memory, from each other and from the node.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// Questions to the log at a time.
@@ -32,7 +33,7 @@ impl Backend {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            turns: Semaphore::new(TURNS),
+            turns: Arc::new(Semaphore::new(TURNS)),
         }
     }
 }

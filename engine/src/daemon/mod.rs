@@ -20,6 +20,7 @@ mod leader;
 pub(crate) mod lookups;
 pub(crate) mod outputs;
 mod oversized;
+mod questions;
 mod reconcile;
 mod resolver;
 mod rules;
@@ -216,12 +217,19 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
         rules::activate_at_start(&shared).await?;
     }
     let (this, stop) = (Arc::clone(&shared), end.clone());
-    let mut leading = tokio::spawn(async move { leader::run(&this, stream, stop).await });
+    let of = stream.clone();
+    let mut leading = tokio::spawn(async move { leader::run(&this, of, stop).await });
     let this = Arc::clone(&shared);
     parts.spawn(async move { rules::run(&this).await });
     let note = shared.config.data.join(ADDRESS_FILE);
     fs::write(&note, format!("{address}\n"))?;
     let backend = backend::Backend::new(Arc::clone(&shared));
+    let settings = shared.config.stream.as_ref();
+    let queries = settings.is_some_and(|settings| settings.queries);
+    if let Some(stream) = stream.filter(|_| queries) {
+        let backend = backend.clone();
+        parts.spawn(async move { questions::run(&stream, backend).await });
+    }
     let mut serving = end.clone();
     let server = tokio::spawn(server.serve(backend, async move {
         // The sender lives as long as the daemon.

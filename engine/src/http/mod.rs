@@ -4,6 +4,8 @@
 //! request ── admission (token) ── route ── Backend ── JSON, or a problem (RFC 9457)
 //! ```
 //!
+//! [`Questions`] are the same queries, asked by name over NATS.
+//!
 //! Nothing is decided here: a [`Backend`] makes deliveries durable and answers queries.
 
 mod admission;
@@ -16,6 +18,7 @@ mod intake;
 mod metrics;
 mod openapi;
 mod problem;
+mod questions;
 mod read;
 mod reconcile;
 mod server;
@@ -30,4 +33,5 @@ pub use config::{HttpConfig, HttpConfigError};
 pub use filter::EventFilter;
 pub use metrics::Metrics;
 pub use problem::Problem;
+pub use questions::Questions;
 pub use server::{ServeError, Server};

@@ -128,6 +128,16 @@ const fn filtered(operation: Operation) -> Operation {
     }
 }
 
+/// Name and summary of each question, `GET /v1/NAME`: what `read::questions` answers.
+pub(super) fn questions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let asked = OPERATIONS.iter().filter(|asked| asked.method == "get");
+    asked.filter_map(|asked| {
+        let name = asked.path.strip_prefix("/v1/")?;
+        let plain = name.bytes().all(|byte| byte.is_ascii_lowercase());
+        plain.then_some((name, asked.summary))
+    })
+}
+
 /// All that there is.
 pub(super) const OPERATIONS: [Operation; 27] = [
     filtered(asked(

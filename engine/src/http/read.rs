@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
-    Json,
+    Json, Router,
     extract::{Query as Parameters, State, rejection::QueryRejection},
     http::{
         HeaderMap,
@@ -13,6 +13,7 @@ use axum::{
         IntoResponse, Response, Sse,
         sse::{Event as SseEvent, KeepAlive},
     },
+    routing::get,
 };
 use futures_util::stream;
 use reqwest::Url;
@@ -29,6 +30,25 @@ const LARGEST_PAGE: usize = 1000;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 type Asked<T> = Result<Parameters<T>, QueryRejection>;
+
+/// All questions that log and state answer.
+pub(super) fn questions<B: Backend>() -> Router<Arc<App<B>>> {
+    Router::new()
+        .route("/v1/events", get(events::<B>))
+        .route("/v1/tags", get(tags::<B>))
+        .route("/v1/repositories", get(repositories::<B>))
+        .route("/v1/why", get(why::<B>))
+        .route("/v1/eval", get(eval::<B>))
+        .route("/v1/show", get(show::<B>))
+        .route("/v1/history", get(history::<B>))
+        .route("/v1/lineage", get(lineage::<B>))
+        .route("/v1/impact", get(impact::<B>))
+        .route("/v1/overrides", get(overrides::<B>))
+        .route("/v1/decisions", get(decisions::<B>))
+        .route("/v1/promotions", get(promotions::<B>))
+        .route("/v1/rules", get(rules::<B>))
+        .route("/v1/status", get(status::<B>))
+}
 
 /// The parameters of a question about events.
 struct EventParameters {
@@ -88,7 +108,7 @@ fn switch(name: &str, value: &str) -> Result<bool, Problem> {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TagsParameters {
+struct TagsParameters {
     repository: Option<String>,
     at: Option<String>,
     after: Option<String>,
@@ -97,14 +117,14 @@ pub(super) struct TagsParameters {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RepositoriesParameters {
+struct RepositoriesParameters {
     after: Option<String>,
     limit: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HistoryParameters {
+struct HistoryParameters {
     repository: String,
     tag: String,
     at: Option<String>,
@@ -112,28 +132,28 @@ pub(super) struct HistoryParameters {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LineageParameters {
+struct LineageParameters {
     digest: String,
     at: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ImpactParameters {
+struct ImpactParameters {
     vulnerability: String,
     at: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct OverridesParameters {
+struct OverridesParameters {
     expiring: Option<String>,
     at: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WhyParameters {
+struct WhyParameters {
     repository: String,
     tag: String,
     rule: Option<String>,
@@ -142,7 +162,7 @@ pub(super) struct WhyParameters {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EvalParameters {
+struct EvalParameters {
     expression: String,
     repository: String,
     tag: String,
@@ -152,7 +172,7 @@ pub(super) struct EvalParameters {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ShowParameters {
+struct ShowParameters {
     repository: String,
     tag: Option<String>,
     at: Option<String>,
@@ -160,7 +180,7 @@ pub(super) struct ShowParameters {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NoParameters {}
+struct NoParameters {}
 
 fn parameters<T>(asked: Asked<T>) -> Result<T, Problem> {
     match asked {
@@ -171,7 +191,7 @@ fn parameters<T>(asked: Asked<T>) -> Result<T, Problem> {
 
 /// `GET /v1/events`: a page; with `count=true` how many there are, with `by=actor` how many of
 /// each; with `follow=true` all from `after` on as server-sent events.
-pub(super) async fn events<B: Backend>(
+async fn events<B: Backend>(
     State(app): State<Arc<App<B>>>,
     headers: HeaderMap,
     asked: Asked<Vec<(String, String)>>,
@@ -303,7 +323,7 @@ fn page(
 }
 
 /// `GET /v1/tags`.
-pub(super) async fn tags<B: Backend>(
+async fn tags<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<TagsParameters>,
 ) -> Result<Response, Problem> {
@@ -329,7 +349,7 @@ pub(super) async fn tags<B: Backend>(
 }
 
 /// `GET /v1/repositories`.
-pub(super) async fn repositories<B: Backend>(
+async fn repositories<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<RepositoriesParameters>,
 ) -> Result<Response, Problem> {
@@ -343,7 +363,7 @@ pub(super) async fn repositories<B: Backend>(
 }
 
 /// `GET /v1/why`.
-pub(super) async fn why<B: Backend>(
+async fn why<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<WhyParameters>,
 ) -> Result<Json<Value>, Problem> {
@@ -358,7 +378,7 @@ pub(super) async fn why<B: Backend>(
 }
 
 /// `GET /v1/eval`.
-pub(super) async fn eval<B: Backend>(
+async fn eval<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<EvalParameters>,
 ) -> Result<Json<Value>, Problem> {
@@ -374,7 +394,7 @@ pub(super) async fn eval<B: Backend>(
 }
 
 /// `GET /v1/show`.
-pub(super) async fn show<B: Backend>(
+async fn show<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<ShowParameters>,
 ) -> Result<Json<Value>, Problem> {
@@ -388,7 +408,7 @@ pub(super) async fn show<B: Backend>(
 }
 
 /// `GET /v1/history`.
-pub(super) async fn history<B: Backend>(
+async fn history<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<HistoryParameters>,
 ) -> Result<Json<Value>, Problem> {
@@ -406,7 +426,7 @@ pub(super) async fn history<B: Backend>(
 }
 
 /// `GET /v1/lineage`.
-pub(super) async fn lineage<B: Backend>(
+async fn lineage<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<LineageParameters>,
 ) -> Result<Json<Value>, Problem> {
@@ -415,7 +435,7 @@ pub(super) async fn lineage<B: Backend>(
 }
 
 /// `GET /v1/impact`.
-pub(super) async fn impact<B: Backend>(
+async fn impact<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<ImpactParameters>,
 ) -> Result<Json<Value>, Problem> {
@@ -424,7 +444,7 @@ pub(super) async fn impact<B: Backend>(
 }
 
 /// `GET /v1/overrides`.
-pub(super) async fn overrides<B: Backend>(
+async fn overrides<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<OverridesParameters>,
 ) -> Result<Json<Value>, Problem> {
@@ -433,7 +453,7 @@ pub(super) async fn overrides<B: Backend>(
 }
 
 /// `GET /v1/decisions`.
-pub(super) async fn decisions<B: Backend>(
+async fn decisions<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
@@ -442,7 +462,7 @@ pub(super) async fn decisions<B: Backend>(
 }
 
 /// `GET /v1/promotions`.
-pub(super) async fn promotions<B: Backend>(
+async fn promotions<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
@@ -451,7 +471,7 @@ pub(super) async fn promotions<B: Backend>(
 }
 
 /// `GET /v1/rules`.
-pub(super) async fn rules<B: Backend>(
+async fn rules<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
@@ -460,7 +480,7 @@ pub(super) async fn rules<B: Backend>(
 }
 
 /// `GET /v1/status`.
-pub(super) async fn status<B: Backend>(
+async fn status<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<NoParameters>,
 ) -> Result<Json<Value>, Problem> {

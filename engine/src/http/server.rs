@@ -149,23 +149,8 @@ fn router<B: Backend>(app: Arc<App<B>>) -> Router {
             "/v1/intake/{adapter}",
             post(intake::deliver::<B>).options(intake::may_send),
         )
-        .route(
-            "/v1/events",
-            get(read::events::<B>).post(intake::publish::<B>),
-        )
-        .route("/v1/tags", get(read::tags::<B>))
-        .route("/v1/repositories", get(read::repositories::<B>))
-        .route("/v1/why", get(read::why::<B>))
-        .route("/v1/eval", get(read::eval::<B>))
-        .route("/v1/show", get(read::show::<B>))
-        .route("/v1/history", get(read::history::<B>))
-        .route("/v1/lineage", get(read::lineage::<B>))
-        .route("/v1/impact", get(read::impact::<B>))
-        .route("/v1/overrides", get(read::overrides::<B>))
-        .route("/v1/decisions", get(read::decisions::<B>))
-        .route("/v1/promotions", get(read::promotions::<B>))
-        .route("/v1/rules", get(read::rules::<B>))
-        .route("/v1/status", get(read::status::<B>))
+        .route("/v1/events", post(intake::publish::<B>))
+        .merge(read::questions())
         .route("/v1/reconcile", post(reconcile::reconcile::<B>))
         .route("/v1/backtests", post(backtests::start::<B>))
         .route(

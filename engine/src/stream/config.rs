@@ -61,6 +61,9 @@ pub struct StreamConfig {
     /// Goes on with a stream that replaced the one in the log: the time of its creation, as the
     /// error names it. Reading starts at its first input.
     pub accept_stream_created: Option<String>,
+    /// Whether questions are answered over NATS, as the service `weir`, on
+    /// `<outputs.subjects>.query.<question>`. Whoever may publish there can read all of the log.
+    pub queries: bool,
     /// The stream of outputs.
     pub outputs: OutputsConfig,
     /// The lease that decides which node acts.
@@ -118,6 +121,7 @@ impl Default for StreamConfig {
             monitoring_url: None,
             accept_loss_through: 0,
             accept_stream_created: None,
+            queries: true,
             outputs: OutputsConfig::default(),
             lease: LeaseConfig::default(),
         }

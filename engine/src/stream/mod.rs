@@ -4,6 +4,7 @@
 //! intake, operators, executor ── Publisher ──> JetStream `registry.>` ── Consumer ──> the log
 //! the log ── Outbox ──> JetStream `weir.events.>`
 //! Leases ── one of the nodes acts
+//! Service ── questions, answered by one of the nodes
 //! ```
 //!
 //! The broker's order and time are the truth; the log keeps the position. The client library is
@@ -20,6 +21,7 @@ mod outbox;
 mod provision;
 mod publisher;
 mod server;
+mod service;
 mod work;
 
 pub use announce::AnnounceError;
@@ -31,4 +33,5 @@ pub use message::{Damaged, Escort, Message, Origin, Speaker};
 pub use outbox::{Cursor, Outbox, OutboxError, Output, OutputBatch, Outputs};
 pub use provision::{OpenError, Stream};
 pub use publisher::{Ack, PublishError, Publisher};
+pub use service::{Asked, Service, ServiceError};
 pub use work::{Work, WorkError, WorkQueue};
