@@ -1,12 +1,14 @@
 //! What has to be scanned: classes, leaves and what is left out.
 
-use std::fmt::Write as _;
-
+use serde_json::{Value, json};
 use weir_replay_tests::check;
 use weir_rules::{Execution, Settings, State, step};
-use weir_schema::{Body, Received, RuleFile, RulesActivated, Timestamp, Verdict};
+use weir_schema::{Body, Decision, Received, Timestamp, Verdict};
 
 use crate::SHIP;
+
+const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 #[test]
 fn f6_a_list_of_manifests_in_an_image_makes_no_index() {
@@ -225,55 +227,112 @@ fn e37_an_invocation_image_beside_its_application_can_be_left_behind_by_class() 
     );
 }
 
+/// An event's body.
+fn said(kind: &str, data: &Value) -> Body {
+    let event =
+        json!({"specversion": "1.0", "id": kind, "source": "/t", "type": kind, "data": data});
+    let received = Received::from_json(event.to_string().as_bytes());
+    received.unwrap().event.body
+}
+
+/// A rule that takes all of `dev`, in force.
+fn shipping() -> State {
+    let text = "//! from: dev/*\n//! to: prod/{1}\ntrue\n";
+    let rules = json!({"files": [{"path": "ship.cel", "text": text}]});
+    let mut state = State::new(Settings::default());
+    assert_eq!(
+        decision(&mut state, &said("weir.rules.activated", &rules)),
+        None
+    );
+    state
+}
+
+/// What is decided because of an input.
+fn decision(state: &mut State, body: &Body) -> Option<Decision> {
+    let step = step(state, Timestamp::EPOCH, body, Execution::AtOnce);
+    step.conclusions.into_iter().find_map(|one| match one.body {
+        Body::DecisionMade(made) => Some(made),
+        _ => None,
+    })
+}
+
 #[test]
 fn a_decision_about_more_images_than_any_application_has_fits_into_a_record() {
     const IMAGES: usize = 10_100;
-    let mut manifests = String::new();
-    for number in 0..IMAGES {
-        let comma = if number == 0 { "" } else { "," };
-        let _ = write!(
-            manifests,
-            r#"{comma}{{"digest":"sha256:{number:064x}","media_type":"application/vnd.oci.image.manifest.v1+json"}}"#
-        );
-    }
-    let said = |kind: &str, data: &str| {
-        let event = format!(
-            r#"{{"specversion":"1.0","id":"{kind}","source":"/t","type":"{kind}","data":{data}}}"#
-        );
-        Received::from_json(event.as_bytes()).unwrap().event.body
+    let digest = |number: usize| format!("sha256:{number:064x}");
+    let manifests: Vec<Value> = (0..IMAGES)
+        .map(|number| json!({"digest": digest(number), "media_type": IMAGE}))
+        .collect();
+    let pushed = json!({"repository": "dev/web", "tag": "1", "digest": digest(IMAGES),
+        "media_type": INDEX, "manifests": manifests});
+    let deleted = json!({"repository": "dev/web", "digest": digest(IMAGES - 1)});
+    let mut state = shipping();
+    let mut decided = |kind: &str, data: &Value| {
+        let made = decision(&mut state, &said(kind, data))?;
+        Some((made.verdict, made.reasons.len()))
     };
-    let root = format!("sha256:{}", "ab".repeat(32));
-    let pushed = said(
-        "weir.image.pushed",
-        &format!(
-            r#"{{"repository":"dev/web","tag":"1","digest":"{root}","media_type":"application/vnd.oci.image.index.v1+json","manifests":[{manifests}]}}"#
-        ),
-    );
-    let deleted = said(
-        "weir.manifest.deleted",
-        &format!(
-            r#"{{"repository":"dev/web","digest":"sha256:{:064x}"}}"#,
-            IMAGES - 1
-        ),
-    );
-    let file = RuleFile {
-        path: "ship.cel".into(),
-        text: "//! from: dev/*\n//! to: prod/{1}\ntrue\n".into(),
-    };
-    let rules = Body::RulesActivated(RulesActivated {
-        files: vec![file],
-        actor: None,
-    });
-    let mut state = State::new(Settings::default());
-    let mut decided = |body: &Body| {
-        let step = step(&mut state, Timestamp::EPOCH, body, Execution::AtOnce);
-        step.conclusions.into_iter().find_map(|one| match one.body {
-            Body::DecisionMade(made) => Some((made.verdict, made.reasons.len())),
-            _ => None,
-        })
-    };
-    assert_eq!(decided(&rules), None);
-    assert_eq!(decided(&pushed), Some((Verdict::Wait, 10_000)));
+    let waits = decided("weir.image.pushed", &pushed);
+    assert_eq!(waits, Some((Verdict::Wait, 10_000)));
     // The one that blocks is told, however many there are before it.
-    assert_eq!(decided(&deleted), Some((Verdict::Block, 10_000)));
+    let blocked = decided("weir.manifest.deleted", &deleted);
+    assert_eq!(blocked, Some((Verdict::Block, 10_000)));
+}
+
+#[test]
+fn what_is_in_the_way_is_told_with_its_component_whether_image_or_index() {
+    let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
+    let part = |name: &str, letter: &str, media_type: &str| {
+        let about = json!({"io.cnab.manifest.type": "component", "io.cnab.component.name": name});
+        json!({"digest": digest(letter), "media_type": media_type, "annotations": about})
+    };
+    let parts = [
+        part("api", "a", IMAGE),
+        part("cache", "c", INDEX),
+        part("db", "d", INDEX),
+    ];
+    let pushed = json!({"repository": "dev/shop", "tag": "1", "digest": digest("f"),
+        "media_type": INDEX, "manifests": parts});
+    let holds = |letter: &str, child: &str, media_type: &str| {
+        let children = [json!({"digest": digest(child), "media_type": media_type})];
+        json!({"digest": digest(letter), "media_type": INDEX, "manifests": children})
+    };
+    let deleted = json!({"repository": "dev/shop", "digest": digest("d")});
+    let mut state = shipping();
+    let mut told = |kind: &str, data: &Value| {
+        let made = decision(&mut state, &said(kind, data)).unwrap();
+        let told = made.reasons.iter().map(|reason| {
+            let digest = reason.digest.as_ref().map(ToString::to_string);
+            let letter = digest.and_then(|digest| digest.chars().last());
+            let component = reason.component.as_deref().unwrap_or("none");
+            format!("{} {} {component}", reason.code, letter.unwrap_or('?'))
+        });
+        told.collect::<Vec<_>>()
+    };
+    let resolved = "weir.manifest.resolved";
+    let (api, cache) = ("scan-missing a api", "manifest-unknown c cache");
+    for (kind, data, reasons) in [
+        (
+            "weir.image.pushed",
+            pushed,
+            [cache, "manifest-unknown d db", api],
+        ),
+        (
+            resolved,
+            holds("d", "b", IMAGE),
+            [cache, api, "scan-missing b db"],
+        ),
+        // What is nested is of the component that nests it.
+        (
+            resolved,
+            holds("c", "e", INDEX),
+            ["manifest-unknown e cache", api, "scan-missing b db"],
+        ),
+    ] {
+        assert_eq!(told(kind, &data), reasons);
+    }
+    let reasons = told("weir.manifest.deleted", &deleted);
+    assert!(
+        reasons.contains(&"manifest-deleted d db".to_owned()),
+        "{reasons:?}"
+    );
 }

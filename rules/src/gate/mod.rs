@@ -85,10 +85,10 @@ impl State {
         let parts = question.parts;
         let mut obstacles = Vec::new();
         for index in parts.invalid() {
-            obstacles.push(Obstacle::about(ReasonCode::AppInvalid, *index));
+            obstacles.push(of_index(ReasonCode::AppInvalid, *index, parts));
         }
         for index in parts.unknown() {
-            obstacles.push(Obstacle::about(ReasonCode::ManifestUnknown, *index));
+            obstacles.push(of_index(ReasonCode::ManifestUnknown, *index, parts));
         }
         let complete = obstacles.is_empty();
         if question.scans && parts.leaves().is_empty() && complete {
@@ -97,8 +97,10 @@ impl State {
         for digest in self.absent(question.repository, question.subject, parts) {
             let leaf = parts.leaves().iter().find(|leaf| leaf.digest == digest);
             let code = ReasonCode::ManifestDeleted;
-            obstacles
-                .push(leaf.map_or(Obstacle::about(code, digest), |leaf| described(code, leaf)));
+            obstacles.push(match leaf {
+                Some(leaf) => described(code, leaf),
+                None => of_index(code, digest, parts),
+            });
         }
         if !question.scans {
             return (obstacles, Reads::NOTHING);
@@ -212,5 +214,13 @@ fn described(code: ReasonCode, leaf: &Leaf) -> Obstacle {
         component: leaf.component,
         platform: leaf.platform,
         ..Obstacle::about(code, leaf.digest)
+    }
+}
+
+/// An obstacle about an index.
+fn of_index(code: ReasonCode, index: DigestId, parts: &Parts) -> Obstacle {
+    Obstacle {
+        component: parts.component_of(index),
+        ..Obstacle::about(code, index)
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Structure {
     unknown: Box<[DigestId]>,
     /// Indexes nested too deep, or with a child of unknown kind.
     invalid: Box<[DigestId]>,
+    /// The components that indexes stand for, by their digests.
+    components: Box<[(DigestId, NameId)]>,
     /// What indexes hold directly, and which: pairs, for what is not left out. Empty if the
     /// subject holds all leaves itself.
     holders: Box<[(DigestId, DigestId)]>,
@@ -71,6 +73,13 @@ impl Parts {
     /// Indexes that no application can have.
     pub(crate) fn invalid(&self) -> &[DigestId] {
         self.structure().map_or(&[], |structure| &structure.invalid)
+    }
+
+    /// The component that an index in the subject stands for.
+    pub(crate) fn component_of(&self, index: DigestId) -> Option<NameId> {
+        let components = &self.structure()?.components;
+        let place = components.binary_search_by_key(&index, |(digest, _)| *digest);
+        place.ok().map(|place| components[place].1)
     }
 
     /// The indexes in the subject that hold a part directly.
@@ -132,6 +141,7 @@ struct Found {
     indexes: BTreeSet<DigestId>,
     unknown: BTreeSet<DigestId>,
     invalid: BTreeSet<DigestId>,
+    components: BTreeMap<DigestId, NameId>,
     holders: BTreeSet<(DigestId, DigestId)>,
     left_out: LeftOuts,
 }
@@ -198,6 +208,7 @@ impl State {
             indexes: found.indexes.into_iter().collect(),
             unknown: found.unknown.into_iter().collect(),
             invalid: found.invalid.into_iter().collect(),
+            components: found.components.into_iter().collect(),
             holders: holders.collect(),
         }
     }
@@ -218,7 +229,10 @@ impl State {
                 break;
             }
             if depth > DEEPEST {
-                found.invalid.extend(level.iter().map(|step| step.digest));
+                for step in &level {
+                    self.name_index(step, &mut found);
+                    found.invalid.insert(step.digest);
+                }
                 break;
             }
             let mut next = BTreeSet::new();
@@ -232,6 +246,7 @@ impl State {
 
     fn expand_index(&self, step: &Step, found: &mut Found, next: &mut BTreeSet<Step>) {
         found.indexes.insert(step.digest);
+        self.name_index(step, found);
         let Some(children) = self.manifest(step.digest).children() else {
             found.unknown.insert(step.digest);
             return;
@@ -280,6 +295,16 @@ impl State {
             };
             let known = found.leaves.entry(child.digest).or_insert(leaf);
             *known = self.merged(*known, leaf);
+        }
+    }
+
+    /// Notes the component that an index stands for: under several descriptors the least.
+    fn name_index(&self, step: &Step, found: &mut Found) {
+        if let Some(component) = step.component {
+            let known = found.components.entry(step.digest).or_insert(component);
+            if self.text(component) < self.text(*known) {
+                *known = component;
+            }
         }
     }
 
