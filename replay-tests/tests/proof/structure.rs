@@ -1,7 +1,7 @@
 //! What has to be scanned: classes, leaves and what is left out.
 
 use serde_json::{Value, json};
-use weir_replay_tests::check;
+use weir_replay_tests::{check, thawed};
 use weir_rules::{Execution, Settings, State, step};
 use weir_schema::{Body, Decision, Received, Timestamp, Verdict};
 
@@ -335,4 +335,28 @@ fn what_is_in_the_way_is_told_with_its_component_whether_image_or_index() {
         reasons.contains(&"manifest-deleted d db".to_owned()),
         "{reasons:?}"
     );
+}
+
+#[test]
+fn what_one_index_says_of_its_child_does_not_take_the_child_of_another_out_of_the_gate() {
+    let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
+    let pushed = |index: &str, child: &str, platform: &Value| {
+        let child = json!({"digest": digest(child), "media_type": IMAGE, "platform": platform});
+        let data = json!({"repository": "dev/web", "tag": index, "digest": digest(index),
+            "media_type": INDEX, "manifests": [child]});
+        said("weir.image.pushed", &data)
+    };
+    // An attestation, by a platform that is too long to be kept.
+    let odd = json!({"os": "unknown", "architecture": "unknown", "variant": "x".repeat(300)});
+    let first = pushed("e", "a", &odd);
+    let second = pushed("f", "b", &Value::Null);
+    let mut state = shipping();
+    let made = decision(&mut state, &first).unwrap();
+    assert_eq!(made.verdict, Verdict::Block, "there is nothing to scan");
+    let mut after_snapshot = thawed(&state, &Settings::default());
+    for state in [&mut state, &mut after_snapshot] {
+        let made = decision(state, &second).unwrap();
+        assert_eq!(made.verdict, Verdict::Wait, "{:?}", made.reasons);
+    }
+    assert_eq!(state.state_digest(), after_snapshot.state_digest());
 }

@@ -15,6 +15,7 @@ use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 
 /// The annotation that says what a child of a bundle is.
 const CNAB_MANIFEST_TYPE: &str = "io.cnab.manifest.type";
+
 /// Bytes of the longest name of a component or platform. Each stands in every reason about each of its
 /// leaves, and a decision is one record; who pushes an image writes them.
 const LONGEST_NAME: usize = 256;
@@ -62,6 +63,8 @@ struct Said<'a> {
     annotations: Option<&'a BTreeMap<String, String>>,
     platform: Option<&'a Platform>,
     sized: bool,
+    /// Which a platform says too that is too long to be kept.
+    attestation: bool,
 }
 
 /// Each kind once.
@@ -90,15 +93,17 @@ impl Kinds {
     ) -> KindId {
         let annotations = descriptor.annotations.as_ref();
         let sized = descriptor.size.is_some();
+        let attestation = is_attestation(descriptor);
+        let platform = descriptor.platform.as_ref();
+        let platform = platform.filter(|platform| platform.to_string().len() <= LONGEST_NAME);
         let hash = hash_of(&Said {
             media_type: &descriptor.media_type,
             artifact_type: descriptor.artifact_type.as_deref(),
             annotations,
-            platform: descriptor.platform.as_ref(),
+            platform,
             sized,
+            attestation,
         });
-        let platform = descriptor.platform.as_ref();
-        let platform = platform.filter(|platform| platform.to_string().len() <= LONGEST_NAME);
         let text = |id: NameId| &**names.text(id);
         let same = |place: usize| {
             let row = &self.rows[place];
@@ -107,6 +112,7 @@ impl Kinds {
                 && row.annotations.as_deref() == annotations
                 && row.platform.map(|id| platforms.platform(id)) == platform
                 && row.sized == sized
+                && row.attestation == attestation
         };
         if let Some(place) = self.table.find(hash, same) {
             return KindId::at(place);
@@ -122,7 +128,7 @@ impl Kinds {
             sized,
             is_index: media_type::is_index(&descriptor.media_type),
             cnab: cnab_type(annotations),
-            attestation: is_attestation(descriptor),
+            attestation,
             non_image: media_type::is_non_image_artifact(artifact_type),
             component: names.intern_option(component),
         };
@@ -173,6 +179,7 @@ impl Kinds {
                 annotations: row.annotations.as_deref(),
                 platform: row.platform.map(|id| platforms.platform(id)),
                 sized: row.sized,
+                attestation: row.attestation,
             }))
         }));
         Ok(Self { rows, table })
@@ -219,7 +226,7 @@ impl State {
         }
     }
 
-    /// The descriptor as it came.
+    /// The descriptor as it came, but for a platform that is too long to be one.
     pub(crate) fn descriptor(&self, child: &Child) -> Descriptor {
         let kind = self.kinds.get(child.kind);
         let platform = kind.platform.map(|id| self.platforms.platform(id).clone());
