@@ -93,8 +93,11 @@ fn play(events: impl Iterator<Item = Event>) {
         let explained = state.explain(&tag.repository, &tag.tag, None);
         assert!(explained.len() <= state.rules().rules().len());
     }
-    drop((state.unresolved(), state.unscanned()));
-    drop((state.held_manifests(), state.open_copies()));
+    drop((
+        state.unscanned(),
+        state.held_manifests(),
+        state.open_copies(),
+    ));
 }
 
 /// Changes one thing.

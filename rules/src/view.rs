@@ -454,18 +454,6 @@ impl State {
         self.alarms.first().map(|(at, _)| *at)
     }
 
-    /// Tagged manifests of which something below is not known, each with a repository it is in.
-    #[must_use]
-    pub fn unresolved(&self) -> Vec<(RepositoryName, Digest)> {
-        let mut found = BTreeSet::new();
-        for (repository, bound) in self.bindings() {
-            if !self.parts_now(bound.digest).unknown().is_empty() {
-                found.insert((repository, bound.digest));
-            }
-        }
-        self.named(found)
-    }
-
     /// Whether everything that a report or a rule may ask of a manifest is known.
     #[must_use]
     pub fn is_resolved(&self, digest: &Digest) -> bool {
@@ -495,14 +483,6 @@ impl State {
             let leaf = leaves.find(|leaf| has(*leaf))?;
             Some(self.digest(leaf).clone())
         })
-    }
-
-    /// Whether a digest is known to be the manifest of one image.
-    #[must_use]
-    pub fn is_known_image(&self, digest: &Digest) -> bool {
-        self.digests
-            .find(digest)
-            .is_some_and(|id| matches!(self.manifest(id).shape, Shape::Single | Shape::Untold))
     }
 
     /// A repository in which a digest is, by a tag that holds it.

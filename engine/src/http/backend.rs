@@ -148,21 +148,13 @@ pub enum Query {
     Status,
 }
 
-/// A part of a list that is in order.
+/// A part of a list that is in order; all of it by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Part {
     /// Only those behind this one, by its name: `repository:tag`, or a repository.
     pub after: Option<String>,
     /// At most so many; all if not given.
     pub limit: Option<usize>,
-}
-
-impl Part {
-    /// All of it.
-    pub const WHOLE: Self = Self {
-        after: None,
-        limit: None,
-    };
 }
 
 /// A record as it is in the log.

@@ -51,7 +51,6 @@ struct Inner {
     endpoint: Endpoint,
     auth: Auth,
     limits: Limits,
-    max_concurrent: usize,
     /// How long an answer may take that is read whole.
     longest: Duration,
     lacks_referrers: AtomicBool,
@@ -128,7 +127,6 @@ impl Client {
                 http: http(leads::redirects(config))?,
                 endpoint,
                 limits: Limits::new(config),
-                max_concurrent: usize::try_from(config.max_concurrent.get()).unwrap_or(usize::MAX),
                 longest: config.longest_answer(),
                 lacks_referrers: AtomicBool::new(false),
             }),
@@ -144,12 +142,6 @@ impl Client {
     /// How long an answer may take that is read whole: a manifest, a page of a list.
     pub(super) fn longest_answer(&self) -> Duration {
         self.inner.longest
-    }
-
-    /// How many requests may run at a time.
-    #[must_use]
-    pub fn max_concurrent(&self) -> usize {
-        self.inner.max_concurrent
     }
 
     /// Waits for one of the registry's concurrent places. The methods that take a [`Slot`] stream

@@ -163,12 +163,6 @@ impl Leases {
         })
     }
 
-    /// How long an entry lasts that is not renewed.
-    #[must_use]
-    pub fn ttl(&self) -> Duration {
-        self.ttl
-    }
-
     /// Who holds the lease on the inputs of the stream, if anybody does.
     ///
     /// # Errors

@@ -465,7 +465,7 @@ fn tags_are_listed_as_they_were() {
         let query = Query::Tags {
             repository: repository.map(str::to_owned),
             at: Some(seq.to_string()),
-            part: Part::WHOLE,
+            part: Part::default(),
         };
         ask(&log.index, &query)
     };
@@ -510,7 +510,7 @@ fn tags_are_listed_as_they_were() {
     let beyond = Query::Tags {
         repository: None,
         at: Some("1000000".into()),
-        part: Part::WHOLE,
+        part: Part::default(),
     };
     assert!(matches!(
         ask(&log.index, &beyond),

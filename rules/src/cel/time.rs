@@ -4,8 +4,6 @@ use chrono::TimeDelta;
 use std::fmt;
 use weir_schema::Timestamp;
 
-const NANOS_PER_SECOND: i64 = 1_000_000_000;
-
 /// A span of time in whole nanoseconds, which is CEL's range: about 292 years either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration(i64);
@@ -14,11 +12,6 @@ impl Duration {
     /// So many nanoseconds.
     pub const fn from_nanos(nanos: i64) -> Duration {
         Duration(nanos)
-    }
-
-    /// So many seconds; the longest or shortest duration there is where that is out of range.
-    pub const fn from_seconds(seconds: i64) -> Duration {
-        Duration(seconds.saturating_mul(NANOS_PER_SECOND))
     }
 
     /// The whole duration in nanoseconds.

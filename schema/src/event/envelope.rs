@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use super::{Body, body::Data};
-use crate::{Digest, Timestamp, canonical, digest::clip};
+use crate::{Timestamp, canonical, digest::clip};
 
 /// An event. `(source, id)` identifies a delivery of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -203,20 +203,6 @@ impl Received {
         object.insert("data".into(), data);
         Self::from_json(Value::Object(object).to_string().as_bytes())
     }
-
-    /// An identifier of what was said, whoever delivered it: the digest of type and data.
-    #[must_use]
-    pub fn content_digest(&self) -> Digest {
-        let data = self.event.body.data();
-        Digest::of(
-            format!(
-                "{}\n{}",
-                self.event.body.kind(),
-                canonical::to_string(&data)
-            )
-            .as_bytes(),
-        )
-    }
 }
 
 /// Whether a JSON text has more than so many levels of arrays and objects.
@@ -276,6 +262,7 @@ impl From<Event> for Received {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Digest;
 
     const PUSH: &str = r#"{"specversion":"1.0","id":"1","source":"test","type":"weir.image.pushed",
         "time":"2026-08-21T10:00:00Z","vendor":7,"data":{"repository":"dev/web","tag":"1.0","extra":[1],

@@ -14,8 +14,6 @@ pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// What CNAB converters call an application's index.
 pub const CNAB_MANIFEST: &str = "application/vnd.cnab.manifest.v1";
-/// The configuration of a CNAB bundle: no image.
-pub const CNAB_CONFIG: &str = "application/vnd.cnab.config.v1+json";
 
 /// What a source says that does not know: it may be anything, and nothing is guessed.
 pub const UNTOLD: &str = "application/octet-stream";
