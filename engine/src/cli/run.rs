@@ -14,8 +14,9 @@ use crate::{
 
 /// Run the daemon; with no configuration, one node with its log in ./weir-data.
 ///
-/// Every key of the configuration can be given by a variable, as WEIR_DATA, WEIR_HTTP__LISTEN or
-/// WEIR_STREAM__LEASE__TTL_SECONDS, and by --set. Flags win over variables, these over the file.
+/// Every key of the configuration can be given by --set and, but for registries and sources whose names
+/// have dots or hyphens, by a variable, as WEIR_DATA, WEIR_HTTP__LISTEN or
+/// WEIR_STREAM__LEASE__TTL_SECONDS. Flags win over variables, these over the file.
 /// SIGHUP reads the rules again; SIGTERM and SIGINT end the daemon. What it logs is chosen by
 /// WEIR_LOG, as in WEIR_LOG=info,weir_engine=debug.
 #[derive(Debug, Args)]
