@@ -17,28 +17,8 @@
 //! keeps, else a SHA-256 over type, time and data. A repository is named as its source names it,
 //! without the default registry's host and after the `registry` of the source's settings.
 //!
-//! | source | adapter | gives | lacks | Weir |
-//! |---|---|---|---|---|
-//! | CNCF distribution 2, 3 | `distribution` | pushes, deletions of manifests and tags, event id, login | children of an index; a deleted blob looks like a manifest; events are lost when it stops | reads the index from the registry; reconciles; drops blobs, mounts and pulls |
-//! | Harbor 1.x, 2.x | `harbor` | pushes, deletions, tags put on and taken off, scans (counts) | media type; ids in the default format; which child of an index a summary is of; all but one artifact that tag retention deletes | asks the registry for the type; content key; counts are for the digest named and cover nothing else; SBOM scans and scans below 100 % complete nothing; reconciles after tag retention |
-//! | zot | `zot` | pushes with the whole manifest, tag deletions, scans (counts), repositories, event id | order, retries | checks that the manifest has the digest; reconciles; `lint_failed` is no push |
-//! | DTR, MSR 2, 3 | `dtr` | pushes, deletions, scans (counts), immutable tags, scanner updates | ids, media type, the digest of a scan | binds a scan to what the tag was when it was scanned, and refuses it if the tag may have moved since; only status 6 completes; critical, major, minor count as CRITICAL, MEDIUM, LOW |
-//! | Quay | `quay` | names of pushed tags, the registry's host | digest, id, time, deletions, completed scans | resolves the tag; "vulnerability found" is no completed scan; builds and mirrors push by themselves |
-//! | Amazon ECR, Inspector | `ecr` | pushes, replications, cached pulls, referrers, deletions, scans (counts), event id; through SNS and SQS too; calls of CloudTrail | sometimes the media type; delivery is best effort; what Inspector finds after the first scan | asks the registry; `TOTAL` is no severity; reconciles |
-//! | Azure Container Registry | `acr` | pushes and deletions of manifests, event id | deletions of tags | reconciles; quarantine and charts are no pushes |
-//! | Google Artifact Registry | `gar` | pushes, deletions, message id; pushed, pulled, unwrapped, or through Eventarc | media type | asks the registry |
-//! | GitHub Container Registry | `ghcr` | pushes with media type, delivery id; as JSON or as a form | deletions | reconciles; trusts `container_metadata`, not `package_type` |
-//! | Docker Hub | `dockerhub` | the pushed tag, time | digest, id, deletions | resolves the tag; content key; Alibaba's registry, which has its form and a digest |
-//! | JFrog Artifactory | `jfrog` | pushes, deletions of tags | media type, id, time | asks the registry; the delivery tells equal pushes apart; the repository is `REPO_KEY/FOLDERS/IMAGE` |
-//! | Sonatype Nexus | `nexus` | the tag that came or went, time, delivery id | digest | resolves the tag |
-//! | Trivy | `trivy` | findings, licences, configuration digest; reports of both schemas and of the operator | the digest of the leaf when an index was scanned; whether `--severity` or `--scanners` left something out | finds the leaf by its configuration, in the log and in the registry that the report names; refuses reports that saw no packages, or not those of the operating system that they recognised, or that Trivy has no data of; suppressed findings do not count |
-//! | Grype | `grype` | findings, licences, manifest digest, database time | | refuses reports of directories, filtered ones, those that recognised nothing, and those of distributions that Grype has no data of |
-//! | Harbor's scan reports | `harbor-report` | findings | the image, in a clean report from the API | one scan per image that it names |
-//! | SARIF 2.1.0 | `sarif` | findings | Grype's: the image, unless it was scanned by digest; whether nothing was found or nothing seen | refuses documents without results |
-//! | CycloneDX | `cyclonedx` | findings, licences; analyses (VEX) | whether an empty list means that somebody looked | refuses SBOMs, and scans without components; analyses become overrides, in the image that the document is about or of a package by itself |
-//! | OpenVEX | `openvex` | overrides with status and justification | | scope: digest and repository of an image, a package, and its version where no digest says it; refuses tags, packages within a package, a distribution's package in any version, one architecture of an image; a revised document revokes |
-//! | in-toto attestations | `cosign-vuln` | a scanner's report and its subject; OpenVEX; bare, in an envelope or a bundle | | the subject is the image; signatures are not checked here |
-//! | Weir, any CloudEvent | `cloudevents` | events as they are (structured, batched, binary) | | unknown types are recorded and change nothing |
+//! The table *Sources* of the README says what each source gives and lacks, and what Weir does about it;
+//! each module says why.
 
 mod acr;
 mod auth;
