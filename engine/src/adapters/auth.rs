@@ -1,14 +1,14 @@
 //! Whether a webhook comes from whom it should: shared secrets and signatures, compared in constant
 //! time.
 
-use std::fmt;
-
 use base64::Engine as _;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+use crate::secret::Secret;
 
 /// How a source proves who it is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -19,11 +19,13 @@ pub enum WebhookAuth {
         /// The header's name.
         name: String,
         /// Its whole value.
+        #[serde(deserialize_with = "told")]
         value: Secret,
     },
     /// `Authorization: Bearer TOKEN`.
     Bearer {
         /// The token.
+        #[serde(deserialize_with = "told")]
         token: Secret,
     },
     /// `Authorization: Basic …`.
@@ -31,6 +33,7 @@ pub enum WebhookAuth {
         /// The user's name.
         username: String,
         /// The password.
+        #[serde(deserialize_with = "told")]
         password: Secret,
     },
     /// A parameter of the address, `?NAME=VALUE`: for senders that can be told an address and
@@ -39,58 +42,37 @@ pub enum WebhookAuth {
         /// The parameter's name.
         name: String,
         /// Its value, percent-decoded.
+        #[serde(deserialize_with = "told")]
         value: Secret,
     },
     /// GitHub: `X-Hub-Signature-256: sha256=` and the HMAC-SHA256 of the body.
     Github {
         /// The webhook's secret.
+        #[serde(deserialize_with = "told")]
         secret: Secret,
     },
     /// JFrog: `X-JFrog-Event-Auth` is the HMAC-SHA256 of the body, or the secret itself.
     Jfrog {
         /// The webhook's secret.
+        #[serde(deserialize_with = "told")]
         secret: Secret,
     },
     /// Nexus: `X-Nexus-Webhook-Signature` is the HMAC-SHA1 of the body.
     Nexus {
         /// The webhook's secret.
+        #[serde(deserialize_with = "told")]
         secret: Secret,
     },
 }
 
-/// A text that is not shown in logs.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.is_empty() {
-            true => Err(D::Error::custom(
-                "the secret is empty: anybody would have it",
-            )),
-            false => Ok(Self(text)),
-        }
-    }
-}
-
-impl Secret {
-    /// The text.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+/// A secret that is none lets everybody in.
+fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    let secret = Secret::deserialize(deserializer)?;
+    match secret.reveal().is_empty() {
+        true => Err(D::Error::custom(
+            "the secret is empty: anybody would have it",
+        )),
+        false => Ok(secret),
     }
 }
 
@@ -136,12 +118,12 @@ pub fn verify(
     match auth {
         WebhookAuth::Header { name, value } => {
             let name = name.to_ascii_lowercase();
-            decide(&name, same(header(&name)?.as_bytes(), value))
+            decide(&name, same(header(&name)?.as_bytes(), value.reveal()))
         }
         WebhookAuth::Bearer { token } => {
             let given = after_scheme(header("authorization")?, "bearer");
             let given = given.ok_or_else(|| form("authorization"))?;
-            decide("authorization", same(given.as_bytes(), token))
+            decide("authorization", same(given.as_bytes(), token.reveal()))
         }
         WebhookAuth::Basic { username, password } => {
             let given = after_scheme(header("authorization")?, "basic");
@@ -149,7 +131,7 @@ pub fn verify(
             let given = base64::engine::general_purpose::STANDARD
                 .decode(given)
                 .map_err(|_| form("authorization"))?;
-            let expected = Secret(format!("{username}:{}", password.expose()));
+            let expected = format!("{username}:{}", password.reveal());
             decide("authorization", same(&given, &expected))
         }
         WebhookAuth::Query { name, value } => {
@@ -158,7 +140,7 @@ pub fn verify(
                 .filter_map(|pair| pair.split_once('='))
                 .filter(|(given, _)| given == name)
                 .map(|(_, value)| super::percent_decoded(&value.replace('+', " ")));
-            match given.any(|given| same(given.as_bytes(), value)) {
+            match given.any(|given| same(given.as_bytes(), value.reveal())) {
                 true => Ok(()),
                 false => Err(AuthError::Parameter(name.clone())),
             }
@@ -176,7 +158,7 @@ pub fn verify(
             let given = header(name)?;
             let by_signature =
                 hex(given).is_some_and(|given| signed::<Hmac<Sha256>>(secret, body, &given));
-            decide(name, by_signature | same(given.as_bytes(), secret))
+            decide(name, by_signature | same(given.as_bytes(), secret.reveal()))
         }
         WebhookAuth::Nexus { secret } => {
             let name = "x-nexus-webhook-signature";
@@ -187,14 +169,14 @@ pub fn verify(
 }
 
 /// Whether both are equal, in a time that tells neither their contents nor their lengths.
-fn same(given: &[u8], expected: &Secret) -> bool {
+fn same(given: &[u8], expected: &str) -> bool {
     let given = Sha256::digest(given);
-    let expected = Sha256::digest(expected.expose().as_bytes());
+    let expected = Sha256::digest(expected.as_bytes());
     given.ct_eq(&expected).into()
 }
 
 fn signed<M: Mac + hmac::digest::KeyInit>(secret: &Secret, body: &[u8], given: &[u8]) -> bool {
-    let key = secret.expose().as_bytes();
+    let key = secret.reveal().as_bytes();
     // HMAC takes keys of any length.
     let Ok(mac) = <M as Mac>::new_from_slice(key) else {
         return false;

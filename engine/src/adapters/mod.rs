@@ -61,7 +61,7 @@ mod zot;
 use serde::Deserialize;
 use weir_schema::{Body, Digest, Event, InputRejected, Received};
 
-pub use auth::{AuthError, Secret, WebhookAuth, verify};
+pub use auth::{AuthError, WebhookAuth, verify};
 pub use cloudevents::{SOURCE_ONLY_HEADER, from_binary, mark_source_only};
 pub use pending::{Named, Need, Pending, UNKNOWN_MEDIA_TYPE};
 pub use report::SUBJECT_HEADER;
