@@ -22,6 +22,9 @@ use super::{Decoded, clip, cyclonedx, json, sarif};
 struct Document<'a> {
     #[serde(borrow, default)]
     matches: Option<Vec<Match<'a>>>,
+    /// What was left out.
+    #[serde(default, rename = "ignoredMatches")]
+    ignored: Option<Vec<Ignored>>,
     #[serde(default)]
     source: Value,
     #[serde(default)]
@@ -31,6 +34,13 @@ struct Document<'a> {
     /// What it could not match.
     #[serde(default, rename = "alertsByPackage")]
     alerts: Value,
+}
+
+#[derive(Deserialize)]
+struct Ignored {
+    /// The rules that left it out.
+    #[serde(default, rename = "appliedIgnoreRules")]
+    rules: Value,
 }
 
 #[derive(Deserialize)]
@@ -116,6 +126,14 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
             filter.problem("the report is filtered: what it leaves out is not known to be absent")
         );
     }
+    for (index, ignored) in document.ignored.iter().flatten().enumerate() {
+        let name = format!("ignoredMatches[{index}].appliedIgnoreRules");
+        let rules = Field::root(&ignored.rules).named(&name);
+        if let Some(rule) = rules.items().find_map(|rule| sweeping(&rule)) {
+            return Err(rule
+                .problem("the report is filtered: what it leaves out is not known to be absent"));
+        }
+    }
     let alerts = Field::root(&document.alerts).named("alertsByPackage");
     if let Some(alert) = unmatched(&alerts) {
         return Err(alert.problem(format!(
@@ -183,12 +201,6 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
 
 /// A setting by which Grype left something out.
 fn filter<'a>(configuration: &Field<'a>) -> Option<Field<'a>> {
-    let is_set = |field: &Field<'_>| match field.value() {
-        Value::Bool(set) => *set,
-        Value::String(states) => !states.is_empty(),
-        Value::Array(paths) => !paths.is_empty(),
-        _ => false,
-    };
     let names = [
         "only-fixed",
         "only-notfixed",
@@ -198,32 +210,38 @@ fn filter<'a>(configuration: &Field<'a>) -> Option<Field<'a>> {
     ];
     let mut settings = names.into_iter().map(|name| configuration.get(name));
     // What `--only-fixed` and its like are made of, which may also be written as rules of one's own.
-    let by_fix = || {
-        let rules: Vec<_> = configuration.get("ignore").items().collect();
-        let mut states = rules.iter().map(|rule| rule.get("fix-state"));
-        let by_state = states.find(is_set);
-        // One that names neither a vulnerability nor a package leaves out all of a kind or a place.
-        by_state.or_else(|| {
-            let sweeping = rules.iter().find(|rule| {
-                let package = rule.get("package");
-                let names = [
-                    rule.get("vulnerability"),
-                    package.get("name"),
-                    package.get("upstream-name"),
-                ];
-                !names.iter().any(is_set)
-                    && [
-                        package.get("type"),
-                        package.get("location"),
-                        package.get("language"),
-                    ]
-                    .iter()
-                    .any(is_set)
-            });
-            sweeping.map(|rule| rule.get("package"))
-        })
+    let by_rule = || {
+        let rules = configuration.get("ignore");
+        rules.items().find_map(|rule| sweeping(&rule))
     };
-    settings.find(is_set).or_else(by_fix)
+    settings.find(is_set).or_else(by_rule)
+}
+
+/// Whether a setting says something.
+fn is_set(field: &Field<'_>) -> bool {
+    match field.value() {
+        Value::Bool(set) => *set,
+        Value::String(states) => !states.is_empty(),
+        Value::Array(paths) => !paths.is_empty(),
+        _ => false,
+    }
+}
+
+/// What makes a rule leave out all of a state of repair, of a kind or of a place: it names neither a
+/// vulnerability nor a package.
+fn sweeping<'a>(rule: &Field<'a>) -> Option<Field<'a>> {
+    let by_state = rule.get("fix-state");
+    if is_set(&by_state) {
+        return Some(by_state);
+    }
+    let package = rule.get("package");
+    let names = [
+        rule.get("vulnerability"),
+        package.get("name"),
+        package.get("upstream-name"),
+    ];
+    let of_kind = ["type", "location", "language"].map(|name| package.get(name));
+    (!names.iter().any(is_set) && of_kind.iter().any(is_set)).then_some(package)
 }
 
 /// Distributions that Grype recognises and had no data of; versions before the alerts say nothing.

@@ -5,7 +5,7 @@
 //!   from its children: it gives counts for the digest it names and covers nothing else.
 //! - `complete_percent` below 100, or a status that is not success, is no completed scan.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use weir_schema::{
     Body, Digest, ManifestDeleted, RepositoryName, ScanCompleted, ScanFailed, Scanner, Severity,
     SeverityCounts, Timestamp,
@@ -237,31 +237,20 @@ fn resource(
             let digest = digest.ok_or_else(|| resource.get("digest").missing())?;
             let whole = resource.get("scan_overview");
             if !whole.first(&["scan_status", "components"]).is_absent() {
-                return Ok(vec![scan(
+                let scan = scan(context, kind, &whole)?;
+                return Ok(vec![scan.told(
                     context,
-                    kind,
                     delivered,
-                    &whole,
                     digest,
                     id(0).as_deref(),
-                )?]);
+                )]);
             }
             let overviews: Vec<_> = whole.entries().collect();
             super::at_most(overviews.len())?;
             if overviews.is_empty() {
                 return no_overview(context, kind, delivered, resource, digest, id(0).as_deref());
             }
-            let scans = overviews.iter().enumerate().map(|(index, (_, overview))| {
-                scan(
-                    context,
-                    kind,
-                    delivered,
-                    overview,
-                    digest.clone(),
-                    id(index).as_deref(),
-                )
-            });
-            scans.collect()
+            summaries(context, kind, delivered, &overviews, &digest, first)
         }
     }
 }
@@ -313,38 +302,152 @@ fn scanner(context: &Context<'_>, overview: &Field<'_>) -> Scanner {
     }
 }
 
-fn scan(
+/// What an overview says of one scanner.
+struct Scan {
+    scanner: Scanner,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Completed {
+        counts: SeverityCounts,
+        scanned_at: Option<Timestamp>,
+        report: Option<String>,
+    },
+    /// The reason.
+    Failed(&'static str),
+    /// Why it says nothing yet.
+    Unfinished(String),
+}
+
+/// The overviews of one delivery, one event for each scanner: a report in two forms is one scan.
+fn summaries(
     context: &Context<'_>,
     kind: Kind,
     delivered: &Delivered<'_>,
-    overview: &Field<'_>,
-    digest: Digest,
-    id: Option<&str>,
-) -> Result<Decoded, Problem> {
-    let scanner = scanner(context, overview);
+    overviews: &[(&str, Field<'_>)],
+    digest: &Digest,
+    first: usize,
+) -> Result<Vec<Decoded>, Problem> {
+    let mut scans: Vec<Scan> = Vec::new();
+    let mut decoded = Vec::new();
+    for (form, overview) in overviews {
+        if form.contains("sbom") {
+            decoded.push(context.ignored("an SBOM, not a scan for vulnerabilities"));
+            continue;
+        }
+        let scan = scan(context, kind, overview)?;
+        match scans
+            .iter_mut()
+            .find(|known| known.scanner.name == scan.scanner.name)
+        {
+            Some(known) => known.join(scan.outcome),
+            None => scans.push(scan),
+        }
+    }
+    let told = scans.into_iter().enumerate().map(|(index, scan)| {
+        let id = numbered(delivered.own, first + index);
+        scan.told(context, delivered, digest.clone(), id.as_deref())
+    });
+    decoded.extend(told);
+    Ok(decoded)
+}
+
+impl Scan {
+    /// Takes in what another form of the same report says: the worse of the two.
+    fn join(&mut self, other: Outcome) {
+        use Outcome::{Completed, Failed, Unfinished};
+        match (&mut self.outcome, other) {
+            (Failed(_), _) => {}
+            (_, worse @ Failed(_)) => self.outcome = worse,
+            (Unfinished(_), _) => {}
+            (_, worse @ Unfinished(_)) => self.outcome = worse,
+            (
+                Completed {
+                    counts, scanned_at, ..
+                },
+                Completed {
+                    counts: other,
+                    scanned_at: at,
+                    ..
+                },
+            ) => {
+                for (severity, count) in other.0 {
+                    let known = counts.0.entry(severity).or_default();
+                    *known = (*known).max(count);
+                }
+                *scanned_at = (*scanned_at).min(at);
+            }
+        }
+    }
+
+    /// The scan of `digest` as an event.
+    fn told(
+        self,
+        context: &Context<'_>,
+        delivered: &Delivered<'_>,
+        digest: Digest,
+        id: Option<&str>,
+    ) -> Decoded {
+        let scanner = self.scanner;
+        let (body, report) = match self.outcome {
+            Outcome::Unfinished(why) => return context.ignored(why),
+            Outcome::Failed(reason) => {
+                let failed = ScanFailed {
+                    digest,
+                    scanner,
+                    reason: reason.to_owned(),
+                };
+                (Body::ScanFailed(failed), None)
+            }
+            Outcome::Completed {
+                counts,
+                scanned_at,
+                report,
+            } => {
+                let completed = ScanCompleted {
+                    digest,
+                    scanner,
+                    findings: None,
+                    counts: Some(counts),
+                    licenses: None,
+                    scanned_at,
+                    covers: None,
+                    report_digest: None,
+                };
+                (Body::ScanCompleted(completed), report)
+            }
+        };
+        let extra = report.map(|report| ("report_id".to_owned(), Value::from(report)));
+        context.event_with(id, delivered.time, body, extra.into_iter().collect())
+    }
+}
+
+fn scan(context: &Context<'_>, kind: Kind, overview: &Field<'_>) -> Result<Scan, Problem> {
+    Ok(Scan {
+        scanner: scanner(context, overview),
+        outcome: outcome(kind, overview)?,
+    })
+}
+
+fn outcome(kind: Kind, overview: &Field<'_>) -> Result<Outcome, Problem> {
     let status = overview.get("scan_status");
     let status_word = status.text().unwrap_or_default().to_lowercase();
-    let failed = |reason: &str| {
-        let body = Body::ScanFailed(ScanFailed {
-            digest: digest.clone(),
-            scanner: scanner.clone(),
-            reason: reason.to_owned(),
-        });
-        Ok(context.event(id, delivered.time, body))
-    };
     match (kind, status_word.as_str()) {
-        (Kind::ScanStopped, _) | (_, "stopped") => return failed("stopped"),
-        (Kind::ScanFailed, _) | (_, "error" | "failed") => return failed("failed"),
+        (Kind::ScanStopped, _) | (_, "stopped") => return Ok(Outcome::Failed("stopped")),
+        (Kind::ScanFailed, _) | (_, "error" | "failed") => return Ok(Outcome::Failed("failed")),
         (_, "success" | "finished") => {}
         (_, "") => return Err(status.missing()),
         (_, other) => {
-            let reason = format!("the scan's status is `{}`: not completed", clip(other));
-            return Ok(context.ignored(reason));
+            return Ok(Outcome::Unfinished(format!(
+                "the scan's status is `{}`: not completed",
+                clip(other)
+            )));
         }
     }
     let percent = overview.get("complete_percent");
     if percent.number().is_some_and(|percent| percent < 100.0) {
-        return Ok(context.ignored(format!(
+        return Ok(Outcome::Unfinished(format!(
             "`{}` is below 100: not all images of the index are scanned",
             percent.path()
         )));
@@ -353,29 +456,14 @@ fn scan(
         components if components.is_absent() => counts(&overview.get("summary"))?,
         components => legacy_counts(&components)?,
     };
-    let overall = overview.get("severity");
-    let is_clean = counts.0.values().all(|count| *count == 0);
-    if is_clean && report::severity(overall.text()) != Severity::Unknown {
-        return Err(overall.problem("says that something was found, and nothing is counted"));
-    }
-    let scanned_at = overview
-        .first(&["end_time", "update_time", "start_time"])
-        .time();
-    let body = Body::ScanCompleted(ScanCompleted {
-        digest,
-        scanner,
-        findings: None,
-        counts: Some(counts),
-        licenses: None,
-        scanned_at,
-        covers: None,
-        report_digest: None,
-    });
-    let mut extra = Map::new();
-    if let Some(report) = overview.get("report_id").text() {
-        extra.insert("report_id".into(), Value::from(report));
-    }
-    Ok(context.event_with(id, delivered.time, body, extra))
+    report::check_gravest(&counts, &overview.get("severity"))?;
+    Ok(Outcome::Completed {
+        counts,
+        scanned_at: overview
+            .first(&["end_time", "update_time", "start_time"])
+            .time(),
+        report: overview.get("report_id").string(),
+    })
 }
 
 /// Counts as Harbor 1.8 and 1.9 with Clair have them: of packages, by the number of the gravest

@@ -15,6 +15,18 @@ use super::purl;
 use super::vex::{self, Scope, Statement, Verdict};
 use super::{Decoded, clip, json};
 
+/// Why a statement about a part of a package is refused.
+const OF_A_SUBPATH: &str = "a part of a package (`#...`): no override says that, and another part may be affected; name the package without it if all of it is meant";
+
+/// The words for why a product is not affected.
+const JUSTIFICATIONS: [&str; 5] = [
+    "component_not_present",
+    "vulnerable_code_not_present",
+    "vulnerable_code_not_in_execute_path",
+    "vulnerable_code_cannot_be_controlled_by_adversary",
+    "inline_mitigations_already_exist",
+];
+
 /// Decodes a document.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
@@ -38,11 +50,17 @@ pub(super) fn document(
     let mut rejected: Vec<Decoded> = Vec::new();
     let document_time = root.first(&["last_updated", "timestamp"]).time();
     for statement in list.each()? {
-        let time = statement.first(&["last_updated", "timestamp"]).time();
+        let [made, updated] = ["timestamp", "last_updated"].map(|name| statement.get(name).time());
         match self::statements(context, root, &statement, subjects) {
-            Ok(some) => {
-                statements.extend(some.into_iter().map(|one| (time.or(document_time), one)))
-            }
+            Ok(some) => statements.extend(some.into_iter().map(|one| {
+                // Others order by the time at which a statement was made alone. What waives is as old as
+                // it may be, what does not as new.
+                let time = match one.verdict {
+                    Verdict::DoesNotCount(_) => made.or(updated),
+                    Verdict::Counts => updated.or(made),
+                };
+                (time.or(document_time), one)
+            })),
             Err(problem) => rejected.push(context.rejected(&problem)),
         }
         super::at_most(statements.len() + rejected.len())?;
@@ -137,6 +155,7 @@ fn verdict(
         .into_iter()
         .filter_map(|name| statement.get(name).text())
         .collect();
+    let justification = statement.get("justification");
     match word {
         "not_affected"
             if statement
@@ -144,6 +163,16 @@ fn verdict(
                 .is_absent() =>
         {
             Err(status.problem("`not_affected` without `justification` or `impact_statement`"))
+        }
+        "not_affected"
+            if justification
+                .text()
+                .is_some_and(|word| !JUSTIFICATIONS.contains(&word)) =>
+        {
+            Err(justification.problem(format!(
+                "`{}` is no justification of OpenVEX",
+                clip(justification.text().unwrap_or_default())
+            )))
         }
         "not_affected" | "fixed" => {
             let mut reason = word.to_owned();
@@ -184,9 +213,13 @@ fn scopes(
         )));
     }
     let scopes = subcomponents.iter().map(|subcomponent| {
-        let (_, name) = identifier(subcomponent)?;
+        let (field, name) = identifier(subcomponent)?;
         // The version too: there may be packages of that name of more than one ecosystem.
-        let package = purl::parse(&name).map_or_else(|| name.clone(), |purl| purl.versioned());
+        let purl = purl::parse(&name);
+        if purl.as_ref().is_some_and(|purl| purl.subpath.is_some()) {
+            return Err(field.problem(OF_A_SUBPATH));
+        }
+        let package = purl.map_or_else(|| name.clone(), |purl| purl.versioned());
         let scope = Scope {
             package: Some(package),
             ..scope.clone()
@@ -227,6 +260,9 @@ fn scope(
         return Ok((scope, name));
     };
     if !purl.is_image() {
+        if purl.subpath.is_some() {
+            return Err(field.problem(OF_A_SUBPATH));
+        }
         if purl.is_of_system() && purl.version.is_none() && subjects.is_empty() {
             return Err(field.problem(vex::OF_A_DISTRIBUTION));
         }
@@ -276,16 +312,31 @@ fn scope(
 }
 
 /// What a product or subcomponent is called: a text in old documents, `@id` or a package URL among
-/// the `identifiers` in new ones.
+/// the `identifiers` in new ones. Where both say something, the one that says more.
 fn identifier<'a>(product: &Field<'a>) -> Result<(Field<'a>, String), Problem> {
     if let Some(name) = product.text() {
         return Ok((product.clone(), name.to_owned()));
     }
-    let purl = product.get("identifiers").get("purl");
-    let field = if purl.is_absent() {
-        product.get("@id")
-    } else {
-        purl
+    let (id, url) = (product.get("@id"), product.get("identifiers").get("purl"));
+    let field = match (purl::parse(id.text().unwrap_or_default()), url.text()) {
+        (Some(own), Some(text)) => match purl::parse(text) {
+            Some(other) if other == own || own.is_a_part_of(&other) => id,
+            Some(other) if other.is_a_part_of(&own) => url,
+            _ => {
+                return Err(url.problem(
+                    "another package URL than `@id`: which of the two the statement is about is not known",
+                ));
+            }
+        },
+        // A reference with a digest says more than a repository.
+        (None, Some(text))
+            if id.text().is_some_and(|id| id.contains("@sha"))
+                && purl::parse(text).is_some_and(|purl| matches!(purl.digest(), Ok(None))) =>
+        {
+            id
+        }
+        (_, Some(_)) => url,
+        (_, None) => id,
     };
     let name = field.required()?.to_owned();
     Ok((field, name))

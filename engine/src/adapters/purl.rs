@@ -10,12 +10,14 @@ pub(super) struct Purl {
     pub(super) name: String,
     pub(super) version: Option<String>,
     qualifiers: Vec<(String, String)>,
+    /// A part of the package.
+    pub(super) subpath: Option<String>,
 }
 
 /// Takes a package URL apart; `None` if it is none.
 pub(super) fn parse(text: &str) -> Option<Purl> {
     let rest = text.strip_prefix("pkg:")?.trim_start_matches('/');
-    let rest = rest.split('#').next().unwrap_or_default();
+    let (rest, subpath) = rest.split_once('#').unwrap_or((rest, ""));
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (kind, path) = path.split_once('/')?;
     // A version's own `@` is encoded; a scope's (`@angular/core`) may not be.
@@ -40,6 +42,7 @@ pub(super) fn parse(text: &str) -> Option<Purl> {
         name: decoded(name),
         version: version.map(decoded).filter(|version| !version.is_empty()),
         qualifiers: qualifiers.collect(),
+        subpath: Some(decoded(subpath)).filter(|subpath| !subpath.is_empty()),
     })
 }
 
@@ -53,6 +56,20 @@ impl Purl {
         found
             .map(|(_, value)| value.as_str())
             .filter(|value| !value.is_empty())
+    }
+
+    /// Whether it says all that `other` says, and more.
+    pub(super) fn is_a_part_of(&self, other: &Self) -> bool {
+        fn open<T: PartialEq>(its: &Option<T>, own: &Option<T>) -> bool {
+            its.is_none() || its == own
+        }
+        (&self.kind, &self.namespace, &self.name) == (&other.kind, &other.namespace, &other.name)
+            && open(&other.version, &self.version)
+            && open(&other.subpath, &self.subpath)
+            && other
+                .qualifiers
+                .iter()
+                .all(|one| self.qualifiers.contains(one))
     }
 
     /// Whether it names a container image.

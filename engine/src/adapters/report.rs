@@ -173,6 +173,15 @@ pub(super) fn add_untold(counts: &mut SeverityCounts, total: &Field<'_>) -> Resu
     Ok(())
 }
 
+/// Refuses counts of nothing beside a word for the gravest that says that something was found.
+pub(super) fn check_gravest(counts: &SeverityCounts, gravest: &Field<'_>) -> Result<(), Problem> {
+    let is_clean = counts.0.values().all(|count| *count == 0);
+    if is_clean && severity(gravest.text()) != Severity::Unknown {
+        return Err(gravest.problem("says that something was found, and nothing is counted"));
+    }
+    Ok(())
+}
+
 /// The severity of a CVSS score, by the bands of CVSS 3 ("Qualitative Severity Rating Scale").
 pub(super) fn severity_of_score(score: f64) -> Severity {
     match score {

@@ -4,7 +4,8 @@
 //! A result of a package class says that packages were looked at; without one nothing was
 //! recognised, and the report is no completed scan however clean it looks (an application's index
 //! gives such a report under the application's digest). Secrets and misconfigurations are no
-//! vulnerabilities; findings that a VEX document suppressed are none either. An operating system that
+//! vulnerabilities; findings that a VEX document or an ignore file suppressed are none either, unless
+//! they were only graded anew. An operating system that
 //! was recognised and whose packages were not looked at is no completed scan, whether the report was
 //! filtered or Trivy knows nothing of that system. Whether `--severity` or `--scanners` left something
 //! out it does not say: do not filter reports that policy depends on.
@@ -13,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use weir_schema::{Digest, Finding, Scanner};
 
 use super::context::Context;
@@ -84,6 +85,8 @@ struct Found<'a> {
     #[serde(borrow, default)]
     vulnerabilities: Option<Vec<Vulnerability<'a>>>,
     #[serde(borrow, default)]
+    experimental_modified_findings: Option<Vec<Modified<'a>>>,
+    #[serde(borrow, default)]
     packages: Option<Vec<Package<'a>>>,
     #[serde(borrow, default)]
     licenses: Option<Vec<License<'a>>>,
@@ -120,6 +123,19 @@ struct Vulnerability<'a> {
     layer: Option<Layer<'a>>,
     #[serde(default, rename = "CVSS")]
     cvss: Option<BTreeMap<String, Scores>>,
+}
+
+/// A finding that is not among the others, and why.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Modified<'a> {
+    #[serde(borrow, default)]
+    r#type: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    status: Option<Cow<'a, str>>,
+    /// Of a form that the type decides.
+    #[serde(borrow, default)]
+    finding: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -200,6 +216,15 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
             ),
         ));
     }
+    if let Some(unknown) = results.iter().find_map(|result| result.without_data()) {
+        return Err(Problem::field(
+            "Results",
+            format!(
+                "not a completed scan: packages of the system `{}` are listed, of which Trivy has no data",
+                clip(unknown)
+            ),
+        ));
+    }
     if let Some((family, _)) = metadata.system()
         && !results.iter().any(|result| {
             // Where packages are listed, a system without any has no database of them; and they are
@@ -226,6 +251,14 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
             findings.push(vulnerability.finding().ok_or_else(|| Problem::Missing {
                 path: format!("Results[{at}].Vulnerabilities[{index}].VulnerabilityID"),
             })?);
+        }
+        let modified = result.experimental_modified_findings.iter().flatten();
+        for (index, modified) in modified.enumerate() {
+            if modified.is_suppressed() {
+                continue;
+            }
+            let path = format!("Results[{at}].ExperimentalModifiedFindings[{index}].Finding");
+            findings.push(modified.finding(&path)?);
         }
         licenses.extend(result.licenses());
     }
@@ -401,6 +434,13 @@ impl Found<'_> {
         packages.is_some_and(|list| !list.is_empty())
     }
 
+    /// The system whose packages are listed here, and of which Trivy has no data.
+    fn without_data(&self) -> Option<&str> {
+        let family = self.r#type.as_str()?;
+        let listed = self.is_of_system() && self.lists_packages() && !self.has_found();
+        (listed && !systems::has_data(family)).then_some(family)
+    }
+
     /// The image that the target of an operating system's packages names: `IMAGE (FAMILY VERSION)`.
     fn image(&self) -> Option<&str> {
         let (image, system) = self.target.as_deref()?.split_once(" (")?;
@@ -417,6 +457,30 @@ impl Found<'_> {
             .flat_map(|package| package.licenses.iter().flatten())
             .filter_map(|name| some(Some(name)));
         of_files.chain(of_packages)
+    }
+}
+
+impl Modified<'_> {
+    /// Whether it says that a finding does not count. Other words only grade it anew.
+    fn is_suppressed(&self) -> bool {
+        let of_others = |kind: &str| !kind.is_empty() && kind != "vulnerability";
+        self.r#type.as_deref().is_some_and(of_others)
+            || matches!(
+                self.status.as_deref(),
+                Some("ignored" | "not_affected" | "fixed")
+            )
+    }
+
+    /// The finding at `path`.
+    fn finding(&self, path: &str) -> Result<Finding, Problem> {
+        let text = self.finding.map_or("null", RawValue::get);
+        let vulnerability: Option<Vulnerability<'_>> =
+            serde_json::from_str(text).map_err(|error| Problem::field(path, error))?;
+        vulnerability
+            .and_then(|vulnerability| vulnerability.finding())
+            .ok_or_else(|| Problem::Missing {
+                path: format!("{path}.VulnerabilityID"),
+            })
     }
 }
 

@@ -133,6 +133,7 @@ fn scanned(data: &Field<'_>, time: Option<weir_schema::Timestamp>) -> Result<Bod
         }
     }
     super::report::add_untold(&mut counts, &summary.get("count"))?;
+    super::report::check_gravest(&counts, &summary.get("maxSeverity"))?;
     Ok(Body::ScanCompleted(ScanCompleted {
         digest,
         scanner: Scanner {

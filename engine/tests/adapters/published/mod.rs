@@ -10,6 +10,7 @@ mod others;
 mod partial;
 mod scanners;
 mod unproved;
+mod written;
 
 use base64::Engine as _;
 

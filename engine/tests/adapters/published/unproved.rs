@@ -45,7 +45,7 @@ fn a_system_that_trivy_recognised_and_did_not_look_at_is_no_clean_scan() {
         check(
             &report(family, listed(family)),
             &[&*format!(
-                "rejected `Results`: not a completed scan: {family} was recognised"
+                "rejected `Results`: not a completed scan: packages of the system `{family}` are listed"
             )],
         );
     }
