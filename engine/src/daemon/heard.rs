@@ -19,7 +19,7 @@ pub(crate) const HEARD: &str = "sources-heard";
 const EVERY: Duration = Duration::from_secs(10);
 
 /// More sources than this are made up by somebody.
-const MOST: usize = 1000;
+pub(crate) const MOST_SOURCES: usize = 1000;
 
 /// The sources, by name.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Heard {
         let name = name(source);
         if let Some(last) = sources.last.get_mut(name) {
             *last = at.max(*last);
-        } else if sources.last.len() < MOST {
+        } else if sources.last.len() < MOST_SOURCES {
             sources.last.insert(name.to_owned(), at);
         }
         sources.changed = true;

@@ -15,6 +15,7 @@ mod default_registry;
 mod executor;
 mod feed;
 pub(crate) mod heard;
+mod instances;
 mod intake;
 mod leader;
 pub(crate) mod lookups;
@@ -32,7 +33,6 @@ mod ticks;
 mod trace;
 
 use std::{
-    collections::BTreeMap,
     fs,
     sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
@@ -115,8 +115,8 @@ pub(crate) struct Shared {
     pub(crate) published: watch::Sender<u64>,
     /// When each source was last heard of.
     pub(crate) heard: heard::Heard,
-    /// Which run of a registry each source was last heard of.
-    pub(crate) instances: Mutex<BTreeMap<String, String>>,
+    /// Which runs of a registry each source was heard of.
+    pub(crate) instances: instances::Instances,
     /// A registry was started anew, or did something that it does not tell whole.
     pub(crate) restarted: Notify,
     /// Copies under way.
@@ -338,7 +338,7 @@ fn share(
         standing: watch::Sender::new(standing),
         published: watch::Sender::new(outputs::published_through(reader)?),
         heard: heard::Heard::of(reader)?,
-        instances: Mutex::default(),
+        instances: instances::Instances::default(),
         restarted: Notify::new(),
         running: running::Running::default(),
         backtests: Jobs::default(),

@@ -136,18 +136,12 @@ pub(crate) fn soon(shared: &Shared, source: &str, reason: &str) {
     shared.restarted.notify_one();
 }
 
-/// Notes which run of a registry sent a delivery; another run than before has lost what the one
-/// before had not sent.
+/// Notes which run of a registry sent a delivery; one that was not heard of has begun anew, and what
+/// the one before had not sent is lost.
 pub(crate) fn note_instance(shared: &Shared, source: &str, body: &[u8]) {
-    let Some(instance) = instance(body) else {
-        return;
-    };
-    let mut instances = shared
-        .instances
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let before = instances.insert(source.to_owned(), instance.clone());
-    if before.is_some_and(|before| before != instance) {
+    if let Some(instance) = instance(body)
+        && shared.instances.note(source, &instance)
+    {
         tracing::info!(source, "the registry was started anew: reconciling");
         shared.restarted.notify_one();
     }
