@@ -14,6 +14,7 @@ use support::{
     daemon::Daemon,
     proxy::{Fault, Proxy},
     registry::{Registry, quiet},
+    stub::{Reply, Stub},
 };
 use weir_engine::oci::{Client, RegistryConfig};
 use weir_schema::Digest;
@@ -209,6 +210,83 @@ async fn a_registry_that_does_not_answer_has_deleted_nothing() {
     drop(registry);
     assert_eq!(reconcile(&daemon, true), (Vec::new(), 3));
     assert!(known(&daemon.get("/v1/tags").await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_proxy_does_not_find_is_not_gone() {
+    let scene = Scene::new();
+    let application = app::application("shop", &["web"], &[]);
+    application
+        .push(&scene.client, "team/shop", Some("1.0"))
+        .await;
+    let image = app::image("web", "amd64", &[]);
+    image.push(&scene.client, "team/web", Some("1")).await;
+    // A path of the registry that leads nowhere for a while, and the one that goes on.
+    let lost = Arc::new(AtomicBool::new(false));
+    let proxy = {
+        let lost = Arc::clone(&lost);
+        Proxy::before(scene.registry.address(), move |request| {
+            let is_lost = lost.load(Ordering::SeqCst) && request.path.starts_with("/v2/team/shop/");
+            match is_lost && request.path.contains("/manifests/") {
+                true => Fault::Answer("404 Not Found"),
+                false => Fault::None,
+            }
+        })
+        .await
+    };
+    let daemon = scene.daemon_of(&proxy.host(), true).await;
+    let known = daemon
+        .until("/v1/tags", |tags| {
+            let mut all = tags.as_array().unwrap().iter();
+            let shop = all.find(|one| one["repository"] == "team/shop");
+            shop.is_some_and(|shop| shop["images"].as_array().is_some_and(|all| all.len() == 4))
+        })
+        .await;
+    lost.store(true, Ordering::SeqCst);
+    assert_eq!(reconcile(&daemon, true), (Vec::new(), 3));
+    let told = daemon.weir(&["reconcile", "--output", "json"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    for expected in ["team/shop:1.0: answered 404", "team/shop@sha256:"] {
+        assert!(told.contains(expected), "no `{expected}` in {told}");
+    }
+    assert_eq!(daemon.get("/v1/tags").await, known);
+    lost.store(false, Ordering::SeqCst);
+    assert_eq!(reconcile(&daemon, true), (Vec::new(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_without_error_codes_is_believed_by_its_list_of_tags() {
+    let scene = Scene::new();
+    let digest = |tag: &str| Digest::of(tag.as_bytes());
+    let there = digest("there").to_string();
+    // Two tags of three are listed, and one of them is found.
+    let stub = Stub::start(move |request| match &*request.path {
+        "/v2/" => Reply::status(200),
+        "/v2/_catalog?n=1000" => Reply::status(200).body(r#"{"repositories": ["team/web"]}"#),
+        "/v2/team/web/tags/list?n=1000" => {
+            Reply::status(200).body(r#"{"tags": ["there", "listed"]}"#)
+        }
+        "/v2/team/web/manifests/there" => {
+            Reply::status(200).header("docker-content-digest", &there)
+        }
+        _ => Reply::status(404),
+    })
+    .await;
+    let daemon = scene.daemon_of(&stub.host(), false).await;
+    let push = |tag: &str| {
+        json!({"specversion": "1.0", "id": tag, "source": "/test", "type": "weir.image.pushed",
+            "data": {"repository": "team/web", "tag": tag, "digest": digest(tag), "media_type": "application/vnd.oci.image.manifest.v1+json"}})
+    };
+    daemon.say(&["there", "listed", "gone"].map(push)).await;
+    daemon
+        .until("/v1/tags", |tags| tags.as_array().unwrap().len() == 3)
+        .await;
+    let gone = vec!["tag-deleted team/web:gone".to_owned()];
+    assert_eq!(reconcile(&daemon, true), (gone, 3));
+    let tags = daemon
+        .until("/v1/tags", |tags| tags.as_array().unwrap().len() == 2)
+        .await;
+    assert!(digest_of(&tags, "team/web", "listed").is_some(), "{tags}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,15 @@ use super::{
     tls::RefusedCertificate,
 };
 
+/// How registries say that a manifest or repository is not there: the codes of the distribution
+/// specification, what Harbor has for both, and what Quay has for a tag that was there once.
+const UNKNOWN: [&str; 4] = [
+    "MANIFEST_UNKNOWN",
+    "NAME_UNKNOWN",
+    "NOT_FOUND",
+    "TAG_EXPIRED",
+];
+
 /// A request to a registry that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OciError {
@@ -359,6 +368,16 @@ impl OciError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether the registry itself says that the manifest or repository asked for is not there, by a
+    /// code of its own: a proxy that does not reach it, or knows another path, says 404 as well.
+    #[must_use]
+    pub fn is_unknown_there(&self) -> bool {
+        let Self::NotFound { codes, .. } = self else {
+            return false;
+        };
+        codes.iter().any(|code| UNKNOWN.contains(&&**code))
     }
 }
 

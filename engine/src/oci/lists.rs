@@ -77,6 +77,18 @@ impl Client {
     /// # Errors
     /// As every request.
     pub async fn tags(&self, repository: &str) -> Result<Vec<Tag>, OciError> {
+        match self.listed_tags(repository).await {
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// As [`Self::tags`], for whoever is to tell a repository without tags from one that is not
+    /// there.
+    ///
+    /// # Errors
+    /// As every request; `NotFound` if the repository is not there.
+    pub async fn listed_tags(&self, repository: &str) -> Result<Vec<Tag>, OciError> {
         let path = format!("v2/{repository}/tags/list?n={PAGE_ENTRIES}");
         let what = format!("listing the tags of `{repository}`");
         let scopes = vec![scope(repository, "pull")];
@@ -85,10 +97,7 @@ impl Client {
             let names = page.tags.unwrap_or_default().into_iter();
             tags.extend(names.filter_map(|name| name.parse::<Tag>().ok()));
         };
-        match self.pages(what, path, scopes, take).await {
-            Err(error) if error.is_not_found() => return Ok(Vec::new()),
-            other => other?,
-        }
+        self.pages(what, path, scopes, take).await?;
         Ok(tags)
     }
 

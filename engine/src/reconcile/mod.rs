@@ -7,10 +7,13 @@
 //! ```
 //!
 //! Only an answer counts: where a registry cannot be asked, nothing is concluded and the report says
-//! so. A deletion is concluded only after the registry was asked for the very tag or manifest. A
-//! registry that has nothing of all that is known has more likely lost its disk than its images.
+//! so. A deletion is concluded only after the registry was asked for the very tag or manifest, twice
+//! (`gone.rs`). A registry that has nothing of all that is known has more likely lost its disk than
+//! its images.
 //!
 //! What was pushed to one repository is told in the order in which it was made: rules ask what is newer.
+
+mod gone;
 
 use std::{
     cmp::Ordering,
@@ -310,6 +313,9 @@ fn natural(a: &str, b: &str) -> Ordering {
     parts(a).cmp(&parts(b)).then_with(|| a.cmp(b))
 }
 
+/// Tags of a repository, each with what the log says of it.
+type Tags = BTreeMap<Tag, Option<Digest>>;
+
 /// One registry.
 struct Here<'a> {
     client: Client,
@@ -321,11 +327,20 @@ struct Here<'a> {
 
 impl Here<'_> {
     async fn survey(&self, only: Option<&RepositoryPatterns>, report: &mut Report) {
-        let tags = self.known.tags.keys().map(|(name, _)| name);
-        let mut names: BTreeSet<RepositoryName> =
-            tags.filter(|name| self.has(name)).cloned().collect();
+        // Each repository with its tags that are known.
+        let mut repositories: BTreeMap<RepositoryName, Tags> = BTreeMap::new();
+        for ((name, tag), digest) in &self.known.tags {
+            if self.has(name) {
+                let tags = repositories.entry(name.clone()).or_default();
+                tags.insert(tag.clone(), Some(digest.clone()));
+            }
+        }
         match self.client.catalog().await {
-            Ok(paths) => names.extend(paths.iter().filter_map(|path| self.named(path))),
+            Ok(paths) => {
+                for name in paths.iter().filter_map(|path| self.named(path)) {
+                    repositories.entry(name).or_default();
+                }
+            }
             Err(error) => {
                 report.again |= error.is_retryable();
                 report
@@ -333,23 +348,18 @@ impl Here<'_> {
                     .push(format!("only known repositories are looked at: {error}"));
             }
         }
-        names.retain(|name| only.is_none_or(|only| only.matches(&name.to_string())));
-        let repositories = names.clone().into_iter();
-        let mut answers = stream::iter(repositories.map(|name| self.repository(name)))
-            .buffer_unordered(AT_A_TIME);
+        repositories.retain(|name, _| only.is_none_or(|only| only.matches(&name.to_string())));
+        let held = self.known.held.iter();
+        let held = held.filter(|(name, _)| repositories.contains_key(name));
+        let held: Vec<_> = held.cloned().collect();
+        let repositories = repositories.into_iter();
+        let mut answers =
+            stream::iter(repositories.map(|(name, tags)| self.repository(name, tags)))
+                .buffer_unordered(AT_A_TIME);
         while let Some(answer) = answers.next().await {
             match answer {
-                Ok((drift, compared)) => {
-                    report.tags += compared;
-                    report.drift.extend(drift);
-                }
+                Ok(found) => report.add(found),
                 Err(error) => report.problem(&error),
-            }
-        }
-        let mut held = Vec::new();
-        for (name, digest) in &self.known.held {
-            if names.contains(name) {
-                held.push((name.clone(), digest.clone()));
             }
         }
         let held = held.into_iter();
@@ -357,10 +367,7 @@ impl Here<'_> {
             .buffer_unordered(AT_A_TIME);
         while let Some(answer) = answers.next().await {
             match answer {
-                Ok(drift) => {
-                    report.manifests += 1;
-                    report.drift.extend(drift);
-                }
+                Ok(found) => report.add(found),
                 Err(error) => report.problem(&error),
             }
         }
@@ -399,28 +406,37 @@ impl Here<'_> {
         format!("{}/{path}", self.host).parse().ok()
     }
 
-    /// The differences in one repository, and how many tags were compared.
-    async fn repository(&self, name: RepositoryName) -> Result<(Vec<Drift>, usize), OciError> {
-        let listed = self.client.tags(name.path()).await?;
-        // Each with what the log says of it.
-        let mut all: BTreeMap<Tag, Option<Digest>> =
-            listed.into_iter().map(|tag| (tag, None)).collect();
-        for ((of, tag), digest) in &self.known.tags {
-            if *of == name {
-                all.insert(tag.clone(), Some(digest.clone()));
+    /// What one repository shows, of which `tags` are known.
+    async fn repository(&self, name: RepositoryName, mut tags: Tags) -> Result<Report, OciError> {
+        for tag in self.client.tags(name.path()).await? {
+            tags.entry(tag).or_default();
+        }
+        let mut report = Report {
+            tags: tags.len(),
+            ..Report::default()
+        };
+        let mut answers = stream::iter(tags.into_iter().map(async |(tag, known)| {
+            let reference = Reference::Tag(tag.clone());
+            let head = self.client.head_manifest(name.path(), &reference).await;
+            (tag, known, head)
+        }))
+        .buffer_unordered(AT_A_TIME);
+        let mut missing = Vec::new();
+        while let Some((tag, known, head)) = answers.next().await {
+            match (head?, known) {
+                (Some(head), Some(known)) if known == head.digest => {}
+                (Some(head), known) => {
+                    let (digest, media_type) = (head.digest, head.media_type);
+                    let drift = pushed(name.clone(), tag, digest, media_type, known);
+                    report.drift.push(drift);
+                }
+                (None, Some(was)) => missing.push((tag, was)),
+                (None, None) => {}
             }
         }
-        let compared = all.len();
-        let mut answers = stream::iter(
-            all.into_iter()
-                .map(|(tag, known)| self.tag(name.clone(), tag, known)),
-        )
-        .buffer_unordered(AT_A_TIME);
-        let mut drift = Vec::new();
-        while let Some(answer) = answers.next().await {
-            drift.extend(answer?);
-        }
-        Ok((self.in_order(drift).await, compared))
+        report.add(self.missing_tags(&name, missing).await?);
+        report.drift = self.in_order(report.drift).await;
+        Ok(report)
     }
 
     /// The pushes in the order in which what was pushed was made, then the deletions by their tags.
@@ -448,40 +464,34 @@ impl Here<'_> {
         dated.into_iter().map(|(_, one)| one).collect()
     }
 
-    async fn tag(
-        &self,
-        name: RepositoryName,
-        tag: Tag,
-        known: Option<Digest>,
-    ) -> Result<Option<Drift>, OciError> {
-        let reference = Reference::Tag(tag.clone());
-        let head = self.client.head_manifest(name.path(), &reference).await?;
-        Ok(match (head, known) {
-            (Some(head), Some(known)) if known == head.digest => None,
-            (Some(head), known) => Some(Drift::Pushed {
-                repository: name,
-                tag,
-                digest: head.digest,
-                media_type: head
-                    .media_type
-                    .unwrap_or_else(|| crate::adapters::UNKNOWN_MEDIA_TYPE.to_owned()),
-                was: known,
-            }),
-            (None, Some(was)) => Some(Drift::TagDeleted {
-                repository: name,
-                tag,
-                was,
-            }),
-            (None, None) => None,
-        })
-    }
-
-    async fn held(&self, name: RepositoryName, digest: Digest) -> Result<Option<Drift>, OciError> {
+    /// What became of a manifest within a tagged one.
+    async fn held(&self, name: RepositoryName, digest: Digest) -> Result<Report, OciError> {
         let reference = Reference::Digest(digest.clone());
         let head = self.client.head_manifest(name.path(), &reference).await?;
-        Ok(head.is_none().then_some(Drift::ManifestDeleted {
-            repository: name,
-            digest,
-        }))
+        let mut report = Report {
+            manifests: 1,
+            ..Report::default()
+        };
+        if head.is_none() {
+            report.add(self.missing_manifest(name, digest).await?);
+        }
+        Ok(report)
+    }
+}
+
+fn pushed(
+    repository: RepositoryName,
+    tag: Tag,
+    digest: Digest,
+    media_type: Option<String>,
+    was: Option<Digest>,
+) -> Drift {
+    let unknown = || crate::adapters::UNKNOWN_MEDIA_TYPE.to_owned();
+    Drift::Pushed {
+        repository,
+        tag,
+        digest,
+        media_type: media_type.unwrap_or_else(unknown),
+        was,
     }
 }
