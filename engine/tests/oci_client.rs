@@ -3,7 +3,13 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use support::{
     app,
@@ -268,6 +274,56 @@ async fn referrers_come_from_the_api_and_from_the_tag() {
             .collect::<Vec<_>>(),
         expected
     );
+}
+
+/// How often the referrers API was asked.
+fn asked_for_referrers(stub: &Stub) -> usize {
+    let seen = stub.seen();
+    let asked = seen
+        .iter()
+        .filter(|request| request.path.contains("/referrers/"));
+    asked.count()
+}
+
+#[tokio::test]
+async fn a_registry_without_a_referrers_api_is_not_asked_each_time() {
+    let (stub, client) = stub(quiet(), |request| match &*request.path {
+        "/v2/" => Reply::status(200),
+        _ => Reply::status(404).body("404 page not found"),
+    })
+    .await;
+    for subject in ["one", "another"] {
+        let subject = Digest::of(subject.as_bytes());
+        let found = client.referrers("a", &subject).await.unwrap();
+        assert!(!found.has_api && found.descriptors.is_empty());
+    }
+    assert_eq!(asked_for_referrers(&stub), 1);
+}
+
+#[tokio::test]
+async fn an_ingress_whose_registry_restarts_does_not_say_that_there_are_no_referrers() {
+    let up = Arc::new(AtomicBool::new(false));
+    let (stub, client) = stub(quiet(), {
+        let up = Arc::clone(&up);
+        move |request| match up.load(Ordering::SeqCst) {
+            false => Reply::status(404).body("default backend - 404"),
+            true if request.path.contains("/referrers/") => {
+                let entry = app::descriptor(media_type::OCI_MANIFEST, b"signature");
+                Reply::status(200).body(serde_json::json!({"manifests": [entry]}).to_string())
+            }
+            true => Reply::status(404),
+        }
+    })
+    .await;
+    let subject = Digest::of(b"subject");
+    let error = client.referrers("a", &subject).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert!(error.to_string().contains("answered 404"), "{error}");
+    up.store(true, Ordering::SeqCst);
+    let found = client.referrers("a", &subject).await.unwrap();
+    assert!(found.has_api);
+    assert_eq!(found.descriptors[0].digest, Digest::of(b"signature"));
+    assert_eq!(asked_for_referrers(&stub), 2);
 }
 
 #[tokio::test]

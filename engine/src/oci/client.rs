@@ -2,10 +2,7 @@
 //! mean is in the modules beside this one.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,6 +19,7 @@ use super::{
     config::RegistryConfig,
     endpoint::{Endpoint, is_loopback},
     error::{OciError, TlsFailure, from_transport, innermost},
+    lack::Lack,
     leads,
     limit::{Limits, Slot},
     tls,
@@ -53,7 +51,7 @@ struct Inner {
     limits: Limits,
     /// How long an answer may take that is read whole.
     longest: Duration,
-    lacks_referrers: AtomicBool,
+    lacks_referrers: Lack,
 }
 
 impl std::fmt::Debug for Client {
@@ -128,7 +126,7 @@ impl Client {
                 endpoint,
                 limits: Limits::new(config),
                 longest: config.longest_answer(),
-                lacks_referrers: AtomicBool::new(false),
+                lacks_referrers: Lack::default(),
             }),
         })
     }
@@ -381,13 +379,40 @@ impl Client {
         }
     }
 
-    /// Whether the registry was found to have no referrers API; it is not asked again then.
+    /// Whether the registry was found to have no referrers API; it is not asked again so soon.
     pub(super) fn lacks_referrers(&self) -> bool {
-        self.inner.lacks_referrers.load(Ordering::Relaxed)
+        self.inner.lacks_referrers.holds(Instant::now())
     }
 
-    pub(super) fn note_lack_of_referrers(&self) {
-        self.inner.lacks_referrers.store(true, Ordering::Relaxed);
+    /// Notes that somebody answered 404 for the referrers API as who does not know of it. An ingress
+    /// whose registry restarts does not know `/v2/` either; then nothing is noted, and the error says
+    /// to try again.
+    pub(super) async fn note_lack_of_referrers(
+        &self,
+        what: &str,
+        message: String,
+    ) -> Result<(), OciError> {
+        match self.ping().await {
+            Err(OciError::NotFound { .. }) => {
+                return Err(OciError::Unavailable {
+                    registry: self.registry().to_owned(),
+                    what: what.to_owned(),
+                    status: StatusCode::NOT_FOUND.as_u16(),
+                    message,
+                    retry_after: None,
+                });
+            }
+            Err(error) if error.is_retryable() => return Err(error),
+            // A registry that lets nobody look at its root answers for itself all the same.
+            Ok(()) | Err(_) => {}
+        }
+        if self.inner.lacks_referrers.note(Instant::now()) {
+            tracing::info!(
+                registry = self.registry(),
+                "it has no referrers API: what refers to an image is found by its tags alone"
+            );
+        }
+        Ok(())
     }
 
     pub(super) fn limits(&self) -> &Limits {

@@ -138,9 +138,9 @@ impl Client {
                     found.descriptors = descriptors;
                 }
                 // Registries older than the API refuse in many ways. One that does not even know
-                // the path, and so gives no code of its own, need not be asked again.
-                Err(OciError::NotFound { codes, .. }) if codes.is_empty() => {
-                    self.note_lack_of_referrers();
+                // the path, and so gives no code of its own, need not be asked again for a while.
+                Err(OciError::NotFound { codes, message, .. }) if codes.is_empty() => {
+                    self.note_lack_of_referrers(&what, message).await?;
                 }
                 Err(OciError::NotFound { .. } | OciError::Refused { .. }) => {}
                 Err(error) => return Err(error),

@@ -22,6 +22,7 @@ mod credentials;
 mod descriptor;
 mod endpoint;
 mod error;
+mod lack;
 mod leads;
 mod limit;
 mod lists;
