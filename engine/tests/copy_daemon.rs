@@ -255,6 +255,22 @@ async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by
         all[0]["error"].as_str().unwrap().contains("answered 503"),
         "{all}"
     );
+    let digits = &digest.hex()[..8];
+    for (asked, found) in [
+        ("repository=team/*&tag=1.0", true),
+        ("repository=production/web&tag=1.0", true),
+        ("repository=team/other", false),
+        ("repository=team/other&repository=team/web", true),
+        ("tag=1.0&rule=ship", true),
+        ("tag=2.0", false),
+        ("tag=1.0&rule=other", false),
+        (&format!("digest={digest}"), true),
+        (&format!("digest={digits}"), true),
+        (&format!("digest=sha512:{digits}"), false),
+    ] {
+        let listed = daemon.get(&format!("/v1/promotions?{asked}")).await;
+        assert_eq!(listed[0]["promotion_id"] == *id, found, "{asked}: {listed}");
+    }
     let shown = daemon.weir(&["promotions"]);
     let (table, talk) = (
         String::from_utf8_lossy(&shown.stdout).into_owned(),

@@ -456,8 +456,8 @@ async fn queries_reach_the_engine() {
         ),
         ("/v1/decisions?rule=r", "Decisions(EventFilter"),
         (
-            "/v1/promotions?after=3",
-            "Promotions(EventFilter { after: 3",
+            "/v1/promotions?repository=a&repository=b%2F*&tag=1&digest=sha256:01234567&rule=r",
+            r#"Promotions(PromotionFilter { repositories: ["a", "b/*"], tags: ["1"], digests: ["sha256:01234567"], rules: ["r"] })"#,
         ),
     ] {
         let answer: Value = server.get(path).await.json().await.unwrap();
@@ -465,6 +465,25 @@ async fn queries_reach_the_engine() {
             answer.as_str().unwrap().starts_with(expected),
             "{path}: {answer}"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_cannot_be_narrowed_by_is_refused_by_name() {
+    let server = start(|_| {}).await;
+    for (path, expected) in [
+        (
+            "/v1/promotions?verdict=block&rule=r&limit=3",
+            "cannot be filtered by `verdict`, `limit`, only by `repository`",
+        ),
+        ("/v1/decisions?count=true&rule=r", "which `count` cannot"),
+        (
+            "/v1/decisions?by=actor&follow=true&type=tag.deleted",
+            "which `by`, `follow`, `type` cannot",
+        ),
+        ("/v1/decisions?repositry=a", "did you mean `repository`?"),
+    ] {
+        problem(server.get(path).await, 400, expected).await;
     }
 }
 

@@ -597,7 +597,7 @@ fn path(query: &Query) -> String {
             )
         }
         Query::Decisions(filter) => format!("/v1/decisions?{}", parameters(filter)),
-        Query::Promotions(filter) => format!("/v1/promotions?{}", parameters(filter)),
+        Query::Promotions(filter) => format!("/v1/promotions?{}", encode(filter.parameters())),
         Query::Rules => "/v1/rules".to_owned(),
         Query::Status => "/v1/status".to_owned(),
     }

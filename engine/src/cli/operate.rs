@@ -10,7 +10,7 @@ use weir_schema::{Received, Timestamp};
 
 use super::{Access, CliError, consequences::Consequences, holds, out, why::tag_of};
 use crate::{
-    http::{EventFilter, Query},
+    http::{PromotionFilter, Query},
     query::vulnerability,
 };
 
@@ -252,7 +252,7 @@ pub fn retry(args: &RetryArgs) -> Result<ExitCode, CliError> {
         true => args.who.access.open_running()?,
         false => args.who.access.open()?,
     };
-    let all = open.ask(&Query::Promotions(EventFilter::default()))?;
+    let all = open.ask(&Query::Promotions(PromotionFilter::default()))?;
     let mut all = all.as_array().into_iter().flatten();
     let found = all.find(|one| one["promotion_id"] == args.promotion_id.as_str());
     match found.map(|one| one["progress"].as_str().unwrap_or_default()) {
@@ -334,7 +334,7 @@ pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
         "scope": scope,
     });
     let said = say(&args.who, "weir.hold.placed", data, true)?;
-    let promotions = open.ask(&Query::Promotions(EventFilter::default()))?;
+    let promotions = open.ask(&Query::Promotions(PromotionFilter::default()))?;
     holds::warn_of_promotions(&scope, &promotions);
     Ok(said)
 }

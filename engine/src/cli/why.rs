@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Access, CliError, NO, Output, out};
-use crate::http::{EventFilter, Query};
+use crate::http::{PromotionFilter, Query};
 
 /// Explain why a tag is or is not promoted.
 #[derive(Debug, Args)]
@@ -506,7 +506,7 @@ pub fn promotions(args: &PromotionsArgs) -> Result<ExitCode, CliError> {
     let answer = args
         .access
         .open()?
-        .ask(&Query::Promotions(EventFilter::default()))?;
+        .ask(&Query::Promotions(PromotionFilter::default()))?;
     let all = answer.as_array().cloned().unwrap_or_default();
     out::rows(args.output, &answer, &all, promotions_table)?;
     if args.output == Output::Table && all.iter().any(|one| one["progress"] == "failed") {

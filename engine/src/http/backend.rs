@@ -10,7 +10,7 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 use weir_schema::Received;
 
-use super::EventFilter;
+use super::{EventFilter, PromotionFilter};
 use crate::backtest::{Question, jobs::Standing};
 
 /// The raw body of a registry's or scanner's delivery.
@@ -140,8 +140,8 @@ pub enum Query {
     },
     /// Decisions, newest last.
     Decisions(EventFilter),
-    /// Promotions, newest last.
-    Promotions(EventFilter),
+    /// Promotions that are not completed, newest last.
+    Promotions(PromotionFilter),
     /// Rules in force.
     Rules,
     /// How the engine is: log, rules, stream, lease, what is open.

@@ -14,8 +14,8 @@ pub(super) struct Operation {
     pub(super) path: &'static str,
     summary: &'static str,
     parameters: &'static [Parameter],
-    /// Also takes the filters of events.
-    filters: bool,
+    /// Also takes these filters.
+    filters: &'static [Parameter],
     body: Option<Content>,
     /// The status of success.
     status: u16,
@@ -67,6 +67,11 @@ const JSON: &str = "application/json";
 const REPOSITORY: Parameter = must("repository", "The repository.", "dev/shop");
 const TAG: Parameter = must("tag", "The tag.", "1.4.0");
 const RULE: Parameter = may("rule", "Only under this rule.", "to-staging");
+const DIGEST: Parameter = may(
+    "digest",
+    "Only about this digest: in whole, or its first eight digits or more.",
+    "sha256:0a1b2c3d",
+);
 const AT: Parameter = may(
     "at",
     "As it was at this record or time (RFC 3339, a date, or an age as `7d`); now if not given.",
@@ -94,7 +99,7 @@ const fn asked(
         path,
         summary,
         parameters,
-        filters: false,
+        filters: &[],
         body: None,
         status: 200,
         answer: Some((JSON, answer)),
@@ -114,16 +119,16 @@ const fn told(
         path,
         summary,
         parameters,
-        filters: false,
+        filters: &[],
         body,
         status,
         answer: Some((JSON, answer)),
     }
 }
 
-const fn filtered(operation: Operation) -> Operation {
+const fn filtered(filters: &'static [Parameter], operation: Operation) -> Operation {
     Operation {
-        filters: true,
+        filters,
         ..operation
     }
 }
@@ -140,28 +145,31 @@ pub(super) fn questions() -> impl Iterator<Item = (&'static str, &'static str)> 
 
 /// All that there is.
 pub(super) const OPERATIONS: [Operation; 27] = [
-    filtered(asked(
-        "/v1/events",
-        "Records of the log that meet the filters, page by page; how many there are; or all from `after` on as server-sent events, the id of each its sequence, resumed by `Last-Event-ID`.",
-        &[
-            may(
-                "follow",
-                "As server-sent events, for as long as the connection lasts.",
-                "false",
-            ),
-            may(
-                "count",
-                "Only how many there are: `{\"count\": n}`.",
-                "false",
-            ),
-            may(
-                "by",
-                "How many of each: `type`, `actor`, `rule`, `repository`, `verdict`, `reason`, ...",
-                "actor",
-            ),
-        ],
-        Schema::One("Page"),
-    )),
+    filtered(
+        &FILTERS,
+        asked(
+            "/v1/events",
+            "Records of the log that meet the filters, page by page; how many there are; or all from `after` on as server-sent events, the id of each its sequence, resumed by `Last-Event-ID`.",
+            &[
+                may(
+                    "follow",
+                    "As server-sent events, for as long as the connection lasts.",
+                    "false",
+                ),
+                may(
+                    "count",
+                    "Only how many there are: `{\"count\": n}`.",
+                    "false",
+                ),
+                may(
+                    "by",
+                    "How many of each: `type`, `actor`, `rule`, `repository`, `verdict`, `reason`, ...",
+                    "actor",
+                ),
+            ],
+            Schema::One("Page"),
+        ),
+    ),
     told(
         "/v1/events",
         "Records events: one, or a batch, as CloudEvents in structured or binary mode. What only Weir concludes is refused.",
@@ -252,18 +260,30 @@ pub(super) const OPERATIONS: [Operation; 27] = [
         ],
         Schema::Any,
     ),
-    filtered(asked(
-        "/v1/decisions",
-        "Decisions that meet the filters, page by page.",
-        &[],
-        Schema::One("Page"),
-    )),
-    filtered(asked(
+    filtered(
+        OF_DECISIONS,
+        asked(
+            "/v1/decisions",
+            "Decisions that meet the filters, page by page.",
+            &[],
+            Schema::One("Page"),
+        ),
+    ),
+    asked(
         "/v1/promotions",
         "Promotions decided, running or given up.",
-        &[],
+        &[
+            may(
+                "repository",
+                "Only from or to repositories that match this pattern. As all of these it may come more than once: any value may be met.",
+                "dev/*",
+            ),
+            may("tag", "Only from or to this tag.", "1.4.0"),
+            DIGEST,
+            RULE,
+        ],
         Schema::List("PromotionView"),
-    )),
+    ),
     asked(
         "/v1/rules",
         "The rules in force, and why a newer set was refused.",
@@ -303,7 +323,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
         path: "/v1/backtests/{id}",
         summary: "Ends a backtest and forgets it.",
         parameters: &[],
-        filters: false,
+        filters: &[],
         body: None,
         status: 204,
         answer: None,
@@ -329,7 +349,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
         path: "/v1/intake",
         summary: "Tells a sender of CloudEvents that it is welcome.",
         parameters: &[],
-        filters: false,
+        filters: &[],
         body: None,
         status: 200,
         answer: None,
@@ -339,7 +359,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
         path: "/v1/intake/{adapter}",
         summary: "Tells a sender of CloudEvents that it is welcome.",
         parameters: &[],
-        filters: false,
+        filters: &[],
         body: None,
         status: 200,
         answer: None,
@@ -359,6 +379,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
 ];
 
 /// The filters of events, for description: the names are those that `filter::names` gives.
+/// The first asks for the type.
 const FILTERS: [Parameter; 20] = [
     may(
         "type",
@@ -371,18 +392,14 @@ const FILTERS: [Parameter; 20] = [
         "dev/*",
     ),
     may("tag", "Only about this tag.", "1.4.0"),
-    may(
-        "digest",
-        "Only about this digest: in whole, or its first eight digits or more.",
-        "sha256:0a1b2c3d",
-    ),
+    DIGEST,
     may(
         "app",
         "Only about this application, as `repository:tag` or digest, and what is in it.",
         "dev/shop:1.4.0",
     ),
     may("actor", "Only by this actor.", "ci"),
-    may("rule", "Only under this rule.", "to-staging"),
+    RULE,
     may(
         "vulnerability",
         "Only about this vulnerability.",
@@ -422,6 +439,9 @@ const FILTERS: [Parameter; 20] = [
     ),
 ];
 
+/// The filters of decisions, whose type is no question.
+const OF_DECISIONS: &[Parameter] = FILTERS.split_at(1).1;
+
 /// The description, as it is served.
 pub(super) async fn openapi() -> Json<Value> {
     Json(description())
@@ -460,11 +480,7 @@ fn description() -> Value {
 }
 
 fn describe(operation: &Operation) -> Value {
-    let filters: &[Parameter] = match operation.filters {
-        true => &FILTERS,
-        false => &[],
-    };
-    let parameters = operation.parameters.iter().chain(filters);
+    let parameters = operation.parameters.iter().chain(operation.filters);
     let mut parameters: Vec<Value> = parameters
         .map(|parameter| {
             let mut described = json!({
@@ -533,12 +549,35 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::http::filter;
+    use crate::http::{PromotionFilter, filter};
 
     #[test]
     fn every_filter_is_described() {
         let described: BTreeSet<&str> = FILTERS.iter().map(|filter| filter.name).collect();
         assert_eq!(described, filter::names().collect());
+    }
+
+    /// The parameters of a question, as they are described.
+    fn described(path: &str) -> BTreeSet<String> {
+        let parameters = description()["paths"][path]["get"]["parameters"].take();
+        let parameters = parameters.as_array().expect("they are a list").iter();
+        let names = parameters.map(|one| one["name"].as_str().expect("it has a name").to_owned());
+        names.collect()
+    }
+
+    #[test]
+    fn what_promotions_and_decisions_do_not_take_is_not_described() {
+        let read = described("/v1/promotions")
+            .into_iter()
+            .map(|name| (name, String::new()));
+        let filter = PromotionFilter::read(read.collect());
+        assert_eq!(
+            filter.map(|filter| filter.parameters().count()).ok(),
+            Some(4)
+        );
+        let mut decisions: BTreeSet<String> = filter::names().map(str::to_owned).collect();
+        assert!(decisions.remove("type"));
+        assert_eq!(described("/v1/decisions"), decisions);
     }
 
     #[test]

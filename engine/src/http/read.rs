@@ -20,7 +20,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Backend, EventFilter, Logged, Part, Problem, Query, server::App};
+use super::{Backend, EventFilter, Logged, Part, Problem, PromotionFilter, Query, server::App};
 
 /// Records in a page if the reader does not say.
 const PAGE: usize = 100;
@@ -60,7 +60,7 @@ struct EventParameters {
 
 impl EventParameters {
     /// Reads the parameters of an address: filters may come more than once.
-    fn read(asked: Asked<Vec<(String, String)>>) -> Result<Self, Problem> {
+    fn read(given: Vec<(String, String)>) -> Result<Self, Problem> {
         let mut read = Self {
             filter: EventFilter {
                 limit: PAGE,
@@ -70,7 +70,7 @@ impl EventParameters {
             count: false,
             by: None,
         };
-        for (name, value) in parameters(asked)? {
+        for (name, value) in given {
             match &*name {
                 "follow" => read.follow = switch(&name, &value)?,
                 "count" => read.count = switch(&name, &value)?,
@@ -196,7 +196,7 @@ async fn events<B: Backend>(
     headers: HeaderMap,
     asked: Asked<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
-    let asked = EventParameters::read(asked)?;
+    let asked = EventParameters::read(parameters(asked)?)?;
     let mut filter = asked.filter;
     if let Some(by) = asked.by {
         return Ok(answer(&app, Query::Groups { filter, by })
@@ -457,7 +457,18 @@ async fn decisions<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
-    let asked = EventParameters::read(asked)?;
+    let given = parameters(asked)?;
+    // They would ask for something else than a page of decisions.
+    let is_other = |name: &str| matches!(name, "type" | "count" | "by" | "follow");
+    let others = given.iter().filter(|(name, _)| is_other(name));
+    let others: Vec<String> = others.map(|(name, _)| format!("`{name}`")).collect();
+    if !others.is_empty() {
+        return Err(Problem::bad_request(format!(
+            "decisions come as pages, which {} cannot change: ask `/v1/events?type=decision.made`, which takes all that events take",
+            others.join(", ")
+        )));
+    }
+    let asked = EventParameters::read(given)?;
     answer(&app, Query::Decisions(asked.filter)).await
 }
 
@@ -466,8 +477,8 @@ async fn promotions<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
-    let asked = EventParameters::read(asked)?;
-    answer(&app, Query::Promotions(asked.filter)).await
+    let filter = PromotionFilter::read(parameters(asked)?)?;
+    answer(&app, Query::Promotions(filter)).await
 }
 
 /// `GET /v1/rules`.

@@ -22,6 +22,7 @@ mod lineage;
 mod meant;
 mod overrides;
 mod past;
+mod promotions;
 mod search;
 
 use serde_json::{Value, json};
@@ -183,7 +184,7 @@ pub fn of_state(state: &State, reader: &LogReader, query: &Query) -> Result<Valu
         } => show(state, repository, tag.as_deref()),
         Query::Impact { vulnerability, .. } => json(&state.impact(vulnerability)),
         Query::Overrides { .. } => json(&state.overrides()),
-        Query::Promotions(_) => json(&state.promotions()),
+        Query::Promotions(filter) => json(&promotions::promotions(state, filter)?),
         Query::Rules => rules(state),
         Query::Status => status::of_log(state, reader),
         Query::History { .. }
