@@ -186,11 +186,7 @@ impl State {
         });
         Explanation {
             rule: rule.name.clone(),
-            severity: match rule.severity {
-                Severity::Enforce => "enforce",
-                Severity::Warn => "warn",
-                Severity::Off => "off",
-            },
+            severity: rule.severity.as_str(),
             about: rule.about.clone(),
             owner: rule.owner.clone(),
             link: rule.link.clone(),

@@ -280,8 +280,8 @@ fn rules(state: &State) -> Result<Value, QueryError> {
         json!({
             "rule": rule.name,
             "path": rule.path,
-            "kind": format!("{:?}", rule.kind).to_lowercase(),
-            "severity": format!("{:?}", rule.severity).to_lowercase(),
+            "kind": rule.kind.as_str(),
+            "severity": rule.severity.as_str(),
             "about": rule.about,
             "expression": rule.expression_text,
         })
@@ -342,7 +342,6 @@ fn end_of(reader: &LogReader, at: &str) -> Result<u64, QueryError> {
     Ok(last + 1)
 }
 
-/// The state of everything at a moment.
 /// The state as it was, as far as a tag goes, and if asked for the tags that it would go to.
 fn state_of_tag(
     index: &Index,
@@ -363,6 +362,7 @@ fn state_of_tag(
     past.state()
 }
 
+/// The state of everything at a moment.
 fn past_state(reader: &LogReader, at: &str) -> Result<State, QueryError> {
     state_at(reader, moment(at)?).map_err(|error| match error {
         LedgerError::Beyond { .. } => QueryError::NotFound(error.to_string()),

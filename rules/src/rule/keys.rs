@@ -90,14 +90,11 @@ impl<'a> Reader<'a> {
     /// Reads every key, so that one load shows every mistake.
     fn settings(&mut self) -> Option<Settings> {
         let (name, name_span) = self.name();
-        let kind_words = [("promote", Kind::Promote), ("deny", Kind::Deny)];
+        let kind_words = [Kind::Promote, Kind::Deny].map(|kind| (kind.as_str(), kind));
         let kind = self.word("kind", &kind_words).unwrap_or(Kind::Promote);
         self.keys_of_other_kind(kind);
-        let severity_words = [
-            ("enforce", Severity::Enforce),
-            ("warn", Severity::Warn),
-            ("off", Severity::Off),
-        ];
+        let severities = [Severity::Enforce, Severity::Warn, Severity::Off];
+        let severity_words = severities.map(|severity| (severity.as_str(), severity));
         let severity = self
             .word("severity", &severity_words)
             .unwrap_or(Severity::Enforce);

@@ -40,6 +40,17 @@ pub enum Kind {
     Deny,
 }
 
+impl Kind {
+    /// As rules are written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Promote => "promote",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// Whether a rule acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -49,6 +60,18 @@ pub enum Severity {
     Warn,
     /// It is not evaluated.
     Off,
+}
+
+impl Severity {
+    /// As rules are written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Warn => "warn",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// Whether obstacles of scans count.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
-use weir_rules::rule::{Kind, Rule, RuleTarget, ScanRequirement, Separate, Severity};
+use weir_rules::rule::{Rule, RuleTarget, ScanRequirement, Separate};
 
 use super::{Output, files};
 use crate::cli::failure::Failure;
@@ -49,8 +49,8 @@ fn table<'a>(rules: impl Iterator<Item = &'a Rule>) -> Table {
     for rule in rules {
         table.add_row([
             rule.name.as_str(),
-            kind(rule.kind),
-            severity(rule.severity),
+            rule.kind.as_str(),
+            rule.severity.as_str(),
             &from(rule),
             &to(rule),
             rule.about.as_deref().unwrap_or(""),
@@ -63,8 +63,8 @@ fn describe(rule: &Rule) -> Value {
     json!({
         "rule": rule.name,
         "path": rule.path,
-        "kind": kind(rule.kind),
-        "severity": severity(rule.severity),
+        "kind": rule.kind.as_str(),
+        "severity": rule.severity.as_str(),
         "from": from(rule),
         "to": to(rule),
         "tag": rule.tag.as_str(),
@@ -81,21 +81,6 @@ fn describe(rule: &Rule) -> Value {
         "message": rule.message.as_ref().map(|message| message.as_str()),
         "expression": rule.expression_text,
     })
-}
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Promote => "promote",
-        Kind::Deny => "deny",
-    }
-}
-
-fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Enforce => "enforce",
-        Severity::Warn => "warn",
-        Severity::Off => "off",
-    }
 }
 
 fn scan(scan: ScanRequirement) -> &'static str {
