@@ -19,6 +19,7 @@ use support::{
     app,
     daemon::{Daemon, PATIENCE},
     registry::{Options, Registry},
+    stub::{Reply, Stub},
 };
 use tempfile::TempDir;
 use weir_engine::oci::Client;
@@ -64,6 +65,24 @@ fn status(data: &Path, output: &str) -> String {
 
 fn status_json(data: &Path) -> Value {
     serde_json::from_str(&status(data, "json")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_proxy_shows_is_no_answer_of_a_daemon() {
+    let page = "<html>please log in</html>";
+    for (page, came) in [(page, &*format!("`{page}`")), ("", "nothing")] {
+        let stub = Stub::start(move |_| Reply::status(200).body(page)).await;
+        let server = format!("http://{}", stub.host());
+        let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["impact", "CVE-1", "--exit-code", "--server", &server])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(3), "{said}");
+        let problem = format!("{server}/v1/impact?vulnerability=CVE-1 answers with {came} where");
+        assert!(said.contains(&problem) && said.contains("hint: "), "{said}");
+        assert!(done.stdout.is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 use weir_schema::Received;
 
-use super::CliError;
+use super::{CliError, on_one_line};
 use crate::{
     backtest::Report,
     daemon::ADDRESS_FILE,
@@ -429,7 +429,7 @@ impl Daemon {
                     std::thread::sleep(BETWEEN_LOOKS);
                 }
                 Some("done") => {
-                    self.send(self.http.delete(&path))?;
+                    self.fetch(self.http.delete(&path))?;
                     return serde_json::from_value(answer["report"].take()).map_err(|error| {
                         CliError::outside(format!("the daemon's answer: {error}"))
                     });
@@ -447,31 +447,34 @@ impl Daemon {
     }
 
     fn get_text(&self, path: &str) -> Result<bytes::Bytes, CliError> {
-        self.fetch(self.http.get(format!("{}{path}", self.address)))
+        let answer = self.fetch(self.http.get(format!("{}{path}", self.address)))?;
+        Ok(answer.body)
     }
 
     fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, CliError> {
-        let body = self.fetch(request)?;
-        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+        let answer = self.fetch(request)?;
+        serde_json::from_slice(&answer.body).map_err(|_| no_daemon(&answer))
     }
 
-    fn fetch(&self, request: reqwest::RequestBuilder) -> Result<bytes::Bytes, CliError> {
+    /// What a request is answered with if it succeeds.
+    fn fetch(&self, request: reqwest::RequestBuilder) -> Result<Answer, CliError> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
         let answer = self.runtime.block_on(async {
             let response = request.send().await?;
-            let status = response.status();
-            Ok::<_, reqwest::Error>((status, response.bytes().await?))
+            let (status, url) = (response.status(), response.url().to_string());
+            let body = response.bytes().await?;
+            Ok::<_, reqwest::Error>((status, Answer { url, body }))
         });
-        let (status, body) = answer.map_err(|error| {
+        let (status, answer) = answer.map_err(|error| {
             CliError::outside(format!("{} does not answer: {error}", self.address))
         })?;
         if status.is_success() {
-            return Ok(body);
+            return Ok(answer);
         }
-        let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let value: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         let detail = value["detail"]
             .as_str()
             .or(value["title"].as_str())
@@ -483,6 +486,33 @@ impl Daemon {
             CliError::outside(detail)
         })
     }
+}
+
+/// An answer, and who gave it.
+struct Answer {
+    url: String,
+    body: bytes::Bytes,
+}
+
+/// What to say of an answer that is not JSON: a proxy's page is no answer of a daemon, and not even
+/// an empty one.
+fn no_daemon(answer: &Answer) -> CliError {
+    /// Enough to see what came.
+    const SHOWN: usize = 60;
+    let text = String::from_utf8_lossy(&answer.body);
+    let text = on_one_line(text.trim());
+    let came = match text.chars().nth(SHOWN) {
+        _ if text.is_empty() => "nothing".to_owned(),
+        None => format!("`{text}`"),
+        Some(_) => format!("`{}…`", text.chars().take(SHOWN).collect::<String>()),
+    };
+    let problem = format!(
+        "{} answers with {came} where a daemon answers JSON",
+        answer.url
+    );
+    CliError::outside(problem).hint(
+        "look into what stands before the daemon there, a proxy or a login page, or name the daemon itself with `--server`",
+    )
 }
 
 fn path(query: &Query) -> String {
