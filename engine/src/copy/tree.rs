@@ -11,13 +11,10 @@ use super::{
     job::{Job, Side},
     tag::Root,
 };
-use crate::oci::{Manifest, RawManifest, Reference, TREE_TOO_LARGE, TreeBudget, media_type};
-
-/// The root, and eight levels of indexes below it.
-const DEEPEST: usize = 9;
-
-/// More manifests than this are not an application.
-const MOST_MANIFESTS: usize = 10_000;
+use crate::oci::{
+    Manifest, RawManifest, Reference, TREE_LEVELS, TREE_MANIFESTS, TREE_TOO_DEEP, TREE_TOO_LARGE,
+    TREE_TOO_MANY, TreeBudget, media_type,
+};
 
 /// The indexes of a tree are kept from its survey to its copy as long as that many bytes were read:
 /// more than those of any application have. Of larger trees they are fetched again.
@@ -94,8 +91,8 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError
             limit,
         };
         level.retain(|child| known.insert(child.digest.clone()));
-        if known.len() > MOST_MANIFESTS {
-            return Err(limit(digest, "it holds more than 10,000 manifests"));
+        if known.len() > TREE_MANIFESTS {
+            return Err(limit(digest, TREE_TOO_MANY));
         }
         let looks = level.iter().map(|child| look(job, child, &budget));
         let found = try_join_all(looks).await?;
@@ -108,11 +105,8 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError
                     tree.leaves.insert(child.digest.clone());
                 }
                 Some(found) => {
-                    if tree.indexes.len() >= DEEPEST {
-                        return Err(limit(
-                            &child.digest,
-                            "indexes are nested more than 8 levels deep",
-                        ));
+                    if tree.indexes.len() >= TREE_LEVELS {
+                        return Err(limit(&child.digest, TREE_TOO_DEEP));
                     }
                     below.extend(found.children);
                     indexes.insert(child.digest.clone(), found.kept);

@@ -1,5 +1,5 @@
-//! How much of one tree of manifests is read. An index may name ten thousand manifests of 4 MiB
-//! each, all of them valid; no application has that.
+//! How much of one tree of manifests is read: in bytes, in manifests, in depth. An index may name ten
+//! thousand manifests of 4 MiB each, all of them valid; no application has that.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,6 +10,18 @@ pub const TREE_LIMIT: usize = 64 << 20;
 /// What a tree that exceeds [`TREE_LIMIT`] is refused with.
 pub const TREE_TOO_LARGE: &str =
     "its manifests have more than 64 MiB together, and no more is read of one tree: divide it";
+
+/// Most manifests that are read below one digest, itself among them: more are not an application.
+pub const TREE_MANIFESTS: usize = 10_000;
+
+/// What a tree with more than [`TREE_MANIFESTS`] is refused with.
+pub const TREE_TOO_MANY: &str = "it holds more than 10,000 manifests";
+
+/// Levels of indexes that are read: the root, and as many below it as rules look into.
+pub const TREE_LEVELS: usize = 1 + weir_rules::gate::DEEPEST;
+
+/// What a tree with more than [`TREE_LEVELS`] is refused with.
+pub const TREE_TOO_DEEP: &str = "indexes are nested more than 8 levels deep";
 
 /// The bytes that may still be read of one tree; its readers share it.
 #[derive(Debug)]
@@ -47,6 +59,16 @@ impl TreeBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_name_the_limits() {
+        let most = format!("{},000 manifests", TREE_MANIFESTS / 1000);
+        assert!(TREE_TOO_MANY.contains(&most));
+        let deepest = format!("{} levels", TREE_LEVELS - 1);
+        assert!(TREE_TOO_DEEP.contains(&deepest));
+        let largest = format!("{} MiB", TREE_LIMIT >> 20);
+        assert!(TREE_TOO_LARGE.contains(&largest));
+    }
 
     #[test]
     fn no_more_is_taken_than_there_is() {

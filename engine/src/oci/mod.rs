@@ -32,7 +32,10 @@ mod tls;
 mod transfer;
 
 pub use blobs::{Mount, Upload};
-pub use budget::{TREE_LIMIT, TREE_TOO_LARGE, TreeBudget};
+pub use budget::{
+    TREE_LEVELS, TREE_LIMIT, TREE_MANIFESTS, TREE_TOO_DEEP, TREE_TOO_LARGE, TREE_TOO_MANY,
+    TreeBudget,
+};
 pub use certificate::CertificateSummary;
 pub use client::{Client, USER_AGENT};
 pub use clients::Clients;

@@ -15,15 +15,9 @@ use weir_schema::{Digest, ManifestResolved, RepositoryName, Tag};
 pub use created::created;
 
 use crate::oci::{
-    Client, Clients, Manifest, ManifestError, OciError, Reference, TREE_TOO_LARGE, TreeBudget,
-    media_type,
+    Client, Clients, Manifest, ManifestError, OciError, Reference, TREE_LEVELS, TREE_MANIFESTS,
+    TREE_TOO_DEEP, TREE_TOO_LARGE, TREE_TOO_MANY, TreeBudget, media_type,
 };
-
-/// The root, and eight levels of indexes below it.
-const DEEPEST: usize = 9;
-
-/// More manifests than this below one digest are not read.
-const MOST_MANIFESTS: usize = 10_000;
 
 /// Manifests of one tree that are read at a time; the registry's own limit comes on top.
 const AT_A_TIME: usize = 16;
@@ -149,8 +143,8 @@ pub async fn resolve(
             digest: digest.clone(),
             limit,
         };
-        if known.len() > MOST_MANIFESTS {
-            return Err(too_large("it holds more than 10,000 manifests"));
+        if known.len() > TREE_MANIFESTS {
+            return Err(too_large(TREE_TOO_MANY));
         }
         let reads = level.iter();
         let reads: Vec<_> = reads
@@ -183,8 +177,8 @@ pub async fn resolve(
             break;
         }
         // The children of the deepest index that is allowed are leaves, and read as such.
-        if depth > DEEPEST {
-            return Err(too_large("indexes are nested more than 8 levels deep"));
+        if depth > TREE_LEVELS {
+            return Err(too_large(TREE_TOO_DEEP));
         }
         level = below;
     }
