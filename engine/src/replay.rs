@@ -9,10 +9,7 @@ use weir_schema::{
     RulesActivated, TagRef, TargetRef, Timestamp, Verdict, Violation,
 };
 
-use crate::dedup::Dedup;
-
-/// The longest payload that a rejection keeps.
-const KEPT_PAYLOAD: usize = 4096;
+use crate::{adapters::excerpt, dedup::Dedup};
 
 /// What a replay prints for a record; the order of fields is that of the interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -279,16 +276,11 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
 }
 
 fn rejected(line: &[u8], reason: String) -> InputRejected {
-    let text = String::from_utf8_lossy(line);
-    let payload = match text.char_indices().nth(KEPT_PAYLOAD) {
-        Some((end, _)) => text[..end].to_owned(),
-        None => text.into_owned(),
-    };
     InputRejected {
         reason,
         payload_digest: Digest::of(line),
         adapter: None,
-        payload: Some(payload),
+        payload: Some(excerpt(line)),
     }
 }
 

@@ -10,6 +10,7 @@ use weir_schema::{
     Timestamp, canonical,
 };
 
+use super::excerpt::excerpt;
 use super::field::Field;
 use super::pending::{Need, Pending, UNRESOLVED, received};
 use super::problem::Problem;
@@ -23,9 +24,6 @@ pub(super) struct Context<'a> {
     origin: Origin,
     body_digest: OnceCell<Digest>,
 }
-
-/// How much of a rejected payload is kept: enough to see what it is.
-const KEPT_PAYLOAD: usize = 2_048;
 
 impl<'a> Context<'a> {
     pub(super) fn new(delivery: &'a Delivery<'a>, adapter: &'static str, origin: Origin) -> Self {
@@ -378,15 +376,4 @@ pub(super) fn numbered(own: Option<&str>, index: usize) -> Option<Cow<'_, str>> 
         0 => Cow::Borrowed(own),
         index => Cow::Owned(format!("{own}/{index}")),
     })
-}
-
-/// The start of a payload, as text.
-pub(super) fn excerpt(body: &[u8]) -> String {
-    let start = body.get(..KEPT_PAYLOAD).unwrap_or(body);
-    let text = String::from_utf8_lossy(start);
-    if start.len() < body.len() {
-        format!("{text}…")
-    } else {
-        text.into_owned()
-    }
 }

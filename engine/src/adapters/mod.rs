@@ -32,6 +32,7 @@ mod distribution;
 mod dockerhub;
 mod dtr;
 mod ecr;
+mod excerpt;
 mod field;
 mod gar;
 mod ghcr;
@@ -65,6 +66,8 @@ pub use auth::{AuthError, WebhookAuth, verify};
 pub use cloudevents::{SOURCE_ONLY_HEADER, from_binary, mark_source_only};
 pub use pending::{Named, Need, Pending, UNKNOWN_MEDIA_TYPE};
 pub use report::SUBJECT_HEADER;
+
+pub(crate) use excerpt::excerpt;
 
 use context::Context;
 use percent::percent_decoded;

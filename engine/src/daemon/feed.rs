@@ -315,14 +315,11 @@ fn event(message: &Message) -> Result<Received, String> {
 }
 
 fn rejected(message: &Message, id: &str, reason: String) -> Received {
-    /// The longest payload that a rejection keeps.
-    const KEPT: usize = 4096;
-    let start = &message.payload[..message.payload.len().min(KEPT * 4)];
     let rejected = InputRejected {
         reason,
         payload_digest: Digest::of(&message.payload),
         adapter: None,
-        payload: Some(String::from_utf8_lossy(start).chars().take(KEPT).collect()),
+        payload: Some(adapters::excerpt(&message.payload)),
     };
     weir_schema::Event {
         id: format!("rejected-{id}"),
