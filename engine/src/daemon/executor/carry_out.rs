@@ -1,0 +1,227 @@
+//! One promotion, from its order to its outcome: tried until it is done, given up or no longer open.
+
+use std::{sync::Arc, time::Duration};
+
+use weir_rules::{Copy, OpenCopy};
+
+use super::{lanes::Lanes, teller::Teller};
+use crate::{
+    config::Config,
+    copy::{self, CopyError, Outcome, Plan},
+    daemon::{DaemonError, LONGEST_ASKED_WAIT, leader::Acting},
+    node::Trace,
+};
+
+/// The longest wait between two tries of a copy, where the registry does not say when to come back.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Returns once the promotion needs nothing more from this node.
+///
+/// # Errors
+/// Something of it could not be said: the log cannot be written, or the stream does not take it.
+pub(super) async fn carry_out(
+    acting: &Acting,
+    lanes: &Lanes,
+    order: &Copy,
+    trace: &Trace,
+) -> Result<(), DaemonError> {
+    if !reached(&acting.shared.config, order) {
+        tracing::debug!(
+            promotion = order.promotion_id,
+            "decided and left to others: no registry is configured for {} and {}",
+            order.source.repository,
+            order.target.repository
+        );
+        return Ok(());
+    }
+    let teller = Teller {
+        acting,
+        order,
+        trace,
+    };
+    let mut before = None;
+    loop {
+        let lane = lanes.to(&order.target);
+        let place = lane.lock().await;
+        let Ok(slot) = lanes.slots.acquire().await else {
+            return Ok(());
+        };
+        let Some(this) = begin(&teller, before.take()).await? else {
+            return Ok(());
+        };
+        let ended = copy(acting, order, &this).await;
+        let Some(failed) = settle(&teller, this.attempt, ended).await? else {
+            return Ok(());
+        };
+        drop((slot, place));
+        tokio::time::sleep(failed.wait).await;
+        before = Some(failed);
+    }
+}
+
+/// A try that has begun.
+struct Try {
+    attempt: u32,
+    plan: Plan,
+}
+
+/// A try that failed, before the next.
+struct Failed {
+    why: String,
+    /// The source tag was not there: nothing is copied before it is.
+    is_absent: bool,
+    wait: Duration,
+}
+
+/// Says that a try begins, after the one `before`; `None` if there is no more to do. What was decided
+/// may be done or overtaken by now, and the target be moved on by others.
+async fn begin(teller: &Teller<'_>, before: Option<Failed>) -> Result<Option<Try>, DaemonError> {
+    let Some(open) = teller.still_open().await? else {
+        return Ok(None);
+    };
+    let is_absent = before.as_ref().is_some_and(|failed| failed.is_absent);
+    let Some(plan) = plan(&open, is_absent) else {
+        return Ok(None);
+    };
+    // A copy that was under way when the node ended goes on with the same try.
+    if before.is_none() && open.begun {
+        let attempt = open.attempts.max(1);
+        return Ok(Some(Try { attempt, plan }));
+    }
+    let attempt = open.attempts.saturating_add(1);
+    let why = before.map(|failed| failed.why);
+    teller.started(attempt, why).await?;
+    let is_open = teller.still_open().await?.is_some();
+    Ok(is_open.then_some(Try { attempt, plan }))
+}
+
+/// Copies, for as long as this node may act.
+async fn copy(acting: &Acting, order: &Copy, this: &Try) -> Result<Outcome, CopyError> {
+    let shared = &acting.shared;
+    let progress = shared.running.tries(&order.promotion_id, this.attempt);
+    let may_act = {
+        let acting = acting.clone();
+        Arc::new(move || acting.may_act())
+    };
+    copy::run_while(&this.plan, &shared.clients, progress, may_act).await
+}
+
+/// Says how a try ended, unless there will be another: then what is to be known before that.
+async fn settle(
+    teller: &Teller<'_>,
+    attempt: u32,
+    ended: Result<Outcome, CopyError>,
+) -> Result<Option<Failed>, DaemonError> {
+    let shared = &teller.acting.shared;
+    let promotion = &teller.order.promotion_id;
+    let error = match ended {
+        Ok(done) => {
+            tracing::info!(promotion, ?done.progress, "promoted");
+            for lost in &done.lost_referrers {
+                tracing::warn!(
+                    promotion,
+                    referrer = %lost,
+                    "the source lists what refers to it and no longer has that: a signature, attestation or SBOM that was not copied"
+                );
+            }
+            teller.completed(attempt).await?;
+            return Ok(None);
+        }
+        // Whoever leads now finishes it.
+        Err(CopyError::Stopped) => return Ok(None),
+        Err(error) => error,
+    };
+    if !error.is_retryable() || is_last(&shared.config, attempt) {
+        tracing::error!(promotion, attempt, %error, "not promoted");
+        let why = if error.is_superseded() {
+            weir_rules::SUPERSEDED.to_owned()
+        } else {
+            error.to_string()
+        };
+        teller.failed(attempt, why).await?;
+        return Ok(None);
+    }
+    let wait = pause(&error, attempt);
+    tracing::warn!(promotion, attempt, %error, ?wait, "will be tried again");
+    let retry_at = (chrono::Utc::now() + wait).into();
+    let why = error.to_string();
+    shared.running.waits(promotion, why.clone(), retry_at);
+    Ok(Some(Failed {
+        why,
+        is_absent: matches!(error, CopyError::SourceAbsent { .. }),
+        wait,
+    }))
+}
+
+/// Whether this node knows the registries at both ends.
+fn reached(config: &Config, order: &Copy) -> bool {
+    let reaches = |repository: &str| {
+        let name = repository.parse();
+        name.is_ok_and(|name| config.reaches(&name))
+    };
+    reaches(order.source.repository.as_str()) && reaches(&order.target.repository)
+}
+
+/// Whether the promotion is given up if this try fails. Whoever retries it by hand gives it as many
+/// tries again; they are counted on.
+fn is_last(config: &Config, attempt: u32) -> bool {
+    attempt.is_multiple_of(config.promotions.attempts.max(1))
+}
+
+/// How long to wait after the `attempt`th failure.
+fn pause(error: &CopyError, attempt: u32) -> Duration {
+    let back_off = Duration::from_secs(1).saturating_mul(1 << attempt.min(8));
+    // Copies that failed together shall not try again together.
+    let jitter = Duration::from_millis(u64::from(uuid::Uuid::new_v4().as_fields().1) % 1000);
+    let wait = match error.retry_after() {
+        Some(asked) => asked.min(LONGEST_ASKED_WAIT),
+        None => back_off.min(LONGEST_WAIT),
+    };
+    wait + jitter
+}
+
+fn plan(open: &OpenCopy, is_absent: bool) -> Option<Plan> {
+    let order = &open.copy;
+    Some(Plan {
+        digest: order.source.digest.clone()?,
+        source: order.source.repository.clone(),
+        source_tag: (!open.begun || is_absent).then(|| order.source.tag.clone()),
+        target: order.target.repository.parse().ok()?,
+        target_tag: order.target.tag.parse().ok()?,
+        expected: order.expected.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::OciError;
+
+    /// The wait after the `attempt`th failure, whose answer asked for `asked` seconds.
+    fn check(attempt: u32, asked: Option<u64>, expected: u64) {
+        let error = CopyError::Registry(OciError::Unavailable {
+            registry: "r".into(),
+            what: "w".into(),
+            status: 429,
+            message: String::new(),
+            retry_after: asked.map(Duration::from_secs),
+        });
+        // But for the jitter.
+        assert_eq!(pause(&error, attempt).as_secs(), expected);
+    }
+
+    #[test]
+    fn a_copy_is_tried_again_when_the_registry_asked_for_it() {
+        check(1, Some(7), 7);
+        check(4, Some(301), 301);
+        check(1, Some(3600), 3600);
+        check(1, Some(u64::MAX), 3600);
+    }
+
+    #[test]
+    fn a_copy_that_nobody_gave_a_time_is_tried_again_ever_later() {
+        check(1, None, 2);
+        check(4, None, 16);
+        check(40, None, 256);
+    }
+}

@@ -1,0 +1,63 @@
+//! What the executor says of a copy: that a try begins, and how the promotion ended.
+
+use weir_rules::{Copy, OpenCopy};
+use weir_schema::{Body, PromotionOutcome};
+
+use crate::{
+    daemon::{DaemonError, leader::Acting, own_event},
+    node::Trace,
+};
+
+/// Says how a copy goes. What is said is in the state before the next one to the same target
+/// begins: what that expects to find there depends on it.
+pub(super) struct Teller<'a> {
+    pub(super) acting: &'a Acting,
+    pub(super) order: &'a Copy,
+    pub(super) trace: &'a Trace,
+}
+
+impl Teller<'_> {
+    pub(super) async fn still_open(&self) -> Result<Option<OpenCopy>, DaemonError> {
+        let id = self.order.promotion_id.clone();
+        let node = &self.acting.shared.node;
+        Ok(node.ask(move |state| state.open_copy(&id)).await?)
+    }
+
+    /// A try begins; with what ended the one before.
+    pub(super) async fn started(
+        &self,
+        attempt: u32,
+        before: Option<String>,
+    ) -> Result<(), DaemonError> {
+        let body = Body::PromotionStarted(self.outcome(attempt, before));
+        self.say(&format!("started-{attempt}"), body).await
+    }
+
+    pub(super) async fn completed(&self, attempt: u32) -> Result<(), DaemonError> {
+        let body = Body::PromotionCompleted(self.outcome(attempt, None));
+        self.say("completed", body).await
+    }
+
+    pub(super) async fn failed(&self, attempt: u32, why: String) -> Result<(), DaemonError> {
+        let body = Body::PromotionFailed(self.outcome(attempt, Some(why)));
+        self.say(&format!("failed-{attempt}"), body).await
+    }
+
+    fn outcome(&self, attempt: u32, error: Option<String>) -> PromotionOutcome {
+        PromotionOutcome {
+            promotion_id: self.order.promotion_id.clone(),
+            rule: self.order.rule.clone(),
+            source: self.order.source.clone(),
+            target: self.order.target.clone(),
+            attempts: Some(attempt),
+            error,
+        }
+    }
+
+    /// Named for what it says: another node that says the same says nothing new.
+    async fn say(&self, what: &str, body: Body) -> Result<(), DaemonError> {
+        let id = format!("{}-{what}", self.order.promotion_id);
+        let events = vec![own_event(id, body)];
+        self.acting.say_and_read(events, self.trace).await
+    }
+}
