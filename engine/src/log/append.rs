@@ -123,6 +123,14 @@ pub enum AppendError {
         /// What happened.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// A thread that writes it panicked: what was on its way through that is not there.
+    #[error("the log in `{}` takes no more, for the thread `{thread}` panicked, which is a fault of Weir; nothing acknowledged is lost: start again, and report what is said above", dir.display())]
+    Panicked {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The thread.
+        thread: &'static str,
+    },
 }
 
 /// A batch that is written and not yet known to be durable.

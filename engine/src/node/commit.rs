@@ -5,6 +5,8 @@
 //! threads.
 
 use std::{
+    io,
+    path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -73,6 +75,7 @@ pub(super) struct Committer {
 }
 
 struct Tower {
+    dir: PathBuf,
     log: Mutex<Log>,
     orders: mpsc::UnboundedSender<Order>,
     recent: Recent,
@@ -94,25 +97,14 @@ impl Committer {
         orders: mpsc::UnboundedSender<Order>,
         recent: Recent,
         node: mpsc::WeakSender<Input>,
-    ) -> std::io::Result<Self> {
-        let tower = Arc::new(Tower {
-            log: Mutex::new(log),
-            orders,
-            recent,
-            node,
-            landed: Mutex::default(),
-            changed: Condvar::new(),
-        });
+    ) -> io::Result<Self> {
+        let tower = Tower::new(log, orders, recent, node);
         let (flights, decided) = sync_channel::<Flight>(IN_FLIGHT);
         let (approaches, written) = sync_channel::<Approach>(IN_FLIGHT);
-        let of_writer = Arc::clone(&tower);
-        let writer = thread::Builder::new()
-            .name("writer".into())
-            .spawn(move || of_writer.write_all(decided, &approaches))?;
-        let of_committer = Arc::clone(&tower);
-        let committer = thread::Builder::new()
-            .name("committer".into())
-            .spawn(move || of_committer.land_all(written))?;
+        let writer = thread(&tower, "writer", move |tower| {
+            tower.write_all(decided, &approaches);
+        })?;
+        let committer = thread(&tower, "committer", move |tower| tower.land_all(written))?;
         Ok(Self {
             tower,
             flights: Some(flights),
@@ -169,6 +161,40 @@ impl Committer {
     }
 }
 
+/// Starts a thread; should it panic, nothing more will land.
+fn thread(
+    tower: &Arc<Tower>,
+    name: &'static str,
+    work: impl FnOnce(&Tower) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let tower = Arc::clone(tower);
+    let thread = thread::Builder::new().name(name.into());
+    thread.spawn(move || {
+        let watch = Watch {
+            tower: &tower,
+            thread: name,
+        };
+        work(watch.tower);
+    })
+}
+
+/// Fails the tower when its thread panics: whoever waits for a landing would wait for ever.
+struct Watch<'a> {
+    tower: &'a Tower,
+    thread: &'static str,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.tower.fail(AppendError::Panicked {
+                dir: self.tower.dir.clone(),
+                thread: self.thread,
+            });
+        }
+    }
+}
+
 impl Drop for Committer {
     fn drop(&mut self) {
         self.flights = None;
@@ -181,6 +207,23 @@ impl Drop for Committer {
 }
 
 impl Tower {
+    fn new(
+        log: Log,
+        orders: mpsc::UnboundedSender<Order>,
+        recent: Recent,
+        node: mpsc::WeakSender<Input>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            dir: log.reader().dir().to_owned(),
+            log: Mutex::new(log),
+            orders,
+            recent,
+            node,
+            landed: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
     fn write_all(&self, decided: Receiver<Flight>, approaches: &SyncSender<Approach>) {
         for flight in decided {
             let approach = match self.write(flight) {
@@ -333,5 +376,44 @@ fn tell_decision(record: u64, decision: &Decision) {
         tracing::info!(record, rule, %verdict, reasons, "decided: {way}");
     } else {
         tracing::debug!(record, rule, %verdict, reasons, "decided: {way}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::LogOptions;
+
+    /// What the node hears that waits for a batch, when the thread that has it does `work`.
+    fn check(work: impl FnOnce(&Tower) + Send + 'static, expected: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::open(dir.path(), LogOptions::default()).unwrap();
+        let (orders, _) = mpsc::unbounded_channel();
+        let (node, mut heard) = mpsc::channel(1);
+        let tower = Tower::new(log, orders, Recent::of(0), node.downgrade());
+        let writer = thread(&tower, "writer", work).unwrap();
+        let mut committer = Committer {
+            tower,
+            flights: None,
+            handed_over: 1,
+            threads: vec![writer],
+        };
+        let error = committer.settle().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(matches!(heard.blocking_recv(), Some(Input::Failed)));
+    }
+
+    #[test]
+    fn the_node_hears_of_a_thread_that_panics() {
+        check(|_| panic!("no such row"), "the thread `writer` panicked");
+    }
+
+    #[test]
+    fn the_node_hears_of_a_thread_that_cannot_write() {
+        let dir = PathBuf::from("full");
+        check(
+            |tower| tower.fail(AppendError::NoSpace { dir }),
+            "no space left",
+        );
     }
 }
