@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::store::sync_dir;
+use super::durable::{self, sync_dir};
 
 /// What the file `format` says of a log that this version writes.
 pub(super) const FORMAT: &str = "weir log 2\n";
@@ -125,12 +125,9 @@ pub(super) fn inspect(dir: &Path) -> io::Result<Found> {
 
 /// Writes the file that makes the directory a log of [`FORMAT`], durably and all at once.
 pub(super) fn name_format(dir: &Path) -> io::Result<()> {
-    let new = dir.join("format.new");
-    let mut file = File::create(&new)?;
-    file.write_all(FORMAT.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, dir.join("format"))?;
-    sync_dir(dir)?;
+    durable::put(&dir.join("format"), &dir.join("format.new"), |file| {
+        file.write_all(FORMAT.as_bytes())
+    })?;
     if let Some(parent) = dir.canonicalize()?.parent() {
         sync_dir(parent)?;
     }

@@ -29,7 +29,8 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use weir_schema::record::Hash;
 
-use super::store::{Changes, sync_dir};
+use super::durable::sync_dir;
+use super::store::Changes;
 
 /// Enough that the store is synced a few times a second at most.
 const FILE_BYTES: u64 = 4 << 20;

@@ -122,7 +122,7 @@ impl SigningKey {
             .and_then(|()| file.sync_all())
             .map_err(io)?;
         if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            super::store::sync_dir(dir).map_err(io)?;
+            super::durable::sync_dir(dir).map_err(io)?;
         }
         Ok(key)
     }

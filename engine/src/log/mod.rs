@@ -33,6 +33,7 @@ mod chunk;
 mod commit;
 mod dictionary;
 mod directory;
+pub(crate) mod durable;
 mod guard;
 mod head;
 pub mod index;

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 use weir_schema::record::{Hash, hex, parse_hex};
 
 use super::append::Log;
+use super::durable;
 use super::reader::{LogReader, ReadError};
-use super::store::sync_dir;
 
 /// The version of the files' form.
 const FORMAT: u32 = 2;
@@ -208,13 +208,11 @@ impl Snapshots {
                 bytes: packing.bytes,
             };
             fs::create_dir_all(self.dir())?;
-            let mut file = File::create(&unfinished)?;
-            serde_json::to_writer(&mut file, &header)?;
-            file.write_all(b"\n")?;
-            file.write_all(&packed)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)?;
-            sync_dir(&self.dir())
+            durable::put(&path, &unfinished, |file| {
+                serde_json::to_writer(&mut *file, &header)?;
+                file.write_all(b"\n")?;
+                file.write_all(&packed)
+            })
         };
         put().map_err(|source| {
             // Whatever could not be written takes space that is perhaps what is missing.

@@ -17,11 +17,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::durable::sync_dir;
 use super::guard::guarded;
 
 /// The largest value. A leaf page holds up to 17 values, 19 for a moment after a merge, and must
 /// stay under a quarter of a segment: 19 x 96 KiB < 2 MiB.
-pub(super) const MAX_VALUE_BYTES: usize = 96 * 1024;
+pub(crate) const MAX_VALUE_BYTES: usize = 96 * 1024;
 
 const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -266,11 +267,6 @@ impl Store {
         sync_dir(&self.dir)?;
         Ok(())
     }
-}
-
-/// Makes the names in a directory durable.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 fn run<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {

@@ -1,9 +1,12 @@
 //! Checkpoints of a ledger's log, and the file that says the last one.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use super::Ledger;
-use crate::log::{Log, MakeError, checkpoint::SignedCheckpoint, key::SigningKey};
+use crate::log::{Log, MakeError, checkpoint::SignedCheckpoint, durable, key::SigningKey};
 
 /// Where the last checkpoint lies, in the log's directory: to be read while the log is in use.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
@@ -52,8 +55,10 @@ pub fn sign(
     };
     let path = log.reader().dir().join(CHECKPOINT_FILE);
     let unfinished = path.with_extension("new");
-    fs::write(&unfinished, signed.to_string())
-        .and_then(|()| fs::rename(&unfinished, &path))
-        .map_err(|source| CheckpointFailure::Io { path, source })?;
+    // A file that a power cut left empty would look as if somebody had tampered with the log.
+    durable::put(&path, &unfinished, |file| {
+        file.write_all(signed.to_string().as_bytes())
+    })
+    .map_err(|source| CheckpointFailure::Io { path, source })?;
     Ok(Some(signed))
 }

@@ -11,8 +11,8 @@ use zstd::zstd_safe::CParameter;
 
 use super::read::{ArchiveReader, ReadArchiveError};
 use super::{ArchiveFile, FORM, Footer, Header, PREVIOUS, SEGMENT_RECORDS, all_files, name_of};
+use crate::log::durable::sync_dir;
 use crate::log::key::SigningKey;
-use crate::log::store::sync_dir;
 use crate::log::{LogReader, MakeError, ReadError, record, tree};
 
 /// Written once and kept for years, off the append path. Higher levels take ten times as long for a
