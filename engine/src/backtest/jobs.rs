@@ -74,6 +74,17 @@ impl State {
     }
 }
 
+/// Sees to it that a backtest comes to an outcome: one that panics has failed.
+struct Ends(Arc<State>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.outcome().get_or_insert_with(|| {
+            Err("it broke off, which is a fault of Weir: the log of the node says more".to_owned())
+        });
+    }
+}
+
 impl Jobs {
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<u64, Job>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
@@ -84,6 +95,16 @@ impl Jobs {
     /// # Errors
     /// If another one runs.
     pub fn start(&self, reader: LogReader, question: Question) -> Result<u64, Busy> {
+        self.begin(move |watch| {
+            let outcome = run(&Source::Log(reader), &question, watch);
+            outcome.map_err(|error| error.to_string())
+        })
+    }
+
+    fn begin(
+        &self,
+        work: impl FnOnce(&State) -> Result<Report, String> + Send + 'static,
+    ) -> Result<u64, Busy> {
         let mut jobs = self.jobs();
         let running = jobs.iter().find(|(_, job)| job.state.outcome().is_none());
         if let Some((number, _)) = running {
@@ -94,11 +115,10 @@ impl Jobs {
         }
         let number = jobs.last_key_value().map_or(1, |(last, _)| last + 1);
         let state = Arc::new(State::default());
-        let own = Arc::clone(&state);
+        let own = Ends(Arc::clone(&state));
         let work = move || {
-            let outcome = run(&Source::Log(reader), &question, &*own);
-            let outcome = outcome.map(Arc::new).map_err(|error| error.to_string());
-            *own.outcome() = Some(outcome);
+            let outcome = work(&own.0).map(Arc::new);
+            *own.0.outcome() = Some(outcome);
         };
         let thread = thread::Builder::new().name("backtest".into()).spawn(work);
         let thread = thread
@@ -146,5 +166,27 @@ impl Drop for Job {
         {
             tracing::error!("the thread of a backtest panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_backtest_that_panics_has_failed_and_another_may_begin() {
+        let jobs = Jobs::default();
+        let number = jobs.begin(|_| panic!("no such rule")).unwrap();
+        let problem = loop {
+            match jobs.get(number) {
+                Some(Standing::Failed(problem)) => break problem,
+                Some(Standing::Running { .. }) => thread::sleep(Duration::from_millis(1)),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(problem.contains("broke off"), "{problem}");
+        assert_eq!(jobs.begin(|_| Err("ended".into())), Ok(number + 1));
     }
 }
