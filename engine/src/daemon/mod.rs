@@ -50,7 +50,7 @@ pub use rules::RulesRefused;
 use crate::{
     backtest::jobs::Jobs,
     config::Config,
-    http::Server,
+    http::{GRACE, Server},
     log::LogOptions,
     node::{IDLE, Ledger, Node, Order, SOURCE, TERM, Trace},
     oci::Clients,
@@ -65,9 +65,6 @@ pub const ADDRESS_FILE: &str = "address";
 /// The longest wait that a registry is granted (`Retry-After`). Where it asks for more it is asked
 /// again after this time, since what it says may be wrong, and nothing is to wait for ever.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(3600);
-
-/// How long requests under way, and what acts, may take to end.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Why the daemon stopped by itself.
 pub type DaemonError = Box<dyn std::error::Error + Send + Sync>;
@@ -253,7 +250,8 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     if leads && tokio::time::timeout(GRACE, &mut leading).await.is_err() {
         leading.abort();
     }
-    let _ = tokio::time::timeout(GRACE, server).await;
+    // It ends by itself, with its requests or after the same time without them.
+    let _ = server.await;
     parts.shutdown().await;
     let ending = Arc::clone(&shared);
     tokio::task::spawn_blocking(move || ending.backtests.clear()).await?;

@@ -36,4 +36,5 @@ pub use metrics::Metrics;
 pub use problem::Problem;
 pub use promotions::PromotionFilter;
 pub use questions::Questions;
+pub(crate) use server::GRACE;
 pub use server::{ServeError, Server};

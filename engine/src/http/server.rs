@@ -22,8 +22,9 @@ use super::{
 };
 use crate::adapters::WebhookAuth;
 
-/// How long requests that run at the end may take to finish.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long requests that run at the end may take to finish: with what follows it is less than the
+/// ten seconds after which `docker stop` kills.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// What every request can reach.
 pub(super) struct App<B> {
