@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
+use weir_rules::State;
 use weir_schema::Received;
 
 use super::{Shared, default_registry, intake, oversized, reconcile, status, trace};
@@ -24,6 +25,8 @@ pub(crate) struct Backend {
     /// For questions that the log answers: more at a time would only take the processors, and the
     /// memory, from each other and from the node.
     turns: Arc<Semaphore>,
+    /// For a copy of the whole state, which has the size of the state: one at a time.
+    copies: Arc<Semaphore>,
 }
 
 /// Questions to the log at a time.
@@ -34,6 +37,7 @@ impl Backend {
         Self {
             shared,
             turns: Arc::new(Semaphore::new(TURNS)),
+            copies: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -127,16 +131,12 @@ impl http::Backend for Backend {
             span.in_scope(|| tracing::info!(adapter, sequence, "accepted"));
             return Ok(accepted);
         }
-        let id = uuid::Uuid::new_v4().to_string();
-        let raw = intake::Raw {
-            adapter: delivery.adapter.as_deref(),
-            source: &source,
-            delivery_id: &id,
-            headers: &delivery.headers,
-            body: &delivery.body,
-        };
         shared.heard.note(&source, chrono::Utc::now().into());
-        let decoded = span.in_scope(|| intake::decode(shared, &raw));
+        let id = uuid::Uuid::new_v4().to_string();
+        let decoded = intake::decode_aside(shared, &source, id, &delivery)
+            .instrument(span.clone())
+            .await
+            .map_err(unavailable)?;
         let events = intake::events(shared, &source, decoded)
             .instrument(span.clone())
             .await
@@ -222,9 +222,17 @@ impl http::Backend for Backend {
         let node = &self.shared.node;
         // Of the whole state a copy is made in a tenth of the time that its digest takes.
         let said = if of_daemon {
-            let both = node.ask(move |state| (standing::at_once(state, &reader), state.clone()));
-            let (said, state) = both.await.map_err(stopped)?;
-            aside(move || Ok(standing::with_digest(said?, &state))).await?
+            // The turn goes with the copy, which outlives whoever asked and went away.
+            let turn = Arc::clone(&self.copies).acquire_owned().await;
+            let copy =
+                move |state: &State| (standing::at_once(state, &reader), state.clone(), turn);
+            let (said, state, turn) = node.ask(copy).await.map_err(stopped)?;
+            let digested = move || {
+                let said = standing::with_digest(said?, &state);
+                drop((state, turn));
+                Ok(said)
+            };
+            aside(digested).await?
         } else {
             let asked = node.ask(move |state| query::of_state(state, &reader, &asked));
             let said = asked.await.map_err(stopped)?;

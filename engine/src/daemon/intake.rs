@@ -1,12 +1,13 @@
 //! From a delivery to events: decode, and find out what the payload does not say.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use weir_schema::{Digest, Received, RepositoryName, Tag, Timestamp};
 
 use super::{DaemonError, Shared, reconcile, resolver};
 use crate::{
     adapters::{self, AdapterSettings, Decoded, Named, Need, Pending, UNKNOWN_MEDIA_TYPE},
+    http::Delivery,
     resolve::{self, ResolveError},
 };
 
@@ -15,7 +16,7 @@ use crate::{
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long it is asked again while a sender waits for the answer to its delivery.
-const IMPATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const IMPATIENCE: Duration = Duration::from_secs(2);
 
 /// A delivery as it came.
 pub(crate) struct Raw<'a> {
@@ -33,6 +34,31 @@ pub(crate) fn decode(shared: &Shared, raw: &Raw<'_>) -> Vec<Decoded> {
     }
     let settings = settings(shared, raw.source);
     adapters::decode(&delivery(raw, &settings))
+}
+
+/// As [`decode`], on a thread of its own: a delivery that is large takes a while.
+///
+/// # Errors
+/// If it panicked.
+pub(crate) async fn decode_aside(
+    shared: &Arc<Shared>,
+    source: &str,
+    delivery_id: String,
+    delivery: &Delivery,
+) -> Result<Vec<Decoded>, DaemonError> {
+    let (shared, source, delivery) = (Arc::clone(shared), source.to_owned(), delivery.clone());
+    let span = tracing::Span::current();
+    let decoded = tokio::task::spawn_blocking(move || {
+        let raw = Raw {
+            adapter: delivery.adapter.as_deref(),
+            source: &source,
+            delivery_id: &delivery_id,
+            headers: &delivery.headers,
+            body: &delivery.body,
+        };
+        span.in_scope(|| decode(&shared, &raw))
+    });
+    Ok(decoded.await?)
 }
 
 /// What is configured of a source.
