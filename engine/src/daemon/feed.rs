@@ -29,7 +29,7 @@ struct Batch {
     landing: Landing,
     sequence: u64,
     jobs: Vec<resolver::Job>,
-    open: Vec<lookups::Open>,
+    opened: Vec<u64>,
 }
 
 /// Reads the stream into the node until the daemon ends.
@@ -139,15 +139,15 @@ async fn hand_over(
         landing,
         sequence,
         jobs,
-        open,
+        opened,
     }))
 }
 
 /// What follows once a batch is durable.
 fn follow_up(shared: &Shared, batch: Batch) {
     shared.look_up(batch.jobs);
-    for open in batch.open {
-        shared.asker.send(open);
+    for sequence in batch.opened {
+        shared.asker.send(sequence);
     }
     shared.read.send_replace(batch.sequence);
 }

@@ -16,18 +16,19 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet};
-use weir_schema::{Body, Received, Timestamp};
+use weir_schema::{Body, Digest, Received, Timestamp};
 
 use super::{
-    DaemonError, Shared, executor, lookups, outputs, own_event, reconcile, resolver, rules, scans,
-    ticks,
+    DaemonError, Shared, executor, lookups, outputs, oversized, own_event, reconcile, resolver,
+    rules, scans, ticks,
 };
 use crate::{
+    adapters,
     config::Config,
     node::{Taken, Trace},
     stream::{
-        Acquired, Candidate, Escort, Lease, LeaseError, Leases, PublishError, Stream, Term,
-        Validity,
+        Acquired, Candidate, Escort, Lease, LeaseError, Leases, PublishError, Publisher, Stream,
+        Term, Validity,
     },
 };
 
@@ -96,8 +97,27 @@ pub(crate) struct Acting {
 
 /// What was said cannot be made durable, now or ever.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(crate) struct Unsayable(#[from] PublishError);
+#[error(
+    "{size} bytes do not fit into a message of at most {limit}: raise `max_payload` of the NATS server"
+)]
+pub(crate) struct Unsayable {
+    size: usize,
+    limit: usize,
+}
+
+impl Unsayable {
+    /// The rejection that is recorded in place of the event.
+    fn in_place_of(&self, event: &Received, source: Option<&str>) -> Received {
+        let payload = Digest::of(event.json.as_bytes());
+        let id = format!("rejected-{payload}");
+        let kind = event.event.body.kind();
+        let rejected = oversized::rejected(kind, self.size, self.limit, payload);
+        match source {
+            Some(source) => adapters::rejection(source, rejected),
+            None => own_event(id, Body::InputRejected(rejected)),
+        }
+    }
+}
 
 impl Acting {
     /// Whether this node may act. Who was stopped for long must ask again before each act.
@@ -117,37 +137,79 @@ impl Acting {
         &self,
         events: Vec<Received>,
         trace: &Trace,
-        settles: Option<u64>,
     ) -> Result<u64, DaemonError> {
         let Some(publisher) = &self.shared.publisher else {
             let sequences = self.shared.record(events, trace.clone()).await?;
             return Ok(sequences.last().copied().unwrap_or_default());
         };
-        let mut escort = Escort {
+        let escort = self.escort(trace);
+        let mut last = 0;
+        for event in &events {
+            last = self.publish(publisher, event, &escort).await?;
+        }
+        Ok(last)
+    }
+
+    /// As [`Self::say`], of what was found out: what does not fit into the stream is rejected in its
+    /// place, as input of `source` or Weir's own. The last says that the delivery `settles` lacks
+    /// nothing any more.
+    ///
+    /// # Errors
+    /// Not even a rejection fits into the stream; or the log cannot be written.
+    pub(crate) async fn say_found(
+        &self,
+        events: Vec<Received>,
+        source: Option<&str>,
+        trace: &Trace,
+        settles: Option<u64>,
+    ) -> Result<(), DaemonError> {
+        let Some(publisher) = &self.shared.publisher else {
+            return self.say(events, trace).await.map(drop);
+        };
+        let mut escort = self.escort(trace);
+        let count = events.len();
+        for (place, event) in events.iter().enumerate() {
+            escort.settles = settles.filter(|_| place + 1 == count);
+            let Err(unsayable) = self.publish(publisher, event, &escort).await else {
+                continue;
+            };
+            let rejection = unsayable.in_place_of(event, source);
+            tracing::error!(error = %unsayable, kind = event.event.body.kind(), "rejected");
+            self.publish(publisher, &rejection, &escort).await?;
+        }
+        Ok(())
+    }
+
+    fn escort(&self, trace: &Trace) -> Escort {
+        Escort {
             term: self.lease.as_ref().map(|(term, _)| *term),
             settles: None,
             trace: trace.as_deref().map(str::to_owned),
-        };
-        let mut last = 0;
-        let count = events.len();
-        for (place, event) in events.into_iter().enumerate() {
-            // Only the last one says that nothing is lacking any more.
-            escort.settles = settles.filter(|_| place + 1 == count);
-            last = loop {
-                if !self.may_act() {
-                    return std::future::pending().await;
-                }
-                match publisher.publish_escorted(&event, &escort).await {
-                    Ok(ack) => break ack.sequence,
-                    Err(error) if error.may_pass() => {
-                        tracing::warn!(%error, kind = event.event.body.kind(), "not said yet; trying again");
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    Err(error) => return Err(Unsayable(error).into()),
-                }
-            };
         }
-        Ok(last)
+    }
+
+    /// Publishes an event, however often it takes; returns where it is.
+    async fn publish(
+        &self,
+        publisher: &Publisher,
+        event: &Received,
+        escort: &Escort,
+    ) -> Result<u64, Unsayable> {
+        loop {
+            if !self.may_act() {
+                return std::future::pending().await;
+            }
+            match publisher.publish_escorted(event, escort).await {
+                Ok(ack) => return Ok(ack.sequence),
+                Err(PublishError::TooLarge { size, limit }) => {
+                    return Err(Unsayable { size, limit });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, kind = event.event.body.kind(), "not said yet; trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
     }
 
     /// As [`Self::say`], and returns once this node has read it: its state knows it then.
@@ -156,7 +218,7 @@ impl Acting {
         events: Vec<Received>,
         trace: &Trace,
     ) -> Result<(), DaemonError> {
-        let sequence = self.say(events, trace, None).await?;
+        let sequence = self.say(events, trace).await?;
         if self.shared.publisher.is_some() {
             self.shared.read_through(sequence).await;
         }
@@ -260,7 +322,7 @@ async fn lead(
 async fn take_over(acting: &Acting, term: Term) -> Result<(), DaemonError> {
     let shared = &acting.shared;
     let first = own_event(term.announcement(), Body::ClockTicked);
-    let sequence = acting.say(vec![first], &None, None).await?;
+    let sequence = acting.say(vec![first], &None).await?;
     shared.read_through(sequence).await;
     let newest = *shared.fence.borrow();
     if newest.is_some_and(|newest| newest > term) {

@@ -92,8 +92,8 @@ pub(crate) struct Shared {
     pub(crate) executor: Slot<Order>,
     /// Who looks up manifests.
     pub(crate) resolver: Slot<resolver::Job>,
-    /// Who finds out what deliveries lack.
-    pub(crate) asker: Slot<lookups::Open>,
+    /// Who finds out what deliveries lack, by their sequences in the stream.
+    pub(crate) asker: Slot<u64>,
     /// Manifests that wait to be looked up.
     pub(crate) manifests_open: AtomicUsize,
     /// Rules that were refused, shown until others are taken.

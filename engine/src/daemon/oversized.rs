@@ -14,7 +14,7 @@ use crate::{
 
 /// Takes a delivery of more than `limit` bytes.
 pub(crate) async fn take(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     source: &str,
     delivery: &Delivery,
     limit: usize,
@@ -35,15 +35,9 @@ pub(crate) async fn take(
         file = %kept.display(),
         "too large for the stream: kept beside the log, what it means is sent"
     );
-    let id = digest.to_string();
-    let raw = intake::Raw {
-        adapter: delivery.adapter.as_deref(),
-        source,
-        delivery_id: &id,
-        headers: &delivery.headers,
-        body: &delivery.body,
-    };
-    let decoded = intake::decode(shared, &raw);
+    let decoded = intake::decode_aside(shared, source, digest.to_string(), delivery)
+        .await
+        .map_err(unavailable)?;
     let events = intake::events(shared, source, decoded)
         .await
         .map_err(unavailable)?;
@@ -72,14 +66,7 @@ async fn submit(
     let Some(PublishError::TooLarge { limit, .. }) = error.downcast_ref::<PublishError>() else {
         return Err(error);
     };
-    let rejected = InputRejected {
-        reason: format!(
-            "the `{kind}` that it means has {size} bytes and does not fit into a message of at most {limit}: raise `max_payload` of the NATS server and send it again"
-        ),
-        payload_digest: payload.clone(),
-        adapter: None,
-        payload: None,
-    };
+    let rejected = rejected(&kind, size, *limit, payload.clone());
     let sequences = shared
         .submit(
             vec![adapters::rejection(source, rejected)],
@@ -87,6 +74,18 @@ async fn submit(
         )
         .await?;
     Ok(sequences.last().copied().unwrap_or_default())
+}
+
+/// What is recorded in place of an event of `size` bytes that fits into no message.
+pub(crate) fn rejected(kind: &str, size: usize, limit: usize, payload: Digest) -> InputRejected {
+    InputRejected {
+        reason: format!(
+            "the `{kind}` that it means has {size} bytes and does not fit into a message of at most {limit}: raise `max_payload` of the NATS server and send it again"
+        ),
+        payload_digest: payload,
+        adapter: None,
+        payload: None,
+    }
 }
 
 /// Writes the body under its digest, whole or not at all.

@@ -148,10 +148,15 @@ async fn look_up(
             let asked = found.unreadable.iter();
             let asked = asked.filter_map(|(_, error)| error.retry_after()).max();
             let is_whole = found.unreadable.is_empty();
+            for (digest, error) in &found.invalid {
+                let registry = job.repository.registry();
+                let registry = registry.or(shared.config.default_registry.as_deref());
+                tracing::error!(%error, registry, repository = %job.repository, %digest, below = %job.digest, "no manifest that can be understood: what lists it stays incomplete; push it again whole");
+            }
             let events = events(&found);
             drop(found);
             let _turn = turn.lock().await;
-            if let Err(error) = say_in_parts(acting, events, &None, None).await {
+            if let Err(error) = say_in_parts(acting, events, None, &None, None).await {
                 tracing::error!(%error, repository = %job.repository, digest = %job.digest, "what was found is not recorded");
                 return Ok(Next::Done);
             }
@@ -172,25 +177,23 @@ async fn look_up(
     }
 }
 
-/// Says events in their order, in parts; `settles` goes with the last, if all were said. One that
-/// cannot be said at all does not keep back those behind it.
+/// Says what was found in parts, the last of which settles a delivery.
 ///
 /// # Errors
-/// The first that there was, as [`Acting::say`].
+/// As [`Acting::say_found`]; what is behind is not said.
 pub(crate) async fn say_in_parts(
     acting: &Acting,
     events: Vec<Received>,
+    source: Option<&str>,
     trace: &Trace,
     settles: Option<u64>,
 ) -> Result<(), DaemonError> {
     let mut parts = parts(events).into_iter().peekable();
-    let mut all = Ok(());
     while let Some(part) = parts.next() {
-        let settles = settles.filter(|_| parts.peek().is_none() && all.is_ok());
-        let said = acting.say(part, trace, settles).await.map(drop);
-        all = all.and(said);
+        let settles = settles.filter(|_| parts.peek().is_none());
+        acting.say_found(part, source, trace, settles).await?;
     }
-    all
+    Ok(())
 }
 
 fn parts(events: Vec<Received>) -> Vec<Vec<Received>> {

@@ -36,7 +36,7 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
                 }
             }
             if !events.is_empty() {
-                acting.say(events, &None, None).await?;
+                acting.say(events, &None).await?;
             }
         }
         tokio::time::sleep(LOOK).await;

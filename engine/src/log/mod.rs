@@ -61,6 +61,7 @@ pub use head::{Head, StreamPosition};
 pub use open::{LogOptions, OpenError};
 pub use reader::{LogReader, Range, ReadError};
 pub use snapshots::{Kept, Kind, SnapshotError, SnapshotInfo, Snapshots};
+pub(crate) use store::MAX_VALUE_BYTES;
 pub use verify::{Problem, VerifyReport, verify};
 pub use weir_schema::record::Hash;
 
