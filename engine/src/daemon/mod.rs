@@ -196,6 +196,7 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     let (orders, ordered) = mpsc::unbounded_channel();
     let (node, thread) = Node::start(ledger, orders)?;
     let shared = Arc::new(share(config, &node, stream.clone(), &address, &signals)?);
+    let seen = rules::seen(&shared.config).await?;
     let mut parts = JoinSet::<Result<(), DaemonError>>::new();
     let (ended, end) = watch::channel(false);
     {
@@ -217,7 +218,7 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     let of = stream.clone();
     let mut leading = tokio::spawn(async move { leader::run(&this, of, stop).await });
     let this = Arc::clone(&shared);
-    parts.spawn(async move { rules::run(&this).await });
+    parts.spawn(async move { rules::run(&this, seen).await });
     let note = shared.config.data.join(ADDRESS_FILE);
     fs::write(&note, format!("{address}\n"))?;
     let backend = backend::Backend::new(Arc::clone(&shared));

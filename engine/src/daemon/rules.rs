@@ -9,7 +9,7 @@ use weir_rules::rule::{Loaded, Rule, RuleSet, RuleTarget};
 use weir_schema::{Body, RuleFile, RulesActivated, Timestamp};
 
 use super::{DaemonError, Shared, default_registry::names_default, own_event};
-use crate::{http::EventFilter, query, rules_dir, stream::PublishError};
+use crate::{config::Config, http::EventFilter, query, rules_dir, stream::PublishError};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -80,7 +80,7 @@ pub(crate) async fn activate_at_start(shared: &Shared) -> Result<(), DaemonError
     let Some(dir) = &shared.config.rules else {
         return Ok(());
     };
-    let files = match checked(dir, shared.config.default_registry.as_deref()) {
+    let files = match checked_aside(shared, dir).await? {
         Ok(files) => files,
         Err(refused) => {
             shared.refuse(refused);
@@ -112,12 +112,14 @@ pub(crate) async fn are_older(shared: &Shared) -> Result<bool, DaemonError> {
     let Some(dir) = &shared.config.rules else {
         return Ok(false);
     };
-    let default = shared.config.default_registry.as_deref();
-    let Ok(loaded) = checked(dir, default).and_then(|files| load(&files, default)) else {
+    let Ok(files) = checked_aside(shared, dir).await? else {
+        return Ok(false);
+    };
+    let Ok((offered, _)) = digest_aside(shared, files).await? else {
         return Ok(false);
     };
     let in_force = shared.node.ask(|state| state.rules().digest()).await?;
-    if loaded.rules.digest() == in_force {
+    if offered == in_force {
         return Ok(false);
     }
     let newest = EventFilter {
@@ -149,32 +151,57 @@ pub(crate) async fn are_older(shared: &Shared) -> Result<bool, DaemonError> {
     }
 }
 
-/// Watches the files, and hears reload requests, until the daemon ends.
-pub(crate) async fn run(shared: &Shared) -> Result<(), DaemonError> {
+/// The files as they are, to be read before any are put in force: what changes after that is seen.
+/// `None` if they cannot be read.
+pub(crate) async fn seen(config: &Config) -> Result<Option<Vec<RuleFile>>, DaemonError> {
+    match &config.rules {
+        Some(dir) => read(dir).await,
+        None => Ok(None),
+    }
+}
+
+async fn read(dir: &Path) -> Result<Option<Vec<RuleFile>>, DaemonError> {
+    let dir = dir.to_owned();
+    Ok(tokio::task::spawn_blocking(move || rules_dir::read(&dir).ok()).await?)
+}
+
+/// As [`checked`], on a thread of its own.
+async fn checked_aside(
+    shared: &Shared,
+    dir: &Path,
+) -> Result<Result<Vec<RuleFile>, RulesRefused>, DaemonError> {
+    let (dir, default) = (dir.to_owned(), shared.config.default_registry.clone());
+    Ok(tokio::task::spawn_blocking(move || checked(&dir, default.as_deref())).await?)
+}
+
+/// Watches the files for others than were `seen`, and hears reload requests, until the daemon ends.
+pub(crate) async fn run(
+    shared: &Shared,
+    mut seen: Option<Vec<RuleFile>>,
+) -> Result<(), DaemonError> {
     let Some(dir) = shared.config.rules.clone() else {
         return std::future::pending().await;
     };
-    let mut seen = rules_dir::read(&dir).ok();
     loop {
         let asked = tokio::select! {
             () = shared.reload.notified() => true,
             () = tokio::time::sleep(LOOK) => false,
         };
-        let mut now = rules_dir::read(&dir).ok();
+        let mut now = read(&dir).await?;
         if !asked {
             if now == seen {
                 continue;
             }
             loop {
                 tokio::time::sleep(SETTLE).await;
-                let again = rules_dir::read(&dir).ok();
+                let again = read(&dir).await?;
                 if again == now {
                     break;
                 }
                 now = again;
             }
         }
-        match checked(&dir, shared.config.default_registry.as_deref()) {
+        match checked_aside(shared, &dir).await? {
             Ok(files) => match activate(shared, files).await {
                 Ok(true) => {}
                 Ok(false) if asked => tracing::info!("these rules are in force already"),
@@ -191,16 +218,29 @@ pub(crate) async fn run(shared: &Shared) -> Result<(), DaemonError> {
     }
 }
 
+/// The digest of rules and how many there are, compiled on a thread of its own.
+async fn digest_aside(
+    shared: &Shared,
+    files: Vec<RuleFile>,
+) -> Result<Result<([u8; 32], usize), RulesRefused>, DaemonError> {
+    let default = shared.config.default_registry.clone();
+    let compiled = move || {
+        let loaded = load(&files, default.as_deref())?;
+        Ok((loaded.rules.digest(), loaded.rules.rules().len()))
+    };
+    Ok(tokio::task::spawn_blocking(compiled).await?)
+}
+
 /// Puts rules in force; false if they are already.
 async fn activate(shared: &Shared, files: Vec<RuleFile>) -> Result<bool, DaemonError> {
-    let loaded = load(&files, shared.config.default_registry.as_deref())?;
+    let (digest, rules) = digest_aside(shared, files.clone()).await??;
     let in_force = shared.node.ask(|state| state.rules().digest()).await?;
-    let changes = loaded.rules.digest() != in_force;
+    let changes = digest != in_force;
     if changes {
         let id = format!("rules-{}", uuid::Uuid::new_v4());
         let body = Body::RulesActivated(RulesActivated { files, actor: None });
         shared.submit(vec![own_event(id, body)], None).await?;
-        tracing::info!(rules = loaded.rules.rules().len(), "rules activated");
+        tracing::info!(rules, "rules activated");
     }
     *shared
         .refused
