@@ -18,8 +18,12 @@ use support::{
     daemon::Daemon,
     proxy::{Fault, Proxy},
     registry::{Registry, quiet},
+    stub::{Reply, Request, Stub},
 };
-use weir_engine::oci::{Client, RegistryConfig};
+use weir_engine::oci::{
+    Client, RegistryConfig,
+    media_type::{OCI_CONFIG, OCI_MANIFEST},
+};
 use weir_schema::Digest;
 
 fn config(nats: &Nats, host: &str) -> String {
@@ -89,6 +93,62 @@ async fn what_a_registry_must_be_asked_about_is_asked_again_after_a_crash() {
                 .as_array()
                 .is_some_and(|all| all.len() == 2)
         })
+        .await;
+}
+
+/// A registry whose one image has so many labels that what is told of it fits into no small message,
+/// however it is packed; and the image.
+async fn holding_a_large_image() -> (Stub, Digest) {
+    let noise = |label: usize| -> String {
+        let parts = (0..60).map(|part| Digest::of(format!("{label} {part}").as_bytes()).hex());
+        parts.collect()
+    };
+    let labels: serde_json::Map<String, Value> = (0..200)
+        .map(|label| (format!("l{label}"), noise(label).into()))
+        .collect();
+    let config = json!({"config": {"Labels": labels}}).to_string();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [],
+        "config": app::descriptor(OCI_CONFIG, config.as_bytes()),
+    })
+    .to_string();
+    let digest = Digest::of(manifest.as_bytes());
+    let name = digest.to_string();
+    let stub = Stub::start(move |request: &Request| {
+        if request.path.contains("/manifests/") {
+            Reply::status(200)
+                .header("Content-Type", OCI_MANIFEST)
+                .header("Docker-Content-Digest", &name)
+                .body(manifest.clone())
+        } else {
+            Reply::status(200).body(config.clone())
+        }
+    });
+    (stub.await, digest)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_and_fits_into_no_message_is_rejected_and_the_delivery_settled() {
+    let Some(nats) = Nats::start_with("max_payload: 65536") else {
+        return;
+    };
+    let (registry, digest) = holding_a_large_image().await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let config = config(&nats, &registry.host());
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let tag = json!({"timestamp": "2026-08-21T10:00:00.219+0000", "nodeId": "n", "initiator": "ann", "repositoryName": "r", "action": "CREATED",
+        "component": {"id": "c", "format": "docker", "name": "team/web", "version": "1.0"}});
+    assert_eq!(daemon.post("/v1/intake/nexus", tag.to_string()).await, 202);
+    let reason = refused(&daemon).await;
+    assert!(reason.contains("weir.manifest.resolved"), "{reason}");
+    assert!(reason.contains("max_payload"), "{reason}");
+    daemon
+        .until("/v1/tags?repository=team/web", |tags| {
+            tags[0]["digest"] == digest.to_string()
+        })
+        .await;
+    daemon
+        .until("/v1/status", |status| status["lookups"]["deliveries"] == 0)
         .await;
 }
 
