@@ -21,6 +21,9 @@ const EVERY: Duration = Duration::from_secs(10);
 /// More sources than this are made up by somebody.
 pub(crate) const MOST_SOURCES: usize = 1000;
 
+/// Bytes of what is kept at most: it is one value of the log, which has an end at 96 KiB.
+const MOST_BYTES: usize = 64 * 1024;
+
 /// The sources, by name.
 #[derive(Debug)]
 pub(crate) struct Heard(Mutex<Sources>);
@@ -51,6 +54,9 @@ impl Heard {
             *last = at.max(*last);
         } else if sources.last.len() < MOST_SOURCES {
             sources.last.insert(name.to_owned(), at);
+            if written(&sources.last).1.len() > MOST_BYTES {
+                sources.last.remove(name);
+            }
         }
         sources.changed = true;
     }
@@ -99,4 +105,27 @@ fn name(source: &str) -> &str {
         .iter()
         .find_map(|prefix| source.strip_prefix(prefix))
         .unwrap_or(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_with_long_names_are_kept_as_far_as_they_fit_into_the_log() {
+        let heard = Heard(Mutex::new(Sources {
+            last: BTreeMap::new(),
+            changed: false,
+            kept: Instant::now(),
+        }));
+        heard.note("/registries/harbor", Timestamp::EPOCH);
+        for number in 0..MOST_SOURCES {
+            heard.note(
+                &format!("{number}{}", "\u{1}".repeat(200)),
+                Timestamp::EPOCH,
+            );
+        }
+        assert!(heard.all().1.len() <= MOST_BYTES);
+        assert!(heard.last().len() > 40 && heard.last().contains_key("harbor"));
+    }
 }
