@@ -72,6 +72,15 @@ impl Admission {
         }
     }
 
+    /// Judges a request for a file of the page: these have no data, and where there is a token the
+    /// page asks for it itself.
+    pub(super) fn check_page(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        match self.token {
+            Some(_) => Ok(()),
+            None => check_local(headers),
+        }
+    }
+
     /// Whether nothing is asked of a delivery, so that whoever is let in may say anything.
     pub(super) fn is_open(&self) -> bool {
         self.token.is_none() && self.intake_token.is_none()

@@ -4,6 +4,8 @@
 //! request ── admission (token) ── route ── Backend ── JSON, or a problem (RFC 9457)
 //! ```
 //!
+//! The web page (`page`) is files that ask the same questions.
+//!
 //! [`Questions`] are the same queries, asked by name over NATS.
 //!
 //! Nothing is decided here: a [`Backend`] makes deliveries durable and answers queries.
@@ -17,6 +19,7 @@ mod filter;
 mod intake;
 mod metrics;
 mod openapi;
+mod page;
 mod problem;
 mod promotions;
 mod questions;

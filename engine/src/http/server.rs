@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, backtests,
-    check_listen, connections, intake, openapi, read, reconcile, webhook,
+    check_listen, connections, intake, openapi, page, read, reconcile, webhook,
 };
 use crate::adapters::WebhookAuth;
 
@@ -162,6 +162,7 @@ fn router<B: Backend>(app: Arc<App<B>>) -> Router {
         .route("/healthz", get(read::healthz))
         .route("/readyz", get(read::readyz::<B>))
         .route("/metrics", get(read::metrics::<B>))
+        .merge(page::files())
         .fallback(async || Problem::not_found("there is nothing here"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn_with_state(Arc::clone(&app), admit_and_count::<B>))
@@ -178,6 +179,7 @@ async fn admit_and_count<B: Backend>(
     let admitted = match route {
         // Who delivers is judged with the delivery, since a source may have a proof of its own.
         "/healthz" | "/readyz" | "/v1/intake" => Ok(()),
+        "/" | "/page" => app.admission.check_page(request.headers()),
         _ => app.admission.check(request.headers(), false),
     };
     let response = match admitted {
@@ -191,7 +193,10 @@ async fn admit_and_count<B: Backend>(
 
 /// The route of a path, from a closed set: what callers invent must not fill the counters.
 fn route(path: &str) -> &'static str {
-    for route in ["/v1/intake", "/v1/backtests"] {
+    if path == "/" {
+        return "/";
+    }
+    for route in ["/v1/intake", "/v1/backtests", "/page"] {
         let below = path.strip_prefix(route);
         if below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
             return route;

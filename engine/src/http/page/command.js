@@ -1,0 +1,28 @@
+// Commands to copy: this page changes nothing, `weir` does.
+
+import { el } from "./dom.js";
+
+/** A word as a shell takes it, whatever is in it. */
+export const quoted = (word) =>
+  /^[A-Za-z0-9@%+=:,./_-]+$/.test(word) ? word : `'${String(word).replaceAll("'", "'\\''")}'`;
+
+/** The line of a command: words are quoted where they must be. */
+export const line = (...words) => ["weir", ...words.map(quoted)].join(" ");
+
+/** What commands that move something ask for: this page leaves it to whoever runs them. */
+export const confirming = () => el("p", { class: "quiet" },
+  "What could move something only shows what it would do until ", el("code", null, "--confirm"), " is added.");
+
+/** A command with a button that copies it, and what it is for. */
+export function command(about, text) {
+  const code = el("code", null, text);
+  const button = el("button", { type: "button", "aria-label": `Copy: ${text}` }, "Copy");
+  button.addEventListener("click", async () => {
+    // Browsers lend the clipboard to pages over TLS and of this machine only.
+    const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+    if (!copied) getSelection().selectAllChildren(code);
+    button.textContent = copied ? "Copied" : "Selected";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  return el("div", { class: "command" }, about && el("span", null, about), code, button);
+}

@@ -1,0 +1,132 @@
+// The log: filtered, the newest first, older ones page by page, new ones as they come.
+
+import { ask } from "./api.js";
+import { add, el, row } from "./dom.js";
+import { follow } from "./follow.js";
+import { address, field, form } from "./form.js";
+import { settled, told } from "./problem.js";
+import { to } from "./route.js";
+import { many, reason, tagLink, time, verdict } from "./words.js";
+
+const PAGE = 50;
+/** Records kept on the page while it follows: as many as a reader looks through. */
+const KEPT = 500;
+const HEADERS = ["Record", "Time", "Type", "What"];
+const VERDICTS = ["promote", "wait", "block", "error", "withdrawn"];
+
+/** The filters that have a field, with label and hint. */
+const FIELDS = [
+  ["type", "Type", "decision.made, scan.*"],
+  ["repository", "Repository", "dev/**"],
+  ["tag", "Tag", "1.4.0"],
+  ["actor", "Actor", "ann"],
+  ["rule", "Rule", "to-staging"],
+  ["vulnerability", "Vulnerability", "CVE-2024-3094"],
+  ["verdict", "Verdict", null],
+  ["reason", "Reason", "scan-missing"],
+  ["since", "Since", "7d, 2026-08-21"],
+  ["until", "Until", "1h"],
+  ["where", "Where (CEL)", "data.findings.exists(f, f.score > 9.0)"],
+];
+/** Filters that links of other views give. */
+const OTHERS = ["app", "digest", "override", "hold", "before"];
+
+/** The view: all filters of `/v1/events`, `cursor` of an older page, and `follow`. */
+export async function log(parameters, signal) {
+  const { cursor, follow: follows, ...filters } = parameters;
+  const asked = ask("events", { ...filters, cursor, order: "newest", limit: PAGE }, signal);
+  return [
+    el("h1", null, "Log"),
+    filterForm(parameters),
+    told(await settled(asked), (page) => [
+      records(page, filters, follows === "true" && !cursor, signal),
+      el("p", { class: "pages" },
+        cursor && el("a", { href: to("log", filters) }, "Newest"), " ",
+        page.next && el("a", { href: to("log", { ...filters, cursor: page.next }) }, "Older")),
+    ]),
+  ];
+}
+
+/** The records of a page, and those that come if it is `live`. */
+function records(page, filters, live, signal) {
+  const body = el("tbody", null, page.events.map(rows));
+  const said = el("p", { class: "quiet", role: "status" });
+  const say = (text) => { said.textContent = text; };
+  if (live) follow(filters, page.through, signal, (more) => prepend(body, more), say);
+  return [
+    said,
+    page.undecided && el("p", { class: "note" },
+      `${many(page.undecided.count, "record")} left out, for which the expression errs; of record ${page.undecided.seq}: ${page.undecided.problem}`),
+    page.events.length === 0 && !live && el("p", null, page.next ? "Nothing was found so far." : "Nothing is recorded that meets this."),
+    (page.events.length > 0 || live) && el("table", { class: "log" },
+      el("caption", null, "The newest first; a record's number opens it"),
+      el("thead", null, el("tr", null, HEADERS.map((text) => el("th", { scope: "col" }, text)))), body),
+  ];
+}
+
+function filterForm(parameters) {
+  const kept = Object.fromEntries(OTHERS.filter((name) => parameters[name]).map((name) => [name, parameters[name]]));
+  const fields = FIELDS.map(([name, label, hint]) =>
+    field(name, label, parameters[name], hint, name === "verdict" ? VERDICTS : undefined));
+  const follows = el("input", { type: "checkbox", id: "follow", name: "follow", value: "true",
+    checked: parameters.follow === "true" });
+  const made = form("log", "Filter", [
+    fields,
+    el("div", { class: "switch" }, follows, el("label", { for: "follow" }, "Follow new records")),
+  ], kept);
+  follows.addEventListener("change", () => { location.hash = address("log", made, kept); });
+  const others = Object.entries(kept).map(([name, value]) => `${name} ${value}`);
+  return [
+    made,
+    others.length > 0 && el("p", { class: "note" }, `Only ${others.join(", ")}. `,
+      el("a", { href: to("log") }, "Show all")),
+  ];
+}
+
+function prepend(body, records) {
+  const open = document.activeElement;
+  body.prepend(...records.toReversed().flatMap((record) => rows(record)));
+  while (body.children.length > 2 * KEPT) body.lastElementChild.remove();
+  open?.focus({ preventScroll: true });
+}
+
+/** A record in two rows: what it says, and, once opened, its JSON. */
+function rows(record) {
+  const inside = el("tr", { hidden: true, class: "json" });
+  const button = el("button", { type: "button", class: "opens", "aria-expanded": "false",
+    "aria-label": `Record ${record.seq}` }, record.seq);
+  button.addEventListener("click", () => {
+    inside.hidden = !inside.hidden;
+    button.setAttribute("aria-expanded", String(!inside.hidden));
+    if (inside.children.length === 0) {
+      add(inside, el("td", { colspan: HEADERS.length }, el("pre", { tabindex: "0" }, JSON.stringify(record, null, 2))));
+    }
+  });
+  const kind = record.event.type.replace(/^weir\./, "");
+  return [row(HEADERS, [button, time(record.recorded_at), kind, what(record.event.data ?? {})]), inside];
+}
+
+/** What a record says in a line: the parts that most events have, each as far as it is there. */
+function what(data) {
+  const place = (of) => of && (of.tag ? tagLink(`${of.repository}:${of.tag}`) : of.repository);
+  const here = data.repository && place(data);
+  const parts = [
+    data.verdict && verdict(data.verdict),
+    here, place(typeof data.source === "object" ? data.source : null),
+    data.target && ["→ ", typeof data.target === "object" ? place(data.target) : data.target],
+    data.rule && `rule ${data.rule}`,
+    data.scanner?.name && `by ${data.scanner.name}`,
+    data.override_id && `override ${data.override_id}`,
+    data.hold_id && `hold ${data.hold_id}`,
+    data.promotion_id && `promotion ${data.promotion_id}`,
+    data.vulnerability,
+    !data.source && data.digest && el("code", null, data.digest.slice(7, 19)),
+    Array.isArray(data.findings) && `${data.findings.length} findings`,
+    Array.isArray(data.files) && `${data.files.length} files`,
+    data.actor && `by ${data.actor}`,
+    typeof data.reason === "string" && data.reason,
+    data.comment, data.error,
+    Array.isArray(data.reasons) && data.reasons.map((why) => [reason(why), " "]),
+  ].filter(Boolean);
+  return parts.map((part) => [part, " "]);
+}

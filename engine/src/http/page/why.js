@@ -1,0 +1,84 @@
+// Why a tag is or is not promoted under a rule: one answer of `/v1/why`.
+
+import { command, confirming } from "./command.js";
+import { el, facts, table } from "./dom.js";
+import { remedies } from "./remedies.js";
+import { to } from "./route.js";
+import { tree } from "./tree.js";
+import { imageName, reason, tagLink, time, verdict } from "./words.js";
+
+/** An explanation, as of `at`: what is missing first, then everything that was looked at. */
+export function explanation(one, at) {
+  const passes = one.verdict === "promote";
+  const commands = at ? [] : remedies(one);
+  return el("article", null,
+    el("h3", null, verdict(one.verdict), ` ${one.rule} → `, tagLink(one.target, at)),
+    one.severity === "warn" && el("p", { class: "note" }, "Advice only: the rule has severity warn, and promotes nothing."),
+    !passes && one.needs.length > 0 && [
+      el("h4", null, "It would pass with"), el("ul", { class: "needs" }, one.needs.map((need) => el("li", null, need, whose(need, one.images))))],
+    one.promotions.map(promotion),
+    facts([
+      ["About", one.about, true], ["Owner", one.owner], ["More", link(one.link)],
+      ["Overrides used", one.overrides.length === 0 ? null : [
+        one.overrides.join(", "), " (", el("a", { href: to("overrides", { at }) }, "what they say"), ")"]],
+      ["Decided", el("a", { href: to("log", { before: one.decided + 1 }) }, `at record ${one.decided}`)],
+    ]),
+    stages(one),
+    one.uncounted.map((vote) => el("p", { class: "note" },
+      `The vote of ${vote.actor} does not count: ${vote.why === "rule-owner" ? "the rule's owner" : `the ${vote.why}`} may not approve.`)),
+    el("details", { open: objects(one) || null }, el("summary", null, "The rule's expression, with its values"),
+      tree(one.expression)),
+    one.denies.map((deny) => denial(deny)),
+    commands.length > 0 && el("details", { open: true }, el("summary", null, "What could be done"),
+      commands.map(([about, text]) => command(about, text)), confirming()));
+}
+
+/** What the image is in the bundle that a need names by nothing but its digest. */
+function whose(need, images) {
+  const image = images.find((image) => need.includes(image.digest));
+  return image && !image.component && image.role !== "self" ? ` (${imageName(image)})` : null;
+}
+
+/** Each stage of the judgement with what objects there, whatever an earlier one says. */
+function stages(one) {
+  const scanned = one.images.every((image) => image.scan === "completed");
+  const rows = one.stages.map(({ stage, reasons }) => {
+    const soFar = stage === "rule" && !scanned ? " as far as is scanned" : "";
+    return [stage, reasons.length === 0 ? [verdict("ok"), soFar]
+      : el("ul", null, reasons.map((why) => el("li", null, reason(named(why, one.images)))))];
+  });
+  return table("What was looked at, in this order", ["Stage", "What objects"], rows);
+}
+
+/** A reason, with what its image is called where it does not say. */
+function named(why, images) {
+  const image = images.find((image) => image.digest === why.digest);
+  return image && !why.component && !why.platform ? { ...why, component: imageName(image) } : why;
+}
+
+/** Whether the rule's own expression is what stands in the way. */
+const objects = (one) => one.verdict !== "promote"
+  && one.stages.some(({ stage, reasons }) => stage === "rule" && reasons.some((why) => !why.deny_rule));
+
+function denial(deny) {
+  const word = deny.denies ? "denies" : deny.warns ? "warns" : "ok";
+  return el("details", { open: deny.denies || null },
+    el("summary", null, "Deny rule ", el("b", null, deny.rule), " ", verdict(word)), tree(deny.expression, true));
+}
+
+/** How far what was decided is. */
+function promotion(open) {
+  const { promotion_id: id, progress, error, copy } = open;
+  const trouble = copy?.error ?? error;
+  const words = progress === "decided" ? "is decided; the copy has not begun"
+    : progress === "failed" ? "was given up" : trouble ? "is being copied again" : "is being copied";
+  return el("p", { class: progress === "failed" || trouble ? "problem" : "note" },
+    el("a", { href: to("promotions") }, `Promotion ${id}`), ` ${words}`, trouble && `: ${trouble}`,
+    copy?.retry_at && [", again ", time(copy.retry_at)]);
+}
+
+/** A link of a rule's header, if it leads to a web page. */
+function link(text) {
+  const web = /^https?:\/\//.test(text ?? "");
+  return web ? el("a", { href: text, rel: "noreferrer noopener" }, text) : text;
+}
