@@ -211,6 +211,18 @@ fn browsed(directory: &Path, address: &str) -> Option<String> {
     Some(String::from_utf8(done.stdout).unwrap())
 }
 
+/// What a browser makes of an address once all that is expected is there. `None` if there is none.
+fn seen(directory: &Path, address: &str, expected: &[String]) -> Option<String> {
+    let began = Instant::now();
+    loop {
+        let seen = browsed(directory, address)?;
+        if expected.iter().all(|part| seen.contains(part)) {
+            return Some(seen);
+        }
+        assert!(began.elapsed() < PATIENCE, "{expected:?} is not in\n{seen}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_view_of_a_tag_names_the_image_whose_scan_is_missing() {
     let directory = TempDir::new().unwrap();
@@ -249,15 +261,15 @@ async fn the_view_of_a_tag_names_the_image_whose_scan_is_missing() {
         "<b>scan-missing</b> db".to_owned(),
         "&lt;b&gt;ann&lt;/b&gt;".to_owned(),
     ];
-    let began = Instant::now();
-    loop {
-        let Some(seen) = browsed(directory.path(), &address) else {
-            return;
-        };
-        if expected.iter().all(|part| seen.contains(part)) {
-            assert!(!seen.contains(&format!("scan of web {web}")), "{seen}");
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "{expected:?} is not in\n{seen}");
-    }
+    let seen = seen(directory.path(), &address, &expected);
+    let of_scanned = format!("scan of web {web}");
+    assert!(!seen.is_some_and(|seen| seen.contains(&of_scanned)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_token_the_page_asks_for_it() {
+    let directory = TempDir::new().unwrap();
+    let daemon = Daemon::start(directory.path(), "", "token = \"sesame\"").await;
+    let expected = ["<h1>A token is needed</h1>".to_owned()];
+    seen(directory.path(), daemon.url(), &expected);
 }

@@ -48,7 +48,7 @@ macro_rules! file {
     };
 }
 
-const FILES: [File; 23] = [
+const FILES: [File; 25] = [
     File {
         path: "/",
         ..file!("index.html", "text/html")
@@ -67,9 +67,11 @@ const FILES: [File; 23] = [
     file!("overview.js"),
     file!("problem.js"),
     file!("promotions.js"),
+    file!("record.js"),
     file!("remedies.js"),
     file!("route.js"),
     file!("rules.js"),
+    file!("standing.js"),
     file!("tag.js"),
     file!("token.js"),
     file!("tree.js"),

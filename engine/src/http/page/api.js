@@ -22,7 +22,7 @@ export function query(parameters) {
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
 }
 
-/** The answer to a question, as it comes. */
+/** The answer to a question, as it comes. Where a token is missing the whole page is told. */
 export async function respond(name, parameters, signal) {
   const given = token();
   const headers = given === null ? {} : { authorization: `Bearer ${given}` };
@@ -33,6 +33,7 @@ export async function respond(name, parameters, signal) {
     throw signal?.aborted ? error : new Unreachable("no answer");
   }
   if (answer.ok) return answer;
+  if (answer.status === 401) dispatchEvent(new Event("unauthorized"));
   const told = await answer.json().catch(() => null);
   if (told === null && answer.status >= 502) throw new Unreachable(`a proxy answers ${answer.status}`);
   throw new Problem(answer.status, told?.title ?? answer.statusText, told?.detail ?? "");

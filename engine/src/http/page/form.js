@@ -39,5 +39,5 @@ export function past(view, parameters) {
   if (!parameters.at) return null;
   const now = to(view, { ...parameters, at: null });
   return el("p", { class: "note past" },
-    "This is how it was at ", el("b", null, parameters.at), ". ", el("a", { href: now }, "Show how it is now"));
+    "This is how it was at ", el("b", null, /^\d+$/.test(parameters.at) ? `record ${parameters.at}` : parameters.at), ". ", el("a", { href: now }, "Show how it is now"));
 }

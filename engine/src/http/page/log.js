@@ -1,17 +1,17 @@
 // The log: filtered, the newest first, older ones page by page, new ones as they come.
 
 import { ask } from "./api.js";
-import { add, el, row } from "./dom.js";
+import { el } from "./dom.js";
 import { follow } from "./follow.js";
 import { address, field, form } from "./form.js";
 import { settled, told } from "./problem.js";
+import { HEADERS, rows } from "./record.js";
 import { to } from "./route.js";
-import { many, reason, tagLink, time, verdict } from "./words.js";
+import { many } from "./words.js";
 
 const PAGE = 50;
 /** Records kept on the page while it follows: as many as a reader looks through. */
 const KEPT = 500;
-const HEADERS = ["Record", "Time", "Type", "What"];
 const VERDICTS = ["promote", "wait", "block", "error", "withdrawn"];
 
 /** The filters that have a field, with label and hint. */
@@ -88,45 +88,4 @@ function prepend(body, records) {
   body.prepend(...records.toReversed().flatMap((record) => rows(record)));
   while (body.children.length > 2 * KEPT) body.lastElementChild.remove();
   open?.focus({ preventScroll: true });
-}
-
-/** A record in two rows: what it says, and, once opened, its JSON. */
-function rows(record) {
-  const inside = el("tr", { hidden: true, class: "json" });
-  const button = el("button", { type: "button", class: "opens", "aria-expanded": "false",
-    "aria-label": `Record ${record.seq}` }, record.seq);
-  button.addEventListener("click", () => {
-    inside.hidden = !inside.hidden;
-    button.setAttribute("aria-expanded", String(!inside.hidden));
-    if (inside.children.length === 0) {
-      add(inside, el("td", { colspan: HEADERS.length }, el("pre", { tabindex: "0" }, JSON.stringify(record, null, 2))));
-    }
-  });
-  const kind = record.event.type.replace(/^weir\./, "");
-  return [row(HEADERS, [button, time(record.recorded_at), kind, what(record.event.data ?? {})]), inside];
-}
-
-/** What a record says in a line: the parts that most events have, each as far as it is there. */
-function what(data) {
-  const place = (of) => of && (of.tag ? tagLink(`${of.repository}:${of.tag}`) : of.repository);
-  const here = data.repository && place(data);
-  const parts = [
-    data.verdict && verdict(data.verdict),
-    here, place(typeof data.source === "object" ? data.source : null),
-    data.target && ["→ ", typeof data.target === "object" ? place(data.target) : data.target],
-    data.rule && `rule ${data.rule}`,
-    data.scanner?.name && `by ${data.scanner.name}`,
-    data.override_id && `override ${data.override_id}`,
-    data.hold_id && `hold ${data.hold_id}`,
-    data.promotion_id && `promotion ${data.promotion_id}`,
-    data.vulnerability,
-    !data.source && data.digest && el("code", null, data.digest.slice(7, 19)),
-    Array.isArray(data.findings) && `${data.findings.length} findings`,
-    Array.isArray(data.files) && `${data.files.length} files`,
-    data.actor && `by ${data.actor}`,
-    typeof data.reason === "string" && data.reason,
-    data.comment, data.error,
-    Array.isArray(data.reasons) && data.reasons.map((why) => [reason(why), " "]),
-  ].filter(Boolean);
-  return parts.map((part) => [part, " "]);
 }

@@ -40,10 +40,6 @@ async function show(focus) {
       return;
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof Problem && error.status === 401) {
-        put(login(token() !== null, () => show(true)), true);
-        return;
-      }
       if (!(error instanceof Unreachable)) {
         put(failed(error), focus);
         return;
@@ -97,6 +93,14 @@ function mark(view) {
   }
 }
 
+/** Asks for a token instead of what is shown, once, however many questions were refused. */
+function unauthorized() {
+  if (shown.signal.aborted) return;
+  shown.abort();
+  put(login(token() !== null, () => show(true)), true);
+}
+
+addEventListener("unauthorized", unauthorized);
 addEventListener("hashchange", () => show(true));
 forgetting.addEventListener("click", () => { forget(); show(true); });
 document.getElementById("skip").addEventListener("click", (event) => {

@@ -3,12 +3,12 @@
 import { Problem } from "./api.js";
 import { el } from "./dom.js";
 
-/** The answer, or the problem there is instead. No answer at all, and a missing token, end the view. */
+/** The answer, or the problem there is instead. No answer at all ends the view. */
 export async function settled(question) {
   try {
     return { answer: await question };
   } catch (problem) {
-    if (!(problem instanceof Problem) || problem.status === 401) throw problem;
+    if (!(problem instanceof Problem)) throw problem;
     return { problem };
   }
 }

@@ -14,7 +14,9 @@ export async function tag(parameters, signal) {
   const { repository, tag: name, at } = parameters;
   const asked = { repository, tag: name, at };
   const questions = ["show", "why", "history"].map((question) => ask(question, asked, signal));
-  const [shown, why, life] = await Promise.all(questions.map(settled));
+  // How a copy fares is known of now, and nowhere else.
+  const copies = at ? [] : ask("promotions", { repository, tag: name }, signal);
+  const [shown, why, life, open] = await Promise.all([...questions, copies].map(settled));
   const top = [
     el("h1", null, `${repository}:${name}`),
     past("tag", asked),
@@ -22,11 +24,12 @@ export async function tag(parameters, signal) {
     form("tag", "Look back", asOf(at), { repository, tag: name }),
   ];
   // Of a tag that was never there, or in a time that is none, nothing else can be said.
-  if (life.problem) return top;
+  if (life.problem) return [top, elsewhere(repository)];
   return [
     ...top,
     el("section", { "aria-labelledby": "why" }, el("h2", { id: "why" }, "Why"),
-      told(why, (all) => (all.length === 0 ? noRule() : all.map((one) => explanation(one, at))))),
+      why.problem?.status === 404 && !shown.problem ? noRule(why.problem)
+        : told(why, (all) => all.map((one) => explanation(faring(one, open.answer ?? []), at)))),
     el("section", { "aria-labelledby": "images" }, el("h2", { id: "images" }, "What is in it"),
       told(shown, (one) => contents(one))),
     el("section", { "aria-labelledby": "life" }, el("h2", { id: "life" }, "Its life"),
@@ -37,9 +40,21 @@ export async function tag(parameters, signal) {
   ];
 }
 
-function noRule() {
-  return el("p", null, "No rule in force takes this tag, so nothing promotes it. ",
-    el("a", { href: to("rules") }, "See the rules"), ".");
+/** Leads to repositories of a like name. */
+function elsewhere(repository) {
+  const part = repository.split("/").at(-1);
+  return el("p", null, el("a", { href: to("overview", { repository: part }) }, `Repositories with ${part} in their name`));
+}
+
+/** An answer whose promotions also say how their copies fare. */
+function faring(one, open) {
+  const copied = (promotion) => open.find((other) => other.promotion_id === promotion.promotion_id) ?? promotion;
+  return { ...one, promotions: one.promotions.map(copied) };
+}
+
+/** The tag is there, and nothing is asked about it: no rule takes it, and the answer says so. */
+function noRule(said) {
+  return el("p", { class: "note" }, said.message, ". ", el("a", { href: to("rules") }, "The rules in force"));
 }
 
 function pointsAt(one) {

@@ -71,10 +71,10 @@ function promotion(open) {
   const { promotion_id: id, progress, error, copy } = open;
   const trouble = copy?.error ?? error;
   const words = progress === "decided" ? "is decided; the copy has not begun"
-    : progress === "failed" ? "was given up" : trouble ? "is being copied again" : "is being copied";
+    : progress === "failed" ? "was given up" : trouble ? "could not be copied and is tried again" : "is being copied";
   return el("p", { class: progress === "failed" || trouble ? "problem" : "note" },
     el("a", { href: to("promotions") }, `Promotion ${id}`), ` ${words}`, trouble && `: ${trouble}`,
-    copy?.retry_at && [", again ", time(copy.retry_at)]);
+    copy?.retry_at && [". Again at ", time(copy.retry_at)]);
 }
 
 /** A link of a rule's header, if it leads to a web page. */
