@@ -23,11 +23,17 @@ const SETTLE: Duration = Duration::from_millis(500);
 #[error("{0}")]
 pub struct RulesRefused(String);
 
+/// Rules that may be put in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Offered {
+    files: Vec<RuleFile>,
+    digest: [u8; 32],
+    /// How many there are.
+    rules: usize,
+}
+
 /// Reads and checks a rule set: one with an error is refused whole.
-pub(crate) fn checked(
-    dir: &Path,
-    default_registry: Option<&str>,
-) -> Result<Vec<RuleFile>, RulesRefused> {
+pub(crate) fn checked(dir: &Path, default_registry: Option<&str>) -> Result<Offered, RulesRefused> {
     let files = rules_dir::read(dir).map_err(|error| RulesRefused(error.to_string()))?;
     // A folder that is not mounted looks so: all denies would be off.
     if files.is_empty() {
@@ -40,7 +46,11 @@ pub(crate) fn checked(
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(files)
+    Ok(Offered {
+        digest: loaded.rules.digest(),
+        rules: loaded.rules.rules().len(),
+        files,
+    })
 }
 
 fn load(files: &[RuleFile], default_registry: Option<&str>) -> Result<Loaded, RulesRefused> {
@@ -80,15 +90,15 @@ pub(crate) async fn activate_at_start(shared: &Shared) -> Result<(), DaemonError
     let Some(dir) = &shared.config.rules else {
         return Ok(());
     };
-    let files = match checked_aside(shared, dir).await? {
-        Ok(files) => files,
+    let offered = match checked_aside(shared, dir).await? {
+        Ok(offered) => offered,
         Err(refused) => {
             shared.refuse(refused);
             return Ok(());
         }
     };
     loop {
-        let Err(error) = activate(shared, files.clone()).await else {
+        let Err(error) = activate(shared, offered.clone()).await else {
             return Ok(());
         };
         match error.downcast_ref::<PublishError>() {
@@ -112,14 +122,11 @@ pub(crate) async fn are_older(shared: &Shared) -> Result<bool, DaemonError> {
     let Some(dir) = &shared.config.rules else {
         return Ok(false);
     };
-    let Ok(files) = checked_aside(shared, dir).await? else {
-        return Ok(false);
-    };
-    let Ok((offered, _)) = digest_aside(shared, files).await? else {
+    let Ok(offered) = checked_aside(shared, dir).await? else {
         return Ok(false);
     };
     let in_force = shared.node.ask(|state| state.rules().digest()).await?;
-    if offered == in_force {
+    if offered.digest == in_force {
         return Ok(false);
     }
     let newest = EventFilter {
@@ -169,7 +176,7 @@ async fn read(dir: &Path) -> Result<Option<Vec<RuleFile>>, DaemonError> {
 async fn checked_aside(
     shared: &Shared,
     dir: &Path,
-) -> Result<Result<Vec<RuleFile>, RulesRefused>, DaemonError> {
+) -> Result<Result<Offered, RulesRefused>, DaemonError> {
     let (dir, default) = (dir.to_owned(), shared.config.default_registry.clone());
     Ok(tokio::task::spawn_blocking(move || checked(&dir, default.as_deref())).await?)
 }
@@ -202,7 +209,7 @@ pub(crate) async fn run(
             }
         }
         match checked_aside(shared, &dir).await? {
-            Ok(files) => match activate(shared, files).await {
+            Ok(offered) => match activate(shared, offered).await {
                 Ok(true) => {}
                 Ok(false) if asked => tracing::info!("these rules are in force already"),
                 Ok(false) => {}
@@ -218,22 +225,13 @@ pub(crate) async fn run(
     }
 }
 
-/// The digest of rules and how many there are, compiled on a thread of its own.
-async fn digest_aside(
-    shared: &Shared,
-    files: Vec<RuleFile>,
-) -> Result<Result<([u8; 32], usize), RulesRefused>, DaemonError> {
-    let default = shared.config.default_registry.clone();
-    let compiled = move || {
-        let loaded = load(&files, default.as_deref())?;
-        Ok((loaded.rules.digest(), loaded.rules.rules().len()))
-    };
-    Ok(tokio::task::spawn_blocking(compiled).await?)
-}
-
 /// Puts rules in force; false if they are already.
-async fn activate(shared: &Shared, files: Vec<RuleFile>) -> Result<bool, DaemonError> {
-    let (digest, rules) = digest_aside(shared, files.clone()).await??;
+async fn activate(shared: &Shared, offered: Offered) -> Result<bool, DaemonError> {
+    let Offered {
+        files,
+        digest,
+        rules,
+    } = offered;
     let in_force = shared.node.ask(|state| state.rules().digest()).await?;
     let changes = digest != in_force;
     if changes {
