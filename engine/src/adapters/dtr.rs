@@ -8,8 +8,7 @@
 use serde_json::{Map, Value};
 use weir_schema::{
     Body, Digest, ManifestDeleted, Platform, Repository, RepositoryConfigured, RepositoryName,
-    ScanCompleted, ScanFailed, ScanStarted, Scanner, ScannerUpdated, Severity, SeverityCounts,
-    Timestamp,
+    ScanFailed, ScanStarted, Scanner, ScannerUpdated, Severity, SeverityCounts, Timestamp,
 };
 
 use super::context::{Context, Fill, Push, optional_tag, required_tag};
@@ -132,18 +131,7 @@ fn scanned(
             ] {
                 counts.0.insert(severity, summary.get(name).count()?);
             }
-            let body = |digest| {
-                Body::ScanCompleted(ScanCompleted {
-                    digest,
-                    scanner: scanner(),
-                    findings: None,
-                    counts: Some(counts),
-                    licenses: None,
-                    scanned_at,
-                    covers: None,
-                    report_digest: None,
-                })
-            };
+            let body = |digest| super::report::counted(digest, scanner(), counts, scanned_at);
             scan(context, time, contents, scanned_at.or(time), body, extra)
         }
         0 => {

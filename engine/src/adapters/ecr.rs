@@ -5,8 +5,7 @@
 //! has the event as a text in `Message` or `body`; CloudTrail's records of API calls are read too.
 
 use weir_schema::{
-    Body, ManifestDeleted, RepositoryName, ScanCompleted, ScanFailed, ScanStarted, Scanner,
-    SeverityCounts,
+    Body, ManifestDeleted, RepositoryName, ScanFailed, ScanStarted, Scanner, SeverityCounts,
 };
 
 use super::context::{Context, Fill, Push, optional_tag};
@@ -213,16 +212,7 @@ fn scan(context: &Context<'_>, root: &Field<'_>, scanner: &str) -> Result<Decode
     let body = match word.to_ascii_uppercase().as_str() {
         "COMPLETE" | "COMPLETED" | "INITIAL_SCAN_COMPLETE" | "SCAN_COMPLETE" => {
             let counts = counts(&detail.get("finding-severity-counts"))?;
-            Body::ScanCompleted(ScanCompleted {
-                digest: digest?,
-                scanner,
-                findings: None,
-                counts: Some(counts),
-                licenses: None,
-                scanned_at: time,
-                covers: None,
-                report_digest: None,
-            })
+            report::counted(digest?, scanner, counts, time)
         }
         "FAILED" | "UNSUPPORTED_IMAGE" => Body::ScanFailed(ScanFailed {
             digest: digest?,

@@ -7,8 +7,8 @@
 
 use serde_json::Value;
 use weir_schema::{
-    Body, Digest, ManifestDeleted, RepositoryName, ScanCompleted, ScanFailed, Scanner, Severity,
-    SeverityCounts, Timestamp,
+    Body, Digest, ManifestDeleted, RepositoryName, ScanFailed, Scanner, Severity, SeverityCounts,
+    Timestamp,
 };
 
 use super::context::{Context, Fill, Push, numbered, optional_tag, required_tag};
@@ -312,7 +312,7 @@ enum Outcome {
     Completed {
         counts: SeverityCounts,
         scanned_at: Option<Timestamp>,
-        report: Option<String>,
+        report_id: Option<String>,
     },
     /// The reason.
     Failed(&'static str),
@@ -390,7 +390,7 @@ impl Scan {
         id: Option<&str>,
     ) -> Decoded {
         let scanner = self.scanner;
-        let (body, report) = match self.outcome {
+        let (body, report_id) = match self.outcome {
             Outcome::Unfinished(why) => return context.ignored(why),
             Outcome::Failed(reason) => {
                 let failed = ScanFailed {
@@ -403,22 +403,13 @@ impl Scan {
             Outcome::Completed {
                 counts,
                 scanned_at,
-                report,
-            } => {
-                let completed = ScanCompleted {
-                    digest,
-                    scanner,
-                    findings: None,
-                    counts: Some(counts),
-                    licenses: None,
-                    scanned_at,
-                    covers: None,
-                    report_digest: None,
-                };
-                (Body::ScanCompleted(completed), report)
-            }
+                report_id,
+            } => (
+                report::counted(digest, scanner, counts, scanned_at),
+                report_id,
+            ),
         };
-        let extra = report.map(|report| ("report_id".to_owned(), Value::from(report)));
+        let extra = report_id.map(|id| ("report_id".to_owned(), Value::from(id)));
         context.event_with(id, delivered.time, body, extra.into_iter().collect())
     }
 }
@@ -462,7 +453,7 @@ fn outcome(kind: Kind, overview: &Field<'_>) -> Result<Outcome, Problem> {
         scanned_at: overview
             .first(&["end_time", "update_time", "start_time"])
             .time(),
-        report: overview.get("report_id").string(),
+        report_id: overview.get("report_id").string(),
     })
 }
 

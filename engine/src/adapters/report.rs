@@ -173,6 +173,25 @@ pub(super) fn add_untold(counts: &mut SeverityCounts, total: &Field<'_>) -> Resu
     Ok(())
 }
 
+/// The completed scan of a source that only counts.
+pub(super) fn counted(
+    digest: Digest,
+    scanner: Scanner,
+    counts: SeverityCounts,
+    scanned_at: Option<Timestamp>,
+) -> Body {
+    Body::ScanCompleted(ScanCompleted {
+        digest,
+        scanner,
+        findings: None,
+        counts: Some(counts),
+        licenses: None,
+        scanned_at,
+        covers: None,
+        report_digest: None,
+    })
+}
+
 /// Refuses counts of nothing beside a word for the gravest that says that something was found.
 pub(super) fn check_gravest(counts: &SeverityCounts, gravest: &Field<'_>) -> Result<(), Problem> {
     let is_clean = counts.0.values().all(|count| *count == 0);

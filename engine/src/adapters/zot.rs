@@ -5,8 +5,7 @@
 //! refused: nothing happened.
 
 use weir_schema::{
-    Body, Digest, ImagePushed, ManifestDeleted, Repository, ScanCompleted, Scanner, Severity,
-    SeverityCounts,
+    Body, Digest, ImagePushed, ManifestDeleted, Repository, Scanner, Severity, SeverityCounts,
 };
 
 use super::context::{Context, Fill, Push, numbered, optional_tag};
@@ -134,18 +133,10 @@ fn scanned(data: &Field<'_>, time: Option<weir_schema::Timestamp>) -> Result<Bod
     }
     super::report::add_untold(&mut counts, &summary.get("count"))?;
     super::report::check_gravest(&counts, &summary.get("maxSeverity"))?;
-    Ok(Body::ScanCompleted(ScanCompleted {
-        digest,
-        scanner: Scanner {
-            name: "zot".into(),
-            version: None,
-            db_updated_at: None,
-        },
-        findings: None,
-        counts: Some(counts),
-        licenses: None,
-        scanned_at: time,
-        covers: None,
-        report_digest: None,
-    }))
+    let scanner = Scanner {
+        name: "zot".into(),
+        version: None,
+        db_updated_at: None,
+    };
+    Ok(super::report::counted(digest, scanner, counts, time))
 }
