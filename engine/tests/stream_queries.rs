@@ -57,6 +57,28 @@ impl Asking {
     }
 }
 
+/// A node on a stream, and somebody who asks it there.
+struct Site {
+    daemon: Daemon,
+    asking: Asking,
+    _nats: Nats,
+    _directory: TempDir,
+}
+
+impl Site {
+    /// `lines` are more of the server's configuration.
+    async fn new(lines: &str) -> Option<Self> {
+        let nats = Nats::start_with(lines)?;
+        let directory = TempDir::new().unwrap();
+        Some(Self {
+            daemon: Daemon::start(directory.path(), &config(&nats, ""), "").await,
+            asking: Asking::of(&nats).await,
+            _nats: nats,
+            _directory: directory,
+        })
+    }
+}
+
 fn problem(answer: &Message) -> Option<(u16, String)> {
     let headers = answer.headers.as_ref()?;
     let code = headers.get("Nats-Service-Error-Code")?.as_str();
@@ -95,17 +117,14 @@ fn rules() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_answered_over_nats_is_what_is_answered_over_http() {
-    let Some(nats) = Nats::start() else {
+    let Some(Site { daemon, asking, .. }) = &Site::new("").await else {
         return;
     };
-    let directory = TempDir::new().unwrap();
-    let daemon = Daemon::start(directory.path(), &config(&nats, ""), "").await;
     daemon.say(&[rules(), push()]).await;
     let decided = |page: &Value| page["count"] == json!(1);
     daemon
         .until("/v1/events?type=decision.made&count=true", decided)
         .await;
-    let asking = Asking::of(&nats).await;
     let tag = json!({"repository": "dev/shop", "tag": "1"});
     for (question, parameters, path) in [
         ("why", tag.clone(), "why?repository=dev/shop&tag=1"),
@@ -133,13 +152,10 @@ async fn what_is_answered_over_nats_is_what_is_answered_over_http() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_answer_says_why_in_the_headers_of_services() {
-    let Some(nats) = Nats::start_with("max_payload: 64KB\n") else {
+    let Some(Site { daemon, asking, .. }) = &Site::new("max_payload: 64KB\n").await else {
         return;
     };
-    let directory = TempDir::new().unwrap();
-    let daemon = Daemon::start(directory.path(), &config(&nats, ""), "").await;
     daemon.say(&[push()]).await;
-    let asking = Asking::of(&nats).await;
     for (question, parameters, code, said) in [
         (
             "why",
@@ -209,12 +225,9 @@ async fn what_has_no_answer_says_why_in_the_headers_of_services() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_tells_what_it_can_be_asked_and_answers_all_of_it() {
-    let Some(nats) = Nats::start() else {
+    let Some(Site { asking, .. }) = &Site::new("").await else {
         return;
     };
-    let directory = TempDir::new().unwrap();
-    let _daemon = Daemon::start(directory.path(), &config(&nats, ""), "").await;
-    let asking = Asking::of(&nats).await;
     asking.ask("status", &json!({})).await;
     let info = asking.send("$SRV.INFO.weir", "").await;
     let info: Value = serde_json::from_slice(&info.payload).unwrap();
