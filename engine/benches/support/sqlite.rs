@@ -71,7 +71,7 @@ impl Sqlite {
                 let table = match dimension {
                     Dimension::Type => return kind.push_str(term),
                     // What is about a repository is so by its scope too.
-                    Dimension::Repository | Dimension::Scope => "repository",
+                    Dimension::Repository | Dimension::Scope | Dimension::Pattern => "repository",
                     Dimension::Tag => "tag",
                     Dimension::Digest => "digest",
                     Dimension::Actor => "actor",

@@ -263,13 +263,14 @@ impl Repositories {
     /// A repository that is named, or one of an override's or a hold's scope.
     fn plan(&self) -> Plan {
         let patterns = Arc::clone(&self.patterns);
-        let scope = Test::Like {
+        let reaches = Test::Like {
             prefix: String::new(),
             passes: Arc::new(move |scope| reaches(scope, &patterns)),
         };
         Plan::OneOf(vec![
             Plan::Has(Dimension::Repository, self.names()),
-            Plan::Has(Dimension::Scope, scope),
+            Plan::Has(Dimension::Scope, self.names()),
+            Plan::Has(Dimension::Pattern, reaches),
         ])
     }
 
@@ -292,17 +293,22 @@ impl Repositories {
     }
 }
 
-/// Whether a recorded scope reaches what is asked for: it covers a repository asked for by name,
-/// or a pattern asked for covers it as if it were a name.
+/// Whether the pattern of a recorded scope reaches what is asked for: it covers a repository asked
+/// for by name, or a pattern asked for covers it as if it were a name.
 fn reaches(scope: &str, asked: &[RepositoryPattern]) -> bool {
     if asked.iter().any(|pattern| pattern.matches(scope)) {
         return true;
     }
-    let names = asked.iter().filter(|pattern| pattern.wildcards() == 0);
-    match scope.parse::<RepositoryPattern>() {
-        Ok(scope) => names.into_iter().any(|name| scope.matches(name.as_str())),
-        Err(_) => false,
-    }
+    let begin = scope.split('*').next().unwrap_or_default();
+    let mut names = asked
+        .iter()
+        .filter(|pattern| pattern.wildcards() == 0 && pattern.as_str().starts_with(begin))
+        .peekable();
+    // To read a pattern takes longer than all the rest.
+    names.peek().is_some()
+        && scope
+            .parse::<RepositoryPattern>()
+            .is_ok_and(|scope| names.any(|name| scope.matches(name.as_str())))
 }
 
 /// A beginning that several digests have.

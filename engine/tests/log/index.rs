@@ -102,9 +102,13 @@ fn the_terms_of_a_record_are_all_it_can_be_found_by() {
             (Type, "weir.override.granted"),
             (Actor, "a"),
             (Vulnerability, "CVE-1"),
-            (Scope, "dev/*"),
             (Override, "o"),
+            (Pattern, "dev/*"),
         ],
+    );
+    check(
+        r#"{"type":"weir.hold.placed","data":{"hold_id":"h","scope":{"repository":"dev/web"}}}"#,
+        &[(Type, "weir.hold.placed"), (Scope, "dev/web"), (Hold, "h")],
     );
     check(
         r#"{"type":"weir.promotion.requested","data":{"waive":["held"],"actor":"a"}}"#,
@@ -417,6 +421,30 @@ fn files_found_to_be_damaged_are_made_anew() {
         healed.count() * 10 > paths.len() * 9,
         "nearly all were asked"
     );
+}
+
+#[test]
+fn an_index_of_another_version_is_made_anew_unasked() {
+    let dir = TempDir::new().expect("a directory");
+    let log = filled(dir.path());
+    let made: Vec<_> = files(dir.path())
+        .into_iter()
+        .map(|path| (fs::read(&path).expect("it reads"), path))
+        .collect();
+    for (bytes, path) in &made {
+        let other = [b"weir index 0\n", &bytes[13..]].concat();
+        fs::write(path, other).expect("it is written");
+    }
+    let index = Index::with_segments(log.reader(), SEGMENT);
+    assert_eq!(index.indexed(), 1);
+    index.catch_up(&no).expect("it is made anew");
+    for (bytes, path) in &made {
+        assert!(
+            fs::read(path).expect("it reads") == *bytes,
+            "{}",
+            path.display()
+        );
+    }
 }
 
 #[test]

@@ -14,8 +14,9 @@
 //! long log by a few looks.
 //!
 //! The index is derived, and trusted accordingly. It lies in plain files (`part.rs`) in the
-//! directory `index` beside the store. A file that is missing, torn, damaged, of another version or
-//! of another history costs time: its records are looked at one by one until the file is made anew.
+//! directory `index` beside the store. A file that is missing, torn, damaged or of
+//! another history costs time: its records are looked at one by one until the file is made anew; so
+//! do all from the first that has another version on.
 //! What is found is compared with the record itself before it is given out. Deleting the directory
 //! changes nothing but time.
 
@@ -112,7 +113,7 @@ pub enum IndexError {
 
 impl Index {
     /// The index of the log that `reader` reads, as far as it is stored. Cheap: nothing is read
-    /// but the names of its files.
+    /// but how its files begin.
     #[must_use]
     pub fn open(reader: LogReader) -> Index {
         Index::with_segments(reader, SEGMENT_RECORDS)
@@ -129,14 +130,11 @@ impl Index {
         let mut most = full;
         for level in 0..=TOP_LEVEL {
             let is_there = |number: &u64| {
-                path(
-                    &dir,
-                    PartId {
-                        level,
-                        number: *number,
-                    },
-                )
-                .is_file()
+                let id = PartId {
+                    level,
+                    number: *number,
+                };
+                part::begins(&path(&dir, id), id, segment_records)
             };
             stored.push((0..most).take_while(is_there).count() as u64);
             most = stored.last().copied().unwrap_or(0) / GROUP;

@@ -5,7 +5,7 @@
 //!
 //! | bytes | |
 //! |---|---|
-//! | 24 | `weir index 2` and a line feed, level (u8), records in a segment (u16, 0 is 65,536), number (u64) |
+//! | 24 | `weir index 3` and a line feed, level (u8), records in a segment (u16, 0 is 65,536), number (u64) |
 //! | | slices: runs of terms in the order of dimension and key |
 //! | | directory: dimension (u8), first key, place, length and CRC-32 (u32) of each slice |
 //! | 56 | place (u64), length (u64) and CRC-32 of the directory, hash of the last record (32), CRC-32 of all before in the directory and these 56 bytes |
@@ -27,7 +27,7 @@ use super::terms::Dimension;
 /// Where a slice ends: it is read as a whole to find one term in it.
 const SLICE_BYTES: usize = 4 * 1024;
 
-const MAGIC: &[u8; 13] = b"weir index 2\n";
+const MAGIC: &[u8; 13] = b"weir index 3\n";
 const HEADER_BYTES: usize = 24;
 const TRAILER_BYTES: usize = 56;
 
@@ -265,6 +265,13 @@ fn take_length(bytes: &mut &[u8], bits: u8) -> Option<usize> {
         return Some(usize::from(bits));
     }
     usize::try_from(take_varint(bytes)?).ok()?.checked_add(15)
+}
+
+/// Whether a file begins as that part does in this form; the rest of it is checked when it is used.
+pub(super) fn begins(path: &Path, id: PartId, segment_records: u32) -> bool {
+    let mut start = [0; HEADER_BYTES];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut start, 0));
+    read.is_ok() && start == header(id, segment_records)
 }
 
 /// Writes a part; terms come in the order of dimension and key.

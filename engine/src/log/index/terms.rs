@@ -29,7 +29,7 @@ pub enum Dimension {
     Rule = 6,
     /// A vulnerability: found, or overridden.
     Vulnerability = 7,
-    /// The repository pattern of an override's or a hold's scope.
+    /// The repository of an override's or a hold's scope, if it is one by name.
     Scope = 8,
     /// The verdict of a decision.
     Verdict = 9,
@@ -39,11 +39,14 @@ pub enum Dimension {
     Override = 11,
     /// A hold: placed, released, or given as a reason.
     Hold = 12,
+    /// The pattern of an override's or a hold's scope: apart from the names, for each of these must
+    /// be matched with what is asked for, and they are few.
+    Pattern = 13,
 }
 
 impl Dimension {
     /// All of them, in order.
-    pub const ALL: [Dimension; 12] = [
+    pub const ALL: [Dimension; 13] = [
         Dimension::Repository,
         Dimension::Tag,
         Dimension::Digest,
@@ -56,6 +59,7 @@ impl Dimension {
         Dimension::Reason,
         Dimension::Override,
         Dimension::Hold,
+        Dimension::Pattern,
     ];
 }
 
@@ -249,6 +253,9 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 impl Walk<'_> {
     fn text(self, text: &str) {
         match self.field {
+            Field::Term(Dimension::Scope) if text.contains('*') => {
+                (self.found)(Mention::Term(Dimension::Pattern, text));
+            }
             Field::Term(dimension) => (self.found)(Mention::Term(dimension, text)),
             Field::Subject if text.contains(':') => {
                 (self.found)(Mention::Term(Dimension::Digest, text));
