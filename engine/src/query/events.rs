@@ -90,10 +90,8 @@ pub fn events(index: &Index, filter: &EventFilter) -> Result<EventPage, QueryErr
     let last = index.reader().head().next_seq - 1;
     let Wanted { search, condition } = wanted(index, filter)?;
     let mut find = index.find(search);
-    if condition.is_none() {
-        // One more tells whether there is a next page.
-        find.read_ahead(limit + 1);
-    }
+    // One more tells whether there is a next page.
+    find.read_ahead(limit + 1);
     let mut events = Vec::with_capacity(limit.min(PAGE));
     let mut undecided = None;
     let begin = Instant::now();

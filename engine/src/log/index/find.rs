@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use super::super::chunk::CHUNK_RECORDS;
 use super::super::reader::ReadError;
 use super::part::PartId;
 use super::places::Places;
@@ -12,11 +13,14 @@ use super::postings::Entry;
 use super::terms::{Dimension, LONGEST_KEY, key, terms};
 use super::{GROUP, Index, Inner, TOP_LEVEL};
 
-/// Records read ahead at first, enough for a page; then twice as many each time.
-const FIRST_READ: usize = 64;
+/// Records read ahead at first, for who wants one or a few; then twice as many each time.
+const FIRST_READ: usize = 8;
 
 /// Records read ahead at most.
 const LONGEST_READ: usize = 1024;
+
+/// Of records that lie in a chunk each, fewer: unpacking it is for nothing if a page is full before.
+const LONGEST_READ_APART: usize = 128;
 
 /// The chunks of the first records that a search looks at are kept for the next one; a search that
 /// goes on reads what nobody else will.
@@ -449,6 +453,8 @@ struct Candidates {
     /// The places that count, and the sequence of the first place there is; without them every
     /// record counts.
     places: Option<(u64, Places)>,
+    /// They are fewer than chunks.
+    lie_apart: bool,
     left: Range<u64>,
 }
 
@@ -501,20 +507,8 @@ impl Find {
 
     /// Looks at the next records; what is found is ready then, and may be nothing.
     fn look_on(&mut self) -> Result<(), ReadError> {
-        let Some(candidates) = &mut self.candidates else {
-            self.next_stretch();
-            return Ok(());
-        };
-        let seqs = candidates.take(self.read_ahead, self.newest_first);
+        let seqs = self.next_candidates();
         self.read_ahead = (self.read_ahead * 2).min(LONGEST_READ);
-        self.position = if self.newest_first {
-            candidates.left.end
-        } else {
-            candidates.left.start
-        };
-        if candidates.left.is_empty() {
-            self.candidates = None;
-        }
         let keep = self.looked_at < KEPT;
         self.looked_at += seqs.len() as u64;
         let plan = &self.plan;
@@ -526,6 +520,39 @@ impl Find {
             self.ready.make_contiguous().reverse();
         }
         Ok(())
+    }
+
+    /// The next sequences to look at, of as many stretches as it takes, in the order of the log: many
+    /// at once are unpacked by several threads.
+    fn next_candidates(&mut self) -> Vec<u64> {
+        let mut seqs = VecDeque::new();
+        loop {
+            let Some(candidates) = &mut self.candidates else {
+                if self.next_stretch() {
+                    continue;
+                }
+                break;
+            };
+            let most = match candidates.lie_apart {
+                true => self.read_ahead.min(LONGEST_READ_APART),
+                false => self.read_ahead,
+            };
+            if seqs.len() >= most {
+                break;
+            }
+            let taken = candidates.take(most - seqs.len(), self.newest_first);
+            if self.newest_first {
+                self.position = candidates.left.end;
+                taken.into_iter().rev().for_each(|seq| seqs.push_front(seq));
+            } else {
+                self.position = candidates.left.start;
+                seqs.extend(taken);
+            }
+            if candidates.left.is_empty() {
+                self.candidates = None;
+            }
+        }
+        seqs.into()
     }
 
     /// Turns to the next stretch; false if there is none.
@@ -548,7 +575,9 @@ impl Find {
             Looked::Here(found) if found.places.is_empty() => {}
             Looked::Here(found) => {
                 let first = within.start - u64::from(self.inner.place(within.start));
+                let chunks = (within.end - within.start) / CHUNK_RECORDS as u64;
                 self.candidates = Some(Candidates {
+                    lie_apart: found.places.len() < chunks,
                     places: Some((first, found.places)),
                     left: within,
                 });
@@ -556,6 +585,7 @@ impl Find {
             Looked::Unknown => {
                 self.candidates = Some(Candidates {
                     places: None,
+                    lie_apart: false,
                     left: within,
                 });
             }
