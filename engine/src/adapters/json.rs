@@ -31,7 +31,7 @@ pub(super) fn value(body: &[u8]) -> Result<Value, Problem> {
 
 /// The body as text, without a byte order mark.
 pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = without_mark(body);
     if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") {
         return Err(Problem::Json(
             "the text is UTF-16: save it as UTF-8".to_owned(),
@@ -46,6 +46,10 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
             error.valid_up_to()
         ))
     })
+}
+
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// What serde_json says, and what it most likely means.
@@ -77,7 +81,7 @@ fn describe(text: &str, error: &serde_json::Error) -> String {
 /// The lines of JSON Lines, each with its number; `None` if `body` is no such text: then the first
 /// line is not one whole JSON value, or there is no second. Not many more than `most` are given.
 pub(super) fn lines(body: &[u8], most: usize) -> Option<Vec<(usize, &[u8])>> {
-    let mut lines = body
+    let mut lines = without_mark(body)
         .split(|byte| *byte == b'\n')
         .enumerate()
         .map(|(index, line)| (index + 1, line.trim_ascii()))
@@ -123,6 +127,7 @@ mod tests {
     #[test]
     fn json_lines_are_told_from_one_value_over_several_lines() {
         assert_eq!(lines(b"{}\n\n[1]\r\n", 9).unwrap().len(), 2);
+        assert_eq!(lines(b"\xef\xbb\xbf{}\n[1]\n", 9).unwrap().len(), 2);
         assert!(lines(b"{\n}\n", 9).is_none());
         assert!(lines(b"{}", 9).is_none());
         assert!(lines(b"", 9).is_none());
