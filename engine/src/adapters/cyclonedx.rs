@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use weir_schema::{Digest, Finding, Scanner, Severity};
 
 use super::context::Context;
+use super::cyclonedx_fix::Fixes;
 use super::field::Field;
 use super::problem::Problem;
 use super::purl;
@@ -241,40 +242,46 @@ fn findings(
         Some(said) if said != Severity::Unknown => said,
         _ => score.map_or(Severity::Unknown, severity_of_score),
     };
-    let recommended = vulnerability.get("recommendation").text();
-    let fixed_version = recommended.and_then(|text| {
-        // Trivy's "Upgrade openssl to version 3.0.13-1".
-        let (_, version) = text.strip_prefix("Upgrade ")?.split_once(" to version ")?;
-        version.split([';', ' ', ',']).next().map(str::to_owned)
-    });
-    let finding = |package: Option<String>, version: Option<String>| Finding {
+    let finding = |package, version, fixed_version| Finding {
         id: id.clone(),
         severity,
         package,
         version,
-        fixed_version: fixed_version.clone(),
+        fixed_version,
         score,
         layer: None,
     };
     let affected: Vec<_> = vulnerability.get("affects").items().collect();
+    let affected = affected.iter().map(|affected| {
+        let reference = affected.get("ref").text().unwrap_or_default();
+        (
+            reference,
+            named(reference, components),
+            affected.get("versions"),
+        )
+    });
+    let affected: Vec<_> = affected.collect();
+    let packages = affected
+        .iter()
+        .filter_map(|(_, (package, _), _)| package.as_deref());
+    let fixes = Fixes::of(vulnerability, &packages.collect::<Vec<_>>());
     if affected.is_empty() {
-        return Ok(vec![finding(None, None)]);
+        let fixed = fixes.version("", None, &vulnerability.get("affects"));
+        return Ok(vec![finding(None, None, fixed)]);
     }
     let mut findings = Vec::new();
-    for affected in &affected {
-        let reference = affected.get("ref").text().unwrap_or_default();
-        let (package, version) = named(reference, components);
-        let versions = affected.get("versions");
+    for (reference, (package, version), versions) in affected {
+        let fixed = fixes.version(reference, package.as_deref(), &versions);
         let said = versions
             .items()
             .filter(|version| version.get("status").text() != Some("unaffected"))
             .filter_map(|version| version.get("version").string());
         let said: Vec<_> = said.collect();
         match said.is_empty() {
-            true => findings.push(finding(package, version)),
+            true => findings.push(finding(package, version, fixed)),
             false => findings.extend(
                 said.into_iter()
-                    .map(|said| finding(package.clone(), Some(said))),
+                    .map(|said| finding(package.clone(), Some(said), fixed.clone())),
             ),
         }
     }

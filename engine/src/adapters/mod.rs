@@ -27,6 +27,7 @@ mod cloudtrail;
 mod context;
 mod cosign_vuln;
 mod cyclonedx;
+mod cyclonedx_fix;
 mod detect;
 mod distribution;
 mod dockerhub;
