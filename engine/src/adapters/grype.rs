@@ -61,6 +61,14 @@ struct Vulnerability<'a> {
     cvss: Option<Vec<Cvss<'a>>>,
     #[serde(borrow, default)]
     fix: Option<Fix<'a>>,
+    /// In versions before 0.8, in place of `fix`.
+    #[serde(borrow, default, rename = "fixedInVersion")]
+    fixed_in: Option<Cow<'a, str>>,
+    /// In versions before 0.8, in place of `cvss`.
+    #[serde(default, rename = "cvssV2")]
+    cvss_v2: Option<Metrics>,
+    #[serde(default, rename = "cvssV3")]
+    cvss_v3: Option<Metrics>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +98,8 @@ struct Artifact<'a> {
     name: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     version: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    r#type: Option<Cow<'a, str>>,
     #[serde(default)]
     licenses: Option<Value>,
     #[serde(default)]
@@ -142,25 +152,8 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         )));
     }
     let distro = Field::root(&document.distro).named("distro");
-    if let Some(name) = distro.get("name").text()
-        && WITHOUT_DATA.contains(&name.to_lowercase().as_str())
-        && !has_provider(&descriptor, name)
-    {
-        return Err(distro.get("name").problem(format!(
-            "not a completed scan: Grype has no data of `{}`, or an older version had none",
-            clip(name)
-        )));
-    }
-    // Of those that have no releases the providers have told.
-    if let Some(name) = distro.get("name").text()
-        && distro.get("version").is_absent()
-        && !WITHOUT_DATA.contains(&name.to_lowercase().as_str())
-    {
-        return Err(distro.get("version").problem(format!(
-            "not a completed scan: which release of `{}` it is was not recognised, and of none Grype has no data (Debian's testing and unstable are none)",
-            clip(name)
-        )));
-    }
+    let in_system = matches.iter().any(Match::is_of_system);
+    check_distro(&distro, &descriptor, in_system)?;
     if matches.is_empty() && distro.get("name").is_absent() {
         return Err(Problem::meaning(
             "not a completed scan: nothing recognised in the image (no `matches`, and no `distro`)",
@@ -244,27 +237,93 @@ fn sweeping<'a>(rule: &Field<'a>) -> Option<Field<'a>> {
     (!names.iter().any(is_set) && of_kind.iter().any(is_set)).then_some(package)
 }
 
-/// Distributions that Grype recognises and had no data of; versions before the alerts say nothing.
-/// Later databases may have it, and say so by their providers.
-const WITHOUT_DATA: [&str; 13] = [
-    "arch",
-    "archlinux",
-    "cleanstart",
-    "fedora",
-    "gentoo",
-    "openeuler",
-    "opensuse",
-    "opensuse-leap",
-    "opensuse-tumbleweed",
-    "opensuseleap",
-    "photon",
-    "slackware",
-    "void",
+/// Distributions of which every version of Grype has data, by its names and by their own. Of others a
+/// database may have it, and says so by its providers.
+const WITH_DATA: [&str; 23] = [
+    "almalinux",
+    "alpine",
+    "amazonlinux",
+    "amzn",
+    "azurelinux",
+    // Not of packages: of the one program that it is.
+    "busybox",
+    "centos",
+    "chainguard",
+    "debian",
+    "mariner",
+    "ol",
+    "oraclelinux",
+    "postmarketos",
+    "raspbian",
+    "redhat",
+    "rhel",
+    "rocky",
+    "rockylinux",
+    "scientific",
+    "sles",
+    "ubuntu",
+    "windows",
+    "wolfi",
 ];
+
+/// Distributions that Grype calls otherwise than they call themselves.
+const NAMES: [(&str, &str); 4] = [
+    ("amazonlinux", "amzn"),
+    ("oraclelinux", "ol"),
+    ("redhat", "rhel"),
+    ("rockylinux", "rocky"),
+];
+
+/// Refuses a report about a distribution, or a release of one, of which Grype has no data: it lists the
+/// packages and finds nothing. `in_system` says that it found something in one of them.
+fn check_distro(
+    distro: &Field<'_>,
+    descriptor: &Field<'_>,
+    in_system: bool,
+) -> Result<(), Problem> {
+    let field = distro.get("name");
+    let Some(told) = field.text() else {
+        return Ok(());
+    };
+    let name = told.to_lowercase();
+    if !WITH_DATA.contains(&&*name) {
+        return match has_provider(descriptor, &name) {
+            true => Ok(()),
+            false => Err(field.problem(format!(
+                "not a completed scan: Grype has no data of `{}`, or an older version had none",
+                clip(told)
+            ))),
+        };
+    }
+    let own = NAMES.iter().find(|(of_grype, _)| *of_grype == name);
+    let own = own.map_or(&*name, |(_, own)| own);
+    if !in_system && let Some(like) = is_like(distro).find(|like| *like == name || *like == own) {
+        return Err(distro.get("idLike").problem(format!(
+            "not a completed scan: something that is like `{}` was taken for it, and Grype has no data of its releases",
+            clip(like)
+        )));
+    }
+    // Of those that have no releases the providers have told.
+    let release = distro.get("version");
+    match release.is_absent() {
+        false => Ok(()),
+        true => Err(release.problem(format!(
+            "not a completed scan: which release of `{}` it is was not recognised, and of none Grype has no data (Debian's testing and unstable are none)",
+            clip(told)
+        ))),
+    }
+}
+
+/// What a distribution says that it is like: a list, or one text in older versions.
+fn is_like<'a>(distro: &Field<'a>) -> impl Iterator<Item = &'a str> {
+    let like = distro.get("idLike");
+    let listed: Vec<_> = like.items().filter_map(|item| item.text()).collect();
+    let words = like.text().unwrap_or_default().split_whitespace();
+    listed.into_iter().chain(words)
+}
 
 /// Whether the database says that it has data of a distribution.
 fn has_provider(descriptor: &Field<'_>, name: &str) -> bool {
-    let name = name.to_lowercase();
     let of_same_name = |provider: &str| !provider.is_empty() && name.starts_with(provider);
     let providers = descriptor.get("db").get("providers");
     providers
@@ -303,6 +362,13 @@ fn image(context: &Context<'_>, target: &Field<'_>) -> Result<Image, Problem> {
 }
 
 impl Match<'_> {
+    /// Whether it is in one of the distribution's packages.
+    fn is_of_system(&self) -> bool {
+        let artifact = self.artifact.as_ref();
+        let kind = artifact.and_then(|artifact| artifact.r#type.as_deref());
+        matches!(kind, Some("apk" | "deb" | "rpm"))
+    }
+
     /// `None` if it has no identifier.
     fn finding(&self) -> Option<Finding> {
         let vulnerability = self.vulnerability.as_ref()?;
@@ -310,6 +376,7 @@ impl Match<'_> {
         let fixed = vulnerability.fix.as_ref();
         let fixed = fixed.and_then(|fix| fix.versions.as_ref());
         let fixed = fixed.map(|versions| versions.join(", "));
+        let fixed = fixed.or_else(|| some(vulnerability.fixed_in.as_deref()));
         Some(Finding {
             id: some(vulnerability.id.as_deref())?,
             severity: severity(vulnerability.severity.as_deref()),
@@ -344,7 +411,11 @@ impl Vulnerability<'_> {
             });
             highest(scores.filter_map(|cvss| cvss.metrics.as_ref()?.base_score))
         };
-        of(false).or_else(|| of(true))
+        let old = |metrics: &Option<Metrics>| highest(metrics.as_ref()?.base_score);
+        of(false)
+            .or_else(|| old(&self.cvss_v3))
+            .or_else(|| of(true))
+            .or_else(|| old(&self.cvss_v2))
     }
 }
 

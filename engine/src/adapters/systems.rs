@@ -40,9 +40,17 @@ pub(super) fn has_data(family: &str) -> bool {
     WITH_DATA.contains(&family)
 }
 
-/// Whether this is a release without data of its own: Debian's testing and unstable, whose version is
-/// `trixie/sid`. Trivy lists their packages like others, and finds nothing.
+/// Majors of Red Hat's releases, and of some to come.
+const RED_HATS: std::ops::Range<u32> = 4..20;
+
+/// Whether this is a release of which there is no data: Debian's testing and unstable, whose version is
+/// `trixie/sid`; and what `/etc/redhat-release` makes Trivy take for Red Hat's, and numbers its releases
+/// otherwise, as EulerOS 2.0 does. Trivy lists their packages like others, and finds nothing.
 pub(super) fn is_unreleased(family: &str, version: &str) -> bool {
     let is_numbered = version.starts_with(|first: char| first.is_ascii_digit());
-    family.starts_with("debian") && !version.is_empty() && !is_numbered
+    let major = version.split('.').next().unwrap_or_default();
+    match family {
+        "redhat" => major.parse().is_ok_and(|major| !RED_HATS.contains(&major)),
+        _ => family.starts_with("debian") && !version.is_empty() && !is_numbered,
+    }
 }

@@ -70,13 +70,14 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> 
     let family = report.get("os").get("family");
     let release = report.get("os").get("name");
     match family.text().filter(|family| *family != "none") {
-        _ if !findings.is_empty() => {}
+        None if !findings.is_empty() => {}
         None => {
             return Err(report.get("os").problem(
                 "not a completed scan: nothing recognised in the image (no vulnerabilities, and no `family`)",
             ));
         }
-        Some(name) if !systems::has_data(name) => {
+        // Findings in libraries say nothing of the system's packages.
+        Some(name) if !systems::has_data(name) && !list.items().any(|one| is_of_system(&one)) => {
             return Err(family.problem(format!(
                 "not a completed scan: Trivy has no data of `{}`",
                 clip(name)
@@ -105,6 +106,11 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> 
     })
 }
 
+/// Whether a vulnerability is one of the operating system's packages. Older versions do not say.
+fn is_of_system(vulnerability: &Field<'_>) -> bool {
+    vulnerability.get("class").text() == Some("os-pkgs")
+}
+
 /// Refuses a report whose summary counts more than it lists.
 fn contradiction(summary: &Field<'_>, findings: &[Finding]) -> Result<(), Problem> {
     let counts = [
@@ -112,6 +118,7 @@ fn contradiction(summary: &Field<'_>, findings: &[Finding]) -> Result<(), Proble
         ("highCount", Severity::High),
         ("mediumCount", Severity::Medium),
         ("lowCount", Severity::Low),
+        ("unknownCount", Severity::Unknown),
     ];
     for (name, severity) in counts {
         let count = summary.get(name);

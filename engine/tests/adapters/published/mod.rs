@@ -4,11 +4,13 @@
 
 mod amazon;
 mod distribution;
+mod fixed;
 mod graded;
 mod harbor;
 mod others;
 mod partial;
 mod scanners;
+mod systems;
 mod unproved;
 mod written;
 

@@ -100,7 +100,12 @@ fn the_operators_report_of_a_system_without_data_is_no_clean_scan() {
         unreleased,
         "rejected `report.os.name`: not a completed scan: Trivy has no data of this release of debian",
     );
-    check(report("fedora", found), "scanned abab by trivy: CVE-1=HIGH");
+    // Nothing says that this is in a package of the system.
+    check(
+        report("fedora", found.clone()),
+        "rejected `report.os.family`: not a completed scan: Trivy has no data of `fedora`",
+    );
+    check(report("debian", found), "scanned abab by trivy: CVE-1=HIGH");
 }
 
 #[test]
