@@ -28,10 +28,9 @@ use ratio::{Better, Ratio};
 use records::{Random, Records};
 use serde_json::{Value, json};
 use sqlite::Sqlite;
-use weir_engine::http::EventFilter;
 use weir_engine::log::index::{Index, Plan, Search};
 use weir_engine::log::{Log, LogOptions, LogReader};
-use weir_engine::query::{self, Asker};
+use weir_engine::query::{self, Asker, EventFilter};
 
 /// Records in a page.
 const PAGE: usize = 50;

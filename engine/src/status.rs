@@ -7,8 +7,8 @@ use weir_schema::record::hex;
 
 use crate::{
     daemon::{heard, lookups, outputs},
-    http::QueryError,
     log::LogReader,
+    query::QueryError,
 };
 
 /// What log and state say. What only a running daemon knows is `null`, or as it was last kept.

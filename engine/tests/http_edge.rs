@@ -11,10 +11,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{oneshot, watch};
 use weir_engine::{
-    http::{
-        Accepted, Backend, Delivery, EventFilter, EventPage, HttpConfig, IntakeError, Logged,
-        Query, QueryError, Server,
-    },
+    http::{Accepted, Backend, Delivery, HttpConfig, IntakeError, Server},
+    query::{EventFilter, EventPage, Logged, Query, QueryError},
     secret::Secret,
 };
 use weir_schema::Received;

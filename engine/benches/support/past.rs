@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use weir_engine::http::Query;
 use weir_engine::log::LogOptions;
 use weir_engine::log::index::{Index, Mention, mentions};
 use weir_engine::node::{At, Ledger, open_log_to_read, state_at};
 use weir_engine::query;
+use weir_engine::query::Query;
 use weir_rules::{Execution, Settings};
 
 use crate::history::History;

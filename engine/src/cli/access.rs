@@ -10,10 +10,10 @@ use super::{CliError, on_one_line};
 use crate::{
     backtest::Report,
     daemon::ADDRESS_FILE,
-    http::{Asked, EventFilter, Part, Query, QueryError, Undecided},
+    http::Asked,
     log::{Log, index::Index, is_open},
     node::{Ledger, last_state, open_log_to_read},
-    query,
+    query::{self, EventFilter, Part, Query, QueryError, Undecided},
 };
 
 /// How often a daemon is asked how far it is.

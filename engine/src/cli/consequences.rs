@@ -10,7 +10,7 @@ use serde_json::Value;
 use weir_schema::Received;
 
 use super::{CliError, NO, access::Daemon, out, record::line};
-use crate::http::EventFilter;
+use crate::query::EventFilter;
 
 /// How long the event may take to be on record: where there is a stream it comes out of that.
 const PATIENCE: Duration = Duration::from_secs(10);

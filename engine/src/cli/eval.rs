@@ -13,8 +13,8 @@ use super::access::Access;
 use super::error::CliError;
 use super::failure::Failure;
 use super::why::tag_of;
-use crate::http::Query;
 use crate::node::At;
+use crate::query::Query;
 use crate::query::expression::{NAME, located};
 
 /// Evaluates an expression and prints its value as JSON.

@@ -9,7 +9,7 @@ use super::{
     Access, CliError, Output, on_one_line, out, tamed,
     why::{detail, short, tag_of, text},
 };
-use crate::http::Query;
+use crate::query::Query;
 
 /// Show the life of a tag on one page: pushed, scanned, what it waited for, who waived what,
 /// promoted by which rule, and how it is now.

@@ -9,7 +9,7 @@ use super::{
     Access, CliError, NO, Output, out,
     why::{short, text},
 };
-use crate::{http::Query, query::vulnerability};
+use crate::query::{Query, vulnerability};
 
 /// Show which tags hold a vulnerability: through which images, promoted when, overridden by whom.
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use super::{
     out, tamed,
     why::{short, text},
 };
-use crate::http::Query;
+use crate::query::Query;
 
 /// Show what stands behind a digest: pushes, scans, overrides, approvals and rules, across stages,
 /// also of the images of an application.

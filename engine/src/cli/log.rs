@@ -18,7 +18,7 @@ use super::{
     record::{COLUMNS, line, row, write_row},
     why::text,
 };
-use crate::http::{EventFilter, Query, Undecided};
+use crate::query::{EventFilter, Query, Undecided};
 
 /// Show what happened, filtered. Each filter that is given must be met; one that is given more than
 /// once is met by any of its values.

@@ -9,10 +9,7 @@ use weir_rules::pattern::RepositoryPattern;
 use weir_schema::{Received, Timestamp};
 
 use super::{Access, CliError, consequences::Consequences, holds, out, why::tag_of};
-use crate::{
-    http::{PromotionFilter, Query},
-    query::vulnerability,
-};
+use crate::query::{PromotionFilter, Query, vulnerability};
 
 /// What all of them have.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use super::{
     Access, CliError, Output, out,
     why::{short, text},
 };
-use crate::http::Query;
+use crate::query::Query;
 
 /// Show overrides that were granted and not revoked: by whom, why, until when, and how many
 /// decisions used each.

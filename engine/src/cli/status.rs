@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Access, CliError, Output, on_one_line, out, tamed};
-use crate::http::Query;
+use crate::query::Query;
 
 /// Show how the daemon is: log, rules, stream, lease, and what is open.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Access, CliError, NO, Output, out};
-use crate::http::{PromotionFilter, Query};
+use crate::query::{PromotionFilter, Query};
 
 /// Explain why a tag is or is not promoted.
 #[derive(Debug, Args)]

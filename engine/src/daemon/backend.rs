@@ -12,8 +12,8 @@ use super::{Shared, default_registry, intake, oversized, reconcile, status, trac
 use crate::{
     adapters::{self, SOURCE_ONLY_HEADER},
     backtest::{Question, jobs::Standing},
-    http::{self, Accepted, Delivery, EventFilter, EventPage, IntakeError, Query, QueryError},
-    query::{self, Asker},
+    http::{self, Accepted, Delivery, IntakeError},
+    query::{self, Asker, EventFilter, EventPage, Query, QueryError},
     status as standing,
     stream::{Escort, PublishError, Speaker},
 };

@@ -9,7 +9,12 @@ use weir_rules::rule::{Loaded, Rule, RuleSet, RuleTarget};
 use weir_schema::{Body, RuleFile, RulesActivated, Timestamp};
 
 use super::{DaemonError, Shared, default_registry::names_default, own_event};
-use crate::{config::Config, http::EventFilter, query, rules_dir, stream::PublishError};
+use crate::{
+    config::Config,
+    query::{self, EventFilter},
+    rules_dir,
+    stream::PublishError,
+};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);

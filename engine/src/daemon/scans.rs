@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use weir_schema::{Body, Digest, RepositoryName, ScanRequested};
 
 use super::{DaemonError, Shared, leader::Acting, own_event};
-use crate::{http::EventFilter, query};
+use crate::query::{self, EventFilter};
 
 /// How long after a change is looked for what it left to be scanned: the manifests of an
 /// application come one by one.

@@ -5,10 +5,7 @@ use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
 use serde_json::{Value, json};
 
 use super::Shared;
-use crate::{
-    http::EventFilter,
-    query::{self, Asker},
-};
+use crate::query::{self, Asker, EventFilter};
 
 /// How long the stream is waited for, for an answer that is good to have.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -3,15 +3,13 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use serde::{
-    Deserialize, Serialize,
-    ser::{SerializeStruct, Serializer},
-};
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use weir_schema::Received;
 
-use super::{EventFilter, PromotionFilter};
-use crate::backtest::{Question, jobs::Standing};
+use crate::{
+    backtest::{Question, jobs::Standing},
+    query::{EventFilter, EventPage, Query, QueryError},
+};
 
 /// The raw body of a registry's or scanner's delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,176 +48,6 @@ pub enum IntakeError {
     /// It never will be, for its size.
     #[error("the delivery is too large: {0}")]
     TooLarge(String),
-}
-
-/// What may be asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Query {
-    /// Tags with their verdicts.
-    Tags {
-        /// Only of repositories that match these patterns.
-        repository: Option<String>,
-        /// At this sequence or time; now if not given.
-        at: Option<String>,
-        /// Which of them.
-        part: Part,
-    },
-    /// Repositories.
-    Repositories(Part),
-    /// Why a tag is or is not promoted.
-    Why {
-        /// The tag's repository.
-        repository: String,
-        /// The tag.
-        tag: String,
-        /// Only under this rule.
-        rule: Option<String>,
-        /// At this sequence or time; now if not given.
-        at: Option<String>,
-    },
-    /// The value of an expression on what a rule would read of a tag.
-    Eval {
-        /// The expression.
-        expression: String,
-        /// The tag's repository.
-        repository: String,
-        /// The tag.
-        tag: String,
-        /// As this rule would read it.
-        rule: Option<String>,
-        /// At this sequence or time; now if not given.
-        at: Option<String>,
-    },
-    /// State of a repository or a tag.
-    Show {
-        /// The repository.
-        repository: String,
-        /// The tag.
-        tag: Option<String>,
-        /// At this sequence or time; now if not given.
-        at: Option<String>,
-    },
-    /// The life of a tag.
-    History {
-        /// The repository.
-        repository: String,
-        /// The tag.
-        tag: String,
-        /// Up to this sequence or time; up to now if not given.
-        at: Option<String>,
-    },
-    /// What stands behind a digest.
-    Lineage {
-        /// The digest, or its first eight digits or more.
-        digest: String,
-        /// Up to this sequence or time; up to now if not given.
-        at: Option<String>,
-    },
-    /// Which tags hold a vulnerability.
-    Impact {
-        /// Its name.
-        vulnerability: String,
-        /// At this sequence or time; now if not given.
-        at: Option<String>,
-    },
-    /// Overrides that were granted and not revoked.
-    Overrides {
-        /// Only those that will end within this time, as `14d`.
-        expiring: Option<String>,
-        /// At this sequence or time; now if not given.
-        at: Option<String>,
-    },
-    /// How many records there are.
-    Count(EventFilter),
-    /// How many records there are of each kind.
-    Groups {
-        /// Which records.
-        filter: EventFilter,
-        /// `actor`, `rule`, `type`, `repository`, `verdict`, `reason`, ...
-        by: String,
-    },
-    /// Decisions, newest last.
-    Decisions(EventFilter),
-    /// Promotions that are not completed, newest last.
-    Promotions(PromotionFilter),
-    /// Rules in force.
-    Rules,
-    /// How the engine is: log, rules, stream, lease, what is open.
-    Status,
-}
-
-/// A part of a list that is in order; all of it by default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Part {
-    /// Only those behind this one, by its name: `repository:tag`, or a repository.
-    pub after: Option<String>,
-    /// At most so many; all if not given.
-    pub limit: Option<usize>,
-}
-
-/// A record as it is in the log.
-#[derive(Debug, Clone)]
-pub struct Logged {
-    /// Its sequence.
-    pub seq: u64,
-    /// Its text.
-    pub json: Box<RawValue>,
-}
-
-/// Records that were asked for.
-#[derive(Debug, Clone, Default)]
-pub struct EventPage {
-    /// In the order asked for.
-    pub events: Vec<Logged>,
-    /// The log was looked through up to and including this record; of a page that is newest first,
-    /// the last record there was.
-    pub through: u64,
-    /// The cursor of the next page, if there may be one. A page that took long to find may be
-    /// short, or empty, and have a next one.
-    pub next: Option<String>,
-    /// Records looked at of which it is not known whether they are asked for.
-    pub undecided: Option<Undecided>,
-}
-
-/// Records for which the expression of a filter errs, otherwise than for want of a field: they are
-/// left out of the answer, which is told, for what is left out may be what was looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Undecided {
-    /// How many there are.
-    pub count: u64,
-    /// One of them.
-    pub seq: u64,
-    /// What went wrong with that one, with its place in the expression.
-    pub problem: String,
-}
-
-impl Serialize for EventPage {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let events: Vec<&RawValue> = self.events.iter().map(|event| &*event.json).collect();
-        let fields = 3 + usize::from(self.undecided.is_some());
-        let mut page = serializer.serialize_struct("EventPage", fields)?;
-        page.serialize_field("events", &events)?;
-        page.serialize_field("through", &self.through)?;
-        page.serialize_field("next", &self.next)?;
-        if let Some(undecided) = &self.undecided {
-            page.serialize_field("undecided", undecided)?;
-        }
-        page.end()
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QueryError {
-    /// What was asked for does not exist.
-    #[error("{0}")]
-    NotFound(String),
-    /// The question makes no sense.
-    #[error("{0}")]
-    Invalid(String),
-    /// The engine cannot answer now.
-    #[error("{0}")]
-    Unavailable(String),
 }
 
 /// The engine, as the HTTP edge sees it.

@@ -15,7 +15,6 @@ mod backend;
 mod backtests;
 mod config;
 mod connections;
-mod filter;
 mod intake;
 mod metrics;
 mod openapi;
@@ -29,15 +28,11 @@ mod server;
 mod webhook;
 
 pub use admission::{Admission, ListenError, check_listen};
-pub use backend::{
-    Accepted, Backend, Delivery, EventPage, IntakeError, Logged, Part, Query, QueryError, Undecided,
-};
+pub use backend::{Accepted, Backend, Delivery, IntakeError};
 pub use backtests::Asked;
 pub use config::{HttpConfig, HttpConfigError};
-pub use filter::EventFilter;
 pub use metrics::Metrics;
 pub use problem::Problem;
-pub use promotions::PromotionFilter;
 pub use questions::Questions;
 pub(crate) use server::GRACE;
 pub use server::{ServeError, Server};

@@ -378,8 +378,8 @@ pub(super) const OPERATIONS: [Operation; 27] = [
     },
 ];
 
-/// The filters of events, for description: the names are those that `filter::names` gives.
-/// The first asks for the type.
+/// The filters of events, for description: the names are those of `EventFilter::names`. The first
+/// asks for the type.
 const FILTERS: [Parameter; 20] = [
     may(
         "type",
@@ -549,12 +549,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::http::{PromotionFilter, filter};
+    use crate::{http::promotions, query::EventFilter};
 
     #[test]
     fn every_filter_is_described() {
         let described: BTreeSet<&str> = FILTERS.iter().map(|filter| filter.name).collect();
-        assert_eq!(described, filter::names().collect());
+        assert_eq!(described, EventFilter::names().collect());
     }
 
     /// The parameters of a question, as they are described.
@@ -570,12 +570,12 @@ mod tests {
         let read = described("/v1/promotions")
             .into_iter()
             .map(|name| (name, String::new()));
-        let filter = PromotionFilter::read(read.collect());
+        let filter = promotions::filter(read.collect());
         assert_eq!(
             filter.map(|filter| filter.parameters().count()).ok(),
             Some(4)
         );
-        let mut decisions: BTreeSet<String> = filter::names().map(str::to_owned).collect();
+        let mut decisions: BTreeSet<String> = EventFilter::names().map(str::to_owned).collect();
         assert!(decisions.remove("type"));
         assert_eq!(described("/v1/decisions"), decisions);
     }

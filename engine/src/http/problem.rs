@@ -10,7 +10,8 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{IntakeError, QueryError};
+use super::IntakeError;
+use crate::query::QueryError;
 
 /// What went wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -20,7 +20,8 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Backend, EventFilter, Logged, Part, Problem, PromotionFilter, Query, server::App};
+use super::{Backend, Problem, promotions, server::App};
+use crate::query::{EventFilter, Logged, Part, Query};
 
 /// Records in a page if the reader does not say.
 const PAGE: usize = 100;
@@ -477,7 +478,7 @@ async fn promotions<B: Backend>(
     State(app): State<Arc<App<B>>>,
     asked: Asked<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
-    let filter = PromotionFilter::read(parameters(asked)?)?;
+    let filter = promotions::filter(parameters(asked)?)?;
     answer(&app, Query::Promotions(filter)).await
 }
 

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::http::QueryError;
+use super::QueryError;
 
 /// Whoever waits for an answer. Clones are the same one.
 #[derive(Debug, Clone, Default)]

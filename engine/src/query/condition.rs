@@ -10,8 +10,8 @@ use weir_rules::cel::{
 };
 use weir_schema::Timestamp;
 
+use super::Undecided;
 use super::expression::located;
-use crate::http::Undecided;
 
 /// What an expression may name, in the order of the indices below.
 static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {

@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 
 use weir_schema::{Body, Descriptor, Digest, Record, media_type};
 
-use crate::{
-    http::QueryError,
-    log::{
-        ReadError,
-        index::{Dimension, Index, Mention, Plan, Search, Test, mentions},
-    },
+use super::QueryError;
+use crate::log::{
+    ReadError,
+    index::{Dimension, Index, Mention, Plan, Search, Test, mentions},
 };
 
 /// How deep indexes may be nested: deeper than any application that is valid.

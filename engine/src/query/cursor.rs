@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::http::EventFilter;
+use super::EventFilter;
 
 /// The version of the form.
 const VERSION: u8 = 1;

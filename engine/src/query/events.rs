@@ -10,14 +10,12 @@ use serde_json::value::RawValue;
 use weir_rules::suggest::nearest;
 
 use super::{
+    EventFilter, EventPage, Logged, QueryError, Undecided,
     asker::Asker,
     cursor::Cursor,
     search::{Wanted, wanted},
 };
-use crate::{
-    http::{EventFilter, EventPage, Logged, QueryError, Undecided},
-    log::index::{Dimension, Groups, Index, count_terms},
-};
+use crate::log::index::{Dimension, Groups, Index, count_terms};
 
 /// How many records a page has if nothing is said.
 const PAGE: usize = 100;

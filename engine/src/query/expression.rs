@@ -7,7 +7,7 @@ use weir_rules::{
     rule::{Level, Located},
 };
 
-use crate::http::QueryError;
+use super::QueryError;
 
 /// What an expression is called in messages.
 pub const NAME: &str = "expression";

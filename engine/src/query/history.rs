@@ -7,14 +7,12 @@ use weir_rules::TagView;
 use weir_schema::{Body, Descriptor, Digest, Record, media_type};
 
 use super::{
+    QueryError,
     contents::{children, points, records, types, within},
     entry::{Entry, Names, entry, name},
     past::Past,
 };
-use crate::{
-    http::QueryError,
-    log::index::{Dimension, Index, Plan, Test},
-};
+use crate::log::index::{Dimension, Index, Plan, Test};
 
 /// The life of a tag.
 #[derive(Debug, Serialize)]

@@ -6,13 +6,11 @@ use weir_rules::State;
 use weir_schema::{Body, Digest};
 
 use super::{
+    QueryError,
     contents::{records, types},
     past::{Past, is_indexed},
 };
-use crate::{
-    http::QueryError,
-    log::index::{Dimension, Index, Plan},
-};
+use crate::log::index::{Dimension, Index, Plan};
 
 /// Of a vulnerability in more images, or under more tags, the state of everything is quicker.
 const FEW: usize = 300;

@@ -6,14 +6,12 @@ use serde::Serialize;
 use weir_schema::{Body, Decision, Descriptor, Digest, Record, Timestamp, media_type};
 
 use super::{
+    QueryError,
     contents::{children, decode, records, types},
     entry::{Entry, Names, entry},
     history::{any, names, scanned},
 };
-use crate::{
-    http::QueryError,
-    log::index::{Dimension, Index, Plan, Test},
-};
+use crate::log::index::{Dimension, Index, Plan, Test};
 
 /// What stands behind a digest.
 #[derive(Debug, Serialize)]

@@ -2,11 +2,8 @@
 
 use weir_rules::suggest::nearest;
 
-use super::contents::bound_to;
-use crate::{
-    http::{Query, QueryError},
-    log::index::{Dimension, Groups, Index, Plan, Search},
-};
+use super::{Query, QueryError, contents::bound_to};
+use crate::log::index::{Dimension, Groups, Index, Plan, Search};
 
 /// Adds to the answer that a tag is not there what was perhaps meant: a name without the host of
 /// the default registry, or one that differs by a slip of the hand. Other answers stay as they are.

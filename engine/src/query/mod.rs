@@ -1,4 +1,6 @@
 //! Answers: questions about state and log, as JSON, for HTTP, command line and whoever asks next.
+//! What can be asked ([`Query`], [`EventFilter`]) and what comes of it ([`EventPage`], [`QueryError`])
+//! is said here, and not by those who carry it.
 //!
 //! ```text
 //! Query ─┬─ of what is now ────────────> the state                            [of_state]
@@ -14,15 +16,19 @@ mod condition;
 mod contents;
 mod cursor;
 mod entry;
+mod error;
 mod events;
 pub mod expression;
+mod filter;
 mod history;
 mod impact;
 mod lineage;
 mod meant;
 mod overrides;
+mod page;
 mod past;
 mod promotions;
+mod question;
 mod search;
 
 use serde_json::{Value, json};
@@ -31,24 +37,22 @@ use weir_schema::{Position, Timestamp};
 
 pub use asker::Asker;
 pub use contents::tag_of;
+pub use error::QueryError;
 pub use events::{By, Counted, count, events, groups};
+pub use filter::EventFilter;
 pub use meant::suggest;
+pub use page::{EventPage, Logged, Undecided};
+pub use promotions::PromotionFilter;
+pub use question::{Part, Query};
 pub use search::{time, vulnerability};
 
 use crate::{
-    http::{EventFilter, Part, Query, QueryError, Undecided},
-    log::{LogReader, ReadError, index::Index},
+    log::{LogReader, index::Index},
     node::{At, LedgerError, state_at},
     status,
 };
 use contents::{Found, decode};
 use past::Past;
-
-impl From<ReadError> for QueryError {
-    fn from(error: ReadError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
 
 /// Answers what the log alone can answer: questions about the past, about a life, about records.
 /// `None` of a question that needs the state as it is: ask [`of_state`], and [`complete`] what it

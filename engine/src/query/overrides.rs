@@ -7,11 +7,11 @@ use serde_json::Value;
 use weir_rules::{Settings, State, rule::parse_duration};
 use weir_schema::{Body, Timestamp};
 
-use super::contents::{records, types};
-use crate::{
-    http::QueryError,
-    log::index::{Dimension, Index, Plan, Search},
+use super::{
+    QueryError,
+    contents::{records, types},
 };
+use crate::log::index::{Dimension, Index, Plan, Search};
 
 /// Fewer are looked up one by one, more by a walk over all that were granted.
 const FEW: usize = 200;

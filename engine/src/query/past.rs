@@ -15,9 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use weir_rules::{State, cel, rule::RuleSet};
 use weir_schema::{Body, Digest, PromotionOutcome, Record, TargetRef, media_type};
 
-use super::contents::{decode, points, records, types};
+use super::{
+    QueryError,
+    contents::{decode, points, records, types},
+};
 use crate::{
-    http::QueryError,
     log::index::{Dimension, Index, Plan, Search, Test},
     node::Basis,
 };

@@ -2,8 +2,36 @@
 
 use weir_rules::{PromotionView, State, pattern::RepositoryPatterns};
 
-use super::search;
-use crate::http::{PromotionFilter, QueryError};
+use super::{QueryError, search};
+
+/// Which promotions are asked for: they have fewer sides than records have. Each filter that is
+/// given must be met; of several values of one, any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PromotionFilter {
+    /// Only from or to this repository: patterns as in rules.
+    pub repositories: Vec<String>,
+    /// Only from or to this tag; with a repository, this tag of it.
+    pub tags: Vec<String>,
+    /// Only of this digest: in whole, or its first eight digits or more.
+    pub digests: Vec<String>,
+    /// Only under this rule.
+    pub rules: Vec<String>,
+}
+
+impl PromotionFilter {
+    /// The names and values that give this filter.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let named = [
+            ("repository", &self.repositories),
+            ("tag", &self.tags),
+            ("digest", &self.digests),
+            ("rule", &self.rules),
+        ];
+        named
+            .into_iter()
+            .flat_map(|(name, values)| values.iter().map(move |value| (name, &**value)))
+    }
+}
 
 /// The promotions of a state that meet the filter, in the order of their decisions.
 pub(super) fn promotions(

@@ -12,16 +12,14 @@ use weir_rules::{
 use weir_schema::{Body, ReasonCode, Timestamp, Verdict};
 
 use super::{
+    EventFilter, QueryError,
     condition::Condition,
     contents::{self, Found},
     cursor::Cursor,
 };
-use crate::{
-    http::{EventFilter, QueryError},
-    log::{
-        LogReader, ReadError,
-        index::{Dimension, Index, Plan, Search, Test},
-    },
+use crate::log::{
+    LogReader, ReadError,
+    index::{Dimension, Index, Plan, Search, Test},
 };
 
 /// What a filter means.

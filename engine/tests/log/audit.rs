@@ -5,11 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use weir_engine::http::{EventFilter, QueryError};
 use weir_engine::log::LogOptions;
 use weir_engine::log::index::Index;
 use weir_engine::node::Ledger;
-use weir_engine::query::{self, Asker, By};
+use weir_engine::query::{self, Asker, By, EventFilter, QueryError};
 use weir_rules::pattern::RepositoryPattern;
 use weir_rules::{Execution, Settings};
 use weir_schema::Timestamp;

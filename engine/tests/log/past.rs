@@ -5,11 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use weir_engine::http::{Query, QueryError};
 use weir_engine::log::LogOptions;
 use weir_engine::log::index::{Index, Mention, mentions};
 use weir_engine::node::{At, Ledger, state_at};
-use weir_engine::query;
+use weir_engine::query::{self, Query, QueryError};
 use weir_replay_tests::generate;
 use weir_rules::{Execution, Settings};
 

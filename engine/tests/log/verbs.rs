@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use weir_engine::http::{Part, Query, QueryError};
 use weir_engine::log::index::Index;
 use weir_engine::node::{At, Incoming, Ledger, state_at};
-use weir_engine::query;
+use weir_engine::query::{self, Part, Query, QueryError};
 use weir_schema::{Body, Digest, Position, Received, Record, Timestamp};
 
 use crate::audit::{filled, records, within};

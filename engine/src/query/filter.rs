@@ -74,13 +74,13 @@ const OTHERS: [&str; 8] = [
     "after", "before", "cursor", "order", "limit", "since", "until", "where",
 ];
 
-/// The names of all filters.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    TEXTS.iter().map(|(name, _)| *name).chain(OTHERS)
-}
-
 impl EventFilter {
-    /// Reads one parameter of an address. A filter by texts may come more than once.
+    /// The names of all filters.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        TEXTS.iter().map(|(name, _)| *name).chain(OTHERS)
+    }
+
+    /// Takes one filter by its name. A filter by texts may come more than once.
     ///
     /// # Errors
     /// There is no such parameter, or its value is none that it can have.
@@ -114,7 +114,7 @@ impl EventFilter {
                 }
             }
             _ => {
-                let meant = nearest(name, names());
+                let meant = nearest(name, Self::names());
                 let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
                 return Err(format!(
                     "there is no parameter `{name}`{}",
@@ -125,7 +125,7 @@ impl EventFilter {
         Ok(())
     }
 
-    /// The parameters of an address that give this filter.
+    /// The names and values that give this filter: what [`EventFilter::set`] takes.
     #[must_use]
     pub fn parameters(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         let mut pairs: Vec<(&'static str, Cow<'_, str>)> = Vec::new();
