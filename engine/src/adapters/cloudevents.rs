@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use serde_json::{Map, Value};
-use weir_schema::{Received, within_default};
+use weir_schema::{Event, Received, within_default};
 
 use super::context::Context;
 use super::json;
@@ -59,7 +59,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let proves_little = context.header(SOURCE_ONLY_HEADER).is_some();
     // What Weir itself says is known by its source and identifier: said before by others, it would
     // count as repeated.
-    if proves_little && received.event.source == crate::node::SOURCE {
+    if proves_little && received.event.source == Event::OWN_SOURCE {
         return Err(Problem::field(
             "source",
             "this is Weir's own source, and the delivery proves only that another sent it",

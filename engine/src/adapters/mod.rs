@@ -401,7 +401,7 @@ pub fn is_of_operators(delivery: &Delivery<'_>) -> bool {
     }
     let says = |event: &Received| {
         cloudevents::is_for_operators(event.event.body.kind())
-            || event.event.source == crate::node::SOURCE
+            || event.event.source == Event::OWN_SOURCE
     };
     decode(delivery)
         .iter()

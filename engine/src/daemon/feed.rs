@@ -5,13 +5,13 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use weir_schema::{Body, Digest, InputRejected, Position, Received};
+use weir_schema::{Body, Digest, Event, InputRejected, Position, Received};
 
 use super::{DaemonError, Shared, intake, lookups, reconcile, resolver};
 use crate::{
     adapters::{self, Decoded, mark_source_only},
     log,
-    node::{Incoming, Landing, Messages, SOURCE, Stopped, TERM, Trace},
+    node::{Incoming, Landing, Messages, Stopped, TERM, Trace},
     stream::{Consumer, Message, Origin, Speaker, Stream, StreamPosition, Term},
 };
 
@@ -251,7 +251,7 @@ impl<'a> Reading<'a> {
             Origin::Event { .. } => one(match event(message) {
                 Ok(received) if !received.event.body.is_conclusion() => {
                     let source = &received.event.source;
-                    if source != SOURCE {
+                    if source != Event::OWN_SOURCE {
                         self.shared.heard.note(source, message.timestamp);
                     }
                     received
@@ -321,9 +321,9 @@ fn rejected(message: &Message, id: &str, reason: String) -> Received {
         adapter: None,
         payload: Some(adapters::excerpt(&message.payload)),
     };
-    weir_schema::Event {
+    Event {
         id: format!("rejected-{id}"),
-        source: SOURCE.into(),
+        source: Event::OWN_SOURCE.into(),
         time: None,
         subject: None,
         body: Body::InputRejected(rejected),

@@ -52,7 +52,7 @@ use crate::{
     config::Config,
     http::{GRACE, Server},
     log::LogOptions,
-    node::{IDLE, Ledger, Node, Order, SOURCE, TERM, Trace},
+    node::{IDLE, Ledger, Node, Order, TERM, Trace},
     oci::Clients,
     stream::{Escort, Publisher, Stream, Term},
 };
@@ -163,7 +163,7 @@ pub(crate) fn own_event(id: String, body: Body) -> Received {
     let now: Timestamp = chrono::Utc::now().into();
     Event {
         id,
-        source: SOURCE.into(),
+        source: Event::OWN_SOURCE.into(),
         time: Some(now),
         subject: None,
         body,

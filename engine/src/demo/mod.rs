@@ -16,7 +16,7 @@ use crate::{
     adapters::{self, AdapterSettings, Decoded, Delivery},
     cli::explanation,
     log::LogOptions,
-    node::{Incoming, Ledger, SOURCE},
+    node::{Incoming, Ledger},
 };
 
 const RULES: &str = include_str!("rules.cel");
@@ -326,7 +326,7 @@ fn decode(adapter: &str, body: &[u8]) -> Vec<Decoded> {
 fn own(id: &str, body: Body) -> Received {
     Event {
         id: format!("demo-{id}"),
-        source: SOURCE.into(),
+        source: Event::OWN_SOURCE.into(),
         time: Some(now()),
         subject: None,
         body,

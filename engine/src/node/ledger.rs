@@ -28,9 +28,6 @@ use crate::{
     },
 };
 
-/// The `source` of what Weir itself says.
-pub const SOURCE: &str = "/weir";
-
 /// Bytes of the longest event that a record can hold, with what else is in it.
 const LONGEST_EVENT: usize = MAX_RECORD_BYTES - (1 << 20);
 
@@ -438,7 +435,7 @@ fn state_of(reader: &LogReader, basis: &Basis) -> Result<State, LedgerError> {
 pub(super) fn conclusion_event(conclusion: Conclusion, at: Timestamp) -> Event {
     Event {
         id: conclusion.seq.to_string(),
-        source: SOURCE.into(),
+        source: Event::OWN_SOURCE.into(),
         time: Some(at),
         subject: None,
         body: conclusion.body,

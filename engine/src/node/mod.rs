@@ -38,8 +38,8 @@ pub use basis::Basis;
 pub use checkpoint::{CHECKPOINT_FILE, CheckpointFailure, sign};
 pub use fold::Fold;
 pub use ledger::{
-    Decided, Decider, Incoming, Ledger, LedgerError, SOURCE, Taken, Written, last_state,
-    open_log_to_read, write,
+    Decided, Decider, Incoming, Ledger, LedgerError, Taken, Written, last_state, open_log_to_read,
+    write,
 };
 pub use rebuild::{At, AtError, refold, state_at};
 pub use recent::{Recent, Said, is_for_the_world};

@@ -10,11 +10,10 @@ use std::{
 };
 
 use weir_rules::State;
-use weir_schema::{Position, Record, RecordError, Timestamp, record};
+use weir_schema::{Event, Position, Record, RecordError, Timestamp, record};
 
 use super::{
-    Basis, Fold, LedgerError, SOURCE, TERM, ahead::Decode, ledger::conclusion_event,
-    rebuild::rebuild,
+    Basis, Fold, LedgerError, TERM, ahead::Decode, ledger::conclusion_event, rebuild::rebuild,
 };
 use crate::{
     log::{
@@ -337,7 +336,7 @@ impl Import {
                 sequence: *sequence,
             });
         }
-        if record.event.source == SOURCE {
+        if record.event.source == Event::OWN_SOURCE {
             self.term = self.term.max(Term::announced_by(&record.event.id));
         }
         if seq < self.next {

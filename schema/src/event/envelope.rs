@@ -83,6 +83,9 @@ struct Envelope<'a> {
 }
 
 impl Event {
+    /// The `source` of what Weir itself says.
+    pub const OWN_SOURCE: &str = "/weir";
+
     /// Reads an event from CloudEvents JSON (structured mode).
     ///
     /// # Errors
