@@ -5,6 +5,7 @@ mod backtest;
 mod consequences;
 mod error;
 pub mod eval;
+mod explanation;
 pub mod failure;
 mod history;
 mod holds;
@@ -37,7 +38,7 @@ use weir_schema::Reason;
 
 pub use access::{Access, Directory};
 pub use error::{CliError, NO, OUTSIDE, USAGE};
-pub use why::explanation;
+pub use explanation::explanation;
 
 /// Promotion and policy engine for container registries.
 ///
