@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 use weir_schema::{
-    Body, Decision, Digest, Platform, Reason, Record, ScanCompleted, Severity, TagRef, TargetRef,
+    Approval, Body, Decision, Digest, ImagePushed, OverrideGranted, Platform, PromotionRequested,
+    Reason, Record, RepositoryConfigured, ScanCompleted, Severity, Tag, TagRef, TargetRef,
     Timestamp, Verdict,
 };
 
@@ -74,29 +75,8 @@ fn told(body: &Body, names: &Names, about: Option<(&str, &str)>) -> (&'static st
             "repository deleted",
             with_actor(one.repository.to_string(), &one.actor),
         ),
-        Body::RepositoryConfigured(one) => {
-            let tags = if one.immutable_tags {
-                "immutable"
-            } else {
-                "mutable"
-            };
-            (
-                "configured",
-                with_actor(format!("{}: {tags} tags", one.repository), &one.actor),
-            )
-        }
-        Body::ImagePushed(push) => {
-            let mut text = push.digest.short();
-            let tag = push
-                .tag
-                .as_ref()
-                .map(|tag| tag.as_str())
-                .unwrap_or_default();
-            if !is_here(push.repository.as_str(), tag) {
-                let _ = write!(text, " to {}", place(push.repository.as_str(), tag));
-            }
-            ("pushed", with_actor(text, &push.actor))
-        }
+        Body::RepositoryConfigured(one) => ("configured", configured(one)),
+        Body::ImagePushed(push) => ("pushed", pushed(push, about)),
         Body::ManifestResolved(facts) => ("became known", short(&facts.digest)),
         Body::TagDeleted(one) => (
             "tag deleted",
@@ -133,46 +113,18 @@ fn told(body: &Body, names: &Names, about: Option<(&str, &str)>) -> (&'static st
             ),
         ),
         Body::ScannerUpdated(one) => ("scanner updated", one.scanner.name.clone()),
-        Body::OverrideGranted(one) => {
-            let until = one.expires_at.map(|end| format!(", until {end}"));
-            let text = format!(
-                "{} by {}: {} ({}{})",
-                one.vulnerability,
-                one.actor,
-                one.reason,
+        Body::OverrideGranted(one) => ("overridden", overridden(one)),
+        Body::OverrideRevoked(one) => (
+            "override revoked",
+            format!(
+                "{} by {}{}",
                 one.override_id,
-                until.unwrap_or_default()
-            );
-            ("overridden", text)
-        }
-        Body::OverrideRevoked(one) => {
-            let why = one.reason.as_ref().map(|why| format!(": {why}"));
-            (
-                "override revoked",
-                format!(
-                    "{} by {}{}",
-                    one.override_id,
-                    one.actor,
-                    why.unwrap_or_default()
-                ),
-            )
-        }
-        Body::ApprovalGranted(vote) | Body::ApprovalRevoked(vote) => {
-            let what = if matches!(body, Body::ApprovalGranted(_)) {
-                "approved"
-            } else {
-                "approval revoked"
-            };
-            let comment = vote.comment.as_ref().map(|comment| format!(": {comment}"));
-            let text = format!(
-                "{} for {} by {}{}",
-                vote.digest.short(),
-                vote.target,
-                vote.actor,
-                comment.unwrap_or_default()
-            );
-            (what, text)
-        }
+                one.actor,
+                behind_colon(&one.reason)
+            ),
+        ),
+        Body::ApprovalGranted(vote) => ("approved", voted(vote)),
+        Body::ApprovalRevoked(vote) => ("approval revoked", voted(vote)),
         Body::HoldPlaced(hold) => (
             "held",
             format!("{} by {}: {}", hold.hold_id, hold.actor, hold.reason),
@@ -181,17 +133,7 @@ fn told(body: &Body, names: &Names, about: Option<(&str, &str)>) -> (&'static st
             "hold released",
             format!("{} by {}", hold.hold_id, hold.actor),
         ),
-        Body::PromotionRequested(one) => {
-            let waive = match one.waive.as_deref() {
-                Some(waive) if !waive.is_empty() => format!(", waiving {}", waive.join(", ")),
-                _ => String::new(),
-            };
-            let target = place(one.target.repository.as_str(), one.target.tag.as_str());
-            (
-                "promotion requested",
-                format!("to {target} by {}: {}{waive}", one.actor, one.reason),
-            )
-        }
+        Body::PromotionRequested(one) => ("promotion requested", requested(one)),
         Body::RulesActivated(rules) => (
             "rules activated",
             with_actor(format!("{} files", rules.files.len()), &rules.actor),
@@ -231,6 +173,56 @@ fn told(body: &Body, names: &Names, about: Option<(&str, &str)>) -> (&'static st
         Body::ClockTicked => ("time passed", String::new()),
         Body::Unknown(kind) => ("recorded", kind.clone()),
     }
+}
+
+fn configured(one: &RepositoryConfigured) -> String {
+    let tags = if one.immutable_tags {
+        "immutable"
+    } else {
+        "mutable"
+    };
+    with_actor(format!("{}: {tags} tags", one.repository), &one.actor)
+}
+
+fn pushed(push: &ImagePushed, about: Option<(&str, &str)>) -> String {
+    let mut text = push.digest.short();
+    let repository = push.repository.as_str();
+    let tag = push.tag.as_ref().map(Tag::as_str).unwrap_or_default();
+    if about != Some((repository, tag)) {
+        let _ = write!(text, " to {}", place(repository, tag));
+    }
+    with_actor(text, &push.actor)
+}
+
+fn overridden(one: &OverrideGranted) -> String {
+    let until = one.expires_at.map(|end| format!(", until {end}"));
+    format!(
+        "{} by {}: {} ({}{})",
+        one.vulnerability,
+        one.actor,
+        one.reason,
+        one.override_id,
+        until.unwrap_or_default()
+    )
+}
+
+fn voted(vote: &Approval) -> String {
+    format!(
+        "{} for {} by {}{}",
+        vote.digest.short(),
+        vote.target,
+        vote.actor,
+        behind_colon(&vote.comment)
+    )
+}
+
+fn requested(one: &PromotionRequested) -> String {
+    let waive = match one.waive.as_deref() {
+        Some(waive) if !waive.is_empty() => format!(", waiving {}", waive.join(", ")),
+        _ => String::new(),
+    };
+    let target = place(one.target.repository.as_str(), one.target.tag.as_str());
+    format!("to {target} by {}: {}{waive}", one.actor, one.reason)
 }
 
 fn decided(made: &Decision, names: &Names, here: bool) -> (&'static str, String) {
@@ -296,6 +288,11 @@ fn with_actor(text: String, actor: &Option<String>) -> String {
         Some(actor) => format!("{text} by {actor}"),
         None => text,
     }
+}
+
+fn behind_colon(text: &Option<String>) -> String {
+    text.as_ref()
+        .map_or(String::new(), |text| format!(": {text}"))
 }
 
 /// Reasons on one line.
