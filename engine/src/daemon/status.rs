@@ -62,24 +62,52 @@ async fn rejected(shared: &Shared) -> Option<u64> {
 
 /// The engine's own metrics, in Prometheus text form.
 pub(super) async fn metrics(shared: &Shared) -> String {
-    let mut text = String::new();
-    let mut put = |name: &str, kind: &str, help: &str, value: u64| {
+    let mut metrics = Metrics::default();
+    of_log(shared, &mut metrics).await;
+    of_state(shared, &mut metrics).await;
+    of_node(shared, &mut metrics);
+    of_stream(shared, &mut metrics).await;
+    metrics.text
+}
+
+/// Metrics in Prometheus text form.
+#[derive(Default)]
+struct Metrics {
+    text: String,
+}
+
+impl Metrics {
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.put("counter", name, help, value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.put("gauge", name, help, value);
+    }
+
+    fn put(&mut self, kind: &str, name: &str, help: &str, value: u64) {
         // Writing into a string cannot fail.
         let _ = write!(
-            text,
+            self.text,
             "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
         );
-    };
+    }
+}
+
+async fn of_log(shared: &Shared, metrics: &mut Metrics) {
     let records = shared.node.reader().head().next_seq - 1;
-    put("weir_records", "counter", "Records in the log.", records);
+    metrics.counter("weir_records", "Records in the log.", records);
     if let Some(rejected) = rejected(shared).await {
-        put(
+        metrics.counter(
             "weir_inputs_rejected",
-            "counter",
             "Inputs that could not be read, by the log.",
             rejected,
         );
     }
+}
+
+/// Puts nothing if the node has ended.
+async fn of_state(shared: &Shared, metrics: &mut Metrics) {
     let counted = shared.node.ask(|state| {
         let (open, failed) = state.promotions_open_and_failed();
         let oldest = state.oldest_open_promotion();
@@ -91,75 +119,69 @@ pub(super) async fn metrics(shared: &Shared) -> String {
             oldest,
         )
     });
-    if let Ok((open, failed, holds, violations, oldest)) = counted.await {
-        let now = chrono::Utc::now();
-        let age = oldest.map_or(0, |at| (now - at.datetime()).num_seconds());
-        put(
-            "weir_promotions_oldest_open_seconds",
-            "gauge",
-            "Age of the oldest promotion that is decided and not done; 0 without any.",
-            u64::try_from(age).unwrap_or_default(),
-        );
-        for (name, help, value) in [
-            (
-                "weir_promotions_open",
-                "Promotions decided and not done.",
-                open,
-            ),
-            ("weir_promotions_failed", "Promotions given up.", failed),
-            ("weir_holds", "Holds in force.", holds),
-            (
-                "weir_violations",
-                "Target tags that hold what would not be promoted now.",
-                violations,
-            ),
-        ] {
-            put(name, "gauge", help, value as u64);
-        }
+    let Ok((open, failed, holds, violations, oldest)) = counted.await else {
+        return;
+    };
+    let now = chrono::Utc::now();
+    let age = oldest.map_or(0, |at| (now - at.datetime()).num_seconds());
+    metrics.gauge(
+        "weir_promotions_oldest_open_seconds",
+        "Age of the oldest promotion that is decided and not done; 0 without any.",
+        u64::try_from(age).unwrap_or_default(),
+    );
+    for (name, help, value) in [
+        (
+            "weir_promotions_open",
+            "Promotions decided and not done.",
+            open,
+        ),
+        ("weir_promotions_failed", "Promotions given up.", failed),
+        ("weir_holds", "Holds in force.", holds),
+        (
+            "weir_violations",
+            "Target tags that hold what would not be promoted now.",
+            violations,
+        ),
+    ] {
+        metrics.gauge(name, help, value as u64);
     }
+}
+
+fn of_node(shared: &Shared, metrics: &mut Metrics) {
     let acts = shared.standing.borrow().acts();
-    put(
-        "weir_acts",
-        "gauge",
-        "1 on the node that acts.",
-        acts.into(),
-    );
-    let open = shared.lookups.len();
-    put(
+    metrics.gauge("weir_acts", "1 on the node that acts.", acts.into());
+    metrics.gauge(
         "weir_deliveries_open",
-        "gauge",
         "Deliveries that wait for a registry's answer.",
-        open as u64,
+        shared.lookups.len() as u64,
     );
-    let refused = shared.refused_rules().is_some();
-    put(
+    metrics.gauge(
         "weir_rules_refused",
-        "gauge",
         "1 where the rules of the directory are not those in force, with the reason in the status.",
-        refused.into(),
+        shared.refused_rules().is_some().into(),
     );
-    if let Some(stream) = &shared.stream {
-        put(
-            "weir_stream_connected",
-            "gauge",
-            "1 while the node is connected to NATS.",
-            stream.connection().is_connected().into(),
+}
+
+async fn of_stream(shared: &Shared, metrics: &mut Metrics) {
+    let Some(stream) = &shared.stream else {
+        return;
+    };
+    metrics.gauge(
+        "weir_stream_connected",
+        "1 while the node is connected to NATS.",
+        stream.connection().is_connected().into(),
+    );
+    let position = *shared.read.borrow();
+    metrics.counter(
+        "weir_stream_position",
+        "The last message of the stream that is in the log.",
+        position,
+    );
+    if let Some(last) = last_sequence(shared).await {
+        metrics.gauge(
+            "weir_stream_lag",
+            "Messages of the stream that are not in the log.",
+            last.saturating_sub(position),
         );
-        let position = *shared.read.borrow();
-        put(
-            "weir_stream_position",
-            "counter",
-            "The last message of the stream that is in the log.",
-            position,
-        );
-        if let Some(last) = last_sequence(shared).await {
-            put(
-                "weir_stream_lag",
-                "gauge",
-                "Messages of the stream that are not in the log.",
-                last.saturating_sub(position),
-            );
-        }
     }
-    text
 }
