@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use weir_schema::{
-    Body, Digest, ImagePushed, ManifestDeleted, Repository, RepositoryName, Tag, media_type,
+    Body, Digest, ImagePushed, ManifestDeleted, Repository, RepositoryName, Tag, Timestamp,
+    media_type,
 };
 
 use super::context::{Context, Fill, Push};
@@ -106,10 +107,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
 pub(super) fn event(context: &Context<'_>, event: &str, place: &str) -> Result<Decoded, Problem> {
     let notification: Notification<'_> = serde_json::from_str(event)
         .map_err(|error| Problem::Meaning(format!("`{place}`: {error}").replace(".`", "`")))?;
-    let path = |field: &str| format!("{place}{field}");
-    let missing = |field: &str| Problem::Missing { path: path(field) };
-
-    let action = present(&notification.action).ok_or_else(|| missing("action"))?;
+    let action = present(&notification.action).ok_or_else(|| missing(place, "action"))?;
     if action == "rename" {
         return Ok(context.untold("a repository was renamed: what it holds has other names now"));
     }
@@ -122,61 +120,126 @@ pub(super) fn event(context: &Context<'_>, event: &str, place: &str) -> Result<D
     let target = notification
         .target
         .as_ref()
-        .ok_or_else(|| missing("target"))?;
+        .ok_or_else(|| missing(place, "target"))?;
     if action == "push" && is_blob(target) {
         return Ok(context.ignored("a blob, not a manifest"));
     }
 
-    let repository = present(&target.repository).ok_or_else(|| missing("target.repository"))?;
-    let repository: RepositoryName = context
-        .own_repository_named(repository)
-        .map_err(|error| Problem::field(path("target.repository"), error))?;
-    let digest = present(&target.digest)
-        .map(str::parse::<Digest>)
-        .transpose()
-        .map_err(|error| Problem::field(path("target.digest"), error))?;
-    // Where there is no tag, some copies of this form put the digest in its place.
-    let (tag, digest) = match present(&target.tag) {
-        None => (None, digest),
-        Some(said) => match said.parse::<Digest>() {
-            Ok(same) => (None, digest.or(Some(same))),
-            Err(_) => {
-                let tag = said.parse::<Tag>();
-                let tag = tag.map_err(|error| Problem::field(path("target.tag"), error))?;
-                (Some(tag), digest)
-            }
-        },
-    };
-    let actor: Option<Actor<'_>> = loose(notification.actor);
-    let actor = actor
-        .and_then(|actor| actor.name)
-        .filter(|name| !name.is_empty());
-    let actor = actor.map(Cow::into_owned);
-    let id = text(notification.id);
-    let id = id.as_deref();
-    let time = notification
-        .timestamp
-        .and_then(|time| match text(Some(time)) {
-            Some(text) => time::from_text(&text),
-            None => time::from_json(&loose(Some(time))?),
-        });
-
-    if action == "delete" {
-        let body = match (digest, tag) {
-            (Some(digest), _) => Body::ManifestDeleted(ManifestDeleted {
-                repository,
-                digest,
-                actor,
-            }),
-            (None, Some(tag)) => return Ok(context.tag_deleted(id, time, repository, tag, actor)),
-            // distribution's `RepoDeleted`: the target has nothing but the repository.
-            (None, None) if target.names_repository_alone() => {
-                Body::RepositoryDeleted(Repository { repository, actor })
-            }
-            (None, None) => return Err(missing("target.digest")),
-        };
-        return Ok(context.event(id, time, body));
+    let about = About::read(context, &notification, target, place)?;
+    match action {
+        "delete" => deleted(context, target, place, about),
+        _ => pushed(context, target, place, about),
     }
+}
+
+/// What an event is about, who did it and when.
+struct About<'a> {
+    id: Option<Cow<'a, str>>,
+    time: Option<Timestamp>,
+    repository: RepositoryName,
+    tag: Option<Tag>,
+    digest: Option<Digest>,
+    actor: Option<String>,
+}
+
+impl<'a> About<'a> {
+    fn read(
+        context: &Context<'_>,
+        notification: &Notification<'a>,
+        target: &Target<'_>,
+        place: &str,
+    ) -> Result<Self, Problem> {
+        let path = |field: &str| format!("{place}{field}");
+        let repository =
+            present(&target.repository).ok_or_else(|| missing(place, "target.repository"))?;
+        let repository: RepositoryName = context
+            .own_repository_named(repository)
+            .map_err(|error| Problem::field(path("target.repository"), error))?;
+        let digest = present(&target.digest)
+            .map(str::parse::<Digest>)
+            .transpose()
+            .map_err(|error| Problem::field(path("target.digest"), error))?;
+        // Where there is no tag, some copies of this form put the digest in its place.
+        let (tag, digest) = match present(&target.tag) {
+            None => (None, digest),
+            Some(said) => match said.parse::<Digest>() {
+                Ok(same) => (None, digest.or(Some(same))),
+                Err(_) => {
+                    let tag = said.parse::<Tag>();
+                    let tag = tag.map_err(|error| Problem::field(path("target.tag"), error))?;
+                    (Some(tag), digest)
+                }
+            },
+        };
+        let actor: Option<Actor<'_>> = loose(notification.actor);
+        let actor = actor
+            .and_then(|actor| actor.name)
+            .filter(|name| !name.is_empty());
+        Ok(Self {
+            id: text(notification.id),
+            time: notification.timestamp.and_then(moment),
+            repository,
+            tag,
+            digest,
+            actor: actor.map(Cow::into_owned),
+        })
+    }
+}
+
+/// A time, in either of the forms that this one is found in.
+fn moment(time: &RawValue) -> Option<Timestamp> {
+    match text(Some(time)) {
+        Some(text) => time::from_text(&text),
+        None => time::from_json(&loose(Some(time))?),
+    }
+}
+
+fn deleted(
+    context: &Context<'_>,
+    target: &Target<'_>,
+    place: &str,
+    about: About<'_>,
+) -> Result<Decoded, Problem> {
+    let About {
+        id,
+        time,
+        repository,
+        tag,
+        digest,
+        actor,
+    } = about;
+    let id = id.as_deref();
+    let body = match (digest, tag) {
+        (Some(digest), _) => Body::ManifestDeleted(ManifestDeleted {
+            repository,
+            digest,
+            actor,
+        }),
+        (None, Some(tag)) => return Ok(context.tag_deleted(id, time, repository, tag, actor)),
+        // distribution's `RepoDeleted`: the target has nothing but the repository.
+        (None, None) if target.names_repository_alone() => {
+            Body::RepositoryDeleted(Repository { repository, actor })
+        }
+        (None, None) => return Err(missing(place, "target.digest")),
+    };
+    Ok(context.event(id, time, body))
+}
+
+fn pushed(
+    context: &Context<'_>,
+    target: &Target<'_>,
+    place: &str,
+    about: About<'_>,
+) -> Result<Decoded, Problem> {
+    let About {
+        id,
+        time,
+        repository,
+        tag,
+        digest,
+        actor,
+    } = about;
+    let id = id.as_deref();
     let size = loose(target.size);
     let artifact_type = text(target.artifact_type).map(Cow::into_owned);
     let media_type = present(&target.media_type).filter(|kind| *kind != UNKNOWN_MEDIA_TYPE);
@@ -184,10 +247,13 @@ pub(super) fn event(context: &Context<'_>, event: &str, place: &str) -> Result<D
         // What has a tag or a manifest's URL is a manifest; what it lacks can be asked for.
         let url = text(target.url).unwrap_or_default();
         if tag.is_none() && (digest.is_none() || !url.contains("/manifests/")) {
-            return Err(missing(match digest {
-                None => "target.digest",
-                Some(_) => "target.mediaType",
-            }));
+            return Err(missing(
+                place,
+                match digest {
+                    None => "target.digest",
+                    Some(_) => "target.mediaType",
+                },
+            ));
         }
         let push = Push {
             repository,
@@ -219,6 +285,12 @@ pub(super) fn event(context: &Context<'_>, event: &str, place: &str) -> Result<D
         actor,
     });
     Ok(context.event(id, time, body))
+}
+
+fn missing(place: &str, field: &str) -> Problem {
+    Problem::Missing {
+        path: format!("{place}{field}"),
+    }
 }
 
 fn present<'b>(text: &'b Option<Cow<'_, str>>) -> Option<&'b str> {
