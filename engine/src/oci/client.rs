@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use reqwest::{
-    Method, Response, StatusCode, Url,
+    Method, RequestBuilder, Response, StatusCode, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
@@ -262,76 +262,68 @@ impl Client {
                 });
             };
             inner.limits.pace().await;
-            let mut request = inner.http.request(call.method.clone(), url.clone());
-            for (name, value) in &call.headers {
-                request = request.header(name, value);
-            }
-            if let Some(login) = &login {
-                request = request.header(AUTHORIZATION, login);
-            }
-            if let Some(longest) = longest {
-                request = request.timeout(longest);
-            }
+            let request = self.request(call, &url, login.as_ref(), longest);
             let response = request.body(body).send().await.map_err(|error| {
                 from_transport(self.registry(), inner.endpoint.host(), &call.what, &error)
             })?;
-            let status = response.status();
-            if status == StatusCode::UNAUTHORIZED && ours {
-                let headers = response.headers().clone();
-                if !challenged {
+            match response.status() {
+                StatusCode::UNAUTHORIZED if ours && !challenged => {
                     challenged = true;
+                    let headers = response.headers().clone();
                     // Read to the end, so that the connection can be used again.
                     let _refusal = answer::read(response, ERROR_LIMIT).await;
-                    login = Some(
-                        inner
-                            .auth
-                            .answer(&call.what, &headers, &call.scopes, login.as_ref())
-                            .await?,
-                    );
-                    continue;
+                    let (auth, sent) = (&inner.auth, login.as_ref());
+                    let answer = auth.answer(&call.what, &headers, &call.scopes, sent);
+                    login = Some(answer.await?);
                 }
-                let text = answer::read(response, ERROR_LIMIT)
-                    .await
-                    .unwrap_or_default();
-                return Err(inner
-                    .auth
-                    .denied(
-                        &call.what,
-                        &headers,
-                        &call.scopes,
-                        Complaint::of(&text).message,
-                    )
-                    .await);
+                StatusCode::UNAUTHORIZED if ours => return Err(self.denied(call, response).await),
+                StatusCode::FORBIDDEN => return Err(self.denied(call, response).await),
+                status if is_overload(status) => {
+                    return Err(self.overloaded(call, response).await);
+                }
+                _ => return Ok(response),
             }
-            if matches!(status.as_u16(), 408 | 425 | 429 | 500..=599) {
-                let retry_after = answer::retry_after(response.headers());
-                let text = answer::read(response, ERROR_LIMIT)
-                    .await
-                    .unwrap_or_default();
-                return Err(OciError::Unavailable {
-                    registry: self.registry().to_owned(),
-                    what: call.what.clone(),
-                    status: status.as_u16(),
-                    message: Complaint::of(&text).message,
-                    retry_after,
-                });
-            }
-            if status == StatusCode::FORBIDDEN {
-                let headers = response.headers().clone();
-                let text = answer::read(response, ERROR_LIMIT)
-                    .await
-                    .unwrap_or_default();
-                return Err(inner
-                    .auth
-                    .denied(
-                        &call.what,
-                        &headers,
-                        &call.scopes,
-                        Complaint::of(&text).message,
-                    )
-                    .await);
-            }
-            return Ok(response);
+        }
+    }
+
+    fn request(
+        &self,
+        call: &Call,
+        url: &Url,
+        login: Option<&HeaderValue>,
+        longest: Option<Duration>,
+    ) -> RequestBuilder {
+        let http = &self.inner.http;
+        let mut request = http.request(call.method.clone(), url.clone());
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        if let Some(login) = login {
+            request = request.header(AUTHORIZATION, login);
+        }
+        if let Some(longest) = longest {
+            request = request.timeout(longest);
+        }
+        request
+    }
+
+    /// The error for an answer that refuses the login, with the reason that it gives.
+    async fn denied(&self, call: &Call, response: Response) -> OciError {
+        let headers = response.headers().clone();
+        let message = complaint(response).await;
+        let auth = &self.inner.auth;
+        auth.denied(&call.what, &headers, &call.scopes, message)
+            .await
+    }
+
+    /// The error for an answer that may be another one later.
+    async fn overloaded(&self, call: &Call, response: Response) -> OciError {
+        OciError::Unavailable {
+            registry: self.registry().to_owned(),
+            what: call.what.clone(),
+            status: response.status().as_u16(),
+            retry_after: answer::retry_after(response.headers()),
+            message: complaint(response).await,
         }
     }
 
@@ -422,6 +414,17 @@ impl Client {
 
 /// Error answers are small; of a larger one nothing is lost.
 pub(super) const ERROR_LIMIT: usize = 256 << 10;
+
+/// Whether the registry may answer otherwise if it is asked again later.
+fn is_overload(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
+}
+
+/// What an error answer says; nothing if it does not come whole.
+async fn complaint(response: Response) -> String {
+    let text = answer::read(response, ERROR_LIMIT).await;
+    Complaint::of(&text.unwrap_or_default()).message
+}
 
 /// A header of `headers` as text.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
