@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{
-    Url,
+    RequestBuilder, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
 use serde::Deserialize;
@@ -228,60 +228,32 @@ impl Auth {
         Ok(header)
     }
 
+    /// A new token for these scopes.
     async fn fetch(&self, server: &TokenServer, scopes: &Scopes) -> Result<Token, OciError> {
-        let mut realm = Url::parse(&server.realm).map_err(|error| OciError::Protocol {
+        let address = Url::parse(&server.realm).map_err(|error| OciError::Protocol {
             registry: self.registry.clone(),
             what: "fetching a token".to_owned(),
             reason: format!("its token server has no address: {error}"),
         })?;
-        let (at, address) = (leads::shown(&realm), realm.clone());
+        let at = leads::shown(&address);
         let what = format!("fetching a token from `{at}`");
-        let protocol = |reason: String| OciError::Protocol {
-            registry: self.registry.clone(),
-            what: what.clone(),
-            reason,
-        };
         let credentials = self.credentials().await?;
-        if realm.scheme() != "https" && !self.config.insecure {
+        if address.scheme() != "https" && !self.config.insecure {
             return Err(failed(AuthFailure::PlainTokenServer {
                 registry: self.registry.clone(),
                 realm: at,
             }));
         }
-        let host = realm.host_str().unwrap_or_default().to_owned();
-        let request = if let Credentials::Identity(refresh) = credentials {
-            let mut form = Url::parse("form:").map_err(|error| protocol(error.to_string()))?;
-            form.query_pairs_mut()
-                .append_pair("grant_type", "refresh_token")
-                .append_pair("refresh_token", refresh.reveal())
-                .append_pair("client_id", "weir")
-                .append_pair("scope", &scopes.join(" "))
-                .append_pair("service", server.service.as_deref().unwrap_or_default());
-            self.http
-                .post(realm)
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(form.query().unwrap_or_default().to_owned())
-        } else {
-            {
-                let mut query = realm.query_pairs_mut();
-                if let Some(service) = &server.service {
-                    query.append_pair("service", service);
-                }
-                for scope in scopes {
-                    query.append_pair("scope", scope);
-                }
-            }
-            let request = self.http.get(realm);
-            match basic(credentials) {
-                Some(header) => request.header(AUTHORIZATION, header),
-                None => request,
-            }
+        let host = address.host_str().unwrap_or_default();
+        let request = match credentials {
+            Credentials::Identity(refresh) => self.refresh(&address, server, scopes, refresh),
+            _ => self.login(&address, server, scopes, credentials),
         };
         let response = request
             .timeout(self.config.longest_answer())
             .send()
             .await
-            .map_err(|error| from_transport(&self.registry, &host, &what, &error))?;
+            .map_err(|error| from_transport(&self.registry, host, &what, &error))?;
         let status = response.status();
         let retry_after = super::answer::retry_after(response.headers());
         let leads_to = super::client::text(response.headers(), "location")
@@ -289,56 +261,86 @@ impl Auth {
         let text = super::answer::read(response, TOKEN_LIMIT)
             .await
             .map_err(|error| error.into_oci(&self.registry, &what))?;
-        if status.is_redirection() {
-            return Err(failed(AuthFailure::TokenServerLeadsOn {
+        let message = || super::answer::Complaint::of(&text).message;
+        let protocol = |reason: String| OciError::Protocol {
+            registry: self.registry.clone(),
+            what: what.clone(),
+            reason,
+        };
+        match status.as_u16() {
+            300..=399 => Err(failed(AuthFailure::TokenServerLeadsOn {
                 registry: self.registry.clone(),
                 realm: at,
                 address: leads_to,
-            }));
-        }
-        if status == 401
-            || status == 403
-            || (status == 400 && matches!(credentials, Credentials::Identity(_)))
-        {
-            let message = super::answer::Complaint::of(&text).message;
-            return Err(if *credentials == Credentials::Anonymous {
-                failed(AuthFailure::LoginNeeded {
+            })),
+            401 | 403 if *credentials == Credentials::Anonymous => {
+                Err(failed(AuthFailure::LoginNeeded {
                     registry: self.registry.clone(),
                     what,
-                })
-            } else {
-                self.refused(&format!("its token server `{at}`"), message)
-                    .await
-            });
-        }
-        if status == 429 || status.is_server_error() {
-            let message = super::answer::Complaint::of(&text).message;
-            let registry = self.registry.clone();
-            return Err(OciError::Unavailable {
-                registry,
+                }))
+            }
+            401 | 403 => Err(self.refused_at(&at, message()).await),
+            400 if matches!(credentials, Credentials::Identity(_)) => {
+                Err(self.refused_at(&at, message()).await)
+            }
+            429 | 500..=599 => Err(OciError::Unavailable {
+                registry: self.registry.clone(),
+                message: message(),
                 what,
                 status: status.as_u16(),
-                message,
                 retry_after,
-            });
+            }),
+            200..=299 => read_token(&text).map_err(protocol),
+            _ => Err(protocol(format!("answered {status}"))),
         }
-        if !status.is_success() {
-            return Err(protocol(format!("answered {status}")));
+    }
+
+    /// The request for a token in exchange for an identity token.
+    fn refresh(
+        &self,
+        address: &Url,
+        server: &TokenServer,
+        scopes: &Scopes,
+        refresh: &Secret,
+    ) -> RequestBuilder {
+        // A form has the form of a query.
+        let mut form = address.clone();
+        form.set_query(None);
+        form.query_pairs_mut()
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("refresh_token", refresh.reveal())
+            .append_pair("client_id", "weir")
+            .append_pair("scope", &scopes.join(" "))
+            .append_pair("service", server.service.as_deref().unwrap_or_default());
+        self.http
+            .post(address.clone())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form.query().unwrap_or_default().to_owned())
+    }
+
+    /// The request for a token with name and password, or with nothing.
+    fn login(
+        &self,
+        address: &Url,
+        server: &TokenServer,
+        scopes: &Scopes,
+        credentials: &Credentials,
+    ) -> RequestBuilder {
+        let mut address = address.clone();
+        {
+            let mut query = address.query_pairs_mut();
+            if let Some(service) = &server.service {
+                query.append_pair("service", service);
+            }
+            for scope in scopes {
+                query.append_pair("scope", scope);
+            }
         }
-        let answer: TokenAnswer =
-            serde_json::from_slice(&text).map_err(|error| protocol(innermost(&error)))?;
-        let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
-        let life = life.min(LONGEST_LIFE);
-        let token = answer
-            .token
-            .or(answer.access_token)
-            .ok_or_else(|| protocol("the answer has no token".into()))?;
-        Ok(Token {
-            header: secret_header("Bearer", token.reveal()).ok_or_else(|| {
-                protocol("the token has characters that no header may carry".into())
-            })?,
-            expires: Instant::now() + life.saturating_sub(MARGIN),
-        })
+        let request = self.http.get(address);
+        match basic(credentials) {
+            Some(header) => request.header(AUTHORIZATION, header),
+            None => request,
+        }
     }
 
     async fn who(&self) -> String {
@@ -347,6 +349,11 @@ impl Auth {
             Ok(Credentials::Anonymous) | Err(_) => "nobody (no login)".to_owned(),
             Ok(Credentials::Identity(_) | Credentials::Bearer(_)) => "a token".to_owned(),
         }
+    }
+
+    async fn refused_at(&self, token_server: &str, message: String) -> OciError {
+        self.refused(&format!("its token server `{token_server}`"), message)
+            .await
     }
 
     async fn refused(&self, by: &str, message: String) -> OciError {
@@ -365,6 +372,23 @@ fn failed(failure: AuthFailure) -> OciError {
 
 /// Tokens are a few kilobytes; more is not a token.
 const TOKEN_LIMIT: usize = 1 << 20;
+
+/// Reads what a token server answers, or says what is wrong with it.
+fn read_token(text: &[u8]) -> Result<Token, String> {
+    let answer: TokenAnswer = serde_json::from_slice(text).map_err(|error| innermost(&error))?;
+    let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
+    let life = life.min(LONGEST_LIFE);
+    let token = answer
+        .token
+        .or(answer.access_token)
+        .ok_or("the answer has no token")?;
+    let header = secret_header("Bearer", token.reveal())
+        .ok_or("the token has characters that no header may carry")?;
+    Ok(Token {
+        header,
+        expires: Instant::now() + life.saturating_sub(MARGIN),
+    })
+}
 
 fn basic(credentials: &Credentials) -> Option<HeaderValue> {
     match credentials {
