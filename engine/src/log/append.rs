@@ -11,9 +11,9 @@ use super::chunk::{Chunk, ChunkError, Encoder, MAX_RECORD_BYTES};
 use super::commit::Visible;
 use super::head::{Head, StreamPosition, Tip};
 use super::journal::{Appended, Entry};
-use super::reader::{self, LogReader, ReadError};
+use super::reader::LogReader;
 use super::store::{Area, Changes, MAX_VALUE_BYTES, StoreError};
-use super::{Shared, dictionary, keys, record, tree};
+use super::{Shared, keys, record, tree};
 
 /// A record as it is stored and hashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -314,49 +314,6 @@ impl Log {
             journal.stored(number);
         }
         Ok(())
-    }
-
-    /// Compresses with another zstd dictionary from the next chunk on, and keeps it with the log;
-    /// what is written already stays as it is. See [`LogReader::train_dictionary`].
-    ///
-    /// # Errors
-    /// As [`Self::append`]; a dictionary has at most 96 KiB.
-    pub fn use_dictionary(&mut self, dictionary: &[u8]) -> Result<(), AppendError> {
-        self.ready()?;
-        if dictionary.len() > MAX_VALUE_BYTES {
-            return Err(AppendError::TooLarge {
-                what: "the dictionary".to_owned(),
-                bytes: dictionary.len(),
-                limit: MAX_VALUE_BYTES,
-            });
-        }
-        let known = dictionary::register(dictionary);
-        let encoder = Encoder::new(known).map_err(|error| AppendError::Failed {
-            dir: self.shared.dir.clone(),
-            source: Arc::new(error),
-        })?;
-        let mut changes = Changes::default();
-        changes.put(&keys::dictionary(known.id), dictionary.to_vec());
-        changes.put(keys::DICTIONARIES, known.id.to_vec());
-        self.write(&[], None, changes)?.wait()?;
-        self.writer.encoder = encoder;
-        Ok(())
-    }
-
-    /// The number of records in each stored chunk, in order: how well the log is packed.
-    ///
-    /// # Errors
-    /// The log cannot be read.
-    pub fn chunk_sizes(&self) -> Result<Vec<usize>, ReadError> {
-        let mut sizes = Vec::new();
-        let mut next = 1;
-        let end = self.reader().head().next_seq;
-        while next < end {
-            let chunk = reader::chunk_with(&self.shared, next)?;
-            sizes.push(chunk.len());
-            next = chunk.end();
-        }
-        Ok(sizes)
     }
 
     /// Checks that `records` follow the log, each the one before it.

@@ -58,15 +58,6 @@ impl Log {
         self.keep(keys::checkpoint(signed.checkpoint.size), row, outdated)?;
         Ok(Some(signed))
     }
-
-    /// Keeps a checkpoint with the log, as one that came back from a witness.
-    ///
-    /// # Errors
-    /// As [`Log::append`].
-    pub fn keep_checkpoint(&mut self, signed: &SignedCheckpoint) -> Result<(), AppendError> {
-        let row = signed.to_string().into_bytes();
-        self.keep(keys::checkpoint(signed.checkpoint.size), row, None)
-    }
 }
 
 fn claim(size: u64, root: Hash, key: &SigningKey) -> SignedCheckpoint {

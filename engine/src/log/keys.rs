@@ -43,11 +43,6 @@ pub(super) fn chunk_part(first: u64, part: u16) -> Vec<u8> {
     [&chunk(first)[..], &part.to_be_bytes()].concat()
 }
 
-/// A dictionary.
-pub(super) fn dictionary(id: [u8; 4]) -> Vec<u8> {
-    [DICTIONARIES, &id].concat()
-}
-
 /// The kept checkpoint of `size`.
 pub(super) fn checkpoint(size: u64) -> Vec<u8> {
     [CHECKPOINTS, &size.to_be_bytes()].concat()

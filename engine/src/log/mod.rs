@@ -44,6 +44,8 @@ mod open;
 pub mod proof;
 mod reader;
 mod record;
+#[cfg(test)]
+mod rows_tests;
 mod snapshots;
 mod store;
 pub mod transfer;

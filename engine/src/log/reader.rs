@@ -15,9 +15,6 @@ use super::store::{Area, Store, StoreError};
 use super::tree::{self, Nodes};
 use super::{Shared, keys, record};
 
-/// Larger dictionaries gain less than a per cent.
-const DICTIONARY_BYTES: usize = 64 * 1024;
-
 /// A view of a log, cheap to clone. It sees a record once it is durable.
 #[derive(Clone)]
 pub struct LogReader {
@@ -255,22 +252,6 @@ impl LogReader {
             return Ok(None);
         }
         tree::consistency_proof(self, old, new)
-    }
-
-    /// A zstd dictionary for records like those from `from` up to but without `to`, for
-    /// [`super::Log::use_dictionary`]: worth it when a log's events differ from the typical.
-    /// A few thousand records are enough.
-    ///
-    /// # Errors
-    /// The records cannot be read, or are too few or too alike to learn from.
-    pub fn train_dictionary(&self, from: u64, to: u64) -> Result<Vec<u8>, ReadError> {
-        let records: Vec<Vec<u8>> = self
-            .range(from, Some(to))
-            .map(|item| item.map(|(_, bytes)| bytes))
-            .collect::<Result<_, _>>()?;
-        zstd::dict::from_samples(&records, DICTIONARY_BYTES).map_err(|error| ReadError::Store {
-            cause: format!("no dictionary can be made of these records: {error}"),
-        })
     }
 
     /// The bytes that the store takes on disk.

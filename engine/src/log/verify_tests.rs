@@ -20,7 +20,7 @@ fn record(seq: u64, text: &str, previous: &Hash) -> EncodedRecord {
 }
 
 /// Consecutive records from `from` on, after one with the hash `previous`.
-fn chain(from: u64, count: u64, text: &str, mut previous: Hash) -> Vec<EncodedRecord> {
+pub(super) fn chain(from: u64, count: u64, text: &str, mut previous: Hash) -> Vec<EncodedRecord> {
     let next = |seq| {
         let record = record(seq, text, &previous);
         previous = record.hash;
@@ -29,7 +29,8 @@ fn chain(from: u64, count: u64, text: &str, mut previous: Hash) -> Vec<EncodedRe
     (from..from + count).map(next).collect()
 }
 
-fn log_of(dir: &Path, records: &[EncodedRecord]) -> Log {
+/// A log in `dir`, which is made if it is not there, with these records appended.
+pub(super) fn log_of(dir: &Path, records: &[EncodedRecord]) -> Log {
     let mut log = Log::open(&dir.join("log"), LogOptions::default()).expect("the log opens");
     log.append(records, None).expect("it appends");
     log

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use weir_engine::log::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use weir_engine::log::key::{KeyError, SigningKey};
 use weir_engine::log::tree::{self, Frontier, Node, Nodes};
-use weir_engine::log::{Hash, Kind, Log, LogOptions, MakeError, Problem, SnapshotError, verify};
+use weir_engine::log::{Hash, Kind, Log, LogOptions, Problem, SnapshotError, verify};
 
 fn open(dir: &TempDir) -> Log {
     Log::open(&dir.path().join("log"), LogOptions::default()).expect("the log opens")
@@ -455,27 +455,6 @@ fn a_log_cut_or_cut_and_regrown_does_not_fit_yesterdays_checkpoint() {
     let regrown = Records::after(99, &log).take(300);
     log.append(&regrown, None).expect("it appends");
     assert_eq!(check(&log), Some((601, Problem::Rewritten { size: 700 })));
-}
-
-#[test]
-fn a_log_that_left_its_own_checkpoint_is_not_signed_again() {
-    let key = SigningKey::from_seed("weir", &[5; 32]).expect("a key");
-    let dir = TempDir::new().expect("a directory");
-    let mut log = open(&dir);
-    log.append(&Records::new(23).take(20), None)
-        .expect("it appends");
-    let foreign = Checkpoint {
-        origin: "weir".into(),
-        size: 10,
-        root: [1; 32],
-        extensions: Vec::new(),
-    };
-    log.keep_checkpoint(&foreign.sign(&key))
-        .expect("it is kept");
-    assert!(matches!(
-        log.checkpoint(&key),
-        Err(MakeError::Forked { size: 10 })
-    ));
 }
 
 #[test]

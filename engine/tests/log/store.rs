@@ -81,22 +81,6 @@ fn a_log_reopened_at_every_length_goes_on_as_if_never_closed() {
 }
 
 #[test]
-fn single_records_end_in_full_chunks() {
-    let one_by_one = TempDir::new().expect("a directory");
-    let at_once = TempDir::new().expect("a directory");
-    let all = Records::new(4).take(512);
-    let mut log = open(&one_by_one);
-    for record in &all {
-        log.append(std::slice::from_ref(record), None)
-            .expect("it appends");
-    }
-    let mut whole = open(&at_once);
-    whole.append(&all, None).expect("it appends");
-    assert_eq!(log.chunk_sizes().expect("it reads"), vec![16; 32]);
-    assert_eq!(whole.chunk_sizes().expect("it reads"), vec![16; 32]);
-}
-
-#[test]
 fn large_records_are_cut_into_parts_and_no_blob_is_made() {
     let dir = TempDir::new().expect("a directory");
     let mut records = Records::new(5);
@@ -502,28 +486,4 @@ fn a_log_longer_than_its_journal_is_whole_at_every_moment() {
     drop(log);
     let log = open(&dir);
     assert_eq!(check_whole(&again.reader()), check_whole(&log.reader()));
-}
-
-#[test]
-fn another_dictionary_serves_new_chunks_and_the_old_stay_readable() {
-    let dir = TempDir::new().expect("a directory");
-    let mut log = open(&dir);
-    let mut records = Records::new(17);
-    let mut all = records.take(2000);
-    log.append(&all, None).expect("it appends");
-    let dictionary = log.reader().train_dictionary(1, 2001).expect("it trains");
-    log.use_dictionary(&dictionary).expect("it is used");
-    for _ in 0..2 {
-        let more = records.take(100);
-        log.append(&more, None).expect("it appends");
-        all.extend(more);
-        drop(log);
-        log = open(&dir);
-    }
-    let wanted: Vec<_> = all.into_iter().map(|record| record.bytes).collect();
-    assert_eq!(check_whole(&log.reader()), wanted);
-    assert!(matches!(
-        log.use_dictionary(&[1; 100_000]),
-        Err(AppendError::TooLarge { .. })
-    ));
 }
