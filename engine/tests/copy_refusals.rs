@@ -14,7 +14,7 @@ use std::{
 use support::{
     app::{self, Content},
     proxy::{Fault, Proxy, Request},
-    registry::{Registry, clients, quiet},
+    registry::{Registry, clients, delete_manifest, quiet},
     stub::Stub,
 };
 use weir_engine::{
@@ -183,13 +183,7 @@ async fn e30_a_source_tag_that_moved_before_the_copy_began_supersedes_it() {
 async fn f28_a_child_that_the_source_no_longer_has_stops_the_copy_before_it_begins() {
     let scene = Scene::new(|_| Fault::None).await;
     let gone = app::image("shop-cache", "arm64", &[2000]).digest();
-    assert!(
-        scene
-            .direct
-            .delete_manifest("dev/shop", &gone.clone().into())
-            .await
-            .unwrap()
-    );
+    assert!(delete_manifest(&scene.registry.host(), "dev/shop", &gone).await);
     let error = scene.run().await.unwrap_err();
     assert!(
         matches!(&error, CopyError::SourceMissing { digest, .. } if *digest == gone),
@@ -209,14 +203,12 @@ async fn f28_children_collected_during_the_copy_stop_it_and_the_tag_stays() {
         .iter()
         .map(|(_, bytes)| Digest::of(bytes))
         .collect();
-    let collect = move |client: Client| {
-        let leaves = leaves.clone();
+    let host = scene.registry.host();
+    let collect = move |_| {
+        let (host, leaves) = (host.clone(), leaves.clone());
         async move {
             for leaf in leaves {
-                client
-                    .delete_manifest("dev/shop", &leaf.into())
-                    .await
-                    .unwrap();
+                delete_manifest(&host, "dev/shop", &leaf).await;
             }
         }
     };

@@ -94,23 +94,6 @@ async fn manifests_are_stored_and_read_as_the_bytes_they_are() {
     );
     assert_eq!(client.tags("no/such").await.unwrap(), []);
     assert_eq!(client.catalog().await.unwrap(), ["dev/shop"]);
-    let reference = Reference::Digest(digest);
-    assert!(
-        client
-            .delete_manifest("dev/shop", &reference)
-            .await
-            .unwrap()
-    );
-    assert!(
-        !client
-            .delete_manifest("dev/shop", &reference)
-            .await
-            .unwrap()
-    );
-    assert_eq!(
-        client.head_manifest("dev/shop", &tag("1.0")).await.unwrap(),
-        None
-    );
 }
 
 #[tokio::test]
@@ -172,8 +155,6 @@ async fn a_mount_that_is_declined_becomes_an_upload_on_the_session_given() {
             .unwrap(),
         Mount::Done
     ));
-    assert!(client.delete_blob("prod/web", &digest).await.unwrap());
-    assert_eq!(client.head_blob("prod/web", &digest).await.unwrap(), None);
 }
 
 #[tokio::test]

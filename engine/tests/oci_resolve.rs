@@ -5,7 +5,7 @@ mod support;
 use serde_json::json;
 use support::{
     app,
-    registry::{Registry, clients, quiet},
+    registry::{Registry, clients, delete_manifest, quiet},
     stub::{Reply, Stub},
 };
 use weir_engine::{
@@ -163,10 +163,7 @@ async fn a_child_that_is_gone_stays_unknown_beside_what_is_known() {
     let application = app::application("shop", &["web"], &[]);
     let digest = application.push(&client, "dev/shop", Some("1.0")).await;
     let gone = app::multi_arch("shop-cache", &[]).digest();
-    client
-        .delete_manifest("dev/shop", &gone.clone().into())
-        .await
-        .unwrap();
+    assert!(delete_manifest(&registry.host(), "dev/shop", &gone).await);
     let resolved = resolve(&clients, &repository(&registry), &digest)
         .await
         .unwrap();

@@ -13,7 +13,7 @@ use support::{
     app,
     daemon::Daemon,
     proxy::{Fault, Proxy},
-    registry::{Registry, quiet},
+    registry::{Registry, delete_manifest, quiet},
     stub::{Reply, Stub},
 };
 use weir_engine::oci::{Client, RegistryConfig};
@@ -163,12 +163,7 @@ async fn f23_what_a_registry_did_in_silence_is_shown_first_and_recorded_when_con
         .unwrap()
         .parse()
         .unwrap();
-    assert!(
-        client
-            .delete_manifest("team/shop", &child.clone().into())
-            .await
-            .unwrap()
-    );
+    assert!(delete_manifest(&scene.registry.host(), "team/shop", &child).await);
     let gone = vec!["manifest-deleted team/shop".to_owned()];
     assert_eq!(reconcile(&daemon, false), (gone.clone(), 0));
     assert_eq!(reconcile(&daemon, true), (gone, 0));
@@ -185,12 +180,7 @@ async fn f23_what_a_registry_did_in_silence_is_shown_first_and_recorded_when_con
     );
 
     // A whole application that is gone.
-    assert!(
-        client
-            .delete_manifest("team/shop", &digest.into())
-            .await
-            .unwrap()
-    );
+    assert!(delete_manifest(&scene.registry.host(), "team/shop", &digest).await);
     assert_eq!(
         reconcile(&daemon, true),
         (vec!["tag-deleted team/shop:1.0".into()], 0)
@@ -332,11 +322,7 @@ async fn what_harbors_retention_deleted_is_found_by_looking() {
             tags.as_array().is_some_and(|all| all.len() == 2)
         })
         .await;
-    let gone = scene
-        .client
-        .delete_manifest("team/web", &digest.into())
-        .await;
-    assert!(gone.unwrap());
+    assert!(delete_manifest(&scene.registry.host(), "team/web", &digest).await);
     // The event names no tag: it deleted an artifact without one last.
     let event = json!({"type": "TAG_RETENTION", "occur_at": 1, "operator": "MANUAL", "event_data": {"retention": {
         "project_name": "team", "result": "SUCCESS", "deleted_artifact": [{"type": "image", "status": "SUCCESS"}]}}});

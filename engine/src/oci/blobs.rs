@@ -40,7 +40,7 @@ impl Client {
         repository: &str,
         digest: &Digest,
     ) -> Result<Option<Option<u64>>, OciError> {
-        let call = blob_call(Method::HEAD, "looking for", repository, digest, "pull");
+        let call = blob_call(Method::HEAD, "looking for", repository, digest);
         let answer = self.answer(&call, ERROR_LIMIT).await?;
         match answer.status {
             StatusCode::OK => Ok(Some(
@@ -61,7 +61,7 @@ impl Client {
         digest: &Digest,
         limit: usize,
     ) -> Result<Bytes, OciError> {
-        let call = blob_call(Method::GET, "getting", repository, digest, "pull");
+        let call = blob_call(Method::GET, "getting", repository, digest);
         let answer = self.answer(&call, limit).await?;
         if answer.status != StatusCode::OK {
             return Err(self.refusal(&call, &answer));
@@ -150,20 +150,6 @@ impl Client {
         }
     }
 
-    /// Deletes a blob from a repository. `false` if it was not there.
-    ///
-    /// # Errors
-    /// As every request.
-    pub async fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<bool, OciError> {
-        let call = blob_call(Method::DELETE, "deleting", repository, digest, "delete");
-        let answer = self.answer(&call, ERROR_LIMIT).await?;
-        match answer.status {
-            StatusCode::NOT_FOUND => Ok(false),
-            status if status.is_success() => Ok(true),
-            _ => Err(self.refusal(&call, &answer)),
-        }
-    }
-
     fn upload(
         &self,
         call: &Call,
@@ -180,18 +166,12 @@ impl Client {
     }
 }
 
-pub(super) fn blob_call(
-    method: Method,
-    doing: &str,
-    repository: &str,
-    digest: &Digest,
-    actions: &str,
-) -> Call {
+pub(super) fn blob_call(method: Method, doing: &str, repository: &str, digest: &Digest) -> Call {
     Call::new(
         format!("{doing} blob `{repository}@{digest}`"),
         method,
         format!("v2/{repository}/blobs/{digest}"),
-        vec![scope(repository, actions)],
+        vec![scope(repository, "pull")],
     )
 }
 

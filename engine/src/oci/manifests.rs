@@ -226,29 +226,6 @@ impl Client {
         })
     }
 
-    /// Deletes a manifest or, where the registry can, a tag. `false` if it was not there.
-    ///
-    /// # Errors
-    /// As every request; `Refused` with 405 where deletion is switched off.
-    pub async fn delete_manifest(
-        &self,
-        repository: &str,
-        reference: &Reference,
-    ) -> Result<bool, OciError> {
-        let call = Call::new(
-            format!("deleting `{}`", reference.within(repository)),
-            Method::DELETE,
-            format!("v2/{repository}/manifests/{reference}"),
-            vec![scope(repository, "delete")],
-        );
-        let answer = self.answer(&call, ERROR_LIMIT).await?;
-        match answer.status {
-            StatusCode::NOT_FOUND => Ok(false),
-            status if status.is_success() => Ok(true),
-            _ => Err(self.refusal(&call, &answer)),
-        }
-    }
-
     fn read_call(
         &self,
         method: Method,

@@ -168,7 +168,6 @@ impl Download {
             "getting",
             &self.blob.repository,
             &self.blob.digest,
-            "pull",
         );
         if self.offset > 0 {
             let range = HeaderValue::from_str(&format!("bytes={}-", self.offset))

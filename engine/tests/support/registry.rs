@@ -194,6 +194,18 @@ pub fn clients(configs: impl IntoIterator<Item = (String, RegistryConfig)>) -> C
     Clients::new("no-default.invalid", configs)
 }
 
+/// Deletes a manifest from the registry at `host`, as its own people do; false if it was not there.
+pub async fn delete_manifest(host: &str, repository: &str, digest: &Digest) -> bool {
+    weir_engine::oci::install_crypto_provider();
+    let address = format!("http://{host}/v2/{repository}/manifests/{digest}");
+    let answer = reqwest::Client::new().delete(address).send().await.unwrap();
+    match answer.status().as_u16() {
+        202 => true,
+        404 => false,
+        other => panic!("the registry answers {other}"),
+    }
+}
+
 /// A port that nobody has, and that nobody gets who does not ask for it by number: those that the
 /// system hands out begin at 32768, also to connections that other tests make meanwhile.
 pub fn free_port() -> u16 {
