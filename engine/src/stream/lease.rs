@@ -163,15 +163,6 @@ impl Leases {
         })
     }
 
-    /// Who holds the lease on the inputs of the stream, if anybody does.
-    ///
-    /// # Errors
-    /// The server does not answer, or refuses.
-    pub async fn holder(&self) -> Result<Option<Candidate>, LeaseError> {
-        let entry = self.entry("read").await?;
-        Ok(entry.and_then(|entry| candidate(&entry)))
-    }
-
     /// Tries to take the lease. It is free if nobody holds it; also if an earlier run from the same
     /// home does, which cannot be alive, or a node that does not execute while this one does.
     ///
