@@ -15,7 +15,10 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::{Admission, Backend, Metrics, Problem, openapi, read, server::App, webhook};
+use super::{
+    Backend, Problem, openapi,
+    read::{self, Reading},
+};
 
 /// Where questions are below.
 const ROOT: &str = "/v1/";
@@ -29,17 +32,13 @@ pub struct Questions {
 impl Questions {
     /// Questions to the engine.
     pub fn new(backend: impl Backend) -> Self {
-        let app = App {
-            backend,
-            metrics: Metrics::default(),
-            max_body_bytes: 0,
+        let reading = Reading {
+            backend: Arc::new(backend),
             // Nothing is followed here, which is all that would have to be ended.
             stopped: watch::channel(false).1,
-            admission: Admission::default(),
-            proofs: webhook::Proofs::default(),
         };
         Self {
-            router: read::questions().with_state(Arc::new(app)),
+            router: read::questions(reading),
         }
     }
 

@@ -19,6 +19,7 @@ use futures_util::stream;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::{Backend, Problem, promotions, server::App};
 use crate::query::{EventFilter, Logged, Part, Query};
@@ -32,8 +33,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 type Asked<T> = Result<Parameters<T>, QueryRejection>;
 
-/// All questions that log and state answer.
-pub(super) fn questions<B: Backend>() -> Router<Arc<App<B>>> {
+/// What a question can reach.
+pub(super) struct Reading<B> {
+    pub(super) backend: Arc<B>,
+    /// Becomes true when the server is to end, and with it what is followed.
+    pub(super) stopped: watch::Receiver<bool>,
+}
+
+/// All questions that log and state answer, in a router with whatever state.
+pub(super) fn questions<B: Backend, S>(reading: Reading<B>) -> Router<S> {
     Router::new()
         .route("/v1/events", get(events::<B>))
         .route("/v1/tags", get(tags::<B>))
@@ -49,6 +57,7 @@ pub(super) fn questions<B: Backend>() -> Router<Arc<App<B>>> {
         .route("/v1/promotions", get(promotions::<B>))
         .route("/v1/rules", get(rules::<B>))
         .route("/v1/status", get(status::<B>))
+        .with_state(Arc::new(reading))
 }
 
 /// The parameters of a question about events.
@@ -193,19 +202,21 @@ fn parameters<T>(asked: Asked<T>) -> Result<T, Problem> {
 /// `GET /v1/events`: a page; with `count=true` how many there are, with `by=actor` how many of
 /// each; with `follow=true` all from `after` on as server-sent events.
 async fn events<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     headers: HeaderMap,
     asked: Asked<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let asked = EventParameters::read(parameters(asked)?)?;
     let mut filter = asked.filter;
     if let Some(by) = asked.by {
-        return Ok(answer(&app, Query::Groups { filter, by })
+        return Ok(answer(&reading, Query::Groups { filter, by })
             .await?
             .into_response());
     }
     if asked.count {
-        return Ok(answer(&app, Query::Count(filter)).await?.into_response());
+        return Ok(answer(&reading, Query::Count(filter))
+            .await?
+            .into_response());
     }
     if asked.follow {
         if filter.newest_first || filter.cursor.is_some() {
@@ -221,23 +232,26 @@ async fn events<B: Backend>(
                 .and_then(|last| last.parse().ok())
                 .ok_or_else(|| Problem::bad_request("`last-event-id` is no sequence"))?;
         }
-        return followed(app, filter).await;
+        return followed(reading, filter).await;
     }
-    Ok(Json(app.backend.events(&filter).await?).into_response())
+    Ok(Json(reading.backend.events(&filter).await?).into_response())
 }
 
 /// Where a reader that follows stands.
 struct Following<B> {
-    app: Arc<App<B>>,
+    reading: Arc<Reading<B>>,
     filter: EventFilter,
     ready: VecDeque<Logged>,
 }
 
-async fn followed<B: Backend>(app: Arc<App<B>>, filter: EventFilter) -> Result<Response, Problem> {
+async fn followed<B: Backend>(
+    reading: Arc<Reading<B>>,
+    filter: EventFilter,
+) -> Result<Response, Problem> {
     // A question that makes no sense is told before the stream begins.
-    let page = app.backend.events(&filter).await?;
+    let page = reading.backend.events(&filter).await?;
     let mut following = Following {
-        app,
+        reading,
         filter,
         ready: page.events.into(),
     };
@@ -256,16 +270,16 @@ async fn followed<B: Backend>(app: Arc<App<B>>, filter: EventFilter) -> Result<R
 impl<B: Backend> Following<B> {
     /// The next record; `None` when the server stops or cannot go on.
     async fn next(&mut self) -> Option<Logged> {
-        let mut stopped = self.app.stopped.clone();
+        let mut stopped = self.reading.stopped.clone();
         loop {
             if let Some(next) = self.ready.pop_front() {
                 return Some(next);
             }
             tokio::select! {
                 _ = stopped.wait_for(|stopped| *stopped) => return None,
-                () = self.app.backend.appended(self.filter.after) => {}
+                () = self.reading.backend.appended(self.filter.after) => {}
             }
-            match self.app.backend.events(&self.filter).await {
+            match self.reading.backend.events(&self.filter).await {
                 Ok(page) => {
                     self.filter.after = page.through.max(self.filter.after);
                     self.ready.extend(page.events);
@@ -280,8 +294,8 @@ impl<B: Backend> Following<B> {
     }
 }
 
-async fn answer<B: Backend>(app: &App<B>, query: Query) -> Result<Json<Value>, Problem> {
-    Ok(Json(app.backend.query(query).await?))
+async fn answer<B: Backend>(reading: &Reading<B>, query: Query) -> Result<Json<Value>, Problem> {
+    Ok(Json(reading.backend.query(query).await?))
 }
 
 /// The part of a list that is asked for, never more than a page.
@@ -325,7 +339,7 @@ fn page(
 
 /// `GET /v1/tags`.
 async fn tags<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<TagsParameters>,
 ) -> Result<Response, Problem> {
     let TagsParameters {
@@ -341,7 +355,7 @@ async fn tags<B: Backend>(
         at: at.clone(),
         part,
     };
-    let list = app.backend.query(query).await?;
+    let list = reading.backend.query(query).await?;
     let asked = [("repository", repository.as_deref()), ("at", at.as_deref())];
     Ok(page("/v1/tags", &asked, limit, list, |tag| {
         let text = |name| tag[name].as_str().unwrap_or_default();
@@ -351,13 +365,13 @@ async fn tags<B: Backend>(
 
 /// `GET /v1/repositories`.
 async fn repositories<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<RepositoriesParameters>,
 ) -> Result<Response, Problem> {
     let RepositoriesParameters { after, limit } = parameters(asked)?;
     let part = part(after, limit)?;
     let limit = part.limit;
-    let list = app.backend.query(Query::Repositories(part)).await?;
+    let list = reading.backend.query(Query::Repositories(part)).await?;
     Ok(page("/v1/repositories", &[], limit, list, |name| {
         name.as_str().unwrap_or_default().to_owned()
     }))
@@ -365,7 +379,7 @@ async fn repositories<B: Backend>(
 
 /// `GET /v1/why`.
 async fn why<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<WhyParameters>,
 ) -> Result<Json<Value>, Problem> {
     let asked = parameters(asked)?;
@@ -375,12 +389,12 @@ async fn why<B: Backend>(
         rule: asked.rule,
         at: asked.at,
     };
-    answer(&app, query).await
+    answer(&reading, query).await
 }
 
 /// `GET /v1/eval`.
 async fn eval<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<EvalParameters>,
 ) -> Result<Json<Value>, Problem> {
     let asked = parameters(asked)?;
@@ -391,12 +405,12 @@ async fn eval<B: Backend>(
         rule: asked.rule,
         at: asked.at,
     };
-    answer(&app, query).await
+    answer(&reading, query).await
 }
 
 /// `GET /v1/show`.
 async fn show<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<ShowParameters>,
 ) -> Result<Json<Value>, Problem> {
     let asked = parameters(asked)?;
@@ -405,12 +419,12 @@ async fn show<B: Backend>(
         tag: asked.tag,
         at: asked.at,
     };
-    answer(&app, query).await
+    answer(&reading, query).await
 }
 
 /// `GET /v1/history`.
 async fn history<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<HistoryParameters>,
 ) -> Result<Json<Value>, Problem> {
     let HistoryParameters {
@@ -423,39 +437,39 @@ async fn history<B: Backend>(
         tag,
         at,
     };
-    answer(&app, query).await
+    answer(&reading, query).await
 }
 
 /// `GET /v1/lineage`.
 async fn lineage<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<LineageParameters>,
 ) -> Result<Json<Value>, Problem> {
     let LineageParameters { digest, at } = parameters(asked)?;
-    answer(&app, Query::Lineage { digest, at }).await
+    answer(&reading, Query::Lineage { digest, at }).await
 }
 
 /// `GET /v1/impact`.
 async fn impact<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<ImpactParameters>,
 ) -> Result<Json<Value>, Problem> {
     let ImpactParameters { vulnerability, at } = parameters(asked)?;
-    answer(&app, Query::Impact { vulnerability, at }).await
+    answer(&reading, Query::Impact { vulnerability, at }).await
 }
 
 /// `GET /v1/overrides`.
 async fn overrides<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<OverridesParameters>,
 ) -> Result<Json<Value>, Problem> {
     let OverridesParameters { expiring, at } = parameters(asked)?;
-    answer(&app, Query::Overrides { expiring, at }).await
+    answer(&reading, Query::Overrides { expiring, at }).await
 }
 
 /// `GET /v1/decisions`.
 async fn decisions<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
     let given = parameters(asked)?;
@@ -470,34 +484,34 @@ async fn decisions<B: Backend>(
         )));
     }
     let asked = EventParameters::read(given)?;
-    answer(&app, Query::Decisions(asked.filter)).await
+    answer(&reading, Query::Decisions(asked.filter)).await
 }
 
 /// `GET /v1/promotions`.
 async fn promotions<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
     let filter = promotions::filter(parameters(asked)?)?;
-    answer(&app, Query::Promotions(filter)).await
+    answer(&reading, Query::Promotions(filter)).await
 }
 
 /// `GET /v1/rules`.
 async fn rules<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
     parameters(asked)?;
-    answer(&app, Query::Rules).await
+    answer(&reading, Query::Rules).await
 }
 
 /// `GET /v1/status`.
 async fn status<B: Backend>(
-    State(app): State<Arc<App<B>>>,
+    State(reading): State<Arc<Reading<B>>>,
     asked: Asked<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
     parameters(asked)?;
-    answer(&app, Query::Status).await
+    answer(&reading, Query::Status).await
 }
 
 /// `GET /healthz`: the process answers.

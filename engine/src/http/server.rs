@@ -18,7 +18,9 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, backtests,
-    check_listen, connections, intake, openapi, page, read, reconcile, webhook,
+    check_listen, connections, intake, openapi, page,
+    read::{self, Reading},
+    reconcile, webhook,
 };
 use crate::adapters::WebhookAuth;
 
@@ -26,13 +28,11 @@ use crate::adapters::WebhookAuth;
 /// ten seconds after which `docker stop` kills.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// What every request can reach.
+/// What requests can reach, beside questions.
 pub(super) struct App<B> {
-    pub(super) backend: B,
+    pub(super) backend: Arc<B>,
     pub(super) metrics: Metrics,
     pub(super) max_body_bytes: usize,
-    /// Becomes true when the server is to end.
-    pub(super) stopped: watch::Receiver<bool>,
     pub(super) admission: Admission,
     pub(super) proofs: webhook::Proofs,
 }
@@ -114,11 +114,15 @@ impl Server {
     pub async fn serve(self, backend: impl Backend, stop: impl Future<Output = ()> + Send) {
         let (stop_now, stopped) = watch::channel(false);
         let mut end = stopped.clone();
+        let backend = Arc::new(backend);
+        let reading = Reading {
+            backend: Arc::clone(&backend),
+            stopped,
+        };
         let app = Arc::new(App {
             backend,
             metrics: Metrics::default(),
             max_body_bytes: self.max_body_bytes,
-            stopped,
             admission: self.admission,
             proofs: self.proofs,
         });
@@ -127,7 +131,7 @@ impl Server {
             // The sender lives until this function returns.
             let _ = end.wait_for(|stopped| *stopped).await;
         };
-        let serve = connections::serve(self.listener, router(app), ended);
+        let serve = connections::serve(self.listener, router(app, reading), ended);
         let mut serve = std::pin::pin!(serve);
         tokio::select! {
             () = &mut serve => return,
@@ -140,7 +144,7 @@ impl Server {
     }
 }
 
-fn router<B: Backend>(app: Arc<App<B>>) -> Router {
+fn router<B: Backend>(app: Arc<App<B>>, reading: Reading<B>) -> Router {
     Router::new()
         .route(
             "/v1/intake",
@@ -151,7 +155,7 @@ fn router<B: Backend>(app: Arc<App<B>>) -> Router {
             post(intake::deliver::<B>).options(intake::may_send),
         )
         .route("/v1/events", post(intake::publish::<B>))
-        .merge(read::questions())
+        .merge(read::questions(reading))
         .route("/v1/reconcile", post(reconcile::reconcile::<B>))
         .route("/v1/backtests", post(backtests::start::<B>))
         .route(
