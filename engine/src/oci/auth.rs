@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{
-    RequestBuilder, Url,
+    RequestBuilder, Response, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
 use serde::Deserialize;
@@ -254,6 +254,18 @@ impl Auth {
             .send()
             .await
             .map_err(|error| from_transport(&self.registry, host, &what, &error))?;
+        self.token_of(response, &address, credentials, what).await
+    }
+
+    /// The token that the token server at `address` gives, or why it gives none.
+    async fn token_of(
+        &self,
+        response: Response,
+        address: &Url,
+        credentials: &Credentials,
+        what: String,
+    ) -> Result<Token, OciError> {
+        let at = leads::shown(address);
         let status = response.status();
         let retry_after = super::answer::retry_after(response.headers());
         let leads_to = super::client::text(response.headers(), "location")
