@@ -7,7 +7,7 @@
 //!            what matters to those that are listed, once more <───────────────┘
 //! ```
 //!
-//! Where the change can touch only a part of the registry (see [`scope`]) the history is first read
+//! Where the change can touch only a part of the registry (see `scope.rs`) the history is first read
 //! without folding it; then what matters to that part is decoded again and folded, and of everything
 //! else only the time passes. Decisions elsewhere come out alike and are not made, nor counted.
 //!
@@ -23,7 +23,7 @@
 //! What followed from the old rules is not given, and follows anew on each side:
 //! - decisions, violations, and what came of Weir's own promotions (`started`, `completed`, `failed`,
 //!   `retried`). A copy that failed, or is still under way, has gone well on both sides;
-//! - what a registry told of Weir's own copies (see [`own`]): where the new rules did not promote,
+//! - what a registry told of Weir's own copies (see `own.rs`): where the new rules did not promote,
 //!   the tag is not there, and the next stage's rules do not see it. What such a push says of
 //!   content stays true.
 //!

@@ -5,7 +5,7 @@
 //!              └── the next batch     └── the next                              what was said
 //! ```
 //!
-//! Everything reaches it through a bounded channel as an [`Input`]; it groups what waits into one
+//! Everything reaches it through a bounded channel as an `Input`; it groups what waits into one
 //! batch and decides it, and while that is written and made durable it works on the next. Nobody
 //! hears of anything before it is durable. Readers ask it questions and get values.
 

@@ -46,7 +46,7 @@ pub enum EventError {
     /// An envelope of a version that this is not written for.
     #[error("not a CloudEvent of version 1.0: `specversion` is `{0}`")]
     Version(String),
-    /// More levels of arrays and objects than [`DEEPEST`].
+    /// More levels of arrays and objects than `DEEPEST`.
     #[error(
         "nested deeper than {DEEPEST} levels: what cannot be read within an answer cannot be audited"
     )]

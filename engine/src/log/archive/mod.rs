@@ -1,6 +1,6 @@
 //! Sealed segments as plain files: read-only, for decades, and to repair a log from.
 //!
-//! `README.md` beside this file is the description of their form. [`write`] makes them, [`read`]
+//! `README.md` beside this file is the description of their form. [`mod@write`] makes them, [`read`]
 //! gives their records back, [`check`] verifies them with code of its own.
 
 pub mod check;
