@@ -292,7 +292,9 @@ impl Comparison {
             let texts = seen.map(|seen| {
                 let (repository, tag) = self.names.texts_of(seen.subject.source);
                 let rule = self.names.text(seen.subject.rule).to_owned();
-                (repository.to_owned(), tag.to_owned(), rule, seen.binding)
+                let place = (repository.to_owned(), tag.to_owned());
+                // One input may bind a tag to several digests, one after the other.
+                (place, rule, seen.binding, seen.subject.digest)
             });
             let promoted = |seen: &Option<Seen>| seen.as_ref().and_then(|seen| seen.promoted);
             let targets = (promoted(&one.old), promoted(&one.new));

@@ -22,6 +22,22 @@ fn another_target_is_told_as_such() {
 }
 
 #[test]
+fn what_one_input_binds_a_tag_to_one_after_the_other_is_told_in_one_order() {
+    let ship = "ship: dev/a, zoo/a -> prod/a; tag: latest when true";
+    let go_on = format!("{ship}\ngo-on: prod/a -> live/a; approvals: 1 when true");
+    let story = "
+        push dev/a:x a
+        push zoo/a:y b
+        scan a covers b
+        ";
+    let first = report(ship, &go_on, story);
+    assert_eq!(first.differences.len(), 2);
+    for _ in 0..16 {
+        assert_eq!(report(ship, &go_on, story), first);
+    }
+}
+
+#[test]
 fn a_rule_that_is_renamed_or_split_decides_alike() {
     let report = check(
         "ship: dev/* -> staging/{1} when true",
