@@ -224,7 +224,7 @@ impl State {
                     (known.package, known.version) == (one.package, one.version)
                 });
                 match same {
-                    Some(known) if self.reports.found(*known).severity <= one.severity => {}
+                    Some(known) if self.reports.found(*known).severity >= one.severity => {}
                     Some(known) => *known = id,
                     None => found.push(id),
                 }

@@ -41,6 +41,6 @@ pub use evolve::{SUPERSEDED, WITHDRAWN};
 pub use explain::{Deny, Explanation, Image, LeftOut, Stage};
 pub use frozen::ThawError;
 pub use impact::{AffectedImage, AffectedPackage, ImpactView, OverrideView};
-pub use state::{MANUAL, Settings, State};
+pub use state::{MANUAL, ScanAge, Settings, State};
 pub use step::{Command, Conclusion, Copy, Execution, Step, recheck, step};
 pub use view::{Bound, HoldView, HopView, OpenCopy, PromotionView, TagView, VerdictView};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use weir_rules::ScanAge;
 use weir_schema::{Body, Decision, Descriptor, Digest, Record, Timestamp, media_type};
 
 use super::{
@@ -23,7 +24,8 @@ pub(super) struct Lineage {
     part_of: Vec<Digest>,
     /// Pushes of it, and of what is in it.
     pushes: Vec<Entry>,
-    /// Of each image and scanner the scans that counted when it was promoted, and the last.
+    /// Of each image and scanner the scans that counted when it was promoted, the one that counts now,
+    /// and the last.
     scans: Vec<Entry>,
     /// The promotions of it, the oldest first.
     promotions: Vec<Promotion>,
@@ -248,8 +250,35 @@ fn promotion(
     })
 }
 
-/// Of each digest and scanner the completed scans that counted at these records, and the last scan
-/// of all.
+/// What a scanner did about a digest.
+struct Attempts {
+    /// The last, completed or failed.
+    last: Record,
+    /// The completed one that counts unless the last failed: one that is older does not replace it.
+    held: Option<(ScanAge, Record)>,
+}
+
+impl Attempts {
+    fn counts(&self) -> Option<&Record> {
+        let completed = matches!(&self.last.event.body, Body::ScanCompleted(_));
+        let (_, held) = self.held.as_ref().filter(|_| completed)?;
+        Some(held)
+    }
+
+    fn add(&mut self, record: &Record) {
+        if let Body::ScanCompleted(scan) = &record.event.body {
+            let age = ScanAge::of(scan);
+            match &self.held {
+                Some((held, _)) if age.is_older_than(*held) => {}
+                _ => self.held = Some((age, record.clone())),
+            }
+        }
+        self.last = record.clone();
+    }
+}
+
+/// Of each digest and scanner the completed scans that counted at these records, the one that counts
+/// at the end, and the last scan of all.
 fn scans(
     index: &Index,
     digests: &BTreeSet<Digest>,
@@ -258,21 +287,32 @@ fn scans(
 ) -> Result<BTreeMap<u64, Record>, QueryError> {
     let plan =
         Plan::Has(Dimension::Digest, any(digests)).and(types(&["scan.completed", "scan.failed"]));
-    let mut last: BTreeMap<(Digest, String), Record> = BTreeMap::new();
+    let mut known: BTreeMap<(Digest, String), Attempts> = BTreeMap::new();
     let mut found = BTreeMap::new();
     let mut decided = decided.iter().peekable();
+    let counting = |known: &BTreeMap<_, Attempts>, found: &mut BTreeMap<u64, Record>| {
+        let counting = known.values().filter_map(Attempts::counts);
+        found.extend(counting.map(|record| (record.seq, record.clone())));
+    };
     for record in records(index, plan, end, false) {
         let record = record?;
         while decided.next_if(|seq| **seq < record.seq).is_some() {
-            found.extend(last.values().map(|record| (record.seq, record.clone())));
+            counting(&known, &mut found);
         }
         if let Some((ours, scanner)) = scanned(&record.event.body, digests) {
             for digest in ours {
-                last.insert((digest, scanner.clone()), record.clone());
+                let attempts = known.entry((digest, scanner.clone()));
+                let attempts = attempts.or_insert_with(|| Attempts {
+                    last: record.clone(),
+                    held: None,
+                });
+                attempts.add(&record);
             }
         }
     }
-    found.extend(last.into_values().map(|record| (record.seq, record)));
+    counting(&known, &mut found);
+    let last = known.into_values().map(|attempts| attempts.last);
+    found.extend(last.map(|record| (record.seq, record)));
     Ok(found)
 }
 

@@ -17,6 +17,7 @@ mod mixed;
 mod past;
 mod proof;
 mod records;
+mod scanned;
 mod shown;
 mod store;
 mod told;

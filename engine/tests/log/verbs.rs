@@ -12,7 +12,7 @@ use weir_schema::{Body, Digest, Position, Received, Record, Timestamp};
 
 use crate::audit::{filled, records, within};
 
-fn ask(index: &Index, query: &Query) -> Result<Value, QueryError> {
+pub(crate) fn ask(index: &Index, query: &Query) -> Result<Value, QueryError> {
     query::of_log(index, query, &query::Asker::default())
         .map(|answer| answer.expect("the log answers it"))
 }
@@ -338,7 +338,8 @@ fn a_lineage_has_all_that_stands_behind_a_digest() {
         for list in log.scans(&within).values() {
             for decided in &seqs {
                 let before = list.iter().take_while(|(seq, _)| seq < decided);
-                scans.extend(before.last().map(|(seq, _)| *seq));
+                let last = before.last().filter(|(_, completed)| *completed);
+                scans.extend(last.map(|(seq, _)| *seq));
             }
             scans.extend(list.last().map(|(seq, _)| *seq));
         }

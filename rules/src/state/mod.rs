@@ -46,6 +46,7 @@ pub(crate) use reads::Reads;
 pub(crate) use reason::{More, Obstacle, verdict};
 pub(crate) use report::{Reports, Tally};
 pub(crate) use repository::{Path, RuleInForce, speaks_of_target};
+pub use scan::ScanAge;
 pub(crate) use scan::{Attempt, Completed, Held, ScannerState};
 pub(crate) use tag::{Bound, Settled, Subject, SubjectKey};
 

@@ -1,6 +1,6 @@
 //! Scans: what each scanner did about a digest, and what counts of it.
 
-use weir_schema::{Finding, SeverityCounts, Timestamp};
+use weir_schema::{Finding, ScanCompleted, SeverityCounts, Timestamp};
 
 use super::{
     State,
@@ -100,11 +100,43 @@ pub(crate) struct Completed {
     pub(crate) db_updated_at: Option<Timestamp>,
 }
 
-/// Whether `new` is older than `held` by the first measure that both have (DESIGN 4.3).
-fn is_older(new: &Held, held: &Held) -> bool {
-    match (new.db_updated_at, held.db_updated_at) {
-        (Some(new_db), Some(held_db)) if new_db != held_db => new_db < held_db,
-        _ => matches!((new.scanned_at, held.scanned_at), (Some(new), Some(held)) if new < held),
+/// How old a scanner's result is: a result does not replace one that is newer (DESIGN 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanAge {
+    /// When the scanner's database was made, as the scan itself says.
+    pub db_updated_at: Option<Timestamp>,
+    /// When the scan was made, as it says.
+    pub scanned_at: Option<Timestamp>,
+}
+
+impl ScanAge {
+    /// That of a completed scan.
+    #[must_use]
+    pub fn of(scan: &ScanCompleted) -> Self {
+        Self {
+            db_updated_at: scan.scanner.db_updated_at,
+            scanned_at: scan.scanned_at,
+        }
+    }
+
+    /// Whether it is older by the first measure that both have.
+    #[must_use]
+    pub fn is_older_than(self, held: Self) -> bool {
+        match (self.db_updated_at, held.db_updated_at) {
+            (Some(new), Some(held)) if new != held => new < held,
+            _ => {
+                matches!((self.scanned_at, held.scanned_at), (Some(new), Some(held)) if new < held)
+            }
+        }
+    }
+}
+
+impl Held {
+    fn age(&self) -> ScanAge {
+        ScanAge {
+            db_updated_at: self.db_updated_at,
+            scanned_at: self.scanned_at,
+        }
     }
 }
 
@@ -209,7 +241,11 @@ impl State {
         };
         let state = self.scanner_state(digest, completed.scanner);
         let changed = state.ended(Attempt::Completed);
-        if !state.held.as_ref().is_some_and(|old| is_older(&held, old)) {
+        if !state
+            .held
+            .as_ref()
+            .is_some_and(|old| held.age().is_older_than(old.age()))
+        {
             let old = state.held.replace(held);
             self.reports.retain(report);
             if let Some(old) = old {

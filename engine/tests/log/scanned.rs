@@ -1,0 +1,121 @@
+//! Several scans of one image, and what is told of them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use weir_engine::log::index::Index;
+use weir_engine::node::{Incoming, Ledger};
+use weir_engine::query::Query;
+
+use crate::verbs::ask;
+use weir_schema::{Position, Received};
+
+const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// A log of these events, an hour apart.
+fn log(dir: &TempDir, events: Vec<(&str, Value)>) -> Ledger {
+    let mut ledger = crate::audit::open(dir.path());
+    let incoming = events.into_iter().zip(1..).map(|((kind, data), hour)| {
+        let event = json!({
+            "specversion": "1.0", "id": hour.to_string(), "source": "/test", "type": kind,
+            "time": format!("2026-03-01T{hour:02}:00:00Z"), "data": data,
+        });
+        let received = Received::from_json(event.to_string().as_bytes()).expect("an event");
+        Incoming {
+            at: received.event.time.expect("a time"),
+            received,
+            position: Position::Local,
+        }
+    });
+    ledger
+        .take(incoming.collect(), None)
+        .expect("they are taken");
+    ledger
+}
+
+fn digest() -> String {
+    format!("sha256:{}", "ab".repeat(32))
+}
+
+fn push() -> (&'static str, Value) {
+    let data =
+        json!({"repository": "dev/web", "tag": "1", "digest": digest(), "media_type": IMAGE});
+    ("weir.image.pushed", data)
+}
+
+fn scan(scanner: &str, database: &str, severity: Option<&str>) -> (&'static str, Value) {
+    let found = severity.map(
+        |severity| json!({"id": "CVE-1", "severity": severity, "package": "zlib", "version": "1"}),
+    );
+    let data = json!({
+        "digest": digest(), "scanner": {"name": scanner, "db_updated_at": database},
+        "findings": Vec::from_iter(found),
+    });
+    ("weir.scan.completed", data)
+}
+
+#[test]
+fn a_lineage_has_the_scan_that_counted_and_not_an_older_one_that_came_late() {
+    let rule = "//! rule: ship\n//! from: dev/*\n//! to: prod/{1}\n//! approvals: 1\n\nscan.critical == 0\n";
+    let dir = TempDir::new().expect("a directory");
+    let failed = json!({"digest": digest(), "scanner": {"name": "grype"}, "reason": "out of disk"});
+    let vote =
+        json!({"repository": "dev/web", "digest": digest(), "target": "prod/web", "actor": "amy"});
+    let ledger = log(
+        &dir,
+        vec![
+            (
+                "weir.rules.activated",
+                json!({"files": [{"path": "ship.cel", "text": rule}]}),
+            ),
+            push(),
+            scan("trivy", "2026-02-02T00:00:00Z", None),
+            ("weir.scan.failed", failed.clone()),
+            scan("grype", "2026-02-02T00:00:00Z", None),
+            scan("trivy", "2026-01-01T00:00:00Z", Some("CRITICAL")),
+            ("weir.approval.granted", vote),
+            ("weir.scan.failed", failed),
+        ],
+    );
+    let index = Index::open(ledger.reader());
+    let digest = digest();
+    let lineage = ask(&index, &Query::Lineage { digest, at: None }).expect("a lineage");
+    assert_eq!(lineage["promotions"].as_array().map(Vec::len), Some(1));
+    let input = |entry: &Value| {
+        let id = index
+            .reader()
+            .get(entry["seq"].as_u64().expect("a sequence"));
+        let record: Value =
+            serde_json::from_slice(&id.expect("it reads").expect("it is there")).expect("JSON");
+        record["event"]["id"].as_str().expect("a name").to_owned()
+    };
+    let scans = lineage["scans"].as_array().expect("a list").iter();
+    // Those that counted, Trivy's last, and Grype's last, which failed.
+    assert_eq!(
+        scans.map(input).collect::<BTreeSet<_>>(),
+        ["3", "5", "6", "8"].map(String::from).into()
+    );
+}
+
+#[test]
+fn the_gravest_of_what_several_scanners_say_is_where_a_vulnerability_is() {
+    for (first, second) in [("LOW", "CRITICAL"), ("CRITICAL", "LOW")] {
+        let dir = TempDir::new().expect("a directory");
+        let database = "2026-02-02T00:00:00Z";
+        let scans = [
+            scan("grype", database, Some(first)),
+            scan("trivy", database, Some(second)),
+        ];
+        let ledger = log(&dir, [push()].into_iter().chain(scans).collect());
+        let impact = serde_json::to_value(ledger.state().impact("CVE-1")).expect("JSON");
+        let image = &impact[0]["images"][0];
+        assert_eq!(
+            image["findings"].as_array().map(Vec::len),
+            Some(1),
+            "{impact}"
+        );
+        assert_eq!(image["findings"][0]["severity"], "CRITICAL");
+        assert_eq!(image["scanners"], json!(["grype", "trivy"]));
+    }
+}
