@@ -273,6 +273,8 @@ impl State {
         let mut verdicts: Vec<VerdictView> = verdicts.collect();
         verdicts.sort_by(|a, b| a.rule.cmp(&b.rule));
         let unknown = parts.unknown().iter();
+        let mut unknown: Vec<_> = unknown.map(|id| self.digest(*id).to_string()).collect();
+        unknown.sort_unstable();
         let violation = tag
             .promoted
             .as_ref()
@@ -286,7 +288,7 @@ impl State {
             pushed_by: bound.pushed_by.map(|actor| self.text(actor).to_string()),
             images: self.images_of(&parts, &[]),
             left_out: self.left_out_of(bound.digest),
-            unknown: unknown.map(|id| self.digest(*id).to_string()).collect(),
+            unknown,
             lineage: self.hops(bound),
             verdicts,
             violation: violation.map(|reasons| self.reasons(reasons)),

@@ -84,7 +84,7 @@ pub(super) fn history(
 }
 
 /// The digests that a tag pointed at, the latest of them, each with the record by which it last
-/// pointed elsewhere.
+/// pointed elsewhere or was deleted.
 fn builds(
     found: &BTreeMap<u64, Record>,
     repository: &str,
@@ -95,6 +95,11 @@ fn builds(
     let mut until = end;
     for record in found.values().rev() {
         let Some(digest) = points(&record.event.body, repository, tag) else {
+            if let Body::TagDeleted(gone) = &record.event.body
+                && (gone.repository.as_str(), gone.tag.as_str()) == (repository, tag)
+            {
+                until = record.seq;
+            }
             continue;
         };
         // The same digest again is the same build.

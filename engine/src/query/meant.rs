@@ -30,7 +30,7 @@ pub fn suggest(index: &Index, query: &Query, error: QueryError) -> QueryError {
     };
     match (error, named) {
         (QueryError::NotFound(problem), Some((repository, tag)))
-            if problem.contains(&format!("`{repository}:{tag}`")) =>
+            if problem.contains(&format!("no tag `{repository}:{tag}`")) =>
         {
             // A log that cannot be read is told by whoever asks it something that it knows.
             let meant = meant(index, repository, tag).ok().flatten();

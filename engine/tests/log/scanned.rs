@@ -14,7 +14,7 @@ use weir_schema::{Position, Received};
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A log of these events, an hour apart.
-fn log(dir: &TempDir, events: Vec<(&str, Value)>) -> Ledger {
+pub(crate) fn log(dir: &TempDir, events: Vec<(&str, Value)>) -> Ledger {
     let mut ledger = crate::audit::open(dir.path());
     let incoming = events.into_iter().zip(1..).map(|((kind, data), hour)| {
         let event = json!({
@@ -38,7 +38,7 @@ fn digest() -> String {
     format!("sha256:{}", "ab".repeat(32))
 }
 
-fn push() -> (&'static str, Value) {
+pub(crate) fn push() -> (&'static str, Value) {
     let data =
         json!({"repository": "dev/web", "tag": "1", "digest": digest(), "media_type": IMAGE});
     ("weir.image.pushed", data)

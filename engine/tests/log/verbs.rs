@@ -191,7 +191,14 @@ fn a_life_has_all_that_happened_to_a_tag() {
         for digest in digests {
             let last = bindings.iter().rposition(|(_, known)| known == digest);
             let next = last.and_then(|last| bindings.get(last + 1));
-            let until = next.map_or(u64::MAX, |(seq, _)| *seq);
+            let since = last.map_or(0, |last| bindings[last].0);
+            let gone = log.seqs(|record| {
+                matches!(&record.event.body, Body::TagDeleted(gone)
+                    if gone.repository.as_str() == repository && gone.tag.as_str() == tag)
+            });
+            let gone = gone.range(since..).next();
+            let ends = next.map(|(seq, _)| *seq).into_iter().chain(gone.copied());
+            let until = ends.min().unwrap_or(u64::MAX);
             let within = log.within(digest);
             for mut scans in log.scans(&within).into_values() {
                 scans.retain(|(seq, _)| *seq < until);
@@ -563,4 +570,49 @@ fn an_index_that_is_said_to_be_in_itself_has_a_history_and_a_lineage() {
     assert_eq!(lineage["contents"][0]["name"], "invocation");
     assert_eq!(lineage["contents"][1], Value::Null);
     assert_eq!(seqs_of(&lineage["pushes"]), BTreeSet::from([1, 2]));
+}
+
+#[test]
+fn of_a_tag_that_is_there_and_that_no_rule_takes_nothing_else_is_meant() {
+    let dir = TempDir::new().expect("a directory");
+    let ledger = crate::scanned::log(&dir, vec![crate::scanned::push()]);
+    let index = Index::open(ledger.reader());
+    let why = Query::Why {
+        repository: "dev/web".into(),
+        tag: "1".into(),
+        rule: None,
+        at: None,
+    };
+    let told = |problem: &str| {
+        let error = QueryError::NotFound(problem.to_owned());
+        query::suggest(&index, &why, error).to_string()
+    };
+    let untaken = "no promote rule in force takes `dev/web:1`: nothing promotes it";
+    assert_eq!(told(untaken), untaken);
+    assert_eq!(
+        told("there is no tag `dev/web:1`"),
+        "there is no tag `dev/web:1`; it was there at another time: its history tells when"
+    );
+}
+
+#[test]
+fn what_is_not_known_of_an_index_is_listed_in_the_order_of_digests() {
+    let index = "application/vnd.oci.image.index.v1+json";
+    let digests = ["c", "a", "b"].map(|digit| format!("sha256:{}", digit.repeat(64)));
+    let children = digests
+        .clone()
+        .map(|digest| json!({"digest": digest, "media_type": index, "size": 9}));
+    let push = json!({
+        "repository": "dev/web", "tag": "1", "digest": format!("sha256:{}", "d".repeat(64)),
+        "media_type": index, "manifests": children,
+    });
+    let dir = TempDir::new().expect("a directory");
+    let ledger = crate::scanned::log(&dir, vec![("weir.image.pushed", push)]);
+    let mut sorted = digests.to_vec();
+    sorted.sort();
+    let view = ledger
+        .state()
+        .tag("dev/web", "1")
+        .expect("the tag is there");
+    assert_eq!(view.unknown, sorted);
 }
