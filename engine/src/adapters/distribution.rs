@@ -200,16 +200,9 @@ fn deleted(
     place: &str,
     about: About<'_>,
 ) -> Result<Decoded, Problem> {
-    let About {
-        id,
-        time,
-        repository,
-        tag,
-        digest,
-        actor,
-    } = about;
-    let id = id.as_deref();
-    let body = match (digest, tag) {
+    let (id, time) = (about.id.as_deref(), about.time);
+    let (repository, actor) = (about.repository, about.actor);
+    let body = match (about.digest, about.tag) {
         (Some(digest), _) => Body::ManifestDeleted(ManifestDeleted {
             repository,
             digest,
