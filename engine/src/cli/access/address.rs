@@ -1,6 +1,6 @@
 //! The address of a question at a daemon: the path, and what is asked as its parameters.
 
-use crate::query::{EventFilter, Query};
+use crate::query::{EventFilter, Part, Query};
 
 /// The path of a question, with its parameters.
 pub(super) fn path(query: &Query) -> String {
@@ -21,20 +21,14 @@ pub(super) fn path(query: &Query) -> String {
                 ("repository", repository.as_deref()),
                 ("at", at.as_deref()),
                 ("after", part.after.as_deref()),
-                (
-                    "limit",
-                    part.limit.map(|limit| limit.to_string()).as_deref(),
-                ),
+                ("limit", limit(part).as_deref()),
             ],
         ),
         Query::Repositories(part) => with(
             "/v1/repositories",
             &[
                 ("after", part.after.as_deref()),
-                (
-                    "limit",
-                    part.limit.map(|limit| limit.to_string()).as_deref(),
-                ),
+                ("limit", limit(part).as_deref()),
             ],
         ),
         Query::Why {
@@ -119,6 +113,10 @@ pub(super) fn path(query: &Query) -> String {
         Query::Rules => "/v1/rules".to_owned(),
         Query::Status => "/v1/status".to_owned(),
     }
+}
+
+fn limit(part: &Part) -> Option<String> {
+    part.limit.map(|limit| limit.to_string())
 }
 
 /// The parameters of a filter.
