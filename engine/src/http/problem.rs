@@ -119,7 +119,7 @@ impl From<IntakeError> for Problem {
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         match error {
-            QueryError::NotFound(detail) => Self::not_found(detail),
+            QueryError::NotFound(detail) | QueryError::NoTag(detail) => Self::not_found(detail),
             QueryError::Invalid(detail) => Self::bad_request(detail),
             QueryError::Unavailable(detail) => Self::unavailable(detail, 1),
         }

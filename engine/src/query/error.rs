@@ -8,6 +8,9 @@ pub enum QueryError {
     /// What was asked for does not exist.
     #[error("{0}")]
     NotFound(String),
+    /// The tag that was asked for is not there: another was perhaps meant.
+    #[error("{0}")]
+    NoTag(String),
     /// The question makes no sense.
     #[error("{0}")]
     Invalid(String),

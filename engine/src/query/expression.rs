@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_rules::{
-    State,
+    NoFacts, State,
     cel::{Environment, EvalError, JsonLimits, Limits, Program, Severity},
     rule::{Level, Located},
 };
@@ -45,7 +45,10 @@ pub fn value(
             .to_json(&value, facts, &JsonLimits::ANSWER)
             .map_err(|error| QueryError::Invalid(error.to_string()))
     });
-    let value = found.map_err(|error| QueryError::NotFound(error.to_string()))??;
+    let value = found.map_err(|error| match &error {
+        NoFacts::NoTag(_) => QueryError::NoTag(error.to_string()),
+        NoFacts::NoRule { .. } => QueryError::NotFound(error.to_string()),
+    })??;
     Ok(json!({ "value": value, "warnings": warnings }))
 }
 

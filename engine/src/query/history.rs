@@ -43,7 +43,7 @@ pub(super) fn history(
     }
     let builds = builds(&found, repository, tag, end);
     if builds.is_empty() {
-        return Err(QueryError::NotFound(format!(
+        return Err(QueryError::NoTag(format!(
             "no tag `{repository}:{tag}` was ever recorded"
         )));
     }

@@ -29,12 +29,10 @@ pub fn suggest(index: &Index, query: &Query, error: QueryError) -> QueryError {
         _ => None,
     };
     match (error, named) {
-        (QueryError::NotFound(problem), Some((repository, tag)))
-            if problem.contains(&format!("no tag `{repository}:{tag}`")) =>
-        {
+        (QueryError::NoTag(problem), Some((repository, tag))) => {
             // A log that cannot be read is told by whoever asks it something that it knows.
             let meant = meant(index, repository, tag).ok().flatten();
-            QueryError::NotFound(match meant {
+            QueryError::NoTag(match meant {
                 Some(meant) => format!("{problem}; {meant}"),
                 None => problem,
             })

@@ -276,7 +276,7 @@ fn show(state: &State, repository: &str, tag: Option<&str>) -> Result<Value, Que
 }
 
 fn no_tag(repository: &str, tag: &str) -> QueryError {
-    QueryError::NotFound(format!("there is no tag `{repository}:{tag}`"))
+    QueryError::NoTag(format!("there is no tag `{repository}:{tag}`"))
 }
 
 fn rules(state: &State) -> Result<Value, QueryError> {

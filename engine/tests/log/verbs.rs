@@ -260,7 +260,7 @@ fn a_life_has_all_that_happened_to_a_tag() {
     };
     let refused = ask(&log.index, &query);
     assert!(
-        matches!(refused, Err(QueryError::NotFound(_))),
+        matches!(refused, Err(QueryError::NoTag(_))),
         "{refused:?}"
     );
 }
@@ -583,14 +583,11 @@ fn of_a_tag_that_is_there_and_that_no_rule_takes_nothing_else_is_meant() {
         rule: None,
         at: None,
     };
-    let told = |problem: &str| {
-        let error = QueryError::NotFound(problem.to_owned());
-        query::suggest(&index, &why, error).to_string()
-    };
+    let told = |error| query::suggest(&index, &why, error).to_string();
     let untaken = "no promote rule in force takes `dev/web:1`: nothing promotes it";
-    assert_eq!(told(untaken), untaken);
+    assert_eq!(told(QueryError::NotFound(untaken.to_owned())), untaken);
     assert_eq!(
-        told("there is no tag `dev/web:1`"),
+        told(QueryError::NoTag("there is no tag `dev/web:1`".to_owned())),
         "there is no tag `dev/web:1`; it was there at another time: its history tells when"
     );
 }

@@ -80,7 +80,9 @@ impl Stopped {
 
 fn refused(error: QueryError) -> CliError {
     match error {
-        QueryError::NotFound(_) | QueryError::Invalid(_) => CliError::usage(error),
+        QueryError::NotFound(_) | QueryError::NoTag(_) | QueryError::Invalid(_) => {
+            CliError::usage(error)
+        }
         QueryError::Unavailable(_) => CliError::outside(error),
     }
 }
