@@ -259,10 +259,7 @@ fn a_life_has_all_that_happened_to_a_tag() {
         at: None,
     };
     let refused = ask(&log.index, &query);
-    assert!(
-        matches!(refused, Err(QueryError::NoTag(_))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(QueryError::NoTag(_))), "{refused:?}");
 }
 
 #[test]
