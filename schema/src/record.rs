@@ -3,7 +3,7 @@
 //! A record's bytes are canonical JSON with a format version. They are what is hashed, stored and
 //! exported; everything else is derived from them.
 
-use std::{fmt::Write as _, str::FromStr, sync::Arc};
+use std::{fmt::Write as _, ops::Range, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -188,19 +188,32 @@ pub fn hex(hash: &Hash) -> String {
     crate::Digest::Sha256(*hash).hex()
 }
 
-/// The parts of a record in the form in which [`encode`] writes it; `None` for every other form, which
-/// is read the long way.
-fn written(bytes: &[u8]) -> Option<(u64, Timestamp, &str, Position, Hash)> {
+/// The parts of a record in the form in which [`encode`] writes it.
+struct Written<'a> {
+    seq: u64,
+    recorded_at: Timestamp,
+    /// JSON, or nothing that can be read.
+    event: &'a [u8],
+    position: Position,
+    previous: Hash,
+}
+
+/// What stands before the event in every record.
+const BEFORE_EVENT: &[u8] = b"{\"event\":";
+
+/// The parts of a record; `None` for every form but that of [`encode`], which is read the long way.
+fn written(bytes: &[u8]) -> Option<Written<'_>> {
     const HASH_DIGITS: usize = 64;
-    let text = std::str::from_utf8(bytes).ok()?;
-    let rest = text.strip_prefix("{\"event\":")?;
-    let rest = rest.strip_suffix(",\"v\":1}")?;
-    let (rest, seq) = split_at_last(rest, "\",\"seq\":")?;
-    let (rest, recorded_at) = split_at_last(rest, "\",\"recorded_at\":\"")?;
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let rest = bytes.strip_prefix(BEFORE_EVENT)?;
+    let rest = rest.strip_suffix(b",\"v\":1}")?;
+    let (rest, seq) = split_at_last(rest, b"\",\"seq\":")?;
+    let (rest, recorded_at) = split_at_last(rest, b"\",\"recorded_at\":\"")?;
     let (rest, previous) = rest.split_at_checked(rest.len().checked_sub(HASH_DIGITS)?)?;
-    let rest = rest.strip_suffix(",\"previous\":\"")?;
+    let rest = rest.strip_suffix(b",\"previous\":\"")?;
     // The last of its kind: a position has no such key, and texts have no plain quotes.
-    let (event, position) = split_at_last(rest, ",\"position\":")?;
+    let (event, position) = split_at_last(rest, b",\"position\":")?;
+    let position = text(position)?;
     let position = match position.strip_prefix("{\"from\":\"step\",\"trigger\":") {
         Some(trigger) => Position::Step {
             trigger: number(trigger.strip_suffix('}')?)?,
@@ -211,13 +224,13 @@ fn written(bytes: &[u8]) -> Option<(u64, Timestamp, &str, Position, Hash)> {
             None => serde_json::from_str(position).ok()?,
         },
     };
-    Some((
-        number(seq)?,
-        recorded_at.parse().ok()?,
+    Some(Written {
+        seq: number(text(seq)?)?,
+        recorded_at: text(recorded_at)?.parse().ok()?,
         event,
         position,
-        crate::digest::hash_from_hex(previous)?,
-    ))
+        previous: crate::digest::hash_from_hex(text(previous)?)?,
+    })
 }
 
 /// A position in a stream whose names are of plain text, as [`encode`] writes it.
@@ -245,17 +258,43 @@ fn number<T: FromStr>(digits: &str) -> Option<T> {
 }
 
 /// As `rsplit_once`, for what stands near the end: nothing is prepared for a long search.
-fn split_at_last<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
-    let mut windows = text.as_bytes().windows(separator.len());
-    let at = windows.rposition(|window| window == separator.as_bytes())?;
-    Some((text.get(..at)?, text.get(at + separator.len()..)?))
+fn split_at_last<'a, const N: usize>(
+    text: &'a [u8],
+    separator: &[u8; N],
+) -> Option<(&'a [u8], &'a [u8])> {
+    let at = text.windows(N).rposition(|window| window == separator)?;
+    Some((text.get(..at)?, text.get(at + N..)?))
 }
 
 /// The canonical text of the event in a record that was decoded, or nothing if the record is not as
 /// this version writes it.
 #[must_use]
 pub fn event_text(bytes: &[u8]) -> Option<&str> {
-    written(bytes).map(|(_, _, event, _, _)| event)
+    std::str::from_utf8(written(bytes)?.event).ok()
+}
+
+/// A record that Weir concluded, of which the event was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concluded {
+    /// Its sequence.
+    pub seq: u64,
+    /// Its time.
+    pub recorded_at: Timestamp,
+    /// Where the text of the event stands in its bytes.
+    pub event: Range<usize>,
+}
+
+/// What the bytes say without reading the event, if Weir concluded the record; `None` for every other,
+/// and for one that is not as this version writes it.
+#[must_use]
+pub fn concluded(bytes: &[u8]) -> Option<Concluded> {
+    let written = written(bytes)?;
+    let start = BEFORE_EVENT.len();
+    matches!(written.position, Position::Step { .. }).then(|| Concluded {
+        seq: written.seq,
+        recorded_at: written.recorded_at,
+        event: start..start + written.event.len(),
+    })
 }
 
 fn stored(bytes: &[u8]) -> Result<Stored<'_>, RecordError> {
@@ -290,15 +329,15 @@ impl Record {
     /// # Errors
     /// If the bytes are no record of a version that this one reads.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        if let Some((seq, recorded_at, event, position, previous)) = written(bytes)
-            && let Ok(event) = Event::from_json(event.as_bytes())
+        if let Some(written) = written(bytes)
+            && let Ok(event) = Event::from_json(written.event)
         {
             return Ok(Self {
-                seq,
-                recorded_at,
+                seq: written.seq,
+                recorded_at: written.recorded_at,
                 event,
-                position,
-                previous,
+                position: written.position,
+                previous: written.previous,
             });
         }
         let stored = stored(bytes)?;
@@ -353,6 +392,7 @@ mod tests {
             bytes
         );
         assert_eq!(Record::decode(&bytes).unwrap(), record);
+        assert_eq!(concluded(&bytes), None);
         assert_eq!(link(&bytes).unwrap(), (7, [0xab; 32]));
     }
 
@@ -375,7 +415,14 @@ mod tests {
             let bytes = encode(7, at, &received, &position, &[0xcd; 32]);
             let record = Record::decode(&bytes).unwrap();
             assert_eq!(record.event, received.event);
-            assert_eq!((record.seq, record.position), (7, position));
+            assert_eq!((record.seq, &record.position), (7, &position));
+            let is_step = matches!(position, Position::Step { .. });
+            let concluded = concluded(&bytes);
+            assert_eq!(concluded.is_some(), is_step);
+            if let Some(concluded) = concluded {
+                assert_eq!((concluded.seq, concluded.recorded_at), (7, at));
+                assert_eq!(&bytes[concluded.event], received.json.as_bytes());
+            }
             assert_eq!((record.recorded_at, record.previous), (at, [0xcd; 32]));
             // What is no JSON is no record, however near it is to one.
             let text = String::from_utf8(bytes).unwrap();

@@ -1,14 +1,18 @@
-//! Records decoded for a fold: reading and decoding a record takes as long as deciding what follows
-//! from it, so where somebody waits other threads do it, ahead of the fold.
+//! Work on records that other threads do ahead of a fold, and behind it: reading and decoding a
+//! record takes as long as deciding what follows from it, and what came of it is compared where its
+//! bytes still are.
 
-use std::{sync::mpsc, thread};
+use std::{
+    sync::{Mutex, PoisonError, mpsc},
+    thread,
+};
 
 use weir_schema::Record;
 
 use super::LedgerError;
 use crate::log::{LogReader, Records};
 
-/// Who decodes.
+/// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decode {
     /// Other threads: somebody waits for the result.
@@ -17,10 +21,37 @@ pub(super) enum Decode {
     Here,
 }
 
-/// Records that are decoded at a time.
+/// What is done with a record beside folding it.
+pub(super) trait Work: Sync {
+    /// A record as the fold is given it, and as it leaves it.
+    type Entry: Send;
+
+    /// Makes the entry of a record.
+    fn begin(&self, bytes: &[u8]) -> Result<Self::Entry, LedgerError>;
+
+    /// Takes the entry back when it was folded.
+    fn finish(&self, entry: Self::Entry, bytes: &[u8]) -> Result<(), LedgerError>;
+}
+
+/// Decoding, and nothing else.
+pub(super) struct Decoding;
+
+impl Work for Decoding {
+    type Entry = Record;
+
+    fn begin(&self, bytes: &[u8]) -> Result<Record, LedgerError> {
+        Ok(Record::decode(bytes)?)
+    }
+
+    fn finish(&self, _: Record, _: &[u8]) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+/// Records that are worked on at a time.
 const BLOCK: u64 = 512;
 
-/// Long records are decoded in smaller blocks.
+/// Blocks of long records are shorter.
 const BLOCK_BYTES: usize = 8 << 20;
 
 /// Blocks that may wait for the fold, for each thread: what bounds the memory.
@@ -29,25 +60,75 @@ const BLOCKS_AHEAD: usize = 2;
 /// More would only wait for the fold.
 const MAX_THREADS: usize = 4;
 
-type Block = Result<Vec<Record>, LedgerError>;
+/// Records, and what was made of them.
+struct Block<Entry> {
+    records: Records,
+    entries: Vec<Entry>,
+}
 
-/// A thread that decodes.
-struct Decoder {
-    blocks: mpsc::Receiver<Block>,
+impl<Entry> Block<Entry> {
+    /// The records from `first` on, at most `last`; `records` is memory to read them into.
+    fn begin(
+        work: &impl Work<Entry = Entry>,
+        reader: &LogReader,
+        (first, last): (u64, u64),
+        mut records: Records,
+    ) -> Result<Self, LedgerError> {
+        records.begin_at(first);
+        let end = last.min(first + BLOCK - 1);
+        reader.read(end + 1, BLOCK_BYTES, &mut records)?;
+        if records.is_empty() {
+            return Err(LedgerError::Beyond {
+                seq: first,
+                last: first - 1,
+            });
+        }
+        let mut entries = Vec::with_capacity(records.len());
+        for (_, bytes) in records.iter() {
+            entries.push(work.begin(bytes)?);
+        }
+        Ok(Self { records, entries })
+    }
+
+    fn take(
+        &mut self,
+        take: &mut impl FnMut(&mut Entry) -> Result<bool, LedgerError>,
+    ) -> Result<bool, LedgerError> {
+        for entry in &mut self.entries {
+            if !take(entry)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives the memory back.
+    fn finish(self, work: &impl Work<Entry = Entry>) -> Result<Records, LedgerError> {
+        for (entry, (_, bytes)) in self.entries.into_iter().zip(self.records.iter()) {
+            work.finish(entry, bytes)?;
+        }
+        Ok(self.records)
+    }
+}
+
+/// A thread that works for the fold.
+struct Worker<Entry> {
+    begun: mpsc::Receiver<Result<Block<Entry>, LedgerError>>,
     /// Where blocks go back to: memory is given back fastest by the thread that took it.
-    done: mpsc::Sender<Vec<Record>>,
+    folded: mpsc::Sender<Block<Entry>>,
 }
 
 /// Hands the records from `first` to `last` to `take` in order, until it says `false`.
 ///
 /// # Errors
-/// If a record cannot be read or decoded; or what `take` said.
-pub(super) fn each(
+/// The first in the order of the records: if one cannot be read, what `take` said of it, or what was
+/// found when it was finished.
+pub(super) fn each<W: Work>(
+    work: &W,
     reader: &LogReader,
-    first: u64,
-    last: u64,
+    (first, last): (u64, u64),
     decode: Decode,
-    mut take: impl FnMut(&Record) -> Result<bool, LedgerError>,
+    mut take: impl FnMut(&mut W::Entry) -> Result<bool, LedgerError>,
 ) -> Result<(), LedgerError> {
     let blocks = (last + 1).saturating_sub(first).div_ceil(BLOCK);
     // One processor is for the fold, which takes longer than decoding: a thread more would only take
@@ -59,87 +140,95 @@ pub(super) fn each(
         let mut records = Records::new(first);
         let mut next = first;
         while next <= last {
-            let block = decoded(reader, next, last, &mut records)?;
-            next += block.len() as u64;
-            if !take_all(&block, &mut take)? {
+            let mut block = Block::begin(work, reader, (next, last), records)?;
+            next = block.records.end();
+            let outcome = block.take(&mut take);
+            records = block.finish(work)?;
+            if !outcome? {
                 break;
             }
         }
         return Ok(());
     }
-    thread::scope(|scope| {
-        let decoders: Vec<Decoder> = (0..threads)
+    let failed = Failed::default();
+    let outcome = thread::scope(|scope| {
+        let workers: Vec<Worker<W::Entry>> = (0..threads)
             .map(|turn| {
-                let (sender, decoded_blocks) = mpsc::sync_channel(BLOCKS_AHEAD);
-                let (done, taken) = mpsc::channel();
-                scope.spawn(move || {
-                    let mut records = Records::new(first);
-                    for number in (turn as u64..blocks).step_by(threads) {
-                        taken.try_iter().for_each(drop);
+                let (sender, begun) = mpsc::sync_channel(BLOCKS_AHEAD);
+                let (folded, back) = mpsc::channel();
+                let failed = &failed;
+                let work = move || {
+                    let finish = |block: Block<W::Entry>| failed.note(block, work);
+                    let mut spare = Vec::new();
+                    'ahead: for number in (turn as u64..blocks).step_by(threads) {
                         let mut next = first + number * BLOCK;
                         let end = last.min(next + BLOCK - 1);
                         while next <= end {
-                            let block = decoded(reader, next, end, &mut records);
-                            next += block.as_ref().map_or(BLOCK, |block| block.len() as u64);
+                            spare.extend(back.try_iter().filter_map(finish));
+                            let records = spare.pop().unwrap_or_else(|| Records::new(next));
+                            let block = Block::begin(work, reader, (next, end), records);
+                            let end_of_block = block.as_ref().ok().map(|block| block.records.end());
                             // The receiver goes when no more is wanted.
-                            if sender.send(block).is_err() {
-                                return;
+                            match (sender.send(block), end_of_block) {
+                                (Ok(()), Some(end)) => next = end,
+                                _ => break 'ahead,
                             }
                         }
                     }
-                });
-                Decoder {
-                    blocks: decoded_blocks,
-                    done,
-                }
+                    back.iter().filter_map(finish).for_each(drop);
+                };
+                scope.spawn(work);
+                Worker { begun, folded }
             })
             .collect();
         let mut next = first;
-        while next <= last {
+        while next <= last && !failed.is_any() {
             let turn = (next - first) / BLOCK % threads as u64;
-            let Some(decoder) = decoders.get(turn as usize) else {
+            let Some(worker) = workers.get(turn as usize) else {
                 return Err(stopped());
             };
-            let block = decoder.blocks.recv().map_err(|_| stopped())??;
-            next += block.len() as u64;
-            if !take_all(&block, &mut take)? {
-                return Ok(());
+            let mut block = worker.begun.recv().map_err(|_| stopped())??;
+            next = block.records.end();
+            let outcome = block.take(&mut take);
+            worker.folded.send(block).map_err(|_| stopped())?;
+            if !outcome? {
+                break;
             }
-            // One that has decoded all it had needs none back.
-            let _ = decoder.done.send(block);
         }
         Ok(())
-    })
+    });
+    failed.first().map_or(outcome, Err)
 }
 
-fn take_all(
-    records: &[Record],
-    take: &mut impl FnMut(&Record) -> Result<bool, LedgerError>,
-) -> Result<bool, LedgerError> {
-    for record in records {
-        if !take(record)? {
-            return Ok(false);
+/// What was found when blocks were finished. The fold is always further, so this comes before
+/// whatever it found.
+#[derive(Default)]
+struct Failed(Mutex<Option<(u64, LedgerError)>>);
+
+impl Failed {
+    /// Finishes a block, and keeps what is wrong if it is the first in the log.
+    fn note<W: Work>(&self, block: Block<W::Entry>, work: &W) -> Option<Records> {
+        let place = block.records.end();
+        let error = match block.finish(work) {
+            Ok(records) => return Some(records),
+            Err(error) => error,
+        };
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.as_ref().is_none_or(|(known, _)| place < *known) {
+            *first = Some((place, error));
         }
+        None
     }
-    Ok(true)
-}
 
-/// The records from `first` on, at most a block; `records` is memory to read them into.
-fn decoded(reader: &LogReader, first: u64, last: u64, records: &mut Records) -> Block {
-    records.begin_at(first);
-    let end = last.min(first + BLOCK - 1);
-    reader.read(end + 1, BLOCK_BYTES, records)?;
-    if records.is_empty() {
-        return Err(LedgerError::Beyond {
-            seq: first,
-            last: first - 1,
-        });
+    fn is_any(&self) -> bool {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.is_some()
     }
-    let mut block = Vec::with_capacity(records.len());
-    for (_, bytes) in records.iter() {
-        block.push(Record::decode(bytes)?);
+
+    fn first(self) -> Option<LedgerError> {
+        let first = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        first.map(|(_, error)| error)
     }
-    Ok(block)
 }
 
 fn stopped() -> LedgerError {

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use weir_rules::{Conclusion, Execution, State, step};
-use weir_schema::{Position, Record};
+use weir_schema::{Body, Position, Record};
 
-use super::{Basis, LedgerError};
+use super::{Basis, LedgerError, compared::Entry};
 
 /// A state being rebuilt from records.
 pub struct Fold {
@@ -37,21 +37,50 @@ impl Fold {
     /// # Errors
     /// If a conclusion is not what its input leads to.
     pub fn record(&mut self, record: &Record) -> Result<(), LedgerError> {
+        match record.position {
+            Position::Step { .. } => {
+                let expected = self.expected(record.seq)?;
+                if expected.body == record.event.body {
+                    return Ok(());
+                }
+                Err(different(record, &expected.body))
+            }
+            _ => self.input(record),
+        }
+    }
+
+    /// Takes the next record. A conclusion of which only the bytes are there is believed to be what
+    /// its input leads to, which takes its place: to compare the two is left to whoever has the bytes.
+    pub(super) fn entry(&mut self, entry: &mut Entry) -> Result<(), LedgerError> {
+        match entry {
+            Entry::Decoded(record) => self.record(record)?,
+            Entry::Written(concluded) => {
+                let drawn = self.expected(concluded.seq)?;
+                *entry = Entry::Drawn(concluded.clone(), drawn);
+            }
+            Entry::Drawn(..) => {}
+        }
+        Ok(())
+    }
+
+    /// The conclusion that the record `seq` must be.
+    fn expected(&mut self, seq: u64) -> Result<Conclusion, LedgerError> {
+        match self.expected.pop_front() {
+            Some(expected) if expected.seq == seq => Ok(expected),
+            Some(expected) => {
+                let problem = format!("its sequence should be {}", expected.seq);
+                Err(LedgerError::Diverged { seq, problem })
+            }
+            None => {
+                let problem = "nothing was to be concluded".to_owned();
+                Err(LedgerError::Diverged { seq, problem })
+            }
+        }
+    }
+
+    fn input(&mut self, record: &Record) -> Result<(), LedgerError> {
         let seq = record.seq;
         let diverged = |problem: String| Err(LedgerError::Diverged { seq, problem });
-        if let Position::Step { .. } = record.position {
-            return match self.expected.pop_front() {
-                Some(expected) if expected.seq == seq && expected.body == record.event.body => {
-                    Ok(())
-                }
-                Some(expected) => diverged(format!(
-                    "expected {}, found {}",
-                    expected.body.kind(),
-                    record.event.body.kind()
-                )),
-                None => diverged("nothing was to be concluded".to_owned()),
-            };
-        }
         if let Some(expected) = self.expected.front() {
             return diverged(format!("{} is missing", expected.body.kind()));
         }
@@ -77,5 +106,14 @@ impl Fold {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.expected.is_empty()
+    }
+}
+
+/// That a record is not what its input leads to.
+pub(super) fn different(record: &Record, expected: &Body) -> LedgerError {
+    let (expected, found) = (expected.kind(), record.event.body.kind());
+    LedgerError::Diverged {
+        seq: record.seq,
+        problem: format!("expected {expected}, found {found}"),
     }
 }

@@ -13,6 +13,7 @@ mod ahead;
 mod basis;
 mod checkpoint;
 mod commit;
+mod compared;
 mod deliveries;
 mod fold;
 mod indexer;

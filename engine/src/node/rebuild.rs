@@ -7,7 +7,8 @@ use weir_schema::{Record, Timestamp};
 
 use super::{
     Basis, Fold, LedgerError,
-    ahead::{self, Decode},
+    ahead::{self, Decode, Decoding},
+    compared::Comparing,
 };
 use crate::log::{Kind, LogReader};
 
@@ -74,7 +75,7 @@ pub fn refold(
 ) -> Result<State, LedgerError> {
     let mut fold = Fold::new(&Basis::of(reader)?);
     let last = reader.head().next_seq - 1;
-    ahead::each(reader, 1, last, Decode::Ahead, |record| {
+    ahead::each(&Decoding, reader, (1, last), Decode::Ahead, |record| {
         fold.record(record)?;
         Ok(take(record))
     })?;
@@ -145,9 +146,12 @@ fn go_on(
 ) -> Result<Fold, LedgerError> {
     /// Records between two looks at `stop`.
     const STRIDE: u64 = 256;
-    ahead::each(reader, fold.state.seq() + 1, last, decode, |record| {
-        fold.record(record)?;
-        Ok(!(record.seq.is_multiple_of(STRIDE) && stop()))
+    let first = fold.state.seq() + 1;
+    let mut taken = 0_u64;
+    ahead::each(&Comparing, reader, (first, last), decode, |entry| {
+        fold.entry(entry)?;
+        taken += 1;
+        Ok(!(taken.is_multiple_of(STRIDE) && stop()))
     })?;
     Ok(fold)
 }
