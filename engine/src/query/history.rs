@@ -41,7 +41,7 @@ pub(super) fn history(
         let record = record?;
         found.insert(record.seq, record);
     }
-    let builds = builds(&found, repository, tag, end);
+    let builds = builds(index, repository, tag, end, &mut found)?;
     if builds.is_empty() {
         return Err(QueryError::NoTag(format!(
             "no tag `{repository}:{tag}` was ever recorded"
@@ -84,32 +84,64 @@ pub(super) fn history(
 }
 
 /// The digests that a tag pointed at, the latest of them, each with the record by which it last
-/// pointed elsewhere or was deleted.
+/// pointed elsewhere or was gone. What made it go is added to what was found.
 fn builds(
-    found: &BTreeMap<u64, Record>,
+    index: &Index,
     repository: &str,
     tag: &str,
     end: u64,
-) -> BTreeMap<Digest, u64> {
-    let mut builds = BTreeMap::new();
-    let mut until = end;
-    for record in found.values().rev() {
-        let Some(digest) = points(&record.event.body, repository, tag) else {
-            if let Body::TagDeleted(gone) = &record.event.body
-                && (gone.repository.as_str(), gone.tag.as_str()) == (repository, tag)
-            {
-                until = record.seq;
-            }
-            continue;
-        };
+    found: &mut BTreeMap<u64, Record>,
+) -> Result<BTreeMap<Digest, u64>, QueryError> {
+    let pointed = |record: &Record| points(&record.event.body, repository, tag).cloned();
+    let mut latest = BTreeSet::new();
+    for digest in found.values().rev().filter_map(pointed) {
         // The same digest again is the same build.
-        if builds.len() == BUILDS && !builds.contains_key(digest) {
+        if latest.len() == BUILDS && !latest.contains(&digest) {
             break;
         }
-        builds.entry(digest.clone()).or_insert(until);
-        until = record.seq;
+        latest.insert(digest);
     }
-    builds
+    let of_repository = Plan::has(Dimension::Repository, repository);
+    let mut deletions = BTreeMap::new();
+    let manifests = Plan::Has(Dimension::Digest, any(&latest))
+        .and(of_repository.clone())
+        .and(types(&["manifest.deleted"]));
+    add(index, manifests, end, &mut deletions)?;
+    let repositories = of_repository.and(types(&["repository.deleted"]));
+    add(index, repositories, end, &mut deletions)?;
+
+    let mut builds = BTreeMap::new();
+    let mut now: Option<Digest> = None;
+    let mut last_deletions = Vec::new();
+    let mut all: Vec<&Record> = found.values().chain(deletions.values()).collect();
+    all.sort_by_key(|record| record.seq);
+    for record in all {
+        let next = match &record.event.body {
+            Body::TagDeleted(gone)
+                if (gone.repository.as_str(), gone.tag.as_str()) == (repository, tag) =>
+            {
+                None
+            }
+            Body::RepositoryDeleted(_) => None,
+            Body::ManifestDeleted(gone) if now.as_ref() == Some(&gone.digest) => {
+                last_deletions.push(record.seq);
+                None
+            }
+            _ => match pointed(record) {
+                Some(digest) => Some(digest),
+                None => continue,
+            },
+        };
+        if next != now {
+            let before = std::mem::replace(&mut now, next);
+            builds.extend(before.map(|digest| (digest, record.seq)));
+        }
+    }
+    builds.extend(now.map(|digest| (digest, end)));
+    builds.retain(|digest, _| latest.contains(digest));
+    deletions.retain(|seq, _| last_deletions.contains(seq));
+    found.append(&mut deletions);
+    Ok(builds)
 }
 
 /// Adds the records before `end` that a plan takes.

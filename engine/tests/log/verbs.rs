@@ -192,9 +192,15 @@ fn a_life_has_all_that_happened_to_a_tag() {
             let last = bindings.iter().rposition(|(_, known)| known == digest);
             let next = last.and_then(|last| bindings.get(last + 1));
             let since = last.map_or(0, |last| bindings[last].0);
-            let gone = log.seqs(|record| {
-                matches!(&record.event.body, Body::TagDeleted(gone)
-                    if gone.repository.as_str() == repository && gone.tag.as_str() == tag)
+            let gone = log.seqs(|record| match &record.event.body {
+                Body::TagDeleted(gone) => {
+                    gone.repository.as_str() == repository && gone.tag.as_str() == tag
+                }
+                Body::ManifestDeleted(gone) => {
+                    gone.repository.as_str() == repository && gone.digest == *digest
+                }
+                Body::RepositoryDeleted(gone) => gone.repository.as_str() == repository,
+                _ => false,
             });
             let gone = gone.range(since..).next();
             let ends = next.map(|(seq, _)| *seq).into_iter().chain(gone.copied());
@@ -222,7 +228,7 @@ fn a_life_has_all_that_happened_to_a_tag() {
                 }
                 _ => false,
             });
-            wanted.extend(of_build.into_iter().filter(|seq| *seq < until));
+            wanted.extend(of_build.into_iter().filter(|seq| *seq <= until));
         }
         wanted.extend(log.seqs(|record| {
             match &record.event.body {
@@ -567,6 +573,38 @@ fn an_index_that_is_said_to_be_in_itself_has_a_history_and_a_lineage() {
     assert_eq!(lineage["contents"][0]["name"], "invocation");
     assert_eq!(lineage["contents"][1], Value::Null);
     assert_eq!(seqs_of(&lineage["pushes"]), BTreeSet::from([1, 2]));
+}
+
+#[test]
+fn a_build_ends_when_its_manifest_or_its_repository_is_deleted() {
+    let image = crate::scanned::push();
+    let digest = image.1["digest"].clone();
+    let scan = || {
+        let data = json!({
+            "digest": digest, "scanner": {"name": "trivy"}, "findings": [],
+        });
+        ("weir.scan.completed", data)
+    };
+    let manifest = json!({"repository": "dev/web", "digest": digest});
+    for (kind, gone) in [
+        ("weir.manifest.deleted", manifest),
+        ("weir.repository.deleted", json!({"repository": "dev/web"})),
+    ] {
+        let dir = TempDir::new().expect("a directory");
+        let events = vec![image.clone(), scan(), (kind, gone), scan()];
+        let ledger = crate::scanned::log(&dir, events);
+        let history = Query::History {
+            repository: "dev/web".into(),
+            tag: "1".into(),
+            at: None,
+        };
+        let history = ask(&Index::open(ledger.reader()), &history).expect("a history");
+        assert_eq!(
+            seqs_of(&history["entries"]),
+            BTreeSet::from([1, 2, 3]),
+            "{kind}: {history}"
+        );
+    }
 }
 
 #[test]
