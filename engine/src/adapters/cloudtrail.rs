@@ -9,7 +9,7 @@ use weir_schema::{Body, Digest, ManifestDeleted, Repository, RepositoryName, Tim
 use super::context::{Context, Fill, Push, numbered, optional_tag};
 use super::field::Field;
 use super::problem::Problem;
-use super::{Decoded, clip};
+use super::{Decoded, clip, ecr};
 
 /// Whether this is a record of CloudTrail.
 pub(super) fn is_record(record: &Field<'_>) -> bool {
@@ -108,13 +108,14 @@ fn deleted(context: &Context<'_>, call: &Call<'_>) -> Result<Vec<Decoded>, Probl
     }
     let done = call.or_asked(call.answered.get("imageIds"), "imageIds");
     let mut decoded = Vec::new();
-    let mut gone = BTreeSet::new();
+    let (mut gone, mut may_be_gone) = (BTreeSet::new(), false);
     for image in done.each()? {
         let id = numbered(call.id, decoded.len());
         let tag = optional_tag(&image.get("imageTag"))?;
         let digest = image.get("imageDigest").optional_digest()?;
         let by_tag = tag.is_some();
         if let Some(tag) = tag {
+            may_be_gone |= digest.as_ref().is_none_or(|digest| !whole.contains(digest));
             let (repository, actor) = (repository.clone(), call.actor.clone());
             decoded.push(context.tag_deleted(id.as_deref(), call.time, repository, tag, actor));
         }
@@ -129,6 +130,9 @@ fn deleted(context: &Context<'_>, call: &Call<'_>) -> Result<Vec<Decoded>, Probl
             let id = numbered(call.id, decoded.len());
             decoded.push(context.event(id.as_deref(), call.time, body));
         }
+    }
+    if may_be_gone {
+        decoded.push(context.untold(ecr::LAST_TAG));
     }
     if decoded.is_empty() {
         decoded.push(context.ignored("no image was deleted"));

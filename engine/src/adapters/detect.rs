@@ -200,7 +200,7 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         "harbor-report"
     } else if has("contents") && !kind.is_empty() {
         "dtr"
-    } else if has("docker_url") {
+    } else if has("docker_url") || has("updated_tags") {
         "quay"
     } else if (has("message") && (has("subscription") || has("deliveryAttempt") || has("ackId")))
         || has("receivedMessages")

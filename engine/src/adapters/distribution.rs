@@ -290,14 +290,16 @@ fn present<'b>(text: &'b Option<Cow<'_, str>>) -> Option<&'b str> {
     text.as_deref().filter(|text| !text.is_empty())
 }
 
-/// Whether a push is of a blob. The URL tells for certain; without it a tag or the media type does.
+/// Whether a push is of a blob. A blob's URL tells for certain, a tag is never a blob's; then the media
+/// type does, and where that says nothing the URL again.
 fn is_blob(target: &Target<'_>) -> bool {
     let url = text(target.url).unwrap_or_default();
     let kind = present(&target.media_type).unwrap_or_default();
     if url.contains("/blobs/") {
         return true;
     }
-    if url.contains("/manifests/") || present(&target.tag).is_some() {
+    let says_nothing = kind.is_empty() || kind == UNKNOWN_MEDIA_TYPE;
+    if present(&target.tag).is_some() || says_nothing && url.contains("/manifests/") {
         return false;
     }
     !kind.is_empty() && !kind.contains("manifest") && !media_type::is_index(kind)

@@ -17,7 +17,7 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         let push = Push {
             repository: context.repository(&alibaba)?,
             tag: optional_tag(&pushed.get("tag"))?,
-            digest: Some(pushed.get("digest").digest()?),
+            digest: pushed.get("digest").optional_digest()?,
             media_type: None,
             registry: None,
             fill: Fill::default(),

@@ -94,7 +94,7 @@ fn event(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Proble
     let decoded = match root.get("detail-type").required()? {
         // Also an image that came without a push of a client, and what refers to an image.
         "ECR Image Action" | "ECR Replication Action" | "ECR Referrer Action" => {
-            action(context, root)?
+            return action(context, root);
         }
         "ECR Pull Through Cache Action" => cached(context, root)?,
         "ECR Image Scan" => scan(context, root, "ecr")?,
@@ -127,7 +127,12 @@ fn cached(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
     Ok(context.push(root.get("id").text(), root.get("time").time(), push))
 }
 
-fn action(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
+/// What is untold of an image of which a tag was deleted: ECR deletes it with its last tag, and the
+/// manifest may be a part of an application.
+pub(super) const LAST_TAG: &str =
+    "ECR deletes an image with its last tag: the registry knows whether it is still there";
+
+fn action(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
     let detail = root.get("detail");
     let id = root.get("id").text();
     let time = root.get("time").time();
@@ -137,13 +142,13 @@ fn action(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
             "the action's result is `{}`: nothing happened",
             clip(result)
         );
-        return Ok(context.ignored(reason));
+        return Ok(vec![context.ignored(reason)]);
     }
     let repository = repository(context, &detail)?;
     let tag = optional_tag(&detail.get("image-tag"))?;
     let digest = detail.get("image-digest").optional_digest()?;
     let actor = root.get("detail").get("user-identity").string();
-    match (detail.get("action-type").required()?, digest, tag) {
+    let decoded = match (detail.get("action-type").required()?, digest, tag) {
         ("PUSH" | "REPLICATE", digest, tag) => {
             let artifact = detail.get("artifact-media-type");
             let push = Push {
@@ -160,21 +165,37 @@ fn action(context: &Context<'_>, root: &Field<'_>) -> Result<Decoded, Problem> {
                     ..Fill::default()
                 },
             };
-            Ok(context.push(id, time, push))
+            context.push(id, time, push)
         }
         // Another tag may still hold the manifest.
-        ("DELETE", _, Some(tag)) => Ok(context.tag_deleted(id, time, repository, tag, actor)),
+        ("DELETE", _, Some(tag)) => {
+            return Ok(vec![
+                context.tag_deleted(id, time, repository, tag, actor),
+                context.untold(LAST_TAG),
+            ]);
+        }
         ("DELETE", Some(digest), None) => {
             let body = Body::ManifestDeleted(ManifestDeleted {
                 repository,
                 digest,
                 actor,
             });
-            Ok(context.event(id, time, body))
+            context.event(id, time, body)
         }
-        ("DELETE", None, None) => Err(detail.get("image-digest").missing()),
-        (other, ..) => Ok(context.ignored(format!("ECR's `{}` changes nothing", clip(other)))),
-    }
+        // What is archived cannot be pulled; what is restored can.
+        ("UPDATE_STORAGE_CLASS", ..) => context.untold(format!(
+            "an image's storage class is now `{}`: the registry knows whether it can be pulled",
+            clip(
+                detail
+                    .get("target-storage-class")
+                    .text()
+                    .unwrap_or_default()
+            )
+        )),
+        ("DELETE", None, None) => return Err(detail.get("image-digest").missing()),
+        (other, ..) => context.ignored(format!("ECR's `{}` changes nothing", clip(other))),
+    };
+    Ok(vec![decoded])
 }
 
 /// The name in `repository-name`, which may be an ARN: `arn:aws:ecr:REGION:ACCOUNT:repository/NAME`.
@@ -208,7 +229,11 @@ fn scan(context: &Context<'_>, root: &Field<'_>, scanner: &str) -> Result<Decode
         _ => status,
     };
     let word = status.required()?;
-    let digest = detail.get("image-digest").digest();
+    let image = detail.get("image-digest");
+    if image.is_absent() && detail.get("repository-name").is_absent() {
+        return Ok(context.ignored("a scan of something that is no image"));
+    }
+    let digest = image.digest();
     let body = match word.to_ascii_uppercase().as_str() {
         "COMPLETE" | "COMPLETED" | "INITIAL_SCAN_COMPLETE" | "SCAN_COMPLETE" => {
             let counts = counts(&detail.get("finding-severity-counts"))?;

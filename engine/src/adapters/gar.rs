@@ -95,7 +95,7 @@ fn event(
         Some(reference) => {
             let tag = reference
                 .tag
-                .ok_or_else(|| by_tag.problem("no tag after `:`"))?;
+                .ok_or_else(|| by_tag.problem("an image, `:` and its tag are expected"))?;
             let tag: Tag = tag.parse().map_err(|error| by_tag.problem(error))?;
             Some((repository(context, &by_tag, reference.name)?, tag))
         }

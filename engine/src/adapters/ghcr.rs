@@ -32,16 +32,17 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let tag = metadata.get("tag");
     let manifest = metadata.get("manifest");
     let digest = match tag.get("digest").optional_digest()? {
-        Some(digest) => digest,
+        Some(digest) => Some(digest),
         None => match manifest.get("digest").optional_digest()? {
-            Some(digest) => digest,
-            None => version.get("version").digest()?,
+            Some(digest) => Some(digest),
+            // The name of a container's version is its digest.
+            None => version.first(&["version", "name"]).optional_digest()?,
         },
     };
     let push = Push {
         repository: repository(context, &package, &version)?,
         tag: optional_tag(&tag.get("name"))?,
-        digest: Some(digest),
+        digest,
         media_type: manifest.get("media_type").string(),
         registry: None,
         fill: Fill {

@@ -124,7 +124,7 @@ fn event(
         decoded.extend(events);
     }
     if decoded.is_empty() {
-        return Err(data.get("resources").missing());
+        return Err(data.get("resources").problem("it names no artifact"));
     }
     Ok(decoded)
 }

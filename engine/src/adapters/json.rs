@@ -1,10 +1,15 @@
 //! Reading JSON so that a refusal says where and why: comments, typographic quotes and invalid
 //! UTF-8 are named, since files copied from documentation have them.
 
-use serde::Deserialize;
-use serde_json::Value;
+use std::fmt;
 
-use super::problem::Problem;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use super::{clip, problem::Problem};
 
 /// Reads `body` as a `T`.
 ///
@@ -26,7 +31,78 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem
 /// # Errors
 /// With line and column.
 pub(super) fn value(body: &[u8]) -> Result<Value, Problem> {
-    parse(body)
+    parse(body).map(|Unambiguous(value)| value)
+}
+
+/// Any value in which no object has a name twice: which of the two is meant nobody can tell, and one
+/// of them would go unseen.
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue).map(Self)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Unambiguous(element)) = elements.next_element()? {
+            array.push(element);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            if object.contains_key(&name) {
+                let name = clip(&name);
+                return Err(A::Error::custom(format!(
+                    "`{name}` comes twice in an object"
+                )));
+            }
+            let Unambiguous(value) = entries.next_value()?;
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
 }
 
 /// The body as text, without a byte order mark.
@@ -121,6 +197,10 @@ mod tests {
         check(b"{\"id\": \"\xff\"}", &["invalid UTF-8 at byte 8"]);
         check(b"\xff\xfe{\0}\0", &["UTF-16"]);
         check(b"", &["EOF"]);
+        check(
+            b"{\"a\": {\"HIGH\": 3, \"LOW\": 1,\n \"HIGH\": 2}}",
+            &["`HIGH` comes twice", "line 2 column 7"],
+        );
         check(&[b'['; 100_000], &["recursion limit"]);
     }
 

@@ -36,10 +36,18 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         }
     };
     super::at_most(tags.len())?;
-    let repository = context.own_repository(&root.get("repository"))?;
-    let registry = root.get("docker_url").text().map(reference::split);
-    let registry = registry.and_then(|url| url.name.split_once('/'));
-    let registry = registry.map(|(host, _)| host.to_owned());
+    let url = root.get("docker_url");
+    let within = url.text().map(reference::split);
+    let within = within.and_then(|url| url.name.split_once('/'));
+    let registry = within.map(|(host, _)| host.to_owned());
+    let named = root.get("repository");
+    let repository = match within {
+        // Once the URL alone had the name.
+        Some((_, name)) if named.is_absent() => context
+            .own_repository_named(name)
+            .map_err(|error| url.problem(error))?,
+        _ => context.own_repository(&named)?,
+    };
     let repository = match &registry {
         Some(host) => context.at_home(repository, host),
         None => repository,

@@ -44,6 +44,20 @@ fn distribution_tells_manifests_from_blobs_by_url_or_type() {
         ),
         &["rejected `events[0].target.digest`: `sha256:91ef6` is no digest"],
     );
+    // distribution/distribution notifications/event_test.go; version 2.1 sent manifests without a type.
+    let by_url = |kind: &str| {
+        push(
+            json!({"mediaType": kind, "digest": d, "repository": "a/b", "url": "http://r/v2/a/b/manifests/latest"}),
+        )
+    };
+    check(
+        &by_url("application/vnd.docker.container.image.rootfs.diff+x-gtar"),
+        &["ignored"],
+    );
+    check(
+        &by_url("application/octet-stream"),
+        &["type? pushed image a/b abab"],
+    );
     check(
         &push(json!({"mediaType": media_type::DOCKER_LIST, "repository": "a/b"})),
         &["rejected `events[0].target.digest` is missing"],
@@ -320,6 +334,11 @@ fn ecr_and_inspector_with_whole_digests() {
         &with("ecr/delete.json", "image-tag", Value::Null),
         &["deleted my-repository-name@abab"],
     );
+    // It may have been the last tag, and the image with it.
+    check(
+        &with("ecr/delete.json", "image-tag", json!("latest")),
+        &["deleted my-repository-name:latest", "untold"],
+    );
     check(
         &with(
             "ecr/scan-complete.json",
@@ -352,6 +371,11 @@ fn ecr_and_inspector_with_whole_digests() {
         &with("ecr/inspector-scan-complete.json", "x", json!(1)),
         &["scanned abab by inspector: CRITICAL*7 HIGH*61 MEDIUM*62"],
     );
+    // Of a virtual machine.
+    let machine = changed("ecr/inspector-scan-complete.json", |body| {
+        body["detail"] = json!({"scan-status": "INITIAL_SCAN_COMPLETE", "instance-id": "i-1", "finding-severity-counts": {"TOTAL": 0}});
+    });
+    check(&machine, &["ignored"]);
 }
 
 #[test]
@@ -417,6 +441,20 @@ fn github_trusts_the_container_metadata() {
         &push(""),
         &["pushed image ghcr.io/codertocat/hello-world abab"],
     );
+    let about = |version: Value| {
+        json!({"action": "published", "registry_package": {
+            "name": "web", "namespace": "acme", "package_type": "container", "package_version": version,
+        }})
+    };
+    let tag = json!({"tag": {"name": "0.6"}});
+    check(
+        &about(json!({"package_url": "ghcr.io/acme/web:0.6", "container_metadata": tag})),
+        &["resolve ghcr.io/acme/web:0.6"],
+    );
+    check(
+        &about(json!({"name": digest("ab"), "container_metadata": tag})),
+        &["type? pushed image ghcr.io/acme/web:0.6 abab"],
+    );
     let npm = changed("ghcr/package-published-docker.json", |body| {
         body["package"]["package_version"]["container_metadata"] = Value::Null
     });
@@ -450,6 +488,18 @@ fn sources_without_digests_wait_for_the_registry() {
             body["updated_tags"] = json!({"latest": "image-id"})
         }),
         &["resolve hiddeco/foo:latest"],
+    );
+    check(
+        &json!({"docker_url": "quay.io/hiddeco/foo", "updated_tags": {"latest": "image-id"}}),
+        &["resolve hiddeco/foo:latest"],
+    );
+    check(
+        &json!({"repository": "hiddeco/foo", "updated_tags": ["latest"]}),
+        &["resolve hiddeco/foo:latest"],
+    );
+    check(
+        &json!({"repository": {"repo_full_name": "acme/web"}, "push_data": {"tag": "v1"}}),
+        &["resolve acme/web:v1"],
     );
     check(
         &changed("nexus/component-created.json", |body| {
@@ -591,7 +641,7 @@ fn every_registry_that_names_its_own_repositories_is_where_they_are() {
     };
     let name = "quay.io/team/web";
     check(
-        json!({"version": "0", "id": "1", "detail-type": "ECR Image Action", "source": "aws.ecr", "account": "1", "time": "2026-01-01T00:00:00Z", "region": "r", "resources": [], "detail": {"result": "SUCCESS", "repository-name": name, "image-digest": digest("ab"), "action-type": "DELETE", "image-tag": "1"}}),
+        json!({"version": "0", "id": "1", "detail-type": "ECR Image Action", "source": "aws.ecr", "account": "1", "time": "2026-01-01T00:00:00Z", "region": "r", "resources": [], "detail": {"result": "SUCCESS", "repository-name": name, "image-digest": digest("ab"), "action-type": "DELETE"}}),
     );
     check(
         json!({"repository": name, "namespace": "quay.io", "name": "web", "docker_url": "home.example/quay.io/team/web", "updated_tags": ["1"]}),

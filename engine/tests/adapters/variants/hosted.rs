@@ -66,6 +66,15 @@ fn images_come_into_ecr_by_push_replication_and_cache() {
         ),
         &["type? pushed image team/web:1.0 abab"],
     );
+    // A client pulls none of what is archived.
+    let class = |class: &str| {
+        bridge(
+            "ECR Image Action",
+            json!({"result": "SUCCESS", "repository-name": "team/web", "image-digest": digest("ab"), "action-type": "UPDATE_STORAGE_CLASS", "target-storage-class": class}),
+        )
+    };
+    check(&class("ARCHIVE"), &["untold"]);
+    check(&class("STANDARD"), &["untold"]);
     let cached = |status: &str| {
         bridge(
             "ECR Pull Through Cache Action",
