@@ -112,8 +112,12 @@ impl Fold {
 /// That a record is not what its input leads to.
 pub(super) fn different(record: &Record, expected: &Body) -> LedgerError {
     let (expected, found) = (expected.kind(), record.event.body.kind());
+    let problem = match expected == found {
+        true => format!("expected a {expected} that says something else"),
+        false => format!("expected {expected}, found {found}"),
+    };
     LedgerError::Diverged {
         seq: record.seq,
-        problem: format!("expected {expected}, found {found}"),
+        problem,
     }
 }

@@ -1,13 +1,15 @@
 //! The ledger over a restart: from a snapshot or from the beginning, the same state, the same
 //! deliveries remembered; looking back; what a log was decided under.
 
-use std::{fs, path::Path};
+use std::{cell::RefCell, fs, path::Path};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir_engine::log::{Kind, Log, LogOptions};
 use weir_engine::node::{At, Basis, Fold, Ledger, LedgerError, Taken, state_at};
 use weir_rules::{Execution, Settings};
-use weir_schema::{Digest, Position, Record, Timestamp};
+use weir_schema::record::{NO_HASH, hash, hex};
+use weir_schema::{Digest, Position, Record, Timestamp, canonical};
 
 use crate::history::History;
 
@@ -246,4 +248,64 @@ fn a_log_that_ends_within_a_step_is_refused() {
         Err(LedgerError::Diverged { seq, .. }) => assert_eq!(seq, last),
         other => panic!("expected a step that is not whole, got {other:?}"),
     }
+}
+
+/// A log with the same records, but that `change` was made to conclusions, and all hashes after it.
+fn with_conclusions(change: impl Fn(u64, &mut Value)) -> TempDir {
+    let dir = TempDir::new().expect("a directory");
+    filled(dir.path(), 5, 1_000);
+    let log = Log::open(dir.path(), LogOptions::default()).expect("it opens");
+    let mut lines = Vec::new();
+    weir_engine::log::transfer::export(&log.reader(), 1, None, &mut lines, |_| ())
+        .expect("it exports");
+    let (mut changed, mut previous) = (String::new(), NO_HASH);
+    for line in lines
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let mut record: Value = serde_json::from_slice(line).expect("a record");
+        let seq = record["seq"].as_u64().expect("a sequence");
+        if record["position"]["from"] == "step" {
+            change(seq, &mut record["event"]);
+        }
+        record["previous"] = hex(&previous).into();
+        let text = canonical::to_string(&record);
+        previous = hash(text.as_bytes());
+        changed.push_str(&text);
+        changed.push('\n');
+    }
+    let other = TempDir::new().expect("a directory");
+    let mut log = Log::open(other.path(), LogOptions::default()).expect("it opens");
+    weir_engine::log::transfer::import(&mut log, changed.as_bytes()).expect("it imports");
+    log.meta_put("execution", b"at-once").expect("it is put");
+    other
+}
+
+#[test]
+fn the_first_conclusion_that_is_not_what_its_input_leads_to_is_named() {
+    let bad = RefCell::new(Vec::new());
+    let dir = with_conclusions(|seq, event| {
+        if seq > 700 && seq.is_multiple_of(10) && event["data"]["verdict"] != "wait" {
+            event["data"]["reasons"] = json!([{"code": "loop"}]);
+            bad.borrow_mut().push(seq);
+        }
+    });
+    match open_with(dir.path(), None).map(|_| ()) {
+        Err(LedgerError::Diverged { seq, problem }) => {
+            assert_eq!(Some(&seq), bad.borrow().first());
+            assert!(problem.contains("says something else"), "{problem}");
+        }
+        other => panic!("expected another decision, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_conclusion_that_another_version_wrote_in_more_words_is_the_same() {
+    let other = with_conclusions(|_, event| event["data"]["more"] = json!(1));
+    let same = with_conclusions(|_, _| {});
+    let digest = |dir: &TempDir| {
+        let ledger = open_with(dir.path(), None).expect("it opens");
+        ledger.state().state_digest()
+    };
+    assert_eq!(digest(&other), digest(&same));
 }
