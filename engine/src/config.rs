@@ -36,6 +36,9 @@ pub struct Config {
     pub http: HttpConfig,
     /// JetStream as the order of all inputs. Without it: one node with its own clock.
     pub stream: Option<StreamConfig>,
+    /// Whether a log that was read from a stream may go on without it, for good: it is another log
+    /// than those of the other nodes then.
+    pub without_stream: bool,
     /// Host of the registry that repositories without a registry are in. Without it such
     /// repositories are never asked and never copied.
     pub default_registry: Option<String>,
@@ -126,6 +129,7 @@ impl Default for Config {
             rules: None,
             http: HttpConfig::default(),
             stream: None,
+            without_stream: false,
             default_registry: None,
             registries: BTreeMap::new(),
             sources: BTreeMap::new(),

@@ -6,7 +6,11 @@
 mod nats;
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use nats::Nats;
 use serde_json::{Value, json};
@@ -50,8 +54,8 @@ impl Site {
         let image = app::image("web", "amd64", &[2000]);
         image.push(&client, "team/web", Some("1.0")).await;
         let directory = TempDir::new().unwrap();
-        std::fs::create_dir(directory.path().join("rules")).unwrap();
-        std::fs::write(directory.path().join("rules/to-production.cel"), RULE).unwrap();
+        fs::create_dir(directory.path().join("rules")).unwrap();
+        fs::write(directory.path().join("rules/to-production.cel"), RULE).unwrap();
         Some(Self {
             nats,
             registry,
@@ -82,7 +86,7 @@ impl Site {
         execute: bool,
     ) -> Daemon {
         let directory = self.directory.path().join(name);
-        std::fs::create_dir_all(&directory).unwrap();
+        fs::create_dir_all(&directory).unwrap();
         let config = format!(
             "node = \"{name}\"\nrules = \"{}\"\ndefault_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\n[promotions]\nexecute = {execute}\n[reconcile]\nat_start = false\n[stream]\nurls = [\"{}\"]\n[stream.lease]\nttl_seconds = {ttl_seconds}\n",
             self.directory.path().join(rules).display(),
@@ -228,9 +232,9 @@ async fn who_takes_over_puts_no_rules_in_force_that_are_older_than_those_that_ar
         return;
     };
     let strict = site.directory.path().join("strict");
-    std::fs::create_dir(&strict).unwrap();
-    std::fs::write(strict.join("to-production.cel"), RULE).unwrap();
-    std::fs::write(strict.join("stop.cel"), "//! kind: deny\n\ntrue\n").unwrap();
+    fs::create_dir(&strict).unwrap();
+    fs::write(strict.join("to-production.cel"), RULE).unwrap();
+    fs::write(strict.join("stop.cel"), "//! kind: deny\n\ntrue\n").unwrap();
     let way = site.way(|_| Fault::None).await;
     let mut first = site.node_with("strict", "first", &way, 3, true).await;
     leads(&first).await;
@@ -320,6 +324,83 @@ async fn a_leader_that_was_stopped_for_long_does_not_act_when_it_wakes() {
     assert_eq!((ids("late"), ids("anybody")), (0, 1));
     assert_eq!(count(&records, "weir.promotion.completed"), 1);
     assert_eq!(count(&records, "weir.promotion.failed"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_log_is_another_says_so_and_does_not_lead() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let way = site.way(|_| Fault::None).await;
+    let mut first = site.node("first", &way, 3, true).await;
+    leads(&first).await;
+    let second = site.node("second", &way, 3, true).await;
+    follows(&second, "first").await;
+    second.stop();
+
+    // Started without its stream by mistake it does not run; on purpose it does.
+    let directory = site.directory.path().join("second");
+    let forgotten = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["run", "--listen", "127.0.0.1:0", "--data"])
+        .arg(directory.join("data"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&forgotten.stderr);
+    assert_eq!(forgotten.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("was read from the stream `WEIR`") && told.contains("--config"),
+        "{told}"
+    );
+    let alone = Daemon::start(&directory, "without_stream = true\n", "").await;
+    let waived = json!({
+        "specversion": "1.0", "id": "1", "source": "/test", "type": "weir.override.granted",
+        "data": {"override_id": "o", "vulnerability": "CVE-1", "reason": "a mistake", "actor": "ann", "status": "not_affected"},
+    });
+    alone.say(&[waived]).await;
+    alone.stop();
+
+    let second = site.node("second", &way, 3, true).await;
+    // The next record is not the same.
+    first.say(&[site.pushed()]).await;
+    let differs = |status: &Value| {
+        status["lease"]["standing"] == "differs" && status["lease"]["holder"] == "first"
+    };
+    let status = second.until("/v1/status", differs).await;
+    let problem = status["lease"]["problem"].as_str().unwrap();
+    assert!(problem.contains("that of `first`"), "{problem}");
+    let ask = async |node: &Daemon, path: &str| {
+        let answer = node.client().get(format!("{}{path}", node.url())).send();
+        let answer = answer.await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (ready, told) = ask(&second, "/readyz").await;
+    assert_eq!(ready, 503);
+    assert!(told.contains("the logs are no longer one"), "{told}");
+    let (_, metrics) = ask(&second, "/metrics").await;
+    assert!(metrics.contains("\nweir_log_differs 1\n"), "{metrics}");
+    assert_eq!(ask(&first, "/readyz").await.0, 200);
+
+    // Not when nobody leads either, and not after a restart.
+    first.kill();
+    second.stop();
+    let second = site.node("second", &way, 3, true).await;
+    let nobody = |status: &Value| {
+        status["lease"]["standing"] == "differs" && status["lease"]["holder"].is_null()
+    };
+    second.until("/v1/status", nobody).await;
+    second.stop();
+
+    // A copy of the other's log is the remedy.
+    fs::remove_dir_all(directory.join("data")).unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(first.data())
+        .arg(directory.join("data"))
+        .status();
+    assert!(copied.unwrap().success());
+    let second = site.node("second", &way, 3, true).await;
+    leads(&second).await;
+    assert_eq!(ask(&second, "/readyz").await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

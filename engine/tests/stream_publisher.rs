@@ -14,8 +14,8 @@ use std::{
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use nats::Nats;
 use weir_engine::stream::{
-    Acquired, Candidate, Cursor, Lease, Leases, Lost, OpenError, Outbox, Output, OutputBatch,
-    Outputs, PublishError, Publisher, Stream, StreamConfig,
+    Acquired, Candidate, Cursor, LastRecord, Lease, Leases, Lost, OpenError, Outbox, Output,
+    OutputBatch, Outputs, PublishError, Publisher, Stream, StreamConfig,
 };
 use weir_schema::Received;
 
@@ -461,6 +461,7 @@ fn candidate(node: &str) -> Candidate {
         run: format!("{node}-1"),
         home: format!("home of {node}"),
         executes: true,
+        last: None,
     }
 }
 
@@ -475,7 +476,12 @@ async fn acquire(leases: &Leases, who: &Candidate) -> Result<Box<Lease>, Option<
 async fn leases(nats: &Nats, ttl_seconds: u64) -> Leases {
     let mut config = nats.config();
     config.lease.ttl_seconds = ttl_seconds;
-    Leases::open(&Stream::open(&config).await.unwrap())
+    let stream = Stream::open(&config).await.unwrap();
+    let last = LastRecord {
+        seq: 7,
+        hash: "ab".into(),
+    };
+    Leases::open(&stream, Arc::new(move || Some(last.clone())))
         .await
         .unwrap()
 }
@@ -490,6 +496,11 @@ async fn one_node_at_a_time_holds_the_lease() {
     first.renew().await.unwrap();
     first.renew().await.unwrap();
     assert!(first.validity().holds());
+    let holder = leases.holder().await.unwrap().unwrap();
+    assert_eq!(
+        (holder.node.as_str(), holder.last.unwrap().seq),
+        ("first", 7)
+    );
     let term = first.term();
     first.release().await;
     let second = acquire(&leases, &candidate("second")).await.unwrap();

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use super::CliError;
 use crate::{
     config::Config,
-    daemon::{self, RulesRefused, Signals},
+    daemon::{self, RulesRefused, Signals, StreamForgotten},
     http::ServeError,
 };
 
@@ -68,7 +68,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
     done.map(|()| ExitCode::SUCCESS).map_err(|error| {
         let configured = match error.downcast_ref::<ServeError>() {
             Some(refused) => matches!(refused, ServeError::Config(_) | ServeError::Listen(_)),
-            None => error.is::<RulesRefused>(),
+            None => error.is::<RulesRefused>() || error.is::<StreamForgotten>(),
         };
         match configured {
             true => CliError::usage(said(&*error)),

@@ -171,6 +171,7 @@ fn lease(lease: &Value) -> String {
             format!("held by {holder}, which copies nothing")
         }
         "follows" => format!("held by {holder}; this node follows"),
+        "differs" => format!("THE LOG DIFFERS: {}", text(&lease["problem"])),
         _ => format!("unknown: {}", text(&lease["problem"])),
     }
 }

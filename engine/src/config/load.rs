@@ -19,13 +19,14 @@ const SHORT: [(&str, &str); 1] = [("WEIR_LISTEN", "http.listen")];
 
 /// Keys of the first level that variables without a separator may name. Others that begin alike are
 /// for the commands, or not for us.
-const FIRST_LEVEL: [&str; 6] = [
+const FIRST_LEVEL: [&str; 7] = [
     "data",
     "archive",
     "node",
     "rules",
     "default_registry",
     "bundle_repositories",
+    "without_stream",
 ];
 
 /// One value from outside the file.

@@ -288,6 +288,10 @@ impl http::Backend for Backend {
         {
             return Err("not connected to NATS: nothing can be made durable".to_owned());
         }
+        // What it would answer, and decide, is not what the others do.
+        if let Some(difference) = self.shared.agreement.difference() {
+            return Err(difference.to_string());
+        }
         self.shared
             .node
             .ask(|_| ())

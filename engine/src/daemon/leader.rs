@@ -19,8 +19,9 @@ use tokio::{sync::watch, task::JoinSet};
 use weir_schema::{Body, Digest, Received, Timestamp};
 
 use super::{
-    DaemonError, Shared, executor, lookups, outputs, oversized, own_event, reconcile, resolver,
-    rules, scans, ticks,
+    DaemonError, Shared,
+    agreement::{self, Difference},
+    executor, lookups, outputs, oversized, own_event, reconcile, resolver, rules, scans, ticks,
 };
 use crate::{
     adapters,
@@ -51,6 +52,8 @@ pub(crate) enum Standing {
     Unknown(String),
     /// Another node leads.
     Follows(Option<Candidate>),
+    /// Its log is not that of the node that leads, or led last: it must not lead.
+    Differs(Option<Candidate>, String),
     /// It has the lease and reads what was said before it.
     TakesOver(Term),
     /// It acts.
@@ -71,6 +74,7 @@ impl Standing {
                 return json!({"standing": "unknown", "holder": null, "problem": problem});
             }
             Self::Follows(holder) => ("follows", holder.as_ref().map(|holder| &*holder.node)),
+            Self::Differs(holder, _) => ("differs", holder.as_ref().map(|holder| &*holder.node)),
             Self::TakesOver(_) => ("takes-over", Some(node)),
             Self::Leads(..) => ("leads", Some(node)),
         };
@@ -82,6 +86,7 @@ impl Standing {
             }
             Self::TakesOver(term) => answer["term"] = term.to_string().into(),
             Self::Follows(Some(holder)) => answer["holder_executes"] = holder.executes.into(),
+            Self::Differs(_, problem) => answer["problem"] = problem.as_str().into(),
             _ => {}
         }
         answer
@@ -262,6 +267,7 @@ pub(crate) async fn run(
         run: uuid::Uuid::new_v4().to_string(),
         home: home(&shared.config),
         executes: shared.config.promotions.execute,
+        last: None,
     };
     let mut begins = Begins::Here;
     loop {
@@ -384,11 +390,15 @@ async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> (Box<Leas
                 Standing::Unknown("it has yet to read what is in the stream".into())
             }
             Err(problem) => Standing::Unknown(problem),
-            Ok(_) => match attempt(&mut leases, stream, who).await {
-                Ok(Acquired::Held(lease)) => return (lease, followed),
-                Ok(Acquired::By(holder)) => {
+            Ok(_) => match attempt(shared, &mut leases, stream, who).await {
+                Ok(Attempt::Acquired(Acquired::Held(lease))) => return (lease, followed),
+                Ok(Attempt::Acquired(Acquired::By(holder))) => {
                     followed |= holder.is_some();
                     Standing::Follows(holder)
+                }
+                Ok(Attempt::Differs(holder, difference)) => {
+                    followed |= holder.is_some();
+                    Standing::Differs(holder, difference.to_string())
                 }
                 Err(error) => {
                     leases = None;
@@ -420,16 +430,35 @@ pub(crate) async fn behind(shared: &Shared, stream: &Stream) -> Result<u64, Stri
     Ok(last.saturating_sub(*shared.read.borrow()))
 }
 
+/// What came of trying to lead.
+enum Attempt {
+    Acquired(Acquired),
+    /// It was not tried for: this log is another.
+    Differs(Option<Candidate>, Difference),
+}
+
 async fn attempt(
+    shared: &Shared,
     leases: &mut Option<Leases>,
     stream: &Stream,
     who: &Candidate,
-) -> Result<Acquired, LeaseError> {
+) -> Result<Attempt, LeaseError> {
     let leases = match leases {
         Some(leases) => leases,
-        None => leases.insert(Leases::open(stream).await?),
+        None => {
+            let reader = shared.node.reader().clone();
+            let tells_last = Arc::new(move || agreement::last_record(&reader));
+            leases.insert(Leases::open(stream, tells_last).await?)
+        }
     };
-    leases.acquire(who).await
+    let holder = leases.holder().await?;
+    if let Some(holder) = &holder {
+        shared.agreement.compare(shared.node.reader(), holder);
+    }
+    match shared.agreement.difference() {
+        Some(difference) => Ok(Attempt::Differs(holder, difference)),
+        None => leases.acquire(who).await.map(Attempt::Acquired),
+    }
 }
 
 /// What only one process can have at a time: the lock of this data directory, on this machine since

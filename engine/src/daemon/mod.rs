@@ -9,6 +9,7 @@
 //!
 //! Every node reads and decides; one of them leads, and acts (`leader.rs`).
 
+mod agreement;
 mod backend;
 mod checkpoints;
 mod default_registry;
@@ -34,6 +35,7 @@ mod trace;
 
 use std::{
     fs,
+    path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
 };
@@ -56,6 +58,7 @@ use crate::{
     oci::Clients,
     stream::{Escort, Publisher, Stream, Term},
 };
+use agreement::Agreement;
 use leader::Standing;
 use slot::Slot;
 
@@ -106,6 +109,8 @@ pub(crate) struct Shared {
     pub(crate) read: watch::Sender<u64>,
     /// The newest term of the lease that the stream has told of.
     pub(crate) fence: watch::Sender<Option<Term>>,
+    /// Whether this node's log is that of the node that leads.
+    pub(crate) agreement: Agreement,
     /// Whether this node leads.
     pub(crate) standing: watch::Sender<Standing>,
     /// The record through which outputs are published.
@@ -171,6 +176,17 @@ pub(crate) fn own_event(id: String, body: Body) -> Received {
     .into()
 }
 
+/// The log was read from a stream, and none is configured.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the log in {} was read from the stream `{stream}`, and no stream is configured: what it records without one makes it another log than those of the other nodes; give the configuration with --config, or set `without_stream = true` to leave the stream for good",
+    data.display()
+)]
+pub struct StreamForgotten {
+    data: PathBuf,
+    stream: String,
+}
+
 /// Runs until it is told to stop, or something that it cannot do without fails.
 ///
 /// # Errors
@@ -183,6 +199,12 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
         ledger.archive_to(dir.clone());
     }
     let head = ledger.reader().head();
+    if let (None, Some(at), false) = (&config.stream, &head.position, config.without_stream) {
+        return Err(Box::new(StreamForgotten {
+            data: config.data,
+            stream: at.stream.clone(),
+        }));
+    }
     let stream = match &config.stream {
         Some(stream) => Some(Arc::new(Stream::open(stream).await?)),
         None => None,
@@ -323,6 +345,7 @@ fn share(
         address: address.to_owned(),
         clients: Clients::new(&default_registry, config.registries.clone()),
         publisher: stream.as_deref().map(Publisher::new),
+        agreement: Agreement::of(&config.data)?,
         stream,
         config,
         executor: Slot::default(),

@@ -171,6 +171,11 @@ async fn of_stream(shared: &Shared, metrics: &mut Metrics) {
         "1 while the node is connected to NATS.",
         stream.connection().is_connected().into(),
     );
+    metrics.gauge(
+        "weir_log_differs",
+        "1 where the log is not that of the node that leads, with the record in the status.",
+        shared.agreement.difference().is_some().into(),
+    );
     let position = *shared.read.borrow();
     metrics.counter(
         "weir_stream_position",

@@ -86,7 +86,22 @@ pub struct Candidate {
     pub home: String,
     /// Whether it carries out promotions. One that does not gives way to one that does.
     pub executes: bool,
+    /// The last record of its log when it took the lease or last renewed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<LastRecord>,
 }
+
+/// A record by which logs can be compared: the hashes of those before it are in its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRecord {
+    /// Its sequence.
+    pub seq: u64,
+    /// Its hash, in hexadecimal digits.
+    pub hash: String,
+}
+
+/// Tells the last record of this node's log.
+pub type TellsLast = Arc<dyn Fn() -> Option<LastRecord> + Send + Sync>;
 
 /// The bucket that holds the lease.
 #[derive(Clone)]
@@ -96,13 +111,13 @@ pub struct Leases {
     key: String,
     made: u64,
     ttl: Duration,
+    tells_last: TellsLast,
 }
 
 /// A lease that this node holds.
 pub struct Lease {
     leases: Leases,
-    value: bytes::Bytes,
-    executes: bool,
+    who: Candidate,
     term: Term,
     revision: u64,
     validity: Validity,
@@ -141,11 +156,11 @@ pub enum Lost {
 }
 
 impl Leases {
-    /// Opens the bucket, or creates it.
+    /// Opens the bucket, or creates it. Whoever holds the lease tells with it what `tells_last` gives.
     ///
     /// # Errors
     /// The server does not answer, or refuses.
-    pub async fn open(stream: &Stream) -> Result<Self, LeaseError> {
+    pub async fn open(stream: &Stream, tells_last: TellsLast) -> Result<Self, LeaseError> {
         let connection = &stream.connection;
         let bucket = connection.config.lease.bucket.clone();
         let opened = open(connection).await;
@@ -160,7 +175,17 @@ impl Leases {
             key: stream.name().to_owned(),
             made,
             ttl,
+            tells_last,
         })
+    }
+
+    /// Who holds the lease; `None` if nobody does.
+    ///
+    /// # Errors
+    /// The server does not answer, or refuses.
+    pub async fn holder(&self) -> Result<Option<Candidate>, LeaseError> {
+        let entry = self.entry("read").await?;
+        Ok(entry.as_ref().and_then(candidate))
     }
 
     /// Tries to take the lease. It is free if nobody holds it; also if an earlier run from the same
@@ -169,10 +194,9 @@ impl Leases {
     /// # Errors
     /// The server does not answer, or refuses.
     pub async fn acquire(&self, who: &Candidate) -> Result<Acquired, LeaseError> {
-        let value = bytes::Bytes::from(serde_json::to_vec(who).unwrap_or_default());
         let asked = Instant::now();
-        match self.store.create(&self.key, value.clone()).await {
-            Ok(revision) => return Ok(self.held((value, who.executes), revision, asked)),
+        match self.store.create(&self.key, self.value(who)).await {
+            Ok(revision) => return Ok(self.held(who, revision, asked)),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
             Err(error) => return Err(self.failed("acquire", said(&error))),
         }
@@ -187,9 +211,11 @@ impl Leases {
             return Ok(Acquired::By(Some(other)));
         }
         let asked = Instant::now();
-        let update = self.store.update(&self.key, value.clone(), entry.revision);
+        let update = self
+            .store
+            .update(&self.key, self.value(who), entry.revision);
         match update.await {
-            Ok(revision) => Ok(self.held((value, who.executes), revision, asked)),
+            Ok(revision) => Ok(self.held(who, revision, asked)),
             Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
                 Ok(Acquired::By(Some(other)))
             }
@@ -204,12 +230,16 @@ impl Leases {
         Ok(found.filter(|entry| !entry.value.is_empty()))
     }
 
-    fn held(
-        &self,
-        (value, executes): (bytes::Bytes, bool),
-        revision: u64,
-        asked: Instant,
-    ) -> Acquired {
+    /// What stands in the bucket while this node holds the lease.
+    fn value(&self, who: &Candidate) -> bytes::Bytes {
+        let who = Candidate {
+            last: (self.tells_last)(),
+            ..who.clone()
+        };
+        serde_json::to_vec(&who).unwrap_or_default().into()
+    }
+
+    fn held(&self, who: &Candidate, revision: u64, asked: Instant) -> Acquired {
         Acquired::Held(Box::new(Lease {
             validity: Validity(Arc::new(Mutex::new(self.acts_until(asked)))),
             term: Term {
@@ -217,8 +247,7 @@ impl Leases {
                 revision,
             },
             leases: self.clone(),
-            value,
-            executes,
+            who: who.clone(),
             revision,
         }))
     }
@@ -282,7 +311,7 @@ impl Lease {
         while self.validity.holds() {
             let asked = Instant::now();
             let (store, key) = (&self.leases.store, &self.leases.key);
-            let update = store.update(key, self.value.clone(), self.revision);
+            let update = store.update(key, self.leases.value(&self.who), self.revision);
             match tokio::time::timeout_at(self.validity.until(), update).await {
                 Ok(Ok(revision)) => {
                     self.revision = revision;
@@ -305,7 +334,11 @@ impl Lease {
     async fn own_revision(&mut self) -> Result<u64, Lost> {
         let entry = self.leases.store.entry(&self.leases.key);
         match tokio::time::timeout_at(self.validity.until(), entry).await {
-            Ok(Ok(Some(entry))) if entry.value == self.value => Ok(entry.revision),
+            Ok(Ok(Some(entry)))
+                if candidate(&entry).is_some_and(|other| other.run == self.who.run) =>
+            {
+                Ok(entry.revision)
+            }
             Ok(Ok(_)) => {
                 self.validity.set(Instant::now());
                 Err(Lost::Taken)
@@ -319,7 +352,7 @@ impl Lease {
     /// lease must end with it.
     pub async fn lost(&mut self) -> Lost {
         let third = self.leases.ttl / 3;
-        let pause = match self.executes {
+        let pause = match self.who.executes {
             true => third,
             // It may be taken from this node at any time.
             false => third.min(STANDS_IN),

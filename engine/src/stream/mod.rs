@@ -28,7 +28,10 @@ pub use announce::AnnounceError;
 pub use config::{LeaseConfig, OutputsConfig, StreamConfig, StreamConfigError};
 pub use connection::{ConnectError, Connection};
 pub use consumer::{ConsumeError, Consumer, StreamPosition};
-pub use lease::{Acquired, Candidate, Lease, LeaseError, Leases, Lost, NoTerm, Term, Validity};
+pub use lease::{
+    Acquired, Candidate, LastRecord, Lease, LeaseError, Leases, Lost, NoTerm, TellsLast, Term,
+    Validity,
+};
 pub use message::{Damaged, Escort, Message, Origin, Speaker};
 pub use outbox::{Cursor, Outbox, OutboxError, Output, OutputBatch, Outputs};
 pub use provision::{OpenError, Stream};

@@ -43,6 +43,7 @@ function acts(status) {
   if (lease === null) return `${node ?? ""} acts, and is the only one${copies}`;
   if (lease.standing === "leads") return [`${node} leads since `, time(lease.since), copies];
   if (lease.standing === "takes-over") return `${node} takes over`;
+  if (lease.standing === "differs") return el("span", { class: "attention" }, `THE LOG DIFFERS: ${lease.problem}`);
   if (lease.standing !== "follows") return el("span", { class: "attention" }, `who acts is not known: ${lease.problem ?? ""}`);
   if (lease.holder === null) return el("span", { class: "attention" }, `${node} follows, and nobody leads`);
   const idle = lease.holder_executes === false ? ", which copies nothing" : "";
