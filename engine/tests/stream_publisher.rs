@@ -112,7 +112,7 @@ async fn a_full_stream_refuses_and_keeps_what_it_has() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_gives_no_acknowledgement() {
+async fn what_is_said_without_a_server_is_not_sent_later_either() {
     let Some(mut nats) = Nats::start() else {
         return;
     };
@@ -120,13 +120,20 @@ async fn a_server_that_is_gone_gives_no_acknowledgement() {
     config.publish_wait_seconds = 1;
     let stream = Stream::open(&config).await.unwrap();
     nats.kill();
-    let error = Publisher::new(&stream)
-        .publish_event(&tick("a"))
-        .await
-        .unwrap_err();
+    while stream.connection().is_connected() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let publisher = Publisher::new(&stream);
+    let error = publisher.publish_event(&tick("a")).await.unwrap_err();
     assert!(
-        matches!(error, PublishError::Unacknowledged { .. }),
+        matches!(error, PublishError::NotConnected { .. }),
         "{error}"
+    );
+    nats.restart();
+    stream.connection().connected().await;
+    assert_eq!(
+        publisher.publish_event(&tick("b")).await.unwrap().sequence,
+        1
     );
 }
 

@@ -149,6 +149,13 @@ impl Connection {
         self.client.connection_state() == async_nats::connection::State::Connected
     }
 
+    /// Returns once the connection stands.
+    pub async fn connected(&self) {
+        while !self.is_connected() {
+            tokio::time::sleep(pause(0)).await;
+        }
+    }
+
     /// The largest message, headers included, that the server takes.
     #[must_use]
     pub fn max_payload(&self) -> usize {

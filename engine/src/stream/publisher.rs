@@ -66,10 +66,18 @@ pub enum PublishError {
         /// What the server says.
         problem: String,
     },
+    /// There was no connection in time. The message was never sent.
+    #[error("not connected to NATS for {waited:.1?}: nothing was sent to stream `{stream}`")]
+    NotConnected {
+        /// The stream.
+        stream: String,
+        /// For how long a connection was waited for.
+        waited: Duration,
+    },
     /// No acknowledgement came in time. The message may be in the stream all the same: sending it
     /// again as a new one may double it.
     #[error(
-        "no acknowledgement from stream `{stream}` within {waited:?}, after {attempts} attempts: {problem}"
+        "no acknowledgement from stream `{stream}` within {waited:.1?}, after {attempts} attempts: {problem}; it may be on record later all the same, so look with `weir log` before you say it again"
     )]
     Unacknowledged {
         /// The stream.
@@ -314,15 +322,26 @@ impl Letter {
         let mut attempts = 0;
         let mut problem = String::from("it does not answer");
         loop {
-            let attempt = async { self.send(connection, stream).await?.await };
-            attempts += 1;
-            match tokio::time::timeout(patience.saturating_sub(start.elapsed()), attempt).await {
-                Ok(Ok(ack)) => return Ok(ack.into()),
-                Ok(Err(error)) => match self.judge(&error, connection, stream) {
-                    Some(verdict) => return Err(verdict),
-                    None => problem = said(&error),
-                },
-                Err(_elapsed) => {}
+            // What is sent without a connection is kept by the client, and comes when nobody expects
+            // it any more.
+            let left = || patience.saturating_sub(start.elapsed());
+            let connected = tokio::time::timeout(left(), connection.connected()).await;
+            if connected.is_ok() {
+                let attempt = async { self.send(connection, stream).await?.await };
+                attempts += 1;
+                match tokio::time::timeout(left(), attempt).await {
+                    Ok(Ok(ack)) => return Ok(ack.into()),
+                    Ok(Err(error)) => match self.judge(&error, connection, stream) {
+                        Some(verdict) => return Err(verdict),
+                        None => problem = said(&error),
+                    },
+                    Err(_elapsed) => {}
+                }
+            } else if attempts == 0 {
+                return Err(PublishError::NotConnected {
+                    stream: stream.to_owned(),
+                    waited: start.elapsed(),
+                });
             }
             let pause = pause(attempts - 1);
             let waited = start.elapsed();
