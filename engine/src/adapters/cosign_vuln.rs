@@ -58,8 +58,12 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
             clip(word)
         ))]);
     }
-    let subjects = subjects(&root)?;
     let report = report(context, &root.get("predicate"))?;
+    // Who sends it says which image is meant.
+    if context.subject()?.is_some() {
+        return Ok(vec![report::completed(context, report)?]);
+    }
+    let subjects = subjects(&root)?;
     let decoded = subjects.iter().map(|subject| {
         let digest = digest(&subject.get("digest"))?;
         let mut image = Image {

@@ -148,7 +148,12 @@ fn image(context: &Context<'_>, root: &Field<'_>) -> Result<Image, Problem> {
             property.get("name").text().unwrap_or_default(),
             value.text(),
         ) {
-            ("aquasecurity:trivy:ImageID", Some(_)) => image.config_digest = Some(value.digest()?),
+            (
+                "aquasecurity:trivy:ImageID" | "amazon:inspector:sbom_generator:image_id",
+                Some(_),
+            ) => {
+                image.config_digest = Some(value.digest()?);
+            }
             ("aquasecurity:trivy:RepoDigest" | "aquasecurity:trivy:RepoTag", Some(text)) => {
                 image.reference(context, text, value.path())?;
             }
@@ -188,6 +193,17 @@ fn all_components<'a>(root: &Field<'a>) -> Vec<Field<'a>> {
         next += 1;
     }
     all
+}
+
+/// The components that are parts of packages, by their reference.
+fn parts<'a>(root: &Field<'a>) -> BTreeSet<&'a str> {
+    let parts = all_components(root).into_iter().filter_map(|component| {
+        let url = component.get("purl");
+        let purl = url.text().and_then(purl::parse)?;
+        purl.subpath?;
+        component.get("bom-ref").text()
+    });
+    parts.collect()
 }
 
 /// Name and version of the components, by their reference.
@@ -362,6 +378,7 @@ fn overrides(
     let author = author.unwrap_or_else(|| scanner(root).name);
     let about = About {
         components: components(root),
+        parts: parts(root),
         is_told: subject.is_some(),
         digest,
         product: metadata.get("component"),
@@ -424,6 +441,8 @@ fn names_an_architecture(url: &str) -> bool {
 /// What the statements of a document can be about.
 struct About<'a> {
     components: BTreeMap<&'a str, (Option<String>, Option<String>)>,
+    /// Those that are parts of packages.
+    parts: BTreeSet<&'a str>,
     /// The image that the document is about.
     digest: Option<Digest>,
     /// The sender says so, whatever the document does.
@@ -470,6 +489,12 @@ impl About<'_> {
                 "neither a component of the document nor a package URL: the statement could be about anything",
             ));
         }
+        let is_part = |purl: purl::Purl| of_image.is_none() && purl.subpath.is_some();
+        if self.parts.contains(reference)
+            || purl::parse(&within_link(reference)).is_some_and(is_part)
+        {
+            return Err(field.problem(vex::OF_A_SUBPATH));
+        }
         let versions = affected.get("versions");
         if digest.is_none() && is_of_system && version.is_none() && versions.is_absent() {
             return Err(field.problem(vex::OF_A_DISTRIBUTION));
@@ -478,6 +503,9 @@ impl About<'_> {
             None if !versions.is_absent() => unaffected(&versions)?,
             own => vec![own],
         };
+        if versions.iter().flatten().any(|one| vex::is_range(one)) {
+            return Err(field.problem(vex::OF_A_RANGE));
+        }
         let scopes = versions.into_iter().map(|version| Scope {
             repository: None,
             digest: digest.clone(),

@@ -15,9 +15,6 @@ use super::purl;
 use super::vex::{self, Scope, Statement, Verdict};
 use super::{Decoded, clip, json};
 
-/// Why a statement about a part of a package is refused.
-const OF_A_SUBPATH: &str = "a part of a package (`#...`): no override says that, and another part may be affected; name the package without it if all of it is meant";
-
 /// The words for why a product is not affected.
 const JUSTIFICATIONS: [&str; 5] = [
     "component_not_present",
@@ -216,8 +213,8 @@ fn scopes(
         let (field, name) = identifier(subcomponent)?;
         // The version too: there may be packages of that name of more than one ecosystem.
         let purl = purl::parse(&name);
-        if purl.as_ref().is_some_and(|purl| purl.subpath.is_some()) {
-            return Err(field.problem(OF_A_SUBPATH));
+        if let Some(purl) = &purl {
+            check_package(&field, purl)?;
         }
         let package = purl.map_or_else(|| name.clone(), |purl| purl.versioned());
         let scope = Scope {
@@ -227,6 +224,17 @@ fn scopes(
         Ok((scope, format!("{name} in {about}")))
     });
     scopes.collect()
+}
+
+/// Refuses what no override says of a package.
+fn check_package(field: &Field<'_>, purl: &purl::Purl) -> Result<(), Problem> {
+    if purl.subpath.is_some() {
+        return Err(field.problem(vex::OF_A_SUBPATH));
+    }
+    match purl.version.as_deref().is_some_and(vex::is_range) {
+        true => Err(field.problem(vex::OF_A_RANGE)),
+        false => Ok(()),
+    }
 }
 
 fn scope(
@@ -260,9 +268,7 @@ fn scope(
         return Ok((scope, name));
     };
     if !purl.is_image() {
-        if purl.subpath.is_some() {
-            return Err(field.problem(OF_A_SUBPATH));
-        }
+        check_package(&field, &purl)?;
         if purl.is_of_system() && purl.version.is_none() && subjects.is_empty() {
             return Err(field.problem(vex::OF_A_DISTRIBUTION));
         }

@@ -100,7 +100,8 @@ impl Purl {
         version.or_else(|| self.qualifier("tag"))
     }
 
-    /// The repository of an image. Of the type `docker` it is Docker Hub's, unless it says another one.
+    /// The repository of an image. Of the type `docker` it is Docker Hub's, unless it says another one,
+    /// as a qualifier or as images' names do.
     pub(super) fn repository(&self) -> Option<String> {
         let own = self.package();
         if let Some(url) = self.qualifier("repository_url") {
@@ -119,6 +120,7 @@ impl Purl {
         }
         match (self.kind.as_str(), self.namespace.as_str()) {
             ("docker", "") => Some(format!("docker.io/library/{own}")),
+            ("docker", namespace) if begins_with_a_host(namespace) => Some(own),
             ("docker", _) => Some(format!("docker.io/{own}")),
             _ => None,
         }
@@ -142,6 +144,11 @@ impl Purl {
             (_, namespace) => format!("{namespace}/{}", self.name),
         }
     }
+}
+
+fn begins_with_a_host(namespace: &str) -> bool {
+    let first = namespace.split('/').next().unwrap_or_default();
+    first.contains(['.', ':']) || first == "localhost"
 }
 
 fn decoded(text: &str) -> String {
@@ -217,6 +224,10 @@ mod tests {
         check(
             format!("pkg:docker/team/web@sha256:{hex}?repository_url=gcr.io"),
             Some("gcr.io/team/web"),
+        );
+        check(
+            format!("pkg:docker/ghcr.io/team/web@sha256:{hex}"),
+            Some("ghcr.io/team/web"),
         );
         let tagged = |text| parse(text).unwrap().tag().map(str::to_owned);
         assert_eq!(tagged("pkg:docker/team/web@1.0").as_deref(), Some("1.0"));

@@ -143,10 +143,10 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
             Ok(context.pending(need, None, scanned_at, scan(UNRESOLVED), extra))
         }
         (None, None, _) if image.candidates.len() > 1 => Err(Problem::meaning(
-            "the report names several digests and does not say which of them was scanned",
+            "the report names several digests and does not say which of them was scanned: name it in the header `weir-subject-digest`",
         )),
         (None, None, _) => Err(Problem::meaning(
-            "the report does not say which image was scanned: no manifest digest, no configuration digest, no tag",
+            "the report does not say which image was scanned (no manifest digest, no configuration digest, no tag): name it in the header `weir-subject-digest`",
         )),
     }
 }

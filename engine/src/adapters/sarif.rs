@@ -99,8 +99,11 @@ impl Scan<'_> {
 
     /// The scan, if it is one.
     fn report(self) -> Result<Report, Problem> {
-        let why = if self.is_empty {
+        let own_json = ["trivy", "grype"].contains(&self.read.scanner.name.as_str());
+        let why = if self.is_empty && own_json {
             "no results: SARIF does not tell a clean image from one in which nothing was recognised; send the scanner's JSON report"
+        } else if self.is_empty {
+            "no results: SARIF does not tell a clean image from one in which nothing was recognised; send a report that lists the packages, such as CycloneDX, or that of another scanner"
         } else if self.read.findings.is_empty() {
             "none of the results is a vulnerability"
         } else if !self.graded {
@@ -226,7 +229,8 @@ fn image(context: &Context<'_>, run: &Field<'_>) -> Result<Image, Problem> {
     Ok(image)
 }
 
-/// Grype's "was found in image REFERENCE at: PATH", where the reference has a digest.
+/// The image that a result names by its digest: Grype's "was found in image REFERENCE at: PATH", in
+/// older versions `REFERENCE@LAYER:PATH` as the place; in older versions of Snyk `NAME@sha256_HEX`.
 fn image_of_result(
     context: &Context<'_>,
     result: &Field<'_>,
@@ -234,12 +238,32 @@ fn image_of_result(
 ) -> Result<(), Problem> {
     let message = result.get("message").get("text");
     let text = message.text().unwrap_or_default();
-    let Some((_, rest)) = text.split_once(" found in image ") else {
+    if let Some((_, rest)) = text.split_once(" found in image ") {
+        let reference = rest.split(' ').next().unwrap_or_default();
+        return match reference.contains("@sha") {
+            true => image.reference(context, reference, message.path()),
+            false => Ok(()),
+        };
+    }
+    let Some(place) = result.get("locations").items().next() else {
         return Ok(());
     };
-    let reference = rest.split(' ').next().unwrap_or_default();
-    if reference.contains("@sha") {
-        image.reference(context, reference, message.path())?;
+    for name in place.get("logicalLocations").items() {
+        let name = name.get("fullyQualifiedName");
+        let text = name.text().unwrap_or_default();
+        // With one digest alone it is that of the layer.
+        if let Some((reference, layer)) = text.rsplit_once("@sha256:")
+            && reference.contains("@sha256:")
+            && layer.contains(":/")
+        {
+            image.reference(context, reference, name.path())?;
+        }
+    }
+    let place = place.get("physicalLocation").get("artifactLocation");
+    let uri = place.get("uri");
+    if let Some(text) = uri.text().filter(|text| text.contains("@sha256_")) {
+        let reference = text.replacen("@sha256_", "@sha256:", 1);
+        image.reference(context, &reference, uri.path())?;
     }
     Ok(())
 }
@@ -343,7 +367,7 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> (Finding, b
         found.map(str::to_owned)
     };
     let rule = rule.map(|rule| &rule.field);
-    let score = rule.and_then(|rule| rule.get("properties").get("security-severity").number());
+    let score = rule.and_then(|rule| score_of(&rule.get("properties")));
     // Some write 0 where they know none.
     let score = highest(score).filter(|score| *score > 0.0);
     let (package, found_version) = match line(&["Package", "Component"]) {
@@ -355,6 +379,7 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> (Finding, b
         None => match named_by_rule(rule) {
             (None, _) => named_by_place(result)
                 .or_else(|| named_by_message(result))
+                .or_else(|| named_by_description(id, rule))
                 .unzip(),
             named => named,
         },
@@ -378,13 +403,23 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> (Finding, b
         },
         id,
         package,
-        version: line(&["Installed Version", "Version"]).or(found_version),
+        version: found_version.or_else(|| line(&["Installed Version", "Version"])),
         fixed_version: line(&["Fixed Version", "Fixed version", "Fix Version"])
             .filter(|version| !matches!(version.as_str(), "not fixed" | "No fix available")),
         score,
         layer: None,
     };
     (finding, is_graded)
+}
+
+/// A rule's score. Docker Scout, which says a severity of its own, writes a placeholder where it has
+/// none.
+fn score_of(properties: &Field<'_>) -> Option<f64> {
+    let name = match properties.get("cvssV3_severity").is_absent() {
+        true => "security-severity",
+        false => "cvssV3",
+    };
+    properties.get(name).number()
 }
 
 /// Vulnerability, package and version in JFrog's `CVE-2024-1_PACKAGE_VERSION`; the first of several
@@ -465,6 +500,16 @@ fn named_by_message(result: &Field<'_>) -> Option<(String, String)> {
     is_told.then(|| (package.to_owned(), version.to_owned()))
 }
 
+/// The package in the description of a rule of Snyk's: `(CVE-2011-3374) NAME@VERSION`.
+fn named_by_description(id: &str, rule: Option<&Field<'_>>) -> Option<(String, String)> {
+    let description = rule?.get("fullDescription").get("text");
+    let text = description.text().filter(|_| id.starts_with("SNYK-"))?;
+    let named = text.rsplit_once(") ").map_or(text, |(_, named)| named);
+    let (package, version) = named.rsplit_once('@')?;
+    let is_plain = !package.is_empty() && !named.contains(' ');
+    is_plain.then(|| (package.to_owned(), version.to_owned()))
+}
+
 /// Whether a text has the lines of more than one vulnerability.
 fn tells_of_several(text: &str) -> bool {
     let names = text.lines().filter_map(|line| match Labels::line(line)? {
@@ -489,8 +534,12 @@ fn title(rule: Option<&Field<'_>>) -> Severity {
 fn said_severity(rule: Option<&Field<'_>>, word: Option<&str>, score: Option<f64>) -> Severity {
     if let Some(word) = word {
         match severity(Some(word)) {
-            // A word that says nothing, as `UNKNOWN` does, says it whatever else is there.
-            Severity::Unknown if word.eq_ignore_ascii_case("unknown") => return Severity::Unknown,
+            // A word that says nothing says it whatever else is there.
+            Severity::Unknown
+                if ["unknown", "unspecified"].contains(&word.to_lowercase().as_str()) =>
+            {
+                return Severity::Unknown;
+            }
             Severity::Unknown => {}
             said => return said,
         }

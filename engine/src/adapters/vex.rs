@@ -19,6 +19,17 @@ pub(super) const OF_A_DISTRIBUTION: &str = "a package of one distribution, in an
 /// Why a statement about one architecture of an image is refused.
 pub(super) const OF_AN_ARCHITECTURE: &str = "one architecture of an image, whose digest may be that of all of them: give the digest of that image and leave `arch` out, or name the image in the header `weir-subject-digest`";
 
+/// Why a statement about a part of a package is refused.
+pub(super) const OF_A_SUBPATH: &str = "a part of a package (`#...`): no override says that, and another part may be affected; name the package without it if all of it is meant";
+
+/// Why a statement about several versions of a package is refused.
+pub(super) const OF_A_RANGE: &str = "a range of versions: no override says that; name each version, or the image by its digest and the package without a version";
+
+/// Whether what stands in a version's place is a range.
+pub(super) fn is_range(version: &str) -> bool {
+    version.starts_with(['<', '>', '=', '~', '^', '*']) || version.starts_with("vers:")
+}
+
 /// One statement about one vulnerability in one place.
 pub(super) struct Statement {
     /// Names the document.

@@ -3,6 +3,7 @@
 //! `fixtures/README.md`.
 
 mod amazon;
+mod collected;
 mod distribution;
 mod fixed;
 mod graded;
