@@ -85,15 +85,30 @@ impl Site {
         ttl_seconds: u64,
         execute: bool,
     ) -> Daemon {
+        let config = self.config(rules, name, way, ttl_seconds, execute);
+        self.start(name, &config).await
+    }
+
+    async fn start(&self, name: &str, config: &str) -> Daemon {
         let directory = self.directory.path().join(name);
         fs::create_dir_all(&directory).unwrap();
-        let config = format!(
+        Daemon::start(&directory, config, "").await
+    }
+
+    fn config(
+        &self,
+        rules: &str,
+        name: &str,
+        way: &Proxy,
+        ttl_seconds: u64,
+        execute: bool,
+    ) -> String {
+        format!(
             "node = \"{name}\"\nrules = \"{}\"\ndefault_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\n[promotions]\nexecute = {execute}\n[reconcile]\nat_start = false\n[stream]\nurls = [\"{}\"]\n[stream.lease]\nttl_seconds = {ttl_seconds}\n",
             self.directory.path().join(rules).display(),
             self.nats.url(),
             host = way.host(),
-        );
-        Daemon::start(&directory, &config, "").await
+        )
     }
 
     /// The registry's word that the image was pushed.
@@ -324,6 +339,59 @@ async fn a_leader_that_was_stopped_for_long_does_not_act_when_it_wakes() {
     assert_eq!((ids("late"), ids("anybody")), (0, 1));
     assert_eq!(count(&records, "weir.promotion.completed"), 1);
     assert_eq!(count(&records, "weir.promotion.failed"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_read_deliveries_as_the_one_that_leads_is_configured() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let way = site.way(|_| Fault::None).await;
+    let reading = async |name: &str, registry: &str| {
+        let config = site.config("rules", name, &way, 3, true);
+        let sources = format!("[sources.edge.settings]\nregistry = \"{registry}\"\n");
+        site.start(name, &format!("{config}{sources}")).await
+    };
+    let pushed = |tag: &str| {
+        let (media_type, _) = site.image.manifests.last().unwrap();
+        json!({"events": [{"id": tag, "action": "push", "target": {
+            "mediaType": media_type, "digest": site.image.digest(), "repository": "apps/web", "tag": tag,
+        }}]})
+        .to_string()
+    };
+    let deliver = async |to: &Daemon, tag: &str| {
+        let path = "/v1/intake/distribution?source=edge";
+        assert_eq!(to.post(path, pushed(tag)).await, 202);
+    };
+    let read_as = async |by: &Daemon, repository: &str, tag: &str| {
+        let path = format!("/v1/events?type=image.pushed&tag={tag}");
+        let is_there = |page: &Value| page["events"][0]["event"]["data"]["tag"] == tag;
+        let page = by.until(&path, is_there).await;
+        let read = &page["events"][0]["event"]["data"]["repository"];
+        assert_eq!(read, repository, "{page}");
+    };
+    let mut first = reading("first", "one.example:5000").await;
+    leads(&first).await;
+    let second = reading("second", "two.example:5000").await;
+    follows(&second, "first").await;
+    second.says("are not what is in force").await;
+    deliver(&second, "1").await;
+    for node in [&first, &second] {
+        read_as(node, "one.example:5000/apps/web", "1").await;
+    }
+    // From where another leads, as that is configured; also by one that only now begins, or begins again.
+    first.kill();
+    leads(&second).await;
+    deliver(&second, "2").await;
+    let third = reading("third", "three.example:5000").await;
+    let first = reading("first", "one.example:5000").await;
+    deliver(&third, "3").await;
+    for node in [&first, &second, &third] {
+        read_as(node, "one.example:5000/apps/web", "1").await;
+        read_as(node, "two.example:5000/apps/web", "2").await;
+        read_as(node, "two.example:5000/apps/web", "3").await;
+    }
+    equal_logs(&site, vec![first, second, third]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,7 +60,7 @@ mod trivy_operator;
 mod vex;
 mod zot;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use weir_schema::{Body, Digest, Event, InputRejected, Received};
 
 pub use auth::{AuthError, WebhookAuth, verify};
@@ -95,7 +95,7 @@ pub struct Delivery<'a> {
 }
 
 /// How the configuration says to read a source.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdapterSettings {
     /// The host that counts as the default registry: it is left out of repository names.

@@ -78,7 +78,7 @@ async fn speaker(
             headers: &delivery.headers,
             body: &delivery.body,
         };
-        let settings = intake::settings(&shared, &source);
+        let settings = shared.reads.now().of(&source);
         adapters::is_of_operators(&intake::delivery(&raw, &settings))
     });
     Ok(match asked.await.map_err(unavailable)? {

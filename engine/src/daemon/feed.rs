@@ -7,7 +7,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use weir_schema::{Body, Digest, Event, InputRejected, Position, Received};
 
-use super::{DaemonError, Shared, intake, lookups, reconcile, resolver};
+use super::{
+    DaemonError, Shared, intake, lookups, reconcile, resolver,
+    sources::{READ_BY, SourceSettings},
+};
 use crate::{
     adapters::{self, Decoded, mark_source_only},
     log,
@@ -109,9 +112,14 @@ async fn hand_over(
         open,
         settled,
         fence,
+        reads,
         ..
     } = reading;
     let mut notes = Vec::new();
+    if reads != shared.reads.now() {
+        notes.push((READ_BY, reads.text().into_bytes()));
+        shared.reads.set(reads);
+    }
     let opened: Vec<u64> = open.iter().map(|open| open.sequence).collect();
     if let Some(all) = shared.lookups.change(&opened, &settled) {
         notes.push((lookups::OPEN, all));
@@ -176,6 +184,7 @@ struct Reading<'a> {
     open: Vec<lookups::Open>,
     settled: Vec<u64>,
     fence: Option<Term>,
+    reads: Arc<SourceSettings>,
 }
 
 impl<'a> Reading<'a> {
@@ -189,6 +198,7 @@ impl<'a> Reading<'a> {
             open: Vec::new(),
             settled: Vec::new(),
             fence: *shared.fence.borrow(),
+            reads: shared.reads.now(),
         }
     }
 
@@ -207,6 +217,9 @@ impl<'a> Reading<'a> {
                 return;
             }
             self.fence = Some(term);
+            if let Some(reads) = &escort.reads {
+                self.read_by(reads, message.sequence);
+            }
         }
         self.settled.extend(escort.settles);
         let trace: Trace = escort.trace.as_deref().map(Into::into);
@@ -232,6 +245,18 @@ impl<'a> Reading<'a> {
                 pending,
                 trace,
             });
+        }
+    }
+
+    /// Reads what follows as a new leader does.
+    fn read_by(&mut self, reads: &str, sequence: u64) {
+        match serde_json::from_str(reads) {
+            Ok(settings) => self.reads = Arc::new(settings),
+            Err(error) => tracing::error!(
+                sequence,
+                %error,
+                "how the node that leads reads deliveries is not known to this version of weir: upgrade it"
+            ),
         }
     }
 
@@ -285,7 +310,8 @@ impl<'a> Reading<'a> {
                     body: &message.payload,
                 };
                 let (mut events, mut open) = (Vec::new(), Vec::new());
-                let decoded = intake::decode(self.shared, &raw);
+                let settings = self.reads.of(source);
+                let decoded = intake::decode(self.shared, &raw, &settings);
                 for (index, one) in decoded.into_iter().enumerate() {
                     match one {
                         Decoded::Event(event) => events.push((index, *event)),

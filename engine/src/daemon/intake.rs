@@ -28,12 +28,11 @@ pub(crate) struct Raw<'a> {
 }
 
 /// Decodes a delivery, without asking anybody.
-pub(crate) fn decode(shared: &Shared, raw: &Raw<'_>) -> Vec<Decoded> {
+pub(crate) fn decode(shared: &Shared, raw: &Raw<'_>, settings: &AdapterSettings) -> Vec<Decoded> {
     if matches!(raw.adapter, None | Some("auto" | "distribution")) {
         reconcile::note_instance(shared, raw.source, raw.body);
     }
-    let settings = settings(shared, raw.source);
-    adapters::decode(&delivery(raw, &settings))
+    adapters::decode(&delivery(raw, settings))
 }
 
 /// As [`decode`], on a thread of its own: a delivery that is large takes a while.
@@ -56,24 +55,10 @@ pub(crate) async fn decode_aside(
             headers: &delivery.headers,
             body: &delivery.body,
         };
-        span.in_scope(|| decode(&shared, &raw))
+        let settings = shared.reads.now().of(&source);
+        span.in_scope(|| decode(&shared, &raw, &settings))
     });
     Ok(decoded.await?)
-}
-
-/// What is configured of a source.
-pub(crate) fn settings(shared: &Shared, source: &str) -> AdapterSettings {
-    let configured = shared.config.sources.get(source);
-    let settings = configured
-        .map(|source| source.settings.clone())
-        .unwrap_or_default();
-    match settings.default_registry {
-        Some(_) => settings,
-        None => AdapterSettings {
-            default_registry: shared.config.default_registry.clone(),
-            ..settings
-        },
-    }
 }
 
 /// A delivery as the adapters take it.

@@ -185,11 +185,23 @@ impl Acting {
         Ok(())
     }
 
+    /// Says the first thing of a term, and how this node reads deliveries; returns where that is.
+    async fn announce(&self, first: &Received) -> Result<u64, DaemonError> {
+        let Some(publisher) = &self.shared.publisher else {
+            return Err("only who has a lease has a term".into());
+        };
+        let escort = Escort {
+            reads: Some(self.shared.reads.configured().text()),
+            ..self.escort(&None)
+        };
+        Ok(self.publish(publisher, first, &escort).await?)
+    }
+
     fn escort(&self, trace: &Trace) -> Escort {
         Escort {
             term: self.lease.as_ref().map(|(term, _)| *term),
-            settles: None,
             trace: trace.as_deref().map(str::to_owned),
+            ..Escort::default()
         }
     }
 
@@ -328,7 +340,7 @@ async fn lead(
 async fn take_over(acting: &Acting, term: Term) -> Result<(), DaemonError> {
     let shared = &acting.shared;
     let first = own_event(term.announcement(), Body::ClockTicked);
-    let sequence = acting.say(vec![first], &None).await?;
+    let sequence = acting.announce(&first).await?;
     shared.read_through(sequence).await;
     let newest = *shared.fence.borrow();
     if newest.is_some_and(|newest| newest > term) {

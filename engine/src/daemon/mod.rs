@@ -29,6 +29,7 @@ mod rules;
 mod running;
 mod scans;
 mod slot;
+mod sources;
 mod status;
 mod ticks;
 mod trace;
@@ -107,6 +108,8 @@ pub(crate) struct Shared {
     pub(crate) lookups: lookups::Lookups,
     /// The last message of the stream that is in the log.
     pub(crate) read: watch::Sender<u64>,
+    /// How sources are read.
+    pub(crate) reads: sources::InForce,
     /// The newest term of the lease that the stream has told of.
     pub(crate) fence: watch::Sender<Option<Term>>,
     /// Whether this node's log is that of the node that leads.
@@ -346,6 +349,7 @@ fn share(
         clients: Clients::new(&default_registry, config.registries.clone()),
         publisher: stream.as_deref().map(Publisher::new),
         agreement: Agreement::of(&config.data)?,
+        reads: sources::InForce::of(&config, reader)?,
         stream,
         config,
         executor: Slot::default(),

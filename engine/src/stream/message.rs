@@ -33,6 +33,8 @@ pub(super) const SETTLES: &str = "Weir-Settles";
 /// In the place of the adapter in a subject: the delivery is an operator's, which may say more than a
 /// source. Who may publish there is for the NATS server's permissions to say.
 pub(super) const OPERATOR: &str = "operator";
+/// How the leader that says this reads deliveries, as JSON.
+pub(super) const READS: &str = "Weir-Reads";
 /// What belongs to one delivery, from its intake to what follows from it.
 pub(super) const TRACE: &str = "Weir-Trace";
 
@@ -45,6 +47,8 @@ pub struct Escort {
     pub settles: Option<u64>,
     /// The delivery that it follows from.
     pub trace: Option<String>,
+    /// How deliveries are read from here on: said by a new leader.
+    pub reads: Option<String>,
 }
 
 /// Who speaks in a delivery. Known by the subject alone.
@@ -166,7 +170,7 @@ impl Message {
     /// events may speak as a leader.
     #[must_use]
     pub fn escort(&self, subjects: &str) -> Escort {
-        let [term, settles, trace] = self.headers([TERM, SETTLES, TRACE]);
+        let [term, settles, trace, reads] = self.headers([TERM, SETTLES, TRACE, READS]);
         let is_event = matches!(self.origin(subjects), Origin::Event { .. });
         Escort {
             term: term.filter(|_| is_event).and_then(|text| text.parse().ok()),
@@ -174,6 +178,7 @@ impl Message {
                 .filter(|_| is_event)
                 .and_then(|text| text.parse().ok()),
             trace: trace.map(str::to_owned),
+            reads: reads.filter(|_| is_event).map(str::to_owned),
         }
     }
 
@@ -424,19 +429,28 @@ mod tests {
 
     #[test]
     fn what_travels_with_a_message_is_read_or_left_out() {
-        let headers = [("Weir-Term", "7-12"), ("Weir-Trace", "ab")];
+        let headers = [
+            ("Weir-Term", "7-12"),
+            ("Weir-Trace", "ab"),
+            ("Weir-Reads", "{}"),
+        ];
         let found = message("registry.events.a", &headers).escort("registry");
         let expected = Escort {
             term: "7-12".parse().ok(),
             settles: None,
             trace: Some("ab".into()),
+            reads: Some("{}".into()),
         };
         assert_eq!(found, expected);
         let spoilt = [("Weir-Term", "x"), ("Weir-Settles", "-1")];
         let spoilt = message("registry.events.a", &spoilt);
         assert_eq!(spoilt.escort("registry"), Escort::default());
         let of_source = message("registry.intake.trivy.s", &headers).escort("registry");
-        assert_eq!((of_source.term, of_source.trace), (None, Some("ab".into())));
+        let (term, reads) = (of_source.term, of_source.reads);
+        assert_eq!(
+            (term, reads, of_source.trace),
+            (None, None, Some("ab".into()))
+        );
     }
 
     #[test]

@@ -19,8 +19,8 @@ use super::{
     Connection, Stream,
     connection::pause,
     message::{
-        ADAPTER, DIGEST, ENCODING, Escort, OPERATOR, SETTLES, SOURCE, Speaker, TERM, TRACE, ZSTD,
-        content_header, header_value, subject_of_kind, subject_token,
+        ADAPTER, DIGEST, ENCODING, Escort, OPERATOR, READS, SETTLES, SOURCE, Speaker, TERM, TRACE,
+        ZSTD, content_header, header_value, subject_of_kind, subject_token,
     },
     provision::said,
 };
@@ -244,6 +244,9 @@ impl Publisher {
         }
         if let Some(trace) = &escort.trace {
             headers.insert(TRACE, header_value(trace));
+        }
+        if let Some(reads) = &escort.reads {
+            headers.insert(READS, header_value(reads));
         }
         Letter::new(subject, &id, headers, body)
     }
