@@ -4,7 +4,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use weir_schema::{Body, Digest, Event, InputRejected, Position, Received};
 
 use super::{
@@ -27,9 +27,15 @@ const LINGER: Duration = Duration::from_millis(250);
 /// Batches that are read ahead of the one that is being made durable.
 const AHEAD: usize = 6;
 
+/// How long a batch may take to become durable before it is told: the disk is slow, or full of others'
+/// work.
+const SLOW: Duration = Duration::from_secs(10);
+
 /// A batch on its way into the log, and what follows once it is there.
 struct Batch {
     landing: Landing,
+    /// When it is told that it is not there yet.
+    told_at: Instant,
     sequence: u64,
     jobs: Vec<resolver::Job>,
     opened: Vec<u64>,
@@ -56,6 +62,7 @@ pub(crate) async fn run(
     let mut expected = begin.sequence + 1;
     let mut on_their_way: VecDeque<Batch> = VecDeque::new();
     loop {
+        tell_if_slow(&mut on_their_way);
         tokio::select! {
             biased;
             landed = first_landed(&mut on_their_way) => {
@@ -85,6 +92,18 @@ async fn first_landed(on_their_way: &mut VecDeque<Batch>) -> Result<(), Stopped>
     match on_their_way.front_mut() {
         Some(batch) => batch.landing.durable().await,
         None => std::future::pending().await,
+    }
+}
+
+fn tell_if_slow(on_their_way: &mut VecDeque<Batch>) {
+    if let Some(batch) = on_their_way.front_mut()
+        && Instant::now() > batch.told_at
+    {
+        tracing::warn!(
+            through = batch.sequence,
+            "what was read from the stream is not durable in the log after {SLOW:?}: its disk is slow"
+        );
+        batch.told_at += SLOW;
     }
 }
 
@@ -145,6 +164,7 @@ async fn hand_over(
     let landing = shared.node.take_messages(messages, position).await?;
     Ok(Some(Batch {
         landing,
+        told_at: Instant::now() + SLOW,
         sequence,
         jobs,
         opened,
