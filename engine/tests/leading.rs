@@ -372,6 +372,11 @@ async fn all_nodes_read_deliveries_as_the_one_that_leads_is_configured() {
     };
     let mut first = reading("first", "one.example:5000").await;
     leads(&first).await;
+    // What it read is kept, also where its own configuration said the same.
+    let second = reading("second", "one.example:5000").await;
+    let position = |status: &Value| status["stream"]["position"].as_u64() > Some(0);
+    second.until("/v1/status", position).await;
+    second.stop();
     let second = reading("second", "two.example:5000").await;
     follows(&second, "first").await;
     second.says("are not what is in force").await;

@@ -15,6 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use weir_schema::record::hex;
 
+use super::DaemonError;
 use crate::{
     log::LogReader,
     stream::{Candidate, LastRecord},
@@ -67,12 +68,20 @@ impl Agreement {
     ///
     /// # Errors
     /// The file is there and cannot be read.
-    pub(crate) fn of(data: &Path) -> io::Result<Self> {
+    pub(crate) fn of(data: &Path) -> Result<Self, DaemonError> {
         let file = data.join(FILE);
+        let unreadable = |error: io::Error| {
+            format!(
+                "cannot read {}, which says how this node's log differs from the others': {error}; if the log is the right one, delete the file",
+                file.display()
+            )
+        };
         let kept = match fs::read(&file) {
-            Ok(kept) => Some(serde_json::from_slice(&kept)?),
+            Ok(kept) => {
+                Some(serde_json::from_slice(&kept).map_err(|error| unreadable(error.into()))?)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
+            Err(error) => return Err(unreadable(error).into()),
         };
         Ok(Self {
             file,

@@ -131,11 +131,11 @@ async fn hand_over(
         open,
         settled,
         fence,
-        reads,
+        reads_from_here,
         ..
     } = reading;
     let mut notes = Vec::new();
-    if reads != shared.reads.now() {
+    if let Some(reads) = reads_from_here {
         notes.push((READ_BY, reads.text().into_bytes()));
         shared.reads.set(reads);
     }
@@ -205,6 +205,8 @@ struct Reading<'a> {
     settled: Vec<u64>,
     fence: Option<Term>,
     reads: Arc<SourceSettings>,
+    /// What was put in force by one of these messages.
+    reads_from_here: Option<Arc<SourceSettings>>,
 }
 
 impl<'a> Reading<'a> {
@@ -219,6 +221,7 @@ impl<'a> Reading<'a> {
             settled: Vec::new(),
             fence: *shared.fence.borrow(),
             reads: shared.reads.now(),
+            reads_from_here: None,
         }
     }
 
@@ -271,7 +274,10 @@ impl<'a> Reading<'a> {
     /// Reads what follows as a new leader does.
     fn read_by(&mut self, reads: &str, sequence: u64) {
         match serde_json::from_str(reads) {
-            Ok(settings) => self.reads = Arc::new(settings),
+            Ok(settings) => {
+                self.reads = Arc::new(settings);
+                self.reads_from_here = Some(Arc::clone(&self.reads));
+            }
             Err(error) => tracing::error!(
                 sequence,
                 %error,
