@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::path::Path;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use support::{
     app,
@@ -130,6 +133,76 @@ async fn a_login_may_come_from_a_file() {
     std::fs::write(&file, "{").unwrap();
     let error = client(&registry, config).ping().await.unwrap_err();
     assert_says(&error, &["config.json"]);
+}
+
+/// The login `name_and_password` for the registry, in the form of `docker login`.
+fn log_in(file: &Path, registry: &str, name_and_password: &str) {
+    let auth = STANDARD.encode(name_and_password);
+    let text = json!({"auths": {registry: {"auth": auth}}});
+    std::fs::write(file, text.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn a_login_that_is_corrected_is_used_at_once() {
+    let tokens = TokenServer::start().await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = directory.path().join("auth.json");
+    for access in [Access::Htpasswd, tokens.access()] {
+        let registry = Registry::start_with(&Options {
+            access,
+            ..Options::default()
+        });
+        let config = RegistryConfig {
+            credentials_file: Some(file.clone()),
+            ..registry.config()
+        };
+        log_in(&file, &registry.host(), "dev:expired");
+        let client = client(&registry, config);
+        let error = client.start_upload("dev/web").await.unwrap_err();
+        assert_says(&error, &["the login of `dev` is refused"]);
+
+        log_in(&file, &registry.host(), "dev:dev");
+        client.start_upload("dev/web").await.unwrap();
+
+        // It holds for as long as it is let in: only a refusal has it looked for again.
+        std::fs::write(&file, "{").unwrap();
+        client.start_upload("dev/web").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_a_registry_calls_expired_is_renewed() {
+    // As ECR does, with 403; its tokens live for twelve hours.
+    let of = |name_and_password: &str| format!("Basic {}", STANDARD.encode(name_and_password));
+    let (old, new) = (of("AWS:old"), of("AWS:new"));
+    let stub = Stub::start(move |request| match &request.authorization {
+        None => Reply::status(401).header("www-authenticate", "Basic realm=\"ecr\""),
+        Some(login) if *login == new => Reply::status(200),
+        Some(login) => {
+            assert_eq!(*login, old);
+            let text = "Your authorization token has expired. Reauthenticate and try again.";
+            let error = json!({"errors": [{"code": "DENIED", "message": text}]});
+            Reply::status(403).body(error.to_string())
+        }
+    })
+    .await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = directory.path().join("auth.json");
+    let config = RegistryConfig {
+        insecure: true,
+        credentials_file: Some(file.clone()),
+        ..quiet()
+    };
+    let client = Client::new(&stub.host(), &config).unwrap();
+    log_in(&file, &stub.host(), "AWS:old");
+    let error = client.ping().await.unwrap_err();
+    assert_says(&error, &["has expired"]);
+    let seen = stub.seen();
+    let sent = seen.iter().filter(|seen| seen.authorization.is_some());
+    assert_eq!(sent.count(), 1, "the same login is not sent again");
+
+    log_in(&file, &stub.host(), "AWS:new");
+    client.ping().await.unwrap();
 }
 
 #[tokio::test]

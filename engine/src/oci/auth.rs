@@ -15,10 +15,7 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
 use serde::Deserialize;
-use tokio::{
-    sync::{Mutex as AsyncMutex, OnceCell},
-    time::Instant,
-};
+use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
 use super::{
     challenge::{self, Challenge, TokenServer},
@@ -41,7 +38,10 @@ pub(super) struct Auth {
     registry: String,
     config: RegistryConfig,
     http: reqwest::Client,
-    credentials: OnceCell<Credentials>,
+    /// Found when they are first needed, and again when they are refused.
+    credentials: RwLock<Option<Arc<Credentials>>>,
+    /// Held while credentials are looked for: one looks, the others wait.
+    finding: AsyncMutex<()>,
     /// The last challenge met: later requests bring what it asks for at once.
     challenge: RwLock<Option<Challenge>>,
     tokens: Mutex<BTreeMap<Scopes, Arc<AsyncMutex<Option<Token>>>>>,
@@ -76,7 +76,8 @@ impl Auth {
             registry: registry.to_owned(),
             config: config.clone(),
             http,
-            credentials: OnceCell::new(),
+            credentials: RwLock::new(None),
+            finding: AsyncMutex::new(()),
             challenge: RwLock::new(None),
             tokens: Mutex::new(BTreeMap::new()),
         }
@@ -92,9 +93,9 @@ impl Auth {
             .clone();
         match known {
             None => Ok(None),
-            Some(Challenge::Basic) => Ok(basic(self.credentials().await?)),
+            Some(Challenge::Basic) => Ok(basic(&*self.credentials().await?)),
             Some(Challenge::Bearer(server)) => {
-                if let Credentials::Bearer(token) = self.credentials().await? {
+                if let Credentials::Bearer(token) = &*self.credentials().await? {
                     return Ok(secret_header("Bearer", token.reveal()));
                 }
                 self.token(&server, scopes, scopes, None).await.map(Some)
@@ -135,9 +136,9 @@ impl Auth {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(chosen.clone());
         let credentials = self.credentials().await?;
-        let fresh = match (&chosen, credentials) {
+        let fresh = match (&chosen, &*credentials) {
             (_, Credentials::Bearer(token)) => secret_header("Bearer", token.reveal()),
-            (Challenge::Basic, _) => basic(credentials),
+            (Challenge::Basic, credentials) => basic(credentials),
             (Challenge::Bearer(server), _) => {
                 let mut wanted: Scopes = scopes.iter().chain(&server.scopes).cloned().collect();
                 wanted.sort();
@@ -150,9 +151,7 @@ impl Auth {
                 registry: self.registry.clone(),
                 what: what.to_owned(),
             })),
-            Some(fresh) if sent == Some(&fresh) => {
-                Err(self.refused("the registry", String::new()).await)
-            }
+            Some(fresh) if sent == Some(&fresh) => Err(self.refused("the registry", String::new())),
             Some(fresh) => Ok(fresh),
         }
     }
@@ -172,7 +171,7 @@ impl Auth {
         let challenges = challenge::parse(values);
         // Asked again for name and password, although they were sent: they are wrong.
         if challenges.first() == Some(&Challenge::Basic) {
-            return self.refused("the registry", message).await;
+            return self.refused("the registry", message);
         }
         let asked = challenges
             .into_iter()
@@ -180,7 +179,8 @@ impl Auth {
                 Challenge::Bearer(server) if !server.scopes.is_empty() => Some(server.scopes),
                 _ => None,
             });
-        if matches!(self.credentials().await, Ok(Credentials::Anonymous)) {
+        let credentials = self.credentials().await;
+        if credentials.is_ok_and(|found| *found == Credentials::Anonymous) {
             return failed(AuthFailure::LoginNeeded {
                 registry: self.registry.clone(),
                 what: what.to_owned(),
@@ -189,17 +189,72 @@ impl Auth {
         failed(AuthFailure::Denied {
             registry: self.registry.clone(),
             what: what.to_owned(),
-            who: self.who().await,
+            who: self.who(),
             scopes: asked.unwrap_or_else(|| scopes.clone()),
             message,
         })
     }
 
-    async fn credentials(&self) -> Result<&Credentials, OciError> {
-        self.credentials
-            .get_or_try_init(|| credentials::find(&self.registry, &self.config))
+    /// The credentials that requests bring now; none before they are needed.
+    pub fn known(&self) -> Option<Arc<Credentials>> {
+        let known = self.credentials.read();
+        known.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks for the credentials once more, after those `used` were refused: logins end, and people
+    /// correct them. Returns whether there are others, which may be let in.
+    ///
+    /// # Errors
+    /// What holds them cannot be read any more.
+    pub async fn renew(&self, used: Option<&Arc<Credentials>>) -> Result<bool, OciError> {
+        let _finding = self.finding.lock().await;
+        let Some(known) = self.known() else {
+            return Ok(false);
+        };
+        if used.is_some_and(|used| *used != known) {
+            return Ok(true);
+        }
+        let found = self.find().await?;
+        if *known == found {
+            return Ok(false);
+        }
+        self.keep(found);
+        self.tokens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        tracing::info!(
+            registry = self.registry,
+            "the login was refused, and there is another by now: trying it"
+        );
+        Ok(true)
+    }
+
+    async fn credentials(&self) -> Result<Arc<Credentials>, OciError> {
+        if let Some(known) = self.known() {
+            return Ok(known);
+        }
+        let _finding = self.finding.lock().await;
+        match self.known() {
+            Some(known) => Ok(known),
+            None => Ok(self.keep(self.find().await?)),
+        }
+    }
+
+    async fn find(&self) -> Result<Credentials, OciError> {
+        credentials::find(&self.registry, &self.config)
             .await
             .map_err(|error| OciError::Credentials(Box::new(error)))
+    }
+
+    fn keep(&self, found: Credentials) -> Arc<Credentials> {
+        let found = Arc::new(found);
+        let mut known = self
+            .credentials
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = Some(Arc::clone(&found));
+        found
     }
 
     /// The token cached under `key`, or a new one for `wanted`. One caller fetches, the others
@@ -245,16 +300,16 @@ impl Auth {
             }));
         }
         let host = address.host_str().unwrap_or_default();
-        let request = match credentials {
+        let request = match &*credentials {
             Credentials::Identity(refresh) => self.refresh(&address, server, scopes, refresh),
-            _ => self.login(&address, server, scopes, credentials),
+            credentials => self.login(&address, server, scopes, credentials),
         };
         let response = request
             .timeout(self.config.longest_answer())
             .send()
             .await
             .map_err(|error| from_transport(&self.registry, host, &what, &error))?;
-        self.token_of(response, &address, credentials, what).await
+        self.token_of(response, &address, &credentials, what).await
     }
 
     /// The token that the token server at `address` gives, or why it gives none.
@@ -291,9 +346,9 @@ impl Auth {
                     what,
                 }))
             }
-            401 | 403 => Err(self.refused_at(&at, message()).await),
+            401 | 403 => Err(self.refused_at(&at, message())),
             400 if matches!(credentials, Credentials::Identity(_)) => {
-                Err(self.refused_at(&at, message()).await)
+                Err(self.refused_at(&at, message()))
             }
             429 | 500..=599 => Err(OciError::Unavailable {
                 registry: self.registry.clone(),
@@ -355,23 +410,22 @@ impl Auth {
         }
     }
 
-    async fn who(&self) -> String {
-        match self.credentials().await {
-            Ok(Credentials::Basic { username, .. }) => format!("`{username}`"),
-            Ok(Credentials::Anonymous) | Err(_) => "nobody (no login)".to_owned(),
-            Ok(Credentials::Identity(_) | Credentials::Bearer(_)) => "a token".to_owned(),
+    fn who(&self) -> String {
+        match self.known().as_deref() {
+            Some(Credentials::Basic { username, .. }) => format!("`{username}`"),
+            Some(Credentials::Anonymous) | None => "nobody (no login)".to_owned(),
+            Some(Credentials::Identity(_) | Credentials::Bearer(_)) => "a token".to_owned(),
         }
     }
 
-    async fn refused_at(&self, token_server: &str, message: String) -> OciError {
+    fn refused_at(&self, token_server: &str, message: String) -> OciError {
         self.refused(&format!("its token server `{token_server}`"), message)
-            .await
     }
 
-    async fn refused(&self, by: &str, message: String) -> OciError {
+    fn refused(&self, by: &str, message: String) -> OciError {
         failed(AuthFailure::LoginRefused {
             registry: self.registry.clone(),
-            who: self.who().await,
+            who: self.who(),
             by: by.to_owned(),
             message,
         })

@@ -234,13 +234,33 @@ impl Client {
         })
     }
 
-    /// One try, or two if the registry asks for a login. Overload and server errors are errors;
-    /// every other status is for the caller to judge. The body must have come within `longest` of
-    /// the request, however it trickles.
+    /// One try, and another if it is refused and there is another login by now. Overload and server
+    /// errors are errors; every other status is for the caller to judge. The body must have come
+    /// within `longest` of the request, however it trickles.
     async fn send(
         &self,
         call: &Call,
         mut body: impl FnMut() -> Option<reqwest::Body>,
+        longest: Option<Duration>,
+    ) -> Result<Response, OciError> {
+        let auth = &self.inner.auth;
+        let used = auth.known();
+        match self.send_known(call, &mut body, longest).await {
+            Err(OciError::Auth(failure)) if failure.is_of_login() => {
+                if !auth.renew(used.as_ref()).await? {
+                    return Err(OciError::Auth(failure));
+                }
+                self.send_known(call, &mut body, longest).await
+            }
+            ended => ended,
+        }
+    }
+
+    /// One try with the login that is known, or two if the registry asks for one.
+    async fn send_known(
+        &self,
+        call: &Call,
+        body: &mut impl FnMut() -> Option<reqwest::Body>,
         longest: Option<Duration>,
     ) -> Result<Response, OciError> {
         let inner = &*self.inner;

@@ -309,6 +309,18 @@ pub enum AuthFailure {
     },
 }
 
+impl AuthFailure {
+    /// Whether another login might be let in.
+    pub(super) fn is_of_login(&self) -> bool {
+        match self {
+            Self::LoginNeeded { .. } | Self::LoginRefused { .. } | Self::Denied { .. } => true,
+            Self::PlainTokenServer { .. }
+            | Self::TokenServerLeadsOn { .. }
+            | Self::UnknownChallenge { .. } => false,
+        }
+    }
+}
+
 fn said(message: &str) -> String {
     if message.is_empty() {
         String::new()
