@@ -2,14 +2,20 @@
 
 mod support;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use support::{
     app,
     registry::{Access, Options, Registry, as_dev, quiet},
-    stub::{Reply, Stub},
+    stub::{Reply, Request, Stub},
     tls::Authority,
     token::TokenServer,
 };
@@ -203,6 +209,68 @@ async fn a_login_that_a_registry_calls_expired_is_renewed() {
 
     log_in(&file, &stub.host(), "AWS:new");
     client.ping().await.unwrap();
+}
+
+/// A registry that gives tokens itself, each for one request, until it has `changed`: then it gives
+/// none and does as `later` says.
+async fn changing(changed: &Arc<AtomicBool>, later: fn(&Request) -> Reply) -> Stub {
+    let changed = Arc::clone(changed);
+    Stub::start(move |request| {
+        let is_changed = changed.load(Ordering::SeqCst);
+        match request.authorization.as_deref() {
+            _ if request.path.starts_with("/token") && is_changed => Reply::status(404),
+            _ if request.path.starts_with("/token") => {
+                Reply::status(200).body(r#"{"token": "t0ken", "expires_in": 0}"#)
+            }
+            _ if is_changed => later(request),
+            Some("Bearer t0ken") => Reply::status(200),
+            _ => token_wanted(request),
+        }
+    })
+    .await
+}
+
+fn token_wanted(request: &Request) -> Reply {
+    let realm = format!("Bearer realm=\"http://{}/token\"", request.host);
+    Reply::status(401).header("www-authenticate", &realm)
+}
+
+#[tokio::test]
+async fn a_registry_that_no_longer_gives_tokens_gets_name_and_password() {
+    let changed = Arc::default();
+    let stub = changing(&changed, |request| match &request.authorization {
+        Some(login) if login.starts_with("Basic ") => Reply::status(200),
+        _ => Reply::status(401).header("www-authenticate", "Basic realm=\"new\""),
+    })
+    .await;
+    let config = as_dev(RegistryConfig {
+        insecure: true,
+        ..quiet()
+    });
+    let client = Client::new(&stub.host(), &config).unwrap();
+    client.ping().await.unwrap();
+    changed.store(true, Ordering::SeqCst);
+    client.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_to_be_had_is_an_error_whatever_anybody_may_see() {
+    let shown: [fn(&Request) -> Reply; 2] = [token_wanted, |_| Reply::status(200)];
+    for later in shown {
+        let changed = Arc::default();
+        let stub = changing(&changed, later).await;
+        let config = as_dev(RegistryConfig {
+            insecure: true,
+            ..quiet()
+        });
+        let client = Client::new(&stub.host(), &config).unwrap();
+        client.ping().await.unwrap();
+        changed.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            let error = client.ping().await.unwrap_err();
+            assert_says(&error, &[&stub.host(), "fetching a token", "404"]);
+        }
+    }
 }
 
 #[tokio::test]

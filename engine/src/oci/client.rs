@@ -267,11 +267,16 @@ impl Client {
         let url = self.url(call).await?;
         let ours = url.origin() == inner.endpoint.base(&inner.http).await?.origin();
         // A login is shown to the registry alone, wherever it may have sent us.
-        let mut login = if ours {
-            inner.auth.header(&call.scopes).await?
-        } else {
-            None
-        };
+        let mut login = None;
+        // Why there is none, although the registry asked for one before: by now it may ask for
+        // another kind, or at another token server, and says so to whoever comes without.
+        let mut lacking = None;
+        if ours {
+            match inner.auth.header(&call.scopes).await {
+                Ok(header) => login = header,
+                Err(error) => lacking = Some(error),
+            }
+        }
         let mut challenged = false;
         loop {
             let Some(body) = body() else {
@@ -286,6 +291,12 @@ impl Client {
             let response = request.body(body).send().await.map_err(|error| {
                 from_transport(self.registry(), inner.endpoint.host(), &call.what, &error)
             })?;
+            // What anybody is answered may be less than what the login is for.
+            if let Some(error) = lacking.take()
+                && response.status() != StatusCode::UNAUTHORIZED
+            {
+                return Err(error);
+            }
             match response.status() {
                 StatusCode::UNAUTHORIZED if ours && !challenged => {
                     challenged = true;
