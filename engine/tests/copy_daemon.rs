@@ -152,6 +152,44 @@ async fn a_source_tag_that_is_not_there_for_a_moment_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_to_a_registry_without_a_table_waits_says_so_and_goes_on_once_there_is_one() {
+    let (near, far) = (Registry::start(), Registry::start());
+    let to = format!("{}/site/{{1}}", far.host());
+    let rules = [("ship", rule("ship", "image", "team/*", &to))];
+    let site = Site::new(&rules, &near.host(), &[near.host()], "");
+    let mut daemon = site.daemon().await;
+    let image = app::image("web", "amd64", &[]);
+    let digest = image
+        .push(&client(&near.host()), "team/web", Some("1.0"))
+        .await;
+    scanned(&daemon, std::slice::from_ref(&digest)).await;
+    pushed(&daemon, "1", "team/web", &digest).await;
+
+    let host = far.host();
+    let lacking = format!(
+        "no registry is configured for `{host}`: add a table [registries.\"{host}\"], or set `default_registry`"
+    );
+    let waits = |all: &Value| all[0]["waits_for"] == *lacking;
+    daemon.until("/v1/promotions", waits).await;
+    let why = "/v1/why?repository=team/web&tag=1.0";
+    daemon.until(why, |why| waits(&why[0]["promotions"])).await;
+    for asked in [&["promotions"][..], &["why", "team/web:1.0"]] {
+        let told = daemon.weir(asked).stdout;
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.contains(&lacking), "{told}");
+    }
+    daemon.says(&lacking).await;
+    assert_eq!(daemon.log().matches(&lacking).count(), 1);
+
+    daemon.kill();
+    drop(daemon);
+    let config = format!("{}[registries.\"{host}\"]\ninsecure = true\n", site.config);
+    let daemon = Daemon::start(site.directory.path(), &config, "").await;
+    daemon.until("/v1/promotions", is_idle).await;
+    assert_eq!(tag(&client(&host), "site/web").await, Some(digest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_builds_in_a_row_arrive_one_after_the_other_and_the_later_one_stays() {
     let registry = Registry::start();
     // The first copy is held up until the second is decided.

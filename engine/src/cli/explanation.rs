@@ -145,7 +145,10 @@ fn copies(one: &Value, say: &mut impl FnMut(String)) {
             "  {:<16} {id} {}",
             "promotion",
             match (text(&open["progress"]), text(&open["error"])) {
-                ("decided", _) => "is decided; the copy has not begun".to_owned(),
+                ("decided", _) => match text(&open["waits_for"]) {
+                    "" => "is decided; the copy has not begun".to_owned(),
+                    lacking => format!("is decided and waits: {lacking}"),
+                },
                 ("started", "") => "is being copied".to_owned(),
                 ("started", error) => format!("is being copied again: {error}"),
                 (_, error) => format!("was given up: {error}; try again with `weir retry {id}`"),

@@ -239,9 +239,12 @@ fn progress(one: &Value) -> String {
     }
 }
 
-/// What went wrong last, and when it is tried again.
+/// What it waits for; or what went wrong last, and when it is tried again.
 fn trouble(one: &Value) -> String {
     let copy = &one["copy"];
+    if let Some(lacking) = one["waits_for"].as_str() {
+        return lacking.to_owned();
+    }
     match (text(&copy["error"]), text(&copy["retry_at"])) {
         ("", _) => text(&one["error"]).to_owned(),
         (error, "") => format!("{error} (trying again)"),

@@ -8,7 +8,9 @@ use tracing::Instrument as _;
 use weir_rules::State;
 use weir_schema::Received;
 
-use super::{Shared, default_registry, intake, oversized, reconcile, status, trace};
+use super::{
+    Shared, default_registry, executor::reach, intake, oversized, reconcile, status, trace,
+};
 use crate::{
     adapters::{self, SOURCE_ONLY_HEADER},
     backtest::{Question, jobs::Standing},
@@ -217,6 +219,7 @@ impl http::Backend for Backend {
         drop(turn);
         let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
         let promotions = matches!(query, Query::Promotions(_));
+        let explained = matches!(query, Query::Why { .. });
         let of_daemon = matches!(query, Query::Status);
         let (reader, asked) = (self.shared.node.reader().clone(), query.clone());
         let node = &self.shared.node;
@@ -243,6 +246,11 @@ impl http::Backend for Backend {
         let mut value = aside(move || query::complete(&index, &query, said)).await?;
         if promotions {
             self.shared.running.complete(&mut value);
+            reach::complete(&self.shared, &mut value);
+        }
+        let explanations = value.as_array_mut().filter(|_| explained);
+        for one in explanations.into_iter().flatten() {
+            reach::complete(&self.shared, &mut one["promotions"]);
         }
         if of_daemon {
             status::complete(&self.shared, &mut value).await;

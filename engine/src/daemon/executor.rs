@@ -5,6 +5,7 @@
 
 mod carry_out;
 mod lanes;
+pub(super) mod reach;
 mod teller;
 mod under_way;
 

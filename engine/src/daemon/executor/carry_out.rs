@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use weir_rules::{Copy, OpenCopy};
 
-use super::{lanes::Lanes, teller::Teller};
+use super::{lanes::Lanes, reach, teller::Teller};
 use crate::{
     config::Config,
     copy::{self, CopyError, Outcome, Plan},
@@ -25,13 +25,10 @@ pub(super) async fn carry_out(
     order: &Copy,
     trace: &Trace,
 ) -> Result<(), DaemonError> {
-    if !reached(&acting.shared.config, order) {
-        tracing::debug!(
-            promotion = order.promotion_id,
-            "decided and left to others: no registry is configured for {} and {}",
-            order.source.repository,
-            order.target.repository
-        );
+    let (source, target) = (&order.source.repository, &order.target.repository);
+    if let Some(lacking) = reach::lacking(&acting.shared.config, source.as_str(), target) {
+        let promotion = &order.promotion_id;
+        tracing::warn!(promotion, "decided, and waits: {lacking}");
         return Ok(());
     }
     let teller = Teller {
@@ -151,15 +148,6 @@ async fn settle(
         is_absent: matches!(error, CopyError::SourceAbsent { .. }),
         wait,
     }))
-}
-
-/// Whether this node knows the registries at both ends.
-fn reached(config: &Config, order: &Copy) -> bool {
-    let reaches = |repository: &str| {
-        let name = repository.parse();
-        name.is_ok_and(|name| config.reaches(&name))
-    };
-    reaches(order.source.repository.as_str()) && reaches(&order.target.repository)
 }
 
 /// Whether the promotion is given up if this try fails. Whoever retries it by hand gives it as many

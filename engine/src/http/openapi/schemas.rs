@@ -196,6 +196,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "promotion_id": text(), "rule": text(), "source": {"type": "object"}, "target": {"type": "object"},
             "progress": {"enum": ["decided", "started", "failed"]}, "attempts": number(),
             "error": maybe(text()), "decided_at": time(),
+            "waits_for": {"type": "string", "description": "What must be configured before it is carried out."},
         }),
     );
     object(

@@ -59,6 +59,6 @@ function cells(one) {
     one.promotion_id, one.rule, tagLink(nameOf(one.source)), tagLink(nameOf(one.target)),
     [verdict(one.progress === "failed" ? "given up" : one.progress), far],
     copy?.attempt ?? one.attempts, time(one.decided_at),
-    [copy?.error ?? one.error ?? "", copy?.retry_at && [". Again at ", time(copy.retry_at)]],
+    [one.waits_for ?? copy?.error ?? one.error ?? "", copy?.retry_at && [". Again at ", time(copy.retry_at)]],
   ];
 }

@@ -68,9 +68,9 @@ function denial(deny) {
 
 /** How far what was decided is. */
 function promotion(open) {
-  const { promotion_id: id, progress, error, copy } = open;
-  const trouble = copy?.error ?? error;
-  const words = progress === "decided" ? "is decided; the copy has not begun"
+  const { promotion_id: id, progress, error, copy, waits_for: lacking } = open;
+  const trouble = lacking ?? copy?.error ?? error;
+  const words = lacking ? "is decided and waits" : progress === "decided" ? "is decided; the copy has not begun"
     : progress === "failed" ? "was given up" : trouble ? "could not be copied and is tried again" : "is being copied";
   return el("p", { class: progress === "failed" || trouble ? "problem" : "note" },
     el("a", { href: to("promotions") }, `Promotion ${id}`), ` ${words}`, trouble && `: ${trouble}`,
