@@ -9,11 +9,12 @@ mod support;
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
 };
 
 use nats::Nats;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{
     app,
     daemon::Daemon,
@@ -176,4 +177,59 @@ async fn a_scanner_that_gives_no_report_has_failed_whatever_its_exit_code_means(
         "{reason}"
     );
     assert_eq!(data["scanner"]["name"], "trivy");
+}
+
+/// The exit code of a worker with this command line, and what it says.
+fn worker(nats: &str, exec: &str) -> (Option<i32>, String) {
+    let worker = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["scan-worker", "--nats", nats, "--exec", exec])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&worker.stderr).into_owned();
+    (worker.status.code(), told)
+}
+
+#[test]
+fn a_worker_without_its_scanner_does_not_begin() {
+    for program in ["/usr/local/bin/trivvy", "trivvy"] {
+        // Nobody listens there: it does not come so far.
+        let exec = format!("{program} image {{reference}}");
+        let (code, told) = worker("nats://127.0.0.1:1", &exec);
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.contains(&format!("cannot run `{program}`")), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_scanner_cannot_be_started_is_left_to_another_worker() {
+    let Some(scene) = Scene::new() else { return };
+    let image = app::image("web", "amd64", &[]);
+    image.push(&scene.client, "team/web", Some("1.0")).await;
+    let daemon = scene.daemon().await;
+    let is_one = |events: &Value| {
+        let events = events["events"].as_array();
+        events.is_some_and(|all| all.len() == 1)
+    };
+    let requested = "/v1/events?type=weir.scan.requested";
+    daemon.until(requested, is_one).await;
+
+    // It is there and may be run; what should run it is not.
+    let scanner = scene.directory.path().join("unreadable");
+    fs::write(&scanner, "#!/nonexistent/shell\n").unwrap();
+    fs::set_permissions(&scanner, fs::Permissions::from_mode(0o755)).unwrap();
+    let exec = format!("{} {{reference}}", scanner.display());
+    let (code, told) = worker(&scene.nats.url(), &exec);
+    assert_eq!(code, Some(3), "{told}");
+    let left = "the request is left to other workers";
+    assert!(told.contains("cannot run") && told.contains(left), "{told}");
+
+    scene.work(1);
+    daemon
+        .until("/v1/events?type=weir.scan.completed", is_one)
+        .await;
+    daemon
+        .until("/v1/events?type=weir.scan.started", is_one)
+        .await;
+    let failed = daemon.get("/v1/events?type=weir.scan.failed").await;
+    assert_eq!(failed["events"], json!([]));
 }

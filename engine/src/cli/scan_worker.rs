@@ -49,9 +49,13 @@ pub struct ScanWorkerArgs {
 /// Works until a signal ends it.
 ///
 /// # Errors
-/// If the command line makes no sense or the stream cannot be reached.
+/// If the command line makes no sense, its program cannot be run, or the stream cannot be reached.
 pub fn run(args: &ScanWorkerArgs) -> Result<ExitCode, CliError> {
     let command: Command = args.exec.parse().map_err(CliError::usage)?;
+    command.find().map_err(|error| {
+        CliError::usage(error)
+            .hint("name the scanner's program in --exec, by its path or as it is found on PATH")
+    })?;
     let stream = stream_config(args)?;
     let config = WorkerConfig {
         scanner: args

@@ -1,6 +1,6 @@
 //! A scanner's command line, run on one image.
 
-use std::{process::Stdio, time::Duration};
+use std::{io, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
@@ -40,7 +40,7 @@ pub enum CommandError {
         /// The program.
         program: String,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It took too long and was ended.
     #[error("not done within {0:?}")]
@@ -50,7 +50,7 @@ pub enum CommandError {
     TooLarge(usize),
     /// It cannot be watched.
     #[error("lost sight of the command: {0}")]
-    Watch(std::io::Error),
+    Watch(io::Error),
 }
 
 impl std::str::FromStr for Command {
@@ -96,27 +96,58 @@ impl Command {
         program.rsplit('/').next().unwrap_or(program)
     }
 
-    /// Runs it on `reference` for at most `timeout`; then it is killed.
+    /// Finds the program, so that a worker without its scanner does not take a single request.
     ///
     /// # Errors
-    /// If it cannot be started, takes too long, or writes more than `limit` bytes. That it fails is
-    /// a result.
-    pub async fn run(
-        &self,
-        reference: &str,
-        timeout: Duration,
-        limit: usize,
-    ) -> Result<Ended, CommandError> {
+    /// If it is not there, or is no program that may be run.
+    pub fn find(&self) -> Result<(), CommandError> {
+        let program = self.0.first().map(String::as_str).unwrap_or_default();
+        let failed = |source: io::Error| CommandError::Start {
+            program: program.to_owned(),
+            source,
+        };
+        if program.contains('/') {
+            return executable(Path::new(program)).map_err(failed);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut places = std::env::split_paths(&path);
+        if places.any(|place| executable(&place.join(program)).is_ok()) {
+            return Ok(());
+        }
+        let problem = "it is in no directory of `PATH`";
+        Err(failed(io::Error::new(io::ErrorKind::NotFound, problem)))
+    }
+
+    /// Starts it on `reference`.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(&self, reference: &str) -> Result<Running, CommandError> {
         let mut words = self.0.iter().map(|word| word.replace(PLACE, reference));
         let program = words.next().unwrap_or_default();
-        let mut child = process::Command::new(&program)
+        process::Command::new(&program)
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| CommandError::Start { program, source })?;
+            .map(Running)
+            .map_err(|source| CommandError::Start { program, source })
+    }
+}
+
+/// A command that runs. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Running(process::Child);
+
+impl Running {
+    /// Waits for its end, for at most `timeout`; then it is killed.
+    ///
+    /// # Errors
+    /// If it takes too long, or writes more than `limit` bytes. That it fails is a result.
+    pub async fn ended(self, timeout: Duration, limit: usize) -> Result<Ended, CommandError> {
+        let Self(mut child) = self;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let watch = async {
             let (output, complaint, status) =
@@ -135,12 +166,20 @@ impl Command {
                 },
             })
         };
-        // Dropped, the child is killed.
         match tokio::time::timeout(timeout, watch).await {
             Ok(ended) => ended,
             Err(_elapsed) => Err(CommandError::Timeout(timeout)),
         }
     }
+}
+
+fn executable(program: &Path) -> io::Result<()> {
+    let found = std::fs::metadata(program)?;
+    if found.is_file() && found.permissions().mode() & 0o111 != 0 {
+        return Ok(());
+    }
+    let problem = "it is no executable file";
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
 }
 
 /// At most one byte more than `limit`, so that the caller sees that there was more.
@@ -191,11 +230,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_program_is_found_by_its_path_or_by_its_name() {
+        let find = |line: &str| {
+            let command: Command = line.parse().unwrap();
+            command.find().map_err(|error| error.to_string())
+        };
+        assert_eq!(find("sh {reference}"), Ok(()));
+        assert_eq!(find("/bin/sh {reference}"), Ok(()));
+        for (line, problem) in [
+            (
+                "trivvy {reference}",
+                "`trivvy`: it is in no directory of `PATH`",
+            ),
+            ("/bin/trivvy {reference}", "`/bin/trivvy`: No such file"),
+            (
+                "/etc/passwd {reference}",
+                "`/etc/passwd`: it is no executable",
+            ),
+            ("/bin {reference}", "`/bin`: it is no executable"),
+        ] {
+            let error = find(line).unwrap_err();
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+
     #[tokio::test]
     async fn a_command_that_hangs_writes_too_much_or_is_not_there_has_no_result() {
         let run = async |line: &str, limit| {
             let command: Command = line.parse().unwrap();
-            command.run("r", Duration::from_millis(300), limit).await
+            let running = command.start("r")?;
+            running.ended(Duration::from_millis(300), limit).await
         };
         let timeout = run("sh -c 'sleep 60' {reference}", 10).await;
         assert!(

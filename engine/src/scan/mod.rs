@@ -11,10 +11,9 @@
 
 mod command;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use weir_schema::{Body, Digest, Event, Received, ScanFailed, ScanRequested, ScanStarted, Scanner};
 
 use crate::{
@@ -52,30 +51,53 @@ pub struct WorkerConfig {
     pub at_most: Option<usize>,
 }
 
+/// After what time a request is handed out again whose worker could not run its scanner.
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// Why a worker cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// There is no queue.
     #[error(transparent)]
     Queue(#[from] WorkError),
+    /// The scanner cannot be started, which says nothing of what it was to look at.
+    #[error("{0}: the request is left to other workers")]
+    Scanner(CommandError),
+}
+
+/// Why one scan has no outcome.
+#[derive(Debug, thiserror::Error)]
+enum ScanError {
+    /// What is to be said of it was not sent.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The scanner was not started.
+    #[error(transparent)]
+    Start(#[from] CommandError),
 }
 
 /// Works until it is stopped from outside, or has done `at_most` scans.
 ///
 /// # Errors
-/// If the queue cannot be opened.
+/// If the queue cannot be opened, or the scanner cannot be started.
 pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerError> {
     // A little longer than the command may take: who is still at work says so.
     let patience = Duration::from_secs(60);
     let queue = WorkQueue::open(stream, QUEUE, REQUESTED, patience).await?;
     let publisher = Publisher::new(stream);
-    let slots = Arc::new(Semaphore::new(config.concurrent.max(1)));
+    let most = config.concurrent.max(1);
     let mut running = tokio::task::JoinSet::new();
     let mut taken = 0;
-    while config.at_most.is_none_or(|most| taken < most) {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-            break;
+    let mut result = Ok(());
+    while result.is_ok() && config.at_most.is_none_or(|most| taken < most) {
+        let ended = match running.len() < most {
+            true => running.try_join_next(),
+            false => running.join_next().await,
         };
+        if let Some(ended) = ended {
+            result = ended.unwrap_or(Ok(()));
+            continue;
+        }
         let work = match queue.next().await {
             Ok(Some(work)) => work,
             Ok(None) => continue,
@@ -87,23 +109,30 @@ pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerErr
         };
         taken += 1;
         let (publisher, config) = (publisher.clone(), config.clone());
-        running.spawn(async move {
-            carry_out(&publisher, &config, work).await;
-            drop(slot);
-        });
+        running.spawn(async move { carry_out(&publisher, &config, work).await });
     }
-    while running.join_next().await.is_some() {}
-    Ok(())
+    // Whatever ends the worker, what it is at is finished.
+    while let Some(ended) = running.join_next().await {
+        result = result.and(ended.unwrap_or(Ok(())));
+    }
+    result
 }
 
 /// Does one piece of work and says that it is done, once what came of it is in the stream.
-async fn carry_out(publisher: &Publisher, config: &WorkerConfig, work: Work) {
+///
+/// # Errors
+/// If the scanner cannot be started: the work is given back.
+async fn carry_out(
+    publisher: &Publisher,
+    config: &WorkerConfig,
+    work: Work,
+) -> Result<(), WorkerError> {
     let request = match requested(work.payload()) {
         Ok(request) => request,
         Err(problem) => {
             tracing::error!(problem, "not a request for a scan");
             let _told = work.finished().await;
-            return;
+            return Ok(());
         }
     };
     let scan = scan(publisher, config, &request);
@@ -125,10 +154,17 @@ async fn carry_out(publisher: &Publisher, config: &WorkerConfig, work: Work) {
             }
         }
         // Not finished: it comes again, to this worker or another.
-        Err(error) => {
-            tracing::error!(%error, leaf = %request.digest, "what the scanner said was not sent")
+        Err(ScanError::Publish(error)) => {
+            tracing::error!(%error, leaf = %request.digest, "what the scanner said was not sent");
+        }
+        Err(ScanError::Start(error)) => {
+            if let Err(error) = work.given_back(PAUSE).await {
+                tracing::warn!(%error, "it comes again a little later");
+            }
+            return Err(WorkerError::Scanner(error));
         }
     }
+    Ok(())
 }
 
 fn requested(payload: &[u8]) -> Result<ScanRequested, String> {
@@ -143,7 +179,8 @@ async fn scan(
     publisher: &Publisher,
     config: &WorkerConfig,
     request: &ScanRequested,
-) -> Result<(), PublishError> {
+) -> Result<(), ScanError> {
+    let scanning = config.command.start(&request.reference)?;
     let run = uuid::Uuid::new_v4();
     let say = |what: &str, body: Body| Event {
         id: format!("{run}-{what}"),
@@ -165,13 +202,9 @@ async fn scan(
         .publish_event(&say("started", started).into())
         .await?;
     tracing::info!(reference = request.reference, "scanning");
-    let reason = match config
-        .command
-        .run(&request.reference, config.timeout, LARGEST_REPORT)
-        .await
-    {
+    let reason = match scanning.ended(config.timeout, LARGEST_REPORT).await {
         Ok(ended) => match judge(config, &request.digest, &ended) {
-            Verdict::Report => return send(publisher, config, request, ended).await,
+            Verdict::Report => return Ok(send(publisher, config, request, ended).await?),
             Verdict::Failed(reason) => reason,
         },
         Err(error) => error.to_string(),

@@ -131,6 +131,14 @@ impl Work {
         })
     }
 
+    /// Gives the work back, to be handed out again after `pause`.
+    ///
+    /// # Errors
+    /// The server was not told: the work comes again by itself.
+    pub async fn given_back(self, pause: Duration) -> Result<(), WorkError> {
+        self.say(AckKind::Nak(Some(pause))).await
+    }
+
     async fn say(&self, kind: AckKind) -> Result<(), WorkError> {
         self.message
             .ack_with(kind)
