@@ -20,7 +20,7 @@ use support::{
     daemon::Daemon,
     registry::{Registry, quiet},
 };
-use weir_engine::oci::{Client, Reference, RegistryConfig};
+use weir_engine::oci::{Client, Reference, RegistryConfig, fallback_tag};
 
 const RULE: &str = "//! rule: to-production\n//! from: team/*\n//! to: production/{1}\n//! class: app\n\nscan.critical == 0\n";
 
@@ -232,4 +232,50 @@ async fn a_request_whose_scanner_cannot_be_started_is_left_to_another_worker() {
         .await;
     let failed = daemon.get("/v1/events?type=weir.scan.failed").await;
     assert_eq!(failed["events"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_to_scan_what_refers_to_an_image() {
+    let Some(scene) = Scene::new() else { return };
+    let image = app::image("web", "amd64", &[]);
+    let signature = app::cosign_signature(&["signed"]);
+    let tag = fallback_tag(&image.digest()).unwrap();
+    for ending in ["sig", "att", "sbom"] {
+        let tag = format!("{tag}.{ending}");
+        signature.push(&scene.client, "team/web", Some(&tag)).await;
+    }
+    let of_image = "application/vnd.oci.image.config.v1+json";
+    let sbom = app::referrer(&image.descriptor(&json!({})), of_image, "{}");
+    sbom.push(&scene.client, "team/web", Some("sbom")).await;
+    let digest = image.push(&scene.client, "team/web", Some("1.0")).await;
+    let daemon = scene.daemon().await;
+    daemon
+        .until("/v1/tags?repository=team/web", |tags| {
+            tags.as_array().is_some_and(|all| all.len() == 5)
+        })
+        .await;
+    // What is asked last is asked after all that was known before.
+    let other = app::image("other", "amd64", &[]);
+    let other = other.push(&scene.client, "team/other", Some("1.0")).await;
+    assert_eq!(
+        daemon
+            .post("/v1/reconcile?confirm=true", String::new())
+            .await,
+        200
+    );
+    let asked = |events: &Value| {
+        let events = events["events"].as_array().into_iter().flatten();
+        let digests = events.map(|event| event["event"]["data"]["digest"].clone());
+        digests.collect::<Vec<_>>()
+    };
+    let events = daemon
+        .until("/v1/events?type=weir.scan.requested", |events| {
+            asked(events).contains(&json!(other))
+        })
+        .await;
+    let mut expected = vec![json!(digest), json!(other)];
+    let mut asked = asked(&events);
+    expected.sort_by_key(Value::to_string);
+    asked.sort_by_key(Value::to_string);
+    assert_eq!(asked, expected);
 }

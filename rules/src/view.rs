@@ -525,11 +525,16 @@ impl State {
         self.named(held)
     }
 
-    /// Leaves without a completed scan under some tag, each with a repository it is in.
+    /// Leaves without a completed scan under some tag, each with a repository it is in. Signatures
+    /// and whatever else refers to a manifest are no images, though they may be tagged and look so.
     #[must_use]
     pub fn unscanned(&self) -> Vec<(RepositoryName, Digest)> {
         let mut found = BTreeSet::new();
         for (repository, bound) in self.bindings() {
+            let details = self.content(bound.digest).details.as_ref();
+            if details.is_some_and(|details| details.subject.is_some()) {
+                continue;
+            }
             for leaf in self.parts_now(bound.digest).leaves() {
                 if self.scan_obstacle(leaf.digest, &[]).is_some() {
                     found.insert((repository, leaf.digest));

@@ -1,5 +1,5 @@
 //! Asks for scans: each leaf of a tag that has no scan is asked for once, in the log and so in the
-//! stream, where scan workers take it.
+//! stream, where scan workers take it. Nobody is asked to scan what refers to an image.
 
 use std::{collections::BTreeSet, time::Duration};
 
