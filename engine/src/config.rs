@@ -160,6 +160,14 @@ pub enum ConfigError {
         /// What.
         problem: String,
     },
+    /// A value of the right form that cannot be used.
+    #[error("{place}: {source}")]
+    Meaning {
+        /// Where it was given: the file, the variable or the flag.
+        place: String,
+        /// What is wrong with it.
+        source: Box<ConfigError>,
+    },
     /// A pattern in it is none.
     #[error("`{key}`: {problem}")]
     Pattern {
@@ -177,6 +185,16 @@ pub enum ConfigError {
         key: String,
         /// What stands there.
         value: String,
+    },
+    /// A registry's table cannot be used.
+    #[error("`registries.\"{registry}\".{key}`: {problem}")]
+    Registry {
+        /// The registry.
+        registry: String,
+        /// The key of its table.
+        key: &'static str,
+        /// What is wrong with it, and the remedy.
+        problem: String,
     },
     /// The `[http]` table cannot be used.
     #[error("{0}")]
@@ -197,7 +215,7 @@ impl Config {
             "reconcile.repositories",
             self.reconcile.repositories.as_deref(),
         )?;
-        self.check_hosts()?;
+        self.check_registries()?;
         let tokens = self.http.tokens();
         tokens.map_err(|error| ConfigError::Http(error.to_string()))?;
         self.http.check_address().map_err(ConfigError::Http)?;
@@ -205,11 +223,18 @@ impl Config {
         Ok(())
     }
 
-    /// Checks that registries are named as image names have them.
-    fn check_hosts(&self) -> Result<(), ConfigError> {
+    /// Checks that registries are named as image names have them, and what their tables name.
+    fn check_registries(&self) -> Result<(), ConfigError> {
         host("default_registry", self.default_registry.as_deref())?;
-        for name in self.registries.keys() {
+        for (name, registry) in &self.registries {
             host("registries", Some(name))?;
+            registry
+                .check()
+                .map_err(|(key, problem)| ConfigError::Registry {
+                    registry: name.clone(),
+                    key,
+                    problem,
+                })?;
         }
         for (name, SourceConfig { settings, .. }) in &self.sources {
             let key = |key: &str| format!("sources.{name}.{key}");

@@ -259,7 +259,45 @@ fn what_is_wrong_in_a_variable_or_a_flag_is_said_by_its_name() {
         "`--set promotions.concurent=5`: unknown key `concurent`; did you mean `concurrent`?",
     );
     check(&[], &["data"], "expected KEY=VALUE");
-    check(&[], &["stream.lease.ttl_seconds=1"], "at least 3 seconds");
+    check(
+        &[],
+        &["stream.urls=nats://a:4222"],
+        "expected a sequence: write a list, as '[\"nats://a:4222\"]'",
+    );
+    check(
+        &[],
+        &["registries.127.0.0.1.insecure=true"],
+        "a host with dots stands in quotes: `registries.\"127.0.0.1\"`",
+    );
+}
+
+/// Of several that could have brought it, the one that did.
+#[test]
+fn what_cannot_be_meant_is_said_with_the_place_that_brought_it() {
+    let check = |file: &str, environment: &[(&str, &str)], sets: &[&str], expected: &str| {
+        let error = load(file, environment, sets).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    };
+    let short = "[stream.lease]\nttl_seconds = 1\n";
+    let other: &[(&str, &str)] = &[("WEIR_DATA", "d")];
+    check(
+        short,
+        other,
+        &["node=n"],
+        "weir.toml: `stream.lease.ttl_seconds`: at least 3 seconds",
+    );
+    check(
+        "",
+        other,
+        &["stream.lease.ttl_seconds=1", "node=n"],
+        "`--set stream.lease.ttl_seconds=1`: `stream.lease.ttl_seconds`: at least 3 seconds",
+    );
+    check(
+        short,
+        &[("WEIR_STREAM__LEASE__TTL_SECONDS", "2")],
+        &["stream.lease.ttl_seconds=5", "default_registry=https://r"],
+        "`--set default_registry=https://r`: `default_registry`",
+    );
 }
 
 #[test]

@@ -36,6 +36,8 @@ struct Override {
     place: String,
     /// What it sets.
     table: Table,
+    /// The value as it was given, for messages.
+    value: String,
 }
 
 impl Config {
@@ -58,19 +60,24 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
         sets: &[String],
     ) -> Result<Self, ConfigError> {
-        let mut config = Self::default();
         let mut table = Table::new();
+        // What is configured after each place, the last of all of them.
+        let mut steps = Vec::new();
         if let Some(path) = file {
             let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
                 path: path.to_owned(),
                 source,
             })?;
-            let form = |error: &toml::de::Error| ConfigError::Form {
+            let form = |problem: String, error: &toml::de::Error| ConfigError::Form {
                 place: place(path, &text, error),
-                problem: problem(error),
+                problem,
             };
-            config = toml::from_str(&text).map_err(|error| form(&error))?;
-            table = toml::from_str(&text).map_err(|error| form(&error))?;
+            table = toml::from_str(&text).map_err(|error| form(problem(&error), &error))?;
+            let config = toml::from_str(&text).map_err(|error| {
+                let problem = unquoted_host(&table).unwrap_or_else(|| problem(&error));
+                form(problem, &error)
+            })?;
+            steps.push((path.display().to_string(), config));
         }
         let mut overrides = Vec::new();
         let mut variables: Vec<(String, String)> = environment.into_iter().collect();
@@ -85,14 +92,41 @@ impl Config {
             merge(&mut table, one.table);
             // After each, so that the one at fault is named.
             let read: Result<Self, toml::de::Error> = Value::Table(table.clone()).try_into();
-            config = read.map_err(|error| ConfigError::Form {
-                place: one.place,
-                problem: problem(&error),
-            })?;
+            match read {
+                Ok(config) => steps.push((one.place, config)),
+                Err(error) => {
+                    let problem = unquoted_host(&table)
+                        .or_else(|| no_list(&error, &one.value))
+                        .unwrap_or_else(|| problem(&error));
+                    let place = one.place;
+                    return Err(ConfigError::Form { place, problem });
+                }
+            }
         }
-        config.check()?;
-        Ok(config)
+        checked(steps)
     }
+}
+
+/// The last of `steps`, if it can be used. What is wrong with it is said with the place that brought
+/// it.
+fn checked(mut steps: Vec<(String, Config)>) -> Result<Config, ConfigError> {
+    let Some((mut place, config)) = steps.pop() else {
+        return Ok(Config::default());
+    };
+    let Err(error) = config.check() else {
+        return Ok(config);
+    };
+    let said = error.to_string();
+    while let Some((before, config)) = steps.pop() {
+        match config.check() {
+            Err(error) if error.to_string() == said => place = before,
+            _ => break,
+        }
+    }
+    Err(ConfigError::Meaning {
+        place,
+        source: Box::new(error),
+    })
 }
 
 /// What a variable sets, if it is one of ours.
@@ -110,7 +144,11 @@ fn variable(name: &str, value: &str) -> Result<Option<Override>, ConfigError> {
     };
     let place = format!("the variable `{name}`");
     match setting(&key, value) {
-        Some(table) => Ok(Some(Override { place, table })),
+        Some(table) => Ok(Some(Override {
+            place,
+            table,
+            value: value.to_owned(),
+        })),
         None => Err(ConfigError::Form {
             place,
             problem: format!("`{key}` is no key"),
@@ -121,10 +159,14 @@ fn variable(name: &str, value: &str) -> Result<Option<Override>, ConfigError> {
 /// What a flag `KEY=VALUE` sets.
 fn flag(text: &str) -> Result<Override, ConfigError> {
     let place = format!("`--set {text}`");
-    let parts = text.split_once('=');
-    let table = parts.and_then(|(key, value)| setting(key.trim(), value.trim()));
-    match table {
-        Some(table) => Ok(Override { place, table }),
+    let (key, value) = text.split_once('=').unwrap_or_default();
+    let value = value.trim();
+    match setting(key.trim(), value) {
+        Some(table) => Ok(Override {
+            place,
+            table,
+            value: value.to_owned(),
+        }),
         None => Err(ConfigError::Form {
             place,
             problem: "expected KEY=VALUE, as in `stream.lease.ttl_seconds=5` or `'registries.\"r.example:5000\".insecure=true'`"
@@ -178,4 +220,37 @@ fn problem(error: &toml::de::Error) -> String {
         None => format!("known here: {}", known.join(", ")),
     };
     format!("unknown key `{key}`; {hint}")
+}
+
+/// What to say of a single value where a list is expected.
+fn no_list(error: &toml::de::Error, value: &str) -> Option<String> {
+    let message = error.message().trim();
+    message
+        .ends_with("expected a sequence")
+        .then(|| format!("{message}: write a list, as '[\"{value}\"]'"))
+}
+
+/// What to say of a registry's host without quotes: TOML takes each of its parts for a table.
+fn unquoted_host(table: &Table) -> Option<String> {
+    let below = |table: &Table| {
+        table.iter().find_map(|(key, value)| match value {
+            Value::Table(table) => Some((key.clone(), table.clone())),
+            _ => None,
+        })
+    };
+    // Of a registry every key is a plain value.
+    let registries = table.get("registries")?.as_table()?;
+    registries.iter().find_map(|(name, registry)| {
+        let mut host = name.clone();
+        let mut inner = registry.as_table()?.clone();
+        while let Some((part, table)) = below(&inner) {
+            host = format!("{host}.{part}");
+            inner = table;
+        }
+        (host != *name).then(|| {
+            format!(
+                "`registries.{host}`: a host with dots stands in quotes: `registries.\"{host}\"`"
+            )
+        })
+    })
 }

@@ -4,6 +4,7 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
+use super::tls::authorities;
 use crate::secret::Secret;
 
 /// One registry, as configured. The table's key is the name that repositories carry
@@ -50,6 +51,40 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
+    /// Checks what the types cannot say: that a login is whole, and that `ca_file` can be read, if
+    /// it will be.
+    ///
+    /// # Errors
+    /// The key that is wrong, and what is wrong with it.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        match (&self.username, &self.password, &self.token) {
+            (Some(_), None, None) => Err((
+                "username",
+                "there is no `password` beside it: give both, or neither".to_owned(),
+            )),
+            (None, Some(_), None) => Err((
+                "password",
+                "there is no `username` beside it: give both, or neither".to_owned(),
+            )),
+            (None, None, _) | (Some(_), Some(_), None) => Ok(()),
+            (_, _, Some(_)) => Err((
+                "token",
+                "there is a login beside it: give either `username` and `password`, or `token`"
+                    .to_owned(),
+            )),
+        }?;
+        match &self.ca_file {
+            Some(path) if !self.insecure => authorities(path).map(drop).map_err(|reason| {
+                let problem = format!(
+                    "cannot read `{}`: {reason}; name a file with certificates in PEM form",
+                    path.display()
+                );
+                ("ca_file", problem)
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// How long an answer may take that is read whole.
     pub(super) fn longest_answer(&self) -> Duration {
         let seconds = self.idle_timeout_seconds.clamp(1, LONGEST_IDLE_SECONDS);
@@ -90,6 +125,33 @@ mod tests {
         let config: RegistryConfig = toml::from_str("").unwrap();
         assert!(!config.insecure && config.find_credentials && config.ca_file.is_none());
         assert_eq!(config.max_concurrent.get(), 8);
+    }
+
+    #[test]
+    fn half_a_login_and_a_file_without_certificates_are_refused_by_key() {
+        let check = |text: &str, key: &str, cause: &str| {
+            let config: RegistryConfig = toml::from_str(text).unwrap();
+            let (wrong, problem) = config.check().unwrap_err();
+            assert_eq!(wrong, key, "{text}");
+            assert!(problem.contains(cause), "{text}: {problem}");
+        };
+        check("username = 'ci'", "username", "no `password` beside it");
+        check("password = 'p'", "password", "no `username` beside it");
+        check("username = 'ci'\ntoken = 't'", "token", "a login beside it");
+        check(
+            "ca_file = '/nonexistent/ca.pem'",
+            "ca_file",
+            "cannot read `/nonexistent/ca.pem`: No such file",
+        );
+        check(
+            "ca_file = '/'",
+            "ca_file",
+            "cannot read `/`: Is a directory",
+        );
+        check("ca_file = '/dev/null'", "ca_file", "no PEM certificate");
+        let unused: RegistryConfig =
+            toml::from_str("ca_file = '/nonexistent'\ninsecure = true").unwrap();
+        assert_eq!(unused.check(), Ok(()));
     }
 
     #[test]

@@ -14,7 +14,10 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{
+        CertificateDer, ServerName, UnixTime,
+        pem::{self, PemObject as _},
+    },
 };
 
 use super::{
@@ -95,20 +98,28 @@ fn add_file(roots: &mut RootCertStore, registry: &str, path: &Path) -> Result<()
             reason,
         })
     };
-    let certificates =
-        CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
-    let mut count = 0;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+    for certificate in authorities(path).map_err(failed)? {
         roots
             .add(certificate)
             .map_err(|error| failed(error.to_string()))?;
-        count += 1;
     }
-    if count == 0 {
-        Err(failed("it holds no PEM certificate".to_owned()))
-    } else {
-        Ok(())
+    Ok(())
+}
+
+/// The certificates of authorities in a PEM file.
+///
+/// # Errors
+/// It cannot be read, or holds none.
+pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let said = |error| match error {
+        pem::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(said)?.collect();
+    match certificates.map_err(said)? {
+        none if none.is_empty() => Err("it holds no PEM certificate".to_owned()),
+        some => Ok(some),
     }
 }
 

@@ -174,7 +174,7 @@ pub enum StreamConfigError {
     #[error("`stream`: {0}")]
     Credentials(&'static str),
     /// A file that a key names cannot be read.
-    #[error("`stream.{key}`: cannot read `{}`", path.display())]
+    #[error("`stream.{key}`: cannot read `{}`: {source}", path.display())]
     File {
         /// The key.
         key: &'static str,
@@ -186,7 +186,7 @@ pub enum StreamConfigError {
 }
 
 impl StreamConfig {
-    /// Checks what the types cannot say.
+    /// Checks what the types cannot say, and that the files of credentials can be read.
     ///
     /// # Errors
     /// Names the first key that is wrong.
@@ -194,6 +194,12 @@ impl StreamConfig {
         let value = |key, problem: String| Err(StreamConfigError::Value { key, problem });
         if self.urls.is_empty() {
             return value("urls", "at least one server is needed".into());
+        }
+        if let Some(url) = self.urls.iter().find(|url| !is_server(url)) {
+            return value(
+                "urls",
+                format!("`{url}` is no NATS server: write `nats://host:4222` or `tls://host:4222`"),
+            );
         }
         for (key, name) in [
             ("stream", &self.stream),
@@ -254,7 +260,7 @@ impl StreamConfig {
                 "`cert_file` and `key_file` go together",
             ));
         }
-        Ok(())
+        self.credentials().map(drop)
     }
 
     /// Reads the credentials, from their files where files are named.
@@ -306,6 +312,13 @@ impl StreamConfig {
     }
 }
 
+/// Whether it is the address of a NATS server; without a scheme it is one of `nats`.
+fn is_server(url: &str) -> bool {
+    let parsed = url.parse::<async_nats::ServerAddr>();
+    // Without WebSockets, `wss` would go unencrypted to whatever answers.
+    parsed.is_ok_and(|server| !server.is_websocket() && !server.host().is_empty())
+}
+
 fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
@@ -340,7 +353,6 @@ mod tests {
     fn parse(text: &str) -> Result<StreamConfig, String> {
         let config: StreamConfig = toml::from_str(text).map_err(|error| error.to_string())?;
         config.check().map_err(|error| error.to_string())?;
-        config.credentials().map_err(|error| error.to_string())?;
         Ok(config)
     }
 
@@ -352,6 +364,7 @@ mod tests {
             config.input_subjects(),
             ["registry.intake.>", "registry.events.>"]
         );
+        parse("urls = ['nats://a:4222', 'tls://b', 'c:4222', '[::1]:4222']").unwrap();
     }
 
     #[test]
@@ -363,6 +376,12 @@ mod tests {
         check("stram = 'A'", "unknown field `stram`");
         check("[lease]\nttl = 3", "unknown field `ttl`");
         check("urls = []", "at least one server");
+        check(
+            "urls = ['nats://a:4222', 'http://b:4222']",
+            "`stream.urls`: `http://b:4222` is no NATS server",
+        );
+        check("urls = ['wss://b']", "`wss://b` is no NATS server");
+        check("urls = ['nats://']", "`nats://` is no NATS server");
         check("stream = 'A.B'", "`stream.stream`: `A.B` is no stream name");
         check("subjects = 'a.>'", "`a.>` is no subject");
         check("replicas = 7", "7 is not 1 to 5");
