@@ -326,6 +326,65 @@ async fn a_data_directory_in_use_is_refused_and_its_user_goes_on() {
 }
 
 #[test]
+fn what_is_wrongly_configured_is_said_at_the_start_before_a_log_is_begun() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("afile");
+    fs::write(&file, "").unwrap();
+    let below_a_file = file.join("archive");
+    let (file, below_a_file) = (file.display(), below_a_file.display());
+    for (set, cause) in [
+        (
+            format!("archive={file}"),
+            format!("`archive`: cannot write in `{file}`: File exists"),
+        ),
+        (
+            format!("archive={below_a_file}"),
+            format!("`archive`: cannot write in `{below_a_file}`: Not a directory"),
+        ),
+        (
+            "http.listen=0.0.0.0:0".to_owned(),
+            "refusing to listen at 0.0.0.0:0 without authentication".to_owned(),
+        ),
+        (
+            "stream.user=ann".to_owned(),
+            "`--set stream.user=ann`: `stream`: `user` and `password` (or `password_file`) go together".to_owned(),
+        ),
+        (
+            "registries.\"r.example\".ca_file=/nonexistent".to_owned(),
+            "`registries.\"r.example\".ca_file`: cannot read `/nonexistent`".to_owned(),
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["run", "--set", "http.listen=127.0.0.1:0", "--set", &set])
+            .args(["--data", "begun"])
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{set}: {said}");
+        assert!(said.contains(&cause), "{set}: {said}");
+        assert!(!directory.path().join("begun").exists(), "{set}");
+    }
+}
+
+#[test]
+fn an_archive_directory_is_made_when_the_daemon_starts() {
+    let directory = TempDir::new().unwrap();
+    let data = a_log(directory.path());
+    let archive = directory.path().join("made/archive");
+    fs::write(data.join("format"), "other").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["run", "--set", &format!("archive={}", archive.display())])
+        .arg("--data")
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(fs::read_dir(archive).unwrap().count(), 0);
+}
+
+#[test]
 fn a_log_of_another_format_is_refused_and_left_as_it_is() {
     let directory = TempDir::new().unwrap();
     let data = a_log(directory.path());

@@ -1,6 +1,11 @@
 //! `weir run`: the daemon.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::Args;
 use tokio::sync::{Notify, watch};
@@ -10,6 +15,7 @@ use crate::{
     config::Config,
     daemon::{self, RulesRefused, Signals, StreamForgotten},
     http::ServeError,
+    log::archive::write::prepare,
 };
 
 /// Run the daemon; with no configuration, one node with its log in ./weir-data.
@@ -47,6 +53,9 @@ pub struct RunArgs {
 /// If the configuration is wrong, or something that the daemon cannot do without fails.
 pub fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
     let config = configuration(args, std::env::vars_os().filter_map(text))?;
+    if let Some(dir) = &config.archive {
+        prepare(dir).map_err(|error| no_archive(dir, &error))?;
+    }
     start_logging(args.json_logs);
     let runtime = tokio::runtime::Runtime::new().map_err(CliError::outside)?;
     let (stop, stopped) = watch::channel(false);
@@ -92,9 +101,17 @@ fn configuration(
     }
     if let Some(listen) = &args.listen {
         config.http.listen.clone_from(listen);
-        config.http.check_address().map_err(CliError::usage)?;
+        let checked = config.http.check_address();
+        checked.map_err(|error| CliError::usage(format!("`--listen {listen}`: {error}")))?;
     }
     Ok(config)
+}
+
+fn no_archive(dir: &Path, error: &std::io::Error) -> CliError {
+    let message = format!("`archive`: cannot write in `{}`: {error}", dir.display());
+    CliError::usage(message).hint(
+        "name a directory that weir may write in, best on another disk; it is made if it does not exist",
+    )
 }
 
 /// A variable, if it is text: ours are.

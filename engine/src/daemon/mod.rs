@@ -196,6 +196,8 @@ pub struct StreamForgotten {
 /// With what failed: the log, the stream, the address to listen at, the rules.
 pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     crate::oci::install_crypto_provider();
+    // A log is not begun for a daemon that is refused.
+    Server::check(&config.http).await?;
     let mut ledger = open(&config).await?;
     refuse_to_begin_with_wrong_rules(&config, &ledger)?;
     if let Some(dir) = &config.archive {

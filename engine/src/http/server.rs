@@ -71,23 +71,12 @@ impl Server {
     /// # Errors
     /// The address is taken, or open to others without a token.
     pub async fn bind(config: &HttpConfig) -> Result<Self, ServeError> {
-        let admission = Admission::new(config)?;
-        let failed = |source| ServeError::Bind {
-            listen: config.listen.clone(),
-            source,
-        };
-        // Every address the name stands for is judged before any is listened at.
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host(&config.listen)
-            .await
-            .map_err(failed)?
-            .collect();
-        for address in &addresses {
-            check_listen(*address, &admission)?;
-        }
+        let (admission, addresses) = Self::check(config).await?;
+        let failed = bind_failed(config);
         let listener = TcpListener::bind(addresses.as_slice())
             .await
-            .map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+            .map_err(&failed)?;
+        let address = listener.local_addr().map_err(&failed)?;
         Ok(Self {
             listener,
             address,
@@ -95,6 +84,23 @@ impl Server {
             proofs: webhook::Proofs::default(),
             max_body_bytes: config.max_body_bytes,
         })
+    }
+
+    /// Judges, before anything is begun, every address that the configured name stands for; gives
+    /// them with whom to let in.
+    ///
+    /// # Errors
+    /// The name is unknown, or an address is open to others without a token.
+    pub async fn check(config: &HttpConfig) -> Result<(Admission, Vec<SocketAddr>), ServeError> {
+        let admission = Admission::new(config)?;
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host(&config.listen)
+            .await
+            .map_err(bind_failed(config))?
+            .collect();
+        for address in &addresses {
+            check_listen(*address, &admission)?;
+        }
+        Ok((admission, addresses))
     }
 
     /// Asks the deliveries of these sources, by name, for a proof of who sent them.
@@ -141,6 +147,13 @@ impl Server {
         if tokio::time::timeout(GRACE, serve).await.is_err() {
             tracing::warn!("requests still run after {GRACE:?}; ending without them");
         }
+    }
+}
+
+fn bind_failed(config: &HttpConfig) -> impl Fn(std::io::Error) -> ServeError {
+    |source| ServeError::Bind {
+        listen: config.listen.clone(),
+        source,
     }
 }
 

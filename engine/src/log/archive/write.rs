@@ -110,6 +110,17 @@ pub fn archive(
     Ok(written)
 }
 
+/// Makes the directory of an archive if it is not there, and tries whether files can be written in it.
+///
+/// # Errors
+/// What the system says.
+pub fn prepare(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let probe = dir.join(".weir-can-write");
+    File::create(&probe)?;
+    fs::remove_file(probe)
+}
+
 /// A file that has its name only when it is whole and durable.
 struct Unfinished<'a> {
     path: &'a Path,
