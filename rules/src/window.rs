@@ -186,10 +186,7 @@ fn parse_span(item: &str, offset: usize) -> Result<Span, WindowError> {
     let hours = words
         .iter()
         .position(|(word, _)| word.contains(':'))
-        .ok_or_else(|| {
-            let end = words.last().map_or(offset, |(word, at)| at + word.len());
-            WindowError::NoHours { at: end }
-        })?;
+        .ok_or_else(|| without_hours(&words, offset))?;
     let after = words.split_off(hours + 1);
     let Some(hours) = words.pop() else {
         return Err(WindowError::NoHours { at: offset });
@@ -216,6 +213,31 @@ fn parse_span(item: &str, offset: usize) -> Result<Span, WindowError> {
         end,
         zone,
     })
+}
+
+/// What is wrong with words of which none has a colon, as hours have: the first that is no day or no
+/// hours, if they are in the place of such.
+fn without_hours(words: &[Word<'_>], offset: usize) -> WindowError {
+    let begins_with =
+        |word: &Word<'_>, is: fn(&u8) -> bool| word.0.as_bytes().first().is_some_and(is);
+    let (days, rest) = match words {
+        [first, rest @ ..] if begins_with(first, u8::is_ascii_alphabetic) => (&words[..1], rest),
+        rest => (&[][..], rest),
+    };
+    let is_zone = |word: &Word<'_>| parse_zone(*word).is_ok();
+    match (days, parse_days(days), rest) {
+        ([first], Err(error), _) if !is_zone(first) => error,
+        (_, _, [(word, at), ..]) if begins_with(&(word, *at), u8::is_ascii_digit) => {
+            WindowError::BadHours {
+                at: *at,
+                word: (*word).to_owned(),
+            }
+        }
+        _ => {
+            let end = words.last().map_or(offset, |(word, at)| at + word.len());
+            WindowError::NoHours { at: end }
+        }
+    }
 }
 
 fn split_words(item: &str, offset: usize) -> Vec<Word<'_>> {

@@ -200,6 +200,25 @@ fn a_mistake_is_refused_at_its_place_with_a_remedy() {
         ("", "", "empty window", "for example"),
         ("08:00-09:00;", "", "empty window", "for example"),
         ("Mon-Fri", "", "window without hours", "for example"),
+        ("Europe/Berlin", "", "window without hours", "for example"),
+        (
+            "Mo-Fr 8-16",
+            "Mo",
+            "unknown day `Mo`",
+            "did you mean `mon`?",
+        ),
+        (
+            "Mon-Fri 8-16",
+            "8-16",
+            "expected hours such as `08:00-16:00`, found `8-16`",
+            "for example",
+        ),
+        (
+            "8-16 Europe/Berlin",
+            "8-16",
+            "expected hours",
+            "for example",
+        ),
         (
             "Mom 08:00-09:00",
             "Mom",
