@@ -128,10 +128,20 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     let state = fold.state.state_digest();
     args.good(
         &format_args!(
-            "{records} records, {checkpoints} checkpoints: as written; root {root}; state {state}"
+            "{}, {}: as written; root {root}; state {state}",
+            many(records, "record"),
+            many(checkpoints, "checkpoint"),
         ),
         json!({"records": records, "checkpoints": checkpoints, "root": root, "state_digest": state}),
     )
+}
+
+/// So many of something, in words.
+fn many(count: impl Display, what: &str) -> String {
+    match count.to_string() {
+        one if one == "1" => format!("1 {what}"),
+        many => format!("{many} {what}s"),
+    }
 }
 
 impl VerifyArgs {
@@ -167,6 +177,12 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
             false => paths.push(path.clone()),
         }
     }
+    // What is not there was not tampered with.
+    for path in &paths {
+        fs::File::open(path).map_err(|error| {
+            CliError::outside(format!("cannot read {}: {error}", path.display()))
+        })?;
+    }
     let key = verifier(&args.directory, args.key.as_ref())?.map(|key| key.to_string());
     if key.is_none() {
         let missing = "there is no key to check signatures with";
@@ -200,11 +216,15 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         Err(found) => args.bad(None, &found),
         Ok(checked) => {
             let (first, last) = (checked.first, checked.root.size);
-            let (signed, files) = (checked.signed, paths.len());
+            let (signed, files) = (key.map(|_| checked.signed), paths.len());
+            let signatures = match signed {
+                Some(signed) => format!("{signed} of {files} files signed"),
+                None => "signatures were not checked".to_owned(),
+            };
             let root = weir_schema::record::hex(&checked.root.hash);
             args.good(
                 &format_args!(
-                    "records {first} to {last}: as written; {signed} of {files} files signed; root {root}"
+                    "records {first} to {last}: as written; {signatures}; root {root}"
                 ),
                 json!({"first": first, "last": last, "files": files, "signed": signed, "root": root}),
             )

@@ -285,6 +285,8 @@ fn an_archive_is_written_checked_and_made_a_log_again_by_the_commands() {
     let elsewhere = ["verify", "--archive", path.trim_end(), "--data", "nowhere"];
     let (_, told) = said(dir, &elsewhere, 0);
     assert!(told.contains("no key to check signatures"), "{told}");
+    let (told, _) = said(dir, &elsewhere, 0);
+    assert!(told.contains("; signatures were not checked;"), "{told}");
 
     let again = ["import", "log", "backup", "--data", "again", "--key", key];
     said(dir, &again, 0);
@@ -315,7 +317,8 @@ fn an_archive_is_written_checked_and_made_a_log_again_by_the_commands() {
     let (_, told) = said(dir, &["verify", "--archive", "backup"], 1);
     assert!(told.contains("record "), "{told}");
     said(dir, &["import", "log", "backup", "--data", "third"], 1);
-    said(dir, &["verify", "--archive", "nothing"], 1);
+    let (_, told) = said(dir, &["verify", "--archive", "nothing"], 3);
+    assert!(told.contains("cannot read nothing: No such file"), "{told}");
     fs::create_dir(dir.join("empty")).expect("it is made");
     said(dir, &["verify", "--archive", "empty"], 3);
 }
