@@ -192,6 +192,54 @@ async fn a_node_on_a_stream_says_how_far_it_is_and_who_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_stream_stores_nothing_is_not_ready_until_it_does_again() {
+    let Some(nats) = Nats::start() else { return };
+    let directory = TempDir::new().unwrap();
+    let config = format!(
+        "{}[stream]\nurls = [\"{}\"]\nmax_bytes = 20000\n",
+        rules(directory.path(), RULE),
+        nats.url()
+    );
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let ready = async || {
+        let asked = daemon.client().get(format!("{}/readyz", daemon.url()));
+        let answer = asked.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let address = "/v1/intake/distribution?source=dev";
+    let mut sent = 0;
+    let told = loop {
+        let (code, told) = ready().await;
+        if code == 503 {
+            break told;
+        }
+        assert!(sent < 1000, "{told}");
+        daemon
+            .post(address, push("team/web", &Digest::of(b"web")))
+            .await;
+        sent += 1;
+    };
+    assert!(sent > 0, "{told}");
+    let parts = ["nothing can be made durable since 20", "maximum bytes"];
+    assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+    daemon.says("the stream takes nothing").await;
+
+    // Nobody sends anything meanwhile.
+    let raw = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let mut stream = raw.get_stream("WEIR").await.unwrap();
+    let mut config = stream.info().await.unwrap().config.clone();
+    config.max_bytes = -1;
+    raw.update_stream(config).await.unwrap();
+    let began = Instant::now();
+    while ready().await.0 != 200 {
+        assert!(began.elapsed() < PATIENCE, "{}", daemon.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    daemon.says("takes what is published again").await;
+    assert_eq!(daemon.log().matches("the stream takes nothing").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_are_read_again_on_sighup_and_refused_whole_if_one_is_wrong() {
     let directory = TempDir::new().unwrap();
     let config = rules(directory.path(), RULE);

@@ -17,7 +17,7 @@ use crate::{
     http::{self, Accepted, Delivery, IntakeError},
     query::{self, Asker, EventFilter, EventPage, Query, QueryError},
     status as standing,
-    stream::{Escort, PublishError, Speaker},
+    stream::{Escort, PublishError, Publisher, Refusal, Speaker},
 };
 
 /// The daemon as the HTTP edge sees it. Clones share its turns.
@@ -295,6 +295,12 @@ impl http::Backend for Backend {
             && !stream.connection().is_connected()
         {
             return Err("not connected to NATS: nothing can be made durable".to_owned());
+        }
+        let publisher = self.shared.publisher.as_ref();
+        if let Some(Refusal { since, problem }) = publisher.and_then(Publisher::refusal) {
+            return Err(format!(
+                "nothing can be made durable since {since}: {problem}"
+            ));
         }
         // What it would answer, and decide, is not what the others do.
         if let Some(difference) = self.shared.agreement.difference() {

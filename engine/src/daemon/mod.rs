@@ -31,6 +31,7 @@ mod scans;
 mod slot;
 mod sources;
 mod status;
+mod taking;
 mod ticks;
 mod trace;
 
@@ -238,6 +239,9 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
         parts.spawn(async move { feed::run(&this, &from, after, stop).await });
         let (this, of) = (Arc::clone(&shared), Arc::clone(stream));
         parts.spawn(async move { outputs::follow(&this, &of).await });
+        if let Some(publisher) = shared.publisher.clone() {
+            parts.spawn(async move { taking::run(&publisher).await });
+        }
     } else {
         rules::activate_at_start(&shared).await?;
     }

@@ -22,6 +22,7 @@ mod provision;
 mod publisher;
 mod server;
 mod service;
+mod taking;
 mod work;
 
 pub use announce::AnnounceError;
@@ -37,4 +38,5 @@ pub use outbox::{Cursor, Outbox, OutboxError, Output, OutputBatch, Outputs};
 pub use provision::{OpenError, Stream};
 pub use publisher::{Ack, PublishError, Publisher};
 pub use service::{Asked, Service, ServiceError};
+pub use taking::Refusal;
 pub use work::{Work, WorkError, WorkQueue};

@@ -23,6 +23,7 @@ use super::{
         ZSTD, content_header, header_value, subject_of_kind, subject_token,
     },
     provision::said,
+    taking::{Refusal, Taking},
 };
 
 /// Publishes that are on their way at once when several are sent.
@@ -32,6 +33,7 @@ const IN_FLIGHT: usize = 256;
 #[derive(Clone)]
 pub struct Publisher {
     stream: Stream,
+    taking: Taking,
 }
 
 /// The server's word that a message is in the stream.
@@ -114,7 +116,20 @@ impl Publisher {
     pub fn new(stream: &Stream) -> Self {
         Self {
             stream: stream.clone(),
+            taking: Taking::new(),
         }
+    }
+
+    /// Why the stream takes nothing, by the last attempt of this publisher or a clone; `None` where
+    /// that was acknowledged.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.taking.refusal()
+    }
+
+    /// Returns once there is a [`Self::refusal`].
+    pub async fn refused(&self) {
+        self.taking.refused().await;
     }
 
     /// Publishes the raw body of a delivery. Each call is a delivery of its own: a registry may say
@@ -253,13 +268,16 @@ impl Publisher {
 
     async fn deliver(&self, letter: &Letter) -> Result<Ack, PublishError> {
         let connection = &self.stream.connection;
-        letter
+        let attempt = self.taking.attempt();
+        let result = letter
             .deliver(
                 connection,
                 self.stream.name(),
                 connection.config.publish_wait(),
             )
-            .await
+            .await;
+        attempt.ends(&result);
+        result
     }
 }
 
