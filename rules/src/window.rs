@@ -215,28 +215,29 @@ fn parse_span(item: &str, offset: usize) -> Result<Span, WindowError> {
     })
 }
 
-/// What is wrong with words of which none has a colon, as hours have: the first that is no day or no
-/// hours, if they are in the place of such.
+/// What is wrong with words of which none has a colon, as hours have: that in the place of days
+/// there are none, or no hours in theirs; else that these are missing.
 fn without_hours(words: &[Word<'_>], offset: usize) -> WindowError {
-    let begins_with =
-        |word: &Word<'_>, is: fn(&u8) -> bool| word.0.as_bytes().first().is_some_and(is);
-    let (days, rest) = match words {
-        [first, rest @ ..] if begins_with(first, u8::is_ascii_alphabetic) => (&words[..1], rest),
-        rest => (&[][..], rest),
-    };
-    let is_zone = |word: &Word<'_>| parse_zone(*word).is_ok();
-    match (days, parse_days(days), rest) {
-        ([first], Err(error), _) if !is_zone(first) => error,
-        (_, _, [(word, at), ..]) if begins_with(&(word, *at), u8::is_ascii_digit) => {
-            WindowError::BadHours {
-                at: *at,
-                word: (*word).to_owned(),
-            }
+    let begins =
+        |word: &str, as_one: fn(&u8) -> bool| word.bytes().next().is_some_and(|byte| as_one(&byte));
+    let mut rest = words;
+    if let [first, after @ ..] = words
+        && begins(first.0, u8::is_ascii_alphabetic)
+        && parse_zone(*first).is_err()
+    {
+        if let Err(no_day) = parse_days(&[*first]) {
+            return no_day;
         }
-        _ => {
-            let end = words.last().map_or(offset, |(word, at)| at + word.len());
-            WindowError::NoHours { at: end }
-        }
+        rest = after;
+    }
+    match rest {
+        [(word, at), ..] if begins(word, u8::is_ascii_digit) => WindowError::BadHours {
+            at: *at,
+            word: (*word).to_owned(),
+        },
+        _ => WindowError::NoHours {
+            at: words.last().map_or(offset, |(word, at)| at + word.len()),
+        },
     }
 }
 

@@ -74,7 +74,7 @@ impl Config {
             };
             table = toml::from_str(&text).map_err(|error| form(problem(&error), &error))?;
             let config = toml::from_str(&text).map_err(|error| {
-                let problem = unquoted_host(&table).unwrap_or_else(|| problem(&error));
+                let problem = unquoted_host(&error, &table).unwrap_or_else(|| problem(&error));
                 form(problem, &error)
             })?;
             steps.push((path.display().to_string(), config));
@@ -95,7 +95,7 @@ impl Config {
             match read {
                 Ok(config) => steps.push((one.place, config)),
                 Err(error) => {
-                    let problem = unquoted_host(&table)
+                    let problem = unquoted_host(&error, &table)
                         .or_else(|| no_list(&error, &one.value))
                         .unwrap_or_else(|| problem(&error));
                     let place = one.place;
@@ -231,26 +231,29 @@ fn no_list(error: &toml::de::Error, value: &str) -> Option<String> {
 }
 
 /// What to say of a registry's host without quotes: TOML takes each of its parts for a table.
-fn unquoted_host(table: &Table) -> Option<String> {
+fn unquoted_host(error: &toml::de::Error, table: &Table) -> Option<String> {
     let below = |table: &Table| {
         table.iter().find_map(|(key, value)| match value {
             Value::Table(table) => Some((key.clone(), table.clone())),
             _ => None,
         })
     };
-    // Of a registry every key is a plain value.
     let registries = table.get("registries")?.as_table()?;
     registries.iter().find_map(|(name, registry)| {
-        let mut host = name.clone();
-        let mut inner = registry.as_table()?.clone();
+        let (part, mut inner) = below(registry.as_table()?)?;
+        if !error
+            .message()
+            .starts_with(&format!("unknown field `{part}`"))
+        {
+            return None;
+        }
+        let mut host = format!("{name}.{part}");
         while let Some((part, table)) = below(&inner) {
             host = format!("{host}.{part}");
             inner = table;
         }
-        (host != *name).then(|| {
-            format!(
-                "`registries.{host}`: a host with dots stands in quotes: `registries.\"{host}\"`"
-            )
-        })
+        Some(format!(
+            "`registries.{host}`: a host with dots stands in quotes: `registries.\"{host}\"`"
+        ))
     })
 }
