@@ -18,7 +18,7 @@ use super::{
     record::{COLUMNS, line, row, write_row},
     why::text,
 };
-use crate::query::{EventFilter, Query, Undecided};
+use crate::query::{self, EventFilter, Query, Undecided};
 
 /// Show what happened, filtered. Each filter that is given must be met; one that is given more than
 /// once is met by any of its values.
@@ -64,7 +64,7 @@ pub struct LogArgs {
     /// Only from this time on: RFC 3339, a date (its beginning, UTC), or an age as `7d`, `12h`.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only before this time.
+    /// Only before this time. With --follow, the end of it.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Only where this CEL expression over `seq`, `recorded_at`, `event` and `data` is true.
@@ -299,6 +299,11 @@ fn records(
     let mut undecided = None;
     loop {
         filter.limit = left.min(PAGE);
+        // What comes after this moment is not before `--until` any more.
+        let is_over = args.until.as_ref().is_some_and(|until| {
+            let now = chrono::Utc::now().into();
+            query::time("until", until, now).is_ok_and(|until| until <= now)
+        });
         let page = match source.events(&filter) {
             // Whoever follows goes on when the daemon is there again.
             Err(error) if args.follow && began && error.code == OUTSIDE => {
@@ -333,7 +338,7 @@ fn records(
         match page.next {
             _ if left == 0 => break,
             Some(next) => filter.cursor = Some(next),
-            None if args.follow => {
+            None if args.follow && !is_over => {
                 filter.cursor = None;
                 filter.after = page.through;
                 std::thread::sleep(LOOK);

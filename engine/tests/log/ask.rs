@@ -108,6 +108,12 @@ fn a_running_daemon_answers_the_same_and_is_followed() {
     let (_, told) = said(dir, &["log", "--where", "("], 2);
     assert!(told.contains("where:1:"), "{told}");
 
+    // A time that has passed is the end of following; what was before it is printed.
+    let ended = ["log", "--follow", "--until", "1d", "--output", "jsonl"];
+    let (followed, _) = said(dir, &ended, 0);
+    let there = ["log", "--until", "1d", "--output", "jsonl"];
+    assert_eq!(followed, said(dir, &there, 0).0);
+
     let mut follower = Command::new(env!("CARGO_BIN_EXE_weir"))
         .args([
             "log", "--follow", "--limit", "1", "--type", "hold.*", "--output", "jsonl",
