@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::Value;
 
 use super::{
@@ -15,6 +15,7 @@ use crate::query::{Query, vulnerability};
 #[derive(Debug, Args)]
 pub struct ImpactArgs {
     /// The vulnerability, as `CVE-2024-3094`.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     vulnerability: String,
     /// As it was at this sequence or time.
     #[arg(long, value_name = "SEQ|TIME")]

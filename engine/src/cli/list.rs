@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Access, CliError, Output, out, why::overview};
+use super::{Access, CliError, Output, nothing, out, why::overview};
 
 /// List tags with their verdicts.
 #[derive(Debug, Args)]
@@ -32,5 +32,8 @@ pub fn run(args: &ListArgs) -> Result<ExitCode, CliError> {
     out::rows(args.output, &tags.clone().into(), &tags, |tags| {
         format!("{}\n", overview(tags))
     })?;
+    if let (true, Some(pattern)) = (tags.is_empty(), &args.repository) {
+        nothing::hint(&mut source, pattern)?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,7 @@ mod integrity;
 mod lineage;
 mod list;
 mod log;
+mod nothing;
 mod operate;
 mod out;
 mod overrides;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Access, CliError, NO, Output,
     explanation::{explanation, image_line, reason_line},
-    out,
+    nothing, out,
 };
 use crate::query::{PromotionFilter, Query};
 
@@ -152,6 +152,9 @@ pub fn show(args: &ShowArgs) -> Result<ExitCode, CliError> {
             format!("{}\n", overview(tags))
         }
     })?;
+    if let (true, Some(repository)) = (tags.is_empty(), &args.what) {
+        nothing::hint(&mut source, repository)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

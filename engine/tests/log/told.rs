@@ -41,6 +41,28 @@ fn who_asks_for_a_tag_that_is_not_there_is_told_what_is() {
             2,
         );
         assert!(told.contains("; it was there at another time"), "{told}");
+        let (path, _) = repository.rsplit_once('/').expect("a path");
+        for (asked, meant) in [
+            (
+                vec!["show".to_owned(), format!("{repository}x")],
+                format!("is `{repository}x`; did you mean `{repository}`?"),
+            ),
+            (
+                vec!["show".to_owned(), path.to_owned()],
+                format!("is `{path}`; list what is below it with `weir list '{path}/**'`"),
+            ),
+            (
+                vec!["list".to_owned(), format!("x{path}/**")],
+                format!("is `x{path}/**`; did you mean `{path}/**`?"),
+            ),
+        ] {
+            let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+            let (_, told) = said(dir, &asked, 0);
+            let told = told.trim_end();
+            assert!(told.ends_with(&meant), "{asked:?}: {told}");
+        }
+        let (_, told) = said(dir, &["list", &format!("{path}/**")], 0);
+        assert_eq!(told, "");
     };
     check();
     let _daemon = Daemon::start(dir);
@@ -112,6 +134,7 @@ fn wrong_questions_are_told_where_they_are_wrong() {
             assert!(told.contains(part), "{arguments:?}: {told}");
         }
     };
+    told(&["impact", ""], &["a value is required"]);
     told(
         &["log", "--where", "event.tpye == 'x'"],
         &["where:1:7: ", "^", "did you mean 'type'?"],

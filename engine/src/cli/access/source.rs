@@ -79,6 +79,28 @@ impl Source {
         }
     }
 
+    /// The names of all repositories that have tags.
+    ///
+    /// # Errors
+    /// As [`Source::ask`].
+    pub fn repositories(&mut self) -> Result<Vec<String>, CliError> {
+        let mut all = Vec::new();
+        let mut part = Part {
+            after: None,
+            limit: matches!(self, Self::Daemon(_)).then_some(DAEMON_PAGE),
+        };
+        loop {
+            let page = self.ask(&Query::Repositories(part.clone()))?;
+            let page = page.as_array().into_iter().flatten();
+            let before = all.len();
+            all.extend(page.filter_map(|name| name.as_str().map(str::to_owned)));
+            match part.limit {
+                Some(limit) if all.len() - before == limit => part.after = all.last().cloned(),
+                _ => return Ok(all),
+            }
+        }
+    }
+
     /// A page of records.
     ///
     /// # Errors
