@@ -70,11 +70,11 @@ pub fn promoted_or(outcome: &Outcome, decided: impl Fn(&Decided) -> String) -> S
     let rule = rule.map_or(String::new(), |rule| format!(" by {rule}"));
     if let Some(last) = outcome.violations.last() {
         let word = if last.found { "found" } else { "cleared" };
-        return format!(
-            "violation {word} {}: {}",
-            last.moment.at,
-            reasons(&last.reasons)
-        );
+        let why = match last.reasons.as_slice() {
+            [] => String::new(),
+            some => format!(": {}", reasons(some)),
+        };
+        return format!("violation {word} {}{why}", last.moment.at);
     }
     let text = match (&outcome.promoted, &outcome.decided, &outcome.absent) {
         (Some(promoted), ..) => format!("promoted {}", promoted.moment.at),
@@ -110,4 +110,26 @@ fn reason(reason: &Reason) -> String {
         text.push_str(&detail);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_violation_without_reasons_has_no_empty_place_for_them() {
+        let check = |found: bool, reasons: serde_json::Value, expected: &str| {
+            let outcome = json!({"violations": [
+                {"seq": 1, "at": "2026-03-02T10:00:00Z", "found": found, "reasons": reasons},
+            ]});
+            let outcome: Outcome = serde_json::from_value(outcome).unwrap();
+            assert_eq!(promoted_or(&outcome, |_| String::new()), expected);
+        };
+        let cleared = "violation cleared 2026-03-02T10:00:00Z";
+        check(false, json!([]), cleared);
+        let found = "violation found 2026-03-02T10:00:00Z: scan-missing";
+        check(true, json!([{"code": "scan-missing"}]), found);
+    }
 }

@@ -32,20 +32,30 @@ pub fn run(args: &ReconcileArgs) -> Result<ExitCode, CliError> {
     for problem in &problems {
         eprintln!("not compared: {}", problem.as_str().unwrap_or_default());
     }
-    let done = match (drift.is_empty(), args.confirm) {
-        (true, _) => "no difference",
-        (false, true) => "recorded",
-        (false, false) => "nothing is recorded; run again with --confirm to record this",
-    };
     eprintln!(
-        "{} tags and {} manifests compared: {done}",
-        found["tags"], found["manifests"]
+        "{} tags and {} manifests compared: {}",
+        found["tags"],
+        found["manifests"],
+        done(&found, args.confirm)
     );
     Ok(if problems.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(super::OUTSIDE)
     })
+}
+
+/// What a comparison came to. Nothing is said of what was not compared.
+fn done(found: &Value, confirmed: bool) -> &'static str {
+    let is_empty = |name: &str| found[name].as_array().is_none_or(Vec::is_empty);
+    let compared_some = found["tags"] != 0 || found["manifests"] != 0;
+    match (is_empty("drift"), is_empty("problems")) {
+        (true, true) => "no difference",
+        (true, false) if compared_some => "no difference in these",
+        (true, false) => "whether anything differs is not known",
+        (false, _) if confirmed => "recorded",
+        (false, _) => "nothing is recorded; run again with --confirm to record this",
+    }
 }
 
 fn table_of(drift: &[Value]) -> String {
@@ -58,4 +68,30 @@ fn table_of(drift: &[Value]) -> String {
         rows.add_row(["drift", "repository", "tag", "digest", "was"].map(cell));
     }
     format!("{rows}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_of_what_was_not_compared() {
+        for (tags, drift, problems, expected) in [
+            (2, json!([]), json!([]), "no difference"),
+            (0, json!([]), json!([]), "no difference"),
+            (2, json!([]), json!(["cut"]), "no difference in these"),
+            (
+                0,
+                json!([]),
+                json!(["cut"]),
+                "whether anything differs is not known",
+            ),
+            (2, json!([{}]), json!(["cut"]), "recorded"),
+        ] {
+            let found = json!({"tags": tags, "manifests": 0, "drift": drift, "problems": problems});
+            assert_eq!(done(&found, true), expected, "{found}");
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub enum Command {
     Test(test::Args),
 }
 
-/// Arguments of `weir rules`.
+/// Check, list, test and lay out rule files, and show what a rule may read.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to do
