@@ -368,6 +368,26 @@ fn what_is_wrongly_configured_is_said_at_the_start_before_a_log_is_begun() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_says_how_it_is_given_a_token() {
+    let directory = TempDir::new().unwrap();
+    let daemon = Daemon::start(directory.path(), "", "token = \"t\"\n").await;
+    for (token, cause) in [("", "asks for a token"), ("x", "takes another token than")] {
+        let mut arguments = vec!["log"];
+        if !token.is_empty() {
+            arguments.extend(["--token", token]);
+        }
+        let done = daemon.weir(&arguments);
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{said}");
+        assert!(said.contains(cause), "{said}");
+        assert!(
+            said.contains("give it with --token or in WEIR_TOKEN"),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn an_archive_directory_is_made_when_the_daemon_starts() {
     let directory = TempDir::new().unwrap();

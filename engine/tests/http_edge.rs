@@ -355,6 +355,10 @@ async fn questions_that_make_no_sense_are_told_what_is_wrong() {
     .await;
     for (path, cause) in [
         ("/v1/events?after=x", "`after` is `x`"),
+        (
+            "/v1/events?seq=1",
+            "there is no parameter `seq`; it takes `type`, `repository`, ",
+        ),
         ("/v1/events?order=up", "`newest` or `oldest`"),
         ("/v1/events?follow=maybe", "`true` or `false`"),
         ("/v1/events?follow=true&order=newest", "goes forward"),

@@ -33,6 +33,7 @@ pub use backtests::Asked;
 pub use config::{HttpConfig, HttpConfigError};
 pub use metrics::Metrics;
 pub use problem::Problem;
+pub(crate) use problem::TOKEN_NEEDED;
 pub use questions::Questions;
 pub(crate) use server::GRACE;
 pub use server::{ServeError, Server};

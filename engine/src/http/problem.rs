@@ -13,6 +13,9 @@ use serde::Serialize;
 use super::IntakeError;
 use crate::query::QueryError;
 
+/// What is told who sends no token, or another. The command line says it in its own words.
+pub(crate) const TOKEN_NEEDED: &str = "a token is needed: send `Authorization: Bearer <token>`";
+
 /// What went wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -48,10 +51,7 @@ impl Problem {
     }
 
     pub(super) fn unauthorized() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "a token is needed: send `Authorization: Bearer <token>`",
-        )
+        Self::new(StatusCode::UNAUTHORIZED, TOKEN_NEEDED)
     }
 
     /// Parameters of the address that cannot be read. The words are serde's, who speaks of fields.

@@ -114,12 +114,15 @@ impl EventFilter {
                 }
             }
             _ => {
-                let meant = nearest(name, Self::names());
-                let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
-                return Err(format!(
-                    "there is no parameter `{name}`{}",
-                    meant.unwrap_or_default()
-                ));
+                let help = match nearest(name, Self::names()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => {
+                        let names: Vec<String> =
+                            Self::names().map(|name| format!("`{name}`")).collect();
+                        format!("it takes {}", names.join(", "))
+                    }
+                };
+                return Err(format!("there is no parameter `{name}`; {help}"));
             }
         }
         Ok(())

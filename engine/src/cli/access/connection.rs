@@ -6,7 +6,10 @@ use bytes::Bytes;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
-use crate::cli::{CliError, on_one_line};
+use crate::{
+    cli::{CliError, on_one_line},
+    http::TOKEN_NEEDED,
+};
 
 /// How long a daemon may take to be reached.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
@@ -96,6 +99,14 @@ impl Connection {
             .or(value["title"].as_str())
             .unwrap_or("no reason given")
             .to_owned();
+        if detail == TOKEN_NEEDED {
+            let problem = match &self.token {
+                Some(_) => "takes another token than this one",
+                None => "asks for a token",
+            };
+            let problem = format!("the daemon at {} {problem}", self.address);
+            return Err(CliError::usage(problem).hint("give it with --token or in WEIR_TOKEN"));
+        }
         Err(if status.is_client_error() {
             CliError::usage(detail)
         } else {
