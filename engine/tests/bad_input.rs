@@ -520,6 +520,22 @@ async fn operators_record_nothing_that_means_nothing_and_lift_no_hold_by_another
             ],
             "that time has passed",
         ),
+        (
+            vec![
+                "override",
+                "grant",
+                "o",
+                "CVE-1",
+                "--reason",
+                "r",
+                "--actor",
+                "a",
+                "--expires-at",
+                "soon",
+                "--confirm",
+            ],
+            "or one from now as `14d`",
+        ),
     ] {
         let done = daemon.weir(&arguments);
         let said = String::from_utf8_lossy(&done.stderr);
@@ -560,18 +576,40 @@ async fn operators_are_told_what_follows_from_what_they_say() {
             let errors = String::from_utf8_lossy(&done.stderr).into_owned();
             assert_eq!(done.status.code(), Some(code), "{line}: {errors}");
             assert!(errors.contains("recorded as "), "{line}: {errors}");
-            String::from_utf8_lossy(&done.stdout).into_owned()
+            (String::from_utf8_lossy(&done.stdout).into_owned(), errors)
         };
         // A promotion by hand that is not granted is a no, and says why.
         let by_hand = "promote team/web:1.0 production/web:1.0 --reason now --actor ann --confirm";
-        let told = said(by_hand, 1);
+        let (told, hint) = said(by_hand, 1);
         assert!(told.contains("manual  wait  ann  [held freeze]"), "{told}");
-        let told = said("approve team/web@IMAGE --target production/web --actor ann".replace("IMAGE", &image).as_str(), 0);
+        assert!(hint.contains("is judged once: ask again"), "{hint}");
+        let life = site.daemon.weir(&["history", "team/web:1.0"]);
+        let life = String::from_utf8_lossy(&life.stdout).into_owned();
+        let mut of_hand = life.lines().filter(|line| line.contains("by rule manual"));
+        assert!(of_hand.all(|line| line.contains("  not granted  ")), "{life}");
+        let approve = format!("approve team/web@{image} --actor ann --target ");
+        let (told, hint) = said(&format!("{approve}production/web"), 0);
         assert_eq!(told, "", "nothing hangs on it");
-        let told = said(&format!("override grant o {cve} --reason unreachable --actor ann --confirm"), 0);
+        assert!(!hint.contains("hint:"), "{hint}");
+        let (_, hint) = said(&format!("{approve}production/wbe"), 0);
+        assert!(
+            hint.contains("no rule in force leads a tag of `team/web` to `production/wbe`: they are led to `production/web`"),
+            "{hint}"
+        );
+        let (told, _) = said(&format!("override grant o {cve} --reason unreachable --expires-at 14d --actor ann --confirm"), 0);
         assert!(told.contains("to-production  wait  [held freeze]"), "{told}");
-        let told = said("release freeze --actor olga --confirm", 0);
+        let (told, _) = said("release freeze --actor olga --confirm", 0);
         assert!(told.contains("to-production  promote"), "{told}");
+        let (_, hint) = said("hold h --repository taem/* --reason audit --actor olga", 0);
+        assert!(hint.contains("no repository that has tags is `taem/*`; did you mean `team/*`?"), "{hint}");
+        let (_, hint) = said("hold i --repository team/* --reason audit --actor olga", 0);
+        assert!(!hint.contains("hint:"), "{hint}");
+        let why = site.daemon.weir(&["why", "team/web:1.0", "--rule", "nope"]);
+        let told = String::from_utf8_lossy(&why.stderr).into_owned();
+        assert!(
+            told.ends_with("no promote rule `nope` in force takes `team/web:1.0`: it is taken by `to-production`\n"),
+            "{told}"
+        );
     })
     .await;
 }

@@ -65,15 +65,22 @@ impl<'a> Consequences<'a> {
             ..EventFilter::default()
         };
         let page = self.daemon.events(&decided)?;
-        let mut is_refused = false;
+        let (mut is_refused, mut lacks_something) = (false, false);
         for text in page.events.iter().take(TOLD) {
             let record: Value = serde_json::from_str(text).map_err(CliError::outside)?;
             let data = &record["event"]["data"];
-            is_refused |= data["rule"] == "manual" && data["verdict"] != "promote";
+            let by_hand = data["rule"] == "manual";
+            is_refused |= by_hand && data["verdict"] != "promote";
+            lacks_something |= by_hand && data["verdict"] == "wait";
             out::line(line(&record))?;
         }
         if page.events.len() > TOLD {
             eprintln!("and more: weir log --after {seq} --where 'data.trigger == {seq}'");
+        }
+        if lacks_something {
+            eprintln!(
+                "hint: a promotion by hand is judged once: ask again when what it lacks has come"
+            );
         }
         Ok(match is_refused {
             true => ExitCode::from(NO),

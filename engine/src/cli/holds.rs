@@ -1,5 +1,7 @@
 //! What a hold does not stop: what was decided before it. Whoever freezes, or tries again, is told.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use weir_rules::{pattern::RepositoryPattern, suggest::nearest};
 
@@ -62,6 +64,31 @@ pub(super) fn warn_of_rule(rules: &Value, name: &str) {
     let meant = nearest(name, all);
     let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
     eprintln!("weir: warning: no rule `{name}` is in force: the hold stops nothing{meant}");
+}
+
+/// Says where no rule leads a tag of `repository` to the target that was approved, as far as `tags`,
+/// those that are there, have verdicts.
+pub(super) fn tell_of_target(repository: &str, target: &str, tags: &Value) {
+    let tags = tags.as_array().into_iter().flatten();
+    let verdicts = tags.flat_map(|tag| tag["verdicts"].as_array().into_iter().flatten());
+    let targets = verdicts.filter_map(|one| crate::query::tag_of(text(&one["target"])));
+    let targets: BTreeSet<&str> = targets.map(|(repository, _)| repository).collect();
+    if targets.contains(target) {
+        return;
+    }
+    let leads = match targets.is_empty() {
+        true => "they are led nowhere".to_owned(),
+        false => {
+            let targets: Vec<String> = targets.iter().map(|one| format!("`{one}`")).collect();
+            format!("they are led to {}", targets.join(", "))
+        }
+    };
+    eprintln!(
+        "hint: no rule in force leads a tag of `{}` to `{}`: {}",
+        on_one_line(repository),
+        on_one_line(target),
+        on_one_line(&leads)
+    );
 }
 
 #[cfg(test)]

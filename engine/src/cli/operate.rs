@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser as Said};
 use serde_json::{Value, json};
-use weir_rules::pattern::RepositoryPattern;
+use weir_rules::{pattern::RepositoryPattern, rule::parse_duration};
 use weir_schema::{Received, Timestamp};
 
-use super::{Access, CliError, consequences::Consequences, holds, out, why::tag_of};
+use super::{Access, CliError, consequences::Consequences, holds, nothing, out, why::tag_of};
 use crate::query::{PromotionFilter, Query, vulnerability};
 
 /// What all of them have.
@@ -22,6 +22,9 @@ pub struct Who {
 }
 
 /// Promote a tag by hand, without a rule.
+///
+/// It is judged once, when it is recorded: what is missing then, as a scan, an approval or the end of
+/// a hold, is not waited for. Ask again when it has come.
 #[derive(Debug, Args)]
 pub struct PromoteArgs {
     /// The source, as `repository:tag`.
@@ -147,7 +150,7 @@ pub struct GrantArgs {
     /// Only in this package; as `NAME@VERSION`, only in that version of it.
     #[arg(long)]
     package: Option<String>,
-    /// Until when (RFC 3339).
+    /// Until when: RFC 3339, or a time from now, as `14d` or `12h`.
     #[arg(long, value_name = "TIME", value_parser = to_come)]
     expires_at: Option<String>,
     /// Do it: what it blocked may move at once.
@@ -179,11 +182,19 @@ fn pattern(text: &str) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
-/// A time that has not come yet.
+/// A time that has not come yet, in RFC 3339; a duration counts from now.
 fn to_come(text: &str) -> Result<String, String> {
-    let at: Timestamp = text.parse().map_err(|error| format!("{error}"))?;
-    match at > chrono::Utc::now().into() {
-        true => Ok(text.to_owned()),
+    let now: Timestamp = chrono::Utc::now().into();
+    let span = parse_duration(text).ok();
+    let at: Timestamp = match span {
+        Some(span) => now.saturating_add(span),
+        None => text.parse().map_err(|_| {
+            "expected a time as `2026-08-21T10:00:00Z`, or one from now as `14d` or `12h`"
+                .to_owned()
+        })?,
+    };
+    match at > now {
+        true => Ok(span.map_or(text.to_owned(), |_| at.to_string())),
         false => Err("that time has passed".to_owned()),
     }
 }
@@ -302,7 +313,17 @@ pub fn approve(args: &ApproveArgs) -> Result<ExitCode, CliError> {
         "actor": args.who.actor,
         "comment": args.comment,
     });
-    say(&args.who, kind, data, true)
+    let said = say(&args.who, kind, data, true)?;
+    if !args.revoke {
+        let mut open = args.who.access.open_running()?;
+        let tags = open.ask(&Query::Show {
+            repository: repository.to_owned(),
+            tag: None,
+            at: None,
+        })?;
+        holds::tell_of_target(repository, &args.target, &tags);
+    }
+    Ok(said)
 }
 
 /// Runs `weir hold`.
@@ -333,6 +354,9 @@ pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
     let said = say(&args.who, "weir.hold.placed", data, true)?;
     let promotions = open.ask(&Query::Promotions(PromotionFilter::default()))?;
     holds::warn_of_promotions(&scope, &promotions);
+    if let Some(pattern) = &args.repository {
+        nothing::hint(&mut open, pattern)?;
+    }
     Ok(said)
 }
 

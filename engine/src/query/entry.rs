@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
+use weir_rules::MANUAL;
 use weir_schema::{
     Approval, Body, Decision, Digest, ImagePushed, OverrideGranted, Platform, PromotionRequested,
     Reason, Record, RepositoryConfigured, ScanCompleted, Severity, Tag, TagRef, TargetRef,
@@ -228,6 +229,8 @@ fn requested(one: &PromotionRequested) -> String {
 fn decided(made: &Decision, names: &Names, here: bool) -> (&'static str, String) {
     let what = match made.verdict {
         Verdict::Promote => "to be promoted",
+        // Asked once by hand, nothing asks again when what is missing has come.
+        Verdict::Wait if made.rule == MANUAL => "not granted",
         Verdict::Wait => "waits",
         Verdict::Block => "blocked",
         Verdict::Error => "rule error",

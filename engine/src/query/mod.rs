@@ -254,12 +254,15 @@ fn why(
     }
     let found = state.explain(repository, tag, rule);
     if found.is_empty() {
-        let which = rule.map_or_else(
-            || "no promote rule".to_owned(),
-            |rule| format!("no promote rule `{rule}`"),
-        );
+        let others = state.explain(repository, tag, None).into_iter();
+        let others: Vec<String> = others.map(|one| format!("`{}`", one.rule)).collect();
+        let which = rule.map_or(String::new(), |rule| format!(" `{rule}`"));
+        let then = match others.is_empty() {
+            true => "nothing promotes it".to_owned(),
+            false => format!("it is taken by {}", others.join(", ")),
+        };
         return Err(QueryError::NotFound(format!(
-            "{which} in force takes `{repository}:{tag}`: nothing promotes it"
+            "no promote rule{which} in force takes `{repository}:{tag}`: {then}"
         )));
     }
     json(&found)
