@@ -235,6 +235,17 @@ fn token_wanted(request: &Request) -> Reply {
     Reply::status(401).header("www-authenticate", &realm)
 }
 
+/// A client that the registry at `host` has let in as `dev`.
+async fn let_in(host: &str) -> Client {
+    let config = as_dev(RegistryConfig {
+        insecure: true,
+        ..quiet()
+    });
+    let client = Client::new(host, &config).unwrap();
+    client.ping().await.unwrap();
+    client
+}
+
 #[tokio::test]
 async fn a_registry_that_no_longer_gives_tokens_gets_name_and_password() {
     let changed = Arc::default();
@@ -243,12 +254,7 @@ async fn a_registry_that_no_longer_gives_tokens_gets_name_and_password() {
         _ => Reply::status(401).header("www-authenticate", "Basic realm=\"new\""),
     })
     .await;
-    let config = as_dev(RegistryConfig {
-        insecure: true,
-        ..quiet()
-    });
-    let client = Client::new(&stub.host(), &config).unwrap();
-    client.ping().await.unwrap();
+    let client = let_in(&stub.host()).await;
     changed.store(true, Ordering::SeqCst);
     client.ping().await.unwrap();
 }
@@ -259,12 +265,7 @@ async fn a_token_that_is_not_to_be_had_is_an_error_whatever_anybody_may_see() {
     for later in shown {
         let changed = Arc::default();
         let stub = changing(&changed, later).await;
-        let config = as_dev(RegistryConfig {
-            insecure: true,
-            ..quiet()
-        });
-        let client = Client::new(&stub.host(), &config).unwrap();
-        client.ping().await.unwrap();
+        let client = let_in(&stub.host()).await;
         changed.store(true, Ordering::SeqCst);
         for _ in 0..2 {
             let error = client.ping().await.unwrap_err();

@@ -33,7 +33,7 @@ pub use event::{
     media_type,
 };
 pub use record::{Position, Record, RecordError};
-pub use repository::{RepositoryName, RepositoryNameError, within_default};
+pub use repository::{RepositoryName, RepositoryNameError, registry_in, within_default};
 pub use severity::Severity;
 pub use tag::{Tag, TagError};
 pub use timestamp::{Timestamp, TimestampError};

@@ -120,6 +120,13 @@ pub fn within_default<'a>(name: &'a str, registry: &str) -> Option<&'a str> {
     split(within).0.is_none().then_some(within)
 }
 
+/// The host of the registry that a name begins with, if it does. The name may be none that a registry
+/// would take.
+#[must_use]
+pub fn registry_in(name: &str) -> Option<&str> {
+    split(name).0
+}
+
 fn split(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {

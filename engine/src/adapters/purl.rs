@@ -1,6 +1,6 @@
 //! Package URLs (`pkg:TYPE/NAMESPACE/NAME@VERSION?QUALIFIERS#SUBPATH`), as far as reports use them.
 
-use weir_schema::{Digest, DigestError};
+use weir_schema::{Digest, DigestError, registry_in};
 
 /// The parts of a package URL, percent-decoded, not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Purl {
         }
         match (self.kind.as_str(), self.namespace.as_str()) {
             ("docker", "") => Some(format!("docker.io/library/{own}")),
-            ("docker", namespace) if begins_with_a_host(namespace) => Some(own),
+            ("docker", _) if registry_in(&own).is_some() => Some(own),
             ("docker", _) => Some(format!("docker.io/{own}")),
             _ => None,
         }
@@ -144,11 +144,6 @@ impl Purl {
             (_, namespace) => format!("{namespace}/{}", self.name),
         }
     }
-}
-
-fn begins_with_a_host(namespace: &str) -> bool {
-    let first = namespace.split('/').next().unwrap_or_default();
-    first.contains(['.', ':']) || first == "localhost"
 }
 
 fn decoded(text: &str) -> String {

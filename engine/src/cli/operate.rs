@@ -315,13 +315,17 @@ pub fn approve(args: &ApproveArgs) -> Result<ExitCode, CliError> {
     });
     let said = say(&args.who, kind, data, true)?;
     if !args.revoke {
-        let mut open = args.who.access.open_running()?;
-        let tags = open.ask(&Query::Show {
+        let of_repository = Query::Show {
             repository: repository.to_owned(),
             tag: None,
             at: None,
-        })?;
-        holds::tell_of_target(repository, &args.target, &tags);
+        };
+        let tell = || {
+            let tags = args.who.access.open_running()?.ask(&of_repository)?;
+            holds::tell_of_target(repository, &args.target, &tags);
+            Ok(())
+        };
+        add(tell());
     }
     Ok(said)
 }
@@ -352,12 +356,26 @@ pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
         "scope": scope,
     });
     let said = say(&args.who, "weir.hold.placed", data, true)?;
-    let promotions = open.ask(&Query::Promotions(PromotionFilter::default()))?;
-    holds::warn_of_promotions(&scope, &promotions);
-    if let Some(pattern) = &args.repository {
-        nothing::hint(&mut open, pattern)?;
-    }
+    let mut tell = || {
+        let promotions = open.ask(&Query::Promotions(PromotionFilter::default()))?;
+        holds::warn_of_promotions(&scope, &promotions);
+        match &args.repository {
+            Some(pattern) => nothing::hint(&mut open, pattern),
+            None => Ok(()),
+        }
+    };
+    add(tell());
     Ok(said)
+}
+
+/// What is added to something that is recorded: where it cannot be found out, that fails nothing.
+fn add(told: Result<(), CliError>) {
+    if let Err(error) = told {
+        eprintln!(
+            "weir: warning: it is recorded; what there is to say of it cannot be asked: {}",
+            error.message
+        );
+    }
 }
 
 /// Runs `weir release`.
