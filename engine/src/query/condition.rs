@@ -1,8 +1,14 @@
-//! `--where`: a CEL expression over a record.
+//! `--where`: a CEL expression over a record. Of the event's data only what the expression selects
+//! is made a value, for findings may be many.
 
-use std::cell::OnceCell;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::{
+    cell::OnceCell,
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, LazyLock, OnceLock},
+};
 
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use weir_rules::cel::{
     Environment, FactError, Facts, Field, Limits, Presence, Program, Record, RecordType, Type,
@@ -71,14 +77,15 @@ static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
 
 const EVENT: &str = "Event";
 
-/// The index of the event's field `data`.
-const DATA: u16 = 5;
-
 /// A condition on a record.
 pub(super) struct Condition {
     program: Program,
     text: String,
+    selected: Selected,
 }
+
+/// The keys of the event's data that an expression selects; `None` for all.
+type Selected = Option<Arc<BTreeSet<String>>>;
 
 /// What an expression is called in messages.
 const NAME: &str = "where";
@@ -90,6 +97,8 @@ struct Parts<'a> {
     event: &'a RawValue,
     recorded_at: Timestamp,
     seq: u64,
+    #[serde(skip)]
+    selected: Selected,
     #[serde(skip)]
     made: [OnceCell<Result<Value, FactError>>; 4],
 }
@@ -107,6 +116,8 @@ struct EventParts {
     #[serde(default)]
     data: Option<Box<RawValue>>,
     #[serde(skip)]
+    selected: Selected,
+    #[serde(skip)]
     made: [OnceLock<Result<Value, FactError>>; 6],
 }
 
@@ -115,6 +126,12 @@ impl Condition {
     pub(super) fn compile(text: &str) -> Result<Condition, String> {
         match Program::compile_predicate(text, &ENVIRONMENT, &Limits::RULES) {
             Ok((program, _)) => Ok(Condition {
+                selected: program
+                    .selected(&[&["data"], &["event", "data"]])
+                    .map(|keys| {
+                        let keys = keys.into_iter().map(str::to_owned);
+                        Arc::new(keys.collect())
+                    }),
                 program,
                 text: text.to_owned(),
             }),
@@ -131,8 +148,9 @@ impl Condition {
     /// # Errors
     /// What is in the way of an answer, with its place in the expression.
     fn test(&self, record: &[u8]) -> Result<bool, String> {
-        let parts: Parts<'_> =
+        let mut parts: Parts<'_> =
             serde_json::from_slice(record).map_err(|error| format!("unreadable: {error}"))?;
+        parts.selected.clone_from(&self.selected);
         match self.program.evaluate(&parts) {
             Ok(value) => Ok(matches!(value, Value::Bool(true))),
             Err(error) if error.absent => Ok(false),
@@ -155,6 +173,49 @@ impl Condition {
     }
 }
 
+/// An event's data, or what is selected of it.
+fn data(json: Option<&RawValue>, selected: &Selected) -> Result<Value, FactError> {
+    let json = json.map_or("{}", RawValue::get);
+    let data = match selected {
+        Some(keys) if json.starts_with('{') => {
+            Keys(keys).deserialize(&mut serde_json::Deserializer::from_str(json))
+        }
+        _ => serde_json::from_str(json),
+    };
+    Ok(Value::from_json(&data.map_err(unreadable)?))
+}
+
+/// Reads these keys of an object.
+struct Keys<'a>(&'a BTreeSet<String>);
+
+impl<'de> DeserializeSeed<'de> for Keys<'_> {
+    type Value = serde_json::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keys<'_> {
+    type Value = serde_json::Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut read = serde_json::Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if self.0.contains(&key) {
+                read.insert(key, entries.next_value()?);
+            } else {
+                entries.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(read.into())
+    }
+}
+
 fn unreadable(error: serde_json::Error) -> FactError {
     FactError {
         message: error.to_string(),
@@ -163,8 +224,19 @@ fn unreadable(error: serde_json::Error) -> FactError {
 
 impl Parts<'_> {
     fn event(&self) -> Result<Arc<EventParts>, FactError> {
-        let event: EventParts = serde_json::from_str(self.event.get()).map_err(unreadable)?;
+        let mut event: EventParts = serde_json::from_str(self.event.get()).map_err(unreadable)?;
+        event.selected.clone_from(&self.selected);
         Ok(Arc::new(event))
+    }
+
+    fn data(&self) -> Result<Value, FactError> {
+        #[derive(serde::Deserialize)]
+        struct Event<'a> {
+            #[serde(borrow, default)]
+            data: Option<&'a RawValue>,
+        }
+        let event: Event<'_> = serde_json::from_str(self.event.get()).map_err(unreadable)?;
+        data(event.data, &self.selected)
     }
 
     fn make(&self, index: u16) -> Result<Value, FactError> {
@@ -172,11 +244,7 @@ impl Parts<'_> {
             0 => Value::Int(i64::try_from(self.seq).unwrap_or(i64::MAX)),
             1 => Value::Timestamp(self.recorded_at),
             2 => Value::Record(self.event()?),
-            _ => match self.variable(2) {
-                Ok(Value::Record(event)) => event.field(DATA).map_err(Clone::clone)?.clone(),
-                Ok(_) => Value::Null,
-                Err(error) => return Err(*error),
-            },
+            _ => self.data()?,
         })
     }
 }
@@ -200,11 +268,7 @@ impl EventParts {
             2 => text(&self.kind),
             3 => self.time.map_or(Value::Null, Value::Timestamp),
             4 => self.subject.as_deref().map_or(Value::Null, text),
-            _ => {
-                let data = self.data.as_deref().map_or("{}", RawValue::get);
-                let data: serde_json::Value = serde_json::from_str(data).map_err(unreadable)?;
-                Value::from_json(&data)
-            }
+            _ => data(self.data.as_deref(), &self.selected)?,
         })
     }
 }
@@ -251,6 +315,21 @@ mod tests {
         let told = test("seq / (data.size - 7) > 0").unwrap_err();
         assert!(told.starts_with("where:1:"), "{told}");
         assert!(told.contains("division by zero"), "{told}");
+    }
+
+    #[test]
+    fn what_else_an_event_says_changes_no_answer() {
+        let holds = |text: &str, data: &str| {
+            let record = RECORD.replace(r#""size":7"#, data);
+            Condition::compile(text).unwrap().test(record.as_bytes())
+        };
+        for data in [r#""size":7"#, r#""a":[{"size":1}],"size":7,"z":{"size":2}"#] {
+            assert_eq!(
+                holds("data.size == 7 && event.data.size == 7", data),
+                Ok(true)
+            );
+            assert_eq!(holds("data.exists(key, data[key] == 7)", data), Ok(true));
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod record;
 mod reference;
 mod regexp;
 mod scan;
+mod selected;
 mod time;
 mod types;
 mod value;

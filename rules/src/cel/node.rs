@@ -13,6 +13,40 @@ pub(super) struct Node {
     pub kind: Kind,
 }
 
+impl Node {
+    /// The nodes directly below.
+    pub(super) fn children(&self) -> Vec<&Node> {
+        match &self.kind {
+            Kind::Constant(_) | Kind::Fail(_) | Kind::Variable(_) | Kind::Local(_) => Vec::new(),
+            Kind::Select(select) | Kind::Has(select) | Kind::OptionalSelect(select) => {
+                vec![&select.operand]
+            }
+            Kind::Not(operand) | Kind::Negate(operand) | Kind::Matches(operand, _) => vec![operand],
+            Kind::Index(pair)
+            | Kind::OptionalIndex(pair)
+            | Kind::Compare(_, pair)
+            | Kind::Arithmetic(_, pair)
+            | Kind::In(pair) => pair.iter().collect(),
+            Kind::Conditional(parts) => parts.iter().collect(),
+            Kind::And(parts) | Kind::Or(parts) | Kind::Call(_, parts) => parts.iter().collect(),
+            Kind::List(elements) => elements.iter().map(|(element, _)| element).collect(),
+            Kind::Map(entries) => {
+                let entries = entries.iter();
+                entries.flat_map(|(key, value, _)| [key, value]).collect()
+            }
+            Kind::Loop(each) => {
+                let filter = each.filter.iter();
+                filter.chain([&each.range, &each.body]).collect()
+            }
+            Kind::Bind(bind) => vec![&bind.init, &bind.body],
+            Kind::Block(names, body) => {
+                let names = names.iter().map(|(_, value)| value);
+                names.chain([&**body]).collect()
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Kind {
     Constant(Value),
