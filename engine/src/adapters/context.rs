@@ -191,7 +191,9 @@ impl<'a> Context<'a> {
             (None, _, Some(tag)) => Some(Need::Digest {
                 repository: repository.clone(),
                 tag: tag.clone(),
-                registry,
+                // Whoever configured the source knows it better than the payload, which may name the
+                // address of a product's pages.
+                registry: registry.filter(|_| self.settings().registry.is_none()),
                 scanned_at: None,
             }),
             (None, _, None) => {

@@ -73,11 +73,8 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         };
         image.candidate(digest);
         let report = Report {
-            scanner: report.scanner.clone(),
-            findings: report.findings.clone(),
-            licenses: report.licenses.clone(),
-            scanned_at: report.scanned_at,
             image,
+            ..report.clone()
         };
         report::completed(context, report)
     });
@@ -204,7 +201,6 @@ fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
             })
         });
     let findings = findings.collect::<Result<Vec<_>, Problem>>()?;
-    report::graded(&findings, result)?;
     let uri = said.get("uri").required()?;
     let name = uri
         .split(['@', '?', '#'])
@@ -221,6 +217,7 @@ fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
             version: said.get("version").string(),
             db_updated_at: None,
         },
+        failed: report::ungraded(&findings),
         findings,
         licenses: BTreeSet::new(),
         scanned_at: None,

@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::purl;
 use super::report::{self, Image, Report, highest, severity, severity_of_score};
 use super::vex::{self, Scope, Statement, Verdict};
-use super::{Decoded, clip, json};
+use super::{Decoded, clip, grype, json, systems};
 
 /// Decodes a document.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
@@ -109,16 +109,68 @@ fn report(root: &Field<'_>, image: Image, list: &[Field<'_>]) -> Result<Report, 
     for vulnerability in list {
         findings.extend(self::findings(vulnerability, &components)?);
     }
-    report::graded(&findings, &root.get("vulnerabilities"))?;
+    let scanner = scanner(root);
+    check_system(root, &scanner, list)?;
     let licenses = all_components(root).into_iter();
     let licenses = licenses.flat_map(|component| licenses_of(&component));
     Ok(Report {
-        scanner: scanner(root),
+        failed: report::ungraded(&findings),
+        scanner,
         findings,
         licenses: licenses.collect(),
         scanned_at: root.get("metadata").get("timestamp").time(),
         image,
     })
+}
+
+/// Refuses a scan of an operating system of which the scanner has no data: it lists the packages, and
+/// finds vulnerabilities in other things alone. Of scanners that nobody knows here it is believed.
+fn check_system(
+    root: &Field<'_>,
+    scanner: &Scanner,
+    vulnerabilities: &[Field<'_>],
+) -> Result<(), Problem> {
+    let all = all_components(root);
+    let systems = all
+        .iter()
+        .filter(|component| component.get("type").text() == Some("operating-system"));
+    let of_system = all.iter().filter(|component| {
+        let purl = component.get("purl").text().and_then(purl::parse);
+        purl.is_some_and(|purl| purl.is_of_system())
+    });
+    let of_system: BTreeSet<_> = of_system
+        .filter_map(|component| component.get("bom-ref").text())
+        .collect();
+    let is_of_system = |affected: Field<'_>| {
+        let reference = affected.get("ref").text().unwrap_or_default();
+        of_system.contains(reference)
+            || purl::parse(reference).is_some_and(|purl| purl.is_of_system())
+    };
+    let has_found = || {
+        let mut found = vulnerabilities.iter();
+        found.any(|one| one.get("affects").items().any(is_of_system))
+    };
+    for system in systems {
+        let (name, version) = (system.get("name"), system.get("version"));
+        let family = name.text().unwrap_or_default().to_lowercase();
+        let release = version.string().unwrap_or_default();
+        let is_known = match scanner.name.as_str() {
+            "trivy" => {
+                !systems::is_unreleased(&family, &release)
+                    && (systems::has_data(&family) || has_found())
+            }
+            "grype" => grype::has_data(&family, &release) || has_found(),
+            _ => true,
+        };
+        if !is_known {
+            return Err(name.problem(format!(
+                "not a completed scan: {} has no data of the system `{}`: its packages are listed, and were not looked at",
+                clip(&scanner.name),
+                clip(format!("{family} {release}").trim_end())
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The tool: an object with `components` since 1.5, a list before.
@@ -383,7 +435,7 @@ fn overrides(
         digest,
         product: metadata.get("component"),
     };
-    let (mut statements, mut rejected) = (Vec::new(), Vec::new());
+    let (mut statements, mut others) = (Vec::new(), Vec::new());
     for vulnerability in stated {
         let analysis = vulnerability.get("analysis");
         let state = analysis.get("state").required()?;
@@ -399,14 +451,18 @@ fn overrides(
         let id = vulnerability.get("id").required()?;
         let affects = vulnerability.get("affects");
         if affects.items().next().is_none() {
-            rejected.push(context.rejected(&affects.missing()));
+            others.push(context.rejected(&affects.missing()));
         }
         for affected in affects.items() {
-            super::at_most(statements.len() + rejected.len())?;
+            super::at_most(statements.len() + others.len())?;
             let scopes = match about.scopes(&affected) {
                 Ok(scopes) => scopes,
+                Err(_) if !revises && analysed(vulnerability).is_none() => {
+                    others.push(vex::counts(context, state, id));
+                    continue;
+                }
                 Err(problem) => {
-                    rejected.push(context.rejected(&problem));
+                    others.push(context.rejected(&problem));
                     continue;
                 }
             };
@@ -426,7 +482,7 @@ fn overrides(
     }
     let time = metadata.get("timestamp").time();
     let mut decoded = vex::events(context, statements, time, revises);
-    decoded.extend(rejected);
+    decoded.extend(others);
     Ok(decoded)
 }
 

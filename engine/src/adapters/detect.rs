@@ -218,7 +218,10 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
             .any(has)
     {
         "nexus"
-    } else if has("action") && (has("target") || text("action") == "ping") {
+    } else if (has("action") && has("target") && !text("action").contains('.'))
+        || text("action") == "ping"
+    {
+        // Actions in parts are IBM's.
         "acr"
     } else if (has("action") && (has("digest") || has("tag")))
         || (has("kind") && has("notificationTime"))

@@ -189,6 +189,7 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         licenses: matches.iter().flat_map(Match::licenses).collect(),
         scanned_at: descriptor.get("timestamp").time(),
         image: image(context, &source.get("target"))?,
+        failed: None,
     })
 }
 
@@ -220,21 +221,31 @@ fn is_set(field: &Field<'_>) -> bool {
     }
 }
 
-/// What makes a rule leave out all of a state of repair, of a kind or of a place: it names neither a
-/// vulnerability nor a package.
+/// What makes a rule leave out all of a state of repair, of a kind, of a place or of a source: it names
+/// neither a vulnerability nor a package. What somebody stated in a VEX document is no such rule.
 fn sweeping<'a>(rule: &Field<'a>) -> Option<Field<'a>> {
     let by_state = rule.get("fix-state");
     if is_set(&by_state) {
         return Some(by_state);
     }
+    if is_set(&rule.get("vex-status")) {
+        return None;
+    }
     let package = rule.get("package");
+    // The names of packages are patterns: one without any letter takes all of them.
     let names = [
         rule.get("vulnerability"),
         package.get("name"),
         package.get("upstream-name"),
     ];
-    let of_kind = ["type", "location", "language"].map(|name| package.get(name));
-    (!names.iter().any(is_set) && of_kind.iter().any(is_set)).then_some(package)
+    let is_name = |text: &str| text.contains(|one: char| one.is_ascii_alphanumeric());
+    if names.iter().filter_map(Field::text).any(is_name) {
+        return None;
+    }
+    let of_package = ["type", "location", "language", "version"].map(|name| package.get(name));
+    let of_match = ["namespace", "match-type"].map(|name| rule.get(name));
+    let mut criteria = of_package.into_iter().chain(of_match).chain(names);
+    criteria.find(is_set)
 }
 
 /// Distributions of which every version of Grype has data, by its names and by their own. Of others a
@@ -273,6 +284,12 @@ const NAMES: [(&str, &str); 4] = [
     ("redhat", "rhel"),
     ("rockylinux", "rocky"),
 ];
+
+/// Whether every version of Grype has data of a release of this distribution; none is named by those
+/// that are no releases.
+pub(super) fn has_data(name: &str, release: &str) -> bool {
+    WITH_DATA.contains(&name) && !release.is_empty()
+}
 
 /// Refuses a report about a distribution, or a release of one, of which Grype has no data: it lists the
 /// packages and finds nothing. `in_system` says that it found something in one of them.

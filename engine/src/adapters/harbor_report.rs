@@ -46,6 +46,21 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Pro
     }) {
         return Err(sbom.problem("an SBOM is not a scan"));
     }
+    // An overview of a scan, and of an index the sum of those that are done.
+    let status = report.get("scan_status");
+    if !status.is_absent()
+        && !status
+            .text()
+            .is_some_and(|word| word.eq_ignore_ascii_case("success"))
+    {
+        return Err(status.problem("not a completed scan: its status is not `Success`"));
+    }
+    let percent = report.get("complete_percent");
+    if percent.number().is_some_and(|percent| percent < 100.0) {
+        return Err(
+            percent.problem("not a completed scan: not all images of the index are scanned")
+        );
+    }
     let list = report.get("vulnerabilities");
     let overall = report.get("severity");
     if !list.is_absent() && !list.value().is_array() {
@@ -94,6 +109,7 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Pro
                 manifest: digest,
                 ..Image::default()
             },
+            failed: None,
         };
         report::completed(context, report)
     };

@@ -60,6 +60,8 @@ mod trivy_operator;
 mod vex;
 mod zot;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use weir_schema::{Body, Digest, Event, InputRejected, Received};
 
@@ -303,18 +305,25 @@ pub fn decode(delivery: &Delivery<'_>) -> Vec<Decoded> {
         // What is recorded in it cannot make a delivery prove more than it does.
         let own = delivery.headers.iter();
         headers.extend(own.filter(|(name, _)| name == SOURCE_ONLY_HEADER).cloned());
-        return decode_body(&Delivery {
+        let recorded = Delivery {
             headers: &headers,
             body: &body,
             ..*delivery
-        });
+        };
+        return of_one_image(&recorded, decode_body(&recorded));
     }
-    if let Some(body) = detect::form(delivery.headers, delivery.body) {
-        return decode_body(&Delivery {
+    let decoded = match detect::form(delivery.headers, delivery.body) {
+        Some(body) => decode_body(&Delivery {
             body: &body,
             ..*delivery
-        });
-    }
+        }),
+        None => decode_lines(delivery),
+    };
+    of_one_image(delivery, decoded)
+}
+
+/// Decodes a body that may be several lines.
+fn decode_lines(delivery: &Delivery<'_>) -> Vec<Decoded> {
     let Some(lines) = json::lines(delivery.body, MOST_EVENTS) else {
         return decode_body(delivery);
     };
@@ -336,6 +345,32 @@ pub fn decode(delivery: &Delivery<'_>) -> Vec<Decoded> {
         );
     }
     decoded
+}
+
+/// Refuses several scans by one scanner that find different things where the sender names the one image
+/// that it is about: the last would hide what the others found.
+fn of_one_image(delivery: &Delivery<'_>, decoded: Vec<Decoded>) -> Vec<Decoded> {
+    if header(delivery.headers, SUBJECT_HEADER).is_none() {
+        return decoded;
+    }
+    let mut found = BTreeMap::new();
+    let differs = decoded.iter().any(|one| {
+        let Decoded::Event(event) = one else {
+            return false;
+        };
+        let Body::ScanCompleted(scan) = &event.event.body else {
+            return false;
+        };
+        let says = (&scan.findings, &scan.counts);
+        *found.entry(&scan.scanner.name).or_insert(says) != says
+    });
+    if !differs {
+        return decoded;
+    }
+    let problem = Problem::meaning(format!(
+        "several scans by one scanner, and `{SUBJECT_HEADER}` names one image: which of them is about it is not said; send that one alone"
+    ));
+    vec![context(delivery).rejected(&problem)]
 }
 
 /// Decodes one JSON value: an object is a delivery, a list is one per element.

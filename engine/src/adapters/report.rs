@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Map;
 use weir_schema::{
-    Body, Digest, Finding, RepositoryName, ScanCompleted, Scanner, Severity, SeverityCounts, Tag,
-    Timestamp,
+    Body, Digest, Finding, RepositoryName, ScanCompleted, ScanFailed, Scanner, Severity,
+    SeverityCounts, Tag, Timestamp,
 };
 
 use super::Decoded;
@@ -19,14 +19,18 @@ use super::pending::{Named, Need, UNRESOLVED};
 use super::problem::Problem;
 use super::reference;
 
-/// What a completed vulnerability scan says. A format's module makes it only of a report that
-/// proves that packages were looked at.
+/// What a vulnerability scan says. A format's module makes it only of a report that proves that
+/// packages were looked at.
+#[derive(Clone)]
 pub(super) struct Report {
     pub(super) scanner: Scanner,
     pub(super) findings: Vec<Finding>,
     pub(super) licenses: BTreeSet<String>,
     pub(super) scanned_at: Option<Timestamp>,
     pub(super) image: Image,
+    /// Why it counts as failed, although it says that something was found: what the same scanner said
+    /// before must not go on holding.
+    pub(super) failed: Option<&'static str>,
 }
 
 /// What a report says of the image that was scanned.
@@ -97,13 +101,19 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
         licenses,
         scanned_at,
         image,
+        failed,
     } = report;
     let mut extra = Map::new();
     if let Some(config) = &image.config_digest {
         extra.insert("config_digest".into(), config.to_string().into());
     }
-    let scan = |digest: Digest| {
-        Body::ScanCompleted(ScanCompleted {
+    let scan = |digest: Digest| match failed {
+        Some(reason) => Body::ScanFailed(ScanFailed {
+            digest,
+            scanner,
+            reason: reason.into(),
+        }),
+        None => Body::ScanCompleted(ScanCompleted {
             digest,
             scanner,
             findings: Some(findings),
@@ -112,7 +122,7 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
             scanned_at,
             covers: None,
             report_digest: Some(context.body_digest()),
-        })
+        }),
     };
     if let Some(digest) = context.subject()? {
         return Ok(context.event_with(None, scanned_at, scan(digest), extra));
@@ -228,17 +238,14 @@ pub(super) fn score_of_vector(method: Option<&str>, vector: &str) -> Option<f64>
     vector.parse().ok().map(|vector: cvss::Cvss| vector.score())
 }
 
-/// Refuses a report that says of none of its findings how grave it is: whatever a rule asks of the
-/// severities, it would answer.
-pub(super) fn graded(findings: &[Finding], list: &Field<'_>) -> Result<(), Problem> {
+/// Why a scan counts as failed that says of none of its findings how grave it is: whatever a rule
+/// asks of the severities, it would answer.
+pub(super) fn ungraded(findings: &[Finding]) -> Option<&'static str> {
     let is_graded =
         |finding: &Finding| finding.severity != Severity::Unknown || finding.score.is_some();
-    match findings.is_empty() || findings.iter().any(is_graded) {
-        true => Ok(()),
-        false => Err(list.problem(
-            "not a completed scan: none of the vulnerabilities has a severity, a score, or a CVSS vector",
-        )),
-    }
+    (!findings.is_empty() && !findings.iter().any(is_graded)).then_some(
+        "none of the vulnerabilities that it found has a severity, a score, or a CVSS vector",
+    )
 }
 
 /// The severity that a word means; [`Severity::Unknown`] where there is none.

@@ -68,6 +68,9 @@ fn scans<'a>(context: &Context<'_>, root: &Field<'a>) -> Result<Vec<Scan<'a>>, P
     Ok(scans)
 }
 
+/// Why a scan counts as failed that says nowhere how grave what it found is.
+const UNGRADED: &str = "no result says how grave it is, and a `level` does not: send a report that has severities or scores";
+
 /// The runs of one tool on one image.
 struct Scan<'a> {
     read: Report,
@@ -105,11 +108,12 @@ impl Scan<'_> {
         } else if self.is_empty {
             "no results: SARIF does not tell a clean image from one in which nothing was recognised; send a report that lists the packages, such as CycloneDX, or that of another scanner"
         } else if self.read.findings.is_empty() {
-            "none of the results is a vulnerability"
-        } else if !self.graded {
-            "no result says how grave it is, and a `level` does not; send a report that has severities or scores"
+            "none of the results is a vulnerability that counts: they are suppressed, or of another kind, or their identifiers are not known; send the scanner's JSON report, or CycloneDX"
         } else {
-            return Ok(self.read);
+            return Ok(Report {
+                failed: (!self.graded).then_some(UNGRADED),
+                ..self.read
+            });
         };
         Err(self.results.problem(format!("not a completed scan: {why}")))
     }
@@ -197,6 +201,7 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
                 .iter()
                 .find_map(|invocation| invocation.first(&["endTimeUtc", "startTimeUtc"]).time()),
             image,
+            failed: None,
         },
     })
 }
@@ -404,8 +409,9 @@ fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> (Finding, b
         id,
         package,
         version: found_version.or_else(|| line(&["Installed Version", "Version"])),
-        fixed_version: line(&["Fixed Version", "Fixed version", "Fix Version"])
-            .filter(|version| !matches!(version.as_str(), "not fixed" | "No fix available")),
+        fixed_version: line(&["Fixed Version", "Fixed version", "Fix Version"]).filter(|version| {
+            !matches!(version.as_str(), "not fixed" | "No fix available" | "None")
+        }),
         score,
         layer: None,
     };

@@ -280,6 +280,7 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
             target,
             &metadata,
         )?,
+        failed: None,
     })
 }
 

@@ -103,6 +103,7 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> 
         licenses: BTreeSet::new(),
         scanned_at: report.get("updateTimestamp").time(),
         image: image(context, report)?,
+        failed: None,
     })
 }
 

@@ -168,13 +168,16 @@ fn event(
             actor,
             reason: Some(status),
         }),
-        Verdict::Counts => {
-            return context.ignored(format!(
-                "`{status}` for {vulnerability}: nothing to override"
-            ));
-        }
+        Verdict::Counts => return counts(context, &status, &vulnerability),
     };
     context.event(None, time, body)
+}
+
+/// What becomes of a statement that something counts, where nothing was said before.
+pub(super) fn counts(context: &Context<'_>, status: &str, vulnerability: &str) -> Decoded {
+    context.ignored(format!(
+        "`{status}` for {vulnerability}: nothing to override"
+    ))
 }
 
 fn override_id(statement: &Statement) -> String {

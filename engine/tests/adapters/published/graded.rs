@@ -119,7 +119,7 @@ fn a_violation_of_a_policy_is_no_vulnerability() {
         &[(SUBJECT_HEADER, &digest("ab"))],
         &sarif("roxctl", json!([rule]), json!([result])),
         &[
-            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability",
+            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability that counts",
         ],
     );
 }
@@ -151,7 +151,7 @@ fn cyclonedx_without_severities_is_graded_by_its_vectors_or_not_at_all() {
     check(
         &rated(json!({"method": "other", "vector": "SSVCv2/E:A"})),
         &[
-            "rejected `vulnerabilities`: not a completed scan: none of the vulnerabilities has a severity",
+            "scan failed abab none of the vulnerabilities that it found has a severity, a score, or a CVSS vector",
         ],
     );
     // Beside one that is graded, another may be unknown.

@@ -8,6 +8,7 @@ mod distribution;
 mod fixed;
 mod graded;
 mod harbor;
+mod hidden;
 mod others;
 mod partial;
 mod scanners;

@@ -47,7 +47,7 @@ fn the_runs_of_one_tool_are_one_scan() {
     check_sarif(
         &[secrets.clone(), application.clone()],
         &[
-            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability",
+            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability that counts",
             "scanned abab by snyk container: SNYK-JS-LODASH-1=LOW",
         ],
     );
@@ -123,7 +123,7 @@ fn an_identifier_that_is_not_known_is_a_vulnerability_among_others() {
     check_sarif(
         &[run("CodeQL", &[("js/sql-injection", score("9.1"))])],
         &[
-            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability",
+            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability that counts",
         ],
     );
 }
@@ -156,7 +156,7 @@ fn only_a_suppression_that_was_accepted_suppresses() {
 fn a_level_alone_does_not_say_how_grave_something_is() {
     // google/osv-scanner internal/output/sarif.go writes `warning` whatever it found.
     let found = run("osv-scanner", &[("CVE-2021-44228", json!({}))]);
-    let reason = "rejected `runs[0].results`: not a completed scan: no result says how grave it is";
+    let reason = "scan failed abab no result says how grave it is, and a `level` does not";
     check_sarif(&[found], &[reason]);
     // A score may stand in a rule of an extension (SARIF 2.1.0, 3.18.3).
     let mut extended = run("x", &[("CVE-1", json!({}))]);

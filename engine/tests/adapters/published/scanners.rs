@@ -157,7 +157,7 @@ fn the_trivy_operators_resources_one_by_one_and_listed() {
 
 #[test]
 fn grypes_reports_of_several_versions() {
-    let report = |source: Value, matches: Value, distro: Value| json!({"matches": matches, "source": source, "distro": distro, "descriptor": {"name": "grype", "version": "0.74.7", "configuration": {"only-fixed": false, "ignore": [{"vulnerability": "", "match-type": "exact-indirect-match"}]}, "db": {"built": "2024-04-10T01:25:25Z", "schemaVersion": 5}}});
+    let report = |source: Value, matches: Value, distro: Value| json!({"matches": matches, "source": source, "distro": distro, "descriptor": {"name": "grype", "version": "0.74.7", "configuration": {"only-fixed": false, "ignore": [{"vulnerability": "", "package": {"name": "kernel-headers", "type": "rpm", "upstream-name": "kernel"}, "match-type": "exact-indirect-match"}]}, "db": {"built": "2024-04-10T01:25:25Z", "schemaVersion": 5}}});
     let matched = json!([{"vulnerability": {"id": "CVE-2009-3882", "namespace": "nvd:cpe", "severity": "High", "cvss": [{"version": "2.0", "metrics": {"baseScore": 7.5}}], "fix": {"versions": ["1.2.3"], "state": "fixed"}}, "artifact": {"name": "java", "version": "17.0.10+7\u{0}-J-ms8m", "type": "binary", "locations": [{"path": "/opt/java", "layerID": digest("08")}], "licenses": []}}]);
     let image = |target: Value| json!({"type": "image", "target": target});
     let alpine = json!({"name": "alpine", "version": "3.19.1", "idLike": []});
@@ -289,7 +289,7 @@ fn sarif_of_other_programs() {
             Value::Null,
         ),
         &[
-            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability",
+            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability that counts",
         ],
     );
     check(

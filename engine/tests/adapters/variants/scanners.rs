@@ -158,7 +158,7 @@ fn sarif_of_snyk_and_docker_scout() {
     check(
         &lint,
         &[
-            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability",
+            "rejected `runs[0].results`: not a completed scan: none of the results is a vulnerability that counts",
         ],
     );
 }
