@@ -74,6 +74,12 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     ("now - tag.pushed_at > duration('1h')", &[]),
     ("now.getDayOfWeek('Europe/Berlin') < 5", &[]),
+    ("now.getHours('-02:30') < 5", &[]),
+    ("referrers != [] && vulnerabilities == []", &[]),
+    (
+        "images.map(i, i.digest).distinct().size() == size(images)",
+        &[],
+    ),
     ("scan.max_score < 7 && scan.max_score < 7.0", &[]),
     ("cel.bind(n, scan.high + scan.medium, n < 3)", &[]),
     ("approvals.map(a, a.actor).distinct().size() >= 2", &[]),
@@ -169,6 +175,31 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "tag == tag",
         &["cannot compare Tag with Tag", "compare their fields"],
+    ),
+    (
+        "tag in [tag]",
+        &["`in` compares records of type Tag", "compare their fields"],
+    ),
+    (
+        "vulnerabilities == images[0].vulnerabilities",
+        &["cannot compare list(", "records have no equality"],
+    ),
+    (
+        "vulnerabilities.exists(v, v in images[0].vulnerabilities)",
+        &["`in` compares records", "compare their fields"],
+    ),
+    (
+        "images.all(i, !sets.intersects(i.vulnerabilities, vulnerabilities))",
+        &["'sets.intersects' compares records", "compare their fields"],
+    ),
+    (
+        "images.distinct().size() == 1",
+        &["'distinct' compares records", "compare their fields"],
+    ),
+    ("{'a': scan} != {'a': scan}", &["records have no equality"]),
+    (
+        "now.getHours('Europe/Berln') < 5",
+        &["1:14: there is no time zone `Europe/Berln`"],
     ),
     (
         "tag.name.size('x') == 1",

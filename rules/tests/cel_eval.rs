@@ -349,6 +349,31 @@ fn an_explanation_shows_the_values_and_the_elements_that_failed() {
 }
 
 #[test]
+fn records_are_never_taken_for_different_ones() {
+    let mut facts = case();
+    facts.vulnerabilities = vec![finding(
+        "CVE-1",
+        "CRITICAL",
+        "2026-03-01T00:00:00Z",
+        facts.now,
+    )];
+    for source in [
+        "dyn(tag) == dyn(tag)",
+        "dyn(vulnerabilities) != dyn(vulnerabilities)",
+        "!(dyn(tag) in [tag])",
+        "!sets.intersects(dyn(vulnerabilities), vulnerabilities)",
+    ] {
+        let told = compile(source).evaluate(&facts).expect_err(source);
+        assert_eq!(
+            told.message, "records have no equality: compare their fields",
+            "{source}"
+        );
+    }
+    let value = compile("dyn(vulnerabilities) == [] || dyn(tag) == 1").evaluate(&facts);
+    assert!(matches!(value, Ok(Value::Bool(false))), "{value:?}");
+}
+
+#[test]
 fn json_goes_in_and_out() {
     let json: serde_json::Value =
         serde_json::from_str(r#"{"a": [1, 18446744073709551615, 1.5, null, true, "x"]}"#)

@@ -1,6 +1,7 @@
 //! The rules of types: which operands an operator takes, which overload a call means.
 
 use super::ast::{Arithmetic, Comparison};
+use super::compare::NO_RECORDS;
 use super::functions::{Function, Overload};
 use super::types::Type;
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub(super) fn comparison(how: Comparison, a: &Type, b: &Type) -> Result<(), Opti
             (Type::Null, _) | (_, Type::Null) => Err(Some(
                 "nothing is ever null here: use `has()` or compare with an empty value",
             )),
-            (Type::Record(_), Type::Record(_)) => Err(Some("compare their fields")),
+            _ if a.holds_records() && b.holds_records() => Err(Some(NO_RECORDS)),
             _ if a.may_equal(b) => Ok(()),
             _ => Err(remedy(a, b)),
         };
@@ -56,6 +57,19 @@ pub(super) fn comparison(how: Comparison, a: &Type, b: &Type) -> Result<(), Opti
     } else {
         Err(remedy(a, b))
     }
+}
+
+/// Functions that compare the elements of their lists.
+const COMPARING: [&str; 4] = [
+    "distinct",
+    "sets.contains",
+    "sets.equivalent",
+    "sets.intersects",
+];
+
+/// Whether a call compares records.
+pub(super) fn compares_records(function: &Function, types: &[Type]) -> bool {
+    COMPARING.contains(&function.name) && types.iter().all(Type::holds_records)
 }
 
 /// How to make the two comparable, for the usual mistakes.

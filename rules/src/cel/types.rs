@@ -77,6 +77,16 @@ impl Type {
         )
     }
 
+    /// Whether a value of this type is a record or holds some.
+    pub(super) fn holds_records(&self) -> bool {
+        match self {
+            Type::Record(_) => true,
+            Type::List(element) | Type::Optional(element) => element.holds_records(),
+            Type::Map(_, value) => value.holds_records(),
+            _ => false,
+        }
+    }
+
     /// Whether this is one of the three numeric types.
     pub(super) fn is_number(&self) -> bool {
         matches!(self, Type::Int | Type::Uint | Type::Double)

@@ -5,6 +5,7 @@ use super::{Lowered, Lowering, MAX_PATTERN_STATES, dotted};
 use crate::cel::ast::{Expr, ExprKind, Name, Span};
 use crate::cel::budget::Fault;
 use crate::cel::check::{self, CallError};
+use crate::cel::compare;
 use crate::cel::diagnostics::{Diagnostic, suggest};
 use crate::cel::functions::{self, Function};
 use crate::cel::habits;
@@ -13,6 +14,7 @@ use crate::cel::node::{Kind, Node};
 use crate::cel::regexp;
 use crate::cel::types::Type;
 use crate::cel::value::Value;
+use weir_schema::Timestamp;
 
 impl Lowering<'_> {
     pub(super) fn call(
@@ -43,6 +45,10 @@ impl Lowering<'_> {
             nodes.push(node);
             types.push(ty);
         }
+        if check::compares_records(function, &types) {
+            let message = format!("'{}' compares records", function.name);
+            self.mismatch(span, message, Some(compare::NO_RECORDS));
+        }
         let ty = match check::call(function, target.is_some(), &types) {
             Ok(ty) => ty,
             Err(error) => {
@@ -50,6 +56,7 @@ impl Lowering<'_> {
                 Type::Dyn
             }
         };
+        self.check_zone(function, &nodes, args);
         if function.name == "matches"
             && let Some(node) = self.pattern(span, &mut nodes, args.last())
         {
@@ -202,6 +209,28 @@ impl Lowering<'_> {
                 self.mismatch(place, format!("not a pattern: {message}"), None);
                 None
             }
+        }
+    }
+
+    /// A literal time zone that does not exist is a mistake, whatever the time.
+    fn check_zone(&mut self, function: &Function, nodes: &[Node], args: &[Expr]) {
+        let [
+            _,
+            Node {
+                kind: Kind::Constant(zone @ Value::String(_)),
+                ..
+            },
+        ] = nodes
+        else {
+            return;
+        };
+        let at = Value::Timestamp(Timestamp::EPOCH);
+        // Functions of anything else take no timestamp.
+        if let (Err(Fault::Failed(message)), Some(arg)) = (
+            (function.body)(&self.fold_budget, &[&at, zone]),
+            args.last(),
+        ) {
+            self.mismatch(arg.span, message, None);
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Lowered, Lowering, flatten};
 use crate::cel::ast::{Arithmetic, Comparison, Expr, Span};
 use crate::cel::check;
+use crate::cel::compare;
 use crate::cel::diagnostics::Diagnostic;
 use crate::cel::lint;
 use crate::cel::node::{Kind, Node};
@@ -149,6 +150,9 @@ impl Lowering<'_> {
         {
             let message = format!("a value of type {item_type} is never in {range_type}");
             self.mismatch(span, message, None);
+        } else if range_type.holds_records() && item_type.holds_records() {
+            let message = format!("`in` compares records of type {item_type}");
+            self.mismatch(span, message, Some(compare::NO_RECORDS));
         }
         self.diagnostics
             .extend(lint::membership(self, &item_node, item, &range_node, range));
