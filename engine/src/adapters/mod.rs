@@ -267,6 +267,9 @@ const ADAPTERS: &[Adapter] = &[
     },
 ];
 
+/// What adapters add to the data of events, beside the fields of their schemas; rules do not read it.
+pub const FURTHER_FIELDS: [&str; 4] = ["resolved", "assumed", "config_digest", "reported_digest"];
+
 /// Stands for the adapter of a delivery that none was found for.
 const UNKNOWN: &str = "unknown";
 

@@ -145,6 +145,13 @@ const LOOK: Duration = Duration::from_millis(300);
 pub fn run(args: &LogArgs) -> Result<ExitCode, CliError> {
     let mut source = args.access.open()?;
     let filter = args.filter();
+    let expression = args.expression.as_deref().unwrap_or_default();
+    for (field, meant) in query::unknown_fields(expression) {
+        let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+        eprintln!(
+            "weir: warning: --where reads `data.{field}`, which no event of Weir's types has{meant}"
+        );
+    }
     let out = BufWriter::new(io::stdout().lock());
     let done = if args.count {
         count(&mut source, filter, args.output, out)

@@ -14,10 +14,11 @@ use weir_rules::cel::{
     Environment, FactError, Facts, Field, Limits, Presence, Program, Record, RecordType, Type,
     Value,
 };
-use weir_schema::Timestamp;
+use weir_rules::suggest::nearest;
+use weir_schema::{Body, Timestamp};
 
-use super::Undecided;
-use super::expression::located;
+use super::{Undecided, expression::located};
+use crate::adapters;
 
 /// What an expression may name, in the order of the indices below.
 static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
@@ -119,6 +120,31 @@ struct EventParts {
     selected: Selected,
     #[serde(skip)]
     made: [OnceLock<Result<Value, FactError>>; 6],
+}
+
+/// The fields of the data that an expression selects and that no event of a known type has, each with
+/// the one that may be meant. It may still hold of events of other types, and of what a source said
+/// besides.
+#[must_use]
+pub fn unknown_fields(expression: &str) -> Vec<(String, Option<String>)> {
+    let selected = Condition::compile(expression).map(|condition| condition.selected);
+    let Ok(Some(selected)) = selected else {
+        return Vec::new();
+    };
+    let schemas = Body::schemas();
+    let fields = schemas.iter().filter_map(|(_, schema)| {
+        let fields = schema.get("properties")?.as_object()?;
+        Some(fields.keys().map(String::as_str))
+    });
+    let known: BTreeSet<&str> = fields.flatten().chain(adapters::FURTHER_FIELDS).collect();
+    let unknown = selected
+        .iter()
+        .filter(|name| !known.contains(name.as_str()));
+    let unknown = unknown.map(|name| {
+        let meant = nearest(name, known.iter().copied());
+        (name.clone(), meant.map(str::to_owned))
+    });
+    unknown.collect()
 }
 
 impl Condition {

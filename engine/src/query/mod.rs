@@ -36,6 +36,7 @@ use weir_rules::{State, pattern::RepositoryPatterns};
 use weir_schema::{Position, Timestamp};
 
 pub use asker::Asker;
+pub use condition::unknown_fields;
 pub use contents::tag_of;
 pub use error::QueryError;
 pub use events::{By, Counted, count, events, groups};

@@ -151,6 +151,17 @@ fn wrong_questions_are_told_where_they_are_wrong() {
         assert!(told.contains(warned), "{question:?}: {told}");
         assert!(told.contains("for record 3:\nwhere:1:1: "), "{told}");
     }
+    let (_, warned) = said(dir, &["log", "--where", "data.repositroy == 'dev/web'"], 0);
+    assert!(
+        warned.contains("--where reads `data.repositroy`, which no event of Weir's types has; did you mean `repository`?"),
+        "{warned}"
+    );
+    let (_, warned) = said(
+        dir,
+        &["log", "--where", "has(data.resolved) || has(data.size)"],
+        0,
+    );
+    assert_eq!(warned, "");
     told(&["log", "--where", "seq + 1"], &["where:1:"]);
     told(&["log", "--where", "data.x && ("], &["where:1:1"]);
     told(
