@@ -53,6 +53,7 @@ mod quay;
 mod reference;
 mod report;
 mod sarif;
+mod sarif_result;
 mod systems;
 mod time;
 mod trivy;
