@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use regex::Regex;
+use weir_schema::registry_in;
 
 /// Wildcards in one pattern. Far more than any naming scheme has parts; it bounds the automaton.
 const MAX_WILDCARDS: usize = 9;
@@ -180,7 +181,7 @@ fn check_text(text: &str) -> Result<(), PatternError> {
     if let Some(at) = text.find("***") {
         return Err(PatternError::ThreeStars { at });
     }
-    let host_length = host_length(text);
+    let host_length = registry_in(text).map_or(0, str::len);
     for (at, character) in text.char_indices() {
         let in_host = at < host_length;
         let legal = match character {
@@ -204,14 +205,6 @@ fn check_text(text: &str) -> Result<(), PatternError> {
         return Err(PatternError::EmptyPart { at: text.len() - 1 });
     }
     Ok(())
-}
-
-/// Length of the first part if that part is a registry, read as Docker reads it; else 0.
-fn host_length(text: &str) -> usize {
-    match text.split_once('/') {
-        Some((first, _)) if first == "localhost" || first.contains(['.', ':']) => first.len(),
-        _ => 0,
-    }
 }
 
 /// Why a text is not a repository pattern. Places are byte offsets into the text.

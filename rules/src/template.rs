@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use chrono::format::{Fixed, Item, Numeric, StrftimeItems};
 use chrono::{DateTime, TimeZone as _, Utc};
+use weir_schema::registry_in;
 
 use crate::suggest::nearest;
 
@@ -226,10 +227,7 @@ impl Template {
         let Some(Part::Literal(literal)) = self.parts.first() else {
             return 0;
         };
-        match literal.split_once('/') {
-            Some((first, _)) if first == "localhost" || first.contains(['.', ':']) => first.len(),
-            _ => 0,
-        }
+        registry_in(literal).map_or(0, str::len)
     }
 }
 

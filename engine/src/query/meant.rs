@@ -1,6 +1,7 @@
 //! What was perhaps meant by a tag that is not there.
 
 use weir_rules::suggest::nearest;
+use weir_schema::{registry_in, within_default};
 
 use super::{Query, QueryError, contents::bound_to};
 use crate::log::index::{Dimension, Groups, Index, Plan, Search};
@@ -47,8 +48,8 @@ fn meant(index: &Index, repository: &str, tag: &str) -> Result<Option<String>, Q
         let told = "it was there at another time: its history tells when";
         return Ok(Some(told.to_owned()));
     }
-    if let Some((host, path)) = repository.split_once('/')
-        && (host.contains(['.', ':']) || host == "localhost")
+    if let Some(host) = registry_in(repository)
+        && let Some(path) = within_default(repository, host)
         && bound_to(index, path, tag, end)?.is_some()
     {
         return Ok(Some(format!(
