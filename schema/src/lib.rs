@@ -10,6 +10,7 @@
 //! ```
 
 pub mod canonical;
+pub mod cosign;
 mod decision;
 mod digest;
 mod event;

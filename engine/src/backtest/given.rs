@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_schema::{Body, ImagePushed, ManifestResolved, RuleFile, Timestamp};
+use weir_schema::{Body, ImagePushed, ManifestResolved, RuleFile, Timestamp, cosign};
 
 use super::{
     history::{Decoded, Item, Number, Says},
@@ -262,11 +262,8 @@ pub(super) fn give(how: How, body: Body) -> Given {
 /// What a push says of content, which is true wherever that is. (How large a manifest is, is not
 /// among it: who pushed it first said so.) What cosign signs it says by a tag's name.
 pub(super) fn content(push: ImagePushed) -> Body {
-    let tag = push.tag.as_ref().map(weir_schema::Tag::as_str);
-    let signed = tag.and_then(|tag| tag.strip_prefix("sha256-")?.split_once('.'));
-    let subject = signed
-        .filter(|(_, suffix)| matches!(*suffix, "sig" | "att" | "sbom"))
-        .and_then(|(hex, _)| format!("sha256:{hex}").parse().ok());
+    let tag = push.tag.as_ref();
+    let subject = tag.and_then(|tag| cosign::subject_of_tag(tag.as_str()));
     Body::ManifestResolved(ManifestResolved {
         digest: push.digest,
         media_type: push.media_type,

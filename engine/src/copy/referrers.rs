@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
-use weir_schema::{Digest, Tag};
+use weir_schema::{Digest, Tag, cosign};
 
 use super::{
     CopyError,
@@ -17,9 +17,6 @@ use super::{
     tree::{self, Tree},
 };
 use crate::oci::{Descriptor, Manifest, OciError, Reference, Referrers, fallback_tag, media_type};
-
-/// Endings of cosign's tags.
-const ENDINGS: [&str; 3] = [".sig", ".att", ".sbom"];
 
 /// Subjects whose referrers are looked for at a time: each holds a list and a manifest meanwhile.
 const SUBJECTS_AT_A_TIME: usize = 32;
@@ -85,7 +82,7 @@ async fn copy_for(job: &Job, subject: &Digest) -> Result<Copied, CopyError> {
         // The tag holds something else than a list; it goes along as what it is.
         copied.copied.extend(copy_tagged(job, &tag).await?);
     }
-    for ending in ENDINGS {
+    for ending in cosign::ENDINGS {
         let tag = tag_of(job, subject, ending)?;
         copied.copied.extend(copy_tagged(job, &tag).await?);
     }

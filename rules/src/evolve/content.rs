@@ -1,6 +1,6 @@
 //! What is learned of content: manifests, their children, what refers to them.
 
-use weir_schema::{Descriptor, Digest, ImagePushed, ManifestResolved, media_type};
+use weir_schema::{Descriptor, Digest, ImagePushed, ManifestResolved, cosign, media_type};
 
 use super::Touched;
 use crate::state::{Child, DigestId, Facts, Index, Reads, RepositoryId, Shape, State};
@@ -140,15 +140,9 @@ impl State {
         self.touch_above_by(Reads::REFERRERS, subject, touched);
     }
 
-    /// Cosign's tag scheme: `sha256-<hex>.sig` says what it refers to by its name.
+    /// What is under one of cosign's tags refers to what the tag names.
     fn learn_referrer_tag(&mut self, tag: &str, referrer: DigestId, touched: &mut Touched) {
-        let Some(rest) = tag.strip_prefix("sha256-") else {
-            return;
-        };
-        let (hex, suffix) = rest.split_once('.').unwrap_or((rest, ""));
-        if matches!(suffix, "sig" | "att" | "sbom")
-            && let Ok(subject) = format!("sha256:{hex}").parse()
-        {
+        if let Some(subject) = cosign::subject_of_tag(tag) {
             self.learn_referrer(&subject, referrer, touched);
         }
     }
