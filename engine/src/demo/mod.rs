@@ -10,6 +10,7 @@ use std::{fs, io, path::Path};
 use weir_rules::{Execution, Settings, State};
 use weir_schema::{
     Body, Digest, Event, OverrideGranted, Position, Received, RuleFile, RulesActivated, Timestamp,
+    media_type::{OCI_INDEX, OCI_MANIFEST},
 };
 
 use crate::{
@@ -25,35 +26,35 @@ const IMAGE: &[u8] = include_bytes!("data/push-image.jsonl");
 const CLEAN: &[u8] = include_bytes!("data/image-clean.json");
 const WITH_FINDINGS: &[u8] = include_bytes!("data/image-with-findings.json");
 
-/// Media types as the registry gave them.
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-
+/// With their media types, as the registry gave them.
 const MANIFESTS: [(&str, &[u8]); 8] = [
-    (INDEX, include_bytes!("data/application/index.json")),
+    (OCI_INDEX, include_bytes!("data/application/index.json")),
     (
-        INDEX,
+        OCI_INDEX,
         include_bytes!("data/application/component-cache-index.json"),
     ),
     (
-        MANIFEST,
+        OCI_MANIFEST,
         include_bytes!("data/application/config-manifest.json"),
     ),
-    (MANIFEST, include_bytes!("data/application/invocation.json")),
     (
-        MANIFEST,
+        OCI_MANIFEST,
+        include_bytes!("data/application/invocation.json"),
+    ),
+    (
+        OCI_MANIFEST,
         include_bytes!("data/application/component-web.json"),
     ),
     (
-        MANIFEST,
+        OCI_MANIFEST,
         include_bytes!("data/application/component-db.json"),
     ),
     (
-        MANIFEST,
+        OCI_MANIFEST,
         include_bytes!("data/application/component-cache-amd64.json"),
     ),
     (
-        MANIFEST,
+        OCI_MANIFEST,
         include_bytes!("data/application/component-cache-arm64.json"),
     ),
 ];
@@ -255,7 +256,7 @@ impl Story {
         for decoded in decode("trivy", report) {
             let mut event = match decoded {
                 Decoded::NeedsResolving(pending) => {
-                    pending.with_digest(leaf.clone(), MANIFEST).event
+                    pending.with_digest(leaf.clone(), OCI_MANIFEST).event
                 }
                 Decoded::Event(event) => event.event,
                 Decoded::Ignored(_) | Decoded::Untold(_) | Decoded::Rejected(_) => {

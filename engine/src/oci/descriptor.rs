@@ -228,6 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn a_media_type_is_known_however_it_is_written() {
+        let check = |media_type: &str, is_index| {
+            let json = format!(r#"{{"mediaType":"{media_type}"}}"#);
+            assert_eq!(parse(&json, None).unwrap().is_index(), is_index, "{json}");
+        };
+        check("Application/vnd.OCI.image.index.v1+json", true);
+        check(
+            "application/vnd.oci.image.index.v1+json;charset=utf-8",
+            true,
+        );
+        check("application/vnd.OCI.image.manifest.v1+json", false);
+    }
+
+    #[test]
     fn null_absent_and_empty_layers_are_the_same() {
         for layers in ["", r#","layers":null"#, r#","layers":[]"#] {
             let json = format!(r#"{{"config":{{"digest":"DIGEST"}}{layers}}}"#);

@@ -1,17 +1,10 @@
-//! The media types that decide what a manifest is.
+//! Media types as registries are asked for them, and what they say of a layer. What they say of a
+//! manifest is the schema's to tell.
 
-/// OCI image manifest.
-pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// OCI image index.
-pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// Docker image manifest, schema 2.
-pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-/// Docker manifest list.
-pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-/// Configuration of an OCI image.
-pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-/// Configuration of a Docker image.
-pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+pub use weir_schema::media_type::{
+    DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, is_image,
+    is_index,
+};
 
 /// What is asked for: each by name, for a registry may convert for a client that names fewer.
 pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
@@ -30,20 +23,21 @@ pub(super) fn essence(value: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// Whether manifests of this type list other manifests.
-#[must_use]
-pub fn is_index(media_type: &str) -> bool {
-    matches!(media_type, OCI_INDEX | DOCKER_LIST)
-}
-
-/// Whether manifests of this type have a configuration and layers.
-#[must_use]
-pub fn is_image(media_type: &str) -> bool {
-    matches!(media_type, OCI_MANIFEST | DOCKER_MANIFEST)
-}
-
 /// Whether a layer of this type stays where it came from and is not copied.
 #[must_use]
 pub fn is_foreign(media_type: &str) -> bool {
     media_type.contains(".foreign.") || media_type.contains(".nondistributable.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_manifest_is_asked_for_by_name() {
+        let asked: Vec<&str> = ACCEPTED.split(", ").collect();
+        for kind in [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST] {
+            assert!(asked.contains(&kind), "{kind}");
+        }
+    }
 }

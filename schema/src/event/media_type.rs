@@ -18,14 +18,23 @@ pub const CNAB_MANIFEST: &str = "application/vnd.cnab.manifest.v1";
 /// What a source says that does not know: it may be anything, and nothing is guessed.
 pub const UNTOLD: &str = "application/octet-stream";
 
-/// Whether a manifest of this media type lists other manifests. Case and parameters of a media type
-/// (RFC 6838, section 4.2; RFC 9110, section 8.3.1) change nothing.
+/// Whether a manifest of this media type lists other manifests.
 #[must_use]
 pub fn is_index(media_type: &str) -> bool {
+    is_one_of(media_type, [OCI_INDEX, DOCKER_LIST])
+}
+
+/// Whether a manifest of this media type has a configuration and layers.
+#[must_use]
+pub fn is_image(media_type: &str) -> bool {
+    is_one_of(media_type, [OCI_MANIFEST, DOCKER_MANIFEST])
+}
+
+/// Case and parameters of a media type (RFC 6838, section 4.2; RFC 9110, section 8.3.1) change
+/// nothing.
+fn is_one_of(media_type: &str, these: [&str; 2]) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    [OCI_INDEX, DOCKER_LIST]
-        .iter()
-        .any(|index| essence.eq_ignore_ascii_case(index))
+    these.iter().any(|one| essence.eq_ignore_ascii_case(one))
 }
 
 /// Whether an `artifactType` (or, where there is none, the media type of the configuration) says
@@ -48,10 +57,25 @@ mod tests {
             "application/vnd.oci.image.index.v1+json; charset=utf-8",
             "Application/vnd.OCI.image.index.v1+json",
         ] {
-            assert!(is_index(written), "{written}");
+            assert!(is_index(written) && !is_image(written), "{written}");
         }
         for other in [OCI_MANIFEST, "", ";", UNTOLD] {
             assert!(!is_index(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_one_however_its_media_type_is_written() {
+        for written in [
+            OCI_MANIFEST,
+            DOCKER_MANIFEST,
+            "application/vnd.oci.image.manifest.v1+json; charset=utf-8",
+            "Application/vnd.OCI.image.manifest.v1+json",
+        ] {
+            assert!(is_image(written) && !is_index(written), "{written}");
+        }
+        for other in [OCI_CONFIG, "", ";", UNTOLD] {
+            assert!(!is_image(other), "{other}");
         }
     }
 }

@@ -6,10 +6,10 @@
 
 use serde_json::{Map, Value as Json, json};
 use weir_rules::suggest::nearest;
-use weir_schema::{Body, Digest, Event};
-
-const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+use weir_schema::{
+    Body, Digest, Event,
+    media_type::{OCI_INDEX, OCI_MANIFEST},
+};
 
 /// What the annotations of a child of an application are called.
 const CNAB_MANIFEST_TYPE: &str = "io.cnab.manifest.type";
@@ -105,9 +105,9 @@ fn complete(kind: &str, data: &mut Map<String, Json>) {
             .flatten()
             .filter_map(Json::as_object_mut)
         {
-            child.entry("media_type").or_insert(json!(IMAGE));
+            child.entry("media_type").or_insert(json!(OCI_MANIFEST));
         }
-        let media_type = if is_index { INDEX } else { IMAGE };
+        let media_type = if is_index { OCI_INDEX } else { OCI_MANIFEST };
         data.entry("media_type").or_insert(json!(media_type));
     }
 }

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value as Json, json};
 use weir_rules::rule::{Rule, RuleTarget, parse_duration};
 use weir_rules::template::TemplateInput;
-use weir_schema::Timestamp;
+use weir_schema::{Timestamp, media_type};
 
 use super::document::Case;
 
@@ -90,7 +90,7 @@ fn clean_image(rule: &Rule, now: Timestamp) -> Json {
         "artifact": {
             "digest": format!("sha256:{}", "a".repeat(64)),
             "class": class,
-            "media_type": "application/vnd.oci.image.manifest.v1+json",
+            "media_type": media_type::OCI_MANIFEST,
             "size": 1024,
         },
         "images": [{
