@@ -18,7 +18,10 @@ use super::{
     record::{COLUMNS, line, row, write_row},
     why::text,
 };
-use crate::query::{self, EventFilter, Query, Undecided};
+use crate::{
+    http::LARGEST_PAGE,
+    query::{self, EventFilter, Query, Undecided},
+};
 
 /// Show what happened, filtered. Each filter that is given must be met; one that is given more than
 /// once is met by any of its values.
@@ -131,9 +134,6 @@ enum Form {
     /// Comma-separated values (RFC 4180), with a heading.
     Csv,
 }
-
-/// How many records are asked for at once.
-const PAGE: usize = 1000;
 
 /// How often a daemon is asked for more.
 const LOOK: Duration = Duration::from_millis(300);
@@ -305,7 +305,7 @@ fn records(
     let (mut began, mut lost) = (false, false);
     let mut undecided = None;
     loop {
-        filter.limit = left.min(PAGE);
+        filter.limit = left.min(LARGEST_PAGE);
         // What comes after this moment is not before `--until` any more.
         let is_over = args.until.as_ref().is_some_and(|until| {
             let now = chrono::Utc::now().into();
@@ -400,7 +400,7 @@ fn print_last(
     let mut last = Vec::new();
     let mut through = None;
     while last.len() < count {
-        newest.limit = (count - last.len()).min(PAGE);
+        newest.limit = (count - last.len()).min(LARGEST_PAGE);
         let page = source.events(&newest)?;
         through.get_or_insert(page.through);
         warn(page.undecided);

@@ -35,5 +35,6 @@ pub use metrics::Metrics;
 pub use problem::Problem;
 pub(crate) use problem::TOKEN_NEEDED;
 pub use questions::Questions;
+pub(crate) use read::LARGEST_PAGE;
 pub(crate) use server::GRACE;
 pub use server::{ServeError, Server};

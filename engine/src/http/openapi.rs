@@ -549,7 +549,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{http::promotions, query::EventFilter};
+    use crate::{
+        http::{LARGEST_PAGE, promotions},
+        query::{EventFilter, PAGE},
+    };
 
     #[test]
     fn every_filter_is_described() {
@@ -578,6 +581,22 @@ mod tests {
         let mut decisions: BTreeSet<String> = EventFilter::names().map(str::to_owned).collect();
         assert!(decisions.remove("type"));
         assert_eq!(described("/v1/decisions"), decisions);
+    }
+
+    #[test]
+    fn the_sizes_of_pages_are_as_they_are_described() {
+        let check = |path: &str, unless_given: usize| {
+            let parameters = &description()["paths"][path]["get"]["parameters"];
+            let mut parameters = parameters.as_array().expect("they are a list").iter();
+            let limit = parameters.find(|one| one["name"] == "limit");
+            let told = limit.expect("it has a limit")["description"].to_string();
+            let sizes = format!("1 to {LARGEST_PAGE}, {unless_given} if not given");
+            assert!(told.contains(&sizes), "{path}: {told}");
+        };
+        check("/v1/events", PAGE);
+        check("/v1/decisions", PAGE);
+        check("/v1/tags", LARGEST_PAGE);
+        check("/v1/repositories", LARGEST_PAGE);
     }
 
     #[test]

@@ -22,12 +22,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{Backend, Problem, promotions, server::App};
-use crate::query::{EventFilter, Logged, Part, Query};
+use crate::query::{EventFilter, Logged, PAGE, Part, Query};
 
-/// Records in a page if the reader does not say.
-const PAGE: usize = 100;
-/// Records in a page at most.
-const LARGEST_PAGE: usize = 1000;
+/// Records in a page at most; the command line asks a daemon for as many.
+pub(crate) const LARGEST_PAGE: usize = 1000;
 /// How often a silent stream of events shows that it is alive; below the idle limits of proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 

@@ -18,7 +18,7 @@ use super::{
 use crate::log::index::{Dimension, Groups, Index, count_terms};
 
 /// How many records a page has if nothing is said.
-const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 
 /// The most records a page may have.
 const LARGEST_PAGE: usize = 10_000;

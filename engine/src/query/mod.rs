@@ -39,6 +39,7 @@ pub use asker::Asker;
 pub use condition::unknown_fields;
 pub use contents::tag_of;
 pub use error::QueryError;
+pub(crate) use events::PAGE;
 pub use events::{By, Counted, count, events, groups};
 pub use filter::EventFilter;
 pub use meant::suggest;

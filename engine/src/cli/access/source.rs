@@ -5,11 +5,9 @@ use serde_json::Value;
 use super::{Daemon, Stopped, address};
 use crate::{
     cli::CliError,
+    http::LARGEST_PAGE,
     query::{EventFilter, Part, Query, Undecided},
 };
-
-/// How much of a list a daemon is asked for at once.
-const DAEMON_PAGE: usize = 1000;
 
 /// An opened access.
 pub enum Source {
@@ -56,7 +54,7 @@ impl Source {
         // A daemon gives a page at a time, a log all there are.
         let mut part = Part {
             after: None,
-            limit: matches!(self, Self::Daemon(_)).then_some(DAEMON_PAGE),
+            limit: matches!(self, Self::Daemon(_)).then_some(LARGEST_PAGE),
         };
         loop {
             let answer = self.ask(&Query::Tags {
@@ -87,7 +85,7 @@ impl Source {
         let mut all = Vec::new();
         let mut part = Part {
             after: None,
-            limit: matches!(self, Self::Daemon(_)).then_some(DAEMON_PAGE),
+            limit: matches!(self, Self::Daemon(_)).then_some(LARGEST_PAGE),
         };
         loop {
             let page = self.ask(&Query::Repositories(part.clone()))?;
