@@ -10,7 +10,7 @@ use std::{
 use weir_schema::Timestamp;
 
 use super::DaemonError;
-use crate::log::LogReader;
+use crate::log::{LogReader, MAX_VALUE_BYTES};
 
 /// Where the log keeps it.
 pub(crate) const HEARD: &str = "sources-heard";
@@ -21,8 +21,8 @@ const EVERY: Duration = Duration::from_secs(10);
 /// More sources than this are made up by somebody.
 pub(crate) const MOST_SOURCES: usize = 1000;
 
-/// Bytes of what is kept at most: it is one value of the log, which has an end at 96 KiB.
-const MOST_BYTES: usize = 64 * 1024;
+/// Bytes of what is kept at most: it is one value of the log.
+const MOST_BYTES: usize = MAX_VALUE_BYTES / 3 * 2;
 
 /// The sources, by name.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ const AT_A_TIME: usize = 1000;
 /// they come, and the log has room for no more than some ten thousands.
 const MOST: usize = 10_000;
 
-/// Why those are rejected.
+/// Why those are rejected; it names [`MOST`].
 pub(super) const TOO_MANY: &str = "more than 10,000 deliveries wait for an answer of their registry, and this was the oldest of them: see that the registry answers, and send it again";
 
 /// Deliveries that wait for their turn, and those under way. What is in it already is not added again.
@@ -92,6 +92,12 @@ mod tests {
             None,
             "what is under way waits for nothing"
         );
+    }
+
+    #[test]
+    fn the_refusal_names_the_limit() {
+        let most = format!("more than {},000 deliveries", MOST / 1000);
+        assert!(TOO_MANY.contains(&most), "{TOO_MANY}");
     }
 
     #[test]
