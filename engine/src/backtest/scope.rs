@@ -19,11 +19,7 @@ use super::report::{Change, ChangedRule};
 
 /// Loads a rule set; what is wrong with it otherwise.
 pub(super) fn load(files: &[RuleFile]) -> Result<RuleSet, String> {
-    let pairs: Vec<(String, String)> = files
-        .iter()
-        .map(|file| (file.path.clone(), file.text.clone()))
-        .collect();
-    RuleSet::load(&pairs, &Limits::RULES)
+    RuleSet::load(files, &Limits::RULES)
         .map(|loaded| loaded.rules)
         .map_err(|errors| errors.to_string())
 }

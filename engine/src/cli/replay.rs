@@ -58,8 +58,7 @@ pub fn load_rules(dir: &Path) -> Result<Vec<RuleFile>, CliError> {
     for warning in &directory.loaded.warnings {
         eprintln!("{warning}");
     }
-    let files = directory.files.into_iter();
-    Ok(files.map(|(path, text)| RuleFile { path, text }).collect())
+    Ok(directory.files)
 }
 
 /// Runs the command.

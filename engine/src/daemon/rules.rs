@@ -59,11 +59,7 @@ pub(crate) fn checked(dir: &Path, default_registry: Option<&str>) -> Result<Offe
 }
 
 fn load(files: &[RuleFile], default_registry: Option<&str>) -> Result<Loaded, RulesRefused> {
-    let pairs: Vec<(String, String)> = files
-        .iter()
-        .map(|file| (file.path.clone(), file.text.clone()))
-        .collect();
-    let loaded = RuleSet::load(&pairs, &weir_rules::cel::Limits::RULES)
+    let loaded = RuleSet::load(files, &weir_rules::cel::Limits::RULES)
         .map_err(|errors| RulesRefused(errors.to_string()))?;
     if let Some(host) = default_registry {
         let rules = loaded.rules.rules().iter();

@@ -330,12 +330,8 @@ fn rules(index: &Index, promotions: &[Promotion]) -> Result<Vec<Rules>, QueryErr
             let Body::RulesActivated(rules) = &record.event.body else {
                 continue;
             };
-            let files: Vec<_> = rules
-                .files
-                .iter()
-                .map(|file| (file.path.clone(), file.text.clone()))
-                .collect();
-            let loaded = weir_rules::rule::RuleSet::load(&files, &weir_rules::cel::Limits::RULES);
+            let loaded =
+                weir_rules::rule::RuleSet::load(&rules.files, &weir_rules::cel::Limits::RULES);
             // One that was refused was never in force.
             let Ok(loaded) = loaded else { continue };
             if Digest::Sha256(loaded.rules.digest()) != promotion.rules_digest {

@@ -226,11 +226,7 @@ impl<'a> Past<'a> {
             let Body::RulesActivated(activated) = &record.event.body else {
                 continue;
             };
-            let files = activated.files.iter();
-            let files: Vec<_> = files
-                .map(|file| (file.path.clone(), file.text.clone()))
-                .collect();
-            let loaded = RuleSet::load(&files, &cel::Limits::RULES).is_ok();
+            let loaded = RuleSet::load(&activated.files, &cel::Limits::RULES).is_ok();
             self.records.insert(record.seq, record);
             if loaded {
                 break;

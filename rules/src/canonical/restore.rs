@@ -106,11 +106,7 @@ type Kept = BTreeMap<Digest, ReportId>;
 impl State {
     /// Puts rules in force without judging anything.
     pub(crate) fn load_rules(&mut self, files: &[RuleFile]) -> Result<(), String> {
-        let pairs: Vec<(String, String)> = files
-            .iter()
-            .map(|file| (file.path.clone(), file.text.clone()))
-            .collect();
-        let loaded = RuleSet::load(&pairs, &crate::cel::Limits::RULES)
+        let loaded = RuleSet::load(files, &crate::cel::Limits::RULES)
             .map_err(|errors| errors.to_string())?;
         self.rules_digest = Digest::Sha256(loaded.rules.digest());
         self.rules = loaded.rules;

@@ -1,5 +1,7 @@
 //! The layout of a rule file: one form for the header, a blank line, a clause a line.
 
+use weir_schema::RuleFile;
+
 use super::header::split_file;
 use super::rule_set::RuleSet;
 use crate::cel::{self, Limits};
@@ -10,8 +12,11 @@ use crate::cel::{self, Limits};
 /// looked at before anything is given.
 pub fn format(path: &str, text: &str, limits: &Limits) -> Option<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let files = [(path.to_owned(), text.to_owned())];
-    let loaded = RuleSet::load(&files, limits).ok()?;
+    let file = RuleFile {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    };
+    let loaded = RuleSet::load(&[file], limits).ok()?;
     let clauses = loaded.rules.rules().first()?.program.clauses().len();
     let split = split_file(path, text, &mut Vec::new());
     let head = text.get(..split.expression_start)?;

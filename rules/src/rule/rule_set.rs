@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use weir_schema::RuleFile;
 
 use super::Rule;
 use super::header::{SplitFile, split_file};
@@ -28,12 +29,12 @@ pub struct Loaded {
 }
 
 impl RuleSet {
-    /// Loads `files`, pairs of path and text, in any order.
+    /// Loads `files`, in any order.
     ///
     /// All files are checked, whatever is wrong with the first; a set with any error is refused
     /// whole. No files at all is a set without rules, which promotes nothing.
-    pub fn load(files: &[(String, String)], limits: &Limits) -> Result<Loaded, RuleErrors> {
-        let mut sorted: Vec<&(String, String)> = files.iter().collect();
+    pub fn load(files: &[RuleFile], limits: &Limits) -> Result<Loaded, RuleErrors> {
+        let mut sorted: Vec<&RuleFile> = files.iter().collect();
         sorted.sort();
         let mut errors = Vec::new();
         let mut warnings = Vec::new();
@@ -41,7 +42,7 @@ impl RuleSet {
         let mut places: BTreeMap<String, String> = BTreeMap::new();
         let mut hash = Sha256::new();
         let mut last_path: Option<&str> = None;
-        for (path, text) in sorted {
+        for RuleFile { path, text } in sorted {
             hash_text(&mut hash, path);
             hash_text(&mut hash, text);
             let mut diagnostics = Vec::new();

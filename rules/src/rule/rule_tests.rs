@@ -1,6 +1,7 @@
 //! Rule files: what a header means, and how mistakes in it are shown.
 
 use chrono::TimeDelta;
+use weir_schema::RuleFile;
 
 use super::{Kind, Loaded, Rule, RuleErrors, RuleSet, RuleTarget, ScanRequirement, Separate};
 use super::{MAX_ERRORS_A_FILE, Severity};
@@ -8,10 +9,11 @@ use crate::cel::Limits;
 use crate::class::Class;
 
 fn load(files: &[(&str, &str)]) -> Result<Loaded, RuleErrors> {
-    let files: Vec<(String, String)> = files
-        .iter()
-        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-        .collect();
+    let file = |(path, text): &(&str, &str)| RuleFile {
+        path: (*path).to_owned(),
+        text: (*text).to_owned(),
+    };
+    let files: Vec<RuleFile> = files.iter().map(file).collect();
     RuleSet::load(&files, &Limits::RULES)
 }
 

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 use weir_rules::cel::Limits;
 use weir_rules::rule::RuleSet;
+use weir_schema::RuleFile;
 
 use super::msr_criteria::{Clause, sample_tag, translate};
 use super::msr_policy::{self, Policy};
@@ -80,10 +81,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// The files are loaded before they are written: an importer that writes what cannot be loaded
 /// has a fault of its own.
 fn check_loads(imported: &[Imported]) -> Result<(), Failure> {
-    let files: Vec<(String, String)> = imported
-        .iter()
-        .map(|policy| (format!("{}.cel", policy.name), policy.rule.clone()))
-        .collect();
+    let file = |policy: &Imported| RuleFile {
+        path: format!("{}.cel", policy.name),
+        text: policy.rule.clone(),
+    };
+    let files: Vec<RuleFile> = imported.iter().map(file).collect();
     match RuleSet::load(&files, &Limits::RULES) {
         Ok(_) => Ok(()),
         Err(errors) => Err(Failure::input(format!(

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use weir_rules::cel::Limits;
 use weir_rules::rule::{Loaded, Located, RuleErrors, RuleSet};
+use weir_schema::RuleFile;
 
 use crate::cli::failure::Failure;
 use crate::rules_dir::{self, RulesDirError};
@@ -12,8 +13,8 @@ use crate::rules_dir::{self, RulesDirError};
 /// Rules that were read and loaded.
 #[derive(Debug)]
 pub struct LoadedDirectory {
-    /// What is recorded when these rules are activated: path within the directory, and text.
-    pub files: Vec<(String, String)>,
+    /// What is recorded when these rules are activated; paths are within the directory.
+    pub files: Vec<RuleFile>,
     /// The rules and warnings. Warnings have paths as the user would type them.
     pub loaded: Loaded,
 }
@@ -40,7 +41,7 @@ impl From<LoadError> for Failure {
 
 /// Reads and loads every rule below `directory`, or one rule file.
 pub fn load(directory: &Path) -> Result<LoadedDirectory, LoadError> {
-    let files = read(directory, "cel")?;
+    let files = rules_dir::read(directory).map_err(Failure::from)?;
     let shown = |mut located: Located| {
         located.path = shown_path(directory, &located.path);
         located

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use weir_rules::cel::Limits;
 use weir_rules::rule;
+use weir_schema::RuleFile;
 
 use super::files;
 use crate::cli::failure::Failure;
@@ -28,9 +29,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let loaded = files::load(&args.directory)?;
     let mut out = std::io::stdout().lock();
     let mut changed = 0;
-    for (relative, text) in &loaded.files {
-        let shown = files::shown_path(&args.directory, relative);
-        let Some(formatted) = rule::format(relative, text, &Limits::RULES) else {
+    for RuleFile { path, text } in &loaded.files {
+        let shown = files::shown_path(&args.directory, path);
+        let Some(formatted) = rule::format(path, text, &Limits::RULES) else {
             eprintln!("{shown}: left as it is: its layout cannot change without its meaning");
             continue;
         };

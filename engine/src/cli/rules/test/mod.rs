@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use weir_rules::cel::Limits;
 use weir_rules::rule::{Rule, RuleSet};
-use weir_schema::ReasonCode;
+use weir_schema::{ReasonCode, RuleFile};
 
 use self::coverage::Coverage;
 use self::document::{Case, Document, Expectation};
@@ -123,10 +123,9 @@ fn test(directory: &Path, mutate: bool) -> Result<Report, Failure> {
         mutation: mutate.then(Mutation::default),
     };
     let text_of = |rule: &Rule| {
-        let text = loaded.files.iter().find(|(path, _)| *path == rule.path);
-        text.map_or("", |(_, text)| {
-            text.strip_prefix('\u{feff}').unwrap_or(text)
-        })
+        let file = loaded.files.iter().find(|file| file.path == rule.path);
+        let text = file.map_or("", |file| &file.text);
+        text.strip_prefix('\u{feff}').unwrap_or(text)
     };
     let rules = loaded.loaded.rules.rules().iter();
     let others: Vec<(&Rule, &str)> = rules.map(|rule| (&**rule, text_of(rule))).collect();
@@ -342,7 +341,10 @@ fn describe(judgement: &Judgement) -> String {
 
 fn mutate_rule(tested: &Tested<'_>, document: &Document, mutation: &mut Mutation) {
     for mutant in mutate::mutants(tested.rule, tested.text) {
-        let file = (tested.rule.path.clone(), mutant.text);
+        let file = RuleFile {
+            path: tested.rule.path.clone(),
+            text: mutant.text,
+        };
         // A mistake that does not load is found without any test.
         let Ok(loaded) = RuleSet::load(std::slice::from_ref(&file), &Limits::RULES) else {
             continue;
@@ -350,7 +352,7 @@ fn mutate_rule(tested: &Tested<'_>, document: &Document, mutation: &mut Mutation
         mutation.tried += 1;
         let found = loaded.rules.rules().iter().any(|rule| {
             document.tests.iter().any(|case| {
-                let judged = judge_case(tested, rule, &file.1, document, case);
+                let judged = judge_case(tested, rule, &file.text, document, case);
                 judged.map_or(true, |judged| {
                     judged.into_iter().any(|mut one| {
                         // The clause that is expected is spelt as in the rule without the mistake.
