@@ -7,6 +7,7 @@ use weir_schema::{Digest, Received, RepositoryName, Tag, Timestamp};
 use super::{DaemonError, Shared, reconcile, resolver};
 use crate::{
     adapters::{self, AdapterSettings, Decoded, Named, Need, Pending, UNKNOWN_MEDIA_TYPE},
+    backoff::doubled,
     http::Delivery,
     resolve::{self, ResolveError},
 };
@@ -17,6 +18,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long it is asked again while a sender waits for the answer to its delivery.
 pub(crate) const IMPATIENCE: Duration = Duration::from_secs(2);
+
+/// How long after a registry did not answer it is asked again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest, while it goes on not answering.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A delivery as it came.
 pub(crate) struct Raw<'a> {
@@ -210,8 +217,9 @@ where
     F: Future<Output = Result<T, ResolveError>>,
 {
     let until = tokio::time::Instant::now() + patience;
-    let mut pause = Duration::from_millis(500);
+    let mut failures = 0;
     loop {
+        let pause = doubled(FIRST_PAUSE, failures, LONGEST_PAUSE);
         match ask().await {
             Ok(found) => return Ok(found),
             Err(error) if error.is_retryable() && tokio::time::Instant::now() + pause < until => {
@@ -220,7 +228,7 @@ where
             Err(error) => return Err(error.to_string()),
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(30));
+        failures += 1;
     }
 }
 

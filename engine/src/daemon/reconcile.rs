@@ -8,6 +8,7 @@ use weir_rules::pattern::RepositoryPatterns;
 use weir_schema::Digest;
 
 use super::{DaemonError, Shared, leader::Acting, own_event};
+use crate::backoff::doubled;
 use crate::reconcile::{Emptied, Known, Report, survey};
 
 /// How long a registry that came up again has to get ready before it is asked.
@@ -15,6 +16,12 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// How long registries are left alone after a look at them, whoever asks for the next.
 const CALM: Duration = Duration::from_secs(5);
+
+/// How long after a registry did not answer it is asked again.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest, if it goes on not answering.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Reconciles as configured until this node acts no longer; `first` says that the daemon starts.
 pub(crate) async fn run(acting: &Acting, first: bool) -> Result<(), DaemonError> {
@@ -43,7 +50,7 @@ pub(crate) async fn run(acting: &Acting, first: bool) -> Result<(), DaemonError>
         let calm = tokio::time::Instant::now() + if due { CALM } else { Duration::ZERO };
         let every = config
             .every_minutes
-            .map(|minutes| minutes.saturating_mul(60));
+            .map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
         tokio::select! {
             () = shared.restarted.notified() => {
                 tokio::time::sleep(SETTLE).await;
@@ -57,15 +64,14 @@ pub(crate) async fn run(acting: &Acting, first: bool) -> Result<(), DaemonError>
     }
 }
 
-/// Seconds after which a registry that did not answer `failures` times is asked again.
-fn pause(failures: u32) -> u64 {
-    let seconds = 5_u64.saturating_mul(1 << failures.min(7).saturating_sub(1));
-    seconds.min(300)
+/// How long after a registry did not answer `failures` times it is asked again.
+fn pause(failures: u32) -> Duration {
+    doubled(FIRST_PAUSE, failures.saturating_sub(1), LONGEST_PAUSE)
 }
 
-async fn after(seconds: Option<u64>) {
-    match seconds {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds.max(1))).await,
+async fn after(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait.max(Duration::from_secs(1))).await,
         None => std::future::pending().await,
     }
 }

@@ -23,11 +23,15 @@ use weir_schema::{Body, Digest, Event, Received, RepositoryName};
 use self::queue::Queue;
 use super::{DaemonError, LONGEST_ASKED_WAIT, Shared, leader::Acting, own_event};
 use crate::{
+    backoff::doubled,
     node::Trace,
     resolve::{self, Resolved},
 };
 
-/// The longest wait before an unreadable manifest is tried again.
+/// The first wait before an unreadable manifest is tried again.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Lookups at a time. Each holds what it reads until it is told.
@@ -224,9 +228,7 @@ async fn sleep_until(due: Option<Instant>) {
 
 /// How long to wait after `tries` failures before the next try; as long as was `asked` for, if so.
 fn wait(tries: u32, asked: Option<Duration>) -> Duration {
-    let back_off = Duration::from_secs(1)
-        .saturating_mul(1 << tries.min(6))
-        .min(LONGEST_WAIT);
+    let back_off = doubled(FIRST_WAIT, tries, LONGEST_WAIT);
     let asked = asked.unwrap_or_default().min(LONGEST_ASKED_WAIT);
     back_off.max(asked)
 }

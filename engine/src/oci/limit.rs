@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{config::RegistryConfig, error::OciError};
+use crate::backoff::{doubled, jitter};
 
 /// One of the registry's concurrent places. Whoever streams holds it until the stream ends.
 #[derive(Debug)]
@@ -111,7 +112,7 @@ impl Retry<'_> {
                 self.limits.hold(asked);
                 sleep(asked + jitter(FIRST_PAUSE)).await;
             }
-            None => sleep(backoff(self.attempt, self.limits.max_backoff)).await,
+            None => sleep(pause(self.attempt, self.limits.max_backoff)).await,
         }
         tracing::debug!(attempt = self.attempt, %error, "trying again");
         Ok(())
@@ -123,19 +124,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The pause after the `attempt`th failure: between half and all of a doubling time, so that
 /// many clients that failed together do not come back together.
-pub(crate) fn backoff(attempt: u32, longest: Duration) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(
-        1u32.checked_shl(attempt.saturating_sub(1))
-            .unwrap_or(u32::MAX),
-    );
-    let whole = doubled.min(longest);
+fn pause(attempt: u32, longest: Duration) -> Duration {
+    let whole = doubled(FIRST_PAUSE, attempt.saturating_sub(1), longest);
     whole / 2 + jitter(whole / 2)
-}
-
-fn jitter(up_to: Duration) -> Duration {
-    // Sixteen random bits are fine enough for a pause, and `uuid` has them.
-    let [high, low, ..] = *uuid::Uuid::new_v4().as_bytes();
-    up_to.mul_f64(f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX))
 }
 
 #[cfg(test)]
@@ -154,7 +145,7 @@ mod tests {
             (u32::MAX, 2000),
         ] {
             let pauses: Vec<_> = (0..32)
-                .map(|_| backoff(attempt, longest).as_millis())
+                .map(|_| pause(attempt, longest).as_millis())
                 .collect();
             assert!(
                 pauses

@@ -6,10 +6,13 @@ use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerError, jetstream
 use tokio::{sync::watch, time::Instant};
 
 use super::{StreamConfig, StreamConfigError, config::Credentials};
+use crate::backoff::doubled;
 
 /// How long one request to JetStream may take before it counts as lost and is repeated.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// The longest pause between two attempts to connect.
+/// The first pause between two attempts to connect.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Publishes that may wait for their acknowledgement at once.
 const MOST_UNACKNOWLEDGED: usize = 4096;
@@ -163,10 +166,10 @@ impl Connection {
     }
 }
 
-/// The pause before attempt `attempt + 1`: doubles from 50 ms up to [`LONGEST_PAUSE`].
+/// The pause before attempt `attempt + 1`: doubles from [`FIRST_PAUSE`] up to [`LONGEST_PAUSE`].
 pub(super) fn pause(attempt: usize) -> Duration {
-    let exponent = u32::try_from(attempt).unwrap_or(u32::MAX).min(10);
-    (Duration::from_millis(50) * 2_u32.pow(exponent)).min(LONGEST_PAUSE)
+    let times = u32::try_from(attempt).unwrap_or(u32::MAX);
+    doubled(FIRST_PAUSE, times, LONGEST_PAUSE)
 }
 
 async fn options(

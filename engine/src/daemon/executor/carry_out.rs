@@ -6,13 +6,17 @@ use weir_rules::{Copy, OpenCopy};
 
 use super::{lanes::Lanes, reach, teller::Teller};
 use crate::{
+    backoff::{doubled, jitter},
     config::Config,
     copy::{self, CopyError, Outcome, Plan},
     daemon::{DaemonError, LONGEST_ASKED_WAIT, leader::Acting},
     node::Trace,
 };
 
-/// The longest wait between two tries of a copy, where the registry does not say when to come back.
+/// The wait after the first failure of a copy, where the registry does not say when to come back.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+
+/// The longest, after many of them.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Returns once the promotion needs nothing more from this node.
@@ -158,14 +162,11 @@ fn is_last(config: &Config, attempt: u32) -> bool {
 
 /// How long to wait after the `attempt`th failure.
 fn pause(error: &CopyError, attempt: u32) -> Duration {
-    let back_off = Duration::from_secs(1).saturating_mul(1 << attempt.min(8));
-    // Copies that failed together shall not try again together.
-    let jitter = Duration::from_millis(u64::from(uuid::Uuid::new_v4().as_fields().1) % 1000);
     let wait = match error.retry_after() {
         Some(asked) => asked.min(LONGEST_ASKED_WAIT),
-        None => back_off.min(LONGEST_WAIT),
+        None => doubled(FIRST_WAIT, attempt.saturating_sub(1), LONGEST_WAIT),
     };
-    wait + jitter
+    wait + jitter(Duration::from_millis(999))
 }
 
 fn plan(open: &OpenCopy, is_absent: bool) -> Option<Plan> {
@@ -210,6 +211,7 @@ mod tests {
     fn a_copy_that_nobody_gave_a_time_is_tried_again_ever_later() {
         check(1, None, 2);
         check(4, None, 16);
-        check(40, None, 256);
+        check(8, None, 256);
+        check(40, None, 300);
     }
 }
