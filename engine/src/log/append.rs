@@ -12,7 +12,7 @@ use super::commit::Visible;
 use super::head::{Head, StreamPosition, Tip};
 use super::journal::{Appended, Entry};
 use super::reader::LogReader;
-use super::store::{Area, Changes, MAX_VALUE_BYTES, StoreError};
+use super::store::{Changes, MAX_VALUE_BYTES, StoreError};
 use super::{Shared, keys, record, tree};
 
 /// A record as it is stored and hashed.
@@ -306,7 +306,7 @@ impl Log {
         if appended == Appended::Over {
             return Err(io::Error::other("the log takes no more").into());
         }
-        store.apply(Area::Log, entry.changes)?;
+        store.apply(entry.changes)?;
         journal.applied(number);
         if appended == Appended::TooLong {
             // The store's own sync makes it durable.

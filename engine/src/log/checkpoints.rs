@@ -6,7 +6,6 @@ use super::append::{AppendError, Log};
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
 use super::key::SigningKey;
 use super::reader::{LogReader, ReadError};
-use super::store::Area;
 use super::{keys, tree};
 
 /// Of so many records the log keeps one checkpoint, the last: a new one pins what the one before
@@ -103,12 +102,9 @@ impl LogReader {
     /// # Errors
     /// The log cannot be read, or one of them is damaged.
     pub fn checkpoints(&self) -> Result<Vec<SignedCheckpoint>, ReadError> {
-        let rows = self.store().range(
-            Area::Log,
-            keys::CHECKPOINTS,
-            keys::CHECKPOINTS_END,
-            usize::MAX,
-        )?;
+        let rows = self
+            .store()
+            .range(keys::CHECKPOINTS, keys::CHECKPOINTS_END, usize::MAX)?;
         rows.iter().map(|(_, note)| parse(note)).collect()
     }
 
@@ -117,9 +113,7 @@ impl LogReader {
     /// # Errors
     /// The log cannot be read, or the checkpoint is damaged.
     pub fn last_checkpoint(&self) -> Result<Option<SignedCheckpoint>, ReadError> {
-        let last = self
-            .store()
-            .at_or_before(Area::Log, &keys::checkpoint(u64::MAX))?;
+        let last = self.store().at_or_before(&keys::checkpoint(u64::MAX))?;
         match last {
             Some((key, note)) if key.starts_with(keys::CHECKPOINTS) => parse(&note).map(Some),
             _ => Ok(None),

@@ -13,7 +13,7 @@ use super::directory::{self, Found, Lock};
 use super::head::{Head, OpenChunk, Tip};
 use super::journal::{Entry, Journal};
 use super::reader::{self, ReadError};
-use super::store::{Area, Store, StoreError};
+use super::store::{Store, StoreError};
 use super::witness::{Seen, Witness};
 use super::{Shared, dictionary, keys, store_journal, tree};
 
@@ -260,7 +260,7 @@ fn apply_journal(store: &Store, entries: Vec<Entry>) -> Result<(), Problem> {
             let cause = "its journal does not continue its store: batches are missing, or one of the two was replaced by an older copy";
             return Err(damaged(Some(tip.next_seq()), cause));
         }
-        store.apply(Area::Log, entry.changes)?;
+        store.apply(entry.changes)?;
         (tip, _) = head_of(store)?;
         if tip.batch != entry.number {
             let cause = "a batch of its journal has another head";
@@ -277,9 +277,9 @@ fn apply_journal(store: &Store, entries: Vec<Entry>) -> Result<(), Problem> {
 /// The head with the open chunk, and the key of its row.
 fn head_of(store: &Store) -> Result<(Tip, HeadRow), Problem> {
     let mut key = keys::HEAD;
-    let mut row = store.get(Area::Log, key)?;
+    let mut row = store.get(key)?;
     if row.is_none() {
-        row = store.get(Area::Log, keys::HEAD_OF_FORMAT_1)?;
+        row = store.get(keys::HEAD_OF_FORMAT_1)?;
         if row.is_some() {
             key = keys::HEAD_OF_FORMAT_1;
         }
@@ -301,12 +301,7 @@ struct HeadRow {
 /// Makes the store's own dictionaries known, and gives the one in use.
 fn load_dictionaries(store: &Store) -> Result<&'static Dictionary, Problem> {
     let mut chosen = None;
-    let rows = store.range(
-        Area::Log,
-        keys::DICTIONARIES,
-        keys::DICTIONARIES_END,
-        usize::MAX,
-    )?;
+    let rows = store.range(keys::DICTIONARIES, keys::DICTIONARIES_END, usize::MAX)?;
     for (key, value) in rows {
         if key == keys::DICTIONARIES {
             chosen = Some(value);
@@ -365,7 +360,7 @@ fn load(store: &Store, seen: Option<Seen>, encoder: Encoder) -> Result<Writer, P
 /// that the head names, and no row may follow it.
 fn tail(store: &Store, tip: &Tip, open: Option<OpenChunk<'_>>) -> Result<Chunk, Problem> {
     let next_seq = tip.next_seq();
-    let last = store.at_or_before(Area::Log, &keys::chunk(u64::MAX))?;
+    let last = store.at_or_before(&keys::chunk(u64::MAX))?;
     let last = last.and_then(|(key, _)| keys::chunk_first(&key));
     let Some(last_seq) = next_seq.checked_sub(1).filter(|seq| *seq > 0) else {
         return match last {

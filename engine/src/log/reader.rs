@@ -11,7 +11,7 @@ use weir_schema::record::Hash;
 
 use super::chunk::{Chunk, ChunkError, Records};
 use super::head::Head;
-use super::store::{Area, Store, StoreError};
+use super::store::{Store, StoreError};
 use super::tree::{self, Nodes};
 use super::{Shared, keys, record};
 
@@ -198,10 +198,7 @@ impl LogReader {
     /// # Errors
     /// The store cannot be read.
     pub fn meta_get(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
-        let value = self
-            .shared
-            .store
-            .get(Area::Log, &keys::meta(name.as_bytes()))?;
+        let value = self.shared.store.get(&keys::meta(name.as_bytes()))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -278,7 +275,6 @@ impl Nodes for LogReader {
                 .collect());
         }
         let rows = self.shared.store.range(
-            Area::Log,
             &keys::node(level, first),
             &keys::node(level, first + count),
             usize::MAX,
@@ -357,7 +353,7 @@ pub(super) fn chunk_in(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
 }
 
 fn find_chunk(store: &Store, seq: u64, chunk: &mut Chunk) -> Result<(), Unreadable> {
-    let found = store.at_or_before(Area::Log, &keys::chunk(seq))?;
+    let found = store.at_or_before(&keys::chunk(seq))?;
     let found = found.and_then(|(key, row)| Some((keys::chunk_first(&key)?, row)));
     let (first, row) = found.ok_or(Unreadable::Missing("it"))?;
     chunk.begin_at(first);
@@ -372,7 +368,7 @@ fn find_chunk(store: &Store, seq: u64, chunk: &mut Chunk) -> Result<(), Unreadab
 fn more_in(store: &Store, records: &mut Records) -> Result<bool, ReadError> {
     let first = records.end();
     let mut add = || {
-        let Some(row) = store.get(Area::Log, &keys::chunk(first))? else {
+        let Some(row) = store.get(&keys::chunk(first))? else {
             return Ok(false);
         };
         records.decode_more(&row, parts_of(store, first))?;
@@ -384,7 +380,7 @@ fn more_in(store: &Store, records: &mut Records) -> Result<bool, ReadError> {
 /// The continuation rows of the chunk that begins at `first`.
 fn parts_of(store: &Store, first: u64) -> impl FnMut(u16) -> Result<Vec<u8>, Unreadable> {
     move |part| {
-        let row = store.get(Area::Log, &keys::chunk_part(first, part))?;
+        let row = store.get(&keys::chunk_part(first, part))?;
         let row = row.ok_or(Unreadable::Missing("a part of it"))?;
         Ok(row.to_vec())
     }

@@ -7,7 +7,7 @@ use super::{
     checkpoint::Checkpoint,
     dictionary,
     key::SigningKey,
-    store::{Area, Changes},
+    store::Changes,
     verify_tests::{chain, log_of},
     *,
 };
@@ -20,14 +20,14 @@ fn put<const N: usize>(log: &Log, rows: [(Vec<u8>, Vec<u8>); N]) {
     }
     let reader = log.reader();
     let store = reader.store();
-    store.apply(Area::Log, changes).expect("it is written");
+    store.apply(changes).expect("it is written");
     store.sync().expect("it is kept");
 }
 
 /// Where the chunks of a log begin.
 fn begins(log: &Log) -> Vec<u64> {
     let reader = log.reader();
-    let rows = reader.store().range(Area::Log, b"c", b"d", usize::MAX);
+    let rows = reader.store().range(b"c", b"d", usize::MAX);
     let rows = rows.expect("it reads").into_iter();
     rows.filter_map(|(key, _)| keys::chunk_first(&key))
         .collect()
@@ -76,7 +76,7 @@ fn a_dictionary_in_the_store_serves_new_chunks_and_the_old_stay_readable() {
     let log = log_of(dir.path(), &[]);
     let wanted: Vec<Vec<u8>> = all.into_iter().map(|record| record.bytes).collect();
     assert_eq!(bytes_of(&log), wanted);
-    let last = log.reader().store().get(Area::Log, &keys::chunk(257));
+    let last = log.reader().store().get(&keys::chunk(257));
     let last = last.expect("it reads").expect("it is there");
     assert_eq!(last[1..=id.len()], id);
 }

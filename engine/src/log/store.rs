@@ -43,13 +43,6 @@ pub(super) enum StoreError {
     Damaged(String),
 }
 
-/// An independent key space of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Area {
-    /// Records, head and everything written in one batch with them.
-    Log,
-}
-
 /// Changes that take effect together or not at all, in the order in which they were made.
 #[derive(Debug, Default)]
 pub(super) struct Changes(Vec<(Vec<u8>, Option<Vec<u8>>)>);
@@ -123,6 +116,7 @@ const REMOVED: u32 = u32::MAX;
 /// An open store. Dropping it releases the files.
 pub(super) struct Store {
     db: sled::Db,
+    /// Records, head and everything written in one batch with them.
     log: sled::Tree,
     /// The second handle on the data file, for the sync that sled leaves out.
     file: File,
@@ -175,33 +169,28 @@ impl Store {
         Ok(store)
     }
 
-    pub(super) fn get(&self, area: Area, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        run(|| self.tree(area).get(key))
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        run(|| self.log.get(key))
     }
 
     /// The entry with the largest key that is at most `key`.
-    pub(super) fn at_or_before(
-        &self,
-        area: Area,
-        key: &[u8],
-    ) -> Result<Option<(Value, Value)>, StoreError> {
-        run(|| self.tree(area).range(..=key).next_back().transpose())
+    pub(super) fn at_or_before(&self, key: &[u8]) -> Result<Option<(Value, Value)>, StoreError> {
+        run(|| self.log.range(..=key).next_back().transpose())
     }
 
     /// Up to `limit` entries with `from <= key < to`, in key order.
     pub(super) fn range(
         &self,
-        area: Area,
         from: &[u8],
         to: &[u8],
         limit: usize,
     ) -> Result<Vec<(Value, Value)>, StoreError> {
-        run(|| self.tree(area).range(from..to).take(limit).collect())
+        run(|| self.log.range(from..to).take(limit).collect())
     }
 
     /// Writes `changes` atomically. They are durable only after the next [`Store::sync`].
-    pub(super) fn apply(&self, area: Area, changes: Changes) -> Result<(), StoreError> {
-        let tree = self.tree(area);
+    pub(super) fn apply(&self, changes: Changes) -> Result<(), StoreError> {
+        let tree = &self.log;
         // One change needs no batch, which sled begins with a write to the disk of its own.
         if changes.0.len() == 1 {
             return changes.0.into_iter().try_for_each(|(key, value)| {
@@ -240,12 +229,6 @@ impl Store {
     /// The size of the store's files.
     pub(super) fn size_on_disk(&self) -> Result<u64, StoreError> {
         run(|| self.db.size_on_disk())
-    }
-
-    fn tree(&self, area: Area) -> &sled::Tree {
-        match area {
-            Area::Log => &self.log,
-        }
     }
 
     fn refuse_blobs(&self) -> Result<(), StoreError> {

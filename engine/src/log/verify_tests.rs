@@ -8,7 +8,7 @@ use weir_schema::record::{NO_HASH, hex};
 
 use super::chunk::{Chunk, Encoder};
 use super::dictionary;
-use super::store::{Area, Changes, Store};
+use super::store::{Changes, Store};
 use super::*;
 
 fn record(seq: u64, text: &str, previous: &Hash) -> EncodedRecord {
@@ -57,7 +57,7 @@ fn write_over(log: &Log, records: &[Vec<u8>]) {
         rows.into_iter()
             .for_each(|row| changes.put(&keys::chunk(first), row));
     }
-    store.apply(Area::Log, changes).expect("it is written");
+    store.apply(changes).expect("it is written");
 }
 
 fn check(name: &str, change: impl Fn(&mut Vec<Vec<u8>>), wanted: (u64, Problem)) {
@@ -166,7 +166,7 @@ fn a_row_that_does_not_decompress_is_named() {
     let reader = log.reader();
     let store = reader.store();
     let row = store
-        .get(Area::Log, &keys::chunk(33))
+        .get(&keys::chunk(33))
         .expect("it reads")
         .expect("a row");
     let with = |place: usize, value: u8| {
@@ -174,7 +174,7 @@ fn a_row_that_does_not_decompress_is_named() {
         row[place] = value;
         let mut changes = Changes::default();
         changes.put(&keys::chunk(33), row);
-        store.apply(Area::Log, changes).expect("it is written");
+        store.apply(changes).expect("it is written");
         let report = verify(&log.reader(), &[], None, 1, |_, _| Ok(()), |_| ());
         match report.first_bad {
             Some((33, Problem::Unreadable(cause))) => cause,
@@ -199,7 +199,7 @@ fn a_row_that_does_not_decompress_is_named() {
 fn an_open_chunk_that_was_changed_is_found_at_opening_or_by_a_verification() {
     let dir = TempDir::new().expect("a directory");
     let log = log_of(dir.path(), &chain(1, 20, "scan", NO_HASH));
-    let row = log.reader().store().get(Area::Log, keys::HEAD);
+    let row = log.reader().store().get(keys::HEAD);
     let row = row.expect("it reads").expect("a row");
     drop(log);
     let (tip, open) = head::Tip::decode(&row).expect("it decodes");
@@ -224,7 +224,7 @@ fn an_open_chunk_that_was_changed_is_found_at_opening_or_by_a_verification() {
         let store = Store::open(&path.join("store"), 1 << 20).expect("it opens");
         let mut changes = Changes::default();
         changes.put(keys::HEAD, row.to_vec());
-        store.apply(Area::Log, changes).expect("it is written");
+        store.apply(changes).expect("it is written");
         drop(store);
         Log::open(&path, LogOptions::default()).map_err(|error| match error {
             OpenError::Damaged { first_bad, .. } => first_bad,
