@@ -402,13 +402,12 @@ async fn run_until(stream: &Stream, log: &impl Outputs, cursor: &Kept, name: &st
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(
-        Duration::from_secs(30),
-        Outbox::new(stream, name).run(log, cursor, done),
-    )
-    .await
-    .expect("the outbox ends")
-    .unwrap();
+    let outbox = Outbox::new(stream, name);
+    tokio::select! {
+        () = done => {}
+        failed = outbox.run(log, cursor) => panic!("{failed:?}"),
+        () = tokio::time::sleep(Duration::from_secs(30)) => panic!("it publishes all"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -427,7 +426,7 @@ async fn outputs_are_published_each_once_over_kills_of_node_and_server() {
             let (stream, log, cursor) = (stream.clone(), Arc::clone(&log), Arc::clone(&cursor));
             async move {
                 let outbox = Outbox::new(&stream, "log");
-                outbox.run(&*log, &*cursor, std::future::pending()).await
+                outbox.run(&*log, &*cursor).await
             }
         });
         tokio::time::sleep(Duration::from_millis(20 + 13 * round)).await;

@@ -117,10 +117,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, stream: &Stream) -> Result<(), Dae
         recent: shared.node.recent().clone(),
     };
     let cursor = InLog(Arc::clone(shared));
-    outbox
-        .run(&outputs, &cursor, std::future::pending())
-        .await?;
-    std::future::pending().await
+    match outbox.run(&outputs, &cursor).await? {}
 }
 
 /// Notes how far another node has published, until the daemon ends: whoever takes over then begins

@@ -5,7 +5,7 @@
 //! acknowledged. The second makes restarts exact beyond the server's duplicate window, and lets
 //! another node take over with an older cursor.
 
-use std::{collections::BTreeSet, future::Future, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, future::Future, time::Duration};
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -120,8 +120,8 @@ impl Outbox {
         }
     }
 
-    /// Publishes what `outputs` gives, from where it ended, until `stop` completes. While the
-    /// server is away it waits and tries again.
+    /// Publishes what `outputs` gives, from where it ended, until it is dropped. While the server
+    /// is away it waits and tries again.
     ///
     /// # Errors
     /// The log or the cursor fails.
@@ -129,19 +129,7 @@ impl Outbox {
         &self,
         outputs: &impl Outputs,
         cursor: &impl Cursor,
-        stop: impl Future<Output = ()>,
-    ) -> Result<(), OutboxError> {
-        tokio::select! {
-            () = stop => Ok(()),
-            result = self.publish_all(outputs, cursor) => result,
-        }
-    }
-
-    async fn publish_all(
-        &self,
-        outputs: &impl Outputs,
-        cursor: &impl Cursor,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<Infallible, OutboxError> {
         let published = self.look_back().await;
         let mut done = cursor
             .load()
@@ -191,11 +179,7 @@ impl Outbox {
     }
 
     fn letter(&self, output: &Output, done: u64, json: String) -> Letter {
-        let subject = format!(
-            "{}.events.{}",
-            self.subjects,
-            subject_of_output(&output.kind)
-        );
+        let subject = format!("{}.events.{}", self.subjects, subject_of_kind(&output.kind));
         let mut headers = HeaderMap::new();
         headers.insert(SEQ, output.seq.to_string());
         headers.insert(DONE, done.to_string());
@@ -262,11 +246,6 @@ impl Outbox {
         }
         Ok(published)
     }
-}
-
-/// The end of an output's subject: its type.
-fn subject_of_output(kind: &str) -> String {
-    subject_of_kind(kind)
 }
 
 /// The output without its data, which is to be fetched from the log.
