@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{oneshot, watch};
 use weir_engine::{
+    backtest::{Question, jobs::Standing},
     http::{Accepted, Backend, Delivery, HttpConfig, IntakeError, Server},
     query::{EventFilter, EventPage, Logged, Query, QueryError},
     secret::Secret,
@@ -96,6 +97,23 @@ impl Backend for Fake {
             }
             query => Ok(json!(format!("{query:?}"))),
         }
+    }
+
+    async fn reconcile(&self, confirm: bool) -> Result<Value, QueryError> {
+        let problem = format!("no registry can be asked (confirm: {confirm})");
+        Err(QueryError::Unavailable(problem))
+    }
+
+    async fn start_backtest(&self, _: Question) -> Result<u64, QueryError> {
+        Err(QueryError::Unavailable("there is no log".into()))
+    }
+
+    fn backtest(&self, _: u64) -> Option<Standing> {
+        None
+    }
+
+    async fn end_backtest(&self, _: u64) -> bool {
+        false
     }
 
     async fn ready(&self) -> Result<(), String> {

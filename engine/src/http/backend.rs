@@ -77,28 +77,19 @@ pub trait Backend: Send + Sync + 'static {
     fn query(&self, query: Query) -> impl Future<Output = Result<Value, QueryError>> + Send;
 
     /// Compares registries with the log; records what is found if `confirm`.
-    fn reconcile(&self, confirm: bool) -> impl Future<Output = Result<Value, QueryError>> + Send {
-        let problem = format!("no registry can be asked (confirm: {confirm})");
-        async move { Err(QueryError::Unavailable(problem)) }
-    }
+    fn reconcile(&self, confirm: bool) -> impl Future<Output = Result<Value, QueryError>> + Send;
 
     /// Starts a backtest over the log; returns its number.
     fn start_backtest(
         &self,
-        _question: Question,
-    ) -> impl Future<Output = Result<u64, QueryError>> + Send {
-        async { Err(QueryError::Unavailable("there is no log".to_owned())) }
-    }
+        question: Question,
+    ) -> impl Future<Output = Result<u64, QueryError>> + Send;
 
     /// Where a backtest stands; `None` if there is no such one.
-    fn backtest(&self, _id: u64) -> Option<Standing> {
-        None
-    }
+    fn backtest(&self, id: u64) -> Option<Standing>;
 
     /// Ends a backtest and forgets it; false if there is no such one.
-    fn end_backtest(&self, _id: u64) -> impl Future<Output = bool> + Send {
-        async { false }
-    }
+    fn end_backtest(&self, id: u64) -> impl Future<Output = bool> + Send;
 
     /// Whether the engine serves; the reason if it does not.
     fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
