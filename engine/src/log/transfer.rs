@@ -5,13 +5,10 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::append::{AppendError, EncodedRecord, Log};
+use super::append::EncodedRecord;
 use super::chunk::MAX_RECORD_BYTES;
 use super::reader::{LogReader, ReadError};
 use super::record::{previous_of, seq_of};
-
-/// Records imported in one batch.
-const IMPORT_BATCH: usize = 256;
 
 /// Why records could not be moved.
 #[derive(Debug, thiserror::Error)]
@@ -20,24 +17,13 @@ pub enum TransferError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The log cannot be written, or the records do not follow it.
-    #[error(transparent)]
-    Append(#[from] AppendError),
-    /// The file cannot be read or written.
+    /// The file cannot be written.
     #[error("{what}: {source}")]
     Io {
         /// Which file or stream.
         what: String,
         /// The system's error.
         source: io::Error,
-    },
-    /// A line that is no record.
-    #[error("line {line}: {problem}; what stood before it was imported")]
-    Line {
-        /// Its number, from 1.
-        line: u64,
-        /// What is wrong with it.
-        problem: &'static str,
     },
     /// Something else that belongs to the log cannot be read.
     #[error(transparent)]
@@ -84,54 +70,6 @@ pub fn export(
         }
     }
     out.flush().map_err(TransferError::writing)?;
-    Ok(count)
-}
-
-/// Appends records from JSON Lines, to an empty log or to one that they continue; returns how
-/// many. Every record must name the hash of the one before, or nothing from there on is taken.
-///
-/// # Errors
-/// A line is no record, or does not follow; what stood before it is in the log.
-pub fn import(log: &mut Log, lines: impl BufRead) -> Result<u64, TransferError> {
-    let mut count = 0;
-    let mut batch = Vec::with_capacity(IMPORT_BATCH);
-    let mut append = |batch: &mut Vec<EncodedRecord>| -> Result<(), AppendError> {
-        log.append(batch, None)?;
-        count += batch.len() as u64;
-        batch.clear();
-        Ok(())
-    };
-    let mut previous = None;
-    for (line, bytes) in (1..).zip(Lines::new(lines)) {
-        let io = |source| TransferError::Io {
-            what: "cannot read the import".to_owned(),
-            source,
-        };
-        let bytes = bytes.map_err(io)?;
-        let record = read_line(bytes).and_then(|record| {
-            let link = previous_of(&record.bytes);
-            match previous {
-                Some(previous) if link != Some(previous) => {
-                    Err("it does not follow the line before")
-                }
-                _ => Ok(record),
-            }
-        });
-        match record {
-            Ok(record) => {
-                previous = Some(record.hash);
-                batch.push(record);
-            }
-            Err(problem) => {
-                append(&mut batch)?;
-                return Err(TransferError::Line { line, problem });
-            }
-        }
-        if batch.len() == IMPORT_BATCH {
-            append(&mut batch)?;
-        }
-    }
-    append(&mut batch)?;
     Ok(count)
 }
 

@@ -19,6 +19,7 @@ use weir_schema::{Position, Record};
 
 use crate::history::History;
 use crate::images::skipped;
+use crate::lines::append_lines;
 use crate::records::Records;
 
 const ABOUT: &str = r#"{"execution":"commands","settings":{},"weir_log":1}"#;
@@ -441,7 +442,7 @@ fn a_step_that_an_archive_cuts_is_ended_as_it_was() {
     weir_engine::log::transfer::export(&reader, 1, Some(cut + 1), &mut lines, |_| ())
         .expect("it exports");
     let mut short = Log::open(&dir.path().join("short"), LogOptions::default()).expect("it opens");
-    weir_engine::log::transfer::import(&mut short, &lines[..]).expect("it imports");
+    append_lines(&mut short, &lines);
     let to = dir.path().join("archive");
     let mut header = Vec::new();
     node::export(&reader, &mut header, |_| ()).expect("it exports");

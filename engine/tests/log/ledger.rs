@@ -12,6 +12,7 @@ use weir_schema::record::{NO_HASH, hash, hex};
 use weir_schema::{Digest, Position, Record, Timestamp, canonical};
 
 use crate::history::History;
+use crate::lines::append_lines;
 
 fn open(dir: &Path) -> Ledger {
     open_with(dir, None).expect("the ledger opens")
@@ -241,7 +242,7 @@ fn a_log_that_ends_within_a_step_is_refused() {
         .expect("it exports");
     let other = TempDir::new().expect("a directory");
     let mut cut = Log::open(other.path(), LogOptions::default()).expect("it opens");
-    weir_engine::log::transfer::import(&mut cut, &lines[..]).expect("it imports");
+    append_lines(&mut cut, &lines);
     cut.meta_put("execution", b"at-once").expect("it is put");
     drop(cut);
     match open_with(other.path(), None).map(|_| ()) {
@@ -276,7 +277,7 @@ fn with_conclusions(change: impl Fn(u64, &mut Value)) -> TempDir {
     }
     let other = TempDir::new().expect("a directory");
     let mut log = Log::open(other.path(), LogOptions::default()).expect("it opens");
-    weir_engine::log::transfer::import(&mut log, changed.as_bytes()).expect("it imports");
+    append_lines(&mut log, changed.as_bytes());
     log.meta_put("execution", b"at-once").expect("it is put");
     other
 }

@@ -13,6 +13,7 @@ mod images;
 mod index;
 mod kept;
 mod ledger;
+mod lines;
 mod mixed;
 mod past;
 mod proof;

@@ -3,13 +3,14 @@
 use std::io::{self, Read};
 
 use tempfile::TempDir;
-use weir_engine::log::transfer::{TransferError, export, import};
+use weir_engine::log::transfer::export;
 use weir_engine::log::{Log, LogOptions};
 
 use weir_engine::node::{self, ImportError, Ledger, LedgerError};
 use weir_rules::{Execution, Settings};
 
 use crate::history::History;
+use crate::lines::append_lines;
 use crate::records::Records;
 
 fn open(dir: &TempDir, name: &str) -> Log {
@@ -17,7 +18,7 @@ fn open(dir: &TempDir, name: &str) -> Log {
 }
 
 #[test]
-fn an_export_imported_elsewhere_is_the_same_log() {
+fn what_is_exported_is_the_same_log_elsewhere() {
     let dir = TempDir::new().expect("a directory");
     let mut log = open(&dir, "log");
     let mut records = Records::new(50);
@@ -32,7 +33,7 @@ fn an_export_imported_elsewhere_is_the_same_log() {
         903
     );
     let mut other = open(&dir, "other");
-    assert_eq!(import(&mut other, &lines[..]).expect("it imports"), 903);
+    append_lines(&mut other, &lines);
     assert_eq!(
         (other.head().root, other.head().previous),
         (log.head().root, log.head().previous)
@@ -40,44 +41,6 @@ fn an_export_imported_elsewhere_is_the_same_log() {
     let mut again = Vec::new();
     export(&other.reader(), 1, None, &mut again, |_| ()).expect("it exports");
     assert!(again == lines, "equal to the byte");
-}
-
-#[test]
-fn a_line_that_was_changed_is_named_and_nothing_after_it_is_taken() {
-    let lines: Vec<Vec<u8>> = Records::new(52)
-        .take(20)
-        .into_iter()
-        .map(|record| record.bytes)
-        .collect();
-    let check = |change: &dyn Fn(&mut Vec<Vec<u8>>), wanted: u64| {
-        let dir = TempDir::new().expect("a directory");
-        let mut log = open(&dir, "log");
-        let mut lines = lines.clone();
-        change(&mut lines);
-        match import(&mut log, &lines.join(&b'\n')[..]) {
-            Err(TransferError::Line { line, .. }) => {
-                assert_eq!((line, log.head().next_seq), (wanted, wanted))
-            }
-            other => panic!("expected line {wanted} to be refused, got {other:?}"),
-        }
-    };
-    check(&|lines| lines[6].clear(), 7);
-    check(&|lines| lines[6].push(b' '), 7);
-    check(&|lines| lines[6] = b"{}".to_vec(), 7);
-    check(&|lines| lines[6].truncate(100), 7);
-    check(&|lines| drop(lines.remove(6)), 7);
-    check(&|lines| lines.swap(6, 7), 7);
-    // A change of content shows in the line after.
-    let edit = |lines: &mut Vec<Vec<u8>>| {
-        let text = String::from_utf8_lossy(&lines[6]).replacen(
-            "registry.example.com",
-            "registry.example.org",
-            1,
-        );
-        assert_ne!(text.as_bytes(), &lines[6][..]);
-        lines[6] = text.into_bytes();
-    };
-    check(&edit, 8);
 }
 
 /// A ledger with decisions in it, under settings of its own, and its export.
@@ -194,6 +157,26 @@ fn an_export_that_was_changed_is_refused_by_line() {
         "swapped",
         with(&|lines| lines.swap(100, 101)),
         "line 101: it is record 101",
+    );
+    check(
+        "emptied",
+        with(&|lines| lines[100].clear()),
+        "line 101: it is not canonical JSON",
+    );
+    check(
+        "spaced",
+        with(&|lines| lines[100].push(' ')),
+        "line 101: it is not canonical JSON",
+    );
+    check(
+        "cut",
+        with(&|lines| lines[100].truncate(100)),
+        "line 101: it is not canonical JSON",
+    );
+    check(
+        "no record",
+        with(&|lines| lines[100] = "{}".into()),
+        "line 101: it is no record",
     );
     check(
         "no header",
