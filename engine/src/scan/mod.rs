@@ -76,14 +76,19 @@ enum ScanError {
     Start(#[from] CommandError),
 }
 
+/// How long a scan is left to a worker that says nothing of it; then another worker gets it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a worker says that it is still at a scan, however long that takes: some of it may be lost
+/// before its patience is over.
+const WORD_EVERY: Duration = Duration::from_secs(PATIENCE.as_secs() / 4);
+
 /// Works until it is stopped from outside, or has done `at_most` scans.
 ///
 /// # Errors
 /// If the queue cannot be opened, or the scanner cannot be started.
 pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerError> {
-    // A little longer than the command may take: who is still at work says so.
-    let patience = Duration::from_secs(60);
-    let queue = WorkQueue::open(stream, QUEUE, REQUESTED, patience).await?;
+    let queue = WorkQueue::open(stream, QUEUE, REQUESTED, PATIENCE).await?;
     let publisher = Publisher::new(stream);
     let most = config.concurrent.max(1);
     let mut running = tokio::task::JoinSet::new();
@@ -140,7 +145,7 @@ async fn carry_out(
     let told = loop {
         tokio::select! {
             told = &mut scan => break told,
-            () = tokio::time::sleep(Duration::from_secs(15)) => {
+            () = tokio::time::sleep(WORD_EVERY) => {
                 if let Err(error) = work.goes_on().await {
                     tracing::warn!(%error, "another worker may get the same scan");
                 }
