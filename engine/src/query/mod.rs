@@ -63,11 +63,15 @@ use past::Past;
 /// # Errors
 /// If the question makes no sense or what it asks for does not exist.
 pub fn of_log(index: &Index, query: &Query, asker: &Asker) -> Result<Option<Value>, QueryError> {
+    match of_past(index, query)? {
+        Some(answer) => Ok(Some(answer)),
+        None => of_records(index, query, asker),
+    }
+}
+
+/// Answers a question about what was, from the state as it was; `None` of any other.
+fn of_past(index: &Index, query: &Query) -> Result<Option<Value>, QueryError> {
     let reader = index.reader();
-    let end_of = |at: &Option<String>| match at {
-        Some(at) => end_of(reader, at),
-        None => Ok(reader.head().next_seq),
-    };
     let answer = match query {
         Query::Why {
             repository,
@@ -100,7 +104,7 @@ pub fn of_log(index: &Index, query: &Query, asker: &Asker) -> Result<Option<Valu
             repository,
             tag: None,
             at: Some(at),
-        } => match past::of_repository(index, repository, end_of(&Some(at.clone()))?)? {
+        } => match past::of_repository(index, repository, end_of(reader, at)?)? {
             Some(state) => show(&state, repository, None)?,
             None => show(&past_state(reader, at)?, repository, None)?,
         },
@@ -112,7 +116,7 @@ pub fn of_log(index: &Index, query: &Query, asker: &Asker) -> Result<Option<Valu
         Query::Impact {
             vulnerability,
             at: Some(at),
-        } => match impact::state_of(index, vulnerability, end_of(&Some(at.clone()))?)? {
+        } => match impact::state_of(index, vulnerability, end_of(reader, at)?)? {
             Some(state) => json(&state.impact(vulnerability))?,
             None => json(&past_state(reader, at)?.impact(vulnerability))?,
         },
@@ -120,17 +124,29 @@ pub fn of_log(index: &Index, query: &Query, asker: &Asker) -> Result<Option<Valu
             expiring,
             at: Some(at),
         } => {
-            let state = overrides::state_of(index, end_of(&Some(at.clone()))?)?;
+            let state = overrides::state_of(index, end_of(reader, at)?)?;
             let all = json(&state.overrides())?;
             let (now, end) = (state.now(), state.seq() + 1);
             overrides::complete(index, all, expiring.as_deref(), now, end)?
         }
+        _ => return Ok(None),
+    };
+    Ok(Some(answer))
+}
+
+/// Answers a question about a life, or about records; `None` of any other.
+fn of_records(index: &Index, query: &Query, asker: &Asker) -> Result<Option<Value>, QueryError> {
+    let end = |at: &Option<String>| match at {
+        Some(at) => end_of(index.reader(), at),
+        None => Ok(index.reader().head().next_seq),
+    };
+    let answer = match query {
         Query::History {
             repository,
             tag,
             at,
-        } => json(&history::history(index, repository, tag, end_of(at)?)?)?,
-        Query::Lineage { digest, at } => lineage_of(index, digest, end_of(at)?)?,
+        } => json(&history::history(index, repository, tag, end(at)?)?)?,
+        Query::Lineage { digest, at } => lineage_of(index, digest, end(at)?)?,
         Query::Count(filter) => {
             let counted = count(index, filter, asker)?;
             let answer = json!({"count": counted.found});
