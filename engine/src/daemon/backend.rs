@@ -218,13 +218,10 @@ impl http::Backend for Backend {
         }
         drop(turn);
         let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
-        let promotions = matches!(query, Query::Promotions(_));
-        let explained = matches!(query, Query::Why { .. });
-        let of_daemon = matches!(query, Query::Status);
         let (reader, asked) = (self.shared.node.reader().clone(), query.clone());
         let node = &self.shared.node;
         // Of the whole state a copy is made in a tenth of the time that its digest takes.
-        let said = if of_daemon {
+        let said = if matches!(query, Query::Status) {
             // The turn goes with the copy, which outlives whoever asked and went away.
             let turn = Arc::clone(&self.copies).acquire_owned().await;
             let copy =
@@ -242,24 +239,25 @@ impl http::Backend for Backend {
             let (index, asked) = (self.shared.node.index().clone(), query.clone());
             aside(move || said.map_err(|error| query::suggest(&index, &asked, error))).await?
         };
-        let index = self.shared.node.index().clone();
-        let mut value = aside(move || query::complete(&index, &query, said)).await?;
-        if promotions {
-            self.shared.running.complete(&mut value);
-            reach::complete(&self.shared, &mut value);
-        }
-        let explanations = value.as_array_mut().filter(|_| explained);
-        for one in explanations.into_iter().flatten() {
-            reach::complete(&self.shared, &mut one["promotions"]);
-        }
-        if of_daemon {
-            status::complete(&self.shared, &mut value).await;
-        }
-        if let Some(object) = value.as_object_mut()
-            && object.contains_key("rules_digest")
-            && let Some(refused) = self.shared.refused_rules()
-        {
-            object.insert("refused".into(), refused.into());
+        let (index, asked) = (self.shared.node.index().clone(), query.clone());
+        let mut value = aside(move || query::complete(&index, &asked, said)).await?;
+        match query {
+            Query::Promotions(_) => {
+                self.shared.running.complete(&mut value);
+                reach::complete(&self.shared, &mut value);
+            }
+            Query::Why { .. } => {
+                for one in value.as_array_mut().into_iter().flatten() {
+                    reach::complete(&self.shared, &mut one["promotions"]);
+                }
+            }
+            Query::Status => status::complete(&self.shared, &mut value).await,
+            Query::Rules => {
+                if let Some(refused) = self.shared.refused_rules() {
+                    value["refused"] = refused.into();
+                }
+            }
+            _ => {}
         }
         Ok(value)
     }
