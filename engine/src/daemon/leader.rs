@@ -386,7 +386,7 @@ async fn act(
         }
     }
     match parts.join_next().await {
-        Some(part) => super::ended_early(part),
+        Some(part) => super::parts::ended_early(part),
         None => Ok(()),
     }
 }

@@ -22,6 +22,7 @@ mod leader;
 pub(crate) mod lookups;
 pub(crate) mod outputs;
 mod oversized;
+mod parts;
 mod questions;
 mod reconcile;
 mod resolver;
@@ -42,10 +43,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, mpsc, watch},
-    task::JoinSet,
-};
+use tokio::sync::{Notify, mpsc, watch};
 use weir_rules::Execution;
 use weir_schema::{Body, Event, Received, Timestamp};
 
@@ -54,7 +52,7 @@ pub use rules::RulesRefused;
 use crate::{
     backtest::jobs::Jobs,
     config::Config,
-    http::{GRACE, Server},
+    http::Server,
     log::LogOptions,
     node::{IDLE, Ledger, Node, Order, TERM, Trace},
     oci::Clients,
@@ -62,6 +60,7 @@ use crate::{
 };
 use agreement::Agreement;
 use leader::Standing;
+use parts::Parts;
 use slot::Slot;
 
 /// Where a running daemon says how to reach it, in its data directory.
@@ -199,106 +198,71 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     crate::oci::install_crypto_provider();
     // A log is not begun for a daemon that is refused.
     Server::check(&config.http).await?;
-    let mut ledger = open(&config).await?;
-    refuse_to_begin_with_wrong_rules(&config, &ledger)?;
-    if let Some(dir) = &config.archive {
-        ledger.archive_to(dir.clone());
-    }
-    let head = ledger.reader().head();
-    if let (None, Some(at), false) = (&config.stream, &head.position, config.without_stream) {
-        return Err(Box::new(StreamForgotten {
-            data: config.data,
-            stream: at.stream.clone(),
-        }));
-    }
+    let ledger = opened(&config).await?;
+    let position = ledger.reader().head().position.clone();
     let stream = match &config.stream {
         Some(stream) => Some(Arc::new(Stream::open(stream).await?)),
         None => None,
     };
-    let proofs = config.sources.iter();
-    let proofs = proofs.filter_map(|(name, source)| Some((name.clone(), source.auth.clone()?)));
-    let server = Server::bind(&config.http)
-        .await?
-        .with_proofs(proofs.collect());
+    let server = bind(&config).await?;
     let address = format!("http://{}", server.address());
     let (orders, ordered) = mpsc::unbounded_channel();
     let (node, thread) = Node::start(ledger, orders)?;
-    let shared = Arc::new(share(config, &node, stream.clone(), &address, &signals)?);
-    let seen = rules::seen(&shared.config).await?;
-    let mut parts = JoinSet::<Result<(), DaemonError>>::new();
-    let (ended, end) = watch::channel(false);
-    {
-        let shared = Arc::clone(&shared);
-        parts.spawn(async move { pass_on(&shared, ordered).await });
-    }
-    let (this, to) = (Arc::clone(&shared), stream.clone());
-    parts.spawn(async move { checkpoints::run(&this, to).await });
-    if let Some(stream) = &stream {
-        let after = head.position.clone();
-        let (this, from, stop) = (Arc::clone(&shared), Arc::clone(stream), end.clone());
-        parts.spawn(async move { feed::run(&this, &from, after, stop).await });
-        let (this, of) = (Arc::clone(&shared), Arc::clone(stream));
-        parts.spawn(async move { outputs::follow(&this, &of).await });
-        if let Some(publisher) = shared.publisher.clone() {
-            parts.spawn(async move { taking::run(&publisher).await });
-        }
-    } else {
-        rules::activate_at_start(&shared).await?;
-    }
-    let (this, stop) = (Arc::clone(&shared), end.clone());
-    let of = stream.clone();
-    let mut leading = tokio::spawn(async move { leader::run(&this, of, stop).await });
-    let this = Arc::clone(&shared);
-    parts.spawn(async move { rules::run(&this, seen).await });
-    let note = shared.config.data.join(ADDRESS_FILE);
-    fs::write(&note, format!("{address}\n"))?;
-    let backend = backend::Backend::new(Arc::clone(&shared));
-    let settings = shared.config.stream.as_ref();
-    let queries = settings.is_some_and(|settings| settings.queries);
-    if let Some(stream) = stream.filter(|_| queries) {
-        let backend = backend.clone();
-        parts.spawn(async move { questions::run(&stream, backend).await });
-    }
-    let mut serving = end.clone();
-    let server = tokio::spawn(server.serve(backend, async move {
-        // The sender lives as long as the daemon.
-        let _ = serving.wait_for(|ended| *ended).await;
-    }));
+    let shared = Arc::new(share(config, &node, stream, &address, &signals)?);
+    let mut parts = Parts::start(&shared, ordered, position, server).await?;
     tracing::info!(%address, data = %shared.config.data.display(), "weir is running");
     let mut stop = signals.stop;
-    let mut leads = true;
     let result = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => Ok(()),
-        Some(part) = parts.join_next() => ended_early(part),
-        led = &mut leading => {
-            leads = false;
-            ended_early(led)
-        }
+        ended = parts.ended_early() => ended,
         () = node_ended(&thread) => Err("the log cannot be written".into()),
     };
     tracing::info!("stopping");
-    ended.send_replace(true);
-    // Acts end first, then what they and the last requests said is made durable.
-    if leads && tokio::time::timeout(GRACE, &mut leading).await.is_err() {
-        leading.abort();
-    }
-    // It ends by itself, with its requests or after the same time without them.
-    let _ = server.await;
-    parts.shutdown().await;
-    let ending = Arc::clone(&shared);
-    tokio::task::spawn_blocking(move || ending.backtests.clear()).await?;
-    let (name, value) = shared.heard.all();
-    // A node that has ended already keeps nothing.
-    let _ = node.note(name, value).await;
-    node.stop().await;
-    let _ = fs::remove_file(note);
-    drop(shared);
+    parts.end().await;
+    end(shared, &node).await?;
     let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
     match ended {
         Ok(written) => written?,
         Err(_) => return Err("the node's thread panicked".into()),
     }
     result
+}
+
+/// Makes durable what the parts that have ended said last, and ends the node.
+async fn end(shared: Arc<Shared>, node: &Node) -> Result<(), DaemonError> {
+    let ending = Arc::clone(&shared);
+    tokio::task::spawn_blocking(move || ending.backtests.clear()).await?;
+    let (name, value) = shared.heard.all();
+    // A node that has ended already keeps nothing.
+    let _ = node.note(name, value).await;
+    node.stop().await;
+    let _ = fs::remove_file(shared.config.data.join(ADDRESS_FILE));
+    Ok(())
+}
+
+/// The log, opened, if it is one that a daemon of this configuration may go on with.
+async fn opened(config: &Config) -> Result<Ledger, DaemonError> {
+    let mut ledger = open(config).await?;
+    refuse_to_begin_with_wrong_rules(config, &ledger)?;
+    if let Some(dir) = &config.archive {
+        ledger.archive_to(dir.clone());
+    }
+    let position = ledger.reader().head().position.clone();
+    if let (None, Some(at), false) = (&config.stream, position, config.without_stream) {
+        return Err(Box::new(StreamForgotten {
+            data: config.data.clone(),
+            stream: at.stream,
+        }));
+    }
+    Ok(ledger)
+}
+
+/// Listens where it is configured to, without an answer yet.
+async fn bind(config: &Config) -> Result<Server, DaemonError> {
+    let proofs = config.sources.iter();
+    let proofs = proofs.filter_map(|(name, source)| Some((name.clone(), source.auth.clone()?)));
+    let server = Server::bind(&config.http).await?;
+    Ok(server.with_proofs(proofs.collect()))
 }
 
 /// Opens the log and rebuilds its state.
@@ -376,28 +340,6 @@ fn share(
         backtests: Jobs::default(),
         node: node.clone(),
     })
-}
-
-/// Passes orders on to whoever carries them out at the moment.
-async fn pass_on(
-    shared: &Shared,
-    mut orders: mpsc::UnboundedReceiver<Order>,
-) -> Result<(), DaemonError> {
-    while let Some(order) = orders.recv().await {
-        shared.executor.send(order);
-    }
-    // The node has ended, which is said by others.
-    std::future::pending().await
-}
-
-fn ended_early(
-    part: Result<Result<(), DaemonError>, tokio::task::JoinError>,
-) -> Result<(), DaemonError> {
-    match part {
-        Ok(Ok(())) => Err("a part of the daemon ended".into()),
-        Ok(Err(error)) => Err(error),
-        Err(error) => Err(error.into()),
-    }
 }
 
 async fn node_ended<T>(thread: &std::thread::JoinHandle<T>) {
