@@ -162,7 +162,8 @@ fn signed(
             .hint("`weir checkpoint` makes one")
     })?;
     let last = reader.head().tree_size;
-    let checkpoint = reader.checkpoint_at(size.unwrap_or(last), &key)?;
+    let checkpoint = reader.checkpoint_at(size.unwrap_or(last), &key);
+    let checkpoint = checkpoint.map_err(CliError::outside)?;
     checkpoint.ok_or_else(|| CliError::usage(format!("the log has only {last} records")))
 }
 

@@ -25,7 +25,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use weir_schema::record::Hash;
 
-use super::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+use super::checkpoint::{CheckpointError, SignedCheckpoint};
+use super::checkpoints::MakeError;
 use super::key::{SigningKey, VerifierKey};
 use super::reader::{LogReader, ReadError};
 use super::tree;
@@ -108,25 +109,20 @@ pub enum ProofError {
 
 impl LogReader {
     /// Signs what the log was when it had `size` records; `None` if it has fewer. It is for
-    /// proofs, and not kept.
+    /// proofs, and not kept. As [`Log::checkpoint`](super::Log::checkpoint) it never signs a log
+    /// that does not continue its own last checkpoint.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// See [`MakeError`].
     pub fn checkpoint_at(
         &self,
         size: u64,
         key: &SigningKey,
-    ) -> Result<Option<SignedCheckpoint>, ReadError> {
-        let Some(root) = self.root_at(size)? else {
+    ) -> Result<Option<SignedCheckpoint>, MakeError> {
+        if size > self.head().tree_size {
             return Ok(None);
-        };
-        let checkpoint = Checkpoint {
-            origin: key.verifier().name().to_owned(),
-            size,
-            root,
-            extensions: Vec::new(),
-        };
-        Ok(Some(checkpoint.sign(key)))
+        }
+        self.sign_at(size, key).map(Some)
     }
 
     /// Proves that record `seq` is in the log of `checkpoint`, which must be one of this log;

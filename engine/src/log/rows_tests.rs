@@ -98,4 +98,11 @@ fn a_log_that_left_its_own_checkpoint_is_not_signed_again() {
         log.checkpoint(&key),
         Err(MakeError::Forked { size: 10 })
     ));
+    for size in [1, 10, 20] {
+        let signed = log.reader().checkpoint_at(size, &key);
+        assert!(
+            matches!(signed, Err(MakeError::Forked { size: 10 })),
+            "at {size}: {signed:?}"
+        );
+    }
 }
