@@ -35,8 +35,8 @@ pub struct HistoryArgs {
 pub fn run(args: &HistoryArgs) -> Result<ExitCode, CliError> {
     let (repository, tag) = tag_of(&args.tag)?;
     let query = Query::History {
-        repository,
-        tag,
+        repository: repository.clone(),
+        tag: tag.clone(),
         at: args.at.clone(),
     };
     let answer = args.access.open()?.ask(&query)?;
@@ -49,6 +49,11 @@ pub fn run(args: &HistoryArgs) -> Result<ExitCode, CliError> {
         };
         format!("{}\n{}{when}: {state}", args.tag, lines(entries))
     })?;
+    if let Some(first) = answer["told_from"].as_u64() {
+        eprintln!(
+            "only the newest are told; those before: weir log --repository {repository} --tag {tag} --before {first}"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 

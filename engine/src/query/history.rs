@@ -21,6 +21,9 @@ pub(super) struct History {
     tag: String,
     /// What happened, the oldest first.
     entries: Vec<Entry>,
+    /// Where more name the tag than a history tells: the first record of those told. What names it
+    /// before that is in the log.
+    told_from: Option<u64>,
     /// The tag as it is; `None` if it is gone.
     now: Option<TagView>,
 }
@@ -28,7 +31,11 @@ pub(super) struct History {
 /// Builds that a history looks into, the latest; of those before, what names the tag is told.
 const BUILDS: usize = 50;
 
-/// What happened to a tag: all that names it; of what it pointed at, for as long as it did, the scans
+/// Records that name the tag and are told, the newest: a page. A tag that moves every hour has more
+/// than anybody reads, and all that are told are in memory at once.
+const TOLD: usize = 1000;
+
+/// What happened to a tag: what names it, the newest [`TOLD`]; of what it pointed at, for as long as it did, the scans
 /// that changed something and the votes; and what was waived and what held it.
 pub(super) fn history(
     index: &Index,
@@ -37,10 +44,7 @@ pub(super) fn history(
     end: u64,
 ) -> Result<History, QueryError> {
     let mut found: BTreeMap<u64, Record> = BTreeMap::new();
-    for record in records(index, Plan::place(repository, tag), end, false) {
-        let record = record?;
-        found.insert(record.seq, record);
-    }
+    let told_from = add_named(index, repository, tag, end, &mut found)?;
     let builds = builds(index, repository, tag, end, &mut found)?;
     if builds.is_empty() {
         return Err(QueryError::NoTag(format!(
@@ -79,8 +83,39 @@ pub(super) fn history(
         repository: repository.to_owned(),
         tag: tag.to_owned(),
         entries: entries.collect(),
+        told_from,
         now: past.state()?.tag(repository, tag),
     })
+}
+
+/// Adds the newest records that name a tag; if there are more, also the one that pointed it where it
+/// was when they begin. Returns the first of the newest if there are more.
+fn add_named(
+    index: &Index,
+    repository: &str,
+    tag: &str,
+    end: u64,
+    found: &mut BTreeMap<u64, Record>,
+) -> Result<Option<u64>, QueryError> {
+    let named = Plan::place(repository, tag);
+    let mut newest = records(index, named.clone(), end, true);
+    for record in newest.by_ref().take(TOLD) {
+        let record = record?;
+        found.insert(record.seq, record);
+    }
+    let first = found.keys().next().copied();
+    let Some(first) = first.filter(|_| newest.next().is_some()) else {
+        return Ok(None);
+    };
+    let pushed = named.and(types(&["image.pushed", "promotion.completed"]));
+    for record in records(index, pushed, first, true) {
+        let record = record?;
+        if points(&record.event.body, repository, tag).is_some() {
+            found.insert(record.seq, record);
+            break;
+        }
+    }
+    Ok(Some(first))
 }
 
 /// The digests that a tag pointed at, the latest of them, each with the record by which it last

@@ -9,21 +9,23 @@ use weir_engine::node::{Incoming, Ledger};
 use weir_engine::query::Query;
 
 use crate::verbs::ask;
-use weir_schema::{Position, Received};
+use weir_schema::{Position, Received, Timestamp};
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A log of these events, an hour apart.
 pub(crate) fn log(dir: &TempDir, events: Vec<(&str, Value)>) -> Ledger {
     let mut ledger = crate::audit::open(dir.path());
+    let begin: Timestamp = "2026-03-01T00:00:00Z".parse().expect("a time");
     let incoming = events.into_iter().zip(1..).map(|((kind, data), hour)| {
+        let at = begin.saturating_add(chrono::TimeDelta::hours(hour));
         let event = json!({
             "specversion": "1.0", "id": hour.to_string(), "source": "/test", "type": kind,
-            "time": format!("2026-03-01T{hour:02}:00:00Z"), "data": data,
+            "time": at.to_string(), "data": data,
         });
         let received = Received::from_json(event.to_string().as_bytes()).expect("an event");
         Incoming {
-            at: received.event.time.expect("a time"),
+            at,
             received,
             position: Position::Local,
         }

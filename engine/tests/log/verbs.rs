@@ -576,6 +576,28 @@ fn an_index_that_is_said_to_be_in_itself_has_a_history_and_a_lineage() {
 }
 
 #[test]
+fn of_a_tag_that_is_named_a_thousand_times_the_newest_are_told_and_what_it_pointed_at() {
+    let life = |deletions: usize| {
+        let gone = json!({"repository": "dev/web", "tag": "1"});
+        let mut events = vec![crate::scanned::push()];
+        events.resize(1 + deletions, ("weir.tag.deleted", gone));
+        let dir = TempDir::new().expect("a directory");
+        let ledger = crate::scanned::log(&dir, events);
+        let history = Query::History {
+            repository: "dev/web".into(),
+            tag: "1".into(),
+            at: None,
+        };
+        let life = ask(&Index::open(ledger.reader()), &history).expect("a history");
+        let told = seqs_of(&life["entries"]);
+        (life["told_from"].as_u64(), told)
+    };
+    assert_eq!(life(999), (None, (1..=1000).collect()));
+    let wanted = [1].into_iter().chain(4..=1003).collect();
+    assert_eq!(life(1002), (Some(4), wanted));
+}
+
+#[test]
 fn a_build_ends_when_its_manifest_or_its_repository_is_deleted() {
     let image = crate::scanned::push();
     let digest = image.1["digest"].clone();

@@ -153,9 +153,12 @@ pub(super) fn schemas() -> Map<String, Value> {
     );
     object(
         "History",
-        "The life of a tag, the oldest first, and the tag as it is.",
-        &["repository", "tag", "entries", "now"],
-        json!({"repository": text(), "tag": text(), "entries": list(reference("Entry")), "now": maybe(reference("TagView"))}),
+        "The life of a tag, the oldest first, and the tag as it is. Where more than a thousand records name the tag, those before `told_from` are left out: `/v1/events` has them.",
+        &["repository", "tag", "entries", "told_from", "now"],
+        json!({
+            "repository": text(), "tag": text(), "entries": list(reference("Entry")),
+            "told_from": maybe(number()), "now": maybe(reference("TagView")),
+        }),
     );
     object(
         "Lineage",

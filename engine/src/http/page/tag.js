@@ -33,7 +33,7 @@ export async function tag(parameters, signal) {
     el("section", { "aria-labelledby": "images" }, el("h2", { id: "images" }, "What is in it"),
       told(shown, (one) => contents(one))),
     el("section", { "aria-labelledby": "life" }, el("h2", { id: "life" }, "Its life"),
-      told(life, (one) => entries(one, at))),
+      told(life, (one) => [entries(one, at), earlier(one)])),
     el("section", { "aria-labelledby": "shell" }, el("h2", { id: "shell" }, "In a shell"),
       ["why", "show", "history"].map((word) =>
         command(null, line(word, `${repository}:${name}`, ...(at ? ["--at", at] : []))))),
@@ -86,6 +86,10 @@ function contents(one) {
       el("li", null, digest(left.digest), ` needs no scan: ${left.why}`))),
   ];
 }
+
+/** Where the rest of a long life is told. */
+const earlier = ({ repository, tag: name, told_from: first }) => first && command("Those before these",
+  line("log", "--repository", repository, "--tag", name, "--before", first));
 
 function entries(one, at) {
   const rows = one.entries.map((entry) => [
