@@ -5,7 +5,7 @@ mod support;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -218,6 +218,41 @@ async fn f28_children_collected_during_the_copy_stop_it_and_the_tag_stays() {
         .unwrap_err();
     assert!(matches!(error, CopyError::SourceMissing { .. }), "{error}");
     assert_eq!(scene.target().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f28_children_collected_at_the_target_before_its_tag_is_set_are_copied_again() {
+    let host: Arc<OnceLock<String>> = Arc::default();
+    let application = app::application("shop", &["web"], &[2000]);
+    let collect = {
+        let (host, done) = (Arc::clone(&host), AtomicBool::new(false));
+        move |request: &Request| {
+            let is_tag = request.method == "PUT" && request.path.ends_with("/manifests/1.0");
+            if is_tag && !done.swap(true, Ordering::SeqCst) {
+                collect_children(host.get().unwrap(), "prod/shop", &application);
+            }
+            Fault::None
+        }
+    };
+    let scene = Scene::new(collect).await;
+    host.set(scene.registry.host()).unwrap();
+    let error = scene.run().await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert_eq!(scene.target().await, None);
+    scene.run().await.unwrap();
+    assert_eq!(scene.target().await, Some(scene.plan.digest.clone()));
+}
+
+/// Deletes all that is below an application, from a thread that may wait for it.
+fn collect_children(host: &str, repository: &str, application: &Content) {
+    let (_, children) = application.manifests.split_last().unwrap();
+    let delete = async {
+        for (_, bytes) in children {
+            delete_manifest(host, repository, &Digest::of(bytes)).await;
+        }
+    };
+    let wait = || tokio::runtime::Runtime::new().unwrap().block_on(delete);
+    std::thread::scope(|scope| scope.spawn(wait).join().unwrap());
 }
 
 #[tokio::test]

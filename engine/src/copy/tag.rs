@@ -74,24 +74,24 @@ pub(super) async fn set(job: &Job, plan: &Plan, root: Root) -> Result<bool, Copy
             root.raw.bytes.clone(),
         )
         .await;
-    match stored {
+    match stored.map_err(CopyError::from) {
         Ok(_) => {}
         // The answer may have been lost, not the request: what the tag is now says so.
         Err(error) if error.is_retryable() => {
             return if check_target(job, plan).await? {
                 Ok(true)
             } else {
-                Err(error.into())
+                Err(error)
             };
         }
-        Err(refusal @ OciError::Refused { .. }) => {
+        Err(CopyError::Registry(refusal @ OciError::Refused { .. })) => {
             return Err(CopyError::TagRefused {
                 repository: target.name.clone(),
                 tag: plan.target_tag.clone(),
                 refusal: Box::new(refusal),
             });
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     }
     let found = look(target, &plan.target_tag).await?;
     if found.as_ref() == Some(&plan.digest) {
