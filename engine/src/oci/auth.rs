@@ -44,8 +44,11 @@ pub(super) struct Auth {
     finding: AsyncMutex<()>,
     /// The last challenge met: later requests bring what it asks for at once.
     challenge: RwLock<Option<Challenge>>,
-    tokens: Mutex<BTreeMap<Scopes, Arc<AsyncMutex<Option<Token>>>>>,
+    tokens: Mutex<BTreeMap<Scopes, Place>>,
 }
+
+/// Where the token of a set of scopes is kept, and fetched by one at a time.
+type Place = Arc<AsyncMutex<Option<Token>>>;
 
 struct Token {
     header: HeaderValue,
@@ -266,10 +269,7 @@ impl Auth {
         wanted: &Scopes,
         stale: Option<&HeaderValue>,
     ) -> Result<HeaderValue, OciError> {
-        let place = {
-            let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(tokens.entry(key.clone()).or_default())
-        };
+        let place = self.place(key);
         let mut cached = place.lock().await;
         if let Some(token) = cached.as_ref()
             && token.expires > Instant::now()
@@ -281,6 +281,23 @@ impl Auth {
         let header = token.header.clone();
         *cached = Some(token);
         Ok(header)
+    }
+
+    /// The place of the token cached under `key`. A new one takes that of all that ended: there may
+    /// be as many as repositories, and pairs of them, and each is a few kilobytes.
+    fn place(&self, key: &Scopes) -> Place {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if !tokens.contains_key(key) {
+            let now = Instant::now();
+            tokens.retain(|_, place| match place.try_lock() {
+                // Nobody can take it up meanwhile: that needs the lock on all of them.
+                Ok(token) if Arc::strong_count(place) == 1 => {
+                    token.as_ref().is_some_and(|token| token.expires > now)
+                }
+                _ => true,
+            });
+        }
+        Arc::clone(tokens.entry(key.clone()).or_default())
     }
 
     /// A new token for these scopes.
@@ -470,4 +487,42 @@ fn secret_header(scheme: &str, secret: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("{scheme} {secret}")).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_that_ended_makes_room_for_one_of_other_scopes() {
+        super::super::install_crypto_provider();
+        let auth = Auth::new("a", &RegistryConfig::default(), reqwest::Client::new());
+        let of = |name: &str| vec![scope(name, "pull")];
+        let put = async |name: &str, life: u64| {
+            let place = auth.place(&of(name));
+            *place.lock().await = Some(Token {
+                header: HeaderValue::from_static("Bearer x"),
+                expires: Instant::now() + Duration::from_secs(life),
+            });
+            place
+        };
+        let in_use = put("in-use", 0).await;
+        put("ended", 0).await;
+        put("lives", 60).await;
+        let kept = || {
+            let tokens = auth.tokens.lock().unwrap();
+            let kept = tokens.keys().flatten().cloned().collect::<Vec<_>>();
+            kept.join(" ")
+        };
+        assert_eq!(
+            kept(),
+            "repository:in-use:pull repository:lives:pull",
+            "`ended` went when `lives` came"
+        );
+        drop(in_use);
+        drop(auth.place(&of("lives")));
+        assert!(kept().contains("in-use"), "nothing new, nothing dropped");
+        drop(auth.place(&of("next")));
+        assert_eq!(kept(), "repository:lives:pull repository:next:pull");
+    }
 }
