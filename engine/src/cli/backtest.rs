@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use weir_schema::Timestamp;
 
-use super::{Access, CliError, NO, integrity, out, replay};
+use super::{Access, CliError, NO, integrity, replay};
 use crate::{
     backtest::{
         self, BacktestError, ChangedRule, Decided, History, Kind, LISTED, Outcome, Question,
@@ -154,7 +154,9 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, CliError> {
         Form::Jsonl => lines(&mut output, &report),
         Form::Markdown => output.write_all(markdown(&report).as_bytes()),
     };
-    printed.and_then(|()| output.flush()).map_err(out::failed)?;
+    printed
+        .and_then(|()| output.flush())
+        .map_err(CliError::output)?;
     let fails = match args.fail_on {
         None => 0,
         Some(FailOn::Promoted) => report.count(Kind::promotes),

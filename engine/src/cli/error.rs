@@ -1,6 +1,6 @@
 //! What a command can end with, and the exit code that says so.
 
-use std::process::ExitCode;
+use std::{io, path::Path, process::ExitCode};
 
 /// Nothing is wrong: whoever reads the output has seen enough.
 pub const SEEN: u8 = 0;
@@ -11,7 +11,8 @@ pub const USAGE: u8 = 2;
 /// Something outside failed: a file, a server, the log.
 pub const OUTSIDE: u8 = 3;
 
-/// An error of a command, with what to do about it.
+/// An error of a command, with what to do about it. An answer of "no" is none: that is exit code 1
+/// with the answer printed.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct CliError {
@@ -39,6 +40,37 @@ impl CliError {
             message: message.to_string(),
             hint: None,
             code: OUTSIDE,
+        }
+    }
+
+    /// What to attach to a failed read of `path`. One that is not there was mistyped; everything else
+    /// is trouble outside.
+    pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.display().to_string();
+        move |error| {
+            let message = format!("cannot read {path}: {error}");
+            match error.kind() {
+                io::ErrorKind::NotFound => Self::usage(message),
+                _ => Self::outside(message),
+            }
+        }
+    }
+
+    /// What to attach to a failed write of `path`.
+    pub fn write(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.display().to_string();
+        move |error| Self::outside(format!("cannot write {path}: {error}"))
+    }
+
+    /// What ends a command whose output cannot be written: nothing, if nobody reads on.
+    pub fn output(error: io::Error) -> Self {
+        let code = match error.kind() {
+            io::ErrorKind::BrokenPipe => SEEN,
+            _ => OUTSIDE,
+        };
+        Self {
+            code,
+            ..Self::outside(format!("cannot write the output: {error}"))
         }
     }
 

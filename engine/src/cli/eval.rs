@@ -11,7 +11,6 @@ use weir_rules::cel::{Environment, FactError, Facts, JsonLimits, Limits, Program
 
 use super::access::Access;
 use super::error::CliError;
-use super::failure::Failure;
 use super::why::tag_of;
 use crate::node::At;
 use crate::query::Query;
@@ -57,7 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         Some(subject) => of_tag(args, subject)?,
         None => of_input(args)?,
     };
-    writeln!(std::io::stdout().lock(), "{value}").map_err(Failure::Output)?;
+    writeln!(std::io::stdout().lock(), "{value}").map_err(CliError::output)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -108,7 +107,7 @@ fn of_tag(args: &Args, subject: Subject) -> Result<Json, CliError> {
 }
 
 /// The value on what a file says.
-fn of_input(args: &Args) -> Result<Json, Failure> {
+fn of_input(args: &Args) -> Result<Json, CliError> {
     let input = match &args.input {
         None => Json::Object(serde_json::Map::new()),
         Some(path) => read_input(path)?,
@@ -119,32 +118,32 @@ fn of_input(args: &Args) -> Result<Json, Failure> {
     let worker = thread::Builder::new()
         .stack_size(Limits::INTERACTIVE_STACK)
         .spawn(move || evaluate(&expression, &input))
-        .map_err(Failure::Output)?;
+        .map_err(CliError::output)?;
     let result = worker
         .join()
-        .map_err(|_| Failure::input("the evaluation ended without a value"))?;
+        .map_err(|_| CliError::usage("the evaluation ended without a value"))?;
     result.map_err(|mut message| {
         if nothing_given && message.contains(": no variable ") {
             message.push_str(
                 "\nhint: name a tag with `--at REPO:TAG`, or give values with `--input FILE`",
             );
         }
-        Failure::Input(message)
+        CliError::usage(message)
     })
 }
 
-fn read_input(path: &PathBuf) -> Result<Json, Failure> {
+fn read_input(path: &PathBuf) -> Result<Json, CliError> {
     let text = if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin()).map_err(Failure::read(path))?
+        std::io::read_to_string(std::io::stdin()).map_err(CliError::read(path))?
     } else {
-        fs::read_to_string(path).map_err(Failure::read(path))?
+        fs::read_to_string(path).map_err(CliError::read(path))?
     };
     let json: Json = serde_json::from_str(&text)
-        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+        .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
     if json.is_object() {
         Ok(json)
     } else {
-        Err(Failure::input(format!(
+        Err(CliError::usage(format!(
             "{}: expected a JSON object with a value for each variable",
             path.display()
         )))

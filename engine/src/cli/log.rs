@@ -14,7 +14,7 @@ use super::{
     Access, CliError,
     access::Source,
     error::OUTSIDE,
-    on_one_line, out,
+    on_one_line,
     record::{COLUMNS, line, row, write_row},
     why::text,
 };
@@ -167,7 +167,7 @@ pub fn run(args: &LogArgs) -> Result<ExitCode, CliError> {
     };
     match done {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(Ended::Output(error)) => Err(out::failed(error)),
+        Err(Ended::Output(error)) => Err(CliError::output(error)),
         Err(Ended::Error(error)) => Err(error),
     }
 }

@@ -6,7 +6,6 @@ mod consequences;
 mod error;
 pub mod eval;
 mod explanation;
-pub mod failure;
 mod history;
 mod holds;
 mod impact;
@@ -134,9 +133,9 @@ impl Cli {
             Command::Status(args) => status::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Backtest(args) => backtest::run(&args),
-            Command::Rules(args) => rules::run(&args).map_err(CliError::from),
+            Command::Rules(args) => rules::run(&args),
             Command::Eval(args) => eval::run(&args),
-            Command::Import(Import::Msr(args)) => import::msr::run(&args).map_err(CliError::from),
+            Command::Import(Import::Msr(args)) => import::msr::run(&args),
             Command::Import(Import::Log(args)) => transfer::import(&args),
             Command::Export(args) => transfer::export(&args),
             Command::Demo(args) => crate::demo::run(&args.data, &mut std::io::stdout().lock())

@@ -7,19 +7,14 @@ use std::{
 
 use serde_json::Value;
 
-use super::{CliError, Output, failure::Failure, tamed};
-
-/// What ends a command whose output cannot be written: nothing, if nobody reads on.
-pub(super) fn failed(error: io::Error) -> CliError {
-    Failure::Output(error).into()
-}
+use super::{CliError, Output, tamed};
 
 /// Prints a text as it is.
 pub(super) fn text(text: impl Display) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     write!(out, "{text}")
         .and_then(|()| out.flush())
-        .map_err(failed)
+        .map_err(CliError::output)
 }
 
 /// Prints a line.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use weir_rules::{Execution, Settings};
 use weir_schema::RuleFile;
 
-use super::{CliError, Output, failure::Failure, integrity, out, rules::files};
+use super::{CliError, Output, integrity, rules::files};
 use crate::{
     backtest::{self, Source},
     node,
@@ -54,7 +54,7 @@ struct Last<'a> {
 /// # Errors
 /// With exit code 2 for a rule that is wrong or a path that is not there, 3 for what cannot be read.
 pub fn load_rules(dir: &Path) -> Result<Vec<RuleFile>, CliError> {
-    let directory = files::load(dir).map_err(Failure::from)?;
+    let directory = files::load(dir)?;
     for warning in &directory.loaded.warnings {
         eprintln!("{warning}");
     }
@@ -91,7 +91,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, CliError> {
         Output::Table => table(&mut output, &lines, &summary),
     }
     .and_then(|()| output.flush())
-    .map_err(out::failed)?;
+    .map_err(CliError::output)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -115,7 +115,7 @@ fn from_file(
     replay::lines(&mut replay, input).map_err(|error| failed("replay", error))?;
     let rejected = replay.first_rejected();
     let rejected = rejected.map(|(line, reason)| format!("line {line}: {reason}"));
-    let summary = replay.finish().map_err(out::failed)?.0;
+    let summary = replay.finish().map_err(CliError::output)?.0;
     if let Some(first) = rejected {
         eprintln!(
             "{} lines of {} are no events; {first}",
@@ -145,7 +145,7 @@ fn as_recorded(
         printed.is_ok()
     });
     bar.finish_and_clear();
-    printed.map_err(out::failed)?;
+    printed.map_err(CliError::output)?;
     summary.state_digest = state.map_err(CliError::outside)?.state_digest().to_string();
     Ok(summary)
 }
@@ -170,7 +170,7 @@ fn decided_anew(
     );
     bar.finish_and_clear();
     folded.map_err(CliError::outside)?;
-    Ok(replay.finish().map_err(out::failed)?.0)
+    Ok(replay.finish().map_err(CliError::output)?.0)
 }
 
 fn execution(args: &ReplayArgs) -> Execution {

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use serde::de::IgnoredAny;
 
-use super::{Access, CliError, NO, out};
+use super::{Access, CliError, NO};
 use crate::adapters::{self, AdapterSettings, Decoded, Delivery};
 
 /// Send events or raw payloads; --dry-run prints what they mean and sends nothing.
@@ -185,7 +185,7 @@ fn dry_run(
                 adapters::rejection(source, pending.rejected("no registry was asked"))
             }
         };
-        writeln!(output, "{}", event.json).map_err(out::failed)?;
+        writeln!(output, "{}", event.json).map_err(CliError::output)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,7 @@ use weir_schema::RuleFile;
 use super::msr_criteria::{Clause, sample_tag, translate};
 use super::msr_policy::{self, Policy};
 use super::msr_template;
-use crate::cli::failure::Failure;
+use crate::cli::CliError;
 
 /// Turns promotion policies of DTR or MSR into rule files.
 #[derive(Debug, clap::Args)]
@@ -44,16 +44,16 @@ struct Imported {
 }
 
 /// Writes the files; exit code 1 if some policy has no equal.
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let json = fs::read_to_string(&args.file).map_err(Failure::read(&args.file))?;
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let json = fs::read_to_string(&args.file).map_err(CliError::read(&args.file))?;
     let (imported, refused) = import(&json)
-        .map_err(|error| Failure::input(format!("{}: {error}", args.file.display())))?;
+        .map_err(|error| CliError::usage(format!("{}: {error}", args.file.display())))?;
     if imported.is_empty() && refused.is_empty() {
         let message = format!("{}: no promotion policies found", args.file.display());
-        return Err(Failure::input(message));
+        return Err(CliError::usage(message));
     }
     check_loads(&imported)?;
-    fs::create_dir_all(&args.to).map_err(Failure::write(&args.to))?;
+    fs::create_dir_all(&args.to).map_err(CliError::write(&args.to))?;
     for policy in &imported {
         for (ending, text) in [("cel", &policy.rule), ("test.yaml", &policy.test)] {
             let path = args.to.join(format!("{}.{ending}", policy.name));
@@ -63,13 +63,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
                 .create(true)
                 .truncate(true)
                 .create_new(!args.force);
-            let mut file = options.open(&path).map_err(Failure::write(&path))?;
+            let mut file = options.open(&path).map_err(CliError::write(&path))?;
             file.write_all(text.as_bytes())
-                .map_err(Failure::write(&path))?;
+                .map_err(CliError::write(&path))?;
         }
     }
     let mut out = std::io::stdout().lock();
-    out.write_all(report(&imported, &refused).as_bytes())?;
+    out.write_all(report(&imported, &refused).as_bytes())
+        .map_err(CliError::output)?;
     let complete = refused.is_empty() && imported.iter().all(|policy| !policy.off);
     Ok(if complete {
         ExitCode::SUCCESS
@@ -80,7 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// The files are loaded before they are written: an importer that writes what cannot be loaded
 /// has a fault of its own.
-fn check_loads(imported: &[Imported]) -> Result<(), Failure> {
+fn check_loads(imported: &[Imported]) -> Result<(), CliError> {
     let file = |policy: &Imported| RuleFile {
         path: format!("{}.cel", policy.name),
         text: policy.rule.clone(),
@@ -88,7 +89,7 @@ fn check_loads(imported: &[Imported]) -> Result<(), Failure> {
     let files: Vec<RuleFile> = imported.iter().map(file).collect();
     match RuleSet::load(&files, &Limits::RULES) {
         Ok(_) => Ok(()),
-        Err(errors) => Err(Failure::input(format!(
+        Err(errors) => Err(CliError::usage(format!(
             "what was imported does not load:\n\n{errors}"
         ))),
     }

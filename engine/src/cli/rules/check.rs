@@ -9,7 +9,7 @@ use weir_rules::rule::{Located, RuleErrors};
 
 use super::Output;
 use super::files::{self, LoadError};
-use crate::cli::failure::Failure;
+use crate::cli::CliError;
 
 /// Checks every rule below a directory, whatever is wrong with the first.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 /// Exit code 2 if there is an error, or a warning where those count.
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     run_to(
         args,
         &mut std::io::stdout().lock(),
@@ -34,24 +34,24 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     )
 }
 
-fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<ExitCode, Failure> {
+fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<ExitCode, CliError> {
     let (count, found) = match files::load(&args.directory) {
         Ok(directory) => (
             directory.loaded.rules.rules().len(),
             directory.loaded.warnings,
         ),
         Err(LoadError::Rules(RuleErrors { errors })) => (0, errors),
-        Err(LoadError::Files(failure)) => return Err(failure),
+        Err(LoadError::Files(error)) => return Err(error),
     };
     if count == 0 && found.is_empty() {
         let message = format!("{}: no rule files (`*.cel`)", args.directory.display());
-        return Err(Failure::input(message));
+        return Err(CliError::usage(message));
     }
     let refused = found.iter().any(Located::is_error) || (args.deny_warnings && !found.is_empty());
     match args.output {
         Output::Table => {
             for located in &found {
-                writeln!(talk, "{located}\n")?;
+                writeln!(talk, "{located}\n").map_err(CliError::output)?;
             }
             if !refused {
                 let plural = if count == 1 { "rule" } else { "rules" };
@@ -60,16 +60,17 @@ fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<Exit
                 } else {
                     "warnings"
                 };
-                writeln!(out, "{count} {plural}, {} {warnings}", found.len())?;
+                writeln!(out, "{count} {plural}, {} {warnings}", found.len())
+                    .map_err(CliError::output)?;
             }
         }
         Output::Json => {
             let report = json!({ "ok": !refused, "rules": count, "diagnostics": found });
-            writeln!(out, "{report}")?;
+            writeln!(out, "{report}").map_err(CliError::output)?;
         }
         Output::Jsonl => {
             for located in &found {
-                writeln!(out, "{}", json!(located))?;
+                writeln!(out, "{}", json!(located)).map_err(CliError::output)?;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use weir_rules::cel::Environment;
 
-use crate::cli::failure::Failure;
+use crate::cli::CliError;
 
 /// Shows what a rule may read.
 #[derive(Debug, clap::Args)]
@@ -27,10 +27,11 @@ pub enum Output {
 }
 
 /// Prints the reference.
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     std::io::stdout()
         .lock()
-        .write_all(text(args.output).as_bytes())?;
+        .write_all(text(args.output).as_bytes())
+        .map_err(CliError::output)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use weir_rules::cel::Limits;
 use weir_rules::rule::{Loaded, Located, RuleErrors, RuleSet};
 use weir_schema::RuleFile;
 
-use crate::cli::failure::Failure;
+use crate::cli::CliError;
 use crate::rules_dir::{self, RulesDirError};
 
 /// Rules that were read and loaded.
@@ -24,24 +24,24 @@ pub struct LoadedDirectory {
 pub enum LoadError {
     /// Something could not be read.
     #[error(transparent)]
-    Files(#[from] Failure),
+    Files(#[from] CliError),
     /// Some file has an error. Paths are as the user would type them.
     #[error(transparent)]
     Rules(RuleErrors),
 }
 
-impl From<LoadError> for Failure {
+impl From<LoadError> for CliError {
     fn from(error: LoadError) -> Self {
         match error {
-            LoadError::Files(failure) => failure,
-            LoadError::Rules(errors) => Self::input(errors.to_string()),
+            LoadError::Files(error) => error,
+            LoadError::Rules(errors) => Self::usage(errors),
         }
     }
 }
 
 /// Reads and loads every rule below `directory`, or one rule file.
 pub fn load(directory: &Path) -> Result<LoadedDirectory, LoadError> {
-    let files = rules_dir::read(directory).map_err(Failure::from)?;
+    let files = rules_dir::read(directory).map_err(CliError::from)?;
     let shown = |mut located: Located| {
         located.path = shown_path(directory, &located.path);
         located
@@ -71,7 +71,7 @@ pub fn shown_path(directory: &Path, relative: &str) -> String {
 }
 
 /// Path within `directory` and text of every file below it whose name ends in `.{extension}`.
-pub fn read(directory: &Path, extension: &str) -> Result<Vec<(String, String)>, Failure> {
+pub fn read(directory: &Path, extension: &str) -> Result<Vec<(String, String)>, CliError> {
     rules_dir::find(directory, extension)?
         .into_iter()
         .map(|found| {
@@ -81,11 +81,11 @@ pub fn read(directory: &Path, extension: &str) -> Result<Vec<(String, String)>, 
         .collect()
 }
 
-impl From<RulesDirError> for Failure {
+impl From<RulesDirError> for CliError {
     fn from(error: RulesDirError) -> Self {
         match error {
-            RulesDirError::Read { path, source } => Self::Read { path, source },
-            other => Self::input(other.to_string()),
+            RulesDirError::Read { path, source } => Self::read(&path)(source),
+            other => Self::usage(other),
         }
     }
 }

@@ -10,7 +10,7 @@ use weir_rules::rule;
 use weir_schema::RuleFile;
 
 use super::files;
-use crate::cli::failure::Failure;
+use crate::cli::CliError;
 
 /// Lays out rule files: one form for the header, a clause a line. Nothing that a rule says changes,
 /// comments stay, and a file that does not load is left alone.
@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 /// Prints the files that change, or would.
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let loaded = files::load(&args.directory)?;
     let mut out = std::io::stdout().lock();
     let mut changed = 0;
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         if !args.check {
             replace(Path::new(&shown), &formatted)?;
         }
-        writeln!(out, "{shown}")?;
+        writeln!(out, "{shown}").map_err(CliError::output)?;
     }
     Ok(if args.check && changed > 0 {
         ExitCode::from(1)
@@ -52,16 +52,16 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// Puts a new text in the place of a file at once: a daemon that reads it now sees either.
-fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+fn replace(path: &Path, text: &str) -> Result<(), CliError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // What begins with a dot is no rule file.
     let beside = path.with_file_name(format!(".{name}.new"));
-    fs::write(&beside, text).map_err(Failure::write(&beside))?;
+    fs::write(&beside, text).map_err(CliError::write(&beside))?;
     let permissions = fs::metadata(path)
-        .map_err(Failure::read(path))?
+        .map_err(CliError::read(path))?
         .permissions();
-    fs::set_permissions(&beside, permissions).map_err(Failure::write(&beside))?;
-    fs::rename(&beside, path).map_err(Failure::write(path))
+    fs::set_permissions(&beside, permissions).map_err(CliError::write(&beside))?;
+    fs::rename(&beside, path).map_err(CliError::write(path))
 }
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(run(&args(true)).unwrap(), ExitCode::SUCCESS);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         fs::write(&file, "//! from: a\n").unwrap();
-        assert_eq!(run(&args(false)).unwrap_err().exit_code(), 2);
+        assert_eq!(run(&args(false)).unwrap_err().code, 2);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use weir_rules::rule::{Rule, RuleTarget, ScanRequirement, Separate};
 
 use super::{Output, files};
-use crate::cli::failure::Failure;
+use crate::cli::CliError;
 
 /// Lists the rules of a directory.
 #[derive(Debug, clap::Args)]
@@ -23,19 +23,21 @@ pub struct Args {
 }
 
 /// Prints the rules, sorted by path.
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let directory = files::load(&args.directory)?;
     let rules = directory.loaded.rules.rules();
     let mut out = std::io::stdout().lock();
     match args.output {
-        Output::Table => writeln!(out, "{}", table(rules.iter().map(AsRef::as_ref)))?,
+        Output::Table => {
+            writeln!(out, "{}", table(rules.iter().map(AsRef::as_ref))).map_err(CliError::output)?
+        }
         Output::Json => {
             let described: Vec<Value> = rules.iter().map(|rule| describe(rule)).collect();
-            writeln!(out, "{}", json!({ "rules": described }))?;
+            writeln!(out, "{}", json!({ "rules": described })).map_err(CliError::output)?;
         }
         Output::Jsonl => {
             for rule in rules {
-                writeln!(out, "{}", describe(rule))?;
+                writeln!(out, "{}", describe(rule)).map_err(CliError::output)?;
             }
         }
     }

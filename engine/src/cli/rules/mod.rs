@@ -9,7 +9,7 @@ pub mod test;
 
 use std::process::ExitCode;
 
-use super::failure::Failure;
+use super::CliError;
 
 /// What to do with rules.
 #[derive(Debug, clap::Subcommand)]
@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 /// Runs one of the commands.
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     match &args.command {
         Command::Check(args) => check::run(args),
         Command::List(args) => list::run(args),

@@ -25,7 +25,7 @@ use self::history::InForce;
 use self::judge::Judgement;
 use self::report::{CaseResult, FileResult, Mutation, Report, Survivor};
 use super::files;
-use crate::cli::failure::Failure;
+use crate::cli::CliError;
 
 /// The ending of test files.
 const TEST_ENDING: &str = "test.yaml";
@@ -62,7 +62,7 @@ pub enum Output {
 }
 
 /// Exit code 1 if a test failed, coverage is too low, or there is no test.
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     run_to(
         args,
         &mut std::io::stdout().lock(),
@@ -70,18 +70,19 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     )
 }
 
-fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<ExitCode, Failure> {
+fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<ExitCode, CliError> {
     let report = test(&args.directory, args.mutate)?;
     match args.output {
-        Output::Table => out.write_all(report.table().as_bytes())?,
-        Output::Json => writeln!(out, "{}", serde_json::json!(report))?,
-        Output::Junit => out.write_all(report.junit().as_bytes())?,
-        Output::Markdown => out.write_all(report.markdown().as_bytes())?,
+        Output::Table => out.write_all(report.table().as_bytes()),
+        Output::Json => writeln!(out, "{}", serde_json::json!(report)),
+        Output::Junit => out.write_all(report.junit().as_bytes()),
+        Output::Markdown => out.write_all(report.markdown().as_bytes()),
     }
+    .map_err(CliError::output)?;
     let mut failed = report.failed() > 0;
     if report.count() == 0 {
         let directory = args.directory.display();
-        writeln!(talk, "no tests (`*.{TEST_ENDING}`) in {directory}")?;
+        writeln!(talk, "no tests (`*.{TEST_ENDING}`) in {directory}").map_err(CliError::output)?;
         failed = true;
     }
     if let Some(least) = args
@@ -92,7 +93,8 @@ fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<Exit
             talk,
             "coverage is {:.1} %, below {least} %",
             report.coverage_percent
-        )?;
+        )
+        .map_err(CliError::output)?;
         failed = true;
     }
     Ok(if failed {
@@ -113,7 +115,7 @@ struct Tested<'a> {
     tests: Option<(String, Document)>,
 }
 
-fn test(directory: &Path, mutate: bool) -> Result<Report, Failure> {
+fn test(directory: &Path, mutate: bool) -> Result<Report, CliError> {
     let loaded = files::load(directory)?;
     let mut documents = read_documents(directory)?;
     let mut report = Report {
@@ -141,7 +143,7 @@ fn test(directory: &Path, mutate: bool) -> Result<Report, Failure> {
         test_rule(&tested, &mut report);
     }
     if let Some((path, _)) = documents.into_values().next() {
-        return Err(Failure::input(format!(
+        return Err(CliError::usage(format!(
             "{path}: there is no rule of this name beside it"
         )));
     }
@@ -150,7 +152,7 @@ fn test(directory: &Path, mutate: bool) -> Result<Report, Failure> {
 }
 
 /// The test files below `directory`, by their path within it.
-fn read_documents(directory: &Path) -> Result<BTreeMap<String, (String, Document)>, Failure> {
+fn read_documents(directory: &Path) -> Result<BTreeMap<String, (String, Document)>, CliError> {
     let texts = if directory.is_file() {
         let beside = directory.with_extension(TEST_ENDING);
         if beside.is_file() {
@@ -175,7 +177,7 @@ fn read_documents(directory: &Path) -> Result<BTreeMap<String, (String, Document
             } else {
                 " "
             };
-            Failure::input(format!("{shown}:{space}{error}"))
+            CliError::usage(format!("{shown}:{space}{error}"))
         })?;
         documents.insert(relative, (shown, document));
     }

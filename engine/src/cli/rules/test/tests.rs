@@ -31,7 +31,7 @@ fn run(rule: &str, tests: &str, change: impl FnOnce(&mut Args)) -> Outcome {
     let (mut out, mut talk) = (Vec::new(), Vec::new());
     let code = run_to(&args, &mut out, &mut talk).unwrap_or_else(|error| {
         talk = error.to_string().into_bytes();
-        ExitCode::from(error.exit_code())
+        ExitCode::from(error.code)
     });
     Outcome {
         code,
