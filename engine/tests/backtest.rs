@@ -366,7 +366,7 @@ fn exit_codes_say_what_was_asked() {
     );
     scene.said(
         &["backtest", "--rules", "new", "--events", "missing.jsonl"],
-        3,
+        2,
     );
     scene.said(&["backtest", "--rules", "new", "--data", "missing"], 3);
 }

@@ -176,9 +176,7 @@ fn time(name: &str, text: &str) -> Result<Timestamp, CliError> {
 
 fn ask(args: &BacktestArgs, question: Question) -> Result<Report, CliError> {
     if let Some(file) = &args.events {
-        let failed = |error: io::Error| {
-            CliError::outside(format!("cannot read {}: {error}", file.display()))
-        };
+        let failed = CliError::read(file);
         let source = if file.as_os_str() == "-" {
             let mut bytes = Vec::new();
             io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;

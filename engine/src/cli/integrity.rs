@@ -179,9 +179,7 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     }
     // What is not there was not tampered with.
     for path in &paths {
-        fs::File::open(path).map_err(|error| {
-            CliError::outside(format!("cannot read {}: {error}", path.display()))
-        })?;
+        fs::File::open(path).map_err(CliError::read(path))?;
     }
     let key = verifier(&args.directory, args.key.as_ref())?.map(|key| key.to_string());
     if key.is_none() {
@@ -194,9 +192,7 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     }
     let mut roots = Vec::new();
     for path in &args.checkpoint {
-        let note = fs::read_to_string(path).map_err(|error| {
-            CliError::outside(format!("cannot read {}: {error}", path.display()))
-        })?;
+        let note = fs::read_to_string(path).map_err(CliError::read(path))?;
         match archive::check::opened(&note, key.as_deref().unwrap_or_default()) {
             Ok(root) => roots.push(root),
             Err(problem) => {
@@ -311,8 +307,7 @@ pub(super) fn open_dir_to_read(dir: &Path) -> Result<Log, Opened> {
 
 /// Reads a checkpoint's file; its signature is not checked.
 pub(super) fn read_checkpoint(path: &PathBuf) -> Result<SignedCheckpoint, CliError> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| CliError::outside(format!("cannot read {}: {error}", path.display())))?;
+    let text = fs::read_to_string(path).map_err(CliError::read(path))?;
     text.parse()
         .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
 }

@@ -174,9 +174,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     } else {
         fs::read_to_string(&args.file)
     };
-    let text = text.map_err(|error| {
-        CliError::outside(format!("cannot read {}: {error}", args.file.display()))
-    })?;
+    let text = text.map_err(CliError::read(&args.file))?;
     let key = integrity::verifier(&args.directory, args.key.as_ref())?;
     let key = key.ok_or_else(|| {
         CliError::usage("there is no key to check the proof with")

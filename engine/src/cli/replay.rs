@@ -102,17 +102,16 @@ fn from_file(
     rules: Vec<RuleFile>,
     print: impl FnMut(&Line) -> io::Result<()>,
 ) -> Result<Summary, CliError> {
-    let failed = |what, error: io::Error| {
-        CliError::outside(format!("cannot {what} {}: {error}", file.display()))
-    };
+    let place = file.display();
     let input: Box<dyn io::BufRead> = if file.as_os_str() == "-" {
         Box::new(io::stdin().lock())
     } else {
-        let file = File::open(file).map_err(|error| failed("read", error))?;
+        let file = File::open(file).map_err(CliError::read(file))?;
         Box::new(BufReader::with_capacity(1 << 16, file))
     };
     let mut replay = Replay::new(Settings::default(), rules, execution(args), print);
-    replay::lines(&mut replay, input).map_err(|error| failed("replay", error))?;
+    replay::lines(&mut replay, input)
+        .map_err(|error| CliError::outside(format!("cannot replay {place}: {error}")))?;
     let rejected = replay.first_rejected();
     let rejected = rejected.map(|(line, reason)| format!("line {line}: {reason}"));
     let summary = replay.finish().map_err(CliError::output)?.0;

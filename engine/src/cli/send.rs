@@ -121,8 +121,7 @@ impl SendArgs {
         } else {
             fs::read(file)
         };
-        let body =
-            body.map_err(|error| CliError::outside(format!("cannot read {place}: {error}")))?;
+        let body = body.map_err(CliError::read(file))?;
         let lines = body.split(|byte| *byte == b'\n').zip(1..);
         let mut told = lines.filter(|(line, _)| !line.trim_ascii().is_empty());
         if self.lines {

@@ -68,19 +68,17 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode, CliError> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let failed = |error: io::Error| {
-        CliError::outside(format!("cannot write {}: {error}", args.file.display()))
-    };
+    let failed = || CliError::write(&args.file);
     let progress = |seq| bar.set_position(seq);
     let exported = if args.file.as_os_str() == "-" {
         let mut out = BufWriter::new(io::stdout().lock());
         node::export_from(&reader, args.from, &mut out, progress)
     } else {
-        let mut out = BufWriter::new(File::create_new(&args.file).map_err(failed)?);
+        let mut out = BufWriter::new(File::create_new(&args.file).map_err(failed())?);
         let exported = node::export_from(&reader, args.from, &mut out, progress);
         out.flush()
             .and_then(|()| out.get_ref().sync_all())
-            .map_err(failed)?;
+            .map_err(failed())?;
         exported
     };
     bar.finish_and_clear();
@@ -145,8 +143,6 @@ fn told(error: ImportError) -> CliError {
 
 /// What to read of a path that was named.
 fn sources_in(path: &Path) -> Result<Vec<Source<'static>>, CliError> {
-    let failed =
-        |error: io::Error| CliError::outside(format!("cannot read {}: {error}", path.display()));
     if path.as_os_str() == "-" {
         return Ok(vec![Source::Lines(Box::new(io::stdin().lock()))]);
     }
@@ -157,15 +153,14 @@ fn sources_in(path: &Path) -> Result<Vec<Source<'static>>, CliError> {
     if path.extension().is_some_and(|extension| extension == "zst") {
         return Ok(vec![Source::Archive(path.to_owned())]);
     }
-    let file = File::open(path).map_err(failed)?;
+    let file = File::open(path).map_err(CliError::read(path))?;
     let lines: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, file));
     Ok(vec![Source::Lines(lines)])
 }
 
 /// The archive files of a directory, of which there must be some.
 pub(super) fn archive_files(dir: &Path) -> Result<Vec<PathBuf>, CliError> {
-    let files = archive::files(dir)
-        .map_err(|error| CliError::outside(format!("cannot read {}: {error}", dir.display())))?;
+    let files = archive::files(dir).map_err(CliError::read(dir))?;
     if files.is_empty() {
         return Err(CliError::outside(format!(
             "there are no archive files in {}",
