@@ -217,3 +217,19 @@ async fn a_tree_of_more_bytes_than_any_application_has_is_not_read_to_its_end() 
     // Those that fit, and those under way when the limit is reached.
     assert!(stub.seen().len() < 35, "{}", stub.seen().len());
 }
+
+#[tokio::test]
+async fn indexes_are_read_one_level_deeper_than_rules_allow_and_no_deeper() {
+    // The root and eight levels are allowed; what is in the ninth says that there is one too many.
+    for (levels, read) in [(1, 1), (9, 9), (10, 10), (11, 10), (30, 10)] {
+        let (root, find) = app::nested_indexes(levels);
+        let stub = Stub::serving(find).await;
+        let clients = clients_of(&stub);
+        let repository = format!("{}/dev/shop", stub.host()).parse().unwrap();
+        let resolved = resolve(&clients, &repository, &root).await.unwrap();
+        assert!(resolved.unreadable.is_empty() && resolved.invalid.is_empty());
+        assert_eq!(resolved.facts.len(), read, "of {levels} levels");
+        let innermost = resolved.facts[read - 1].manifests.as_ref().unwrap();
+        assert_eq!(innermost.is_empty(), levels == read, "of {levels} levels");
+    }
+}

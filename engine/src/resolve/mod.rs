@@ -16,7 +16,7 @@ pub use created::created;
 
 use crate::oci::{
     Client, Clients, Manifest, ManifestError, OciError, Reference, TREE_LEVELS, TREE_MANIFESTS,
-    TREE_TOO_DEEP, TREE_TOO_LARGE, TREE_TOO_MANY, TreeBudget, media_type,
+    TREE_TOO_LARGE, TREE_TOO_MANY, TreeBudget, media_type,
 };
 
 /// Manifests of one tree that are read at a time; the registry's own limit comes on top.
@@ -176,9 +176,10 @@ pub async fn resolve(
         if below.is_empty() {
             break;
         }
-        // The children of the deepest index that is allowed are leaves, and read as such.
-        if depth > TREE_LEVELS {
-            return Err(too_large(TREE_TOO_DEEP));
+        // What is in the deepest index that is allowed is read too, and nothing below that: if it is
+        // an index, this much is known to hold an application back as invalid.
+        if depth == TREE_LEVELS {
+            break;
         }
         level = below;
     }

@@ -302,3 +302,29 @@ pub fn padded_tree(
     };
     (digest, find)
 }
+
+/// Indexes one in the other, `levels` of them, the innermost empty: the outermost, and what a registry
+/// has under the path of each.
+pub fn nested_indexes(
+    levels: usize,
+) -> (
+    Digest,
+    impl Fn(&str) -> Option<Vec<u8>> + Clone + Send + Sync + 'static,
+) {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..levels {
+        let below: Vec<Value> = all
+            .last()
+            .map(|index| descriptor(OCI_INDEX, index))
+            .into_iter()
+            .collect();
+        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": below});
+        all.push(index.to_string().into_bytes());
+    }
+    let root = Digest::of(all.last().unwrap());
+    let find = move |path: &str| {
+        let is_asked = |index: &&Vec<u8>| path.ends_with(&Digest::of(index).to_string());
+        all.iter().find(is_asked).cloned()
+    };
+    (root, find)
+}
