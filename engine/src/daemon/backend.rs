@@ -159,15 +159,6 @@ impl http::Backend for Backend {
     }
 
     async fn publish(&self, events: Vec<Received>) -> Result<Vec<Accepted>, IntakeError> {
-        if let Some(refused) = events
-            .iter()
-            .find(|event| event.event.body.is_for_weir_to_say())
-        {
-            return Err(unavailable(format!(
-                "`{}` is for weir alone to say",
-                refused.event.body.kind()
-            )));
-        }
         if let Some(host) = &self.shared.config.default_registry {
             let mut events = events.iter();
             if let Some(why) = events.find_map(|event| default_registry::named_in(event, host)) {
