@@ -1,7 +1,12 @@
 //! A delivery that does not fit into a message of the stream: kept by its digest beside the log, and
 //! what it means is sent.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use weir_schema::{Digest, InputRejected, Received};
 
@@ -9,6 +14,7 @@ use super::{DaemonError, Shared, intake};
 use crate::{
     adapters,
     http::{Accepted, Delivery, IntakeError},
+    log::durable,
     stream::PublishError,
 };
 
@@ -98,16 +104,17 @@ async fn keep(
     let file = directory.join(format!("{}-{}", digest.algorithm(), digest.hex()));
     let write = {
         let file = file.clone();
-        move || -> std::io::Result<()> {
+        move || -> io::Result<()> {
             if file.exists() {
                 return Ok(());
             }
-            std::fs::create_dir_all(&directory)?;
+            fs::create_dir_all(&directory)?;
+            // The same delivery may come twice at once, so each has an unfinished file of its own.
             let part = directory.join(format!("part-{}", uuid::Uuid::new_v4()));
-            let mut writer = std::fs::File::create(&part)?;
-            std::io::Write::write_all(&mut writer, &body)?;
-            writer.sync_all()?;
-            std::fs::rename(&part, &file)
+            durable::put(&file, &part, |to| to.write_all(&body)).inspect_err(|_| {
+                // It takes space, which is perhaps what is missing.
+                let _ = fs::remove_file(&part);
+            })
         }
     };
     tokio::task::spawn_blocking(write).await??;
