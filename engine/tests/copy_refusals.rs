@@ -453,3 +453,40 @@ async fn a_tree_of_more_bytes_than_any_application_has_is_not_copied() {
     assert_eq!(scene.proxy.writes(), 0);
     assert!(source.seen().len() < 35, "{}", source.seen().len());
 }
+
+#[tokio::test]
+async fn a_large_blob_of_other_content_is_refused_with_the_digest_that_it_has() {
+    let image = app::image("web", "amd64", &[2_000_000]);
+    let is_large = |blob: &Vec<u8>| blob.len() > 1 << 20;
+    let large = image.blobs.iter().find(|blob| is_large(blob)).unwrap();
+    let (asked, other) = (Digest::of(large), vec![0; large.len()]);
+    let found = Digest::of(&other);
+    let root = image.digest();
+    let source = Stub::serving({
+        let asked = asked.clone();
+        move |path| {
+            if path.ends_with(&asked.to_string()) {
+                return Some(other.clone());
+            }
+            let manifests = image.manifests.iter().map(|(_, bytes)| bytes);
+            let mut all = manifests.chain(&image.blobs);
+            let is_asked = |bytes: &&Vec<u8>| path.ends_with(&Digest::of(bytes).to_string());
+            all.find(is_asked).cloned()
+        }
+    })
+    .await;
+    let mut scene = Scene::new(|_| Fault::None).await;
+    let plain = || RegistryConfig {
+        insecure: true,
+        max_attempts: 1.try_into().unwrap(),
+        ..quiet()
+    };
+    scene.clients = clients([(source.host(), plain()), (scene.proxy.host(), plain())]);
+    scene.plan.digest = root;
+    scene.plan.source = format!("{}/dev/shop", source.host()).parse().unwrap();
+    scene.plan.source_tag = None;
+    let error = scene.run().await.unwrap_err().to_string();
+    for digest in [asked, found] {
+        assert!(error.contains(&digest.to_string()), "no {digest}: {error}");
+    }
+}

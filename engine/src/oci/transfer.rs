@@ -122,10 +122,10 @@ impl Hasher {
         }
     }
 
-    fn finish(&self) -> Vec<u8> {
+    fn finish(&self) -> Digest {
         match self {
-            Self::Sha256(hasher) => hasher.clone().finalize().to_vec(),
-            Self::Sha512(hasher) => hasher.clone().finalize().to_vec(),
+            Self::Sha256(hasher) => Digest::Sha256(hasher.clone().finalize().into()),
+            Self::Sha512(hasher) => Digest::Sha512(Box::new((**hasher).clone().finalize().into())),
         }
     }
 }
@@ -258,12 +258,16 @@ impl Download {
                 format!("it has more than {} bytes", self.blob.size),
             ));
         }
-        if self.offset == self.blob.size && self.hasher.finish() != self.blob.digest.bytes() {
+        if self.offset < self.blob.size {
+            return Ok(());
+        }
+        let (found, expected) = (self.hasher.finish(), &self.blob.digest);
+        if found != *expected {
             return Err(OciError::WrongDigest {
                 registry: self.client.registry().to_owned(),
                 what: what(),
-                expected: self.blob.digest.clone(),
-                found: "another".to_owned(),
+                expected: expected.clone(),
+                found: found.to_string(),
             });
         }
         Ok(())
