@@ -1,4 +1,4 @@
-//! Blobs: looked for, mounted, fetched whole where they are small, and deleted. Large ones are
+//! Blobs: looked for, mounted, fetched and uploaded whole where they are small. Large ones are
 //! streamed by `transfer`.
 
 use bytes::Bytes;

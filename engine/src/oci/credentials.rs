@@ -79,8 +79,7 @@ struct Entry {
     identitytoken: String,
 }
 
-/// The login for `registry`; `repository` is the path within it, which containers' files may
-/// have an entry of its own for.
+/// The login for `registry`: the one configured, else what the credentials' files say.
 pub(super) async fn find(
     registry: &str,
     config: &RegistryConfig,

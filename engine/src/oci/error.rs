@@ -354,7 +354,7 @@ impl OciError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            // A wrong digest may be a proxy's half answer; three in a row are not our affair.
+            // A wrong digest may be a proxy's half answer.
             Self::Connection { .. } | Self::Unavailable { .. } | Self::WrongDigest { .. } => true,
             Self::Tls(failure) => matches!(**failure, TlsFailure::Handshake { .. }),
             Self::Auth(_)

@@ -1,4 +1,4 @@
-//! Manifests: looked at, fetched, stored and deleted as the bytes they are.
+//! Manifests: looked at, fetched and stored as the bytes they are.
 
 use bytes::Bytes;
 use reqwest::{

@@ -39,7 +39,7 @@ pub struct WorkError {
 
 impl WorkQueue {
     /// The queue `name` of the events of type `kind`. All workers of one name share it; a new one
-    /// begins with what comes from now on. Work that is not finished within `patience` comes again.
+    /// begins with the first of them that the stream still has. Work that is not finished within `patience` comes again.
     ///
     /// # Errors
     /// The server refuses, or does not answer.
