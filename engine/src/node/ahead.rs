@@ -111,13 +111,6 @@ impl<Entry> Block<Entry> {
     }
 }
 
-/// A thread that works for the fold.
-struct Worker<Entry> {
-    begun: mpsc::Receiver<Result<Block<Entry>, LedgerError>>,
-    /// Where blocks go back to: memory is given back fastest by the thread that took it.
-    folded: mpsc::Sender<Block<Entry>>,
-}
-
 /// Hands the records from `first` to `last` to `take` in order, until it says `false`.
 ///
 /// # Errors
@@ -128,76 +121,146 @@ pub(super) fn each<W: Work>(
     reader: &LogReader,
     (first, last): (u64, u64),
     decode: Decode,
-    mut take: impl FnMut(&mut W::Entry) -> Result<bool, LedgerError>,
+    take: impl FnMut(&mut W::Entry) -> Result<bool, LedgerError>,
 ) -> Result<(), LedgerError> {
     let blocks = (last + 1).saturating_sub(first).div_ceil(BLOCK);
+    // A thread is not worth it for what is read at once.
+    if blocks <= 1 || decode == Decode::Here {
+        return each_here(work, reader, (first, last), take);
+    }
     // One processor is for the fold, which takes longer than decoding: a thread more would only take
     // time from it.
     let others = thread::available_parallelism().map_or(1, usize::from) - 1;
-    let threads = others.clamp(1, MAX_THREADS).min(blocks as usize);
-    // A thread is not worth it for what is read at once.
-    if blocks <= 1 || decode == Decode::Here {
-        let mut records = Records::new(first);
-        let mut next = first;
-        while next <= last {
-            let mut block = Block::begin(work, reader, (next, last), records)?;
-            next = block.records.end();
-            let outcome = block.take(&mut take);
-            records = block.finish(work)?;
-            if !outcome? {
-                break;
+    let walk = Walk {
+        work,
+        reader,
+        first,
+        last,
+        threads: others.clamp(1, MAX_THREADS).min(blocks as usize),
+        failed: Failed::default(),
+    };
+    let outcome = thread::scope(|scope| {
+        let start = |turn| {
+            let (begun, next) = mpsc::sync_channel(BLOCKS_AHEAD);
+            let (folded, back) = mpsc::channel();
+            let walk = &walk;
+            scope.spawn(move || walk.work_ahead(turn, &begun, &back));
+            Worker {
+                begun: next,
+                folded,
+            }
+        };
+        let workers: Vec<Worker<W::Entry>> = (0..walk.threads).map(start).collect();
+        walk.fold(&workers, take)
+    });
+    walk.failed.first().map_or(outcome, Err)
+}
+
+/// The same, all of it by this thread.
+fn each_here<W: Work>(
+    work: &W,
+    reader: &LogReader,
+    (first, last): (u64, u64),
+    mut take: impl FnMut(&mut W::Entry) -> Result<bool, LedgerError>,
+) -> Result<(), LedgerError> {
+    let mut records = Records::new(first);
+    let mut next = first;
+    while next <= last {
+        let mut block = Block::begin(work, reader, (next, last), records)?;
+        next = block.records.end();
+        let outcome = block.take(&mut take);
+        records = block.finish(work)?;
+        if !outcome? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A block to fold, or why there is none.
+type Begun<Entry> = Result<Block<Entry>, LedgerError>;
+
+/// A thread that works for the fold.
+struct Worker<Entry> {
+    begun: mpsc::Receiver<Begun<Entry>>,
+    /// Where blocks go back to: memory is given back fastest by the thread that took it.
+    folded: mpsc::Sender<Block<Entry>>,
+}
+
+/// The records from `first` to `last`, worked on by several threads in turn, [`BLOCK`] at a time.
+struct Walk<'a, W> {
+    work: &'a W,
+    reader: &'a LogReader,
+    first: u64,
+    last: u64,
+    threads: usize,
+    failed: Failed,
+}
+
+impl<W: Work> Walk<'_, W> {
+    /// What the thread of this turn does: begins its blocks until no more is wanted, and finishes
+    /// those that come back.
+    fn work_ahead(
+        &self,
+        turn: usize,
+        begun: &mpsc::SyncSender<Begun<W::Entry>>,
+        back: &mpsc::Receiver<Block<W::Entry>>,
+    ) {
+        let mut spare = Vec::new();
+        let firsts = (self.first..=self.last).step_by(BLOCK as usize);
+        for first in firsts.skip(turn).step_by(self.threads) {
+            let mut next = first;
+            let end = self.last.min(first + BLOCK - 1);
+            while next <= end {
+                spare.extend(back.try_iter().filter_map(|block| self.finish(block)));
+                let records = spare.pop().unwrap_or_else(|| Records::new(next));
+                let block = Block::begin(self.work, self.reader, (next, end), records);
+                let end_of_block = block.as_ref().ok().map(|block| block.records.end());
+                // The receiver goes when no more is wanted.
+                match (begun.send(block), end_of_block) {
+                    (Ok(()), Some(end)) => next = end,
+                    _ => return self.finish_all(back),
+                }
             }
         }
-        return Ok(());
+        self.finish_all(back);
     }
-    let failed = Failed::default();
-    let outcome = thread::scope(|scope| {
-        let workers: Vec<Worker<W::Entry>> = (0..threads)
-            .map(|turn| {
-                let (sender, begun) = mpsc::sync_channel(BLOCKS_AHEAD);
-                let (folded, back) = mpsc::channel();
-                let failed = &failed;
-                let work = move || {
-                    let finish = |block: Block<W::Entry>| failed.note(block, work);
-                    let mut spare = Vec::new();
-                    'ahead: for number in (turn as u64..blocks).step_by(threads) {
-                        let mut next = first + number * BLOCK;
-                        let end = last.min(next + BLOCK - 1);
-                        while next <= end {
-                            spare.extend(back.try_iter().filter_map(finish));
-                            let records = spare.pop().unwrap_or_else(|| Records::new(next));
-                            let block = Block::begin(work, reader, (next, end), records);
-                            let end_of_block = block.as_ref().ok().map(|block| block.records.end());
-                            // The receiver goes when no more is wanted.
-                            match (sender.send(block), end_of_block) {
-                                (Ok(()), Some(end)) => next = end,
-                                _ => break 'ahead,
-                            }
-                        }
-                    }
-                    back.iter().filter_map(finish).for_each(drop);
-                };
-                scope.spawn(work);
-                Worker { begun, folded }
-            })
-            .collect();
-        let mut next = first;
-        while next <= last && !failed.is_any() {
-            let turn = (next - first) / BLOCK % threads as u64;
-            let Some(worker) = workers.get(turn as usize) else {
-                return Err(stopped());
-            };
-            let mut block = worker.begun.recv().map_err(|_| stopped())??;
+
+    /// Finishes a block, and gives its memory back if all is well.
+    fn finish(&self, block: Block<W::Entry>) -> Option<Records> {
+        self.failed.note(block, self.work)
+    }
+
+    /// Finishes what comes back until nothing more will.
+    fn finish_all(&self, back: &mpsc::Receiver<Block<W::Entry>>) {
+        for block in back {
+            drop(self.finish(block));
+        }
+    }
+
+    /// Takes what the workers begin, in order, and gives it back to them.
+    fn fold(
+        &self,
+        workers: &[Worker<W::Entry>],
+        mut take: impl FnMut(&mut W::Entry) -> Result<bool, LedgerError>,
+    ) -> Result<(), LedgerError> {
+        let mut next = self.first;
+        while next <= self.last && !self.failed.is_any() {
+            let turn = (next - self.first) / BLOCK % self.threads as u64;
+            let worker = workers.get(turn as usize);
+            let begun = worker.and_then(|worker| Some((worker, worker.begun.recv().ok()?)));
+            // A worker ends early only by a panic, which the scope of all of them passes on.
+            let Some((worker, block)) = begun else { break };
+            let mut block = block?;
             next = block.records.end();
             let outcome = block.take(&mut take);
-            worker.folded.send(block).map_err(|_| stopped())?;
-            if !outcome? {
+            let sent = worker.folded.send(block);
+            if !outcome? || sent.is_err() {
                 break;
             }
         }
         Ok(())
-    });
-    failed.first().map_or(outcome, Err)
+    }
 }
 
 /// What was found when blocks were finished. The fold is always further, so this comes before
@@ -229,11 +292,4 @@ impl Failed {
         let first = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         first.map(|(_, error)| error)
     }
-}
-
-fn stopped() -> LedgerError {
-    crate::log::ReadError::Store {
-        cause: "a thread that decodes records panicked".to_owned(),
-    }
-    .into()
 }
