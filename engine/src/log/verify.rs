@@ -6,6 +6,8 @@
 //! finds an edited, reordered, inserted or deleted record, and, against a checkpoint, a cut tail
 //! and a past that was written anew.
 
+use std::iter::{Copied, Peekable};
+use std::slice;
 use std::sync::mpsc;
 use std::thread;
 
@@ -108,95 +110,137 @@ pub fn verify(
     mut progress: impl FnMut(u64),
 ) -> VerifyReport {
     let head = reader.head();
-    let size = head.tree_size;
-    let mut check = Check::default();
     let mut checkpoints: Vec<&SignedCheckpoint> = checkpoints.iter().collect();
     checkpoints.sort_by_key(|signed| signed.checkpoint.size);
-    // The last record checked, the last checkpoint that fits, and how many do.
-    let (mut checked, mut last_good, mut fitting) = (0, 0, 0);
-    let mut first_bad = None;
-
-    // A checkpoint that nobody trusted has signed says nothing about the records.
-    if let Some(key) = key {
-        let bad = checkpoints
-            .iter()
-            .find_map(|signed| Some((signed, signed.verify(key).err()?)));
-        if let Some((signed, error)) = bad {
-            first_bad = Some((signed.checkpoint.size, Problem::Checkpoint(error)));
-        }
-        checkpoints.retain(|signed| signed.verify(key).is_ok());
-    }
-    let mut ahead = checkpoints.iter().peekable();
-
-    let outcome = in_order(reader, size, threads.max(1), |block| {
-        let is_here = |signed: &&SignedCheckpoint| signed.checkpoint.size < block.records.end();
-        let here: Vec<&SignedCheckpoint> = ahead
-            .clone()
-            .copied()
-            .take_while(|signed| is_here(signed))
-            .collect();
-        let fits = |signed: &&SignedCheckpoint| {
-            let Checkpoint { size, root, .. } = &signed.checkpoint;
-            check.root_within(block, *size) == *root
-        };
-        if let Some(after) = check.after(reader, block)
-            && here.iter().all(fits)
-        {
-            for (seq, bytes) in block.records.iter() {
-                checked = seq;
-                on_record(seq, bytes).map_err(|problem| (seq, Problem::Replay(problem)))?;
-            }
-            check = after;
-            while let Some(signed) = ahead.next_if(|signed| is_here(signed)) {
-                last_good = signed.checkpoint.size;
-                fitting += 1;
-            }
-            progress(checked);
+    let unsigned = key.and_then(|key| retain_signed(&mut checkpoints, key));
+    let mut walk = Walk {
+        reader,
+        check: Check::default(),
+        ahead: checkpoints.iter().copied().peekable(),
+        last_good: 0,
+        fitting: 0,
+        checked: 0,
+    };
+    let outcome = in_order(reader, head.tree_size, threads.max(1), |block| {
+        if walk.is_well(block, &mut on_record)? {
+            progress(walk.checked);
             return Ok(());
         }
-        for ((seq, bytes), hash) in block.records.iter().zip(&block.hashes) {
-            checked = seq;
-            check.next(reader, seq, bytes, hash)?;
-            if check.in_doubt() {
-                continue;
-            }
-            on_record(seq, bytes).map_err(|problem| (seq, Problem::Replay(problem)))?;
-            while let Some(signed) = ahead.next_if(|signed| signed.checkpoint.size <= seq) {
-                let Checkpoint { size, root, .. } = signed.checkpoint;
-                if root == check.root_at(size) {
-                    last_good = size;
-                    fitting += 1;
-                } else {
-                    let first = (last_good + 1).min(size);
-                    check.suspect((first, Problem::Rewritten { size }));
-                }
-            }
-        }
-        progress(checked);
+        walk.look_closely(block, &mut on_record)?;
+        progress(walk.checked);
         match block.problem.take() {
             Some(problem) => Err((block.records.end(), problem)),
             None => Ok(()),
         }
     });
-    let outcome = outcome
-        .and_then(|()| check.end(&head))
-        .and_then(|()| match ahead.peek() {
-            Some(signed) => Err((
-                size + 1,
-                Problem::Cut {
-                    size: signed.checkpoint.size,
-                },
-            )),
-            None => Ok(()),
-        });
-    if let Err(bad) = outcome {
-        first_bad = Some(bad);
-    }
+    let outcome =
+        outcome
+            .and_then(|()| walk.check.end(&head))
+            .and_then(|()| match walk.ahead.peek() {
+                Some(signed) => Err((
+                    head.tree_size + 1,
+                    Problem::Cut {
+                        size: signed.checkpoint.size,
+                    },
+                )),
+                None => Ok(()),
+            });
     VerifyReport {
-        records: checked,
-        checkpoints: fitting,
-        root: check.frontier.root(),
-        first_bad,
+        records: walk.checked,
+        checkpoints: walk.fitting,
+        root: walk.check.frontier.root(),
+        first_bad: outcome.err().or(unsigned),
+    }
+}
+
+/// Takes out the checkpoints that nobody trusted has signed, which say nothing about the records.
+/// Returns what is wrong with the first of them.
+fn retain_signed(
+    checkpoints: &mut Vec<&SignedCheckpoint>,
+    key: &VerifierKey,
+) -> Option<(u64, Problem)> {
+    let mut first = None;
+    checkpoints.retain(|signed| match signed.verify(key) {
+        Ok(_) => true,
+        Err(error) => {
+            first.get_or_insert((signed.checkpoint.size, Problem::Checkpoint(error)));
+            false
+        }
+    });
+    first
+}
+
+/// A log on the way from its first record to its last.
+struct Walk<'a> {
+    reader: &'a LogReader,
+    check: Check,
+    /// The checkpoints that are not reached yet, by size.
+    ahead: Peekable<Copied<slice::Iter<'a, &'a SignedCheckpoint>>>,
+    /// The size of the last checkpoint that fits.
+    last_good: u64,
+    /// How many fit.
+    fitting: usize,
+    /// The last record checked.
+    checked: u64,
+}
+
+impl Walk<'_> {
+    /// Goes past a block in which nothing is wrong, and the checkpoints in it; `false` if it must be
+    /// looked at closely, and then nothing was done.
+    fn is_well(
+        &mut self,
+        block: &Block,
+        on_record: &mut impl FnMut(u64, &[u8]) -> Result<(), String>,
+    ) -> Result<bool, (u64, Problem)> {
+        let is_here = |signed: &&SignedCheckpoint| signed.checkpoint.size < block.records.end();
+        let fits = |signed: &SignedCheckpoint| {
+            let Checkpoint { size, root, .. } = &signed.checkpoint;
+            self.check.root_within(block, *size) == *root
+        };
+        let Some(after) = self.check.after(self.reader, block) else {
+            return Ok(false);
+        };
+        if !self.ahead.clone().take_while(is_here).all(fits) {
+            return Ok(false);
+        }
+        for (seq, bytes) in block.records.iter() {
+            self.checked = seq;
+            on_record(seq, bytes).map_err(|problem| (seq, Problem::Replay(problem)))?;
+        }
+        self.check = after;
+        while let Some(signed) = self.ahead.next_if(is_here) {
+            self.last_good = signed.checkpoint.size;
+            self.fitting += 1;
+        }
+        Ok(true)
+    }
+
+    /// Goes through a block record by record.
+    fn look_closely(
+        &mut self,
+        block: &Block,
+        on_record: &mut impl FnMut(u64, &[u8]) -> Result<(), String>,
+    ) -> Result<(), (u64, Problem)> {
+        for ((seq, bytes), hash) in block.records.iter().zip(&block.hashes) {
+            self.checked = seq;
+            self.check.next(self.reader, seq, bytes, hash)?;
+            if self.check.in_doubt() {
+                continue;
+            }
+            on_record(seq, bytes).map_err(|problem| (seq, Problem::Replay(problem)))?;
+            let is_here = |signed: &&SignedCheckpoint| signed.checkpoint.size <= seq;
+            while let Some(signed) = self.ahead.next_if(is_here) {
+                let Checkpoint { size, root, .. } = signed.checkpoint;
+                if root == self.check.root_at(size) {
+                    self.last_good = size;
+                    self.fitting += 1;
+                } else {
+                    let first = (self.last_good + 1).min(size);
+                    self.check.suspect((first, Problem::Rewritten { size }));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -368,26 +412,9 @@ fn in_order(
             .map(|turn| {
                 let (sender, blocks) = mpsc::sync_channel(BLOCKS_AHEAD);
                 let (done, taken) = mpsc::channel::<Records>();
-                scope.spawn(move || {
-                    for first in (1..=size)
-                        .step_by(BLOCK as usize)
-                        .skip(turn)
-                        .step_by(threads)
-                    {
-                        let (mut next, end) = (first, (first + BLOCK).min(size + 1));
-                        while next < end {
-                            let mut records = taken.try_recv().unwrap_or_default();
-                            records.begin_at(next);
-                            let block = read_block(reader, records, end);
-                            next = block.records.end();
-                            let is_last = block.problem.is_some();
-                            // The receiver goes when a bad record was found.
-                            if sender.send(block).is_err() || is_last {
-                                return;
-                            }
-                        }
-                    }
-                });
+                let firsts = (1..=size).step_by(BLOCK as usize);
+                let mine = firsts.skip(turn).step_by(threads);
+                scope.spawn(move || read_all(reader, size, mine, &sender, &taken));
                 Reader { blocks, done }
             })
             .collect();
@@ -407,6 +434,31 @@ fn in_order(
         }
         Ok(())
     })
+}
+
+/// Reads and hashes the records of the blocks that begin with these, until one is bad or no more is
+/// wanted.
+fn read_all(
+    reader: &LogReader,
+    size: u64,
+    firsts: impl Iterator<Item = u64>,
+    blocks: &mpsc::SyncSender<Block>,
+    taken: &mpsc::Receiver<Records>,
+) {
+    for first in firsts {
+        let (mut next, end) = (first, (first + BLOCK).min(size + 1));
+        while next < end {
+            let mut records = taken.try_recv().unwrap_or_default();
+            records.begin_at(next);
+            let block = read_block(reader, records, end);
+            next = block.records.end();
+            let is_last = block.problem.is_some();
+            // The receiver goes when a bad record was found.
+            if blocks.send(block).is_err() || is_last {
+                return;
+            }
+        }
+    }
 }
 
 /// Reads the records from where `records` begins, which are none yet, up to `end`.

@@ -62,13 +62,12 @@ pub fn check<'a>(
 ) -> Result<Checked, Bad> {
     let mut state: Option<State> = None;
     let (mut first, mut signed) = (0, 0);
-    let mut passed = Vec::new();
+    let mut wanted = Wanted::of(roots);
     for path in paths {
-        let mut lines = Lines::open(path).map_err(|error| {
-            let seq = state.as_ref().map_or(1, |state| state.size + 1);
-            bad(seq, format!("cannot read {}: {error}", path.display()))
-        })?;
-        let header = lines.header(state.as_ref().map_or(1, |state| state.size + 1))?;
+        let next = state.as_ref().map_or(1, |state| state.size + 1);
+        let mut lines = Lines::open(path)
+            .map_err(|error| bad(next, format!("cannot read {}: {error}", path.display())))?;
+        let header = lines.header(next)?;
         let begun = State::of(&header)?;
         match &state {
             None => first = header.first,
@@ -83,48 +82,15 @@ pub fn check<'a>(
                 return Err(bad(before.size + 1, problem));
             }
         }
-        let mut now = begun;
-        // Up to here the chain was seen to hold: the record after it states its hash.
-        let mut confirmed = now.size;
-        let check_roots = |now: &State, confirmed: u64, passed: &mut Vec<Root>| {
-            for root in roots.iter().filter(|root| root.size == now.size) {
-                if now.root() != root.hash {
-                    let problem = format!(
-                        "the first {} records had another root: one of them was changed",
-                        root.size
-                    );
-                    return Err(bad(confirmed.min(root.size - 1) + 1, problem));
-                }
-                if !passed.contains(root) {
-                    passed.push(*root);
-                }
-            }
-            Ok(())
-        };
-        if now.size > 0 {
-            check_roots(&now, confirmed, &mut passed)?;
-        }
-        while now.size < header.last {
-            let line = lines.next(now.size + 1)?;
-            if now.record(line, confirmed)? == States::Previous {
-                confirmed = now.size - 1;
-            }
-            check_roots(&now, confirmed, &mut passed)?;
-            if now.size.is_multiple_of(1024) {
-                progress(now.size);
-            }
-        }
+        let (now, confirmed) =
+            check_records(&mut lines, begun, header.last, &mut wanted, &mut progress)?;
         let footer = lines.footer(now.size)?;
         if footer.hash != to_hex(&now.last) || footer.root != to_hex(&now.root()) {
             let problem = "a record from here on was changed: the file ends with another hash";
             return Err(bad(confirmed + 1, problem.to_owned()));
         }
         if let (Some(key), Some(note)) = (key, &footer.checkpoint) {
-            let claimed = opened(note, key).map_err(|problem| bad(header.first, problem))?;
-            if claimed != now.claim() {
-                let problem = "its checkpoint was signed for other records".to_owned();
-                return Err(bad(header.first, problem));
-            }
+            check_signed(note, key, &now).map_err(|problem| bad(header.first, problem))?;
             signed += 1;
         }
         state = Some(now);
@@ -141,8 +107,77 @@ pub fn check<'a>(
         first,
         root: state.claim(),
         signed,
-        roots: passed.len(),
+        roots: wanted.passed.len(),
     })
+}
+
+/// Checks the records of a file up to `last`, from the state before its first. Returns the state after
+/// them, and up to where the chain was seen to hold: the record after that one states its hash.
+fn check_records(
+    lines: &mut Lines,
+    mut now: State,
+    last: u64,
+    wanted: &mut Wanted<'_>,
+    progress: &mut impl FnMut(u64),
+) -> Result<(State, u64), Bad> {
+    let mut confirmed = now.size;
+    if now.size > 0 {
+        wanted.check(&now, confirmed)?;
+    }
+    while now.size < last {
+        let line = lines.next(now.size + 1)?;
+        if now.record(line, confirmed)? == States::Previous {
+            confirmed = now.size - 1;
+        }
+        wanted.check(&now, confirmed)?;
+        if now.size.is_multiple_of(1024) {
+            progress(now.size);
+        }
+    }
+    Ok((now, confirmed))
+}
+
+/// The note must be signed by the key, and for what the records lead to.
+fn check_signed(note: &str, key: &str, now: &State) -> Result<(), String> {
+    if opened(note, key)? == now.claim() {
+        Ok(())
+    } else {
+        Err("its checkpoint was signed for other records".to_owned())
+    }
+}
+
+/// The roots that the tree must have had.
+struct Wanted<'a> {
+    roots: &'a [Root],
+    /// Those that it had, each once.
+    passed: Vec<Root>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(roots: &'a [Root]) -> Self {
+        Self {
+            roots,
+            passed: Vec::new(),
+        }
+    }
+
+    /// Compares the roots of as many records as there are now, of which the first `confirmed` are
+    /// known to be in their places.
+    fn check(&mut self, now: &State, confirmed: u64) -> Result<(), Bad> {
+        for root in self.roots.iter().filter(|root| root.size == now.size) {
+            if now.root() != root.hash {
+                let problem = format!(
+                    "the first {} records had another root: one of them was changed",
+                    root.size
+                );
+                return Err(bad(confirmed.min(root.size - 1) + 1, problem));
+            }
+            if !self.passed.contains(root) {
+                self.passed.push(*root);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads a signed note and gives the root that it claims.
