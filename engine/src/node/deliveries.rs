@@ -30,10 +30,7 @@ pub(super) fn recent(reader: &LogReader) -> Result<Dedup, ReadError> {
     for segment in (0..full).rev() {
         let known: usize = segments.iter().map(Vec::len).sum();
         let oldest = segments.iter().rev().find_map(|segment| segment.first());
-        let old_enough = newest
-            .zip(oldest)
-            .is_some_and(|(newest, (_, oldest))| newest.since(*oldest) > KEPT_FOR);
-        if known > KEPT_EVENTS && old_enough {
+        if is_enough(known, oldest, newest) {
             break;
         }
         segments.push(of_segment(reader, &snapshots, segment)?);
@@ -48,6 +45,7 @@ pub(super) fn keep(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let snapshots = reader.snapshots();
     let last = reader.head().next_seq - 1;
+    let newest = reader.recorded_at(last)?;
     let (mut known, mut over) = (0, false);
     for segment in (0..last / SEGMENT).rev() {
         let end = (segment + 1) * SEGMENT;
@@ -72,13 +70,18 @@ pub(super) fn keep(
             }
         };
         known += deliveries.len();
-        let newest = reader.recorded_at(last)?;
-        over = known > KEPT_EVENTS
-            && newest
-                .zip(deliveries.first())
-                .is_some_and(|(newest, (_, oldest))| newest.since(*oldest) > KEPT_FOR);
+        over = is_enough(known, deliveries.first(), newest);
     }
     Ok(())
+}
+
+/// Whether what came before the last `known` deliveries is forgotten, of which `oldest` is the first:
+/// they are enough, and it is long past at the time of the last record.
+fn is_enough(known: usize, oldest: Option<&Delivery>, newest: Option<Timestamp>) -> bool {
+    let is_past = newest
+        .zip(oldest)
+        .is_some_and(|(newest, (_, oldest))| newest.since(*oldest) > KEPT_FOR);
+    known > KEPT_EVENTS && is_past
 }
 
 fn of_segment(

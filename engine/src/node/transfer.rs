@@ -454,8 +454,8 @@ impl Import {
             let seq = conclusion.seq;
             let received = conclusion_event(conclusion, at).into();
             let position = Position::Step { trigger };
-            let bytes = record::encode(seq, at, &received, &position, &self.previous());
-            self.push(EncodedRecord::new(seq, bytes));
+            let previous = self.previous();
+            self.push(EncodedRecord::of(seq, at, &received, &position, previous));
         }
     }
 }

@@ -310,6 +310,11 @@ impl StreamConfig {
             format!("{}.events.>", self.subjects),
         ]
     }
+
+    /// The subjects of outputs, a wildcard.
+    pub(super) fn output_subjects(&self) -> Vec<String> {
+        vec![format!("{}.events.>", self.outputs.subjects)]
+    }
 }
 
 /// Whether it is the address of a NATS server; without a scheme it is one of `nats`.

@@ -30,13 +30,14 @@ const LONGEST_UNPACKED: usize = 16 << 20;
 pub(super) const TERM: &str = "Weir-Term";
 /// The message that this one completes: what it lacked is found.
 pub(super) const SETTLES: &str = "Weir-Settles";
-/// In the place of the adapter in a subject: the delivery is an operator's, which may say more than a
-/// source. Who may publish there is for the NATS server's permissions to say.
-pub(super) const OPERATOR: &str = "operator";
 /// How the leader that says this reads deliveries, as JSON.
 pub(super) const READS: &str = "Weir-Reads";
 /// What belongs to one delivery, from its intake to what follows from it.
 pub(super) const TRACE: &str = "Weir-Trace";
+
+/// In the place of the adapter in a subject: the delivery is an operator's, which may say more than a
+/// source. Who may publish there is for the NATS server's permissions to say.
+pub(super) const OPERATOR: &str = "operator";
 
 /// What travels with an event besides itself. It is of no meaning to the rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

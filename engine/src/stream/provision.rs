@@ -75,7 +75,7 @@ impl Stream {
         check_inputs(&info, config)?;
         if config.outputs.enabled {
             let info = ensure(&connection, wanted_outputs(&connection)).await?;
-            check_subjects(&info, &[format!("{}.events.>", config.outputs.subjects)])?;
+            check_subjects(&info, &config.output_subjects())?;
         }
         Ok(Self {
             connection,
@@ -243,7 +243,7 @@ fn wanted_outputs(connection: &Connection) -> Config {
     Config {
         name: config.outputs.stream.clone(),
         description: Some("Outputs of Weir: decisions, promotions, violations".into()),
-        subjects: vec![format!("{}.events.>", config.outputs.subjects)],
+        subjects: config.output_subjects(),
         discard: DiscardPolicy::Old,
         max_age: Duration::from_secs(config.outputs.max_age_seconds),
         max_bytes: limit(config.outputs.max_bytes),

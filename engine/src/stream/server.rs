@@ -55,8 +55,8 @@ async fn sync_always(connection: &Connection) -> Option<bool> {
 }
 
 async fn fetch(url: &str) -> Result<Value, reqwest::Error> {
-    // The client wants a TLS provider even for plain addresses; that another is installed is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    // The client wants a TLS provider even for plain addresses.
+    crate::oci::install_crypto_provider();
     let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
     client
         .get(url)
