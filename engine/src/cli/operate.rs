@@ -263,25 +263,22 @@ pub fn retry(args: &RetryArgs) -> Result<ExitCode, CliError> {
     let all = open.ask(&Query::Promotions(PromotionFilter::default()))?;
     let mut all = all.as_array().into_iter().flatten();
     let found = all.find(|one| one["promotion_id"] == args.promotion_id.as_str());
-    match found.map(|one| one["progress"].as_str().unwrap_or_default()) {
-        Some("failed") => {
-            let status = open.ask(&Query::Status)?;
-            holds::warn_of_holds(&status["holds"], found.unwrap_or(&Value::Null));
-        }
-        Some(progress) => {
-            return Err(CliError::usage(format!(
-                "the promotion `{}` was not given up: it is {progress}",
-                args.promotion_id
-            )));
-        }
-        None => {
-            return Err(CliError::usage(format!(
-                "there is no open promotion `{}`",
-                args.promotion_id
-            ))
-            .hint("list them with `weir promotions`"));
-        }
+    let Some(promotion) = found else {
+        return Err(CliError::usage(format!(
+            "there is no open promotion `{}`",
+            args.promotion_id
+        ))
+        .hint("list them with `weir promotions`"));
+    };
+    let progress = promotion["progress"].as_str().unwrap_or_default();
+    if progress != "failed" {
+        return Err(CliError::usage(format!(
+            "the promotion `{}` was not given up: it is {progress}",
+            args.promotion_id
+        )));
     }
+    let status = open.ask(&Query::Status)?;
+    holds::warn_of_holds(&status["holds"], promotion);
     let data = json!({
         "promotion_id": args.promotion_id,
         "actor": args.who.actor,
