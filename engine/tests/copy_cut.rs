@@ -196,7 +196,7 @@ impl Scene {
             for blob in &content.blobs {
                 let digest = Digest::of(blob);
                 assert!(
-                    client.head_blob(path, &digest).await.unwrap().is_some(),
+                    client.has_blob(path, &digest).await.unwrap(),
                     "{place}: {digest} is missing"
                 );
             }

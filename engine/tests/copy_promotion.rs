@@ -62,7 +62,7 @@ async fn assert_complete(client: &Client, path: &str, content: &Content) {
     for blob in &content.blobs {
         let digest = Digest::of(blob);
         assert!(
-            client.head_blob(path, &digest).await.unwrap().is_some(),
+            client.has_blob(path, &digest).await.unwrap(),
             "blob {digest} is missing in {path}"
         );
     }

@@ -52,12 +52,7 @@ async fn copy(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
             Mount::Declined(opened) => upload = Some(opened),
         }
     }
-    if target
-        .client
-        .head_blob(&target.path, &blob.digest)
-        .await?
-        .is_some()
-    {
+    if target.client.has_blob(&target.path, &blob.digest).await? {
         return Ok(());
     }
     let bytes = Blob {
@@ -96,20 +91,17 @@ async fn copy(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
 /// the blobs of a manifest that it is given, and its word for having stored them is not enough.
 async fn verify(job: &Job, digest: &Digest) -> Result<(), CopyError> {
     let target = &job.target;
-    match target.client.head_blob(&target.path, digest).await? {
-        Some(_) => Ok(()),
-        None => Err(CopyError::TargetIncomplete {
-            repository: target.name.clone(),
-            digest: digest.clone(),
-        }),
+    if target.client.has_blob(&target.path, digest).await? {
+        return Ok(());
     }
+    Err(CopyError::TargetIncomplete {
+        repository: target.name.clone(),
+        digest: digest.clone(),
+    })
 }
 
 async fn is_gone(job: &Job, blob: &Descriptor) -> Result<bool, OciError> {
-    Ok(job
-        .source
-        .client
-        .head_blob(&job.source.path, &blob.digest)
-        .await?
-        .is_none())
+    let source = &job.source;
+    let is_there = source.client.has_blob(&source.path, &blob.digest).await?;
+    Ok(!is_there)
 }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use tokio::sync::{OnceCell, Semaphore};
-use weir_schema::{Digest, RepositoryName};
+use weir_schema::{Digest, RepositoryName, Tag};
 
 use super::{CopyError, MayAct, OnProgress, Plan, Progress};
-use crate::oci::{Client, Clients};
+use crate::oci::{Client, Clients, Reference};
 
 /// One end of the copy.
 pub(super) struct Side {
@@ -18,6 +18,15 @@ pub(super) struct Side {
     pub name: RepositoryName,
     /// The path within the registry, for requests.
     pub path: String,
+}
+
+impl Side {
+    /// What a tag points at; `None` if it is not there.
+    pub async fn look(&self, tag: &Tag) -> Result<Option<Digest>, CopyError> {
+        let reference = Reference::Tag(tag.clone());
+        let head = self.client.head_manifest(&self.path, &reference).await?;
+        Ok(head.map(|head| head.digest))
+    }
 }
 
 pub(super) struct Job {

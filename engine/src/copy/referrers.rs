@@ -13,7 +13,7 @@ use weir_schema::{Digest, Tag, cosign};
 
 use super::{
     CopyError,
-    job::{Job, Side},
+    job::Job,
     tree::{self, Tree},
 };
 use crate::oci::{Descriptor, Manifest, OciError, Reference, Referrers, fallback_tag, media_type};
@@ -107,21 +107,13 @@ async fn copy_tree(job: &Job, digest: &Digest) -> Result<Vec<Digest>, CopyError>
     Ok(tree.digests().cloned().collect())
 }
 
-async fn head(side: &Side, tag: &Tag) -> Result<Option<Digest>, CopyError> {
-    let head = side
-        .client
-        .head_manifest(&side.path, &Reference::Tag(tag.clone()))
-        .await?;
-    Ok(head.map(|head| head.digest))
-}
-
 /// Copies what the tag holds, if there is such a tag, and sets it at the target.
 async fn copy_tagged(job: &Job, tag: &Tag) -> Result<Vec<Digest>, CopyError> {
-    let Some(digest) = head(&job.source, tag).await? else {
+    let Some(digest) = job.source.look(tag).await? else {
         return Ok(Vec::new());
     };
     let copied = copy_tree(job, &digest).await?;
-    match head(&job.target, tag).await? {
+    match job.target.look(tag).await? {
         Some(found) if found == digest => return Ok(copied),
         Some(found) if !replaces(job, &digest, &found).await? => {
             // What the target has more is kept; what it has besides is for people to merge.

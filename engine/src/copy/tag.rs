@@ -1,27 +1,14 @@
 //! The tags at both ends: still what the decision saw, and moved last.
 
-use weir_schema::{Digest, Tag};
-
-use super::{
-    CopyError, Plan,
-    job::{Job, Side},
-};
-use crate::oci::{OciError, RawManifest, Reference};
-
-async fn look(side: &Side, tag: &Tag) -> Result<Option<Digest>, CopyError> {
-    let head = side
-        .client
-        .head_manifest(&side.path, &Reference::Tag(tag.clone()))
-        .await?;
-    Ok(head.map(|head| head.digest))
-}
+use super::{CopyError, Plan, job::Job, tree::Root};
+use crate::oci::{OciError, Reference};
 
 /// The source tag still points at the digest, if the plan asks for that.
 pub(super) async fn check_source(job: &Job, plan: &Plan) -> Result<(), CopyError> {
     let Some(tag) = &plan.source_tag else {
         return Ok(());
     };
-    match look(&job.source, tag).await? {
+    match job.source.look(tag).await? {
         Some(found) if found == plan.digest => Ok(()),
         Some(found) => Err(CopyError::Superseded {
             repository: job.source.name.clone(),
@@ -39,7 +26,7 @@ pub(super) async fn check_source(job: &Job, plan: &Plan) -> Result<(), CopyError
 
 /// The target tag is what the decision saw, or already what it should become: then `true`.
 pub(super) async fn check_target(job: &Job, plan: &Plan) -> Result<bool, CopyError> {
-    let found = look(&job.target, &plan.target_tag).await?;
+    let found = job.target.look(&plan.target_tag).await?;
     if found.as_ref() == Some(&plan.digest) {
         return Ok(true);
     }
@@ -93,7 +80,7 @@ pub(super) async fn set(job: &Job, plan: &Plan, root: Root) -> Result<bool, Copy
         }
         Err(error) => return Err(error),
     }
-    let found = look(target, &plan.target_tag).await?;
+    let found = target.look(&plan.target_tag).await?;
     if found.as_ref() == Some(&plan.digest) {
         return Ok(true);
     }
@@ -113,11 +100,4 @@ pub(super) async fn set(job: &Job, plan: &Plan, root: Root) -> Result<bool, Copy
         expected: plan.expected.clone(),
         found,
     })
-}
-
-/// The bytes that the tag is set with, and the media type they are sent with.
-#[derive(Debug, Clone)]
-pub(super) struct Root {
-    pub media_type: String,
-    pub raw: RawManifest,
 }

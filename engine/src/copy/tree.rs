@@ -9,7 +9,6 @@ use weir_schema::Digest;
 use super::{
     CopyError, blobs,
     job::{Job, Side},
-    tag::Root,
 };
 use crate::oci::{
     Manifest, RawManifest, Reference, TREE_LEVELS, TREE_MANIFESTS, TREE_TOO_DEEP, TREE_TOO_LARGE,
@@ -28,6 +27,13 @@ pub(super) struct Tree {
     /// The indexes, and the root where it is one, by level: the deepest last. `None` for one that
     /// is fetched again.
     indexes: Vec<BTreeMap<Digest, Option<Root>>>,
+}
+
+/// A manifest as it is stored again: its bytes, and the media type they are sent with.
+#[derive(Debug, Clone)]
+pub(super) struct Root {
+    pub media_type: String,
+    pub raw: RawManifest,
 }
 
 /// What the survey needs of a descriptor.

@@ -31,22 +31,16 @@ pub struct Upload {
 }
 
 impl Client {
-    /// The size of a blob, `Some(None)` where the registry gives none; `None` if it is not there.
+    /// Whether a blob is there.
     ///
     /// # Errors
     /// As every request.
-    pub async fn head_blob(
-        &self,
-        repository: &str,
-        digest: &Digest,
-    ) -> Result<Option<Option<u64>>, OciError> {
+    pub async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<bool, OciError> {
         let call = blob_call(Method::HEAD, "looking for", repository, digest);
         let answer = self.answer(&call, ERROR_LIMIT).await?;
         match answer.status {
-            StatusCode::OK => Ok(Some(
-                text(&answer.headers, "content-length").and_then(|size| size.parse().ok()),
-            )),
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
             _ => Err(self.refusal(&call, &answer)),
         }
     }

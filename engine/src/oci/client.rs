@@ -188,6 +188,16 @@ impl Client {
     pub(super) async fn answer_once(&self, call: &Call, limit: usize) -> Result<Answer, OciError> {
         let body = || Some(call.body.clone().into());
         let response = self.send(call, body, Some(self.inner.longest)).await?;
+        self.read(call, response, limit).await
+    }
+
+    /// Reads the answer to `call`, of which `limit` bytes may come.
+    pub(super) async fn read(
+        &self,
+        call: &Call,
+        response: Response,
+        limit: usize,
+    ) -> Result<Answer, OciError> {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = answer::read(response, limit)
             .await
@@ -223,15 +233,7 @@ impl Client {
     ) -> Result<Answer, OciError> {
         let mut body = Some(body);
         let response = self.send(call, || body.take(), None).await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = answer::read(response, ERROR_LIMIT)
-            .await
-            .map_err(|failure| failure.into_oci(self.registry(), &call.what))?;
-        Ok(Answer {
-            status,
-            headers,
-            body,
-        })
+        self.read(call, response, ERROR_LIMIT).await
     }
 
     /// One try, and another if it is refused and there is another login by now. Overload and server

@@ -79,13 +79,6 @@ pub struct RawManifest {
     pub bytes: Bytes,
 }
 
-/// What became of a stored manifest besides being stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
-    /// The registry keeps track of what refers to what (`OCI-Subject`), so nobody else has to.
-    pub subject_tracked: bool,
-}
-
 impl Client {
     /// Looks at a manifest; `None` if it is not there.
     ///
@@ -186,7 +179,7 @@ impl Client {
         reference: &Reference,
         media_type: &str,
         bytes: Bytes,
-    ) -> Result<Stored, OciError> {
+    ) -> Result<(), OciError> {
         let what = format!("storing `{}`", reference.within(repository));
         let content_type = HeaderValue::from_str(media_type)
             .map_err(|_| self.protocol(&what, format!("`{media_type}` is no media type")))?;
@@ -221,9 +214,7 @@ impl Client {
                 found: said.to_owned(),
             });
         }
-        Ok(Stored {
-            subject_tracked: answer.headers.contains_key("oci-subject"),
-        })
+        Ok(())
     }
 
     fn read_call(

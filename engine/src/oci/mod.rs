@@ -45,6 +45,6 @@ pub use descriptor::{Descriptor, Manifest, ManifestError, PlatformField};
 pub use error::{AuthFailure, OciError, TlsFailure};
 pub use limit::Slot;
 pub use lists::{LIST_LIMIT, Referrers, fallback_tag};
-pub use manifests::{MANIFEST_LIMIT, ManifestHead, RawManifest, Reference, Stored};
+pub use manifests::{MANIFEST_LIMIT, ManifestHead, RawManifest, Reference};
 pub use tls::install_crypto_provider;
 pub use transfer::{Blob, move_blob};

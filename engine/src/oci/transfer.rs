@@ -17,7 +17,7 @@ use weir_schema::Digest;
 
 use super::{
     blobs::{Upload, blob_call, finish_call},
-    client::{Client, text},
+    client::{Client, ERROR_LIMIT, text},
     error::{OciError, innermost},
     limit::{Retry, Slot},
 };
@@ -191,18 +191,8 @@ impl Download {
                 0
             }
             _ => {
-                let (status, headers) = (response.status(), response.headers().clone());
-                let body = super::answer::read(response, super::client::ERROR_LIMIT)
-                    .await
-                    .unwrap_or_default();
-                return Err(self.client.refusal(
-                    &call,
-                    &super::answer::Answer {
-                        status,
-                        headers,
-                        body,
-                    },
-                ));
+                let answer = self.client.read(&call, response, ERROR_LIMIT).await?;
+                return Err(self.client.refusal(&call, &answer));
             }
         };
         self.response = Some(response);
@@ -350,7 +340,7 @@ pub async fn move_blob(
         };
         let Err(error) = moved else { return Ok(()) };
         retry.after(error).await?;
-        if target.head_blob(repository, &blob.digest).await?.is_some() {
+        if target.has_blob(repository, &blob.digest).await? {
             return Ok(());
         }
     }

@@ -44,12 +44,7 @@ impl Content {
     pub async fn push(&self, client: &Client, repository: &str, tag: Option<&str>) -> Digest {
         for blob in &self.blobs {
             let digest = Digest::of(blob);
-            if client
-                .head_blob(repository, &digest)
-                .await
-                .unwrap()
-                .is_none()
-            {
+            if !client.has_blob(repository, &digest).await.unwrap() {
                 let upload = client.start_upload(repository).await.unwrap();
                 client
                     .finish_upload(upload, &digest, blob.clone().into())
