@@ -25,7 +25,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn serve(listener: TcpListener, router: Router, end: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(MOST));
     let graceful = GracefulShutdown::new();
-    let mut builder = Builder::new(TokioExecutor::new());
+    // HTTP/2 would first be told by its opening bytes, which are waited for without a limit.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())
