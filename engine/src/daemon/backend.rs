@@ -61,6 +61,21 @@ async fn aside<T: Send + 'static>(
     done.map_err(|error| QueryError::Unavailable(error.to_string()))?
 }
 
+/// Runs what reads the log for a while once one of `turns` is free. The turn goes with the work, which
+/// outlives whoever asked and went away.
+async fn in_turn<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, QueryError> {
+    let turn = Arc::clone(turns).acquire_owned().await;
+    let work = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
+    aside(work).await
+}
+
 /// Who speaks in a delivery: an operator where it says what a source may not, and proves that it may.
 async fn speaker(
     shared: &Arc<Shared>,
@@ -182,8 +197,7 @@ impl http::Backend for Backend {
 
     async fn events(&self, filter: &EventFilter) -> Result<EventPage, QueryError> {
         let (index, filter) = (self.shared.node.index().clone(), filter.clone());
-        let _turn = self.turns.acquire().await;
-        aside(move || query::events(&index, &filter)).await
+        in_turn(&self.turns, move || query::events(&index, &filter)).await
     }
 
     async fn appended(&self, after: u64) {
@@ -203,11 +217,9 @@ impl http::Backend for Backend {
             let answer = query::of_log(&index, &asked, &asker);
             answer.map_err(|error| query::suggest(&index, &asked, error))
         };
-        let turn = self.turns.acquire().await;
-        if let Some(answer) = aside(of_log).await? {
+        if let Some(answer) = in_turn(&self.turns, of_log).await? {
             return Ok(answer);
         }
-        drop(turn);
         let stopped = |error: crate::node::Stopped| QueryError::Unavailable(error.to_string());
         let (reader, asked) = (self.shared.node.reader().clone(), query.clone());
         let node = &self.shared.node;
@@ -228,10 +240,12 @@ impl http::Backend for Backend {
             let asked = node.ask(move |state| query::of_state(state, &reader, &asked));
             let said = asked.await.map_err(stopped)?;
             let (index, asked) = (self.shared.node.index().clone(), query.clone());
-            aside(move || said.map_err(|error| query::suggest(&index, &asked, error))).await?
+            let suggested = move || said.map_err(|error| query::suggest(&index, &asked, error));
+            in_turn(&self.turns, suggested).await?
         };
         let (index, asked) = (self.shared.node.index().clone(), query.clone());
-        let mut value = aside(move || query::complete(&index, &asked, said)).await?;
+        let completed = move || query::complete(&index, &asked, said);
+        let mut value = in_turn(&self.turns, completed).await?;
         match query {
             Query::Promotions(_) => {
                 self.shared.running.complete(&mut value);
@@ -304,5 +318,33 @@ impl http::Backend for Backend {
 
     async fn metrics(&self) -> String {
         status::metrics(&self.shared).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_goes_away_leaves_no_room_while_the_work_for_it_goes_on() {
+        let turns = Arc::new(Semaphore::new(1));
+        let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
+        let (end, ends) = mpsc::channel::<()>();
+        let long = in_turn(&turns, move || {
+            let _told = begun.send(());
+            let _told = ends.recv();
+            Ok(())
+        });
+        tokio::select! {
+            _ = long => panic!("it ended by itself"),
+            _ = has_begun.recv() => {}
+        }
+        let mut another = std::pin::pin!(in_turn(&turns, || Ok("answered")));
+        let early = tokio::time::timeout(Duration::from_millis(100), &mut another).await;
+        assert!(early.is_err(), "it began beside the other");
+        end.send(()).unwrap();
+        assert_eq!(another.await.unwrap(), "answered");
     }
 }

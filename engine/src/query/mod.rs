@@ -58,7 +58,7 @@ use past::Past;
 
 /// Answers what the log alone can answer: questions about the past, about a life, about records.
 /// `None` of a question that needs the state as it is: ask [`of_state`], and [`complete`] what it
-/// says. What takes long ends once `asker` has gone.
+/// says. Counts and groups end once `asker` has gone; all else is worked on to its end.
 ///
 /// # Errors
 /// If the question makes no sense or what it asks for does not exist.
