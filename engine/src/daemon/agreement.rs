@@ -7,7 +7,8 @@
 //! What was found outlives a restart: it is kept in a file beside the log.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -17,7 +18,7 @@ use weir_schema::record::hex;
 
 use super::DaemonError;
 use crate::{
-    log::LogReader,
+    log::{LogReader, durable},
     stream::{Candidate, LastRecord},
 };
 
@@ -133,7 +134,10 @@ impl Agreement {
         let kept = match &difference {
             Some(difference) => serde_json::to_vec(difference)
                 .map_err(io::Error::from)
-                .and_then(|kept| fs::write(&self.file, kept)),
+                .and_then(|kept| {
+                    let unfinished = self.file.with_extension("new");
+                    durable::put(&self.file, &unfinished, |file| file.write_all(&kept))
+                }),
             None => fs::remove_file(&self.file),
         };
         if let Err(error) = kept {
@@ -155,4 +159,33 @@ pub(crate) fn last_record(reader: &LogReader) -> Option<LastRecord> {
         seq,
         hash: hex(&head.previous),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::Read as _};
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_replaced_as_a_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let difference = |seq| Difference {
+            seq,
+            ours: "aa".into(),
+            theirs: "bb".into(),
+            node: "first".into(),
+        };
+        let agreement = Agreement::of(dir.path()).unwrap();
+        agreement.set(Some(difference(7)));
+        let mut before = File::open(dir.path().join(FILE)).unwrap();
+        agreement.set(Some(difference(8)));
+        let mut text = String::new();
+        before.read_to_string(&mut text).unwrap();
+        assert!(text.contains("7"), "written in place: `{text}`");
+        let kept = Agreement::of(dir.path()).unwrap();
+        assert_eq!(kept.difference(), Some(difference(8)));
+        agreement.set(None);
+        assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+    }
 }
