@@ -11,6 +11,7 @@
 //! carries out what it decided.
 
 pub mod adapters;
+mod aside;
 mod backoff;
 pub mod backtest;
 pub mod cli;

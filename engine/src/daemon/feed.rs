@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     adapters::{self, Decoded, mark_source_only},
-    log,
+    aside, log,
     node::{Incoming, Landing, Messages, Stopped, TERM, Trace},
     stream::{Consumer, Message, Origin, Speaker, Stream, StreamPosition, Term},
 };
@@ -112,7 +112,7 @@ async fn hand_over(
     shared: &Arc<Shared>,
     stream: &Stream,
     messages: Vec<Message>,
-) -> Result<Option<Batch>, Stopped> {
+) -> Result<Option<Batch>, DaemonError> {
     let Some(sequence) = messages.last().map(|message| message.sequence) else {
         return Ok(None);
     };
@@ -121,10 +121,6 @@ async fn hand_over(
         created: stream.created().to_owned(),
         sequence,
     };
-    let mut reading = Reading::new(shared, stream);
-    for message in &messages {
-        reading.take(message);
-    }
     let Reading {
         inputs,
         traces,
@@ -133,7 +129,7 @@ async fn hand_over(
         fence,
         reads_from_here,
         ..
-    } = reading;
+    } = Reading::new(shared, stream).through(messages).await?;
     let mut notes = Vec::new();
     if let Some(reads) = reads_from_here {
         notes.push((READ_BY, reads.text().into_bytes()));
@@ -181,22 +177,30 @@ fn follow_up(shared: &Shared, batch: Batch) {
 }
 
 /// What the open delivery in a message lacks.
-pub(crate) fn open(shared: &Arc<Shared>, stream: &Stream, message: &Message) -> lookups::Open {
+///
+/// # Errors
+/// If its decoder panicked.
+pub(crate) async fn open(
+    shared: &Arc<Shared>,
+    stream: &Stream,
+    message: Message,
+) -> Result<lookups::Open, DaemonError> {
     let mut reading = Reading::new(shared, stream);
     // What an earlier leader said was dropped then, and is not open.
     reading.fence = None;
-    reading.take(message);
-    reading.open.pop().unwrap_or_else(|| lookups::Open {
-        sequence: message.sequence,
+    let sequence = message.sequence;
+    let mut reading = reading.through(vec![message]).await?;
+    Ok(reading.open.pop().unwrap_or_else(|| lookups::Open {
+        sequence,
         source: String::new(),
         pending: Vec::new(),
         trace: None,
-    })
+    }))
 }
 
 /// Messages being decoded.
-struct Reading<'a> {
-    shared: &'a Arc<Shared>,
+struct Reading {
+    shared: Arc<Shared>,
     name: Arc<str>,
     created: Arc<str>,
     inputs: Vec<Incoming>,
@@ -209,10 +213,10 @@ struct Reading<'a> {
     reads_from_here: Option<Arc<SourceSettings>>,
 }
 
-impl<'a> Reading<'a> {
-    fn new(shared: &'a Arc<Shared>, stream: &'a Stream) -> Self {
+impl Reading {
+    fn new(shared: &Arc<Shared>, stream: &Stream) -> Self {
         Self {
-            shared,
+            shared: Arc::clone(shared),
             name: stream.name().into(),
             created: stream.created().into(),
             inputs: Vec::new(),
@@ -223,6 +227,21 @@ impl<'a> Reading<'a> {
             reads: shared.reads.now(),
             reads_from_here: None,
         }
+    }
+
+    /// Takes in messages, in order.
+    ///
+    /// # Errors
+    /// If a decoder panicked.
+    async fn through(mut self, messages: Vec<Message>) -> Result<Self, DaemonError> {
+        let bytes = messages.iter().map(Message::unpacked_bytes).sum();
+        let taken = move || {
+            for message in &messages {
+                self.take(message);
+            }
+            self
+        };
+        Ok(aside::read(bytes, taken).await?)
     }
 
     /// The first part of the subjects of inputs.
@@ -337,7 +356,7 @@ impl<'a> Reading<'a> {
                 };
                 let (mut events, mut open) = (Vec::new(), Vec::new());
                 let settings = self.reads.of(source);
-                let decoded = intake::decode(self.shared, &raw, &settings);
+                let decoded = intake::decode(&self.shared, &raw, &settings);
                 for (index, one) in decoded.into_iter().enumerate() {
                     match one {
                         Decoded::Event(event) => events.push((index, *event)),
@@ -345,7 +364,7 @@ impl<'a> Reading<'a> {
                             events.push((index, adapters::rejection(source, rejected)));
                         }
                         Decoded::Ignored(reason) => tracing::debug!(source, reason, "ignored"),
-                        Decoded::Untold(reason) => reconcile::soon(self.shared, source, &reason),
+                        Decoded::Untold(reason) => reconcile::soon(&self.shared, source, &reason),
                         Decoded::NeedsResolving(pending) => open.push(*pending),
                     }
                 }

@@ -52,9 +52,9 @@ pub(crate) async fn run(acting: &Acting, stream: &Arc<Stream>) -> Result<(), Dae
         while let Some(turn) = queue.begin(Instant::now()) {
             let (acting, stream) = (acting.clone(), Arc::clone(stream));
             asking.spawn(async move {
-                let open = read(&acting.shared, &stream, turn.sequence).await;
+                let open = read(&acting.shared, &stream, turn.sequence).await?;
                 ask(&acting, open, &turn).await;
-                turn.sequence
+                Ok::<_, DaemonError>(turn.sequence)
             });
         }
         tokio::select! {
@@ -65,27 +65,30 @@ pub(crate) async fn run(acting: &Acting, stream: &Arc<Stream>) -> Result<(), Dae
                 };
                 queue.add(sequence, Instant::now());
             }
-            Some(done) = asking.join_next() => queue.end(done?),
+            Some(done) = asking.join_next() => queue.end(done??),
         }
     }
 }
 
 /// Reads a delivery again, for as long as it takes.
-async fn read(shared: &Arc<Shared>, stream: &Stream, sequence: u64) -> Open {
+///
+/// # Errors
+/// If its decoder panicked.
+async fn read(shared: &Arc<Shared>, stream: &Stream, sequence: u64) -> Result<Open, DaemonError> {
     loop {
         match stream.message(sequence).await {
-            Ok(Some(message)) => return feed::open(shared, stream, &message),
+            Ok(Some(message)) => return feed::open(shared, stream, message).await,
             Ok(None) => {
                 tracing::warn!(
                     sequence,
                     "a delivery that was to be looked up is no longer in the stream"
                 );
-                return Open {
+                return Ok(Open {
                     sequence,
                     source: String::new(),
                     pending: Vec::new(),
                     trace: None,
-                };
+                });
             }
             Err(error) => tracing::warn!(%error, sequence, "a delivery cannot be read again yet"),
         }

@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 use weir_schema::Received;
 
 use super::{Backend, Delivery, Problem, server::App, webhook};
-use crate::adapters::{from_binary, mark_source_only};
+use crate::{
+    adapters::{from_binary, mark_source_only},
+    aside,
+};
 
 /// Events in one request of an operator.
 const MOST_EVENTS: usize = 10_000;
@@ -160,31 +163,37 @@ pub(super) async fn publish<B: Backend>(
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    let (events, single) = match content_type.as_str() {
-        // A batch is told from a single event by its form, whatever of the three it is called.
+    // A batch is told from a single event by its form, whatever of the three it is called.
+    match content_type.as_str() {
         "application/cloudevents+json"
         | "application/cloudevents-batch+json"
-        | "application/json" => {
-            if headers.contains_key("ce-specversion") {
-                (vec![binary(&headers, &body)?], true)
-            } else if body.trim_ascii_start().starts_with(b"[") {
-                (batch(&body)?, false)
-            } else {
-                (vec![event(&body, "the event")?], true)
-            }
-        }
+        | "application/json" => {}
         other => {
             return Err(Problem::bad_request(format!(
                 "`content-type` is `{other}`, expected `application/cloudevents+json`, `application/cloudevents-batch+json` or `application/json`"
             )));
         }
-    };
+    }
+    let read = aside::read(body.len(), move || said(&headers, &body)).await;
+    let (events, single) =
+        read.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??;
     let accepted = app.backend.publish(events).await?;
     let sequences: Vec<u64> = accepted.iter().map(|accepted| accepted.sequence).collect();
     Ok(Json(match (single, sequences.as_slice()) {
         (true, [sequence]) => json!({ "sequence": sequence }),
         _ => json!({ "sequences": sequences }),
     }))
+}
+
+/// The events of a body, and whether it is a single one.
+fn said(headers: &HeaderMap, body: &Bytes) -> Result<(Vec<Received>, bool), Problem> {
+    Ok(if headers.contains_key("ce-specversion") {
+        (vec![binary(headers, body)?], true)
+    } else if body.trim_ascii_start().starts_with(b"[") {
+        (batch(body)?, false)
+    } else {
+        (vec![event(body, "the event")?], true)
+    })
 }
 
 fn batch(body: &Bytes) -> Result<Vec<Received>, Problem> {

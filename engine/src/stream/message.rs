@@ -236,6 +236,17 @@ impl Message {
         }
     }
 
+    /// Bytes of what [`Self::content`] gives, as the payload itself says, without unpacking it.
+    #[must_use]
+    pub fn unpacked_bytes(&self) -> usize {
+        if self.header(ENCODING) != Some(ZSTD) {
+            return self.payload.len();
+        }
+        let said = zstd::zstd_safe::get_frame_content_size(&self.payload);
+        let said = said.ok().flatten().and_then(|said| said.try_into().ok());
+        said.unwrap_or(LONGEST_UNPACKED).min(LONGEST_UNPACKED)
+    }
+
     /// Compares the payload with the digest that its producer sent along, if it did.
     ///
     /// # Errors
@@ -452,6 +463,28 @@ mod tests {
             (term, reads, of_source.trace),
             (None, None, Some("ab".into()))
         );
+    }
+
+    #[test]
+    fn a_packed_payload_counts_as_what_it_unpacks_to() {
+        let check = |payload: Vec<u8>, headers: &[(&str, &str)], expected: usize| {
+            let payload = payload.into();
+            let message = Message {
+                payload,
+                ..message("a", headers)
+            };
+            assert_eq!(message.unpacked_bytes(), expected);
+        };
+        let packed = |bytes| zstd::bulk::compress(&vec![7; bytes], 0).unwrap();
+        let headers = [(ENCODING, ZSTD)];
+        check(vec![7; 1000], &[], 1000);
+        check(packed(1 << 20), &headers, 1 << 20);
+        // More is not unpacked.
+        check(packed(LONGEST_UNPACKED + 1), &headers, LONGEST_UNPACKED);
+        // What does not say it, or is no such payload, may be anything.
+        let of_a_stream = zstd::stream::encode_all(&[7; 1000][..], 0).unwrap();
+        check(of_a_stream, &headers, LONGEST_UNPACKED);
+        check(b"text".to_vec(), &headers, LONGEST_UNPACKED);
     }
 
     #[test]
