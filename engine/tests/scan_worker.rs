@@ -21,6 +21,7 @@ use support::{
     registry::{Registry, quiet},
 };
 use weir_engine::oci::{Client, Reference, RegistryConfig, fallback_tag};
+use weir_schema::Digest;
 
 const RULE: &str = "//! rule: to-production\n//! from: team/*\n//! to: production/{1}\n//! class: app\n\nscan.critical == 0\n";
 
@@ -177,6 +178,39 @@ async fn a_scanner_that_gives_no_report_has_failed_whatever_its_exit_code_means(
         "{reason}"
     );
     assert_eq!(data["scanner"]["name"], "trivy");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_says_more_than_the_stream_takes_is_a_failed_scan() {
+    let Some(scene) = Scene::new() else { return };
+    let image = app::image("web", "amd64", &[]);
+    image.push(&scene.client, "team/web", Some("1.0")).await;
+    // Names that nothing can pack.
+    let finding = |number: u32| {
+        let package = Digest::of(&number.to_be_bytes()).hex();
+        json!({"VulnerabilityID": format!("CVE-2099-{number:05}"), "PkgName": package, "InstalledVersion": "1", "Severity": "LOW"})
+    };
+    let findings: Vec<Value> = (0..45_000).map(finding).collect();
+    let report = json!({"SchemaVersion": 2, "ArtifactName": "web", "ArtifactType": "container_image",
+        "Metadata": {"OS": {"Family": "debian", "Name": "12"}},
+        "Results": [{"Target": "debian", "Class": "os-pkgs", "Type": "debian", "Vulnerabilities": findings}]});
+    let file = scene.directory.path().join("report");
+    fs::write(&file, report.to_string()).unwrap();
+    let scanner = format!("#!/bin/sh\ncat {}\n", file.display());
+    fs::write(scene.directory.path().join("scanner"), scanner).unwrap();
+    let daemon = scene.daemon().await;
+    scene.work(1);
+    let failed = daemon
+        .until("/v1/events?type=weir.scan.failed", |failed| {
+            failed["events"][0].is_object()
+        })
+        .await;
+    let reason = &failed["events"][0]["event"]["data"]["reason"];
+    let reason = reason.as_str().unwrap();
+    assert!(
+        reason.contains("what the report says cannot be sent"),
+        "{reason}"
+    );
 }
 
 /// The exit code of a worker with this command line, and what it says.

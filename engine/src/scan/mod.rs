@@ -18,6 +18,7 @@ use weir_schema::{Body, Digest, Event, Received, ScanFailed, ScanRequested, Scan
 
 use crate::{
     adapters::{self, AdapterSettings, Decoded, SUBJECT_HEADER},
+    aside,
     stream::{PublishError, Publisher, Stream, Work, WorkError, WorkQueue},
 };
 
@@ -208,9 +209,15 @@ async fn scan(
         .await?;
     tracing::info!(reference = request.reference, "scanning");
     let reason = match scanning.ended(config.timeout, LARGEST_REPORT).await {
-        Ok(ended) => match judge(config, &request.digest, &ended) {
-            Verdict::Report => return Ok(send(publisher, config, request, ended).await?),
-            Verdict::Failed(reason) => reason,
+        Ok(ended) => match judge_aside(config, &request.digest, ended).await {
+            Ok(report) => match send(publisher, config, &request.digest, report).await {
+                // Nor would what another scan of the same image finds.
+                Err(error) if !error.may_pass() => {
+                    format!("what the report says cannot be sent: {error}")
+                }
+                sent => return Ok(sent?),
+            },
+            Err(reason) => reason,
         },
         Err(error) => error.to_string(),
     };
@@ -226,15 +233,23 @@ async fn scan(
     Ok(())
 }
 
-/// What came of a command.
-enum Verdict {
-    /// A report that completes a scan.
-    Report,
-    /// None, and why.
-    Failed(String),
+/// A report that completes a scan.
+struct Report {
+    raw: Bytes,
+    /// What it means.
+    events: Vec<Received>,
 }
 
-fn judge(config: &WorkerConfig, leaf: &Digest, ended: &Ended) -> Verdict {
+/// As [`judge`], without keeping the worker from saying that it is still at work.
+async fn judge_aside(config: &WorkerConfig, leaf: &Digest, ended: Ended) -> Result<Report, String> {
+    let (config, leaf) = (config.clone(), leaf.clone());
+    let judged = aside::read(ended.output.len(), move || judge(&config, &leaf, ended));
+    let panicked = |error| Err(format!("its report cannot be read: {error}"));
+    judged.await.unwrap_or_else(panicked)
+}
+
+/// The report that a command wrote, or why there is none.
+fn judge(config: &WorkerConfig, leaf: &Digest, ended: Ended) -> Result<Report, String> {
     let headers = subject(leaf);
     let settings = AdapterSettings::default();
     let decoded = adapters::decode(&adapters::Delivery {
@@ -245,19 +260,21 @@ fn judge(config: &WorkerConfig, leaf: &Digest, ended: &Ended) -> Verdict {
         body: &ended.output,
         settings: &settings,
     });
-    let completes = |one: &Decoded| match one {
-        Decoded::Event(event) => matches!(event.event.body, Body::ScanCompleted(_)),
-        _ => false,
-    };
-    if decoded.iter().any(completes) {
-        return Verdict::Report;
+    let (mut events, mut why) = (Vec::new(), None);
+    for one in decoded {
+        match one {
+            Decoded::Event(event) => events.push(*event),
+            Decoded::Rejected(rejected) => why = why.or(Some(rejected.reason)),
+            Decoded::Ignored(reason) | Decoded::Untold(reason) => why = why.or(Some(reason)),
+            Decoded::NeedsResolving(_) => {}
+        }
     }
-    let why = decoded.into_iter().find_map(|one| match one {
-        Decoded::Rejected(rejected) => Some(rejected.reason),
-        Decoded::Ignored(reason) | Decoded::Untold(reason) => Some(reason),
-        _ => None,
-    });
-    Verdict::Failed(format!(
+    let completes = |event: &Received| matches!(event.event.body, Body::ScanCompleted(_));
+    if events.iter().any(completes) {
+        let raw = ended.output.into();
+        return Ok(Report { raw, events });
+    }
+    Err(format!(
         "{}: {}{}",
         ended.how,
         why.as_deref().unwrap_or("it wrote no report"),
@@ -277,14 +294,12 @@ fn subject(leaf: &Digest) -> Vec<(String, String)> {
 async fn send(
     publisher: &Publisher,
     config: &WorkerConfig,
-    request: &ScanRequested,
-    ended: Ended,
+    leaf: &Digest,
+    report: Report,
 ) -> Result<(), PublishError> {
     let adapter = config.adapter.as_deref().unwrap_or("auto");
-    let headers = subject(&request.digest);
-    let report = Bytes::from(ended.output);
     let sent = publisher
-        .publish_intake(adapter, &config.source, &headers, report.clone())
+        .publish_intake(adapter, &config.source, &subject(leaf), report.raw)
         .await;
     let Err(PublishError::TooLarge { size, limit }) = sent else {
         return sent.map(|_| ());
@@ -294,19 +309,8 @@ async fn send(
         limit,
         "the report is too large for the stream: its findings are sent"
     );
-    let settings = AdapterSettings::default();
-    let decoded = adapters::decode(&adapters::Delivery {
-        adapter: config.adapter.as_deref(),
-        source: &config.source,
-        delivery_id: None,
-        headers: &headers,
-        body: &report,
-        settings: &settings,
-    });
-    for one in decoded {
-        if let Decoded::Event(event) = one {
-            publisher.publish_event(&event).await?;
-        }
+    for event in &report.events {
+        publisher.publish_event(event).await?;
     }
     Ok(())
 }
