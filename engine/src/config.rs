@@ -14,6 +14,7 @@ use weir_schema::RepositoryName;
 
 use crate::{
     adapters::{AdapterSettings, WebhookAuth},
+    daemon::sources::SourceSettings,
     http::HttpConfig,
     oci::RegistryConfig,
     stream::{StreamConfig, StreamConfigError},
@@ -199,6 +200,9 @@ pub enum ConfigError {
     /// The `[http]` table cannot be used.
     #[error("{0}")]
     Http(String),
+    /// The tables of sources are more than the nodes of a stream can tell each other.
+    #[error("{0}")]
+    Sources(String),
     /// The `[stream]` table cannot be used.
     #[error(transparent)]
     Stream(#[from] StreamConfigError),
@@ -219,7 +223,11 @@ impl Config {
         let tokens = self.http.tokens();
         tokens.map_err(|error| ConfigError::Http(error.to_string()))?;
         self.http.check_address().map_err(ConfigError::Http)?;
-        self.stream.iter().try_for_each(StreamConfig::check)?;
+        if let Some(stream) = &self.stream {
+            stream.check()?;
+            let sources = SourceSettings::configured(self);
+            sources.check().map_err(ConfigError::Sources)?;
+        }
         Ok(())
     }
 

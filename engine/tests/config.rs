@@ -56,6 +56,26 @@ fn the_sample_shows_the_defaults() {
     );
 }
 
+#[test]
+fn sources_that_the_nodes_of_a_stream_could_not_tell_each_other_are_refused() {
+    let sources = |count: usize| -> String {
+        let table = |number| format!("[sources.source-{number:0>40}]\n");
+        (0..count).map(table).collect()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("weir.toml");
+    let read = |text: String| {
+        fs::write(&file, text).unwrap();
+        Config::read(&file).map_err(|error| error.to_string())
+    };
+    assert!(read(format!("[stream]\n{}", sources(300))).is_ok());
+    let refused = read(format!("[stream]\n{}", sources(1000))).unwrap_err();
+    let said = "bytes as JSON, and the nodes of a stream can tell each other 61440 at most";
+    assert!(refused.contains(said), "{refused}");
+    // Alone, a node tells nobody.
+    assert!(read(format!("without_stream = true\n{}", sources(1000))).is_ok());
+}
+
 /// The keys of each table of a file, those that are commented out among them.
 fn keys(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

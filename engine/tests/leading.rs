@@ -342,6 +342,40 @@ async fn a_leader_that_was_stopped_for_long_does_not_act_when_it_wakes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn settings_of_sources_that_are_more_than_a_log_keeps_end_no_node() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let way = site.way(|_| Fault::None).await;
+    let node = site.node("first", &way, 3, true).await;
+    let term = leads(&node).await["lease"]["term"].clone();
+    let tick = |id: &str| json!({"specversion": "1.0", "id": id, "source": "/test", "type": "weir.clock.ticked", "data": {}});
+    let source = |number: u32| format!("\"{number:05}\":{{}}");
+    let sources: Vec<String> = (0..4000).map(source).collect();
+    let escort = Escort {
+        term: term.as_str().unwrap().parse().ok(),
+        reads: Some(format!("{{\"sources\":{{{}}}}}", sources.join(","))),
+        ..Escort::default()
+    };
+    let first = Received::from_json(tick("first").to_string().as_bytes()).unwrap();
+    let publisher = Publisher::new(&site.stream().await);
+    publisher.publish_escorted(&first, &escort).await.unwrap();
+    node.says("and left out: all nodes read on as before").await;
+    node.say(&[tick("second")]).await;
+    let ids = |page: &Value| {
+        let events = page["events"].as_array().into_iter().flatten();
+        let ids = events.map(|event| event["event"]["id"].clone());
+        ids.collect::<Vec<_>>()
+    };
+    let page = node
+        .until("/v1/events?type=weir.clock.ticked", |page| {
+            ids(page).contains(&json!("second"))
+        })
+        .await;
+    assert!(ids(&page).contains(&json!("first")), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_nodes_read_deliveries_as_the_one_that_leads_is_configured() {
     let Some(site) = Site::new().await else {
         return;

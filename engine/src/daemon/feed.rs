@@ -292,17 +292,27 @@ impl Reading {
 
     /// Reads what follows as a new leader does.
     fn read_by(&mut self, reads: &str, sequence: u64) {
-        match serde_json::from_str(reads) {
-            Ok(settings) => {
-                self.reads = Arc::new(settings);
-                self.reads_from_here = Some(Arc::clone(&self.reads));
+        let settings: SourceSettings = match serde_json::from_str(reads) {
+            Ok(settings) => settings,
+            Err(error) => {
+                tracing::error!(
+                    sequence,
+                    %error,
+                    "how the node that leads reads deliveries is not known to this version of weir: upgrade it"
+                );
+                return;
             }
-            Err(error) => tracing::error!(
+        };
+        // All nodes come to the same, and none ends of what it could not keep.
+        if !settings.fits_in_log() {
+            tracing::error!(
                 sequence,
-                %error,
-                "how the node that leads reads deliveries is not known to this version of weir: upgrade it"
-            ),
+                "how the node that leads reads deliveries is more than the log keeps, and left out: all nodes read on as before"
+            );
+            return;
         }
+        self.reads = Arc::new(settings);
+        self.reads_from_here = Some(Arc::clone(&self.reads));
     }
 
     /// The events of a message, each with its place in it; what must be looked up first; and the

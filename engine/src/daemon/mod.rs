@@ -30,7 +30,7 @@ mod rules;
 mod running;
 mod scans;
 mod slot;
-mod sources;
+pub(crate) mod sources;
 mod status;
 mod taking;
 mod ticks;

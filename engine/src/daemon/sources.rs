@@ -10,10 +10,17 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::DaemonError;
-use crate::{adapters::AdapterSettings, config::Config, log::LogReader};
+use crate::{
+    adapters::AdapterSettings,
+    config::Config,
+    log::{LogReader, MAX_VALUE_BYTES},
+};
 
 /// Where the log keeps how sources are read.
 pub(crate) const READ_BY: &str = "sources";
+
+/// Bytes of what travels: NATS keeps 64 KiB of headers with a message, and others are beside it.
+const LONGEST_SAID: usize = 60 << 10;
 
 /// How sources are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +53,27 @@ impl SourceSettings {
                 ..settings
             },
         }
+    }
+
+    /// Refuses what could not be said in the stream: a node that may say nothing else before it would
+    /// never lead.
+    ///
+    /// # Errors
+    /// How long it is, and the remedy.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let bytes = self.text().len();
+        match bytes > LONGEST_SAID {
+            true => Err(format!(
+                "`sources`: the names and settings of all sources are {bytes} bytes as JSON, and the nodes of a stream can tell each other {LONGEST_SAID} at most: leave out sources that send nothing, or let some send under one name"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a log can keep it. What is said in the stream may leave out what is as usual, and is
+    /// longer here.
+    pub(crate) fn fits_in_log(&self) -> bool {
+        self.text().len() <= MAX_VALUE_BYTES
     }
 
     /// As it travels and is kept.
