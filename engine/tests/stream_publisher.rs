@@ -12,6 +12,7 @@ use std::{
 };
 
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
+use futures_util::StreamExt as _;
 use nats::Nats;
 use weir_engine::stream::{
     Acquired, Candidate, Cursor, LastRecord, Lease, Leases, Lost, OpenError, Outbox, Output,
@@ -459,6 +460,33 @@ async fn another_log_publishes_its_own_outputs() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     run_until(&stream, &log, &Kept::default(), "two", 10).await;
     assert_eq!(published(&nats).await.len(), 10);
+}
+
+#[tokio::test]
+async fn how_far_a_log_is_published_is_read_from_its_last_message() {
+    let Some(nats) = Nats::start() else { return };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let requests = raw(&nats).await;
+    let log = Log { count: 2000 };
+    run_until(&stream, &log, &Kept::default(), "one", 2000).await;
+    run_until(&stream, &Log { count: 2 }, &Kept::default(), "two", 2).await;
+    let mut read = requests
+        .client()
+        .subscribe("$JS.API.STREAM.MSG.GET.>")
+        .await
+        .unwrap();
+    requests.client().flush().await.unwrap();
+    // What its last chunk says that was there before.
+    let one = Outbox::new(&stream, "one").published().await;
+    assert_eq!(one, Ok(1536));
+    let mut messages = 0;
+    let wait = Duration::from_millis(500);
+    while let Ok(Some(_)) = tokio::time::timeout(wait, read.next()).await {
+        messages += 1;
+    }
+    assert_eq!(messages, 2, "that of the other log, and its own");
+    let three = Outbox::new(&stream, "three").published().await;
+    assert_eq!(three, Ok(0));
 }
 
 fn candidate(node: &str) -> Candidate {

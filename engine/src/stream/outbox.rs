@@ -5,9 +5,14 @@
 //! acknowledged. The second makes restarts exact beyond the server's duplicate window, and lets
 //! another node take over with an older cursor.
 
-use std::{collections::BTreeSet, convert::Infallible, future::Future, time::Duration};
+use std::{
+    collections::BTreeSet, convert::Infallible, future::Future, ops::RangeInclusive, time::Duration,
+};
 
-use async_nats::HeaderMap;
+use async_nats::{
+    HeaderMap,
+    jetstream::stream::{self, RawMessageErrorKind},
+};
 use bytes::Bytes;
 
 use super::{
@@ -106,6 +111,14 @@ struct Published {
     also: BTreeSet<u64>,
 }
 
+/// What one message of the stream of outputs says.
+struct Said {
+    /// The record that it is.
+    seq: Option<u64>,
+    /// All up to and including this record are there.
+    done: u64,
+}
+
 impl Outbox {
     /// An outbox of the log that `log` identifies (such as the hash of its first record): the
     /// outputs of another log in the same stream are not taken for its own.
@@ -196,7 +209,16 @@ impl Outbox {
     /// # Errors
     /// The server refuses, or does not answer: what it says.
     pub async fn published(&self) -> Result<u64, String> {
-        Ok(self.read_back().await?.done)
+        let Some((stream, mut sequences)) = self.latest().await? else {
+            return Ok(0);
+        };
+        // Other logs may publish into the same stream.
+        while let Some(sequence) = sequences.next_back() {
+            if let Some(said) = self.said_at(&stream, sequence).await? {
+                return Ok(said.done);
+            }
+        }
+        Ok(0)
     }
 
     /// What is published already; waits while the server does not say.
@@ -216,12 +238,26 @@ impl Outbox {
 
     async fn read_back(&self) -> Result<Published, String> {
         let mut published = Published::default();
+        let Some((stream, sequences)) = self.latest().await? else {
+            return Ok(published);
+        };
+        for sequence in sequences {
+            if let Some(said) = self.said_at(&stream, sequence).await? {
+                published.done = published.done.max(said.done);
+                published.also.extend(said.seq);
+            }
+        }
+        Ok(published)
+    }
+
+    /// The stream, and where its last messages are; `None` if it holds none.
+    async fn latest(&self) -> Result<Option<(stream::Stream<()>, RangeInclusive<u64>)>, String> {
         let info = info(&self.connection, &self.stream)
             .await?
             .ok_or("the stream does not exist")?;
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
         if info.state.messages == 0 {
-            return Ok(published);
+            return Ok(None);
         }
         let stream = self
             .connection
@@ -229,22 +265,30 @@ impl Outbox {
             .get_stream_no_info(&self.stream)
             .await
             .map_err(|error| said(&error))?;
-        for sequence in first.max(last.saturating_sub(LOOK_BACK - 1))..=last {
-            use async_nats::jetstream::stream::RawMessageErrorKind;
-            let message = match stream.get_raw_message(sequence).await {
-                Ok(message) => message,
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => continue,
-                Err(error) => return Err(said(&error)),
-            };
-            let header = |name: &str| message.headers.get(name).map(|value| value.as_str());
-            if header(LOG) != Some(self.log.as_str()) {
-                continue;
-            }
-            let number = |name| header(name).and_then(|text| text.parse::<u64>().ok());
-            published.done = published.done.max(number(DONE).unwrap_or(0));
-            published.also.extend(number(SEQ));
+        let first = first.max(last.saturating_sub(LOOK_BACK - 1));
+        Ok(Some((stream, first..=last)))
+    }
+
+    /// What a message says of this log's outputs; `None` of another log's, or if it is gone.
+    async fn said_at(
+        &self,
+        stream: &stream::Stream<()>,
+        sequence: u64,
+    ) -> Result<Option<Said>, String> {
+        let message = match stream.get_raw_message(sequence).await {
+            Ok(message) => message,
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(None),
+            Err(error) => return Err(said(&error)),
+        };
+        let header = |name: &str| message.headers.get(name).map(|value| value.as_str());
+        if header(LOG) != Some(self.log.as_str()) {
+            return Ok(None);
         }
-        Ok(published)
+        let number = |name| header(name).and_then(|text| text.parse::<u64>().ok());
+        Ok(Some(Said {
+            seq: number(SEQ),
+            done: number(DONE).unwrap_or(0),
+        }))
     }
 }
 
