@@ -146,7 +146,9 @@ pub(crate) async fn are_older(shared: &Shared) -> Result<bool, DaemonError> {
     let activated: Option<Timestamp> = record["recorded_at"]
         .as_str()
         .and_then(|at| at.parse().ok());
-    let written = rules_dir::newest(dir).map(|at| Timestamp::from(DateTime::<Utc>::from(at)));
+    let files = dir.clone();
+    let written = tokio::task::spawn_blocking(move || rules_dir::newest(&files)).await?;
+    let written = written.map(|at| Timestamp::from(DateTime::<Utc>::from(at)));
     match (written, activated) {
         (Some(written), Some(activated)) if written < activated => {
             shared.refuse(RulesRefused(format!(
