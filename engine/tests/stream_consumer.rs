@@ -404,6 +404,31 @@ async fn large_messages_come_through() {
     }
 }
 
+#[tokio::test]
+async fn a_batch_holds_no_more_than_fits_into_memory_unpacked() {
+    let Some(nats) = Nats::start() else { return };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let packed = zstd::bulk::compress(&vec![b'x'; 7 << 20], 0).unwrap();
+    let packed = bytes::Bytes::from(packed);
+    let jetstream = raw(&nats).await;
+    for _ in 0..8 {
+        let subject = "registry.events.weir.clock.ticked";
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Weir-Encoding", "zstd");
+        let sent = jetstream.publish_with_headers(subject, headers, packed.clone());
+        sent.await.unwrap().await.unwrap();
+    }
+    let mut consumer = Consumer::start(&stream, None).await.unwrap();
+    let mut counts = Vec::new();
+    while counts.iter().sum::<usize>() < 8 {
+        let batch = consumer.next_batch(256, SOON).await.unwrap();
+        counts.push(batch.len());
+        // All others have arrived by then.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(counts.iter().max(), Some(&3), "{counts:?}");
+}
+
 /// Not a measurement, a tripwire: a release build reads several hundred thousand a second.
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_fill_up() {

@@ -21,7 +21,7 @@ use super::{
 const PULL_MESSAGES: usize = 1024;
 /// Bytes that one pull asks for, so that large reports cannot fill the memory.
 const PULL_BYTES: usize = 32 << 20;
-/// Payload bytes after which a batch is handed over although it could hold more messages.
+/// Bytes of payloads, unpacked, after which a batch is handed over although it could hold more messages.
 const BATCH_BYTES: usize = 16 << 20;
 /// A server that is silent for twice this long has lost the consumer.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -269,7 +269,8 @@ impl Consumer {
 
     /// Adds what has arrived already, without waiting.
     fn receive_ready(&mut self, max: usize) {
-        let mut bytes = 0;
+        let bytes_of = Message::unpacked_bytes;
+        let mut bytes: usize = self.received.iter().map(bytes_of).sum();
         while self.received.len() < max && bytes < BATCH_BYTES {
             let Some(source) = &mut self.source else {
                 return;
@@ -280,7 +281,7 @@ impl Consumer {
             };
             match self.accept(item) {
                 Ok(Receipt::Message(message)) => {
-                    bytes += message.payload.len();
+                    bytes += bytes_of(&message);
                     self.received.push_back(message);
                 }
                 // The next call makes the consumer anew at the same place and meets the error.
