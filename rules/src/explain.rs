@@ -111,6 +111,19 @@ pub struct Deny {
     pub denies: bool,
     /// Whether it would stop it, and only warns.
     pub warns: bool,
+    /// What it tells whoever it stops, where it objects and its header has a message: also where it
+    /// objects because its expression errs, of which the reason tells the error alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What the rule's header says about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where to read more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// Its expression with the value of each part.
     pub expression: cel::Explanation,
 }
@@ -160,9 +173,14 @@ impl State {
         let denies = in_force.chain(self.warning_denies(case)).map(|rule| {
             let objects = !matches!(rule.program.decide(&any_scanner).outcome, Ok(false));
             let only_warns = rule.severity == Severity::Warn;
+            let tells = objects && rule.message.is_some();
             Deny {
                 denies: objects && !only_warns,
                 warns: objects && only_warns,
+                message: tells.then(|| self.deny_message(rule, case, self.now)),
+                about: rule.about.clone(),
+                owner: rule.owner.clone(),
+                link: rule.link.clone(),
                 expression: rule.program.explain(&any_scanner),
                 rule: rule.name.clone(),
             }

@@ -1,9 +1,12 @@
 //! An explanation as people read it: why a tag is or is not promoted, and what it would take.
 
+mod values;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use self::values::values;
 use super::why::{short, text};
 
 /// An explanation as people read it.
@@ -15,6 +18,7 @@ pub fn explanation(one: &Value) -> String {
         page.push('\n');
     };
     heading(one, &mut say);
+    decision(one, &mut say);
     images(one, &mut say);
     stages(one, &mut say);
     values_of_denies(one, &mut say);
@@ -47,6 +51,25 @@ fn heading(one: &Value, say: &mut impl FnMut(String)) {
     }
     if one["severity"] == "warn" {
         say("  advice only: the rule has `severity: warn`, and promotes nothing".to_owned());
+    }
+}
+
+/// Where the verdict was decided; and of a promotion, which stays decided, whether it would be
+/// decided otherwise since.
+fn decision(one: &Value, say: &mut impl FnMut(String)) {
+    let Some(decided) = one["decided"].as_u64().filter(|decided| *decided > 0) else {
+        return;
+    };
+    say(format!("  {:<16} at record {decided}", "decided"));
+    // That what was promoted is there by now is no objection to it.
+    let objects =
+        |stage: &Value| each(&stage["reasons"]).any(|reason| reason["code"] != "already-there");
+    if one["verdict"] == "promote" && each(&one["stages"]).any(objects) {
+        say(format!(
+            "  {:<16} it would not pass any more, as what follows tells; what the decision saw: `weir why {} --at {decided}`",
+            "since then",
+            text(&one["source"])
+        ));
     }
 }
 
@@ -85,7 +108,8 @@ fn stages(one: &Value, say: &mut impl FnMut(String)) {
     }
 }
 
-/// The values of deny rules that are met: of use where a deny is what stands in the way.
+/// The values of deny rules that are met, and what their headers say: of use where a deny is what
+/// stands in the way.
 fn values_of_denies(one: &Value, say: &mut impl FnMut(String)) {
     for deny in each(&one["denies"]) {
         let only_warns = match (&deny["denies"], &deny["warns"]) {
@@ -97,17 +121,22 @@ fn values_of_denies(one: &Value, say: &mut impl FnMut(String)) {
             "  values of the deny rule {}{only_warns}",
             text(&deny["rule"])
         ));
+        for name in ["message", "about", "owner", "link"] {
+            if let Some(told) = deny[name].as_str() {
+                say(format!("    {name:<14} {told}"));
+            }
+        }
         values(&deny["expression"], 2, say);
     }
 }
 
-/// The values of the rule's own expression: of use where it is what stands in the way.
+/// The values of the rule's own expression: of use where it is what stands in the way, and where
+/// it is what something was promoted for.
 fn values_of_rule(one: &Value, say: &mut impl FnMut(String)) {
     let is_own = |reason: &Value| reason["deny_rule"].is_null();
     let objects = |stage: &Value| stage["stage"] == "rule" && each(&stage["reasons"]).any(is_own);
-    if one["verdict"] != "promote"
-        && !one["expression"].is_null()
-        && each(&one["stages"]).any(objects)
+    if !one["expression"].is_null()
+        && (one["verdict"] == "promote" || each(&one["stages"]).any(objects))
     {
         say("  values".to_owned());
         values(&one["expression"], 2, say);
@@ -196,15 +225,22 @@ pub(super) fn image_line(image: &Value) -> String {
         text(&image["scan"])
     );
     let counts: Vec<u64> = each(&image["findings"]).filter_map(Value::as_u64).collect();
-    if let [critical, high, medium, low, ..] = counts[..]
-        && image["scan"] == "completed"
-    {
-        let _ = write!(
-            line,
-            "  ({critical} critical, {high} high, {medium} medium, {low} low)"
-        );
+    if image["scan"] == "completed" && !counts.is_empty() {
+        let _ = write!(line, "  ({} before overrides)", findings(&counts));
     }
     line
+}
+
+/// Counts by severity, the worst first. The two least are told only where there are such.
+fn findings(counts: &[u64]) -> String {
+    const SEVERITIES: [&str; 6] = ["critical", "high", "medium", "low", "negligible", "unknown"];
+    const ALWAYS: usize = 4;
+    let told = SEVERITIES.iter().zip(counts).enumerate();
+    let told = told.filter(|(place, (_, count))| *place < ALWAYS || **count > 0);
+    let told: Vec<String> = told
+        .map(|(_, (severity, count))| format!("{count} {severity}"))
+        .collect();
+    told.join(", ")
 }
 
 /// A reason on one line.
@@ -231,89 +267,102 @@ pub(super) fn reason_line(reason: &Value) -> String {
     line
 }
 
-/// The values of an expression's parts, indented by depth, as far as they decided.
-fn values(node: &Value, depth: usize, say: &mut impl FnMut(String)) {
-    const DEEPEST: usize = 6;
-    if depth > DEEPEST {
-        return;
-    }
-    if let Some(source) = node["text"].as_str() {
-        let value = match (&node["value"], node["error"].as_str()) {
-            (_, Some(error)) => format!("error: {error}"),
-            (value, None) => value.to_string(),
-        };
-        let value: String = value.chars().take(100).collect();
-        say(format!("{}{source} = {value}", "  ".repeat(depth)));
-    }
-    for part in each(&node["parts"]) {
-        values(part, depth + 1, say);
-    }
-    for element in each(&node["elements"]) {
-        say(format!(
-            "{}{}",
-            "  ".repeat(depth + 1),
-            element_words(element)
-        ));
-        values(&element["body"], depth + 2, say);
-    }
-    if let Some(more) = node["more_elements"].as_u64() {
-        say(format!("{}and {more} more", "  ".repeat(depth + 1)));
-    }
-}
-
-/// An element of a list that decided: by its name in the rule, and what tells it from others.
-fn element_words(element: &Value) -> String {
-    const TELLING: [&str; 12] = [
-        "id",
-        "severity",
-        "package",
-        "version",
-        "component",
-        "platform",
-        "digest",
-        "actor",
-        "rule",
-        "repository",
-        "tag",
-        "artifact_type",
-    ];
-    let name = format!("{}[{}]", text(&element["name"]), element["index"]);
-    let value = &element["value"];
-    let Some(fields) = value.as_object() else {
-        return format!("{name} = {value}");
-    };
-    let told = TELLING.iter().filter_map(|key| fields.get(*key)?.as_str());
-    let told: Vec<&str> = told.collect();
-    format!("{name}: {}", told.join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
+    fn told(more: &Value) -> Vec<String> {
+        let mut one = json!({
+            "source": "dev/web:1", "target": "prod/web:1", "rule": "go", "verdict": "promote",
+            "decided": 5, "class": "image", "digest": "sha256:12",
+            "expression": {"text": "scan.high == 0", "value": false, "parts": [{"text": "scan.high", "value": 1}]},
+        });
+        let fields = one.as_object_mut().expect("an object");
+        fields.extend(more.as_object().expect("an object").clone());
+        explanation(&one).lines().map(str::to_owned).collect()
+    }
+
     #[test]
-    fn the_elements_that_decided_are_told_by_name() {
-        let part = |text: &str| json!({"text": text, "value": false});
-        let mut all = part("vulnerabilities.all(v, v.severity != \"HIGH\")");
-        all["elements"] = json!([
-            {"name": "v", "index": 3, "value": {"id": "CVE-1", "severity": "HIGH", "package": "zlib", "age": "2s"}, "body": part("v.severity != \"HIGH\"")},
-            {"name": "t", "index": 0, "value": "x", "body": part("t == \"y\"")},
-        ]);
-        all["more_elements"] = json!(7);
-        let mut lines = Vec::new();
-        values(&all, 0, &mut |line| lines.push(line));
+    fn what_objects_since_is_told_apart_from_the_decision() {
+        let objects = json!({"stages": [
+            {"stage": "rule", "reasons": [{"code": "clause-false", "clause": "scan.high == 0"}]},
+        ]});
         assert_eq!(
-            lines,
+            told(&objects)[2..],
             [
-                "vulnerabilities.all(v, v.severity != \"HIGH\") = false",
-                "  v[3]: CVE-1 HIGH zlib",
-                "    v.severity != \"HIGH\" = false",
-                "  t[0] = \"x\"",
-                "    t == \"y\" = false",
-                "  and 7 more",
+                "  decided          at record 5",
+                "  since then       it would not pass any more, as what follows tells; what the decision saw: `weir why dev/web:1 --at 5`",
+                "  rule             clause-false  scan.high == 0",
+                "  values",
+                "    scan.high == 0 = false",
+                "      scan.high = 1",
+                "",
             ]
+        );
+    }
+
+    #[test]
+    fn what_is_promoted_shows_the_values_that_it_was_promoted_for() {
+        let passes = json!({
+            "stages": [
+                {"stage": "rule", "reasons": []},
+                {"stage": "target", "reasons": [{"code": "already-there"}]},
+            ],
+            "expression": {"text": "scan.high == 0", "value": true},
+        });
+        assert_eq!(
+            told(&passes)[2..],
+            [
+                "  decided          at record 5",
+                "  rule             ok",
+                "  target           already-there",
+                "  values",
+                "    scan.high == 0 = true",
+                "",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_deny_rule_that_is_met_is_told_with_its_header() {
+        let told = told(&json!({"verdict": "block", "denies": [
+            {"rule": "no-root", "denies": true, "owner": "sec", "link": "https://wiki/x", "about": "No root.",
+                "message": "runs as root", "expression": {"text": "true", "value": true}},
+            {"rule": "quiet", "denies": false, "owner": "ops", "expression": {"text": "false", "value": false}},
+        ]}));
+        assert_eq!(
+            told[3..],
+            [
+                "  values of the deny rule no-root",
+                "    message        runs as root",
+                "    about          No root.",
+                "    owner          sec",
+                "    link           https://wiki/x",
+                "    true = true",
+                "",
+            ]
+        );
+    }
+
+    #[test]
+    fn findings_are_those_before_overrides_and_none_is_left_out() {
+        let check = |counts: &[u64], expected: &str| {
+            let image = json!({"role": "self", "digest": "sha256:12", "scan": "completed", "findings": counts});
+            assert!(
+                image_line(&image).ends_with(expected),
+                "{}",
+                image_line(&image)
+            );
+        };
+        check(
+            &[1, 0, 0, 0, 0, 0],
+            "(1 critical, 0 high, 0 medium, 0 low before overrides)",
+        );
+        check(
+            &[0, 0, 0, 0, 2, 5],
+            "(0 critical, 0 high, 0 medium, 0 low, 2 negligible, 5 unknown before overrides)",
         );
     }
 }

@@ -119,6 +119,45 @@ fn why_names_the_votes_that_do_not_count_and_what_stands_at_an_immutable_target(
     }
 }
 
+#[test]
+fn why_tells_what_the_header_of_a_deny_rule_says_also_where_its_expression_errs() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    let promote = "//! from: dev/*\n//! to: prod/{1}\n//! scan: not-required\ntrue\n";
+    let deny = "//! kind: deny\n//! to: prod/**\n//! about: Bases are known.\n//! owner: sec\n//! link: https://wiki/x\n//! message: no base of {repository}:{tag}\nartifact.labels[\"base\"] == \"\"\n";
+    log_of(
+        dir,
+        &[
+            (
+                "rules.activated",
+                json!({"files": [{"path": "go.cel", "text": promote}, {"path": "based.cel", "text": deny}]}),
+            ),
+            (
+                "image.pushed",
+                json!({"repository": "dev/web", "tag": "1", "digest": digest_of("web"), "media_type": "application/vnd.oci.image.manifest.v1+json"}),
+            ),
+        ],
+    );
+    let (table, _) = said(dir, &["why", "dev/web:1"], 0);
+    for line in [
+        "  values of the deny rule based\n    message        no base of dev/web:1\n",
+        "    about          Bases are known.\n    owner          sec\n    link           https://wiki/x\n",
+    ] {
+        assert!(table.contains(line), "{line}\n{table}");
+    }
+    let (answer, _) = said(dir, &["why", "dev/web:1", "--output", "json"], 0);
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    let deny = &answer[0]["denies"][0];
+    assert_eq!(
+        (&deny["message"], &deny["about"], &deny["owner"]),
+        (
+            &json!("no base of dev/web:1"),
+            &json!("Bases are known."),
+            &json!("sec")
+        )
+    );
+}
+
 fn digest_of(text: &str) -> String {
     weir_schema::Digest::of(text.as_bytes()).to_string()
 }

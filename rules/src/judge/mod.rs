@@ -228,7 +228,7 @@ impl State {
         }
     }
 
-    fn deny_message(&self, rule: &Rule, case: &Case<'_>, said_at: Timestamp) -> String {
+    pub(crate) fn deny_message(&self, rule: &Rule, case: &Case<'_>, said_at: Timestamp) -> String {
         let Some(message) = &rule.message else {
             return match rule.program.clauses() {
                 [only] => only.text.clone(),
