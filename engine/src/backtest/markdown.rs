@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    report::{Clause, Decided, Difference, Kind, Outcome, Report, Totals},
+    report::{Clause, Difference, Kind, Outcome, Report, Totals},
     words,
 };
 
@@ -83,16 +83,10 @@ fn tag(one: &Difference) -> String {
 }
 
 fn side(outcome: &Outcome) -> String {
-    let mut parts = vec![cell(&words::promoted_or(outcome, |decided| {
-        let Decided {
-            verdict, reasons, ..
-        } = decided;
-        match reasons.as_slice() {
-            [] => verdict.to_string(),
-            _ => format!("{verdict}: {}", words::reasons(reasons)),
-        }
-    }))];
+    let (text, then) = words::came_to(outcome);
+    let mut parts = vec![cell(&text)];
     parts.extend(outcome.clauses.iter().filter_map(clause));
+    parts.extend(then.as_deref().map(cell));
     parts.join("<br>")
 }
 

@@ -1,8 +1,8 @@
 //! What tables and pages say of a report.
 
-use weir_schema::Reason;
+use weir_schema::{Reason, Verdict};
 
-use super::report::{Change, Decided, Difference, Outcome, Report};
+use super::report::{Change, Difference, Outcome, Report};
 
 /// What was folded, on one line.
 #[must_use]
@@ -63,31 +63,44 @@ pub fn target(difference: &Difference) -> Option<String> {
     Some(format!("{}:{}", target.repository, target.tag))
 }
 
-/// What a side came to: that it promoted, or what `decided` makes of its decision.
+/// What a side came to: what the values that it saw belong to, and apart from that, what came of
+/// it at another time, which those values say nothing of.
 #[must_use]
-pub fn promoted_or(outcome: &Outcome, decided: impl Fn(&Decided) -> String) -> String {
+pub fn came_to(outcome: &Outcome) -> (String, Option<String>) {
     let rule = outcome.rule.as_ref();
     let rule = rule.map_or(String::new(), |rule| format!(" by {rule}"));
     if let Some(last) = outcome.violations.last() {
         let word = if last.found { "found" } else { "cleared" };
-        let why = match last.reasons.as_slice() {
-            [] => String::new(),
-            some => format!(": {}", reasons(some)),
-        };
-        return format!("violation {word} {}{why}", last.moment.at);
+        let text = format!("violation {word} {}", last.moment.at);
+        return (with_reasons(text, &last.reasons), None);
     }
-    let text = match (&outcome.promoted, &outcome.decided, &outcome.absent) {
-        (Some(promoted), ..) => format!("promoted {}", promoted.moment.at),
-        (None, Some(of), _) => decided(of),
-        (None, None, Some(absent)) => absent.clone(),
-        (None, None, None) => "no violation".to_owned(),
-    };
-    text + &rule
+    let promoted = outcome.promoted.as_ref();
+    let promoted = promoted.map(|promoted| format!("promoted {}{rule}", promoted.moment.at));
+    match (promoted, &outcome.decided, &outcome.absent) {
+        (Some(promoted), Some(decided), _) if decided.verdict != Verdict::Promote => {
+            let text = format!("{} {}", decided.verdict, decided.moment.at);
+            let then = format!("then {promoted}");
+            (with_reasons(text, &decided.reasons), Some(then))
+        }
+        (Some(promoted), ..) => (promoted, None),
+        (None, Some(decided), _) => {
+            let text = with_reasons(decided.verdict.to_string(), &decided.reasons);
+            (text + &rule, None)
+        }
+        (None, None, Some(absent)) => (format!("{absent}{rule}"), None),
+        (None, None, None) => (format!("no violation{rule}"), None),
+    }
+}
+
+fn with_reasons(text: String, why: &[Reason]) -> String {
+    match why {
+        [] => text,
+        some => format!("{text}: {}", reasons(some)),
+    }
 }
 
 /// Reasons on one line.
-#[must_use]
-pub fn reasons(reasons: &[Reason]) -> String {
+fn reasons(reasons: &[Reason]) -> String {
     let texts: Vec<String> = reasons.iter().map(reason).collect();
     texts.join("; ")
 }
@@ -125,11 +138,39 @@ mod tests {
                 {"seq": 1, "at": "2026-03-02T10:00:00Z", "found": found, "reasons": reasons},
             ]});
             let outcome: Outcome = serde_json::from_value(outcome).unwrap();
-            assert_eq!(promoted_or(&outcome, |_| String::new()), expected);
+            assert_eq!(came_to(&outcome), (expected.to_owned(), None));
         };
         let cleared = "violation cleared 2026-03-02T10:00:00Z";
         check(false, json!([]), cleared);
         let found = "violation found 2026-03-02T10:00:00Z: scan-missing";
         check(true, json!([{"code": "scan-missing"}]), found);
+    }
+
+    #[test]
+    fn a_promotion_at_another_time_is_told_apart_from_what_the_values_belong_to() {
+        let decided = |verdict: &str, reasons: serde_json::Value| {
+            json!({
+                "decided": {"seq": 1, "at": "2026-03-02T10:00:00Z", "verdict": verdict, "reasons": reasons,
+                    "target": {"repository": "prod/web", "tag": "1"}},
+                "promoted": {"seq": 2, "at": "2026-03-02T11:00:00Z", "target": {"repository": "prod/web", "tag": "1"}},
+            })
+        };
+        let check = |outcome: serde_json::Value, expected: (&str, Option<&str>)| {
+            let outcome: Outcome = serde_json::from_value(outcome).unwrap();
+            let (text, then) = came_to(&outcome);
+            assert_eq!((text.as_str(), then.as_deref()), expected);
+        };
+        let reasons = json!([{"code": "clause-false", "clause": "scan.high <= 1"}]);
+        check(
+            decided("block", reasons),
+            (
+                "block 2026-03-02T10:00:00Z: clause-false scan.high <= 1",
+                Some("then promoted 2026-03-02T11:00:00Z"),
+            ),
+        );
+        check(
+            decided("promote", json!([])),
+            ("promoted 2026-03-02T11:00:00Z", None),
+        );
     }
 }

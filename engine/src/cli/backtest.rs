@@ -15,8 +15,8 @@ use weir_schema::Timestamp;
 use super::{Access, CliError, NO, integrity, replay};
 use crate::{
     backtest::{
-        self, BacktestError, ChangedRule, Decided, History, Kind, LISTED, Outcome, Question,
-        Report, Source, Totals, Watch, markdown, words,
+        self, BacktestError, ChangedRule, History, Kind, LISTED, Outcome, Question, Report, Source,
+        Totals, Watch, markdown, words,
     },
     http::Asked,
     query,
@@ -300,19 +300,18 @@ fn table(mut output: impl Write, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
-/// What a side came to, with the values that decided.
+/// What a side came to, with the values that decided beside what they belong to.
 fn side(outcome: &Outcome) -> String {
-    let decided = |decided: &Decided| match decided.reasons.as_slice() {
-        [] => decided.verdict.to_string(),
-        reasons => format!("{}: {}", decided.verdict, words::reasons(reasons)),
-    };
+    let (mut text, then) = words::came_to(outcome);
     let parts = outcome.clauses.iter().flat_map(|clause| &clause.parts);
     let values: Vec<String> = parts
         .map(|part| format!("{} = {}", part.text, part.value))
         .collect();
-    let text = words::promoted_or(outcome, decided);
-    if values.is_empty() {
-        return text;
+    if !values.is_empty() {
+        text = format!("{text} ({})", values.join(", "));
     }
-    format!("{text} ({})", values.join(", "))
+    match then {
+        Some(then) => format!("{text}, {then}"),
+        None => text,
+    }
 }
