@@ -51,8 +51,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     })
 }
 
-/// Puts a new text in the place of a file at once: a daemon that reads it now sees either.
+/// Puts a new text in the place of a file at once: a daemon that reads it now sees either. A link
+/// stays one: what it points at is the file.
 fn replace(path: &Path, text: &str) -> Result<(), CliError> {
+    let path = &fs::canonicalize(path).map_err(CliError::read(path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // What begins with a dot is no rule file.
     let beside = path.with_file_name(format!(".{name}.new"));
@@ -92,6 +94,29 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         fs::write(&file, "//! from: a\n").unwrap();
         assert_eq!(run(&args(false)).unwrap_err().code, 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one_and_what_it_points_at_is_laid_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let (real, rules) = (
+            directory.path().join("real"),
+            directory.path().join("rules"),
+        );
+        fs::create_dir(&real).unwrap();
+        fs::create_dir(&rules).unwrap();
+        fs::write(real.join("a.cel"), "//!from: dev/*\n//! to: qa/{1}\ntrue").unwrap();
+        std::os::unix::fs::symlink("../real/a.cel", rules.join("a.cel")).unwrap();
+        let check = false;
+        let directory = rules.clone();
+        assert_eq!(run(&Args { directory, check }).unwrap(), ExitCode::SUCCESS);
+        assert!(rules.join("a.cel").is_symlink());
+        assert_eq!(
+            fs::read_to_string(real.join("a.cel")).unwrap(),
+            "//! from: dev/*\n//! to: qa/{1}\n\ntrue\n"
+        );
+        assert_eq!(fs::read_dir(&real).unwrap().count(), 1);
     }
 
     #[test]
