@@ -19,6 +19,10 @@ pub const NOW: &str = "2026-01-15T12:00:00Z";
 
 const SEVERITIES: [&str; 6] = ["critical", "high", "medium", "low", "negligible", "unknown"];
 
+/// Facts whose keys are data and no fields: such a map is set as a whole, and no key of it has a
+/// meaning here.
+const MAPS: [&str; 2] = ["labels", "annotations"];
+
 /// The facts of a case as one JSON object: variables with their fields.
 pub fn of_case(
     rule: &Rule,
@@ -145,7 +149,8 @@ fn put(facts: &mut Json, path: &str, value: Json) -> Result<(), String> {
             _ => return Err(format!("`{path}`: nothing can be below `{part}`")),
         };
     }
-    if let (Json::Object(_), Json::Object(_)) = (&*at, &value) {
+    let last = path.rsplit('.').next().unwrap_or_default();
+    if let (Json::Object(_), Json::Object(_), false) = (&*at, &value, MAPS.contains(&last)) {
         merge(at, value);
     } else {
         *at = value;
@@ -157,7 +162,11 @@ fn merge(into: &mut Json, from: Json) {
     match (into, from) {
         (Json::Object(into), Json::Object(from)) => {
             for (key, value) in from {
-                merge(into.entry(key).or_insert(Json::Null), value);
+                if MAPS.contains(&key.as_str()) {
+                    into.insert(key, value);
+                } else {
+                    merge(into.entry(key).or_insert(Json::Null), value);
+                }
             }
         }
         // Elements by their number, as `images.0.role` gives them.
@@ -224,15 +233,23 @@ fn resolve_times(facts: &mut Json, now: Timestamp) -> Result<(), String> {
                 "first_seen"
             };
             for (age, time) in [("age", seen), ("db_age", "db_updated_at")] {
-                if let Some(Json::String(text)) = object.get(age) {
-                    let delta = parse_duration(text).map_err(|error| error.to_string())?;
-                    let at = now.saturating_add(-delta).to_string();
-                    object.insert(time.to_owned(), json!(at));
-                }
+                let text = match object.get(age) {
+                    None | Some(Json::Null) => continue,
+                    Some(Json::String(text)) => text,
+                    Some(other) => {
+                        return Err(format!(
+                            "`{age}` must be a duration such as `4h` or `3d`, not `{other}`"
+                        ));
+                    }
+                };
+                let delta = parse_duration(text).map_err(|error| format!("`{age}`: {error}"))?;
+                let at = now.saturating_add(-delta).to_string();
+                object.insert(time.to_owned(), json!(at));
             }
             for (key, value) in object.iter_mut() {
                 let is_time = key.ends_with("_at") || matches!(key.as_str(), "at" | "first_seen");
                 match value {
+                    _ if MAPS.contains(&key.as_str()) => {}
                     Json::String(text) if is_time && text.starts_with('-') => {
                         let written = text.trim_start_matches('-');
                         let delta =

@@ -90,6 +90,53 @@ fn counts_follow_from_findings_and_ages_from_times() {
 }
 
 #[test]
+fn an_age_that_is_no_duration_is_refused() {
+    for (set, told) in [
+        (
+            "vulnerabilities: [{ severity: HIGH, age: 4 }]",
+            "`age` must be a duration such as `4h` or `3d`, not `4`",
+        ),
+        (
+            "vulnerabilities: [{ severity: HIGH, age: true }]",
+            "`age` must be a duration such as `4h` or `3d`, not `true`",
+        ),
+        (
+            "images.0.scan.db_age: 1.5",
+            "`db_age` must be a duration such as `4h` or `3d`, not `1.5`",
+        ),
+    ] {
+        let tests =
+            format!("tests: [{{ name: x, set: {{ tag.name: v1, {set} }}, expect: promote }}]");
+        let outcome = run(RULE, &tests, |_| {});
+        assert_ne!(outcome.code, ExitCode::SUCCESS, "{set}");
+        let said = outcome.out + &outcome.talk;
+        assert!(said.contains(told), "{set}: {said}");
+    }
+}
+
+#[test]
+fn labels_are_set_as_a_whole_and_their_names_mean_nothing() {
+    let rule = "//! from: dev/*\n//! to: staging/{1}\n\n\
+        artifact.labels == {} || artifact.labels == {\"age\": \"5h\", \"built_at\": \"-x\"}";
+    let tests = "\
+defaults: { artifact.labels: { base: alpine } }
+tests:
+  - { name: defaults, expect: block }
+  - { name: none, set: { artifact.labels: {} }, expect: promote }
+  - { name: others, set: { artifact: { labels: { age: 5h, built_at: '-x' } } }, expect: promote }
+  - { name: one more, set: { artifact.labels.age: 5h }, expect: block }
+";
+    let outcome = run(rule, tests, |_| {});
+    assert_eq!(
+        outcome.code,
+        ExitCode::SUCCESS,
+        "{}{}",
+        outcome.out,
+        outcome.talk
+    );
+}
+
+#[test]
 fn the_gate_comes_before_the_expression() {
     check(
         RULE,
