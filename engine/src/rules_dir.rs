@@ -185,13 +185,19 @@ fn walk(
             continue;
         }
         let relative = format!("{prefix}{name}");
-        let metadata = fs::metadata(&path).map_err(|source| RulesDirError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let is_wanted = ends_in(name, ending);
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            // A link to nothing is found by its name; whoever reads it learns what is wrong.
+            Err(_) if is_wanted => {
+                found.push(Found { relative, path });
+                continue;
+            }
+            Err(source) => return Err(RulesDirError::Read { path, source }),
+        };
         if metadata.is_dir() {
             walk(&path, &format!("{relative}/"), ending, depth + 1, found)?;
-        } else if ends_in(name, ending) {
+        } else if is_wanted {
             found.push(Found { relative, path });
         }
     }

@@ -133,4 +133,42 @@ mod tests {
         assert_eq!(report["ok"], false);
         assert_eq!(report["diagnostics"][0]["line"], 3);
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_no_text_hides_no_other_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        fs::write(place("a.cel"), b"//! from: dev/*\n//! to: q\xff/{1}\ntrue").unwrap();
+        fs::write(place("b.cel"), GOOD.replace("critical", "critcal")).unwrap();
+        fs::write(place("c.cel"), vec![b' '; 1 << 21]).unwrap();
+        std::os::unix::fs::symlink("nowhere", place("d.cel")).unwrap();
+        let args = Args {
+            directory: directory.path().to_owned(),
+            deny_warnings: false,
+            output: Output::Json,
+        };
+        let (mut out, mut talk) = (Vec::new(), Vec::new());
+        let code = run_to(&args, &mut out, &mut talk).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let found = report["diagnostics"].as_array().unwrap().iter();
+        let found: Vec<String> = found
+            .map(|one| {
+                let path = one["path"].as_str().unwrap();
+                let name = path.rsplit('/').next().unwrap();
+                let message = one["message"].as_str().unwrap();
+                format!("{name}:{}:{}: {message}", one["line"], one["column"])
+            })
+            .collect();
+        assert_eq!(code, ExitCode::from(2));
+        assert_eq!(
+            found,
+            [
+                "a.cel:2:10: not UTF-8 text",
+                "b.cel:3:6: no field 'critcal' in scan",
+                "c.cel:1:1: 2097152 bytes are too many for a rule file",
+                "d.cel:1:1: a link to nothing",
+            ]
+        );
+    }
 }
