@@ -1,5 +1,7 @@
 //! Judges facts under one rule, in the order of the core: gate, expression, target, people, time.
 //!
+//! A rule with `severity: warn` or `off` is judged as if it acted: it is tested before it does.
+//!
 //! What needs more than facts has no place here: holds, later builds, absent content. That takes a
 //! history of events, which the core itself judges.
 

@@ -26,6 +26,7 @@ use self::judge::Judgement;
 use self::report::{CaseResult, FileResult, Mutation, Report, Survivor};
 use super::files;
 use crate::cli::CliError;
+use crate::rules_dir;
 
 /// The ending of test files.
 const TEST_ENDING: &str = "test.yaml";
@@ -153,6 +154,7 @@ fn test(directory: &Path, mutate: bool) -> Result<Report, CliError> {
 
 /// The test files below `directory`, by their path within it.
 fn read_documents(directory: &Path) -> Result<BTreeMap<String, (String, Document)>, CliError> {
+    refuse_mistaken_names(directory)?;
     let texts = if directory.is_file() {
         let beside = directory.with_extension(TEST_ENDING);
         if beside.is_file() {
@@ -182,6 +184,25 @@ fn read_documents(directory: &Path) -> Result<BTreeMap<String, (String, Document
         documents.insert(relative, (shown, document));
     }
     Ok(documents)
+}
+
+/// Refuses test files whose names end as those of other programs do: tests that do not run look like
+/// tests that pass.
+fn refuse_mistaken_names(directory: &Path) -> Result<(), CliError> {
+    const MISTAKEN_ENDING: &str = "test.yml";
+    let mistaken = if directory.is_file() {
+        let beside = directory.with_extension(MISTAKEN_ENDING);
+        beside.is_file().then_some(beside)
+    } else {
+        let found = rules_dir::find(directory, MISTAKEN_ENDING)?;
+        found.into_iter().next().map(|found| found.path)
+    };
+    mistaken.map_or(Ok(()), |path| {
+        Err(CliError::usage(format!(
+            "{}: the names of tests end in `.{TEST_ENDING}`: rename it",
+            path.display()
+        )))
+    })
 }
 
 fn test_rule(tested: &Tested<'_>, report: &mut Report) {

@@ -81,11 +81,14 @@ impl Report {
 
     fn summary(&self) -> String {
         let passed = self.count() - self.failed();
-        let share = coverage::percent(&self.coverage);
-        format!(
-            "{passed} passed, {} failed, {share:.0} % of clauses covered",
-            self.failed()
-        )
+        let failed = self.failed();
+        let covered = if self.coverage.iter().all(|rule| rule.clauses.is_empty()) {
+            "no clauses to cover".to_owned()
+        } else {
+            let share = coverage::percent(&self.coverage);
+            format!("{share:.0} % of clauses covered")
+        };
+        format!("{passed} passed, {failed} failed, {covered}")
     }
 
     /// For people.

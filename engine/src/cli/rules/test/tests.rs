@@ -455,6 +455,28 @@ fn no_tests_are_a_failure_and_bad_files_a_usage_error() {
 }
 
 #[test]
+fn a_test_file_with_the_ending_of_other_programs_is_refused() {
+    for of_one_file in [false, true] {
+        let outcome = run(RULE, "", |args| {
+            fs::write(args.directory.join("r.test.yml"), "tests: []").unwrap();
+            if of_one_file {
+                args.directory.push("r.cel");
+            }
+        });
+        assert_eq!(outcome.code, ExitCode::from(2), "{}", outcome.out);
+        let told = "r.test.yml: the names of tests end in `.test.yaml`: rename it";
+        assert!(outcome.talk.ends_with(told), "{}", outcome.talk);
+    }
+}
+
+#[test]
+fn where_no_clause_can_be_covered_none_is_said_to_be() {
+    let outcome = run("//! from: dev/*\n//! to: qa/{1}\ntrue\n", "", |_| {});
+    assert_eq!(outcome.code, ExitCode::from(1));
+    assert_eq!(outcome.out, "0 passed, 0 failed, no clauses to cover\n");
+}
+
+#[test]
 fn a_slip_in_a_test_file_is_shown_at_its_place() {
     for (tests, expected) in [
         (
