@@ -200,7 +200,8 @@ fn parse_span(item: &str, offset: usize) -> Result<Span, WindowError> {
     let zone = match after.as_slice() {
         [] => Tz::UTC,
         [zone] => parse_zone(*zone)?,
-        [_, (word, at), ..] => {
+        [zone, (word, at), ..] => {
+            parse_zone(*zone)?;
             return Err(WindowError::Leftover {
                 at: *at,
                 word: (*word).to_owned(),
@@ -438,6 +439,9 @@ impl WindowError {
             }
             Self::BadTime { .. } => "times are `00:00` to `24:00`".to_owned(),
             Self::NoLength { .. } => "a whole day is `00:00-24:00`".to_owned(),
+            Self::UnknownZone { word, at } if parse_days(&[(word, *at)]).is_ok() => {
+                format!("days stand before the hours: {EXAMPLE}")
+            }
             Self::UnknownZone { word, .. } => {
                 let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
                 match nearest(word, known) {

@@ -265,6 +265,12 @@ fn a_mistake_is_refused_at_its_place_with_a_remedy() {
             "did you mean `Europe/Berlin`?",
         ),
         (
+            "08:00-16:00 Mon-Thu UTC",
+            "Mon-Thu",
+            "unknown time zone `Mon-Thu`",
+            "days stand before the hours",
+        ),
+        (
             "08:00-09:00 UTC daily",
             "daily",
             "unexpected `daily`",

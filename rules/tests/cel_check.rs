@@ -224,7 +224,7 @@ const CASES: &[(&str, &[&str])] = &[
     // Literals
     (
         "now - tag.pushed_at > duration('3 days')",
-        &["`3 days` is no duration"],
+        &["`3 days` is no duration", "three days are `72h`"],
     ),
     (
         "tag.pushed_at > timestamp('yesterday')",

@@ -158,10 +158,15 @@ fn parse_line<'a>(
     };
     let trimmed = value.trim();
     if trimmed.is_empty() {
+        let help = match key {
+            "from" => "write a pattern such as `dev/*`; only a deny rule can do without",
+            "to" => "write a repository such as `staging/{1}`; only a deny rule can do without",
+            _ => "leave the line out for the default",
+        };
         refuse(
             key_span,
             format!("`{key}` has no value"),
-            Some("leave the line out for the default".to_owned()),
+            Some(help.to_owned()),
         );
         return None;
     }

@@ -10,7 +10,7 @@ use super::header::Entry;
 use super::located::{Level, Located};
 use super::{Kind, RuleTarget, ScanRequirement, Separate, Severity};
 use crate::class::Class;
-use crate::pattern::RepositoryPatterns;
+use crate::pattern::{RepositoryPattern, RepositoryPatterns};
 use crate::suggest::nearest;
 use crate::template::Template;
 use crate::window::Window;
@@ -105,6 +105,7 @@ impl<'a> Reader<'a> {
         let from_is_wrong = self.entry("from").is_some() && from.is_none();
         let to = self.target(kind, (!from_is_wrong).then_some(captures));
         let tag = self.tag((!from_is_wrong).then_some(captures));
+        self.target_is_elsewhere(from.as_ref(), to.as_ref(), tag.as_ref());
         let message = self
             .entry("message")
             .filter(|_| kind == Kind::Deny && !from_is_wrong)
@@ -327,6 +328,28 @@ impl<'a> Reader<'a> {
         Some(template)
     }
 
+    /// Warns of a promote rule whose target is its source, whatever the tag: it is only ever a `loop`.
+    fn target_is_elsewhere(
+        &mut self,
+        from: Option<&RepositoryPatterns>,
+        to: Option<&RuleTarget>,
+        tag: Option<&Template>,
+    ) {
+        let (Some(from), Some(RuleTarget::Repository(to)), Some(tag)) = (from, to, tag) else {
+            return;
+        };
+        let is_source = |pattern: &RepositoryPattern| written_with_captures(pattern) == to.as_str();
+        let all_are = to.as_str() == "{repository}" || from.as_slice().iter().all(is_source);
+        if let (true, true, Some(entry)) = (tag.is_source_tag(), all_are, self.entry("to")) {
+            let span = entry.value_start..entry.value_start + entry.value.len();
+            self.warning(
+                span,
+                "this is where the tag is: the rule promotes nothing",
+                "name another repository, or another `tag`",
+            );
+        }
+    }
+
     fn classes(&mut self) -> BTreeSet<Class> {
         let Some(entry) = self.entry("class") else {
             return BTreeSet::from([Class::App, Class::Index, Class::Image]);
@@ -474,6 +497,19 @@ fn problem_of_name(name: &str) -> Option<String> {
     } else {
         None
     }
+}
+
+/// The template that gives each repository of `pattern` itself: `dev/{1}` for `dev/*`.
+fn written_with_captures(pattern: &RepositoryPattern) -> String {
+    let mut capture = 0;
+    let parts = pattern.as_str().split('/').map(|part| match part {
+        "*" | "**" => {
+            capture += 1;
+            format!("{{{capture}}}")
+        }
+        literal => literal.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 fn singular(key: &str) -> &str {

@@ -284,6 +284,43 @@ fn a_vote_that_is_never_asked_for_is_a_warning() {
 }
 
 #[test]
+fn a_target_that_is_left_empty_is_told_what_to_write() {
+    for (text, help) in [
+        ("//! from:\n//! to: a\ntrue", "such as `dev/*`"),
+        ("//! from: dev/*\n//! to:\ntrue", "such as `staging/{1}`"),
+    ] {
+        let errors = load(&[("r.cel", text)]).map(|_| ()).unwrap_err();
+        let shown = errors.to_string();
+        assert!(shown.contains("has no value"), "{shown}");
+        assert!(shown.contains(help), "{shown}");
+    }
+}
+
+#[test]
+fn a_rule_that_can_only_ever_lead_to_where_a_tag_is_has_a_warning() {
+    let warnings = |header: &str| -> usize {
+        let text = format!("{header}\nscan.critical == 0");
+        load(&[("r.cel", &text)]).unwrap().warnings.len()
+    };
+    for onto_itself in [
+        "//! from: dev/*\n//! to: dev/{1}",
+        "//! from: dev/*\n//! to: {repository}\n//! tag: {tag}",
+        "//! from: dev/*/x/**\n//! to: dev/{1}/x/{2}",
+        "//! from: dev/app\n//! to: dev/app",
+    ] {
+        assert_eq!(warnings(onto_itself), 1, "{onto_itself}");
+    }
+    for elsewhere in [
+        "//! from: dev/*\n//! to: dev/{1}\n//! tag: stable",
+        "//! from: dev/*, qa/*\n//! to: dev/{1}",
+        "//! from: dev/*/*\n//! to: dev/{2}/{1}",
+        "//! from: *\n//! to: dev/{1}",
+    ] {
+        assert_eq!(warnings(elsewhere), 0, "{elsewhere}");
+    }
+}
+
+#[test]
 fn a_file_without_an_expression_is_refused() {
     for (text, expected) in [
         ("", "1:1: the file is empty"),

@@ -260,7 +260,9 @@ impl Lowering<'_> {
                 ) =>
             {
                 let place = args.first().map_or(span, |arg| arg.span);
-                self.mismatch(place, message, None);
+                let help = (function.name == "duration")
+                    .then_some("units are `h`, `m`, `s` and smaller: three days are `72h`");
+                self.mismatch(place, message, help);
                 None
             }
             Err(_) => None,
