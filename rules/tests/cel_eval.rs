@@ -374,6 +374,75 @@ fn records_are_never_taken_for_different_ones() {
 }
 
 #[test]
+fn an_explanation_names_the_elements_that_err_whatever_the_loop_makes_of_them() {
+    let environment = Environment::open(Vec::<&str>::new());
+    for (source, place, wanted) in [
+        (
+            "['1', 'x', '3', 'y'].map(v, int(v)) == []",
+            "/parts/0",
+            "x y",
+        ),
+        ("['1', 'x'].map(v, v != '', int(v)) == []", "/parts/0", "x"),
+        ("['1', 'x'].map(v, int(v) > 0, v) == []", "/parts/0", "x"),
+        ("['1', 'x'].sortBy(v, int(v)) == []", "/parts/0", "x"),
+        (
+            "['1', 'x'].transformList(i, v, int(v)) == []",
+            "/parts/0",
+            "x",
+        ),
+        (
+            "{'a': '1', 'b': 'x'}.transformMap(k, v, int(v)) == {}",
+            "/parts/0",
+            "x",
+        ),
+    ] {
+        let (program, _) =
+            Program::compile(source, &environment, &Limits::default()).expect(source);
+        let explanation = serde_json::to_value(program.explain(&case())).expect("JSON");
+        let elements = explanation.pointer(place).expect(source)["elements"].as_array();
+        let named: Vec<&str> = elements
+            .expect(source)
+            .iter()
+            .map(|element| {
+                assert!(element["body"]["error"].is_string(), "{source}: {element}");
+                element["value"].as_str().expect("a text")
+            })
+            .collect();
+        assert_eq!(named.join(" "), wanted, "{source}");
+    }
+}
+
+#[test]
+fn an_explanation_tells_the_key_of_a_value_and_that_a_list_is_empty() {
+    let environment = Environment::open(Vec::<&str>::new());
+    let explain = |source: &str| {
+        let (program, _) =
+            Program::compile(source, &environment, &Limits::default()).expect(source);
+        serde_json::to_value(program.explain(&case())).expect("JSON")
+    };
+    let of_map = explain("{'HIGH': 1, 'CRITICAL': 0}.all(k, n, n == 0)");
+    assert_eq!(of_map["elements"][0]["key"], "HIGH");
+    assert_eq!(of_map["elements"][0]["value"], 1);
+    let of_list = explain("[1].all(i, n, n == 0)");
+    assert_eq!(of_list["elements"][0]["key"], serde_json::Value::Null);
+    for source in [
+        "[1].filter(x, x > 1).exists(x, x == 1)",
+        "[1].filter(x, x > 1).exists_one(x, x == 1)",
+    ] {
+        let explanation = explain(source);
+        assert_eq!(
+            explanation["parts"][0]["text"], "[1].filter(x, x > 1)",
+            "{source}"
+        );
+        assert_eq!(
+            explanation["parts"][0]["value"],
+            serde_json::json!([]),
+            "{source}"
+        );
+    }
+}
+
+#[test]
 fn json_goes_in_and_out() {
     let json: serde_json::Value =
         serde_json::from_str(r#"{"a": [1, 18446744073709551615, 1.5, null, true, "x"]}"#)

@@ -44,7 +44,8 @@ pub struct Explanation {
     /// The parts that decided, in the order in which they are written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Explanation>,
-    /// For a loop: the elements that decided, such as those for which `all` does not hold.
+    /// For a loop: the elements that decided, such as those for which `all` does not hold, or which
+    /// `map` made an error of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub elements: Vec<Element>,
     /// How many more elements decided than are shown.
@@ -59,6 +60,9 @@ pub struct Element {
     pub name: String,
     /// The index in the list, or the place among the keys of the map.
     pub index: usize,
+    /// For the value of a map, beside its key in the loop: the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<serde_json::Value>,
     /// The element itself; of a record the fields that are single values, and are there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<serde_json::Value>,
@@ -241,13 +245,22 @@ impl Explaining<'_> {
     }
 
     /// The elements that decided: for `all` those that do not hold, for the others those that do, or,
-    /// where none does, the first that do not; and those that err.
+    /// where none does, the first that do not; and those that err. Where there is none to look for, the
+    /// list itself says so.
     fn each(&self, explanation: &mut Explanation, node: &Node, each: &Loop, scope: Bound<'_>) {
         let Ok(range) = self.run.range(node, each, scope) else {
             return self.parts(explanation, [&each.range], scope);
         };
         let is_false = explanation.value == Some(false.into());
+        let is_empty = match &*range {
+            Value::List(list) => list.is_empty(),
+            Value::Map(map) => map.is_empty(),
+            _ => false,
+        };
         match each.how {
+            LoopKind::Exists | LoopKind::ExistsOne if is_empty => {
+                self.parts(explanation, [&each.range], scope);
+            }
             LoopKind::All => self.deciding(explanation, each, &range, scope, false, MAX_ELEMENTS),
             // That none holds, all of them decided.
             LoopKind::Exists if is_false => {
@@ -262,8 +275,41 @@ impl Explaining<'_> {
                     self.deciding(explanation, each, &range, scope, false, MAX_FAILING);
                 }
             }
-            _ => {}
+            LoopKind::Map
+            | LoopKind::TransformMap
+            | LoopKind::TransformMapEntry
+            | LoopKind::SortBy => {
+                if explanation.error.is_some() {
+                    self.erring(explanation, each, &range, scope);
+                }
+            }
         }
+    }
+
+    /// Adds the elements of which no value could be made.
+    fn erring(&self, explanation: &mut Explanation, each: &Loop, range: &Value, scope: Bound<'_>) {
+        // Nothing is looked for any more once a limit is reached.
+        let _: ControlFlow<()> = self.run.visit(each, range, scope, |scope, at| {
+            let filter = each.filter.as_ref();
+            let (node, error) =
+                match filter.map(|filter| (filter, self.run.test(filter, Some(scope)))) {
+                    Some((_, Ok(false))) => return ControlFlow::Continue(()),
+                    Some((filter, Err(error))) => (filter, Some(error)),
+                    Some((_, Ok(true))) | None => {
+                        (&each.body, self.run.value(&each.body, Some(scope)).err())
+                    }
+                };
+            match error {
+                None => {}
+                Some(error) if error.exhausted => return ControlFlow::Break(()),
+                Some(_) if explanation.elements.len() < MAX_FAILING => {
+                    let element = self.element(each, node, range, (scope, at));
+                    explanation.elements.extend(element);
+                }
+                Some(_) => explanation.more_elements += 1,
+            }
+            ControlFlow::Continue(())
+        });
     }
 
     /// Adds the elements for which the body comes to `wanted`, and those for which it errs.
@@ -284,7 +330,8 @@ impl Explaining<'_> {
                 Err(_) => true,
             };
             if decided && explanation.elements.len() < most {
-                explanation.elements.extend(self.element(each, scope, at));
+                let element = self.element(each, &each.body, range, (scope, at));
+                explanation.elements.extend(element);
             } else if decided {
                 explanation.more_elements += 1;
             }
@@ -292,18 +339,27 @@ impl Explaining<'_> {
         });
     }
 
-    /// The element that the innermost name of `scope` stands for.
-    fn element(&self, each: &Loop, scope: &Scope<'_>, index: usize) -> Option<Element> {
+    /// The element that the innermost name of `scope` stands for, with what `node` comes to for it.
+    fn element(
+        &self,
+        each: &Loop,
+        node: &Node,
+        range: &Value,
+        (scope, index): (&Scope<'_>, usize),
+    ) -> Option<Element> {
         let names = &self.program.names;
         let name = names.get(usize::from(scope.slot)).map_or("", |name| name);
+        let of_map = each.second.is_some() && matches!(range, Value::Map(_));
+        let key = scope.outer.filter(|_| of_map);
         Some(Element {
             name: name.to_owned(),
             index,
+            key: key.and_then(|key| key.value.ok()).map(shown),
             value: match scope.value.ok()? {
                 record @ Value::Record(_) => self.record(record),
                 other => Some(shown(other)),
             },
-            body: self.node(&each.body, Some(scope))?,
+            body: self.node(node, Some(scope))?,
         })
     }
 }

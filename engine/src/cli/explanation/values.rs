@@ -62,7 +62,8 @@ fn element_words(element: &Value) -> String {
         "tag",
         "artifact_type",
     ];
-    let name = format!("{}[{}]", text(&element["name"]), element["index"]);
+    let place = element.get("key").unwrap_or(&element["index"]);
+    let name = format!("{}[{place}]", text(&element["name"]));
     let value = &element["value"];
     let Some(fields) = value.as_object() else {
         return format!("{name} = {}", cut(&value.to_string()));
@@ -93,6 +94,7 @@ mod tests {
         all["elements"] = json!([
             {"name": "v", "index": 3, "value": {"id": "CVE-1", "severity": "HIGH", "package": "zlib", "age": "2s"}, "body": part("v.severity != \"HIGH\"")},
             {"name": "t", "index": 0, "value": "x", "body": part("t == \"y\"")},
+            {"name": "n", "index": 1, "key": "HIGH", "value": 1, "body": part("n == 0")},
         ]);
         all["more_elements"] = json!(7);
         let mut lines = Vec::new();
@@ -105,6 +107,8 @@ mod tests {
                 "    v.severity != \"HIGH\" = false",
                 "  t[0] = \"x\"",
                 "    t == \"y\" = false",
+                "  n[\"HIGH\"] = 1",
+                "    n == 0 = false",
                 "  and 7 more",
             ]
         );
