@@ -12,6 +12,7 @@ use super::{
     mark::{Children, Mark, about_tag, mark_of, mark_of_digest},
     own::Own,
     report::{History, Moment},
+    scope,
 };
 use crate::dedup::Dedup;
 
@@ -224,6 +225,8 @@ impl Giver {
                 self.history.outcomes += 1;
                 How::NotAtAll
             }
+            // What was refused is in force nowhere.
+            Body::RulesActivated(rules) if scope::load(&rules.files).is_err() => How::NotAtAll,
             Body::RulesActivated(rules) => {
                 self.history.activations += 1;
                 self.own.add_rules(super::rule_names(&rules.files));

@@ -14,7 +14,7 @@ use weir_schema::{
     Body, Event, Position, RecordError, RuleFile, Timestamp, record::FORMAT_VERSION,
 };
 
-use super::BacktestError;
+use super::{BacktestError, scope};
 use crate::{
     dedup::{self, Key},
     log::LogReader,
@@ -197,7 +197,7 @@ impl Source {
         })
     }
 
-    /// The first rule set that the history puts in force.
+    /// The first rule set that the history puts in force: one that loads.
     pub(super) fn first_rules(&self) -> Result<Option<Vec<RuleFile>>, BacktestError> {
         const KIND: &str = "weir.rules.activated";
         let mut blocks = self.blocks()?;
@@ -217,6 +217,7 @@ impl Source {
                     body: Body::RulesActivated(rules),
                     ..
                 } = item.says
+                    && scope::load(&rules.files).is_ok()
                 {
                     return Ok(Some(rules.files));
                 }

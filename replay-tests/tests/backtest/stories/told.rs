@@ -2,6 +2,7 @@
 
 use weir_engine::backtest::{Kind, Outcome};
 use weir_replay_tests::{rule_text::rule_files, story::tell};
+use weir_schema::{Body, Event};
 
 use super::{CHAIN, STRICT, check, report};
 use crate::{Asked, file, run};
@@ -63,6 +64,37 @@ fn a_rule_that_is_renamed_or_split_decides_alike() {
         .collect();
     assert_eq!(old_rules, [Some("ship"), None, None, Some("ship")]);
     assert!(!Kind::OtherRule.changes_a_verdict());
+}
+
+#[test]
+fn rules_that_were_refused_change_no_answer() {
+    let rules = "
+        ship: dev/* -> staging/{1} when scan.critical == 0
+        other: lab/* -> shown/{1} when true";
+    let events = tell(rules, "scan a CVE-1:HIGH\npush dev/web:1 a\npush lab/x:1 a").events;
+    let asked = Asked {
+        old: None,
+        new: rule_files(&rules.replace("scan.critical", "scan.high")),
+    };
+    let plain = run(&file(&events), &asked);
+    assert_eq!(plain.rules.len(), 1);
+    assert_eq!(plain.repositories, ["dev/*", "staging/**"]);
+    let activates = |event: &Event| matches!(event.body, Body::RulesActivated(_));
+    let first = events.iter().position(activates).expect("rules");
+    for place in [first, first + 1, events.len()] {
+        let mut events = events.clone();
+        let mut refused = events[first].clone();
+        refused.id = "refused".into();
+        refused.time = events[place.min(events.len() - 1)].time;
+        if let Body::RulesActivated(rules) = &mut refused.body {
+            rules.files[0].text.push_str(" &&");
+        }
+        events.insert(place, refused);
+        let report = run(&file(&events), &asked);
+        assert_eq!(report.rules, plain.rules, "at {place}");
+        assert_eq!(report.repositories, plain.repositories, "at {place}");
+        assert_eq!(report.totals, plain.totals, "at {place}");
+    }
 }
 
 #[test]
