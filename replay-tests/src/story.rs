@@ -17,6 +17,7 @@
 //! | `push REPO[:TAG] NAME [by ACTOR] [bare] [untold]` | `bare`: without its children; `untold`: without saying what it is |
 //! | `resolve NAME [bare] [of SUBJECT]` | |
 //! | `start`, `fail`, `scan NAME [by SCANNER] [db TIME] [covers A,B] [counts] [ID:SEVERITY[:PACKAGE[:VERSION[:FIXED[:SCORE]]]]]..` | |
+//! | `update SCANNER db TIME` | |
 //! | `delete REPO:TAG`, `delete REPO@NAME`, `delete REPO` | tag, manifest, repository |
 //! | `immutable REPO`, `mutable REPO` | |
 //! | `override ID CVE [on NAME] [in REPO] [package P] [until TIME]`, `revoke ID` | |
@@ -296,6 +297,10 @@ impl Teller {
                 self.contents.know(first);
                 scan(word, first, rest)
             }
+            "update" => (
+                "scanner.updated",
+                json!({"scanner": {"name": first, "db_updated_at": option(rest, "db")?}}),
+            ),
             "delete" => match (first.split_once('@'), repository_and_tag(first)) {
                 (Some((repository, name)), _) => (
                     "manifest.deleted",

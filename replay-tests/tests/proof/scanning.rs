@@ -276,3 +276,19 @@ fn what_one_scanner_knows_of_a_finding_is_not_lost_to_another() {
         ",
     );
 }
+
+#[test]
+fn a_scan_is_not_credited_with_a_database_that_came_after_it() {
+    check(
+        "to-staging: dev/* -> staging/{1} when images.all(i, i.scan.?db_age.orValue(duration('9999h')) < duration('24h'))",
+        "
+        update trivy db 2026-03-01T12:00:00Z
+        scan a looked 2026-03-01T11:00:00Z
+        push dev/web:1 a        => block dev/web:1@a: clause-false `images.all(i, i.scan.?db_age.orValue(duration('9999h')) < duration('24h'))`
+        scan a looked 2026-03-01T13:00:00Z
+                                => promote dev/web:1@a -> staging/web:1
+        scan b
+        push dev/web:2 b        => promote dev/web:2@b -> staging/web:2
+        ",
+    );
+}

@@ -232,12 +232,15 @@ impl State {
         completed: &Completed,
     ) -> Reads {
         self.note_seen(digest, report);
+        let database = self.scanner_databases.get(&completed.scanner).copied();
+        // It did not look with one that came after it.
+        let database = database.filter(|at| completed.scanned_at.is_none_or(|then| *at <= then));
         let held = Held {
             report,
             recorded_at: self.now,
             scanned_at: completed.scanned_at,
             db_updated_at: completed.db_updated_at,
-            db_known: self.scanner_databases.get(&completed.scanner).copied(),
+            db_known: database,
         };
         let state = self.scanner_state(digest, completed.scanner);
         let changed = state.ended(Attempt::Completed);
