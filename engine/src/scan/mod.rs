@@ -263,7 +263,12 @@ fn judge(config: &WorkerConfig, leaf: &Digest, ended: Ended) -> Result<Report, S
     let (mut events, mut why) = (Vec::new(), None);
     for one in decoded {
         match one {
-            Decoded::Event(event) => events.push(*event),
+            Decoded::Event(event) => {
+                if let Body::ScanFailed(failed) = &event.event.body {
+                    why.get_or_insert_with(|| failed.reason.clone());
+                }
+                events.push(*event);
+            }
             Decoded::Rejected(rejected) => why = why.or(Some(rejected.reason)),
             Decoded::Ignored(reason) | Decoded::Untold(reason) => why = why.or(Some(reason)),
             Decoded::NeedsResolving(_) => {}
@@ -313,4 +318,38 @@ async fn send(
         publisher.publish_event(event).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_report_that_grades_nothing_is_a_failed_scan_and_says_so() {
+        let config = WorkerConfig {
+            command: "scan {reference}".parse().unwrap(),
+            scanner: "osv".into(),
+            adapter: None,
+            source: "scan-worker".into(),
+            timeout: Duration::from_secs(1),
+            concurrent: 1,
+            at_most: None,
+        };
+        let report = json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1, "components": [{"type": "library", "name": "a"}],
+            "metadata": {"tools": [{"name": "osv-scanner"}]}, "vulnerabilities": [{"id": "CVE-1"}]});
+        let ended = Ended {
+            output: report.to_string().into_bytes(),
+            complaint: String::new(),
+            how: "exit code 0".into(),
+        };
+        let told = judge(&config, &Digest::of(b"a leaf"), ended).err().unwrap();
+        assert!(
+            told.starts_with(
+                "exit code 0: none of the vulnerabilities that it found has a severity"
+            ),
+            "{told}"
+        );
+    }
 }
