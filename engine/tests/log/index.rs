@@ -42,17 +42,20 @@ fn no() -> bool {
 #[test]
 fn the_terms_of_a_record_are_all_it_can_be_found_by() {
     let check = |event: &str, wanted: &[(Dimension, &str)]| {
-        let mut found = Vec::new();
-        let record = format!(r#"{{"event":{event},"seq":1}}"#);
-        terms(record.as_bytes(), |dimension, term| {
-            found.push((dimension, term.to_owned()));
-        });
-        found.sort();
         let wanted: Vec<_> = wanted
             .iter()
             .map(|(dimension, term)| (*dimension, (*term).to_owned()))
             .collect();
-        assert_eq!(found, wanted);
+        // As it is written in a log, and otherwise.
+        for rest in [r#""position":{"from":"local"},"seq":1"#, r#""seq":1"#] {
+            let mut found = Vec::new();
+            let record = format!(r#"{{"event":{event},{rest}}}"#);
+            terms(record.as_bytes(), |dimension, term| {
+                found.push((dimension, term.to_owned()));
+            });
+            found.sort();
+            assert_eq!(found, wanted, "{record}");
+        }
     };
     use Dimension::*;
     check(
@@ -134,6 +137,25 @@ fn the_terms_of_a_record_are_all_it_can_be_found_by() {
     );
     check("{}", &[]);
     check("7", &[]);
+    // A field that a known type does not have means nothing, wherever it stands.
+    check(
+        r#"{"data":{"build":{"verdict":"block","rule":"r","actor":"eve","reasons":[{"code":"denied"}],"repository":"b","tag":"9"},"digest":"sha256:aa","manifests":[{"digest":"sha256:bb","tag":"9"}],"repository":"a","rule":"r","tag":"1","target":"b"},"type":"weir.image.pushed"}"#,
+        &[
+            (Repository, "a"),
+            (Tag, "1"),
+            (Digest, "sha256:aa"),
+            (Digest, "sha256:bb"),
+            (Type, "weir.image.pushed"),
+        ],
+    );
+    check(
+        r#"{"data":{"repository":"a","source":{"rule":"r"},"verdict":"wait"},"type":"weir.repository.created","zone":{"type":"weir.decision.made"}}"#,
+        &[(Repository, "a"), (Type, "weir.repository.created")],
+    );
+    check(
+        r#"{"data":{"actor":"eve"},"type":"weir.clock.ticked"}"#,
+        &[(Type, "weir.clock.ticked")],
+    );
 }
 
 /// Searches for terms of random records, in every combination, with what a look at every record

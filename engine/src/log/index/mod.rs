@@ -22,6 +22,7 @@
 
 mod fetch;
 mod find;
+mod known;
 mod part;
 mod places;
 mod plan;

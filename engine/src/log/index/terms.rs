@@ -1,15 +1,19 @@
 //! The terms of a record: what it can be found by.
 //!
-//! They are read from the names of its fields, wherever in the event they stand, so an event
-//! whose type this version does not know is found as well.
+//! They are read from the names of its fields. Of an event whose type this version knows only the
+//! fields of that type count (`known.rs`); of every other they count wherever they stand, so it is
+//! found as well.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memmem;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 use sha2::{Digest, Sha256};
+
+use super::known::{self, Fields};
 
 /// What a term is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,9 +99,37 @@ pub fn mentions(record: &[u8], mut found: impl FnMut(Mention<'_>)) {
     let mut json = serde_json::Deserializer::from_str(record);
     let walk = Walk {
         found: &mut found,
-        field: Field::Record,
+        field: Field::Record(kind(record).and_then(|kind| known::data(&kind))),
     };
     let _ = walk.deserialize(&mut json);
+}
+
+/// The type of the event in a record. It stands behind the data that it gives a meaning to: nearly
+/// always last, where it is seen without reading what is before it.
+fn kind(record: &str) -> Option<Cow<'_, str>> {
+    #[derive(serde::Deserialize)]
+    struct Record<'a> {
+        #[serde(borrow)]
+        event: Event<'a>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Event<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Cow<'a, str>,
+    }
+    if let Some(kind) = kind_at_end(record) {
+        return Some(Cow::Borrowed(kind));
+    }
+    let record: Record<'_> = serde_json::from_str(record).ok()?;
+    Some(record.event.kind)
+}
+
+/// The type, if it is the last field of the event. Neither has a position a field of that name, nor
+/// a text a quote that is not escaped.
+fn kind_at_end(record: &str) -> Option<&str> {
+    let end = memmem::rfind(record.as_bytes(), b"\"},\"position\":")?;
+    let (before, kind) = record.get(..end)?.rsplit_once('"')?;
+    before.ends_with(",\"type\":").then_some(kind)
 }
 
 /// A key of more bytes is cut, and ends with a hash of the term.
@@ -142,11 +174,15 @@ pub(super) fn digest_key(term: &str) -> [u8; 4] {
 }
 
 /// What a value is, by the names above it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Record,
-    Event,
-    /// An object of an event, or a list of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    /// With the fields of the data, if the type of the event is known.
+    Record(Option<&'static Fields>),
+    /// Likewise.
+    Event(Option<&'static Fields>),
+    /// An object of an event of a known type, or a list of them.
+    Known(&'static Fields),
+    /// An object of another event, or a list of them.
     Object,
     Scope,
     Reasons,
@@ -163,12 +199,13 @@ enum Field {
 
 impl Field {
     /// What the field called `name` of an object is.
-    fn below(self, name: &str) -> Field {
+    pub(super) fn below(self, name: &str) -> Field {
         match (self, name) {
-            (Field::Record, "event") => Field::Event,
-            (Field::Event, "type") => Field::Term(Dimension::Type),
-            (Field::Event, "data") => Field::Object,
-            (Field::Record | Field::Event, _) => Field::Free,
+            (Field::Known(fields), name) => fields.below(name),
+            (Field::Record(data), "event") => Field::Event(data),
+            (Field::Event(_), "type") => Field::Term(Dimension::Type),
+            (Field::Event(data), "data") => data.map_or(Field::Object, Field::Known),
+            (Field::Record(_) | Field::Event(_), _) => Field::Free,
             (Field::Findings, "id") => Field::Term(Dimension::Vulnerability),
             (Field::Findings, _) => Field::Free,
             (Field::Scope, "repository") => Field::Term(Dimension::Scope),
@@ -194,6 +231,14 @@ impl Field {
             (_, "scope") => Field::Scope,
             (_, "annotations" | "labels" | "files" | "payload") => Field::Free,
             _ => Field::Object,
+        }
+    }
+
+    /// What it is if its value is an object.
+    pub(super) fn as_object(self) -> Field {
+        match self {
+            Field::Term(_) | Field::Terms(_) | Field::Subject => Field::Object,
+            other => other,
         }
     }
 
@@ -316,10 +361,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let of = match self.field {
-            Field::Term(_) | Field::Terms(_) | Field::Subject => Field::Object,
-            other => other,
-        };
+        let of = self.field.as_object();
         let found = self.found;
         let (mut repository, mut tag) = (None, None);
         while let Some(field) = fields.next_key_seed(Name { of })? {
