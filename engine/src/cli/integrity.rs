@@ -104,7 +104,7 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         threads,
         |_, bytes| {
             let record = Record::decode(bytes).map_err(|error| error.to_string())?;
-            fold.record(&record).map_err(|error| error.to_string())
+            fold.checked(&record).map_err(|error| error.to_string())
         },
         |done| bar.set_position(done),
     );

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use weir_rules::{Conclusion, Execution, State, step};
-use weir_schema::{Body, Position, Record};
+use weir_schema::{Body, Position, Record, Timestamp};
 
 use super::{Basis, LedgerError, compared::Entry};
 
@@ -13,6 +13,8 @@ pub struct Fold {
     pub state: State,
     execution: Execution,
     expected: VecDeque<Conclusion>,
+    /// The time of the last record that was [checked](Self::checked).
+    last: Timestamp,
 }
 
 impl Fold {
@@ -26,6 +28,7 @@ impl Fold {
     #[must_use]
     pub fn from_state(state: State, execution: Execution) -> Self {
         Self {
+            last: state.now(),
             state,
             execution,
             expected: VecDeque::new(),
@@ -47,6 +50,22 @@ impl Fold {
             }
             _ => self.input(record),
         }
+    }
+
+    /// Takes the next record of a log that may have been written by others: its time must not be
+    /// before that of the record before it. A log that Weir wrote has no such record.
+    ///
+    /// # Errors
+    /// If it is, or as [`Self::record`].
+    pub fn checked(&mut self, record: &Record) -> Result<(), LedgerError> {
+        let (seq, at) = (record.seq, record.recorded_at);
+        // Records before this one may have been taken without this check.
+        let before = self.last.max(self.state.now());
+        if at < before {
+            return Err(LedgerError::Earlier { seq, at, before });
+        }
+        self.last = at;
+        self.record(record)
     }
 
     /// Takes the next record. A conclusion of which only the bytes are there is believed to be what

@@ -104,6 +104,18 @@ pub enum LedgerError {
         /// What is different.
         problem: String,
     },
+    /// The time of a record goes back.
+    #[error(
+        "record {seq} of the log has the time {at}, the one before it {before}: the time of a log never goes back; it was changed, or not written by weir"
+    )]
+    Earlier {
+        /// The record.
+        seq: u64,
+        /// Its time.
+        at: Timestamp,
+        /// The time of the record before.
+        before: Timestamp,
+    },
     /// The configuration is not the one that the log was decided under.
     #[error(
         "the log was begun with `bundle_repositories = \"{kept}\"`, the configuration says \"{wanted}\": what is an application was decided by it; set it back, or begin a new log in another data directory"

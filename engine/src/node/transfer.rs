@@ -361,7 +361,7 @@ impl Import {
             self.append(None)?;
         }
         self.fold
-            .record(&record)
+            .checked(&record)
             .map_err(|error| Refused::Record(error.to_string()))?;
         self.last = Some((record.recorded_at, trigger));
         self.push(encoded);

@@ -200,26 +200,33 @@ fn a_checkpoint_of_yesterday_refuses_a_log_that_was_cut_and_regrown() {
     said(dir, &["verify"], 1);
 }
 
+/// Appends a tick of that position to a closed log, at the time of the last record or another, and
+/// gives its sequence.
+fn append_tick(data: &Path, position: &str, at: Option<&str>) -> u64 {
+    let mut log = Log::open(data, LogOptions::default()).expect("it opens");
+    let head = log.head();
+    let (seq, previous) = (head.next_seq, weir_schema::record::hex(&head.previous));
+    let last = head.last_recorded_at.expect("a time").to_string();
+    let at = at.unwrap_or(&last);
+    let record = format!(
+        r#"{{"event":{{"data":{{}},"id":"x","source":"/weir","specversion":"1.0","type":"weir.clock.ticked"}},"position":{position},"previous":"{previous}","recorded_at":"{at}","seq":{seq},"v":1}}"#
+    );
+    log.append(&[EncodedRecord::new(seq, record.into_bytes())], None)
+        .expect("it is appended");
+    seq
+}
+
 #[test]
 fn verify_names_the_first_record_that_a_replay_does_not_lead_to() {
     let dir = TempDir::new().expect("a directory");
     let dir = dir.path();
     take(dir, 76, 200);
     // A decision that nobody made, chained and counted as it should be.
-    let mut log = Log::open(&dir.join("weir-data"), LogOptions::default()).expect("it opens");
-    let head = log.head();
-    let previous = weir_schema::record::hex(&head.previous);
-    let at = head.last_recorded_at.expect("a time");
-    let record = format!(
-        r#"{{"event":{{"data":{{}},"id":"x","source":"/weir","specversion":"1.0","type":"weir.clock.ticked"}},"position":{{"from":"step","trigger":7}},"previous":"{previous}","recorded_at":"{at}","seq":{},"v":1}}"#,
-        head.next_seq
-    );
-    log.append(
-        &[EncodedRecord::new(head.next_seq, record.into_bytes())],
+    let next = append_tick(
+        &dir.join("weir-data"),
+        r#"{"from":"step","trigger":7}"#,
         None,
-    )
-    .expect("it is appended");
-    drop(log);
+    );
     let (_, told) = said(dir, &["verify"], 1);
     let (found, _) = said(dir, &["verify", "--output", "json"], 1);
     let found: serde_json::Value = serde_json::from_str(&found).expect("it is JSON");
@@ -227,10 +234,30 @@ fn verify_names_the_first_record_that_a_replay_does_not_lead_to() {
     let first = found["first_bad"].as_u64().expect("a sequence");
     assert!(told.contains(&format!("record {first}")), "{told}");
     assert!(
-        told.contains(&format!("record {}: ", head.next_seq))
-            && told.contains("nothing was to be concluded"),
+        told.contains(&format!("record {next}: ")) && told.contains("nothing was to be concluded"),
         "{told}"
     );
+}
+
+#[test]
+fn a_record_whose_time_goes_back_is_named_by_verify_and_refused_by_import() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 79, 200);
+    let data = dir.join("weir-data");
+    let seq = append_tick(&data, r#"{"from":"local"}"#, Some("2001-02-03T04:05:06Z"));
+    let problem =
+        format!("record {seq} of the log has the time 2001-02-03T04:05:06Z, the one before it ");
+    let (_, told) = said(dir, &["verify"], 1);
+    assert!(told.contains(&problem), "{told}");
+    said(dir, &["export", "log.jsonl"], 0);
+    let import = ["import", "log", "log.jsonl", "--data", "again"];
+    let line = format!("line {}: {problem}", seq + 1);
+    // It goes on after the record before, and comes to the same.
+    for _ in 0..2 {
+        let (_, told) = said(dir, &import, 2);
+        assert!(told.contains(&line), "{told}");
+    }
 }
 
 #[test]
