@@ -43,6 +43,7 @@ pub(super) fn history(
     tag: &str,
     end: u64,
 ) -> Result<History, QueryError> {
+    index.catch_up_in_memory(end)?;
     let mut found: BTreeMap<u64, Record> = BTreeMap::new();
     let told_from = add_named(index, repository, tag, end, &mut found)?;
     let builds = builds(index, repository, tag, end, &mut found)?;

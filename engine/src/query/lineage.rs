@@ -88,6 +88,7 @@ struct Rules {
 
 /// What stands behind `digest` before `end`.
 pub(super) fn lineage(index: &Index, digest: &Digest, end: u64) -> Result<Lineage, QueryError> {
+    index.catch_up_in_memory(end)?;
     let names = names(index, digest, end)?;
     let contents = contents(index, digest, &names, end)?;
     let mut within: BTreeSet<Digest> = contents.iter().map(|one| one.digest.clone()).collect();

@@ -57,6 +57,7 @@ pub(super) fn complete(
     now: Timestamp,
     end: u64,
 ) -> Result<Value, QueryError> {
+    index.catch_up_in_memory(end)?;
     let soon = expiring.map(|text| {
         parse_duration(text)
             .map(|span| now.saturating_add(span))

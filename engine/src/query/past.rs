@@ -31,12 +31,15 @@ const FEW: u64 = 1000;
 /// more.
 const FEW_TAGS: usize = 100;
 
-/// So many records without an index are looked at one by one, some twenty times; for more, a
+/// So many records without an index are looked at one by one, up to some hundred times; for more, a
 /// snapshot of everything is quicker.
-const FEW_UNINDEXED: u64 = 20_000;
+const FEW_UNINDEXED: u64 = 2_000;
 
-/// Whether the records before `end` are found by the index, but for a few.
+/// Whether the records before `end` are found by the index, but for a few. Of a log that no thread
+/// follows the last ones are indexed first, in one pass.
 pub(super) fn is_indexed(index: &Index, end: u64) -> bool {
+    // What cannot be read is told by whoever looks for it.
+    let _ = index.catch_up_in_memory(end);
     end.saturating_sub(index.indexed()) <= FEW_UNINDEXED
 }
 

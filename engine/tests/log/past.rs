@@ -129,3 +129,56 @@ fn it_is_so_on_a_long_log_with_promotions_over_stages() {
     let told = check(&index, last, "at the end", 60) + check(&index, last / 2, "in the middle", 30);
     assert!(told > 100, "{told} answers");
 }
+
+#[test]
+fn of_a_log_that_no_thread_follows_the_records_are_indexed_when_much_is_looked_up() {
+    let dir = TempDir::new().expect("a directory");
+    let mut ledger = open(dir.path(), Execution::AtOnce);
+    let mut history = History::new(61, 4);
+    ledger
+        .take(history.take(300), None)
+        .expect("they are taken");
+    let reader = ledger.reader();
+    let last = reader.head().next_seq - 1;
+    let index = Index::open(reader.clone());
+    assert_eq!(index.indexed(), 1);
+    assert!(check(&index, last / 2, "in the middle", 10) > 0);
+    let indexed = index.indexed();
+    assert!(last / 2 < indexed && indexed <= last, "{indexed} of {last}");
+    assert!(check(&index, last, "at the end", 10) > 0);
+    assert_eq!(index.indexed(), last + 1);
+    let (places, _) = named(&index);
+    for (repository, tag) in places.into_iter().take(10) {
+        let at = None;
+        let life = Query::History {
+            repository,
+            tag,
+            at,
+        };
+        let unfollowed = Index::open(reader.clone());
+        let told = |index: &Index| query::of_log(index, &life, &query::Asker::default());
+        assert_eq!(told(&unfollowed), told(&index), "{life:?}");
+        assert_eq!(unfollowed.indexed(), last + 1);
+    }
+    assert!(!dir.path().join("index").exists(), "nothing is stored");
+}
+
+#[test]
+fn of_a_log_with_more_than_a_segment_that_is_not_stored_one_segment_is_indexed() {
+    let dir = TempDir::new().expect("a directory");
+    let mut ledger = open(dir.path(), Execution::AtOnce);
+    let mut history = History::new(62, 4);
+    ledger
+        .take(history.take(100), None)
+        .expect("they are taken");
+    let index = Index::with_segments(ledger.reader(), 16);
+    for _ in 0..2 {
+        index.catch_up_in_memory(u64::MAX).expect("it reads");
+        assert_eq!(index.indexed(), 17);
+    }
+    let last = ledger.reader().head().next_seq - 1;
+    assert!(check(&index, last, "at the end", 10) > 0);
+    index.catch_up(&|| false).expect("it is indexed");
+    assert_eq!(index.indexed(), last + 1);
+    assert!(check(&index, last, "indexed", 10) > 0);
+}

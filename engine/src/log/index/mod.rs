@@ -187,28 +187,11 @@ impl Index {
         inner.mend(stop)?;
         inner.store_full()?;
         let from = inner.open().next;
-        // The terms of a record, one behind the other, and where each of them ends.
-        let (mut texts, mut mentioned) = (String::new(), Vec::new());
+        let mut terms = Terms::default();
         for item in inner.reader.range(from, None) {
             let (seq, bytes) = item?;
-            texts.clear();
-            mentioned.clear();
-            terms(&bytes, |dimension, term| {
-                texts.push_str(term);
-                mentioned.push((dimension, texts.len()));
-            });
             let place = inner.place(seq);
-            {
-                let mut open = inner.open();
-                let postings = Arc::make_mut(&mut open.postings);
-                let mut start = 0;
-                for (dimension, end) in &mentioned {
-                    // INVARIANT: each term was pushed whole.
-                    postings.add(*dimension, &texts[start..*end], place);
-                    start = *end;
-                }
-                open.next = seq + 1;
-            }
+            inner.add(seq, terms.of(&bytes));
             if u32::from(place) + 1 == inner.segment_records {
                 inner.store_full()?;
             }
@@ -218,9 +201,69 @@ impl Index {
         }
         Ok(())
     }
+
+    /// Indexes what is durable before `end`, as far as the open segment goes, and stores nothing:
+    /// for a question that looks up much, of a log that no thread follows. While another thread
+    /// indexes, it is left to that one.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub fn catch_up_in_memory(&self, end: u64) -> Result<(), ReadError> {
+        let inner = &*self.inner;
+        let Ok(_writing) = inner.writing.try_lock() else {
+            return Ok(());
+        };
+        let (from, number) = {
+            let open = inner.open();
+            (open.next, open.stored.first().copied().unwrap_or(0))
+        };
+        let full = inner.records(PartId { level: 0, number }).end;
+        let mut terms = Terms::default();
+        for item in inner.reader.range(from, Some(end.min(full))) {
+            let (seq, bytes) = item?;
+            inner.add(seq, terms.of(&bytes));
+        }
+        Ok(())
+    }
+}
+
+/// The terms of a record, read before they are added so that the open segment is locked briefly.
+#[derive(Default)]
+struct Terms {
+    /// One behind the other.
+    texts: String,
+    /// Where each of them ends.
+    ends: Vec<(Dimension, usize)>,
+}
+
+impl Terms {
+    /// Those of a record instead of the ones before.
+    fn of(&mut self, record: &[u8]) -> &Terms {
+        self.texts.clear();
+        self.ends.clear();
+        terms(record, |dimension, term| {
+            self.texts.push_str(term);
+            self.ends.push((dimension, self.texts.len()));
+        });
+        self
+    }
 }
 
 impl Inner {
+    /// Adds the next record to the open segment, which is not full.
+    fn add(&self, seq: u64, terms: &Terms) {
+        let place = self.place(seq);
+        let mut open = self.open();
+        let postings = Arc::make_mut(&mut open.postings);
+        let mut start = 0;
+        for (dimension, end) in &terms.ends {
+            // INVARIANT: each term was pushed whole.
+            postings.add(*dimension, &terms.texts[start..*end], place);
+            start = *end;
+        }
+        open.next = seq + 1;
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         // `next` moves only after its record was added, so the state is whole after a panic.
         self.open
