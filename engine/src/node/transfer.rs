@@ -76,22 +76,26 @@ pub enum ImportError {
     #[error("the archive is damaged or was changed: {0}; nothing of it was imported")]
     BadArchive(#[from] Bad),
     /// A record of an archive that does not belong there.
-    #[error("record {seq}: {problem}; the records before it are imported")]
+    #[error("record {seq}: {problem}; imported are the records up to {imported}")]
     Record {
         /// Its sequence.
         seq: u64,
         /// What is wrong with it.
         problem: String,
+        /// The last record of what was imported: whole steps.
+        imported: u64,
     },
     /// A line that does not belong there.
     #[error(
-        "line {line}: {problem}; the lines before it are imported, and the same command goes on with them once the file is right"
+        "line {line}: {problem}; imported are the records up to {imported}, after which the same command goes on once the file is right"
     )]
     Line {
         /// Its number, from 1.
         line: u64,
         /// What is wrong with it.
         problem: String,
+        /// The last record of what was imported: whole steps.
+        imported: u64,
     },
 }
 
@@ -210,7 +214,11 @@ pub fn import_all(
                 for (line, bytes) in (2..).zip(lines) {
                     let taken = import.take(bytes?);
                     let seq = taken.map_err(|refused| {
-                        import.refuse(refused, |problem| ImportError::Line { line, problem })
+                        import.refuse(refused, |problem, imported| ImportError::Line {
+                            line,
+                            problem,
+                            imported,
+                        })
                     })?;
                     progress(seq);
                 }
@@ -222,7 +230,11 @@ pub fn import_all(
                     let taken = import.take(bytes?);
                     let seq = records.seq();
                     let seq = taken.map_err(|refused| {
-                        import.refuse(refused, |problem| ImportError::Record { seq, problem })
+                        import.refuse(refused, |problem, imported| ImportError::Record {
+                            seq,
+                            problem,
+                            imported,
+                        })
                     })?;
                     progress(seq);
                 }
@@ -403,7 +415,7 @@ impl Import {
     fn refuse(
         &mut self,
         refused: Refused,
-        told: impl FnOnce(String) -> ImportError,
+        told: impl FnOnce(String, u64) -> ImportError,
     ) -> ImportError {
         let problem = match refused {
             Refused::Import(error) => return error,
@@ -412,7 +424,7 @@ impl Import {
         self.batch.truncate(self.whole);
         match self.append(None) {
             Err(error) => error,
-            Ok(()) => told(problem),
+            Ok(()) => told(problem, self.log.head().next_seq - 1),
         }
     }
 
@@ -428,6 +440,7 @@ impl Import {
             return Err(ImportError::Line {
                 line: self.log.head().next_seq + 1,
                 problem: "the file ends before all that its last input leads to".to_owned(),
+                imported: self.log.head().next_seq - 1,
             });
         }
         let position = self.position.take();

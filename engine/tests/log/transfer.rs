@@ -131,6 +131,12 @@ fn an_export_that_was_changed_is_refused_by_line() {
         let text = changed.join("\n") + "\n";
         let error = node::import(&to, text.as_bytes(), |_| ()).expect_err("it is refused");
         assert!(error.to_string().contains(wanted), "{name}: {error}");
+        if let ImportError::Line { imported, .. } = error {
+            let log = Log::open(&to, LogOptions::default()).expect("the log opens");
+            assert_eq!(log.head().next_seq - 1, imported, "{name}");
+            let told = format!("imported are the records up to {imported}, after which");
+            assert!(error.to_string().contains(&told), "{name}: {error}");
+        }
     };
     let with = |change: &dyn Fn(&mut Vec<String>)| {
         let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
