@@ -76,8 +76,9 @@ fn totals(page: &mut String, old: &Totals, new: &Totals) {
 fn tag(one: &Difference) -> String {
     let source = &one.source;
     let mut text = code(&format!("{}:{}", source.repository, source.tag));
-    if let Some(target) = words::target(one) {
-        let _ = write!(text, " → {}", code(&target));
+    let targets: Vec<String> = words::targets(one).iter().map(|one| code(one)).collect();
+    if !targets.is_empty() {
+        let _ = write!(text, " → {}", targets.join(", now "));
     }
     text
 }

@@ -51,16 +51,20 @@ pub fn change(change: Change) -> &'static str {
     }
 }
 
-/// Where something was to go, as `repository:tag`.
+/// Where something was to go, as `repository:tag`: under the old rules and then under the new ones,
+/// where these are two.
 #[must_use]
-pub fn target(difference: &Difference) -> Option<String> {
-    let target = [&difference.new, &difference.old]
-        .into_iter()
-        .find_map(|side| {
+pub fn targets(difference: &Difference) -> Vec<String> {
+    let sides = [&difference.old, &difference.new].into_iter();
+    let mut targets: Vec<String> = sides
+        .filter_map(|side| {
             let promoted = side.promoted.as_ref().map(|promoted| &promoted.target);
-            promoted.or(side.decided.as_ref().map(|decided| &decided.target))
-        })?;
-    Some(format!("{}:{}", target.repository, target.tag))
+            let target = promoted.or(side.decided.as_ref().map(|decided| &decided.target))?;
+            Some(format!("{}:{}", target.repository, target.tag))
+        })
+        .collect();
+    targets.dedup();
+    targets
 }
 
 /// What a side came to: what the values that it saw belong to, and apart from that, what came of
@@ -144,6 +148,24 @@ mod tests {
         check(false, json!([]), cleared);
         let found = "violation found 2026-03-02T10:00:00Z: scan-missing";
         check(true, json!([{"code": "scan-missing"}]), found);
+    }
+
+    #[test]
+    fn the_old_target_is_told_where_the_new_one_is_another() {
+        let to = |repository: &str| {
+            json!({"promoted": {"seq": 1, "at": "2026-03-02T10:00:00Z",
+                "target": {"repository": repository, "tag": "1"}}})
+        };
+        let check = |old: serde_json::Value, new: serde_json::Value, expected: &[&str]| {
+            let difference = json!({"kind": "elsewhere", "seq": 1, "at": "2026-03-02T10:00:00Z",
+                "rule": "a", "source": {"repository": "dev/web", "tag": "1"}, "old": old, "new": new});
+            let difference: Difference = serde_json::from_value(difference).unwrap();
+            assert_eq!(targets(&difference), expected);
+        };
+        check(to("prod/web"), to("qa/web"), &["prod/web:1", "qa/web:1"]);
+        check(to("prod/web"), to("prod/web"), &["prod/web:1"]);
+        check(to("prod/web"), json!({}), &["prod/web:1"]);
+        check(json!({}), json!({}), &[]);
     }
 
     #[test]

@@ -272,7 +272,7 @@ fn table(mut output: impl Write, report: &Report) -> io::Result<()> {
                 one.kind.to_string(),
                 one.rule.clone(),
                 format!("{}:{}", source.repository, source.tag),
-                words::target(one).unwrap_or_default(),
+                words::targets(one).join(", now "),
                 side(&one.old),
                 side(&one.new),
             ]);
