@@ -9,8 +9,8 @@ use std::{
 use weir_engine::backtest::Kind;
 use weir_rules::{Execution, Settings, State, step};
 use weir_schema::{
-    Body, Decision, Digest, ManifestResolved, PromotionOutcome, RuleFile, RulesActivated,
-    Timestamp, Verdict,
+    Body, Decision, Digest, ManifestResolved, PromotionOutcome, ReasonCode, RuleFile,
+    RulesActivated, Timestamp, Verdict,
 };
 
 /// A recorded input.
@@ -474,6 +474,17 @@ fn promoted(said: &[Said]) -> Vec<(String, usize)> {
     all
 }
 
+/// The last target that was found to hold the digest already.
+fn already_there(said: &[Said]) -> Option<String> {
+    let last = said.iter().rfind(|said| {
+        let mut reasons = said.decision.reasons.iter();
+        said.decision.promotion_id.is_none()
+            && reasons.any(|reason| reason.code == ReasonCode::AlreadyThere)
+    })?;
+    let target = &last.decision.target;
+    Some(format!("{}:{}", target.repository, target.tag))
+}
+
 fn pair(subject: &Subject, old: &[Said], new: &[Said], same_binding: bool, lines: &mut Vec<Line>) {
     let (before, after) = (promoted(old), promoted(new));
     let first = lines.len();
@@ -483,6 +494,7 @@ fn pair(subject: &Subject, old: &[Said], new: &[Said], same_binding: bool, lines
     let mut gained: Vec<_> = after
         .iter()
         .filter(|one| find(&before, &one.0).is_none())
+        .filter(|one| already_there(old).as_ref() != Some(&one.0))
         .collect();
     for one in &before {
         match find(&after, &one.0) {
@@ -501,6 +513,7 @@ fn pair(subject: &Subject, old: &[Said], new: &[Said], same_binding: bool, lines
                     [Some(one.clone()), Some(other)],
                 ));
             }
+            None if already_there(new).as_ref() == Some(&one.0) => {}
             None if gained.is_empty() => {
                 lines.push(line(Kind::Never, one.1, subject, [Some(one.clone()), None]));
             }
@@ -547,10 +560,11 @@ fn pair(subject: &Subject, old: &[Said], new: &[Said], same_binding: bool, lines
     let Some(differs) = differs else {
         return;
     };
+    let neither = before.is_empty() && after.is_empty();
     let kind = match parted {
         None => Kind::OtherReasons,
-        Some(_) if before.is_empty() && hardness(new) > hardness(old) => Kind::Blocked,
-        Some(_) if before.is_empty() && hardness(new) < hardness(old) => Kind::Unblocked,
+        Some(_) if neither && hardness(new) > hardness(old) => Kind::Blocked,
+        Some(_) if neither && hardness(new) < hardness(old) => Kind::Unblocked,
         Some(_) => Kind::Meanwhile,
     };
     let ordinal = *parted.unwrap_or(differs);

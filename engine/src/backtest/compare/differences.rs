@@ -53,6 +53,8 @@ pub(super) fn differences(
     let mut any = false;
     for (target, ordinal) in &old.promoted {
         match new.promoted.iter().find(|(other, _)| other == target) {
+            // What is there by other hands is no promotion lost, and below none gained.
+            None if new.came_to(*target) => {}
             None => left.push((*target, *ordinal)),
             Some((_, other)) if other == ordinal => {}
             Some((_, other)) => {
@@ -70,7 +72,7 @@ pub(super) fn differences(
     let mut gained = new
         .promoted
         .iter()
-        .filter(|(target, _)| !old.went_to(*target))
+        .filter(|(target, _)| !old.came_to(*target))
         .copied();
     for lost in left {
         any = true;
@@ -92,7 +94,8 @@ pub(super) fn differences(
         return;
     }
     let first = apart.verdicts.unwrap_or(apart.since);
-    let kind = match (apart.verdicts, old.promoted.is_empty()) {
+    let neither = old.promoted.is_empty() && new.promoted.is_empty();
+    let kind = match (apart.verdicts, neither) {
         (None, _) => Kind::OtherReasons,
         (Some(_), true) if new.hardness() > old.hardness() => Kind::Blocked,
         (Some(_), true) if new.hardness() < old.hardness() => Kind::Unblocked,

@@ -1,6 +1,6 @@
 //! What each side came to for a subject, and where the two part.
 
-use weir_schema::{Decision, Verdict};
+use weir_schema::{Decision, Reason, ReasonCode, Verdict};
 
 use super::{
     differences::Seen,
@@ -23,6 +23,8 @@ pub(in super::super) struct Track {
     advisory: bool,
     /// Where it was promoted to, and by which input; each target once.
     pub(in super::super) promoted: Vec<(Place, u32)>,
+    /// The last target that was found to hold the digest already, whoever had brought it.
+    already_there: Option<Place>,
 }
 
 /// Two tracks that part.
@@ -73,10 +75,19 @@ impl Track {
         if promotes && !self.went_to(target) {
             self.promoted.push((target, ordinal));
         }
+        let already_there = |reason: &Reason| reason.code == ReasonCode::AlreadyThere;
+        if !promotes && decision.reasons.iter().any(already_there) {
+            self.already_there = Some(target);
+        }
     }
 
     pub(super) fn went_to(&self, target: Place) -> bool {
         self.promoted.iter().any(|(known, _)| *known == target)
+    }
+
+    /// Whether the target came to hold the digest: it was promoted there, or was there already.
+    pub(super) fn came_to(&self, target: Place) -> bool {
+        self.went_to(target) || self.already_there == Some(target)
     }
 
     pub(super) fn seen(&self, (subject, binding): Key, promoted: Option<(Place, u32)>) -> Seen {

@@ -63,3 +63,34 @@ fn a_hold_a_window_and_a_soak_hold_both_sides() {
         ",
     );
 }
+
+#[test]
+fn what_comes_to_a_target_by_other_hands_is_neither_lost_nor_gained() {
+    let quick = "to-prod: dev/* -> prod/{1}; soak: 1d when true";
+    let slow = quick.replace("1d", "5d");
+    let story = "
+        scan a
+        push dev/web:1 a
+        wait 2d
+        request dev/web:1 prod/web:1
+        wait 10d
+        ";
+    check(
+        &slow,
+        quick,
+        story,
+        "
+        meanwhile dev/web:1@a by to-prod: wait soaking until 2026-03-07T00:00:02Z / -> prod/web:1
+        other-reasons dev/web:1@a by manual: -> prod/web:1 / promote already-there
+        ",
+    );
+    check(
+        quick,
+        &slow,
+        story,
+        "
+        meanwhile dev/web:1@a by to-prod: -> prod/web:1 / wait soaking until 2026-03-07T00:00:02Z
+        other-reasons dev/web:1@a by manual: promote already-there / -> prod/web:1
+        ",
+    );
+}

@@ -200,7 +200,7 @@ fn there_and_back_is_two_bindings_of_one_digest() {
         story,
         "
         never dev/web:1@b by ship: -> staging/web:1 / block clause-false `scan.high == 0`
-        never dev/web:1@a by ship: -> staging/web:1 / promote already-there
+        other-reasons dev/web:1@a by ship: -> staging/web:1 / promote already-there
         ",
     );
 }
