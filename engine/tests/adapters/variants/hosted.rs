@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use serde_json::{Value, json};
-use weir_engine::adapters::AdapterSettings;
+use weir_engine::adapters::{AdapterSettings, Decoded, Need};
 use weir_schema::media_type;
 
 use crate::words::{check, check_text, decode_with, digest, meaning};
@@ -318,6 +318,43 @@ fn artifactory_names_what_has_no_tag_by_a_folder() {
     check(
         &json!({"domain": "build", "event_type": "uploaded", "data": {"build_name": "b", "build_number": "1"}}),
         &["ignored"],
+    );
+}
+
+#[test]
+fn a_tag_is_resolved_at_the_registry_that_its_source_is() {
+    let promoted = json!({"domain": "docker", "event_type": "promoted", "jpd_origin": "https://acme.jfrog.io",
+        "data": {"image_name": "team/web", "name": "manifest.json", "repo_key": "docker-prod", "tag": "1.0"}});
+    let asked = |registry: Option<&str>| {
+        let settings = AdapterSettings {
+            default_registry: Some("reg.example.com".into()),
+            registry: registry.map(str::to_owned),
+            ..AdapterSettings::default()
+        };
+        match &decode_with(&[], &settings, &promoted.to_string())[..] {
+            [Decoded::NeedsResolving(pending)] => match pending.need() {
+                Need::Digest {
+                    repository,
+                    registry,
+                    ..
+                } => (repository.to_string(), registry.clone()),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    // What nobody configured the payload tells: the address of the product, mostly the registry's.
+    assert_eq!(
+        asked(None),
+        ("docker-prod/team/web".into(), Some("acme.jfrog.io".into()))
+    );
+    assert_eq!(
+        asked(Some("reg.example.com")),
+        ("docker-prod/team/web".into(), None)
+    );
+    assert_eq!(
+        asked(Some("other.example.com")),
+        ("other.example.com/docker-prod/team/web".into(), None)
     );
 }
 
