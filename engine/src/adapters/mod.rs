@@ -268,8 +268,17 @@ const ADAPTERS: &[Adapter] = &[
     },
 ];
 
+/// The field with the names of the fields that a registry was asked for.
+const RESOLVED: &str = "resolved";
+/// The field with the names of the fields that nobody told.
+const ASSUMED: &str = "assumed";
+/// The field with the digest of the configuration that a report names.
+const CONFIG_DIGEST: &str = "config_digest";
+/// The field with the digest that a report names where another image of it is meant.
+const REPORTED_DIGEST: &str = "reported_digest";
+
 /// What adapters add to the data of events, beside the fields of their schemas; rules do not read it.
-pub const FURTHER_FIELDS: [&str; 4] = ["resolved", "assumed", "config_digest", "reported_digest"];
+pub const FURTHER_FIELDS: [&str; 4] = [RESOLVED, ASSUMED, CONFIG_DIGEST, REPORTED_DIGEST];
 
 /// Stands for the adapter of a delivery that none was found for.
 const UNKNOWN: &str = "unknown";
@@ -489,7 +498,7 @@ fn named(delivery: &Delivery<'_>) -> Result<&'static Adapter, Problem> {
     }
     json::value(delivery.body)?;
     Err(Problem::meaning(
-        "no adapter knows a payload of this form: name one with `--adapter` or in the configuration",
+        "no adapter knows a payload of this form: name one with `--adapter` or in the configuration; a scanner that has none can write SARIF or CycloneDX",
     ))
 }
 

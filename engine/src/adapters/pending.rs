@@ -5,7 +5,7 @@ use weir_schema::{
     Body, Digest, Event, InputRejected, Received, RepositoryName, Tag, Timestamp, canonical,
 };
 
-use super::Decoded;
+use super::{ASSUMED, Decoded, REPORTED_DIGEST, RESOLVED};
 
 /// An event that waits for a fact. The one that can find it calls [`Pending::with_digest`], or
 /// [`Pending::rejected`] if it cannot be found; nothing is guessed in between.
@@ -119,13 +119,13 @@ impl Pending {
             Need::Leaf(named) => {
                 if let Some(claimed) = &named.claimed {
                     self.extra
-                        .insert("reported_digest".into(), claimed.to_string().into());
+                        .insert(REPORTED_DIGEST.into(), claimed.to_string().into());
                 }
                 json!(["digest"])
             }
         };
         if resolved.as_array().is_some_and(|fields| !fields.is_empty()) {
-            self.extra.insert("resolved".into(), resolved);
+            self.extra.insert(RESOLVED.into(), resolved);
         }
         self.bind(digest, media_type)
     }
@@ -140,7 +140,7 @@ impl Pending {
     pub fn without_registry(mut self) -> Decoded {
         match self.need.clone() {
             Need::MediaType { digest, .. } => {
-                self.extra.insert("assumed".into(), json!(["media_type"]));
+                self.extra.insert(ASSUMED.into(), json!(["media_type"]));
                 Decoded::Event(Box::new(self.bind(digest, UNKNOWN_MEDIA_TYPE)))
             }
             Need::Leaf(Named {

@@ -12,12 +12,12 @@ use weir_schema::{
     SeverityCounts, Tag, Timestamp,
 };
 
-use super::Decoded;
 use super::context::Context;
 use super::field::Field;
 use super::pending::{Named, Need, UNRESOLVED};
 use super::problem::Problem;
 use super::reference;
+use super::{CONFIG_DIGEST, Decoded};
 
 /// What a vulnerability scan says. A format's module makes it only of a report that proves that
 /// packages were looked at.
@@ -105,7 +105,7 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
     } = report;
     let mut extra = Map::new();
     if let Some(config) = &image.config_digest {
-        extra.insert("config_digest".into(), config.to_string().into());
+        extra.insert(CONFIG_DIGEST.into(), config.to_string().into());
     }
     let scan = |digest: Digest| match failed {
         Some(reason) => Body::ScanFailed(ScanFailed {
