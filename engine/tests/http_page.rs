@@ -267,6 +267,43 @@ async fn the_view_of_a_tag_names_the_image_whose_scan_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_view_of_a_promoted_tag_tells_what_objects_since() {
+    let directory = TempDir::new().unwrap();
+    let rules = directory.path().join("rules");
+    fs::create_dir_all(&rules).unwrap();
+    fs::write(rules.join("to-production.cel"), RULE).unwrap();
+    let deny = "//! rule: known-exploited\n//! kind: deny\n//! class: image\n//! about: what is exploited stays out\n//! owner: security\n//! message: ask security\n\nscan.critical > 0\n";
+    fs::write(rules.join("known-exploited.cel"), deny).unwrap();
+    let config = format!("rules = \"{}\"\n", rules.display());
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+
+    let web = Digest::of(b"web");
+    let pushed = json!({
+        "repository": "team/web", "tag": "1.0", "digest": web,
+        "media_type": "application/vnd.oci.image.manifest.v1+json",
+    });
+    let scanned = |findings: Value| json!({"digest": web, "scanner": {"name": "trivy"}, "findings": findings});
+    let found = json!([{"id": "CVE-1", "severity": "CRITICAL"}]);
+    daemon
+        .say(&[
+            event("1", "weir.image.pushed", pushed),
+            event("2", "weir.scan.completed", scanned(json!([]))),
+            event("3", "weir.scan.completed", scanned(found)),
+        ])
+        .await;
+
+    let address = format!("{}/#/tag?repository=team%2Fweb&tag=1.0", daemon.url());
+    let expected = [
+        "It would not pass any more, as what follows tells.".to_owned(),
+        ">What the decision saw</a>".to_owned(),
+        "<dt>Message</dt><dd>ask security</dd>".to_owned(),
+        "<dt>About</dt><dd>what is exploited stays out</dd>".to_owned(),
+        "<dt>Owner</dt><dd>security</dd>".to_owned(),
+    ];
+    seen(directory.path(), &address, &expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_a_token_the_page_asks_for_it() {
     let directory = TempDir::new().unwrap();
     let daemon = Daemon::start(directory.path(), "", "token = \"sesame\"").await;

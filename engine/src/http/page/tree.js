@@ -38,6 +38,6 @@ function element(one) {
   const more = of ? ["score", "fixed_version", "age"].filter((key) => fields[key] !== undefined)
     .map((key) => ` ${key.replace("_", " ")} ${String(fields[key]).replace(/\.\d+s$/, "s")}`) : [];
   return el("li", { class: "element" },
-    el("b", null, `${one.name}[${one.index}]`), named, el("span", { class: "quiet" }, more),
+    el("b", null, `${one.name}[${one.key === undefined ? one.index : JSON.stringify(one.key)}]`), named, el("span", { class: "quiet" }, more),
     el("ul", null, node(one.body)));
 }

@@ -3,7 +3,7 @@
 import { command, confirming } from "./command.js";
 import { el, facts, table } from "./dom.js";
 import { remedies } from "./remedies.js";
-import { to } from "./route.js";
+import { tagOf, to, toTag } from "./route.js";
 import { tree } from "./tree.js";
 import { imageName, reason, tagLink, time, verdict } from "./words.js";
 
@@ -17,6 +17,8 @@ export function explanation(one, at) {
     !passes && one.needs.length > 0 && [
       el("h4", null, "It would pass with"), el("ul", { class: "needs" }, one.needs.map((need) => el("li", null, need, whose(need, one.images))))],
     one.promotions.map(promotion),
+    objectsSince(one) && el("p", { class: "problem" }, "It would not pass any more, as what follows tells. ",
+      el("a", { href: asDecided(one) }, "What the decision saw")),
     facts([
       ["About", one.about, true], ["Owner", one.owner], ["More", link(one.link)],
       ["Overrides used", one.overrides.length === 0 ? null : [
@@ -31,6 +33,16 @@ export function explanation(one, at) {
     one.denies.map((deny) => denial(deny)),
     commands.length > 0 && el("details", { open: true }, el("summary", null, "What could be done"),
       commands.map(([about, text]) => command(about, text)), confirming()));
+}
+
+/** Whether something objects to what is promoted already: that it is there by now does not. */
+const objectsSince = (one) => one.verdict === "promote" && one.decided > 0
+  && one.stages.some(({ reasons }) => reasons.some((why) => why.code !== "already-there"));
+
+/** The tag as it was when the promotion was decided. */
+function asDecided(one) {
+  const { repository, tag } = tagOf(one.source);
+  return toTag(repository, tag, one.decided);
 }
 
 /** What the image is in the bundle that a need names by nothing but its digest. */
@@ -63,7 +75,9 @@ const objects = (one) => one.verdict !== "promote"
 function denial(deny) {
   const word = deny.denies ? "denies" : deny.warns ? "warns" : "ok";
   return el("details", { open: deny.denies || null },
-    el("summary", null, "Deny rule ", el("b", null, deny.rule), " ", verdict(word)), tree(deny.expression, true));
+    el("summary", null, "Deny rule ", el("b", null, deny.rule), " ", verdict(word)),
+    facts([["Message", deny.message, true], ["About", deny.about, true], ["Owner", deny.owner], ["More", link(deny.link)]]),
+    tree(deny.expression, true));
 }
 
 /** How far what was decided is. */
