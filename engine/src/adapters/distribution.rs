@@ -239,7 +239,7 @@ fn pushed(
     let (Some(digest), Some(media_type)) = (&digest, media_type) else {
         // What has a tag or a manifest's URL is a manifest; what it lacks can be asked for.
         let url = text(target.url).unwrap_or_default();
-        if tag.is_none() && (digest.is_none() || !url.contains("/manifests/")) {
+        if tag.is_none() && (digest.is_none() || !is_of("manifests", &url)) {
             return Err(missing(
                 place,
                 match digest {
@@ -295,12 +295,19 @@ fn present<'b>(text: &'b Option<Cow<'_, str>>) -> Option<&'b str> {
 fn is_blob(target: &Target<'_>) -> bool {
     let url = text(target.url).unwrap_or_default();
     let kind = present(&target.media_type).unwrap_or_default();
-    if url.contains("/blobs/") {
+    if is_of("blobs", &url) {
         return true;
     }
     let says_nothing = kind.is_empty() || kind == UNKNOWN_MEDIA_TYPE;
-    if present(&target.tag).is_some() || says_nothing && url.contains("/manifests/") {
+    if present(&target.tag).is_some() || says_nothing && is_of("manifests", &url) {
         return false;
     }
     !kind.is_empty() && !kind.contains("manifest") && !media_type::is_index(kind)
+}
+
+/// Whether a URL is that of one of the `blobs`, or `manifests`, of a repository: what comes before it
+/// may be named so as well (distribution specification, section "Endpoints").
+fn is_of(kind: &str, url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.trim_end_matches('/').rsplit('/').nth(1) == Some(kind)
 }

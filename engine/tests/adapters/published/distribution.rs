@@ -29,6 +29,16 @@ fn distributions_documented_envelope() {
         ]}),
         &["pushed image library/test fea8", "ignored", "ignored"],
     );
+    // A repository may be called what the paths of blobs and manifests are.
+    let named = |repository: &str, path: &str, kind: &str| json!({"mediaType": kind, "digest": digest("ab"), "repository": repository, "url": format!("https://blobs.example/blobs/v2/{repository}/{path}")});
+    let manifest = format!("manifests/{}", digest("ab"));
+    check(
+        &json!({"events": [
+            event("push", named("team/blobs/web", &manifest, media_type::OCI_MANIFEST)),
+            event("push", named("team/manifests/web", "blobs/sha256:c3", "")),
+        ]}),
+        &["pushed image team/blobs/web abab", "ignored"],
+    );
     // Tags whose digest is not told are asked for; a digest in place of a tag is one.
     check(
         &json!({"events": [event("push", json!({"repository": "library/test", "tag": "1", "mediaType": media_type::OCI_INDEX}))]}),
