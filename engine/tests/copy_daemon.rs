@@ -151,6 +151,41 @@ async fn a_source_tag_that_is_not_there_for_a_moment_is_waited_for() {
     assert!(!told.iter().any(|kind| kind == "failed"), "{told:?}");
 }
 
+/// zot sends each event on its own, so that a later push may be told of before an earlier one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_the_registry_has_at_another_build_is_judged_for_that_build() {
+    let registry = Registry::start();
+    let rules = [(
+        "to-staging",
+        rule("to-staging", "image", "dev/*", "staging/{1}"),
+    )];
+    let site = Site::new(&rules, &registry.host(), &[registry.host()], "");
+    let daemon = site.daemon().await;
+    let direct = client(&registry.host());
+    let (first, second) = (
+        app::image("web", "amd64", &[]),
+        app::image("web", "arm64", &[]),
+    );
+    let first = first.push(&direct, "dev/web", Some("1.0")).await;
+    let second = second.push(&direct, "dev/web", Some("1.0")).await;
+    pushed(&daemon, "2", "dev/web", &second).await;
+    pushed(&daemon, "1", "dev/web", &first).await;
+    scanned(&daemon, &[first, second.clone()]).await;
+
+    let is_there = |promotions: &Value| {
+        let outcomes = promotions["events"].as_array().into_iter().flatten();
+        let of_second = |record: &Value| {
+            let event = &record["event"];
+            event["type"] == "weir.promotion.completed"
+                && event["data"]["source"]["digest"] == second.to_string()
+        };
+        outcomes.into_iter().any(of_second)
+    };
+    let outcomes = "/v1/events?limit=1000&where=event.type.startsWith(%22weir.promotion.%22)";
+    daemon.until(outcomes, is_there).await;
+    assert_eq!(tag(&direct, "staging/web").await, Some(second));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_to_a_registry_without_a_table_waits_says_so_and_goes_on_once_there_is_one() {
     let (near, far) = (Registry::start(), Registry::start());

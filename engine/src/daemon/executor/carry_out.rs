@@ -9,7 +9,7 @@ use crate::{
     backoff::{doubled, jitter},
     config::Config,
     copy::{self, CopyError, Outcome, Plan},
-    daemon::{DaemonError, LONGEST_ASKED_WAIT, leader::Acting},
+    daemon::{DaemonError, LONGEST_ASKED_WAIT, leader::Acting, reconcile},
     node::Trace,
 };
 
@@ -140,6 +140,11 @@ async fn settle(
             error.to_string()
         };
         teller.failed(attempt, why).await?;
+        // No event told of it, or none yet: what the tag is at now is to be judged.
+        if error.is_superseded() || matches!(error, CopyError::SourceAbsent { .. }) {
+            let source = teller.order.source.repository.as_str();
+            reconcile::soon(shared, source, &error.to_string());
+        }
         return Ok(None);
     }
     let wait = pause(&error, attempt);
