@@ -132,3 +132,84 @@ async fn a_registry_that_trickles_holds_up_no_other() {
         slow.seen()
     );
 }
+
+/// Harbor's notification that the manifest was pushed, which leaves its media type to be asked for.
+fn told_by_harbor(tag: &str, digest: &Digest) -> String {
+    let resource =
+        json!({"digest": digest, "tag": tag, "resource_url": format!("harbor/dev/shop:{tag}")});
+    json!({"type": "PUSH_ARTIFACT", "occur_at": 1_700_000_000, "operator": "ann", "event_data": {
+        "resources": [resource],
+        "repository": {"name": "shop", "namespace": "dev", "repo_full_name": "dev/shop", "repo_type": "private"}}})
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_push_that_is_found_out_last_does_not_put_the_tag_back() {
+    let (older, newer) = (index("older", &[]), index("newer", &[]));
+    let (slow, fast) = (Digest::of(&older), Digest::of(&newer));
+    let at = fast.to_string();
+    let registry = Stub::start(move |request: &Request| {
+        let found = Reply::status(200);
+        match &request.path {
+            path if path.ends_with("/1.0") => found
+                .header("docker-content-digest", &at)
+                .body(newer.clone()),
+            path if path.ends_with(&at) => found.body(newer.clone()),
+            path if path.ends_with(&slow.to_string()) => {
+                found.body(older.clone()).after(Duration::from_millis(1500))
+            }
+            _ => Reply::status(404),
+        }
+    })
+    .await;
+    let older = Digest::of(&index("older", &[]));
+    let directory = tempfile::TempDir::new().unwrap();
+    let daemon = daemon(directory.path(), &registry, &holding(Vec::new()).await).await;
+    let path = "/v1/intake/harbor?source=harbor";
+    let (first, second) = tokio::join!(
+        daemon.post(path, told_by_harbor("1.0", &older)),
+        daemon.post(path, told_by_harbor("1.0", &fast)),
+    );
+    assert_eq!((first, second), (202, 202));
+
+    let told = records(&daemon, "weir.image.pushed", 2).await;
+    let told = told.iter().map(|record| &record["event"]["data"]);
+    let told: Vec<_> = told
+        .map(|data| [&data["digest"], &data["tag"], &data["overtaken_tag"]])
+        .collect();
+    let (of_fast, of_slow) = (json!(fast), json!(older));
+    let (tag, none) = (json!("1.0"), Value::Null);
+    assert_eq!(
+        told,
+        [[&of_fast, &tag, &none], [&of_slow, &none, &tag]],
+        "what was pushed is there, and the tag where the registry has it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_of_a_tag_that_is_gone_by_now_leaves_no_tag_behind() {
+    let image = index("image", &[]);
+    let digest = Digest::of(&image);
+    let at = digest.to_string();
+    let registry = Stub::start(move |request: &Request| {
+        let found = Reply::status(200);
+        match &request.path {
+            path if path.ends_with("/2.0") || path.ends_with(&at) => found
+                .header("docker-content-digest", &at)
+                .body(image.clone()),
+            path if path.contains("/tags/list") => found.body(r#"{"tags":["2.0"]}"#),
+            path if path == "/v2/" => found,
+            _ => Reply::status(404),
+        }
+    })
+    .await;
+    let other = holding(Vec::new()).await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let daemon = daemon(directory.path(), &registry, &other).await;
+    let path = "/v1/intake/harbor?source=harbor";
+    for tag in ["2.0", "1.0"] {
+        assert_eq!(daemon.post(path, told_by_harbor(tag, &digest)).await, 202);
+    }
+    let gone = records(&daemon, "weir.tag.deleted", 1).await;
+    assert_eq!(gone[0]["event"]["data"]["tag"], "1.0");
+}

@@ -6,6 +6,7 @@
 
 use weir_schema::{
     Body, ManifestDeleted, RepositoryName, ScanFailed, ScanStarted, Scanner, SeverityCounts,
+    media_type,
 };
 
 use super::context::{Context, Fill, Push, optional_tag};
@@ -69,9 +70,17 @@ fn notification(
 ) -> Result<Vec<Decoded>, Problem> {
     match root.get("Type").text().unwrap_or("Notification") {
         "Notification" => within(context, &root.get("Message"), depth),
-        "SubscriptionConfirmation" => Ok(vec![context.ignored(
-            "SNS asks whether it may send here: open the `SubscribeURL` of its message once",
-        )]),
+        "SubscriptionConfirmation" => {
+            let address = root.get("SubscribeURL").text().unwrap_or_default();
+            // Nothing comes before somebody has opened it, and nobody sees it but here.
+            tracing::warn!(
+                address,
+                "SNS asks whether it may send here: open the address once"
+            );
+            Ok(vec![context.ignored(
+                "SNS asks whether it may send here: open the `SubscribeURL` of its message once",
+            )])
+        }
         other => {
             Ok(vec![context.ignored(format!(
                 "SNS's `{}` changes nothing",
@@ -151,19 +160,20 @@ fn action(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Probl
     let decoded = match (detail.get("action-type").required()?, digest, tag) {
         ("PUSH" | "REPLICATE", digest, tag) => {
             let artifact = detail.get("artifact-media-type");
+            let media_type = detail.get("manifest-media-type").string();
+            let manifest = media_type.as_deref().unwrap_or_default();
+            let is_no_image = |kind: &String| media_type::is_non_image_config(manifest, kind);
             let push = Push {
                 repository,
                 tag,
                 digest,
-                media_type: detail.get("manifest-media-type").string(),
                 registry: None,
                 fill: Fill {
-                    artifact_type: artifact
-                        .string()
-                        .filter(|kind| weir_schema::media_type::is_non_image_artifact(Some(kind))),
+                    artifact_type: artifact.string().filter(is_no_image),
                     actor,
                     ..Fill::default()
                 },
+                media_type,
             };
             context.push(id, time, push)
         }

@@ -42,7 +42,6 @@ mod harbor;
 mod harbor_report;
 mod jfrog;
 mod json;
-pub mod manifest;
 mod nexus;
 mod openvex;
 mod pending;
@@ -276,9 +275,17 @@ const ASSUMED: &str = "assumed";
 const CONFIG_DIGEST: &str = "config_digest";
 /// The field with the digest that a report names where another image of it is meant.
 const REPORTED_DIGEST: &str = "reported_digest";
+/// The field with the tag of a push that its registry has at another manifest by now.
+const OVERTAKEN_TAG: &str = "overtaken_tag";
 
 /// What adapters add to the data of events, beside the fields of their schemas; rules do not read it.
-pub const FURTHER_FIELDS: [&str; 4] = [RESOLVED, ASSUMED, CONFIG_DIGEST, REPORTED_DIGEST];
+pub const FURTHER_FIELDS: [&str; 5] = [
+    RESOLVED,
+    ASSUMED,
+    CONFIG_DIGEST,
+    REPORTED_DIGEST,
+    OVERTAKEN_TAG,
+];
 
 /// Stands for the adapter of a delivery that none was found for.
 const UNKNOWN: &str = "unknown";

@@ -5,7 +5,7 @@ use weir_schema::{
     Body, Digest, Event, InputRejected, Received, RepositoryName, Tag, Timestamp, canonical,
 };
 
-use super::{ASSUMED, Decoded, REPORTED_DIGEST, RESOLVED};
+use super::{ASSUMED, Decoded, OVERTAKEN_TAG, REPORTED_DIGEST, RESOLVED};
 
 /// An event that waits for a fact. The one that can find it calls [`Pending::with_digest`], or
 /// [`Pending::rejected`] if it cannot be found; nothing is guessed in between.
@@ -100,6 +100,37 @@ impl Pending {
     #[must_use]
     pub fn kind(&self) -> &str {
         self.event.body.kind()
+    }
+
+    /// The tag that a push put on something, and where its registry is to be asked for it.
+    #[must_use]
+    pub fn tagged(&self) -> Option<(RepositoryName, Tag)> {
+        let Body::ImagePushed(push) = &self.event.body else {
+            return None;
+        };
+        let repository = match &self.need {
+            Need::Digest {
+                registry: Some(registry),
+                ..
+            } => push.repository.in_registry(registry).ok(),
+            _ => None,
+        };
+        let repository = repository.unwrap_or_else(|| push.repository.clone());
+        Some((repository, push.tag.clone()?))
+    }
+
+    /// The same, but of a push whose tag its registry has at another manifest by now: what was pushed
+    /// is there, and where the tag is the push says that put it there. The data keep the tag that was
+    /// told in `overtaken_tag`.
+    #[must_use]
+    pub fn overtaken(mut self) -> Self {
+        if let Body::ImagePushed(push) = &mut self.event.body
+            && let Some(tag) = push.tag.take()
+        {
+            self.extra
+                .insert(OVERTAKEN_TAG.into(), tag.to_string().into());
+        }
+        self
     }
 
     /// The event about the manifest `digest` of type `media_type`. Its data say in `resolved` what

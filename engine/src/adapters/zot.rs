@@ -11,7 +11,9 @@ use weir_schema::{
 use super::context::{Context, Fill, Push, numbered, optional_tag};
 use super::field::Field;
 use super::problem::Problem;
-use super::{Decoded, clip, cloudevents, manifest};
+use super::{Decoded, clip, cloudevents};
+use crate::oci::Manifest;
+use crate::resolve;
 
 /// Decodes one event.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
@@ -75,7 +77,10 @@ fn updated(
     let actor = data.get("actor").get("name").string();
     let said = data.get("mediaType").text();
     let text = data.get("manifest").text().unwrap_or_default();
-    let Ok(facts) = manifest::facts(&digest, said.unwrap_or_default(), text.as_bytes()) else {
+    let manifest = digest
+        .matches(text.as_bytes())
+        .then(|| Manifest::parse(text.as_bytes(), said));
+    let Some(Ok(manifest)) = manifest else {
         // Without the very bytes of the digest, only what the event itself says is known.
         let push = Push {
             repository,
@@ -90,6 +95,7 @@ fn updated(
         };
         return Ok(vec![context.push(id, time, push)]);
     };
+    let facts = resolve::facts(&digest, manifest, None);
     let push = Body::ImagePushed(ImagePushed {
         repository,
         digest,

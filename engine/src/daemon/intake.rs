@@ -124,15 +124,9 @@ pub(crate) async fn resolved(
             digest.map(|digest| (digest, UNKNOWN_MEDIA_TYPE.to_owned()))
         }
         Need::Digest {
-            repository,
-            tag,
-            registry,
-            ..
+            repository, tag, ..
         } => {
-            let repository = match &registry {
-                Some(registry) => repository.in_registry(registry).unwrap_or(repository),
-                None => repository,
-            };
+            let (repository, tag) = pending.tagged().unwrap_or((repository, tag));
             match tag_digest(shared, &repository, &tag, patience).await {
                 Ok(digest) => {
                     with_media_type(shared, &repository, digest, patience, &mut events).await
@@ -146,7 +140,13 @@ pub(crate) async fn resolved(
         Need::Leaf(report) => leaf(shared, &report, &mut events).await?,
     };
     events.push(match bound {
-        Ok((digest, media_type)) => pending.with_digest(digest, &media_type),
+        Ok((digest, media_type)) => {
+            let pending = match is_overtaken(shared, source, &pending, &digest).await {
+                true => pending.overtaken(),
+                false => pending,
+            };
+            pending.with_digest(digest, &media_type)
+        }
         Err(cause) => {
             // A push whose registry did not answer is there all the same.
             if pending.kind() == "weir.image.pushed" {
@@ -156,6 +156,28 @@ pub(crate) async fn resolved(
         }
     });
     Ok(events)
+}
+
+/// Whether the registry has the tag of a push at another manifest by now. Lookups end in any order,
+/// and what lacks nothing waits for none of them: an older push that is recorded last would put the
+/// tag back. So the registry is asked last of all; where it does not say, it is surveyed.
+async fn is_overtaken(shared: &Shared, source: &str, pending: &Pending, pushed: &Digest) -> bool {
+    let Some((repository, tag)) = pending.tagged() else {
+        return false;
+    };
+    if !shared.config.reaches(&repository) {
+        return false;
+    }
+    let (overtaken, cause) = match resolve::resolve_tag(&shared.clients, &repository, &tag).await {
+        Ok(now) if now == *pushed => return false,
+        Ok(now) => (
+            true,
+            format!("`{repository}:{tag}` was pushed as {pushed} and is at {now} by now"),
+        ),
+        Err(error) => (false, error.to_string()),
+    };
+    reconcile::soon(shared, source, &cause);
+    overtaken
 }
 
 async fn tag_digest(

@@ -18,6 +18,8 @@ use crate::{
     cli::explanation,
     log::LogOptions,
     node::{Incoming, Ledger},
+    oci::Manifest,
+    resolve,
 };
 
 const RULES: &str = include_str!("rules.cel");
@@ -132,7 +134,8 @@ impl Story {
         )?;
         self.deliver("distribution", APPLICATION)?;
         for (media_type, bytes) in MANIFESTS {
-            let facts = adapters::manifest::facts(&Digest::of(bytes), media_type, bytes)?;
+            let manifest = Manifest::parse(bytes, Some(media_type))?;
+            let facts = resolve::facts(&Digest::of(bytes), manifest, None);
             let id = format!("resolved-{}", facts.digest);
             self.take(vec![own(&id, Body::ManifestResolved(facts))])?;
         }

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use weir_schema::Digest;
 
-use super::media_type;
+use super::{media_type, spelling};
 
 /// A descriptor as a manifest carries it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// Type of the content.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub media_type: String,
     /// Digest of the content.
     pub digest: Digest,
     /// Size of the content in bytes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub size: u64,
     /// The platform of an image in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,11 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// Annotations of the descriptor, not of the content.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "texts"
+    )]
     pub annotations: Option<BTreeMap<String, String>>,
     /// Where else the content is to be had; what is not distributable is only there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +80,10 @@ pub enum ManifestError {
     /// It is an image and an index at once, so that readers would see different things in it.
     #[error("it is both an image and an index: {0}")]
     Ambiguous(String),
+    /// It has a key in another case. Readers in Go take it for the same and others do not, so that
+    /// they would see different things in it.
+    #[error("it has the key `{0}`, which some readers take for `{1}` and others do not")]
+    Spelling(String, &'static str),
     /// It is neither.
     #[error("it is neither an image nor an index: its media type is `{0}`")]
     Unknown(String),
@@ -85,20 +93,39 @@ pub enum ManifestError {
 #[serde(rename_all = "camelCase")]
 struct Document {
     media_type: Option<String>,
-    #[serde(default, deserialize_with = "or_empty")]
+    #[serde(default, deserialize_with = "or_default")]
     manifests: Vec<Descriptor>,
     config: Option<Descriptor>,
-    #[serde(default, deserialize_with = "or_empty")]
+    #[serde(default, deserialize_with = "or_default")]
     layers: Vec<Descriptor>,
-    #[serde(default, deserialize_with = "or_empty")]
+    #[serde(default, deserialize_with = "or_default")]
     blobs: Vec<Descriptor>,
     subject: Option<Descriptor>,
     artifact_type: Option<String>,
+    #[serde(default, deserialize_with = "texts")]
     annotations: Option<BTreeMap<String, String>>,
 }
 
-fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Descriptor>, D::Error> {
+/// What is `null` is what is absent, as it is for Go.
+fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A map of texts; one that is `null` is empty, as it is for Go.
+pub(crate) fn texts<'de, D>(deserializer: D) -> Result<Option<BTreeMap<String, String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let texts: Option<BTreeMap<String, Option<String>>> = Option::deserialize(deserializer)?;
+    Ok(texts.map(|texts| {
+        let each = texts.into_iter();
+        each.map(|(name, text)| (name, text.unwrap_or_default()))
+            .collect()
+    }))
 }
 
 impl Manifest {
@@ -109,6 +136,9 @@ impl Manifest {
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, ManifestError> {
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| ManifestError::Unreadable(error.to_string()))?;
+        if let Some((written, meant)) = spelling::other(bytes) {
+            return Err(ManifestError::Spelling(written, meant));
+        }
         let has_manifests = !document.manifests.is_empty();
         if has_manifests && document.config.is_some() {
             return Err(ManifestError::Ambiguous(
@@ -167,10 +197,7 @@ impl Manifest {
             .as_ref()
             .map(|config| config.media_type.as_str());
         self.artifact_type.as_deref().or_else(|| {
-            config.filter(|kind| {
-                !kind.is_empty()
-                    && !matches!(*kind, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG)
-            })
+            config.filter(|kind| media_type::is_non_image_config(&self.media_type, kind))
         })
     }
 }
@@ -250,6 +277,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_null_is_what_is_absent() {
+        let manifest = parse(
+            r#"{"manifests":[{"digest":"DIGEST","size":null,"annotations":{"a":null}}],"annotations":{"b":null,"c":"d"}}"#,
+            None,
+        )
+        .unwrap();
+        assert_eq!(manifest.annotations["b"], "");
+        assert_eq!(manifest.annotations["c"], "d");
+        let child = &manifest.manifests[0];
+        assert_eq!(child.size, 0);
+        assert_eq!(child.annotations.as_ref().unwrap()["a"], "");
+    }
+
+    #[test]
     fn f6_an_image_with_an_empty_list_of_manifests_stays_an_image() {
         let manifest = parse(r#"{"config":{"digest":"DIGEST"},"manifests":[]}"#, None).unwrap();
         assert!(!manifest.is_index());
@@ -264,6 +305,20 @@ mod tests {
         ] {
             assert!(
                 matches!(parse(json, None), Err(ManifestError::Ambiguous(_))),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn f6_a_key_in_another_case_is_refused() {
+        for json in [
+            r#"{"manifests":[{"digest":"DIGEST"}],"Manifests":[]}"#,
+            r#"{"manifests":[{"digest":"DIGEST","Digest":"DIGEST"}]}"#,
+            r#"{"config":{"digest":"DIGEST"},"mediatype":"application/vnd.oci.image.manifest.v1+json"}"#,
+        ] {
+            assert!(
+                matches!(parse(json, None), Err(ManifestError::Spelling(..))),
                 "{json}"
             );
         }

@@ -3,7 +3,7 @@
 
 pub use weir_schema::media_type::{
     DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, is_image,
-    is_index,
+    is_index, is_non_image_config,
 };
 
 /// What is asked for: each by name, for a registry may convert for a client that names fewer.

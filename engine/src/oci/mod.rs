@@ -28,6 +28,7 @@ mod limit;
 mod lists;
 mod manifests;
 pub mod media_type;
+mod spelling;
 mod tls;
 mod transfer;
 
@@ -41,6 +42,7 @@ pub use client::{Client, USER_AGENT};
 pub use clients::Clients;
 pub use config::RegistryConfig;
 pub use credentials::CredentialsError;
+pub(crate) use descriptor::texts;
 pub use descriptor::{Descriptor, Manifest, ManifestError, PlatformField};
 pub use error::{AuthFailure, OciError, TlsFailure};
 pub use limit::Slot;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use weir_schema::{Digest, ManifestResolved};
 
-use crate::oci::{Descriptor, Manifest};
+use crate::oci::{Descriptor, Manifest, texts};
 
 /// Labels kept of one image, in order of their names.
 const MOST_LABELS: usize = 256;
@@ -13,8 +13,8 @@ const MOST_LABELS: usize = 256;
 /// A label longer than this is left out: it is a document, and not one to decide by.
 const LONGEST_LABEL: usize = 4096;
 
-/// The facts of the manifest `digest`.
-pub(super) fn of(
+/// The facts of the manifest `digest`; `labels` are those of its configuration.
+pub(crate) fn of(
     digest: &Digest,
     manifest: Manifest,
     labels: Option<BTreeMap<String, String>>,
@@ -60,6 +60,7 @@ struct ImageConfig {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Inner {
+    #[serde(default, deserialize_with = "texts")]
     labels: Option<BTreeMap<String, String>>,
 }
 

@@ -32,22 +32,85 @@ pub fn is_image(media_type: &str) -> bool {
 
 /// Case and parameters of a media type (RFC 6838, section 4.2; RFC 9110, section 8.3.1) change
 /// nothing.
-fn is_one_of(media_type: &str, these: [&str; 2]) -> bool {
+fn is_one_of<const N: usize>(media_type: &str, these: [&str; N]) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     these.iter().any(|one| essence.eq_ignore_ascii_case(one))
 }
 
-/// Whether an `artifactType` (or, where there is none, the media type of the configuration) says
-/// that the manifest is no image. Absent or empty says nothing (image specification, "Guidelines
-/// for Artifact Usage").
+/// Whether an `artifactType` says that the manifest is no image. Absent or empty says nothing (image
+/// specification, "Guidelines for Artifact Usage"): then the configuration does, see
+/// [`is_non_image_config`].
 #[must_use]
 pub fn is_non_image_artifact(artifact_type: Option<&str>) -> bool {
-    artifact_type.is_some_and(|kind| !matches!(kind, "" | OCI_CONFIG | DOCKER_CONFIG))
+    artifact_type.is_some_and(|kind| !is_one_of(kind, ["", OCI_CONFIG, DOCKER_CONFIG]))
+}
+
+/// The configuration of a Docker plugin, the only thing that is no image in a Docker manifest.
+const DOCKER_PLUGIN: &str = "application/vnd.docker.plugin.v1+json";
+
+/// What Docker up to 1.11 called its images' configurations (and still calls images: its
+/// `defaultImageTypes`): it says nothing.
+const GENERAL: [&str; 4] = ["", UNTOLD, "application/json", "text/html"];
+
+/// Whether the media type of its configuration says that a manifest of the type `manifest` is no
+/// image. Who pulls a Docker manifest takes it for an image whatever its configuration is called.
+#[must_use]
+pub fn is_non_image_config(manifest: &str, config: &str) -> bool {
+    if is_one_of(manifest, [DOCKER_MANIFEST]) {
+        return is_one_of(config, [DOCKER_PLUGIN]);
+    }
+    !is_one_of(config, GENERAL) && is_non_image_artifact(Some(config))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_artifact_type_is_an_images_however_it_is_written() {
+        for written in [
+            "",
+            OCI_CONFIG,
+            "application/vnd.oci.image.config.v1+json; charset=utf-8",
+            "Application/vnd.Docker.container.image.v1+json",
+        ] {
+            assert!(!is_non_image_artifact(Some(written)), "{written}");
+        }
+        assert!(!is_non_image_artifact(None));
+        assert!(is_non_image_artifact(Some("application/vnd.example.sbom")));
+    }
+
+    #[test]
+    fn a_configuration_of_a_general_type_does_not_make_an_image_an_artifact() {
+        let check = |manifest: &str, config: &str, expected: bool| {
+            assert_eq!(
+                is_non_image_config(manifest, config),
+                expected,
+                "{manifest} {config}"
+            );
+        };
+        const HELM: &str = "application/vnd.cncf.helm.config.v1+json";
+        for image in [
+            OCI_CONFIG,
+            DOCKER_CONFIG,
+            "",
+            UNTOLD,
+            "text/html",
+            "application/json; charset=utf-8",
+        ] {
+            check(OCI_MANIFEST, image, false);
+            check(DOCKER_MANIFEST, image, false);
+        }
+        check(
+            OCI_MANIFEST,
+            "Application/vnd.OCI.image.config.v1+json",
+            false,
+        );
+        check(OCI_MANIFEST, HELM, true);
+        check(OCI_MANIFEST, DOCKER_PLUGIN, true);
+        check(DOCKER_MANIFEST, HELM, false);
+        check(DOCKER_MANIFEST, DOCKER_PLUGIN, true);
+    }
 
     #[test]
     fn an_index_is_one_however_its_media_type_is_written() {
