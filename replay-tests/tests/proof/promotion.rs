@@ -44,6 +44,59 @@ fn e30_a_tag_that_moves_before_the_copy_starts_supersedes_the_promotion() {
 }
 
 #[test]
+fn e30_going_back_while_a_copy_is_under_way_promotes_what_was_there_again() {
+    check(
+        SHIP,
+        "
+        commands
+        scan a
+        scan b
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        begin
+        finish
+        push dev/web:1 b        => promote dev/web:1@b -> staging/web:1
+        begin
+        # Staging holds `a` still, but not for long.
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        finish
+        begin
+        finish
+        request staging/web:1 x/web:1   => promote staging/web:1@a -> x/web:1 by manual
+        ",
+    );
+}
+
+#[test]
+fn e33_of_two_on_their_way_to_an_immutable_tag_the_first_stays() {
+    check(
+        "all: dev/* -> prod/all; tag: stable when true",
+        "
+        commands
+        immutable prod/all
+        scan a
+        scan b
+        push dev/web:1 a        => promote dev/web:1@a -> prod/all:stable
+        push dev/web:2 b        => block dev/web:2@b: target-immutable
+        begin
+        finish
+        ",
+    );
+    check(
+        "all: dev/* -> prod/all; tag: stable when true",
+        "
+        commands
+        immutable prod/all
+        scan a
+        scan b
+        push dev/web:1 a        => promote dev/web:1@a -> prod/all:stable
+        push dev/web:2 b        => block dev/web:2@b: target-immutable
+        begin
+        give-up                 => promote dev/web:2@b -> prod/all:stable
+        ",
+    );
+}
+
+#[test]
 fn f24_an_older_build_that_is_ready_later_does_not_overtake() {
     let latest = "to-staging: dev/* -> staging/{1}; tag: latest when true";
     check(
@@ -65,6 +118,56 @@ fn f24_an_older_build_that_is_ready_later_does_not_overtake() {
         scan new                => promote dev/web:2@new -> staging/web:latest
         scan old                => wait dev/web:1@old: target-newer
         give-up                 => promote dev/web:1@old -> staging/web:latest
+        ",
+    );
+}
+
+#[test]
+fn f24_an_older_build_does_not_overtake_what_two_rules_put_there() {
+    check(
+        "
+        one: dev/* -> prod/all; tag: stable when true
+        other: dev/* -> prod/all; tag: stable when true",
+        "
+        commands
+        push dev/web:1 old
+            => wait dev/web:1@old by one: scan-missing old
+            => wait dev/web:1@old by other: scan-missing old
+        push dev/web:2 new
+            => wait dev/web:2@new by one: scan-missing new
+            => wait dev/web:2@new by other: scan-missing new
+        scan new
+            => promote dev/web:2@new -> prod/all:stable by one
+            => promote dev/web:2@new -> prod/all:stable by other
+        begin
+        finish
+        begin
+        finish
+        scan old
+            => wait dev/web:1@old by one: target-newer
+            => wait dev/web:1@old by other: target-newer
+        ",
+    );
+}
+
+#[test]
+fn f24_an_older_copy_that_is_tried_again_late_does_not_let_others_overtake() {
+    check(
+        "all: dev/* -> prod/all; tag: stable when true",
+        "
+        commands
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> prod/all:stable
+        begin
+        give-up
+        push dev/web:2 b        => wait dev/web:2@b: scan-missing b
+        push dev/web:3 a        => promote dev/web:3@a -> prod/all:stable
+        begin
+        finish
+        retry
+        begin
+        finish
+        scan b                  => wait dev/web:2@b: target-newer
         ",
     );
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::state::{
     Attempt, Bound, DigestId, Hold, Manifest, NameId, Override, Places, Progress, Promoted,
-    Promotion, ReportId, RepositoryId, Settled, State, Subject, TagId,
+    Promotion, ReportId, RepositoryId, Settled, State, Subject, TagId, Way,
 };
 
 /// A state, to be written: every repository ever named with whether its tags are immutable, the
@@ -223,11 +223,21 @@ impl State {
         rows
     }
 
+    /// Ways, in the order in which they were first taken.
+    fn ways(&self, ways: &[Way]) -> Vec<(String, String, Option<u64>)> {
+        let ways = ways.iter().map(|way| {
+            let source = self.repository_string(way.source);
+            (self.string(way.rule), source, way.binding)
+        });
+        ways.collect()
+    }
+
     fn dump_bound(&self, bound: &Bound) -> TagDump {
         let origin = bound.origin.as_ref().map(|origin| OriginDump {
-            rule: self.string(origin.rule),
-            source: self.repository_string(origin.source),
-            binding: origin.binding,
+            rule: self.string(origin.way.rule),
+            source: self.repository_string(origin.way.source),
+            binding: origin.way.binding,
+            before: self.ways(&origin.before),
             lineage: origin
                 .lineage
                 .iter()

@@ -57,6 +57,9 @@ struct OriginDump {
     rule: String,
     source: String,
     binding: Option<u64>,
+    /// Rule, source repository and binding of other ways by which the same was put there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    before: Vec<(String, String, Option<u64>)>,
     lineage: Vec<(String, String, String, Timestamp)>,
 }
 

@@ -15,7 +15,7 @@ use crate::{
     state::{
         Attempt, Bound, DigestId, Facts, Held, Hold, Hop, Origin, Override, Progress, Promoted,
         Promotion, Reads, ReportId, RepositoryId, ScannerState, ScopePattern, Settings, Settled,
-        State, Subject, TagId, Vote, Wake,
+        State, Subject, TagId, Vote, Wake, Way,
     },
 };
 
@@ -168,10 +168,14 @@ impl State {
                     at,
                 });
             let lineage = lineage.collect();
+            let mut way = |(rule, source, binding): (String, String, Option<u64>)| Way {
+                rule: self.names.intern(&rule),
+                source: self.intern_repository_text(&source),
+                binding,
+            };
             Arc::new(Origin {
-                rule: self.names.intern(&origin.rule),
-                source: self.intern_repository_text(&origin.source),
-                binding: origin.binding,
+                way: way((origin.rule, origin.source, origin.binding)),
+                before: origin.before.into_iter().map(way).collect(),
                 lineage,
             })
         });

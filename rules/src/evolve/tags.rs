@@ -64,9 +64,12 @@ impl State {
     ) {
         let previous = self.tag_row(tag).digest();
         if previous == Some(digest) {
-            if origin.is_some() {
+            if let Some(origin) = origin {
                 if let Some(bound) = &mut self.tags.get_mut(tag).bound {
-                    bound.origin = origin;
+                    bound.origin = Some(match &bound.origin {
+                        Some(earlier) => origin.after(earlier),
+                        None => origin,
+                    });
                 }
                 self.touch_tag(tag, touched);
             }

@@ -7,7 +7,8 @@ use crate::{
     facts::{Case, Target},
     rule::RuleTarget,
     state::{
-        Bound, DigestId, More, NameId, Obstacle, Path, Progress, Reads, RepositoryId, State, TagId,
+        Bound, DigestId, More, NameId, Obstacle, Path, Progress, Promotion, Reads, RepositoryId,
+        State, TagId,
     },
     template::TemplateInput,
 };
@@ -138,20 +139,40 @@ impl State {
             reasons.push(Obstacle::new(ReasonCode::Loop));
         }
         judgement.reads = judgement.reads.and(Reads::TARGET);
-        if reasons.is_empty() && case.target_digest == Some(case.bound.digest) {
+        let is_other = |held: DigestId| held != case.bound.digest;
+        let moves_meanwhile = case
+            .target
+            .id
+            .is_some_and(|target| self.coming_to(target).any(is_other));
+        let is_there = case.target_digest == Some(case.bound.digest);
+        if reasons.is_empty() && is_there && !moves_meanwhile {
             reasons.push(Obstacle::new(ReasonCode::AlreadyThere));
             return;
         }
         judgement.reads = judgement.reads.and(Reads::REPOSITORIES);
-        let moves = case
-            .target_digest
-            .is_some_and(|held| held != case.bound.digest);
+        let moves = case.target_digest.is_some_and(is_other) || moves_meanwhile;
         if moves && self.is_immutable(&case.target) {
             reasons.push(Obstacle::new(ReasonCode::TargetImmutable));
         }
         if rule.is_some_and(|rule| self.target_is_newer(rule, case)) {
             reasons.push(Obstacle::new(ReasonCode::TargetNewer));
         }
+    }
+
+    /// What is about to be put at a target tag: it counts from its decision on, for what is there now
+    /// does not stay there. A copy that has not begun and whose source moved on will not be made.
+    fn coming_to(&self, target: TagId) -> impl Iterator<Item = DigestId> {
+        let is_coming = |promotion: &Promotion| match promotion.progress {
+            Progress::Started => true,
+            Progress::Decided => {
+                let source = self.tag_row(promotion.source).bound.as_ref();
+                source.is_some_and(|bound| bound.binding == promotion.bound.binding)
+            }
+            Progress::Failed => false,
+        };
+        let on_their_way = self.promotions_to(target).map(|(_, promotion)| promotion);
+        let coming = on_their_way.filter(move |promotion| is_coming(promotion));
+        coming.map(|promotion| promotion.bound.digest)
     }
 
     /// Whether what the target tag holds, or is about to hold, came by the same rule from the same
@@ -166,7 +187,10 @@ impl State {
         let bound = self.tag_row(target).bound.as_ref();
         let holds = bound
             .and_then(|bound| bound.origin.as_ref())
-            .is_some_and(|origin| later(origin.rule, origin.source, origin.binding.unwrap_or(0)));
+            .is_some_and(|origin| {
+                let mut ways = origin.ways();
+                ways.any(|way| later(way.rule, way.source, way.binding.unwrap_or(0)))
+            });
         let on_their_way = self.promotions_to(target);
         holds
             || on_their_way

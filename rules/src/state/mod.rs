@@ -41,7 +41,7 @@ pub(crate) use kind::{CnabType, Kinds};
 pub(crate) use manifest::{Child, Content, Facts, Index, Manifest, Places, Shape};
 pub(crate) use numbers::{DigestId, FindingId, NameId, PlatformId, ReportId, RepositoryId, TagId};
 pub(crate) use people::{Hold, Override, ScopePattern, Vote};
-pub(crate) use promotion::{Hop, Origin, Progress, Promoted, Promotion};
+pub(crate) use promotion::{Hop, Origin, Progress, Promoted, Promotion, Way};
 pub(crate) use reads::Reads;
 pub(crate) use reason::{More, Obstacle, verdict};
 pub(crate) use report::{Reports, Tally};

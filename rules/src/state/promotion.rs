@@ -20,14 +20,23 @@ pub(crate) struct Hop {
     pub(crate) at: Timestamp,
 }
 
-/// How a tag came to hold what it holds, when Weir put it there.
+/// By which rule something came from which repository.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Origin {
+pub(crate) struct Way {
     pub(crate) rule: NameId,
     pub(crate) source: RepositoryId,
     /// The binding of the source tag; `None` if the promotion was not one of this log.
     pub(crate) binding: Option<u64>,
-    /// All hops, the oldest first.
+}
+
+/// How a tag came to hold what it holds, when Weir put it there.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Origin {
+    /// The last way.
+    pub(crate) way: Way,
+    /// Other ways by which the same was put there before, while it was there.
+    pub(crate) before: Box<[Way]>,
+    /// All hops of the last way, the oldest first.
     pub(crate) lineage: Box<[Hop]>,
 }
 
@@ -41,10 +50,36 @@ impl Origin {
         };
         let bound = &promotion.bound;
         Arc::new(Self {
-            rule: promotion.rule,
-            source,
-            binding: (bound.binding > 0).then_some(bound.binding),
+            way: Way {
+                rule: promotion.rule,
+                source,
+                binding: (bound.binding > 0).then_some(bound.binding),
+            },
+            before: Box::default(),
             lineage: bound.lineage().iter().cloned().chain([hop]).collect(),
+        })
+    }
+
+    /// All ways, each once.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = &Way> {
+        std::iter::once(&self.way).chain(&self.before)
+    }
+
+    /// The origin of what is put there once more. Of each way the latest binding counts: a copy that
+    /// was retried may complete after a later one.
+    pub(crate) fn after(&self, earlier: &Self) -> Arc<Self> {
+        let mut way = self.way.clone();
+        let is_same = |other: &Way| (other.rule, other.source) == (way.rule, way.source);
+        let (same, others): (Vec<&Way>, Vec<&Way>) =
+            earlier.ways().partition(|other| is_same(other));
+        way.binding = same
+            .iter()
+            .map(|way| way.binding)
+            .fold(way.binding, Option::max);
+        Arc::new(Self {
+            way,
+            before: others.into_iter().cloned().collect(),
+            lineage: self.lineage.clone(),
         })
     }
 }
@@ -118,7 +153,8 @@ frozen!(
     }
 );
 frozen!(struct Hop { rule, source, at });
-frozen!(struct Origin { rule, source, binding, lineage });
+frozen!(struct Way { rule, source, binding });
+frozen!(struct Origin { way, before, lineage });
 
 frozen!(struct Promotion {
     rule, source, bound, target, before, decided_at, progress, attempts, error,
