@@ -17,6 +17,7 @@ mod asking;
 mod canonical;
 pub mod cel;
 pub mod class;
+mod duration_text;
 mod evolve;
 mod explain;
 mod facts;

@@ -1,5 +1,6 @@
 //! Durations and instants: CEL's ranges, texts and arithmetic.
 
+use crate::duration_text::{nanos, unit_nanos};
 use chrono::TimeDelta;
 use std::fmt;
 use weir_schema::Timestamp;
@@ -29,69 +30,16 @@ impl Duration {
     /// Reads `1h30m`, `-1.5s`, `100ms`: numbers with the units `h`, `m`, `s`, `ms`, `us`, `ns`.
     /// `None` if it is no such text or out of range.
     pub fn parse(text: &str) -> Option<Duration> {
-        let (negative, mut rest) = match text.as_bytes().first()? {
+        let (negative, rest) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
             b'+' => (false, &text[1..]),
             _ => (false, text),
         };
-        if rest == "0" {
-            return Some(Duration(0));
-        }
-        if rest.is_empty() {
-            return None;
-        }
-        let mut total: i128 = 0;
-        while !rest.is_empty() {
-            let number_length = rest
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .unwrap_or(rest.len());
-            let (number, after) = rest.split_at(number_length);
-            let unit_length = after
-                .find(|c: char| c.is_ascii_digit() || c == '.')
-                .unwrap_or(after.len());
-            let (unit, next) = after.split_at(unit_length);
-            total = total.checked_add(scale(number, unit_nanos(unit)?)?)?;
-            rest = next;
-        }
+        let total = nanos(rest, unit_nanos)?;
         i64::try_from(if negative { -total } else { total })
             .ok()
             .map(Duration)
     }
-}
-
-/// The nanoseconds in one of `unit`.
-fn unit_nanos(unit: &str) -> Option<i128> {
-    Some(match unit {
-        "h" => 3_600_000_000_000,
-        "m" => 60_000_000_000,
-        "s" => 1_000_000_000,
-        "ms" => 1_000_000,
-        "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
-        "ns" => 1,
-        _ => return None,
-    })
-}
-
-/// The decimal `number` times `unit`, cut to whole nanoseconds.
-fn scale(number: &str, unit: i128) -> Option<i128> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
-        return None;
-    }
-    let whole: i128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
-    let mut total = whole.checked_mul(unit)?;
-    let mut place = unit;
-    for digit in fraction.bytes() {
-        // Digits beyond the nanosecond contribute nothing on their own; no unit needs more than
-        // thirteen of them.
-        place /= 10;
-        total += i128::from(digit - b'0') * place;
-    }
-    Some(total)
 }
 
 /// As `string()` writes it: seconds with as many decimals as needed, such as `1.5s`.

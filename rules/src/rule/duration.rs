@@ -4,19 +4,9 @@
 
 use chrono::TimeDelta;
 
-const NANOS_A_SECOND: i128 = 1_000_000_000;
+use crate::duration_text::{nanos, unit_nanos};
 
-/// Units with their length in nanoseconds; longer names first where one begins like another.
-const UNITS: [(&str, i128); 8] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("µs", 1_000),
-    ("ms", 1_000_000),
-    ("s", NANOS_A_SECOND),
-    ("m", 60 * NANOS_A_SECOND),
-    ("h", 3_600 * NANOS_A_SECOND),
-    ("d", 86_400 * NANOS_A_SECOND),
-];
+const NANOS_A_SECOND: i128 = 1_000_000_000;
 
 /// A century: far beyond every use, and far from where arithmetic on times would overflow.
 const MAX_NANOS: i128 = 36_525 * 86_400 * NANOS_A_SECOND;
@@ -41,64 +31,21 @@ pub fn parse_duration(text: &str) -> Result<TimeDelta, DurationError> {
         return Err(DurationError::Negative(text.to_owned()));
     }
     let malformed = || DurationError::Malformed(text.to_owned());
-    if text.is_empty() {
-        return Err(malformed());
-    }
-    if text == "0" {
-        return Ok(TimeDelta::zero());
-    }
-    let mut rest = text;
-    let mut total: i128 = 0;
-    while !rest.is_empty() {
-        let number_length = rest
-            .find(|character: char| !character.is_ascii_digit() && character != '.')
-            .ok_or_else(malformed)?;
-        let (number, after) = rest.split_at(number_length);
-        let unit_length = after
-            .find(|character: char| character.is_ascii_digit() || character == '.')
-            .unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit_length);
-        let (_, nanos) = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(malformed)?;
-        total += nanos_of(number, *nanos).ok_or_else(malformed)?;
-        if total > MAX_NANOS {
-            return Err(DurationError::TooLong(text.to_owned()));
-        }
-        rest = after;
+    let total = nanos(text, unit).ok_or_else(malformed)?;
+    if total > MAX_NANOS {
+        return Err(DurationError::TooLong(text.to_owned()));
     }
     let seconds = i64::try_from(total / NANOS_A_SECOND).map_err(|_| malformed())?;
     let nanos = u32::try_from(total % NANOS_A_SECOND).map_err(|_| malformed())?;
     TimeDelta::new(seconds, nanos).ok_or_else(malformed)
 }
 
-/// `number` units of `unit` nanoseconds, what is below a nanosecond cut off.
-fn nanos_of(number: &str, unit: i128) -> Option<i128> {
-    // Enough for a century in nanoseconds; more digits are a mistake, not a duration.
-    const MAX_DIGITS: usize = 19;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let legal = whole.len() <= MAX_DIGITS
-        && fraction.len() <= MAX_DIGITS
-        && whole.len() + fraction.len() > 0
-        && !fraction.contains('.');
-    if !legal {
-        return None;
+/// The nanoseconds in one of a unit.
+fn unit(name: &str) -> Option<i128> {
+    match name {
+        "d" => Some(86_400 * NANOS_A_SECOND),
+        other => unit_nanos(other),
     }
-    let whole: i128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
-    let mut nanos = whole.checked_mul(unit)?;
-    let mut place = unit;
-    for digit in fraction.bytes() {
-        // Units are multiples of powers of ten only up to a point: what is cut off here is less
-        // than a nanosecond for each digit.
-        place /= 10;
-        nanos += i128::from(digit - b'0') * place;
-    }
-    Some(nanos)
 }
 
 #[cfg(test)]
@@ -156,10 +103,15 @@ mod tests {
             parse_duration("-1h"),
             Err(DurationError::Negative("-1h".to_owned()))
         );
-        let long = "99999999999d";
-        assert_eq!(
-            parse_duration(long),
-            Err(DurationError::TooLong(long.to_owned()))
-        );
+        for long in [
+            "99999999999d",
+            "47261439850130342147690917.9h",
+            "99999999999999999999999999999999999999999999d",
+        ] {
+            assert_eq!(
+                parse_duration(long),
+                Err(DurationError::TooLong(long.to_owned()))
+            );
+        }
     }
 }
