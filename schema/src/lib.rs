@@ -15,6 +15,7 @@ mod decision;
 mod digest;
 mod event;
 pub mod json_schema;
+pub mod objects;
 pub mod record;
 mod repository;
 mod severity;

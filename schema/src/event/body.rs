@@ -11,7 +11,7 @@ use super::data::{
     Repository, RepositoryConfigured, RulesActivated, ScanCompleted, ScanFailed, ScanRequested,
     ScanStarted, ScannerUpdated, TagDeleted,
 };
-use crate::{Decision, PromotionOutcome, Violation};
+use crate::{Decision, PromotionOutcome, Violation, objects::ObjectsOnly};
 
 macro_rules! bodies {
     ($($(#[$doc:meta])* $name:ident($data:ty) $kind:literal,)*) => {
@@ -39,13 +39,13 @@ macro_rules! bodies {
                 }
             }
 
-            /// Reads the `data` of an event of type `kind`.
+            /// Reads the `data` of an event of type `kind`, in which what has fields is an object.
             ///
             /// # Errors
             /// If a required field is missing or a field has a value that it cannot have.
             pub(crate) fn deserialize<'de, D: de::Deserializer<'de>>(kind: &str, data: D) -> Result<Self, D::Error> {
                 match kind {
-                    $($kind => <$data>::deserialize(data).map(Self::$name),)*
+                    $($kind => <$data>::deserialize(ObjectsOnly(data)).map(Self::$name),)*
                     CLOCK_TICKED => de::IgnoredAny::deserialize(data).map(|_| Self::ClockTicked),
                     _ => de::IgnoredAny::deserialize(data).map(|_| Self::Unknown(kind.to_owned())),
                 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use super::{Body, body::Data};
-use crate::{Timestamp, canonical, digest::clip};
+use crate::{Timestamp, canonical, digest::clip, objects};
 
 /// An event. `(source, id)` identifies a delivery of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +102,7 @@ impl Event {
             return Ok(event);
         }
         let envelope: Envelope<'_> =
-            serde_json::from_str(text).map_err(|error| EventError::Envelope(error.to_string()))?;
+            objects::from_str(text).map_err(|error| EventError::Envelope(error.to_string()))?;
         if envelope.specversion != "1.0" {
             return Err(EventError::Version(clip(&envelope.specversion)));
         }
