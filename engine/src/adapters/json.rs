@@ -8,16 +8,17 @@ use serde::{
     de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
+use weir_schema::objects;
 
 use super::{clip, problem::Problem};
 
-/// Reads `body` as a `T`.
+/// Reads `body` as a `T`, of which what has named fields is an object.
 ///
 /// # Errors
 /// With line and column.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     let text = text(body)?;
-    serde_json::from_str(text).map_err(|error| {
+    objects::from_str(text).map_err(|error| {
         if error.is_data() {
             Problem::Form(error.to_string())
         } else {
@@ -202,6 +203,18 @@ mod tests {
             &["`HIGH` comes twice", "line 2 column 7"],
         );
         check(&[b'['; 100_000], &["recursion limit"]);
+    }
+
+    #[test]
+    fn what_has_fields_is_an_object() {
+        #[derive(Debug, Deserialize)]
+        struct Named {
+            #[serde(rename = "name")]
+            _name: String,
+        }
+        assert!(parse::<Named>(b"{\"name\":\"a\"}").is_ok());
+        let problem = parse::<Named>(b"[\"a\"]").unwrap_err().to_string();
+        assert!(problem.contains("invalid type: sequence"), "{problem}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use weir_schema::{RuleFile, Timestamp};
+use weir_schema::{RuleFile, Timestamp, objects};
 
 use super::{Backend, Problem, intake::read_body, server::App};
 use crate::backtest::{LISTED, Question, jobs::Standing};
@@ -57,7 +57,7 @@ pub(super) async fn start<B: Backend>(
     body: Body,
 ) -> Result<Response, Problem> {
     let body = read_body(body, app.max_body_bytes).await?;
-    let asked: Asked = serde_json::from_slice(&body)
+    let asked: Asked = objects::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body is no question: {error}")))?;
     let id = app.backend.start_backtest(asked.into()).await?;
     let answer = json!({"id": id, "state": "running"});

@@ -128,6 +128,24 @@ async fn events_that_are_none_are_refused_whole() {
 }
 
 #[tokio::test]
+async fn what_has_fields_is_no_array_of_their_values() {
+    let server = start(|_| {}).await;
+    let kind = "application/json";
+    for body in [
+        r#"[["1.0","i1","/s","acme.x"]]"#,
+        r#"[{"specversion":"1.0","id":"i1","source":"/s","type":"weir.hold.released","data":["h","ann"]}]"#,
+    ] {
+        let response = server.post("/v1/events", kind, body).await;
+        problem(response, 400, "invalid type: sequence").await;
+    }
+    for body in [r#"[[["a.cel","true"]]]"#, r#"{"rules":[["a.cel","true"]]}"#] {
+        let response = server.post("/v1/backtests", kind, body).await;
+        problem(response, 400, "invalid type: sequence").await;
+    }
+    assert!(server.fake.log.borrow().is_empty());
+}
+
+#[tokio::test]
 async fn conclusions_of_the_engine_cannot_be_sent() {
     let server = start(|_| {}).await;
     let body = r#"{"specversion":"1.0","id":"1","source":"s","type":"weir.promotion.completed",
