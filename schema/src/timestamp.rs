@@ -15,8 +15,21 @@ pub struct Timestamp(DateTime<Utc>);
 
 /// Why a text is no point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no time: expected RFC 3339 as in `2026-08-21T10:00:00Z`")]
-pub struct TimestampError(String);
+pub enum TimestampError {
+    /// Not of the form.
+    #[error("`{0}` is no time: expected RFC 3339 as in `2026-08-21T10:00:00Z`")]
+    Form(String),
+    /// A time that RFC 3339 cannot say in UTC.
+    #[error(
+        "`{0}` is before the year 0 or after the year 9999 in UTC: such a time cannot be written"
+    )]
+    Year(String),
+}
+
+/// The first second of the year 0 and the last nanosecond of the year 9999: RFC 3339 has four digits
+/// for a year.
+const FIRST: DateTime<Utc> = DateTime::from_timestamp(-62_167_219_200, 0).unwrap();
+const LAST: DateTime<Utc> = DateTime::from_timestamp(253_402_300_799, 999_999_999).unwrap();
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
@@ -42,15 +55,20 @@ impl Timestamp {
         self.0
     }
 
-    /// This time and `delta`; the last or first time there is where the sum is out of range.
+    /// This time and `delta`; the first or last time that can be written where the sum is out of
+    /// range.
     #[must_use]
     pub fn saturating_add(self, delta: TimeDelta) -> Self {
         let limit = if delta < TimeDelta::zero() {
-            DateTime::<Utc>::MIN_UTC
+            FIRST
         } else {
-            DateTime::<Utc>::MAX_UTC
+            LAST
         };
-        Self(self.0.checked_add_signed(delta).unwrap_or(limit))
+        Self(
+            self.0
+                .checked_add_signed(delta)
+                .map_or(limit, |sum| sum.clamp(FIRST, LAST)),
+        )
     }
 
     /// The time from `earlier` to this; negative if `earlier` is later.
@@ -80,9 +98,14 @@ impl FromStr for Timestamp {
         if let Some(time) = simple(text.as_bytes()) {
             return Ok(Self(time));
         }
-        DateTime::parse_from_rfc3339(text)
-            .map(|time| time.with_timezone(&Utc).into())
-            .map_err(|_| TimestampError(clip(text)))
+        let time: Self = DateTime::parse_from_rfc3339(text)
+            .map_err(|_| TimestampError::Form(clip(text)))?
+            .with_timezone(&Utc)
+            .into();
+        match (FIRST..=LAST).contains(&time.0) {
+            true => Ok(time),
+            false => Err(TimestampError::Year(clip(text))),
+        }
     }
 }
 
@@ -261,9 +284,31 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_could_not_be_written_in_utc_is_refused() {
+        for text in ["9999-12-31T23:59:59-12:00", "0000-01-01T00:00:00+00:01"] {
+            let error = text.parse::<Timestamp>().unwrap_err();
+            assert_eq!(error, TimestampError::Year(text.to_owned()));
+        }
+        for text in [
+            "0000-01-01T00:00:00Z",
+            "0000-01-01T12:00:00+12:00",
+            "9999-12-31T11:59:59.999999999-12:00",
+            "9999-12-31T23:59:60Z",
+        ] {
+            let time: Timestamp = text.parse().unwrap();
+            assert_eq!(time.to_string().parse(), Ok(time), "{text}");
+        }
+    }
+
+    #[test]
     fn sums_out_of_range_stay_at_the_limit() {
         let late: Timestamp = "9999-12-31T23:59:59Z".parse().unwrap();
-        assert!(late.saturating_add(TimeDelta::MAX) >= late);
-        assert!(late.saturating_add(TimeDelta::MIN) <= late);
+        for (delta, limit) in [
+            (TimeDelta::seconds(1), "9999-12-31T23:59:59.999999999Z"),
+            (TimeDelta::MAX, "9999-12-31T23:59:59.999999999Z"),
+            (TimeDelta::MIN, "0000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(late.saturating_add(delta).to_string(), limit);
+        }
     }
 }
