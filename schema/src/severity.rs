@@ -53,10 +53,11 @@ impl Severity {
 impl FromStr for Severity {
     type Err = Infallible;
 
+    /// In any case, and with white space around it.
     fn from_str(word: &str) -> Result<Self, Infallible> {
         let known = Self::ALL
             .into_iter()
-            .find(|severity| word.eq_ignore_ascii_case(severity.as_str()));
+            .find(|severity| word.trim().eq_ignore_ascii_case(severity.as_str()));
         Ok(known.unwrap_or(Self::Unknown))
     }
 }
@@ -70,5 +71,24 @@ impl fmt::Display for Severity {
 impl<'de> Deserialize<'de> for Severity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parse_str(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_severity_is_read_in_any_case_and_with_white_space_around_it() {
+        for (word, severity) in [
+            ("HIGH", Severity::High),
+            ("high", Severity::High),
+            (" Critical\n", Severity::Critical),
+            ("moderate", Severity::Unknown),
+            ("", Severity::Unknown),
+        ] {
+            let read: Severity = serde_json::from_value(word.into()).unwrap();
+            assert_eq!(read, severity, "`{word}`");
+        }
     }
 }

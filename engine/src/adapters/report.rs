@@ -250,7 +250,7 @@ pub(super) fn ungraded(findings: &[Finding]) -> Option<&'static str> {
 
 /// The severity that a word means; [`Severity::Unknown`] where there is none.
 pub(super) fn severity(word: Option<&str>) -> Severity {
-    let Ok(severity) = word.unwrap_or_default().trim().parse();
+    let Ok(severity) = word.unwrap_or_default().parse();
     severity
 }
 
