@@ -1,12 +1,16 @@
 //! The `data` of each event, a struct per type. Unknown fields are allowed and mean nothing; the
 //! record keeps them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, MapAccess, Visitor},
+};
 
-use crate::{Digest, RepositoryName, Severity, Tag, Timestamp};
+use crate::{Digest, RepositoryName, Severity, Tag, Timestamp, digest::clip};
 
 /// Who did it, as the source names them.
 pub type Actor = String;
@@ -47,8 +51,8 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
-impl std::fmt::Display for Platform {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
         self.variant
             .as_ref()
@@ -212,16 +216,35 @@ pub struct Finding {
 pub struct SeverityCounts(pub BTreeMap<Severity, u64>);
 
 impl<'de> Deserialize<'de> for SeverityCounts {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Words that are no severity are counted as UNKNOWN, so that nothing found is lost.
-        let words = BTreeMap::<String, u64>::deserialize(deserializer)?;
-        let mut counts = BTreeMap::new();
-        for (word, count) in words {
-            let Ok(severity) = word.parse::<Severity>();
-            let sum: &mut u64 = counts.entry(severity).or_default();
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(CountsByWord)
+    }
+}
+
+/// Reads counts. Words that are no severity are counted as UNKNOWN, so that nothing found is lost; a
+/// word that comes twice is refused, as a field that comes twice is.
+struct CountsByWord;
+
+impl<'de> Visitor<'de> for CountsByWord {
+    type Value = SeverityCounts;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("counts by severity")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SeverityCounts, A::Error> {
+        let mut words = BTreeSet::<String>::new();
+        let mut counts = SeverityCounts::default();
+        while let Some((word, count)) = map.next_entry::<String, u64>()? {
+            let Ok(severity) = word.parse();
+            let sum = counts.0.entry(severity).or_default();
             *sum = sum.saturating_add(count);
+            if let Some(word) = words.replace(word) {
+                let problem = format!("duplicate field `{}`", clip(&word));
+                return Err(A::Error::custom(problem));
+            }
         }
-        Ok(Self(counts))
+        Ok(counts)
     }
 }
 

@@ -161,6 +161,25 @@ fn body(kind: &str, data: &str) -> Result<Body, EventError> {
     }
 }
 
+/// How the parts of a body contradict each other. Asked of what comes, not of what was recorded: a
+/// log that holds such an event goes on being read.
+fn contradicting(body: &Body) -> Option<String> {
+    let Body::ScanCompleted(scan) = body else {
+        return None;
+    };
+    let (findings, counts) = (scan.findings.as_ref()?, scan.counts.as_ref()?);
+    let mut untold = counts.0.iter().filter_map(|(severity, count)| {
+        let listed = findings.iter().filter(|one| one.severity == *severity);
+        let listed = listed.count() as u64;
+        (*count > listed).then(|| {
+            format!(
+                "`counts` says {severity} {count} and `findings` lists {listed}: list all of them, or send `counts` alone"
+            )
+        })
+    });
+    untold.next_back()
+}
+
 /// What a body of the right form lacks to mean something.
 pub(super) fn lacking(body: &Body) -> Option<&'static str> {
     match body {
@@ -183,9 +202,13 @@ impl Received {
     /// Reads an event and keeps all that came with it.
     ///
     /// # Errors
-    /// As [`Event::from_json`].
+    /// As [`Event::from_json`]; also if the data contradict each other.
     pub fn from_json(json: &[u8]) -> Result<Self, EventError> {
         let event = Event::from_json(json)?;
+        if let Some(problem) = contradicting(&event.body) {
+            let kind = clip(event.body.kind());
+            return Err(EventError::Data { kind, problem });
+        }
         let json =
             canonical::from_slice(json).map_err(|error| EventError::Envelope(error.to_string()))?;
         if is_deeper(&json, DEEPEST) {
@@ -265,7 +288,7 @@ impl From<Event> for Received {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Digest;
+    use crate::{Digest, Severity};
 
     const PUSH: &str = r#"{"specversion":"1.0","id":"1","source":"test","type":"weir.image.pushed",
         "time":"2026-08-21T10:00:00Z","vendor":7,"data":{"repository":"dev/web","tag":"1.0","extra":[1],
@@ -378,5 +401,74 @@ mod tests {
                 .to_string()
                 .contains("neither `findings` nor `counts`")
         );
+    }
+
+    /// Reads a completed scan with these fields beside its digest and scanner.
+    fn scan(fields: &str) -> Result<Received, EventError> {
+        let scan = format!(
+            r#"{{"specversion":"1.0","id":"1","source":"s","type":"weir.scan.completed","data":{{"digest":"{}","scanner":{{"name":"trivy"}},{fields}}}}}"#,
+            Digest::of(b"")
+        );
+        Received::from_json(scan.as_bytes())
+    }
+
+    #[test]
+    fn a_scan_that_counts_more_than_it_lists_is_refused() {
+        let found =
+            r#""findings":[{"id":"CVE-1","severity":"HIGH"},{"id":"CVE-2","severity":"low"}]"#;
+        for (fields, refused) in [
+            (
+                r#""findings":[],"counts":{"CRITICAL":5}"#.to_owned(),
+                "`counts` says CRITICAL 5 and `findings` lists 0",
+            ),
+            (
+                format!(r#"{found},"counts":{{"HIGH":2,"LOW":1}}"#),
+                "`counts` says HIGH 2 and `findings` lists 1",
+            ),
+            (
+                format!(r#"{found},"counts":{{"moderate":1,"LOW":2}}"#),
+                "`counts` says LOW 2 and `findings` lists 1",
+            ),
+        ] {
+            let error = scan(&fields).unwrap_err().to_string();
+            assert!(error.contains(refused), "{error}");
+        }
+        for fields in [
+            r#""counts":{"CRITICAL":5}"#.to_owned(),
+            found.to_owned(),
+            format!(r#"{found},"counts":{{"HIGH":1,"LOW":1,"CRITICAL":0}}"#),
+            format!(r#"{found},"counts":{{"HIGH":1}}"#),
+            format!(r#"{found},"counts":{{}}"#),
+        ] {
+            scan(&fields).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_recorded_scan_that_counts_more_than_it_lists_is_still_read() {
+        let received = scan(r#""findings":[],"counts":{"LOW":1}"#);
+        assert!(received.is_err());
+        let recorded = format!(
+            r#"{{"data":{{"counts":{{"LOW":1}},"digest":"{}","findings":[],"scanner":{{"name":"t"}}}},"id":"1","source":"s","specversion":"1.0","type":"weir.scan.completed"}}"#,
+            Digest::of(b"")
+        );
+        assert!(Event::from_json(recorded.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_severity_that_is_counted_twice_is_refused() {
+        let error = scan(r#""counts":{"CRITICAL":4,"CRITICAL":0}"#).unwrap_err();
+        assert!(
+            error.to_string().contains("duplicate field `CRITICAL`"),
+            "{error}"
+        );
+        // Two words for one severity are not: nothing of what they count is lost.
+        let received = scan(r#""counts":{"high":1,"HIGH ":2,"none":3,"moderate":4}"#).unwrap();
+        let Body::ScanCompleted(completed) = received.event.body else {
+            unreachable!("a scan was read");
+        };
+        let counts = completed.counts.unwrap().0.into_iter();
+        let expected = [(Severity::Unknown, 7), (Severity::High, 3)];
+        assert_eq!(counts.collect::<Vec<_>>(), expected);
     }
 }
