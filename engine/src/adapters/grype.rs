@@ -3,7 +3,8 @@
 //! `manifestDigest` is the manifest that was scanned, `imageID` its configuration. Without any match
 //! the distribution that it recognised is what proves that it saw packages, unless Grype has no data of
 //! it, which newer versions say in alerts. A report that only lists what has a fix, or leaves out
-//! paths, is filtered, and says so in its configuration: no completed scan.
+//! paths, is filtered, and says so in its configuration: no completed scan. Others write reports of
+//! this form (xeol, of what is no longer maintained), under a name of their own: they are refused.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -126,6 +127,14 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
         path: "matches".into(),
     })?;
 
+    // Very old versions of Grype do not name it.
+    let program = descriptor.get("name");
+    if !program.is_absent() && program.required()? != "grype" {
+        return Err(program.problem(format!(
+            "a report of `{}`, which is not Grype: what it looks for is not known to be vulnerabilities; send a report of a scanner for vulnerabilities",
+            clip(program.required()?)
+        )));
+    }
     let kind = source.get("type");
     if kind.required()? != "image" {
         return Err(kind.problem(format!("`{}` is not an image", clip(kind.required()?))));

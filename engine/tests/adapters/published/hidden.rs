@@ -96,6 +96,34 @@ fn a_rule_that_takes_all_of_a_source_or_a_kind_of_match_is_a_filter() {
 }
 
 #[test]
+fn another_program_that_writes_reports_as_grype_does_is_not_grype() {
+    // xeol-io/xeol, internal/presenter/json: what is no longer maintained, in Grype's form.
+    let report = |program: Value| {
+        json!({"matches": [], "distro": {"name": "debian", "version": "12", "idLike": []},
+            "source": {"type": "image", "target": {"userInput": "a/b", "imageID": digest("cd"), "manifestDigest": digest("ab"), "tags": [], "repoDigests": []}},
+            "descriptor": {"name": program, "version": "0.10.4", "configuration": {"lookahead": "30d"}, "db": {"built": "2024-11-01T08:14:00Z", "error": null}}})
+    };
+    let attested = |report: Value| {
+        json!({"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://cosign.sigstore.dev/attestation/vuln/v1",
+            "subject": [{"name": "a", "digest": {"sha256": "ab".repeat(32)}}],
+            "predicate": {"scanner": {"uri": "https://github.com/xeol-io/xeol", "result": report}, "metadata": {"scanFinishedOn": "2026-01-02T00:00:00Z"}}})
+    };
+    let refused = "`descriptor.name`: a report of `xeol`, which is not Grype";
+    check(&report(json!("xeol")), &[&*format!("rejected {refused}")]);
+    check(
+        &attested(report(json!("xeol"))),
+        &[&*format!("rejected `scanner.result`: {refused}")],
+    );
+    check(
+        &report(json!(["grype"])),
+        &["rejected `descriptor.name`: expected a text"],
+    );
+    for named in [json!("grype"), json!(null)] {
+        check(&report(named), &["leaf? scanned abab by grype:"]);
+    }
+}
+
+#[test]
 fn a_scan_that_grades_nothing_ends_what_the_same_scanner_said_before() {
     // kubernetes-sigs/security-profiles-operator, hack/attest-vulns.sh: govulncheck.
     let attested = |result: Value| {
