@@ -17,7 +17,7 @@ use weir_rules::{Command, Copy};
 
 use self::{
     carry_out::carry_out,
-    lanes::Lanes,
+    lanes::{Lanes, Place},
     teller::Teller,
     under_way::{Ended, UnderWay},
 };
@@ -56,8 +56,9 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
     let begin = |under_way: &mut UnderWay<Work>, work: Work| {
         let (acting, lanes) = (acting.clone(), Arc::clone(&lanes));
         let id = work.order().0.promotion_id.clone();
-        under_way.begin(&id, work, |work| async move {
-            do_it(&acting, &lanes, &work).await;
+        under_way.begin(&id, work, |work| {
+            let place = lanes.line_up(work.order().0);
+            async move { do_it(&acting, &lanes, place, &work).await }
         });
     };
     for open in open {
@@ -103,7 +104,7 @@ fn after(ended: Ended<Work>) -> Option<Work> {
     }
 }
 
-async fn do_it(acting: &Acting, lanes: &Lanes, work: &Work) {
+async fn do_it(acting: &Acting, lanes: &Lanes, place: Place, work: &Work) {
     let (order, trace) = work.order();
     let span = match trace {
         Some(trace) => tracing::info_span!("delivery", %trace),
@@ -111,7 +112,7 @@ async fn do_it(acting: &Acting, lanes: &Lanes, work: &Work) {
     };
     let done = async {
         match work {
-            Work::CarryOut(order, trace) => carry_out(acting, lanes, order, trace).await,
+            Work::CarryOut(order, trace) => carry_out(acting, lanes, place, order, trace).await,
             Work::GiveUp(order, trace, problem) => give_up(acting, order, trace, problem).await,
         }
     };

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use weir_rules::{Copy, OpenCopy};
 
-use super::{lanes::Lanes, reach, teller::Teller};
+use super::{
+    lanes::{Lanes, Place},
+    reach,
+    teller::Teller,
+};
 use crate::{
     backoff::{doubled, jitter},
     config::Config,
@@ -19,13 +23,15 @@ const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// The longest, after many of them.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// Returns once the promotion needs nothing more from this node.
+/// Returns once the promotion, whose `place` in the line to its target was taken when it was ordered,
+/// needs nothing more from this node.
 ///
 /// # Errors
 /// Something of it could not be said: the log cannot be written, or the stream does not take it.
 pub(super) async fn carry_out(
     acting: &Acting,
     lanes: &Lanes,
+    mut place: Place,
     order: &Copy,
     trace: &Trace,
 ) -> Result<(), DaemonError> {
@@ -42,8 +48,7 @@ pub(super) async fn carry_out(
     };
     let mut before = None;
     loop {
-        let lane = lanes.to(&order.target);
-        let place = lane.lock().await;
+        let turn = place.turn().await;
         let Ok(slot) = lanes.slots.acquire().await else {
             return Ok(());
         };
@@ -54,8 +59,9 @@ pub(super) async fn carry_out(
         let Some(failed) = settle(&teller, this.attempt, ended).await? else {
             return Ok(());
         };
-        drop((slot, place));
+        drop((slot, turn));
         tokio::time::sleep(failed.wait).await;
+        place = lanes.line_up(order);
         before = Some(failed);
     }
 }
