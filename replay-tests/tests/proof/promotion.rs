@@ -1,8 +1,13 @@
 //! Promotions: what they bind, whom they overtake, where they end.
 
-use weir_replay_tests::{check, recorded::replay, story::tell};
+use serde_json::{Value, json};
+use weir_replay_tests::{
+    check,
+    recorded::{Replayed, replay},
+    story::tell,
+};
 use weir_rules::Execution;
-use weir_schema::Body;
+use weir_schema::{Body, Event};
 
 use crate::{CHAIN, SHIP};
 
@@ -480,4 +485,48 @@ fn e42_a_push_and_a_scan_together_are_one_promotion() {
         push dev/web:1 a
         ",
     );
+}
+
+/// What comes of a promotion that is decided and then told of in these events: types and data.
+fn decided_and(told: &[(&str, Value)]) -> Replayed {
+    let mut events = tell(SHIP, "commands\n scan a\n push dev/web:1 a => ?").events;
+    let decided = replay(&events, Execution::Commands).state;
+    let copy = &decided.open_copies()[0].copy;
+    for (number, (kind, more)) in told.iter().enumerate() {
+        let mut data = json!({
+            "promotion_id": copy.promotion_id, "rule": copy.rule,
+            "source": copy.source, "target": copy.target,
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            data[key] = value.clone();
+        }
+        let event = json!({
+            "specversion": "1.0", "id": format!("told {number}"), "source": "s",
+            "type": format!("weir.promotion.{kind}"), "data": data,
+        });
+        let event = Event::from_json(event.to_string().as_bytes());
+        events.push(event.expect("what is told is an event"));
+    }
+    replay(&events, Execution::Commands)
+}
+
+#[test]
+fn attempts_are_counted_to_the_end_of_their_numbers() {
+    let told = decided_and(&[
+        ("started", json!({})),
+        ("started", json!({"attempts": u32::MAX})),
+        ("started", json!({})),
+    ]);
+    assert_eq!(told.state.open_copies()[0].attempts, u32::MAX);
+}
+
+#[test]
+fn an_outcome_is_of_the_promotion_whose_name_it_spells() {
+    for other in ["p+4", "p04", "p004", "P4", "p4 "] {
+        let told = decided_and(&[("failed", json!({"promotion_id": other}))]);
+        assert_eq!(told.state.promotions_open_and_failed(), (1, 0), "{other}");
+        assert_eq!(told.state.open_copy(other), None);
+    }
+    let told = decided_and(&[("failed", json!({"promotion_id": "p4"}))]);
+    assert_eq!(told.state.promotions_open_and_failed(), (0, 1));
 }

@@ -20,8 +20,11 @@ pub(crate) fn promotion_id(seq: u64) -> String {
     format!("p{seq}")
 }
 
+/// The record that decided the promotion of that name; `None` if it is no name that Weir gives:
+/// another spelling of a number is another's promotion.
 pub(crate) fn promotion_number(id: &str) -> Option<u64> {
-    id.strip_prefix('p')?.parse().ok()
+    let seq = id.strip_prefix('p')?.parse().ok()?;
+    (promotion_id(seq) == id).then_some(seq)
 }
 
 impl State {
@@ -73,7 +76,8 @@ impl State {
         let known = number.and_then(|id| self.promotions.get_mut(&id));
         if let Some(promotion) = known {
             promotion.progress = Progress::Started;
-            promotion.attempts = data.attempts.unwrap_or(promotion.attempts + 1);
+            let next = promotion.attempts.saturating_add(1);
+            promotion.attempts = data.attempts.unwrap_or(next);
             promotion.error = None;
         }
     }
