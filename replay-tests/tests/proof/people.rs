@@ -1,6 +1,8 @@
 //! Approvals, holds, time and promotion by hand.
 
-use weir_replay_tests::check;
+use weir_replay_tests::{check, recorded::replay, story::tell};
+use weir_rules::Execution;
+use weir_schema::Body;
 
 use crate::{CLEAN, SHIP};
 
@@ -41,6 +43,25 @@ fn f5_a_vote_counts_once_and_can_be_taken_back() {
         approve dev/web@a staging/web bob       => promote dev/web:1@a -> staging/web:1
         ",
     );
+}
+
+#[test]
+fn f5_who_pushed_does_not_approve_under_a_name_with_white_space() {
+    let mut events = tell(
+        "to-staging: dev/* -> staging/{1}; approvals: 1; separate: pusher when true",
+        "
+        scan a
+        push dev/web:1 a by alice => ?
+        approve dev/web@a staging/web alice",
+    )
+    .events;
+    for event in &mut events {
+        if let Body::ImagePushed(pushed) = &mut event.body {
+            pushed.actor = Some("alice ".into());
+        }
+    }
+    let told = replay(&events, Execution::Commands);
+    assert_eq!(told.commands, []);
 }
 
 #[test]

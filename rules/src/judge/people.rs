@@ -96,9 +96,12 @@ impl State {
     ) -> Option<Separate> {
         let rule = &path.rule.rule;
         let separate = rule.separate.iter().copied();
+        // A name is the same with white space around it: votes come without, pushes may not.
+        let actor = self.text(vote.actor).trim();
+        let pusher = case.bound.pushed_by.map(|pusher| self.text(pusher).trim());
         let mut kept = separate.filter(|separate| match separate {
-            Separate::Pusher => Some(vote.actor) == case.bound.pushed_by,
-            Separate::RuleOwner => owns(rule.owner.as_deref(), self.text(vote.actor)),
+            Separate::Pusher => pusher == Some(actor),
+            Separate::RuleOwner => owns(rule.owner.as_deref(), actor),
         });
         kept.next()
     }
@@ -121,7 +124,7 @@ fn waiting(code: ReasonCode, until: Option<Timestamp>) -> Obstacle {
 /// Whether somebody is the owner, or one of several that are named with commas between them.
 fn owns(owner: Option<&str>, actor: &str) -> bool {
     let owner = owner.unwrap_or_default();
-    owner == actor || owner.split(',').any(|one| one.trim() == actor)
+    owner.trim() == actor || owner.split(',').any(|one| one.trim() == actor)
 }
 
 #[cfg(test)]
@@ -132,6 +135,7 @@ mod tests {
     fn each_of_several_owners_is_one() {
         assert!(owns(Some("ann"), "ann") && owns(Some("own, team"), "own"));
         assert!(owns(Some("own, team"), "team") && owns(Some("own, team"), "own, team"));
+        assert!(owns(Some(" own , team "), "own") && owns(Some(" own, team "), "own, team"));
         assert!(!owns(Some("own"), "ow") && !owns(None, "ann"));
     }
 }

@@ -194,6 +194,11 @@ pub(super) fn lacking(body: &Body) -> Option<&'static str> {
         {
             Some("`actor` is empty: a vote is somebody's")
         }
+        Body::ApprovalGranted(vote) | Body::ApprovalRevoked(vote)
+            if vote.actor.trim() != vote.actor =>
+        {
+            Some("`actor` has white space around it: one person is not to vote as two")
+        }
         _ => None,
     }
 }
@@ -380,13 +385,19 @@ mod tests {
     }
 
     #[test]
-    fn a_vote_of_nobody_is_refused() {
-        let vote = format!(
-            r#"{{"specversion":"1.0","id":"1","source":"s","type":"weir.approval.granted","data":{{"repository":"dev/web","digest":"{}","target":"prod/web","actor":" "}}}}"#,
-            Digest::of(b"")
-        );
-        let error = Event::from_json(vote.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("`actor` is empty"), "{error}");
+    fn a_vote_of_nobody_or_of_somebody_with_white_space_is_refused() {
+        for (actor, wanted) in [
+            (" ", "`actor` is empty"),
+            ("alice ", "`actor` has white space around it"),
+            ("\\talice", "`actor` has white space around it"),
+        ] {
+            let vote = format!(
+                r#"{{"specversion":"1.0","id":"1","source":"s","type":"weir.approval.granted","data":{{"repository":"dev/web","digest":"{}","target":"prod/web","actor":"{actor}"}}}}"#,
+                Digest::of(b"")
+            );
+            let error = Event::from_json(vote.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
     }
 
     #[test]
