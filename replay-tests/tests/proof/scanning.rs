@@ -1,7 +1,8 @@
 //! Scans: what is one, which of several counts, and whom it wakes.
 
-use weir_replay_tests::check;
-use weir_schema::Event;
+use weir_replay_tests::{check, recorded::replay, story::tell};
+use weir_rules::Execution;
+use weir_schema::{Body, Event};
 
 use crate::{CHAIN, CLEAN, SHIP};
 
@@ -291,4 +292,50 @@ fn a_scan_is_not_credited_with_a_database_that_came_after_it() {
         push dev/web:2 b        => promote dev/web:2@b -> staging/web:2
         ",
     );
+}
+
+/// What a scanner and people write has any length; a decision is one record, and a log takes none
+/// that is larger than 16 MiB.
+#[test]
+fn a_reason_takes_the_beginning_of_a_long_text() {
+    let long = format!("a{}", "é".repeat(250_000));
+    let mut events = tell(
+        SHIP,
+        "
+        hold h in staging/*
+        fail a
+        push dev/web:1 a => ?
+        scan a => ?",
+    )
+    .events;
+    for event in &mut events {
+        match &mut event.body {
+            Body::ScanFailed(failed) => failed.reason.clone_from(&long),
+            Body::HoldPlaced(hold) => {
+                hold.hold_id.clone_from(&long);
+                hold.reason.clone_from(&long);
+            }
+            _ => {}
+        }
+    }
+    let told = replay(&events, Execution::Commands);
+    let made = told
+        .conclusions
+        .iter()
+        .filter_map(|(_, one)| match &one.body {
+            Body::DecisionMade(made) => Some(&made.reasons[0]),
+            _ => None,
+        });
+    let made: Vec<_> = made.collect();
+    let short = |start: &str| format!("{start}{}…", "é".repeat((1024 - start.len()) / 2));
+    assert_eq!(made[0].message, Some(short("trivy: a")));
+    assert_eq!(made[1].message, Some(short("olga: a")));
+    assert_eq!(made[1].hold_id, Some(short("a")));
+    // Nor is more of a failure kept, and none of one that is over.
+    let mut frozen = Vec::new();
+    let seen = replay(&events[..3], Execution::Commands);
+    seen.state
+        .freeze(&mut frozen)
+        .expect("a vector takes everything");
+    assert!(frozen.len() < long.len() * 2 + 10_000, "{}", frozen.len());
 }

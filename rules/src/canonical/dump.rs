@@ -292,8 +292,8 @@ impl State {
         let scanners = scans.scanners.iter().map(|state| ScannerDump {
             name: self.string(state.name),
             completed: state.attempt == Attempt::Completed,
-            failed: match state.attempt {
-                Attempt::Failed(reason) => Some(self.string(reason)),
+            failed: match &state.attempt {
+                Attempt::Failed(reason) => Some(reason.to_string()),
                 Attempt::None | Attempt::Completed => None,
             },
             running: state.running,

@@ -225,7 +225,7 @@ impl State {
 
     fn restore_scanner(&mut self, dump: ScannerDump, kept: &Kept) -> Option<ScannerState> {
         let attempt = match dump.failed {
-            Some(reason) => Attempt::Failed(self.names.intern(&reason)),
+            Some(reason) => Attempt::Failed(reason.into()),
             None if dump.completed => Attempt::Completed,
             None => Attempt::None,
         };

@@ -18,8 +18,7 @@ impl State {
     pub(super) fn scan_has_failed(&mut self, data: &ScanFailed, touched: &mut Touched) {
         let digest = self.intern_digest(&data.digest);
         let scanner = self.names.intern(&data.scanner.name);
-        let reason = self.names.intern(&data.reason);
-        let changed = self.scan_failed(digest, scanner, reason);
+        let changed = self.scan_failed(digest, scanner, &data.reason);
         self.touch_above_by(changed, digest, touched);
     }
 

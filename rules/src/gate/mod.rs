@@ -14,7 +14,7 @@ pub(crate) use structure::{Leaf, Parts, Structure};
 
 use crate::{
     Class,
-    state::{Attempt, DigestId, More, NameId, Obstacle, Reads, RepositoryId, State},
+    state::{Attempt, DigestId, More, NameId, Obstacle, Reads, RepositoryId, State, clipped},
 };
 
 /// What a leaf is in the bundle.
@@ -189,15 +189,13 @@ impl State {
     fn scan_failures(&self, leaf: DigestId) -> Option<More> {
         let scanners = self.scans(leaf)?.scanners.iter();
         let failures: Vec<String> = scanners
-            .filter_map(|state| match state.attempt {
-                Attempt::Failed(reason) => {
-                    Some(format!("{}: {}", self.text(state.name), self.text(reason)))
-                }
+            .filter_map(|state| match &state.attempt {
+                Attempt::Failed(reason) => Some(format!("{}: {reason}", self.text(state.name))),
                 Attempt::None | Attempt::Completed => None,
             })
             .collect();
         Some(More {
-            message: Some(failures.join("; ")),
+            message: Some(clipped(&failures.join("; ")).into_owned()),
             ..More::default()
         })
     }

@@ -6,7 +6,7 @@ use super::Judgement;
 use crate::{
     facts::Case,
     rule::Separate,
-    state::{More, Obstacle, Path, Reads, State, Vote},
+    state::{More, Obstacle, Path, Reads, State, Vote, clipped},
 };
 
 impl State {
@@ -60,8 +60,10 @@ impl State {
         holds
             .map(|(id, hold)| {
                 let more = More {
-                    hold_id: Some(id.clone()),
-                    message: Some(format!("{}: {}", hold.actor, hold.reason)),
+                    hold_id: Some(clipped(id).into_owned()),
+                    message: Some(
+                        clipped(&format!("{}: {}", hold.actor, hold.reason)).into_owned(),
+                    ),
                     ..More::default()
                 };
                 Obstacle::with(ReasonCode::Held, more)

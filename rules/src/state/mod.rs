@@ -43,7 +43,7 @@ pub(crate) use numbers::{DigestId, FindingId, NameId, PlatformId, ReportId, Repo
 pub(crate) use people::{Hold, Override, ScopePattern, Vote};
 pub(crate) use promotion::{Hop, Origin, Progress, Promoted, Promotion, Way};
 pub(crate) use reads::Reads;
-pub(crate) use reason::{More, Obstacle, verdict};
+pub(crate) use reason::{More, Obstacle, clipped, verdict};
 pub(crate) use report::{Reports, Tally};
 pub(crate) use repository::{Path, RuleInForce, speaks_of_target};
 pub use scan::ScanAge;

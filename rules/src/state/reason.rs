@@ -1,6 +1,6 @@
 //! Reasons as the state keeps them: by number what has one, the rest shared.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
 use weir_schema::{Reason, ReasonCode, Timestamp, Verdict};
 
@@ -9,6 +9,19 @@ use super::{
     numbers::{DigestId, NameId, PlatformId},
 };
 use crate::frozen::frozen;
+
+/// Bytes of a message that content gives to a reason. A decision is one record, and may have a reason
+/// for every image of an application.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// A text out of content as a reason gives it: its beginning, where it is longer than a message.
+pub(crate) fn clipped(text: &str) -> Cow<'_, str> {
+    let end = text.floor_char_boundary(LONGEST_MESSAGE);
+    match text.split_at_checked(end) {
+        Some((beginning, rest)) if !rest.is_empty() => Cow::Owned(format!("{beginning}…")),
+        _ => Cow::Borrowed(text),
+    }
+}
 
 /// A reason.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,23 +1,26 @@
 //! Scans: what each scanner did about a digest, and what counts of it.
 
+use std::sync::Arc;
+
 use weir_schema::{Finding, ScanCompleted, SeverityCounts, Timestamp};
 
 use super::{
     State,
     numbers::{DigestId, FindingId, NameId, ReportId},
     reads::Reads,
+    reason::clipped,
     report::Report,
 };
 use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 
 /// How a scanner's latest terminal attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Attempt {
     /// There was none.
     None,
     Completed,
-    /// For this reason.
-    Failed(NameId),
+    /// For this reason: as much of it as a reason gives.
+    Failed(Arc<str>),
 }
 
 /// The result that is held for a scanner.
@@ -196,14 +199,9 @@ impl State {
     }
 
     /// Notes that a scan failed; gives what that changes.
-    pub(crate) fn scan_failed(
-        &mut self,
-        digest: DigestId,
-        scanner: NameId,
-        reason: NameId,
-    ) -> Reads {
+    pub(crate) fn scan_failed(&mut self, digest: DigestId, scanner: NameId, reason: &str) -> Reads {
         let state = self.scanner_state(digest, scanner);
-        let attempt = Attempt::Failed(reason);
+        let attempt = Attempt::Failed(clipped(reason).into());
         let changed = state.ended(attempt);
         changed.and(self.stand(digest))
     }
