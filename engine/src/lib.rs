@@ -33,6 +33,7 @@ pub mod scan;
 pub mod secret;
 mod status;
 pub mod stream;
+mod structured;
 
 /// Records are decided on one thread, written on another and sent on a third: the allocator of the C
 /// library hands memory back between threads under a lock, which took half of the time of it all.

@@ -9,12 +9,18 @@
 //! type that keeps what it reads before it knows the form (`flatten`, `untagged`, `tag`) would read
 //! that copy without it, so the events have none.
 
-use std::fmt;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    marker::PhantomData,
+};
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess,
     VariantAccess, Visitor,
 };
+
+use crate::digest::clip;
 
 /// Reads JSON as a `T`, of which each struct is an object.
 ///
@@ -38,6 +44,46 @@ fn read<'de, R: serde_json::de::Read<'de>, T: Deserialize<'de>>(
     let value = T::deserialize(ObjectsOnly(&mut json))?;
     json.end()?;
     Ok(value)
+}
+
+/// An object of names that are not known before, in which none comes twice: one of the two would go
+/// unseen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnceEach<V>(pub BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for OnceEach<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_map(Names(PhantomData))
+            .map(OnceEach)
+    }
+}
+
+/// Reads the names of an object.
+struct Names<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Names<V> {
+    type Value = BTreeMap<String, V>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut found = BTreeMap::new();
+        while let Some((name, value)) = fields.next_entry::<String, V>()? {
+            match found.entry(name) {
+                Entry::Vacant(free) => free.insert(value),
+                Entry::Occupied(taken) => {
+                    let name = clip(taken.key());
+                    return Err(A::Error::custom(format!(
+                        "`{name}` comes twice in an object"
+                    )));
+                }
+            };
+        }
+        Ok(found)
+    }
 }
 
 /// A part of serde through which structs are read from objects only.
@@ -292,8 +338,6 @@ impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Object<V> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::value::RawValue;
 
     use super::*;
@@ -329,6 +373,17 @@ mod tests {
         assert!(from_str::<Whole>(&format!("{WHOLE} 1")).is_err());
         let raw: BTreeMap<&str, &RawValue> = from_str(r#"{"raw":[ 1,{"a":[]} ]}"#).unwrap();
         assert_eq!(raw["raw"].get(), r#"[ 1,{"a":[]} ]"#);
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_refused() {
+        let read = |json| from_str::<OnceEach<u8>>(json);
+        assert_eq!(read(r#"{"b":1,"a":2}"#).unwrap().0.len(), 2);
+        let problem = read(r#"{"b":1,"\u0062":2}"#).unwrap_err().to_string();
+        assert!(
+            problem.contains("`b` comes twice in an object"),
+            "{problem}"
+        );
     }
 
     #[test]

@@ -3,13 +3,14 @@
 //! put together first.
 
 use base64::Engine as _;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use weir_schema::{Event, Received, within_default};
 
 use super::context::Context;
 use super::json;
 use super::problem::Problem;
 use super::{Decoded, clip, percent_decoded};
+use crate::structured::{from_structured, is_structured};
 
 /// The header by which the intake says that a delivery proves no more than the source it is from.
 pub const SOURCE_ONLY_HEADER: &str = "weir-source-only";
@@ -33,13 +34,13 @@ const OF_OPERATORS: [&str; 5] = [
 /// Decodes one event.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = context.body();
-    let received = if context.header("ce-type").is_some() {
+    let received = if is_binary(context) {
         json::value(body)?;
         from_binary(attributes(context), body)
     } else {
         // For its complaint about what is no JSON at all.
         let text = json::text(body)?;
-        Received::from_json(text.as_bytes()).map_err(|error| error.to_string())
+        from_structured(text.as_bytes())
     };
     let received = received.map_err(|error| match json::value(body) {
         Err(problem) => problem,
@@ -121,25 +122,56 @@ fn leave_out(data: &mut Value, host: &str) -> bool {
     had
 }
 
+/// Whether the attributes of the event are in headers.
+fn is_binary(context: &Context<'_>) -> bool {
+    let content_type = context.header("content-type");
+    context.header("ce-type").is_some() && !content_type.is_some_and(is_structured)
+}
+
 /// An event in binary mode, from its attributes as they stand in headers and its data (CloudEvents HTTP
 /// binding, section 3.1; NATS binding, section 3.1).
 ///
 /// # Errors
-/// What is wrong with the data or the event.
+/// What is wrong with an attribute, the data or the event.
 pub fn from_binary<'a, Name: Into<String>>(
     attributes: impl IntoIterator<Item = (Name, &'a str)>,
     data: &[u8],
 ) -> Result<Received, String> {
-    let attributes = attributes.into_iter();
-    let attributes: Map<String, Value> = attributes
-        .map(|(name, value)| (name.into(), percent_decoded(value).into()))
-        .collect();
-    let data = match data.trim_ascii().is_empty() {
-        true => Value::Object(Map::new()),
-        false => serde_json::from_slice(data)
-            .map_err(|error| format!("the data of the event is no JSON: {error}"))?,
+    let mut read = Map::new();
+    for (name, value) in attributes {
+        let name = name.into();
+        let value = attribute(value).map_err(|problem| format!("`ce-{name}`: {problem}"))?;
+        if read.insert(name.clone(), value.into()).is_some() {
+            return Err(format!("`ce-{name}` comes twice"));
+        }
+    }
+    let data: &RawValue = match data.trim_ascii() {
+        b"" => serde_json::from_str("{}"),
+        data => serde_json::from_slice(data),
+    }
+    .map_err(|error| format!("the data of the event is no JSON: {error}"))?;
+    Received::from_parts(read, data).map_err(|error| error.to_string())
+}
+
+/// The text of an attribute in a header.
+fn attribute(value: &str) -> Result<String, &'static str> {
+    if !value.is_ascii() {
+        return Err("not ASCII: all else is sent percent-encoded in UTF-8, `é` as `%C3%A9`");
+    }
+    let is_escape = |after: &str| {
+        let digits = after.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
-    Received::from_parts(attributes, data).map_err(|error| error.to_string())
+    if !value.split('%').skip(1).all(is_escape) {
+        return Err(
+            "a `%` is not followed by two hexadecimal digits: for itself it is sent as `%25`",
+        );
+    }
+    let decoded = percent_decoded(value);
+    match value.contains('%') && decoded == value {
+        true => Err("what is percent-encoded is not UTF-8"),
+        false => Ok(decoded),
+    }
 }
 
 /// The attributes of an event in binary mode.
@@ -169,7 +201,9 @@ pub(super) struct Wrapped {
 /// Reads a CloudEvent, structured or binary, without knowing its type.
 pub(super) fn unwrap(context: &Context<'_>) -> Result<Wrapped, Problem> {
     let body = json::value(context.body())?;
-    if let Some(kind) = context.header("ce-type") {
+    if is_binary(context)
+        && let Some(kind) = context.header("ce-type")
+    {
         return Ok(Wrapped {
             kind: percent_decoded(kind),
             id: context.header("ce-id").map(percent_decoded),

@@ -8,7 +8,7 @@ pub(super) fn percent_decoded(value: &str) -> String {
     while let Some((first, after)) = rest.split_first() {
         let byte = after
             .get(..2)
-            .filter(|_| *first == b'%')
+            .filter(|hex| *first == b'%' && hex.iter().all(u8::is_ascii_hexdigit))
             .and_then(|hex| std::str::from_utf8(hex).ok())
             .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         rest = match byte {

@@ -16,6 +16,7 @@ use crate::{
     aside, log,
     node::{Incoming, Landing, Messages, Stopped, TERM, Trace},
     stream::{Consumer, Message, Origin, Speaker, Stream, StreamPosition, Term},
+    structured::{from_structured, is_structured},
 };
 
 /// How many messages are taken at once: what one durable batch holds.
@@ -389,8 +390,9 @@ impl Reading {
 fn event(message: &Message) -> Result<Received, String> {
     let content = message.content()?;
     let attributes = message.event_attributes();
-    if attributes.is_empty() {
-        return Received::from_json(&content).map_err(|error| error.to_string());
+    let content_type = message.header("content-type");
+    if attributes.is_empty() || content_type.is_some_and(is_structured) {
+        return from_structured(&content);
     }
     adapters::from_binary(attributes, &content)
 }

@@ -21,6 +21,7 @@ use super::{Backend, Delivery, Problem, server::App, webhook};
 use crate::{
     adapters::{from_binary, mark_source_only},
     aside,
+    structured::{from_structured, is_structured},
 };
 
 /// Events in one request of an operator.
@@ -187,7 +188,11 @@ pub(super) async fn publish<B: Backend>(
 
 /// The events of a body, and whether it is a single one.
 fn said(headers: &HeaderMap, body: &Bytes) -> Result<(Vec<Received>, bool), Problem> {
-    Ok(if headers.contains_key("ce-specversion") {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let is_binary = headers.contains_key("ce-specversion");
+    Ok(if is_binary && !content_type.is_some_and(is_structured) {
         (vec![binary(headers, body)?], true)
     } else if body.trim_ascii_start().starts_with(b"[") {
         (batch(body)?, false)
@@ -215,16 +220,18 @@ fn batch(body: &Bytes) -> Result<Vec<Received>, Problem> {
 }
 
 fn event(json: &[u8], which: &str) -> Result<Received, Problem> {
-    let received = Received::from_json(json)
-        .map_err(|error| Problem::bad_request(format!("{which}: {error}")))?;
+    let received = from_structured(json)
+        .map_err(|problem| Problem::bad_request(format!("{which}: {problem}")))?;
     admissible(received, which)
 }
 
 fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Received, Problem> {
     let attributes = headers.iter().filter_map(|(name, value)| {
         let attribute = name.as_str().strip_prefix("ce-")?;
-        Some((attribute, value.to_str().ok()?))
+        Some((attribute, String::from_utf8_lossy(value.as_bytes())))
     });
+    let attributes: Vec<_> = attributes.collect();
+    let attributes = attributes.iter().map(|(name, value)| (*name, &**value));
     let received = from_binary(attributes, body)
         .map_err(|problem| Problem::bad_request(format!("the event: {problem}")))?;
     admissible(received, "the event")

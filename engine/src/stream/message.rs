@@ -155,14 +155,18 @@ impl Message {
     }
 
     /// The attributes of a CloudEvent in binary mode, percent-encoded as they came; none of one in
-    /// structured mode.
+    /// structured mode. One that came twice is there twice.
     #[must_use]
     pub fn event_attributes(&self) -> Vec<(String, &str)> {
         let all = self.headers.iter().filter_map(|(name, values)| {
-            let name = after(name.as_ref(), EVENT_HEADER)?;
-            Some((name.to_ascii_lowercase(), values.first()?.as_str()))
+            let name = after(name.as_ref(), EVENT_HEADER)?.to_ascii_lowercase();
+            Some(
+                values
+                    .iter()
+                    .map(move |value| (name.clone(), value.as_str())),
+            )
         });
-        let mut all: Vec<_> = all.collect();
+        let mut all: Vec<_> = all.flatten().collect();
         all.sort_unstable();
         all
     }
@@ -436,6 +440,11 @@ mod tests {
         assert_eq!(
             attributes,
             [("id".to_owned(), "7"), ("type".to_owned(), "x")]
+        );
+        let twice = message("a", &[("ce-id", "7"), ("Ce-Id", "8")]);
+        assert_eq!(
+            twice.event_attributes(),
+            [("id".to_owned(), "7"), ("id".to_owned(), "8")]
         );
     }
 

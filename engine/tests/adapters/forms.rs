@@ -39,6 +39,59 @@ fn weirs_own_events_come_in_every_mode_of_cloudevents() {
 }
 
 #[test]
+fn the_content_type_decides_how_a_cloudevent_is_written() {
+    let event = json!({"specversion": "1.0", "id": "7", "source": "me", "type": "weir.tag.deleted", "data": {"repository": "a/b", "tag": "1"}});
+    let headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "8"),
+        ("ce-source", "other"),
+        ("ce-type", "acme.other"),
+        (
+            "content-type",
+            "Application/CloudEvents+JSON; charset=utf-8",
+        ),
+    ];
+    let decoded = decode_with(&headers, &AdapterSettings::default(), &event.to_string());
+    assert_eq!(meaning(decoded), ["deleted a/b:1"]);
+}
+
+#[test]
+fn the_attributes_and_data_of_binary_mode_are_refused_where_they_are_ambiguous() {
+    let check = |id: &str, data: &str, expected: &str| {
+        let headers = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", id),
+            ("ce-source", "me"),
+            ("ce-type", "weir.tag.deleted"),
+        ];
+        let decoded = decode_with(&headers, &AdapterSettings::default(), data);
+        assert_eq!(meaning(decoded), [expected], "{id} {data}");
+    };
+    let data = r#"{"repository":"a/b","tag":"1"}"#;
+    check("a%2Bb", data, "deleted a/b:1");
+    check(
+        "%+5",
+        data,
+        "rejected `ce-id`: a `%` is not followed by two hexadecimal digits: for itself it is sent as `%25`",
+    );
+    check(
+        "%ff",
+        data,
+        "rejected `ce-id`: what is percent-encoded is not UTF-8",
+    );
+    check(
+        "\u{e9}",
+        data,
+        "rejected `ce-id`: not ASCII: all else is sent percent-encoded in UTF-8, `\u{e9}` as `%C3%A9`",
+    );
+    check(
+        "7",
+        r#"{"repository":"a/b","tag":"1","tag":"2"}"#,
+        "rejected no JSON: `tag` comes twice in an object at line 1 column 37",
+    );
+}
+
+#[test]
 fn what_is_no_json_is_refused_with_its_place() {
     let push = String::from_utf8(payload("harbor/artifact-pushed.json")).unwrap();
     check_text(

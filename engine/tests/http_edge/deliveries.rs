@@ -146,6 +146,57 @@ async fn what_has_fields_is_no_array_of_their_values() {
 }
 
 #[tokio::test]
+async fn an_event_in_binary_mode_says_each_thing_once() {
+    let server = start(|_| {}).await;
+    let send = async |more: (&str, &[u8]), body: &str| {
+        let mut request = server.client.post(format!("{}/v1/events", server.url));
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-source", "s"),
+            ("ce-type", "weir.tag.deleted"),
+        ] {
+            request = request.header(name, value);
+        }
+        let request = request.header(more.0, more.1).body(body.to_owned());
+        request.send().await.unwrap()
+    };
+    let data = r#"{"repository":"a","tag":"1"}"#;
+    for (more, body, told) in [
+        (("ce-id", &b"2"[..]), data, "`ce-id` comes twice"),
+        (("ce-type", b"acme.x"), data, "`ce-type` comes twice"),
+        (("ce-subject", b"\xc3\xa9"), data, "`ce-subject`: not ASCII"),
+        (("ce-subject", b"\xe9"), data, "`ce-subject`: not ASCII"),
+        (("ce-subject", b"a%+5b"), data, "`ce-subject`: a `%` is not"),
+        (
+            ("x-other", b""),
+            r#"{"repository":"a","tag":"1","tag":"2"}"#,
+            "duplicate field `tag`",
+        ),
+    ] {
+        problem(send(more, body).await, 400, told).await;
+    }
+    assert!(server.fake.log.borrow().is_empty());
+    assert_eq!(send(("ce-subject", b"a"), data).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_content_type_of_structured_mode_counts_more_than_headers_of_binary_mode() {
+    let server = start(|_| {}).await;
+    let request = server.client.post(format!("{}/v1/events", server.url));
+    let request = request
+        .header("content-type", "application/cloudevents+json")
+        .header("ce-specversion", "1.0")
+        .header("ce-id", "other")
+        .header("ce-source", "other")
+        .header("ce-type", "acme.other");
+    assert_eq!(request.body(tick("1")).send().await.unwrap().status(), 200);
+    let taken = server.fake.log.borrow()[0].clone();
+    assert_eq!(taken["type"], "weir.clock.ticked");
+}
+
+#[tokio::test]
 async fn conclusions_of_the_engine_cannot_be_sent() {
     let server = start(|_| {}).await;
     let body = r#"{"specversion":"1.0","id":"1","source":"s","type":"weir.promotion.completed",

@@ -10,10 +10,18 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 
-use crate::{Digest, RepositoryName, Severity, Tag, Timestamp, digest::clip};
+use crate::{Digest, RepositoryName, Severity, Tag, Timestamp, digest::clip, objects::OnceEach};
 
 /// Who did it, as the source names them.
 pub type Actor = String;
+
+/// Reads names and texts, if there are any.
+fn once_each<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    let read = Option::<OnceEach<String>>::deserialize(deserializer)?;
+    Ok(read.map(|OnceEach(texts)| texts))
+}
 
 /// `weir.repository.created` and `.deleted`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -77,7 +85,11 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// Annotations of the descriptor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "once_each"
+    )]
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -100,7 +112,11 @@ pub struct ImagePushed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// Annotations of the manifest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "once_each"
+    )]
     pub annotations: Option<BTreeMap<String, String>>,
     /// The platform of an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +140,11 @@ pub struct ManifestResolved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests: Option<Vec<Descriptor>>,
     /// Annotations of the manifest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "once_each"
+    )]
     pub annotations: Option<BTreeMap<String, String>>,
     /// `artifactType`, or the media type of the configuration where that is no image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,7 +156,11 @@ pub struct ManifestResolved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Digest>,
     /// Labels of the image's configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "once_each"
+    )]
     pub labels: Option<BTreeMap<String, String>>,
 }
 

@@ -222,17 +222,24 @@ impl Received {
         Ok(Self { event, json })
     }
 
-    /// Reads an event from its CloudEvents attributes and its data (binary mode).
+    /// Reads an event from its CloudEvents attributes and its data (binary mode), as it would be read
+    /// with the data in its place.
     ///
     /// # Errors
     /// As [`Event::from_json`].
     pub fn from_parts(
         attributes: serde_json::Map<String, Value>,
-        data: Value,
+        data: &RawValue,
     ) -> Result<Self, EventError> {
-        let mut object = attributes;
-        object.insert("data".into(), data);
-        Self::from_json(Value::Object(object).to_string().as_bytes())
+        let mut json = Value::Object(attributes).to_string();
+        json.pop();
+        if json.len() > 1 {
+            json.push(',');
+        }
+        json.push_str("\"data\":");
+        json.push_str(data.get());
+        json.push('}');
+        Self::from_json(json.as_bytes())
     }
 }
 
@@ -382,6 +389,41 @@ mod tests {
             "missing field `media_type`",
         );
         assert!(Event::from_json(b"\xff").is_err());
+    }
+
+    #[test]
+    fn what_comes_twice_is_refused_since_one_of_the_two_would_go_unseen() {
+        let annotated = |annotations: &str| {
+            let push = PUSH.replace("\"extra\":[1]", &format!("\"annotations\":{annotations}"));
+            Event::from_json(push.as_bytes()).map_err(|error| error.to_string())
+        };
+        assert!(annotated(r#"{"a":"1","b":"2"}"#).is_ok() && annotated("null").is_ok());
+        let error = annotated(r#"{"a":"1","a":"2"}"#).unwrap_err();
+        assert!(error.contains("`a` comes twice"), "{error}");
+        let error = Event::from_json(PUSH.replace("[1]", "1,\"tag\":\"2\"").as_bytes());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("duplicate field `tag`"), "{error}");
+    }
+
+    #[test]
+    fn the_data_of_binary_mode_is_read_as_it_is_in_structured_mode() {
+        let parts = |data: &str| {
+            let attributes = serde_json::json!({
+                "specversion": "1.0", "id": "1", "source": "s", "type": "weir.tag.deleted",
+            });
+            let data = serde_json::from_str(data).unwrap();
+            Received::from_parts(attributes.as_object().unwrap().clone(), data)
+        };
+        let structured = r#"{"data":{"repository":"a","tag":"1"},"id":"1","source":"s","specversion":"1.0","type":"weir.tag.deleted"}"#;
+        let read = parts(r#"{ "tag": "1", "repository": "a" }"#).unwrap();
+        assert_eq!(read, Received::from_json(structured.as_bytes()).unwrap());
+        let twice = parts(r#"{"repository":"a","tag":"1","tag":"2"}"#).unwrap_err();
+        assert!(
+            twice.to_string().contains("duplicate field `tag`"),
+            "{twice}"
+        );
+        let nothing = serde_json::from_str("{}").unwrap();
+        assert!(Received::from_parts(serde_json::Map::new(), nothing).is_err());
     }
 
     #[test]
