@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use weir_schema::Received;
 
-use super::{Backend, Delivery, Problem, server::App, webhook};
+use super::{Backend, Delivery, Problem, operators, server::App, webhook};
 use crate::{
     adapters::{from_binary, mark_source_only},
     aside,
@@ -242,6 +242,12 @@ fn admissible(received: Received, which: &str) -> Result<Received, Problem> {
     if body.is_for_weir_to_say() {
         return Err(Problem::forbidden(format!(
             "{which}: `{}` is what Weir concludes, nobody sends it",
+            body.kind()
+        )));
+    }
+    if let Some(problem) = operators::lacking(body) {
+        return Err(Problem::bad_request(format!(
+            "{which}: `data` of `{}`: {problem}",
             body.kind()
         )));
     }

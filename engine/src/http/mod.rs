@@ -18,6 +18,7 @@ mod connections;
 mod intake;
 mod metrics;
 mod openapi;
+mod operators;
 mod page;
 mod problem;
 mod promotions;
