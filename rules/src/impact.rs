@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use weir_schema::{OverrideScope, Platform, Severity, Timestamp};
+use weir_schema::{OverrideScope, Platform, Severity, Timestamp, vulnerability_name};
 
 use crate::{
     gate::Leaf,
@@ -113,14 +113,19 @@ impl State {
     }
 
     /// The tags that hold a vulnerability, in order: by the present result of any scanner, also of
-    /// one whose last attempt failed. Looks at every manifest that was scanned.
+    /// one whose last attempt failed. A CVE is one in whatever letters it is written. Looks at every
+    /// manifest that was scanned.
     #[must_use]
     pub fn impact(&self, vulnerability: &str) -> Vec<ImpactView> {
-        let Some(vulnerability) = self.names.find(vulnerability) else {
+        let wanted = vulnerability_name(vulnerability);
+        let wanted = self
+            .names
+            .find_all(|name| vulnerability_name(name) == wanted);
+        if wanted.is_empty() {
             return Vec::new();
-        };
+        }
         let scanned = (0..self.manifests.len()).map(DigestId::at);
-        let affected = scanned.filter(|id| self.is_reported(*id, vulnerability));
+        let affected = scanned.filter(|id| self.is_reported(*id, &wanted));
         let mut tags = BTreeSet::new();
         for leaf in affected {
             for index in self.above(leaf) {
@@ -130,26 +135,27 @@ impl State {
         let mut tags: Vec<TagId> = tags.into_iter().collect();
         tags.sort_by_key(|id| self.tag_texts(*id));
         let views = tags.into_iter();
-        views
-            .filter_map(|id| self.impact_on(id, vulnerability))
-            .collect()
+        views.filter_map(|id| self.impact_on(id, &wanted)).collect()
     }
 
-    fn is_reported(&self, leaf: DigestId, vulnerability: NameId) -> bool {
+    fn is_reported(&self, leaf: DigestId, wanted: &[NameId]) -> bool {
         let scanners = self
             .scans(leaf)
             .into_iter()
             .flat_map(|scans| &scans.scanners);
         let mut held = scanners.filter_map(|scanner| scanner.held.as_ref());
-        held.any(|held| self.reports.names(held.report, vulnerability))
+        held.any(|held| {
+            let mut wanted = wanted.iter();
+            wanted.any(|name| self.reports.names(held.report, *name))
+        })
     }
 
-    fn impact_on(&self, id: TagId, vulnerability: NameId) -> Option<ImpactView> {
+    fn impact_on(&self, id: TagId, wanted: &[NameId]) -> Option<ImpactView> {
         let tag = self.tag_row(id);
         let bound = tag.bound.as_ref()?;
         let parts = self.parts_now(bound.digest);
         let affected = parts.leaves().iter().filter_map(|leaf| {
-            let (scanners, found) = self.present_findings(leaf.digest, vulnerability)?;
+            let (scanners, found) = self.present_findings(leaf.digest, wanted)?;
             let findings = found.into_iter().map(|finding| {
                 let by = self.overriding(tag.repository, &parts, leaf.digest, finding);
                 let granted = by.and_then(|id| self.overrides.get(id));
@@ -163,7 +169,7 @@ impl State {
                     severity: finding.severity,
                 }
             });
-            Some(self.affected(leaf, vulnerability, scanners, findings.collect()))
+            Some(self.affected(leaf, wanted, scanners, findings.collect()))
         });
         let images: Vec<AffectedImage> = affected.collect();
         let counts = |image: &AffectedImage| {
@@ -185,7 +191,7 @@ impl State {
     fn affected(
         &self,
         leaf: &Leaf,
-        vulnerability: NameId,
+        wanted: &[NameId],
         scanners: Vec<String>,
         findings: Vec<AffectedPackage>,
     ) -> AffectedImage {
@@ -194,7 +200,10 @@ impl State {
             component: leaf.component.map(|id| self.text(id).to_string()),
             platform: leaf.platform.map(|id| self.platforms.platform(id).clone()),
             scanners,
-            first_seen: self.first_seen(leaf.digest, vulnerability),
+            first_seen: wanted
+                .iter()
+                .filter_map(|name| self.first_seen(leaf.digest, *name))
+                .min(),
             findings,
         }
     }
@@ -204,14 +213,14 @@ impl State {
     fn present_findings(
         &self,
         leaf: DigestId,
-        wanted: NameId,
+        wanted: &[NameId],
     ) -> Option<(Vec<String>, Vec<FindingId>)> {
         let (mut scanners, mut found) = (Vec::new(), Vec::<FindingId>::new());
         for scanner in &self.scans(leaf)?.scanners {
             let Some(held) = &scanner.held else { continue };
             let all = self.reports.findings_of(held.report).iter().copied();
             let here: Vec<FindingId> = all
-                .filter(|id| self.reports.found(*id).id == wanted)
+                .filter(|id| wanted.contains(&self.reports.found(*id).id))
                 .collect();
             if here.is_empty() {
                 continue;

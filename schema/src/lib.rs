@@ -21,6 +21,7 @@ mod repository;
 mod severity;
 mod tag;
 mod timestamp;
+mod vulnerability;
 
 pub use decision::{
     Decision, PromotionOutcome, Reason, ReasonCode, TagRef, TargetRef, Verdict, Violation,
@@ -39,3 +40,4 @@ pub use repository::{RepositoryName, RepositoryNameError, registry_in, within_de
 pub use severity::Severity;
 pub use tag::{Tag, TagError};
 pub use timestamp::{Timestamp, TimestampError};
+pub use vulnerability::vulnerability_name;

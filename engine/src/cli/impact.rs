@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::Value;
+use weir_schema::vulnerability_name;
 
 use super::{
     Access, CliError, NO, Output, out,
     why::{short, text},
 };
-use crate::query::{Query, vulnerability};
+use crate::query::Query;
 
 /// Show which tags hold a vulnerability: through which images, promoted when, overridden by whom.
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ pub struct ImpactArgs {
 /// # Errors
 /// If nobody can be asked.
 pub fn run(args: &ImpactArgs) -> Result<ExitCode, CliError> {
-    let vulnerability = vulnerability(&args.vulnerability);
+    let vulnerability = vulnerability_name(&args.vulnerability).into_owned();
     let query = Query::Impact {
         vulnerability: vulnerability.clone(),
         at: args.at.clone(),

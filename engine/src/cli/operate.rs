@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser as Said};
 use serde_json::{Value, json};
 use weir_rules::{pattern::RepositoryPattern, rule::parse_duration};
-use weir_schema::{Received, Timestamp};
+use weir_schema::{Received, Timestamp, vulnerability_name};
 
 use super::{Access, CliError, consequences::Consequences, holds, nothing, out, why::tag_of};
-use crate::query::{PromotionFilter, Query, vulnerability};
+use crate::query::{PromotionFilter, Query};
 
 /// What all of them have.
 #[derive(Debug, Args)]
@@ -408,7 +408,7 @@ pub fn overriding(command: &OverrideCommand) -> Result<ExitCode, CliError> {
             }
             let data = json!({
                 "override_id": args.override_id,
-                "vulnerability": vulnerability(&args.vulnerability),
+                "vulnerability": vulnerability_name(&args.vulnerability),
                 "reason": args.reason,
                 "actor": args.who.actor,
                 "scope": {"repository": args.repository, "digest": args.digest, "package": args.package},
@@ -444,7 +444,7 @@ fn override_named(access: &Access, name: &str) -> Result<Option<Value>, CliError
 /// be granted again: for longer, or for a better reason.
 fn refuse_another(args: &GrantArgs, known: &Value) -> Result<(), CliError> {
     let scope = &known["scope"];
-    let is_same = known["vulnerability"] == vulnerability(&args.vulnerability)
+    let is_same = known["vulnerability"] == *vulnerability_name(&args.vulnerability)
         && scope["repository"] == json!(args.repository)
         && scope["digest"] == json!(args.digest)
         && scope["package"] == json!(args.package);

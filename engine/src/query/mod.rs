@@ -46,7 +46,7 @@ pub use meant::suggest;
 pub use page::{EventPage, Logged, Undecided};
 pub use promotions::PromotionFilter;
 pub use question::{Part, Query};
-pub use search::{time, vulnerability};
+pub use search::time;
 
 use crate::{
     log::{LogReader, index::Index},

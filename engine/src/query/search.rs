@@ -9,7 +9,7 @@ use weir_rules::{
     rule::parse_duration,
     suggest::nearest,
 };
-use weir_schema::{Body, ReasonCode, Timestamp, Verdict};
+use weir_schema::{Body, ReasonCode, Timestamp, Verdict, vulnerability_name};
 
 use super::{
     EventFilter, QueryError,
@@ -88,18 +88,6 @@ pub fn time(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, QueryEr
     }
 }
 
-/// The name of a vulnerability as scanners write it: people write CVEs in small letters too.
-#[must_use]
-pub fn vulnerability(name: &str) -> String {
-    let is_cve = name
-        .get(..4)
-        .is_some_and(|start| start.eq_ignore_ascii_case("cve-"));
-    match is_cve {
-        true => name.to_ascii_uppercase(),
-        false => name.to_owned(),
-    }
-}
-
 fn plan(index: &Index, filter: &EventFilter) -> Result<Plan, QueryError> {
     let mut plan = Plan::Any;
     if let Some(types) = types(&filter.kinds)? {
@@ -126,7 +114,9 @@ fn plan(index: &Index, filter: &EventFilter) -> Result<Plan, QueryError> {
         plan = plan.and(Plan::OneOf(apps.collect::<Result<_, _>>()?));
     }
     let named = filter.vulnerabilities.iter();
-    let vulnerabilities = named.map(|name| vulnerability(name)).collect();
+    let vulnerabilities = named
+        .map(|name| vulnerability_name(name).into_owned())
+        .collect();
     let words = [
         (Dimension::Actor, &filter.actors),
         (Dimension::Rule, &filter.rules),

@@ -109,6 +109,16 @@ fn the_terms_of_a_record_are_all_it_can_be_found_by() {
             (Pattern, "dev/*"),
         ],
     );
+    // A CVE is found in whatever letters it is written; other names as they are.
+    check(
+        r#"{"type":"weir.scan.completed","data":{"digest":"sha256:aa","findings":[{"id":"cve-1"},{"id":"GHSA-x"}]}}"#,
+        &[
+            (Digest, "sha256:aa"),
+            (Type, "weir.scan.completed"),
+            (Vulnerability, "CVE-1"),
+            (Vulnerability, "GHSA-x"),
+        ],
+    );
     check(
         r#"{"type":"weir.hold.placed","data":{"hold_id":"h","scope":{"repository":"dev/web"}}}"#,
         &[(Type, "weir.hold.placed"), (Scope, "dev/web"), (Hold, "h")],

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir_engine::log::index::Index;
 use weir_engine::node::{Incoming, Ledger};
-use weir_engine::query::Query;
+use weir_engine::query::{EventFilter, Query};
 
 use crate::verbs::ask;
 use weir_schema::{Position, Received, Timestamp};
@@ -119,5 +119,40 @@ fn the_gravest_of_what_several_scanners_say_is_where_a_vulnerability_is() {
         );
         assert_eq!(image["findings"][0]["severity"], "CRITICAL");
         assert_eq!(image["scanners"], json!(["grype", "trivy"]));
+    }
+}
+
+#[test]
+fn a_cve_is_found_in_whatever_letters_a_scanner_writes_it() {
+    let dir = TempDir::new().expect("a directory");
+    let scan = |scanner: &str, id: &str| {
+        let findings = json!([{"id": id, "severity": "HIGH", "package": "xz"}]);
+        let data = json!({"digest": digest(), "scanner": {"name": scanner}, "findings": findings});
+        ("weir.scan.completed", data)
+    };
+    let scans = vec![
+        push(),
+        scan("grype", "cve-2024-3094"),
+        scan("trivy", "CVE-2024-3094"),
+    ];
+    let ledger = log(&dir, scans);
+    let index = Index::open(ledger.reader());
+    for name in ["CVE-2024-3094", "cve-2024-3094"] {
+        let now = serde_json::to_value(ledger.state().impact(name)).expect("JSON");
+        let vulnerability = name.to_owned();
+        let at = Some("3".to_owned());
+        let then = ask(&index, &Query::Impact { vulnerability, at }).expect("an answer");
+        for impact in [now, then] {
+            let image = &impact[0]["images"][0];
+            assert_eq!(image["scanners"], json!(["grype", "trivy"]), "{impact}");
+            assert_eq!(image["findings"].as_array().map(Vec::len), Some(1));
+            assert!(image["first_seen"].is_string());
+        }
+        let filter = EventFilter {
+            vulnerabilities: vec![name.to_owned()],
+            ..EventFilter::default()
+        };
+        let count = ask(&index, &Query::Count(filter)).expect("a number");
+        assert_eq!(count["count"], 2, "{name}");
     }
 }

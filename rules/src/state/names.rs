@@ -46,6 +46,14 @@ impl Names {
         self.place(hash_of(text), text).map(NameId::at)
     }
 
+    /// The numbers of the texts that are meant. Looks at all.
+    pub(crate) fn find_all(&self, is_meant: impl Fn(&str) -> bool) -> Vec<NameId> {
+        let all = self.texts.iter().enumerate();
+        all.filter(|(_, text)| is_meant(text))
+            .map(|(place, _)| NameId::at(place))
+            .collect()
+    }
+
     /// The text with that number.
     pub(crate) fn text(&self, id: NameId) -> &Arc<str> {
         &self.texts[id.place()]

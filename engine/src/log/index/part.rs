@@ -5,7 +5,7 @@
 //!
 //! | bytes | |
 //! |---|---|
-//! | 24 | `weir index 4` and a line feed, level (u8), records in a segment (u16, 0 is 65,536), number (u64) |
+//! | 24 | `weir index 5` and a line feed, level (u8), records in a segment (u16, 0 is 65,536), number (u64) |
 //! | | slices: runs of terms in the order of dimension and key |
 //! | | directory: dimension (u8), first key, place, length and CRC-32 (u32) of each slice |
 //! | 56 | place (u64), length (u64) and CRC-32 of the directory, hash of the last record (32), CRC-32 of all before in the directory and these 56 bytes |
@@ -29,7 +29,7 @@ const SLICE_BYTES: usize = 4 * 1024;
 
 /// The number goes up when this form changes, and when other terms are found in a record: by a new
 /// dimension, or a known type's new field that is one.
-const MAGIC: &[u8; 13] = b"weir index 4\n";
+const MAGIC: &[u8; 13] = b"weir index 5\n";
 const HEADER_BYTES: usize = 24;
 const TRAILER_BYTES: usize = 56;
 

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use memchr::{memchr, memmem};
+use weir_schema::vulnerability_name;
 
 use super::part::{Part, PartError};
 use super::places::Places;
@@ -104,10 +105,16 @@ impl Test {
 }
 
 impl Plan {
-    /// Exactly this term.
+    /// Exactly this term; of a vulnerability, in whatever letters.
     #[must_use]
     pub fn has(dimension: Dimension, term: &str) -> Plan {
-        Plan::Has(dimension, Test::is(term))
+        Plan::Has(
+            dimension,
+            match dimension {
+                Dimension::Vulnerability => Test::is(&vulnerability_name(term)),
+                _ => Test::is(term),
+            },
+        )
     }
 
     /// A digest that begins so.
@@ -168,6 +175,8 @@ impl Plan {
     fn may_hold(&self, record: &[u8]) -> bool {
         match self {
             Plan::Any => true,
+            // It may be written in other letters.
+            Plan::Has(Dimension::Vulnerability, _) => true,
             Plan::Has(_, test) => test.may_pass(record),
             Plan::Place { repository, tag } => repository.may_pass(record) && tag.may_pass(record),
             Plan::All(plans) => plans.iter().all(|plan| plan.may_hold(record)),

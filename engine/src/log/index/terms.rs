@@ -12,6 +12,7 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 use sha2::{Digest, Sha256};
+use weir_schema::vulnerability_name;
 
 use super::known::{self, Fields};
 
@@ -31,7 +32,7 @@ pub enum Dimension {
     Actor = 5,
     /// A rule; also a deny rule that is given as a reason.
     Rule = 6,
-    /// A vulnerability: found, or overridden.
+    /// A vulnerability: found, or overridden; a CVE in capitals, however it is written.
     Vulnerability = 7,
     /// The repository of an override's or a hold's scope, if it is one by name.
     Scope = 8,
@@ -300,6 +301,10 @@ impl Walk<'_> {
         match self.field {
             Field::Term(Dimension::Scope) if text.contains('*') => {
                 (self.found)(Mention::Term(Dimension::Pattern, text));
+            }
+            Field::Term(Dimension::Vulnerability) => {
+                let name = vulnerability_name(text);
+                (self.found)(Mention::Term(Dimension::Vulnerability, &name));
             }
             Field::Term(dimension) => (self.found)(Mention::Term(dimension, text)),
             Field::Subject if text.contains(':') => {
