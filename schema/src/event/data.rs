@@ -1,22 +1,18 @@
 //! The `data` of each event, a struct per type. Unknown fields are allowed and mean nothing; the
 //! record keeps them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error as _, MapAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Digest, RepositoryName, Severity, Tag, Timestamp, digest::clip, objects::OnceEach};
+use crate::{Digest, RepositoryName, Severity, Tag, Timestamp, objects::OnceEach};
 
 /// Who did it, as the source names them.
 pub type Actor = String;
 
 /// Reads names and texts, if there are any.
-fn once_each<'de, D: serde::Deserializer<'de>>(
+fn once_each<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<BTreeMap<String, String>>, D::Error> {
     let read = Option::<OnceEach<String>>::deserialize(deserializer)?;
@@ -240,33 +236,14 @@ pub struct Finding {
 pub struct SeverityCounts(pub BTreeMap<Severity, u64>);
 
 impl<'de> Deserialize<'de> for SeverityCounts {
+    /// Words that are no severity are counted as UNKNOWN, so that nothing found is lost.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(CountsByWord)
-    }
-}
-
-/// Reads counts. Words that are no severity are counted as UNKNOWN, so that nothing found is lost; a
-/// word that comes twice is refused, as a field that comes twice is.
-struct CountsByWord;
-
-impl<'de> Visitor<'de> for CountsByWord {
-    type Value = SeverityCounts;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("counts by severity")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SeverityCounts, A::Error> {
-        let mut words = BTreeSet::<String>::new();
-        let mut counts = SeverityCounts::default();
-        while let Some((word, count)) = map.next_entry::<String, u64>()? {
+        let OnceEach(words) = OnceEach::<u64>::deserialize(deserializer)?;
+        let mut counts = Self::default();
+        for (word, count) in words {
             let Ok(severity) = word.parse();
             let sum = counts.0.entry(severity).or_default();
             *sum = sum.saturating_add(count);
-            if let Some(word) = words.replace(word) {
-                let problem = format!("duplicate field `{}`", clip(&word));
-                return Err(A::Error::custom(problem));
-            }
         }
         Ok(counts)
     }

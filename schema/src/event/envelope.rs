@@ -512,7 +512,7 @@ mod tests {
     fn a_severity_that_is_counted_twice_is_refused() {
         let error = scan(r#""counts":{"CRITICAL":4,"CRITICAL":0}"#).unwrap_err();
         assert!(
-            error.to_string().contains("duplicate field `CRITICAL`"),
+            error.to_string().contains("`CRITICAL` comes twice"),
             "{error}"
         );
         // Two words for one severity are not: nothing of what they count is lost.
