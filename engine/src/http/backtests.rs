@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
@@ -68,8 +68,9 @@ pub(super) async fn start<B: Backend>(
 /// `GET /v1/backtests/{id}`: how far it is, or what it came to.
 pub(super) async fn look<B: Backend>(
     State(app): State<Arc<App<B>>>,
-    Path(id): Path<u64>,
+    id: Result<Path<u64>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let id = number(id)?;
     let standing = app.backend.backtest(id).ok_or_else(|| unknown(id))?;
     Ok(Json(match standing {
         Standing::Running { done, of } => {
@@ -83,13 +84,24 @@ pub(super) async fn look<B: Backend>(
 /// `DELETE /v1/backtests/{id}`: ends and forgets it.
 pub(super) async fn end<B: Backend>(
     State(app): State<Arc<App<B>>>,
-    Path(id): Path<u64>,
+    id: Result<Path<u64>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
+    let id = number(id)?;
     if app.backend.end_backtest(id).await {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(unknown(id))
     }
+}
+
+/// The number of a backtest in an address.
+fn number(id: Result<Path<u64>, PathRejection>) -> Result<u64, Problem> {
+    let Path(id) = id.map_err(|_| {
+        Problem::bad_request(
+            "what follows `/v1/backtests/` is no number: a backtest has the `id` that starting it gave",
+        )
+    })?;
+    Ok(id)
 }
 
 fn unknown(id: u64) -> Problem {

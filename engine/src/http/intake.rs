@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json,
     body::{Body, to_bytes},
-    extract::{Path, Query as Parameters, RawQuery, State, rejection::QueryRejection},
+    extract::{
+        Path, Query as Parameters, RawQuery, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
@@ -54,12 +57,17 @@ pub(super) struct IntakeParameters {
 /// `POST /v1/intake/{adapter}`.
 pub(super) async fn deliver<B: Backend>(
     State(app): State<Arc<App<B>>>,
-    Path(adapter): Path<String>,
+    adapter: Result<Path<String>, PathRejection>,
     parameters: Result<Parameters<IntakeParameters>, QueryRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let Path(adapter) = adapter.map_err(|_| {
+        Problem::bad_request(
+            "what follows `/v1/intake/` is no text: an adapter's name is percent-encoded in UTF-8",
+        )
+    })?;
     let address = Address {
         adapter: Some(adapter),
         parameters,

@@ -33,6 +33,7 @@ enum Schema {
     One(&'static str),
     List(&'static str),
     OneOrList(&'static str),
+    OneOf(&'static [&'static str]),
 }
 
 /// A parameter of an address.
@@ -167,7 +168,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
                     "actor",
                 ),
             ],
-            Schema::One("Page"),
+            Schema::OneOf(&["Page", "Count", "Groups"]),
         ),
     ),
     told(
@@ -507,6 +508,11 @@ fn describe(operation: &Operation) -> Value {
     if let Some((media_type, answer)) = operation.answer {
         success["content"] = json!({ media_type: {"schema": schema(answer)} });
     }
+    if operation.parameters.iter().any(|one| one.name == "follow") {
+        success["content"]["text/event-stream"] = json!({
+            "schema": {"type": "string", "description": "With `follow=true`: events whose `id` is a sequence and whose `data` is a `Record`."},
+        });
+    }
     let status = operation.status.to_string();
     let mut described = json!({
         "operationId": operation_id(operation),
@@ -541,6 +547,9 @@ fn schema(of: Schema) -> Value {
         Schema::One(name) => one(name),
         Schema::List(name) => list(name),
         Schema::OneOrList(name) => json!({"oneOf": [one(name), list(name)]}),
+        Schema::OneOf(names) => {
+            json!({"oneOf": names.iter().map(|name| one(name)).collect::<Vec<_>>()})
+        }
     }
 }
 
@@ -581,6 +590,16 @@ mod tests {
         let mut decisions: BTreeSet<String> = EventFilter::names().map(str::to_owned).collect();
         assert!(decisions.remove("type"));
         assert_eq!(described("/v1/decisions"), decisions);
+    }
+
+    #[test]
+    fn every_form_in_which_events_are_answered_is_described() {
+        let answer = &description()["paths"]["/v1/events"]["get"]["responses"]["200"]["content"];
+        assert_eq!(answer["text/event-stream"]["schema"]["type"], "string");
+        let forms = answer[JSON]["schema"]["oneOf"].to_string();
+        for form in ["Page", "Count", "Groups"] {
+            assert!(forms.contains(&format!("/{form}\"")), "{forms}");
+        }
     }
 
     #[test]

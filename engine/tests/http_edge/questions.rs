@@ -89,6 +89,19 @@ async fn questions_that_make_no_sense_are_told_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_path_that_cannot_be_read_is_told_as_all_else_is() {
+    let server = start(|_| {}).await;
+    for id in ["abc", "-1", "99999999999999999999"] {
+        let answer = server.get(&format!("/v1/backtests/{id}")).await;
+        problem(answer, 400, "is no number").await;
+    }
+    let answer = server
+        .post("/v1/intake/%ff", "application/json", "{}")
+        .await;
+    problem(answer, 400, "is no text").await;
+}
+
+#[tokio::test]
 async fn queries_reach_the_engine() {
     let server = start(|_| {}).await;
     for (path, expected) in [

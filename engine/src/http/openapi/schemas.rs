@@ -70,6 +70,24 @@ pub(super) fn schemas() -> Map<String, Value> {
         }),
     );
     object(
+        "Count",
+        "With `count=true`: how many records meet the filters.",
+        &["count"],
+        json!({"count": number(), "undecided": reference("Undecided")}),
+    );
+    object(
+        "Groups",
+        "With `by`: how many records have each, under the name that was asked for.",
+        &["by", "groups"],
+        json!({
+            "by": text(), "undecided": reference("Undecided"),
+            "groups": list(json!({
+                "type": "object", "required": ["count"], "properties": {"count": number()},
+                "additionalProperties": text(),
+            })),
+        }),
+    );
+    object(
         "Undecided",
         "Records left out because the expression of `where` errs for them, otherwise than for want of a field.",
         &["count", "seq", "problem"],
