@@ -267,6 +267,39 @@ async fn the_view_of_a_tag_names_the_image_whose_scan_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_seen_in_a_name_is_shown_and_its_command_can_be_read() {
+    let directory = TempDir::new().unwrap();
+    let rules = directory.path().join("rules");
+    fs::create_dir_all(&rules).unwrap();
+    fs::write(rules.join("to-production.cel"), RULE).unwrap();
+    let config = format!("rules = \"{}\"\n", rules.display());
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let web = Digest::of(b"web");
+    let pushed = json!({
+        "repository": "team/web", "tag": "1.0", "digest": web,
+        "media_type": "application/vnd.oci.image.manifest.v1+json",
+    });
+    let scanned = json!({"digest": web, "scanner": {"name": "trivy"}, "findings": []});
+    let hold = |id: &str| json!({"hold_id": id, "actor": "ann", "reason": "r"});
+    daemon
+        .say(&[
+            event("1", "weir.hold.placed", hold("-freeze")),
+            event("2", "weir.hold.placed", hold("a\u{202e}b")),
+            event("3", "weir.image.pushed", pushed),
+            event("4", "weir.scan.completed", scanned),
+        ])
+        .await;
+    let address = format!("{}/#/tag?repository=team%2Fweb&tag=1.0", daemon.url());
+    let expected = [
+        "<code>weir release -- -freeze</code>".to_owned(),
+        "End the hold a\u{fffd}b".to_owned(),
+        "<code>weir release $'a\\u202eb'</code>".to_owned(),
+    ];
+    let seen = seen(directory.path(), &address, &expected);
+    assert!(!seen.is_some_and(|seen| seen.contains('\u{202e}')));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_view_of_a_promoted_tag_tells_what_objects_since() {
     let directory = TempDir::new().unwrap();
     let rules = directory.path().join("rules");

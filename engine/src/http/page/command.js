@@ -1,10 +1,21 @@
 // Commands to copy: this page changes nothing, `weir` does.
 
-import { el } from "./dom.js";
+import { el, shown } from "./dom.js";
 
-/** A word as a shell takes it, whatever is in it. */
-export const quoted = (word) =>
-  /^[A-Za-z0-9@%+=:,./_-]+$/.test(word) ? word : `'${String(word).replaceAll("'", "'\\''")}'`;
+/** A word as a shell takes it, whatever is in it; what cannot be seen is written as its number. */
+export function quoted(word) {
+  const text = String(word);
+  if (/^[A-Za-z0-9@%+=:,./_-]+$/.test(text)) return text;
+  if (shown(text) === text) return `'${text.replaceAll("'", "'\\''")}'`;
+  const escaped = [...text].map((one) => {
+    if (one === "\\" || one === "'") return `\\${one}`;
+    return shown(one) === one ? one : `\\u${one.codePointAt(0).toString(16).padStart(4, "0")}`;
+  });
+  return `$'${escaped.join("")}'`;
+}
+
+/** A name where the command takes no more options: it may begin as one does. */
+export const last = (name) => String(name).startsWith("-") ? ["--", name] : [name];
 
 /** The line of a command: words are quoted where they must be. */
 export const line = (...words) => ["weir", ...words.map(quoted)].join(" ");

@@ -1,5 +1,11 @@
 // Elements out of values. All that comes from the log is text here, and never markup.
 
+/** Characters that move a cursor, or turn the direction of what follows: what is read is not what is there. */
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** A text as it may be shown: as on the command line, what is not seen is seen to be there. */
+export const shown = (text) => String(text).replace(UNSEEN, "\ufffd");
+
 /** An element with these properties and children; strings become text, and null is left out. */
 export function el(name, properties, ...children) {
   const made = document.createElement(name);
@@ -8,6 +14,7 @@ export function el(name, properties, ...children) {
     if (key === "class") made.className = value;
     else if (key === "label") made.dataset.label = value;
     else if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key === "title" || key === "aria-label") made.setAttribute(key, shown(value));
     else made.setAttribute(key, value === true ? "" : String(value));
   }
   add(made, children);
@@ -18,7 +25,7 @@ export function el(name, properties, ...children) {
 export function add(parent, children) {
   for (const child of [children].flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
-    parent.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    parent.append(child instanceof Node ? child : document.createTextNode(shown(child)));
   }
 }
 

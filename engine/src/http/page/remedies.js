@@ -1,6 +1,6 @@
 // The commands by which people act on what stands in the way. They are shown, never run.
 
-import { line } from "./command.js";
+import { last, line } from "./command.js";
 import { tagOf } from "./route.js";
 
 /** Vulnerabilities for which a command is shown; of more, people look at the expression. */
@@ -28,7 +28,9 @@ function remedy(why, one) {
     case "approval-missing":
       return [["Approve this digest", line("approve", `${source}@${one.digest}`, "--target", target)]];
     case "held":
-      return why.hold_id ? [[`End the hold ${why.hold_id}`, line("release", why.hold_id)]] : [];
+      // The name may be empty.
+      return typeof why.hold_id === "string"
+        ? [[`End the hold ${why.hold_id}`, line("release", ...last(why.hold_id))]] : [];
     case "clause-false":
     case "denied":
       return named(why, one).map((id) => [id === "VULNERABILITY" ? "Answer for a finding" : `Answer for ${id}`,
