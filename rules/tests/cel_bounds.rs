@@ -153,6 +153,18 @@ fn reading_a_long_text_is_charged_by_its_length() {
 }
 
 #[test]
+fn a_name_bound_far_outside_is_charged_by_the_way_to_it() {
+    let bound = |names: usize| {
+        let ones = vec!["1"; names].join(", ");
+        let read = "cel.index(0) + cel.index(0) + cel.index(0) == 3";
+        format!("cel.block([{ones}], lists.range(9000).all(x, {read}))")
+    };
+    assert_eq!(decide(&bound(4), &case()).outcome, Ok(true));
+    let error = exhausted(&bound(400));
+    assert!(error.message.contains("budget"), "{error}");
+}
+
+#[test]
 fn a_long_text_is_no_number() {
     let environment = Environment::open(Vec::<&str>::new());
     for kind in ["int", "uint", "double", "duration", "timestamp"] {
@@ -366,6 +378,11 @@ fn numbers_at_their_bounds_are_errors() {
         "timestamp('2020-01-01t00:00:00Z')",
         "timestamp('2016-12-31T23:59:60Z')",
         "timestamp('2016-12-31T18:59:60-05:00')",
+        "uint('+5')",
+        "timestamp('2024-01-01T00:00:00Z').getHours('+5:3')",
+        "timestamp('2024-01-01T00:00:00Z').getHours('05:+3')",
+        "timestamp('2024-01-01T00:00:00Z').getHours('24:00')",
+        "timestamp('2024-01-01T00:00:00Z').getHours('+-5:30')",
         "[1][1]",
         "[1].slice(0, 5)",
         "'%.1000f'.format([1.0])",

@@ -17,7 +17,7 @@ impl Run<'_> {
             Kind::Select(select) => {
                 let chain = select.chain.as_ref()?;
                 let root = match chain.root {
-                    Root::Local(slot) => find(scope, slot).ok()?,
+                    Root::Local(slot) => find(scope, slot, &self.budget)?.ok()?,
                     Root::Variable(index) => self.facts.variable(index).ok()?,
                 };
                 let found = chain
@@ -30,7 +30,7 @@ impl Run<'_> {
                 found.filter(|value| !matches!(value, Value::Null))
             }
             Kind::Constant(value) => Some(value),
-            Kind::Local(slot) => find(scope, *slot).ok(),
+            Kind::Local(slot) => find(scope, *slot, &self.budget)?.ok(),
             Kind::Variable(index) => self.facts.variable(*index).ok(),
             _ => None,
         }

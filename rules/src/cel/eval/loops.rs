@@ -162,7 +162,7 @@ impl Run<'_> {
                 let value = self.value(&each.body, Some(scope))?;
                 made.push(self.settle(value).into_owned());
             } else if self.test(&each.body, Some(scope))? {
-                made.push(self.local(Some(scope), each.first)?.clone());
+                made.push(self.local(node, Some(scope), each.first)?.clone());
             }
             Ok(())
         })?;
@@ -183,7 +183,7 @@ impl Run<'_> {
                 .map_err(self.fault_at(node))?;
             let value = self.value(&each.body, Some(scope))?;
             if each.how == LoopKind::TransformMap {
-                let key = self.local(Some(scope), each.first)?.clone();
+                let key = self.local(node, Some(scope), each.first)?.clone();
                 made.push((key, self.settle(value).into_owned()));
                 return Ok(());
             }

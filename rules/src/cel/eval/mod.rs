@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
     fn made<'s>(&'s self, node: &'s Node, scope: Bound<'s>) -> Result<Cow<'s, Value>, Failure> {
         match &node.kind {
             Kind::Constant(value) => Ok(Cow::Borrowed(value)),
-            Kind::Local(slot) => self.local(scope, *slot).map(Cow::Borrowed),
+            Kind::Local(slot) => self.local(node, scope, *slot).map(Cow::Borrowed),
             Kind::Fail(message) => Err(self.fail(node, message.clone())),
             Kind::Variable(index) => self.variable(node, *index),
             Kind::Select(select) => self.select(node, select, scope),
@@ -179,8 +179,11 @@ impl<'a> Run<'a> {
     }
 
     /// The value of a bound name.
-    fn local<'s>(&self, scope: Bound<'s>, slot: u16) -> Result<&'s Value, Failure> {
-        scope::find(scope, slot).map_err(|error| self.again(error))
+    fn local<'s>(&self, node: &Node, scope: Bound<'s>, slot: u16) -> Result<&'s Value, Failure> {
+        match scope::find(scope, slot, &self.budget) {
+            Some(found) => found.map_err(|error| self.again(error)),
+            None => Err(self.fault(node, self.budget.exhausted(), &[])),
+        }
     }
 
     fn variable<'s>(&'s self, node: &Node, index: u16) -> Result<Cow<'s, Value>, Failure> {

@@ -197,6 +197,8 @@ fn to_uint(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
             Ok(Value::Uint(value.trunc() as u64))
         }
         [Value::Double(_)] => Err(out_of_range("uint")),
+        // Unlike an int it has no sign.
+        [Value::String(text)] if text.starts_with('+') => Err(unreadable(text, "uint")),
         [Value::String(text)] => short(budget, text, "uint")?
             .parse()
             .map(Value::Uint)

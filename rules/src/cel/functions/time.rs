@@ -95,7 +95,7 @@ fn part(
     }
 }
 
-/// The time in a zone, given by its name or as `[+-]HH:MM`.
+/// The time in a zone, given by its name or as `[+-]HH:MM`, of two digits each.
 fn in_zone(at: Timestamp, zone: &str) -> Result<DateTime<FixedOffset>, Fault> {
     let unknown = || {
         Fault::Failed(format!(
@@ -105,14 +105,15 @@ fn in_zone(at: Timestamp, zone: &str) -> Result<DateTime<FixedOffset>, Fault> {
     };
     let at = at.datetime();
     if let Some((hours, minutes)) = zone.split_once(':') {
-        let sign = if hours.starts_with('-') { -1 } else { 1 };
-        let hours: i32 = hours.parse().map_err(|_| unknown())?;
-        let minutes: i32 = minutes.parse().map_err(|_| unknown())?;
-        if !(-23..=23).contains(&hours) || !(0..=59).contains(&minutes) {
-            return Err(unknown());
-        }
+        let (sign, hours) = match hours.strip_prefix('-') {
+            Some(hours) => (-1, hours),
+            None => (1, hours.strip_prefix('+').unwrap_or(hours)),
+        };
+        let below = |end, digits| two_digits(digits).filter(|number| *number < end);
+        let hours = below(24, hours).ok_or_else(unknown)?;
+        let minutes = below(60, minutes).ok_or_else(unknown)?;
         let offset =
-            FixedOffset::east_opt((hours * 60 + sign * minutes) * 60).ok_or_else(unknown)?;
+            FixedOffset::east_opt(sign * (hours * 60 + minutes) * 60).ok_or_else(unknown)?;
         return Ok(at.with_timezone(&offset));
     }
     let zone: chrono_tz::Tz = if zone.is_empty() {
@@ -121,4 +122,9 @@ fn in_zone(at: Timestamp, zone: &str) -> Result<DateTime<FixedOffset>, Fault> {
         zone.parse().map_err(|_| unknown())?
     };
     Ok(at.with_timezone(&zone).fixed_offset())
+}
+
+fn two_digits(text: &str) -> Option<i32> {
+    let legal = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    legal.then(|| text.parse().ok())?
 }
