@@ -68,10 +68,28 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// The elements of a list that may make an event each.
+    /// The elements of a list; none if it is absent. Anything else is refused.
+    pub(super) fn list(&self) -> Result<Vec<Self>, Problem> {
+        match self.value {
+            Value::Array(_) => Ok(self.items().collect()),
+            _ if self.is_absent() => Ok(Vec::new()),
+            other => Err(self.problem(format!("expected a list, found {}", kind(other)))),
+        }
+    }
+
+    /// As [`Field::list`], of elements that may make an event each.
     pub(super) fn each(&self) -> Result<Vec<Self>, Problem> {
         super::at_most(self.value.as_array().map_or(0, Vec::len))?;
-        Ok(self.items().collect())
+        self.list()
+    }
+
+    /// This field, which must be an object if it is there.
+    pub(super) fn object(self) -> Result<Self, Problem> {
+        match self.value {
+            Value::Object(_) => Ok(self),
+            _ if self.is_absent() => Ok(self),
+            other => Err(self.problem(format!("expected an object, found {}", kind(other)))),
+        }
     }
 
     /// The fields of an object; none if it is absent or no object.
@@ -115,6 +133,14 @@ impl<'a> Field<'a> {
             Value::Null | Value::String(_) => Err(self.missing()),
             other => Err(self.problem(format!("expected a text, found {}", kind(other)))),
         }
+    }
+
+    /// The text, if something is there: then it must be one.
+    pub(super) fn optional(&self) -> Result<Option<&'a str>, Problem> {
+        if self.is_absent() {
+            return Ok(None);
+        }
+        self.required().map(Some)
     }
 
     /// The digest, which must be there and whole.

@@ -152,25 +152,10 @@ fn verdict(
         .into_iter()
         .filter_map(|name| statement.get(name).text())
         .collect();
-    let justification = statement.get("justification");
+    if word == "not_affected" {
+        check_reason(statement, status)?;
+    }
     match word {
-        "not_affected"
-            if statement
-                .first(&["justification", "impact_statement"])
-                .is_absent() =>
-        {
-            Err(status.problem("`not_affected` without `justification` or `impact_statement`"))
-        }
-        "not_affected"
-            if justification
-                .text()
-                .is_some_and(|word| !JUSTIFICATIONS.contains(&word)) =>
-        {
-            Err(justification.problem(format!(
-                "`{}` is no justification of OpenVEX",
-                clip(justification.text().unwrap_or_default())
-            )))
-        }
         "not_affected" | "fixed" => {
             let mut reason = word.to_owned();
             if !why.is_empty() {
@@ -182,6 +167,21 @@ fn verdict(
         }
         "affected" | "under_investigation" => Ok(Verdict::Counts),
         other => Err(status.problem(format!("`{}` is no status of OpenVEX", clip(other)))),
+    }
+}
+
+/// Refuses that something is not affected where no reason that OpenVEX knows is given for it.
+fn check_reason(statement: &Field<'_>, status: &Field<'_>) -> Result<(), Problem> {
+    let justification = statement.get("justification");
+    let impact = statement.get("impact_statement");
+    match (justification.optional()?, impact.optional()?) {
+        (None, None) => {
+            Err(status.problem("`not_affected` without `justification` or `impact_statement`"))
+        }
+        (Some(word), _) if !JUSTIFICATIONS.contains(&word) => {
+            Err(justification.problem(format!("`{}` is no justification of OpenVEX", clip(word))))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -197,7 +197,7 @@ fn scopes(
     let (scope, about) = scope(context, product, subjects)?;
     let mut subcomponents = product.get("subcomponents").each()?;
     if subcomponents.is_empty() {
-        subcomponents = of_statement.items().collect();
+        subcomponents = of_statement.each()?;
     }
     if subcomponents.is_empty() {
         return Ok(vec![(scope, about)]);
@@ -243,10 +243,10 @@ fn scope(
     subjects: &[Digest],
 ) -> Result<(Scope, String), Problem> {
     let (field, name) = identifier(product)?;
-    let hashes = product.get("hashes");
+    let hashes = product.get("hashes").object()?;
     let hash = hashes.first(&["sha-256", "sha256"]);
     let hash = hash
-        .text()
+        .optional()?
         .map(|hex| format!("sha256:{hex}").parse())
         .transpose();
     let digest = hash.map_err(|error| hashes.problem(error))?;
@@ -323,8 +323,10 @@ fn identifier<'a>(product: &Field<'a>) -> Result<(Field<'a>, String), Problem> {
     if let Some(name) = product.text() {
         return Ok((product.clone(), name.to_owned()));
     }
-    let (id, url) = (product.get("@id"), product.get("identifiers").get("purl"));
-    let field = match (purl::parse(id.text().unwrap_or_default()), url.text()) {
+    let identifiers = product.get("identifiers").object()?;
+    let (id, url) = (product.get("@id"), identifiers.get("purl"));
+    let own = purl::parse(id.optional()?.unwrap_or_default());
+    let field = match (own, url.optional()?) {
         (Some(own), Some(text)) => match purl::parse(text) {
             Some(other) if other == own || own.is_a_part_of(&other) => id,
             Some(other) if other.is_a_part_of(&own) => url,

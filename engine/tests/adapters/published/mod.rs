@@ -9,6 +9,7 @@ mod fixed;
 mod graded;
 mod harbor;
 mod hidden;
+mod kinds;
 mod others;
 mod partial;
 mod scanners;
