@@ -3,12 +3,14 @@
 //!
 //! The runs of one tool on one image are one scan: Snyk writes one for the system's packages and one
 //! for each application. A scan without results is refused: SARIF does not tell a clean image from one
-//! in which nothing was recognised. So is one that says nowhere how grave what it found is: levels do not
+//! in which nothing was recognised. A run without a list of results is none that found nothing, and ends
+//! the whole document. A scan that says nowhere how grave what it found is has failed: levels do not
 //! (osv-scanner writes `warning` for everything). Only results of vulnerabilities count, not secrets or
 //! misconfigurations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use weir_schema::{Finding, Scanner};
 
 use super::context::Context;
@@ -59,6 +61,9 @@ fn scans<'a>(context: &Context<'_>, root: &Field<'a>) -> Result<Vec<Scan<'a>>, P
     let runs = root.get("runs").each()?;
     if runs.is_empty() {
         return Err(root.get("runs").missing());
+    }
+    for properties in root.get("inlineExternalProperties").list()? {
+        check_within(&properties.get("results"))?;
     }
     let mut scans: Vec<Scan<'_>> = Vec::new();
     for run in &runs {
@@ -123,13 +128,15 @@ impl Scan<'_> {
 }
 
 fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> {
-    let invocations: Vec<_> = run.get("invocations").items().collect();
+    let invocations = run.get("invocations").list()?;
     if let Some(failed) = invocations
         .iter()
         .map(|invocation| invocation.get("executionSuccessful"))
-        .find(|successful| *successful.value() == serde_json::Value::Bool(false))
+        .find(|successful| !successful.is_absent() && *successful.value() != Value::Bool(true))
     {
-        return Err(failed.problem("not a completed scan: the run failed"));
+        return Err(failed.problem(
+            "not a completed scan: the run failed, or does not say `true` that it did not",
+        ));
     }
     let driver = run.get("tool").get("driver");
     let list = driver.get("rules");
@@ -145,6 +152,16 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
         .collect();
     let tool = driver.get("name").required()?.to_lowercase();
     let all = run.get("results");
+    if !all.value().is_array() {
+        return Err(all.problem(
+            "not a completed scan: no list of results, which a run has that looked for some",
+        ));
+    }
+    check_within(
+        &run.get("externalPropertyFileReferences")
+            .object()?
+            .get("results"),
+    )?;
     let results: Vec<_> = all.items().collect();
     let mut image = image(context, run)?;
     let (mut findings, mut graded) = (Vec::new(), false);
@@ -207,6 +224,16 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
             failed: None,
         },
     })
+}
+
+/// Refuses results that are somewhere else than in their run: `elsewhere` says where.
+fn check_within(elsewhere: &Field<'_>) -> Result<(), Problem> {
+    match elsewhere.list()?.is_empty() {
+        true => Ok(()),
+        false => Err(elsewhere.problem(
+            "not a completed scan: results in another place than their run are not read; send them in one file, in `results` of the run",
+        )),
+    }
 }
 
 /// Whether a result is suppressed: one suppression that is rejected, or under review, and it is not

@@ -2,8 +2,9 @@
 //! report says less than what is there.
 
 use serde_json::{Value, json};
+use weir_engine::adapters::SUBJECT_HEADER;
 
-use crate::words::{check, digest};
+use crate::words::{check, check_with, digest};
 
 /// What is no list, whatever it holds.
 fn no_lists() -> [Value; 4] {
@@ -81,6 +82,118 @@ fn what_openvex_says_in_a_wrong_kind_never_widens_an_override() {
                 json!({"subcomponents": none}),
             ),
             &["override CVE-1 abab "],
+        );
+    }
+}
+
+fn run(severity: &str) -> Value {
+    json!({"tool": {"driver": {"name": "Snyk Container", "rules": [{"id": "SNYK-DEBIAN13-OPENSSL-4", "properties": {"security-severity": severity}}]}},
+        "results": [{"ruleId": "SNYK-DEBIAN13-OPENSSL-4", "level": "note", "message": {"text": "x"}}]})
+}
+
+/// One run that is changed, alone, before a whole one and behind it.
+fn check_runs(change: impl FnOnce(&mut Value), expected: &[&str]) {
+    let mut changed = run("9.8");
+    change(&mut changed);
+    for runs in [
+        json!([changed]),
+        json!([changed, run("2.0")]),
+        json!([run("2.0"), changed]),
+    ] {
+        let at = runs
+            .as_array()
+            .unwrap()
+            .iter()
+            .position(|run| *run == changed);
+        let expected = expected
+            .iter()
+            .map(|line| line.replace("runs[N]", &format!("runs[{}]", at.unwrap())));
+        let expected: Vec<_> = expected.collect();
+        let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+        check_with(
+            &[(SUBJECT_HEADER, &digest("ab"))],
+            &json!({"version": "2.1.0", "runs": runs}),
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn a_run_without_a_list_of_results_is_none_that_found_nothing() {
+    // SARIF 2.1.0, 3.14.23: `null`, or absent, where the tool did not look.
+    for results in [json!(null), json!({"0": {}}), json!("none"), json!(0)] {
+        check_runs(
+            |run| run["results"] = results,
+            &["rejected `runs[N].results`: not a completed scan: no list of results"],
+        );
+    }
+    let away = |run: &mut Value| {
+        run.as_object_mut().unwrap().remove("results");
+        run["externalPropertyFileReferences"] = json!({"results": [{"location": {"uri": "more.sarif-external-properties"}, "itemCount": 57}]});
+    };
+    check_runs(
+        away,
+        &["rejected `runs[N].results`: not a completed scan: no list of results"],
+    );
+    let beside = |run: &mut Value| {
+        away(run);
+        run["results"] = json!([]);
+    };
+    check_runs(
+        beside,
+        &[
+            "rejected `runs[N].externalPropertyFileReferences.results`: not a completed scan: results in another place",
+        ],
+    );
+    check_runs(
+        |run| run["externalPropertyFileReferences"] = json!(["more.sarif-external-properties"]),
+        &["rejected `runs[N].externalPropertyFileReferences`: expected an object"],
+    );
+    // Other properties than results may be elsewhere.
+    check_with(
+        &[(SUBJECT_HEADER, &digest("ab"))],
+        &{
+            let mut run = run("2.0");
+            run["externalPropertyFileReferences"] =
+                json!({"artifacts": [{"guid": "x"}], "results": []});
+            json!({"version": "2.1.0", "runs": [run]})
+        },
+        &["scanned abab by snyk container: SNYK-DEBIAN13-OPENSSL-4=LOW"],
+    );
+    check(
+        &json!({"version": "2.1.0", "runs": [run("2.0")], "inlineExternalProperties": [{"runGuid": "x", "results": [{"ruleId": "CVE-1"}]}]}),
+        &[
+            "rejected `inlineExternalProperties[0].results`: not a completed scan: results in another place",
+        ],
+    );
+}
+
+#[test]
+fn a_run_that_does_not_say_that_it_succeeded_is_no_completed_scan() {
+    for successful in [json!(false), json!("false"), json!(0), json!({})] {
+        check_runs(
+            |run| run["invocations"] = json!([{"executionSuccessful": successful}]),
+            &[
+                "rejected `runs[N].invocations[0].executionSuccessful`: not a completed scan: the run failed",
+            ],
+        );
+    }
+    check_runs(
+        |run| run["invocations"] = json!({"executionSuccessful": false}),
+        &["rejected `runs[N].invocations`: expected a list, found an object"],
+    );
+    for invocations in [
+        json!(null),
+        json!([]),
+        json!([{}]),
+        json!([{"executionSuccessful": true}]),
+    ] {
+        let mut run = run("9.8");
+        run["invocations"] = invocations;
+        check_with(
+            &[(SUBJECT_HEADER, &digest("ab"))],
+            &json!({"version": "2.1.0", "runs": [run]}),
+            &["scanned abab by snyk container: SNYK-DEBIAN13-OPENSSL-4=CRITICAL"],
         );
     }
 }
