@@ -134,8 +134,15 @@ pub(super) fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> 
         }
         (None, None) => named_by_id(id),
     };
-    let word = line(&["Severity"]);
-    let said = said_severity(rule, word.as_deref(), score).max(title(rule));
+    let mut texts = [Some(&message), help].into_iter().flatten();
+    let graded = texts.find(|text| text.get("Severity").is_some());
+    let word = graded.and_then(|text| text.get("Severity"));
+    let said = said_severity(rule, word, score).max(title(rule));
+    // In prose it may be the word of somebody else, of something else: it does not lower a score.
+    let said = match graded.is_some_and(|text| !text.names_a_finding()) {
+        true => said.max(score.map_or(Severity::Unknown, severity_of_score)),
+        false => said,
+    };
     let is_graded = said != Severity::Unknown || score.is_some() || word.is_some();
     let finding = Finding {
         severity: match is_graded {
@@ -349,6 +356,13 @@ impl<'a> Labels<'a> {
             .and_then(|link| link.split_once("]("));
         let value = called.map_or(value, |(called, _)| called);
         (!value.is_empty()).then_some((name, value))
+    }
+
+    /// Whether they are those of one finding, as scanners write them, and not some of a text that
+    /// somebody else wrote.
+    fn names_a_finding(&self) -> bool {
+        let mut names = ["Vulnerability", "Package", "Component"].into_iter();
+        names.any(|name| self.get(name).is_some())
     }
 
     fn get(&self, name: &str) -> Option<&'a str> {

@@ -124,6 +124,24 @@ fn a_violation_of_a_policy_is_no_vulnerability() {
     );
 }
 
+#[test]
+fn a_severity_in_prose_does_not_lower_a_score() {
+    let of = |help: &str, score: &str| {
+        let rule = json!({"id": "CVE-2024-38428_wget_1", "help": {"text": help}, "properties": {"security-severity": score}});
+        let result = json!({"ruleId": "CVE-2024-38428_wget_1", "message": {"text": "x"}});
+        found("JFrog Xray Scanner", json!([rule]), json!([result]))
+    };
+    let prose = "### Impact\nA crafted URL lets a remote attacker run code.\n\nSeverity: Low\n";
+    assert_eq!(of(prose, "9.1"), ["CVE-2024-38428 CRITICAL wget@1"]);
+    let unknown = prose.replace("Low", "Unknown");
+    assert_eq!(of(&unknown, "9.1"), ["CVE-2024-38428 CRITICAL wget@1"]);
+    let graver = prose.replace("Low", "High");
+    assert_eq!(of(&graver, "2.0"), ["CVE-2024-38428 HIGH wget@1"]);
+    // A scanner's own lines: a distribution knows better than a score.
+    let own = "Vulnerability CVE-2024-38428\nSeverity: Low\nPackage: wget\nVersion: 1\n";
+    assert_eq!(of(own, "9.1"), ["CVE-2024-38428 LOW wget@1"]);
+}
+
 fn cyclonedx(component: Value, vulnerabilities: Value) -> Value {
     json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1, "metadata": {"tools": [{"name": "osv-scanner"}], "component": component},
            "components": [{"type": "library", "bom-ref": "pkg:npm/a@1", "name": "a", "version": "1", "purl": "pkg:npm/a@1"}], "vulnerabilities": vulnerabilities})
