@@ -110,6 +110,7 @@ fn report(root: &Field<'_>, image: Image, list: &[Field<'_>]) -> Result<Report, 
         findings.extend(self::findings(vulnerability, &components)?);
     }
     let scanner = scanner(root);
+    check_image(root, &scanner)?;
     check_system(root, &scanner, list)?;
     let licenses = all_components(root).into_iter();
     let licenses = licenses.flat_map(|component| licenses_of(&component));
@@ -121,6 +122,20 @@ fn report(root: &Field<'_>, image: Image, list: &[Field<'_>]) -> Result<Report, 
         scanned_at: root.get("metadata").get("timestamp").time(),
         image,
     })
+}
+
+/// Refuses a scan of a directory or a file system by one of the scanners that call an image a
+/// container. Others may call it whatever it is a part of.
+fn check_image(root: &Field<'_>, scanner: &Scanner) -> Result<(), Problem> {
+    let kind = root.get("metadata").get("component").get("type");
+    let is_known = ["trivy", "grype"].contains(&scanner.name.as_str());
+    match kind.optional()? {
+        Some(word @ ("application" | "file")) if is_known => Err(kind.problem(format!(
+            "`{word}` is not an image: {} calls one `container`",
+            scanner.name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a scan of an operating system of which the scanner has no data: it lists the packages, and
@@ -287,7 +302,7 @@ fn findings(
     components: &BTreeMap<&str, (Option<String>, Option<String>)>,
 ) -> Result<Vec<Finding>, Problem> {
     let id = vulnerability.get("id").required()?.to_owned();
-    let ratings: Vec<_> = vulnerability.get("ratings").items().collect();
+    let ratings = vulnerability.get("ratings").list()?;
     // EPSS and others are ratings of another kind, with a `method` of their own.
     let cvss = || {
         ratings.iter().filter(|rating| {
@@ -304,9 +319,9 @@ fn findings(
     }));
     let said = ratings
         .iter()
-        .map(|rating| severity(rating.get("severity").text()))
-        .max();
-    let severity = match said {
+        .map(|rating| Ok(severity(rating.get("severity").optional()?)));
+    let said = said.collect::<Result<Vec<_>, Problem>>()?;
+    let severity = match said.into_iter().max() {
         Some(said) if said != Severity::Unknown => said,
         _ => score.map_or(Severity::Unknown, severity_of_score),
     };
@@ -319,7 +334,7 @@ fn findings(
         score,
         layer: None,
     };
-    let affected: Vec<_> = vulnerability.get("affects").items().collect();
+    let affected = vulnerability.get("affects").list()?;
     let affected = affected.iter().map(|affected| {
         let reference = affected.get("ref").text().unwrap_or_default();
         (

@@ -197,3 +197,60 @@ fn a_run_that_does_not_say_that_it_succeeded_is_no_completed_scan() {
         );
     }
 }
+
+fn cyclonedx(tool: &str, kind: &str, ratings: Value) -> Value {
+    json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
+        "metadata": {"tools": {"components": [{"type": "application", "name": tool}]}, "component": {"type": kind, "name": "a"}},
+        "components": [{"type": "library", "bom-ref": "a", "name": "a", "version": "1"}],
+        "vulnerabilities": [{"id": "CVE-1", "ratings": [{"severity": "low"}], "affects": [{"ref": "a"}]}, {"id": "CVE-2", "ratings": ratings, "affects": [{"ref": "a"}]}]})
+}
+
+#[test]
+fn a_rating_of_a_wrong_kind_is_not_an_unknown_one() {
+    let check = |ratings: Value, expected: &str| {
+        check_with(
+            &[(SUBJECT_HEADER, &digest("ab"))],
+            &cyclonedx("trivy", "container", ratings),
+            &[expected],
+        );
+    };
+    check(
+        json!({"severity": "critical"}),
+        "rejected `vulnerabilities[1].ratings`: expected a list, found an object",
+    );
+    check(
+        json!([{"severity": ["critical"]}]),
+        "rejected `vulnerabilities[1].ratings[0].severity`: expected a text",
+    );
+    check(
+        json!(null),
+        "scanned abab by trivy: CVE-1=LOW CVE-2=UNKNOWN",
+    );
+}
+
+#[test]
+fn a_scan_of_a_directory_is_none_of_the_image_that_the_sender_names() {
+    // anchore/syft, syft/format/common/cyclonedxhelpers: `file`; aquasecurity/trivy,
+    // pkg/sbom/io/encode.go: `application`.
+    for (tool, kind, expected) in [
+        (
+            "grype",
+            "file",
+            "rejected `metadata.component.type`: `file` is not an image",
+        ),
+        (
+            "trivy",
+            "application",
+            "rejected `metadata.component.type`: `application` is not an image",
+        ),
+        ("trivy", "container", "scanned abab by trivy:"),
+        // What others call an image is not known.
+        ("acme", "application", "scanned abab by acme:"),
+    ] {
+        check_with(
+            &[(SUBJECT_HEADER, &digest("ab"))],
+            &cyclonedx(tool, kind, json!([{"severity": "low"}])),
+            &[expected],
+        );
+    }
+}
