@@ -437,9 +437,9 @@ fn outcome(kind: Kind, overview: &Field<'_>) -> Result<Outcome, Problem> {
         }
     }
     let percent = overview.get("complete_percent");
-    if percent.number().is_some_and(|percent| percent < 100.0) {
+    if report::is_partial(&percent) {
         return Ok(Outcome::Unfinished(format!(
-            "`{}` is below 100: not all images of the index are scanned",
+            "`{}` is below 100, or no number: not all images of the index are scanned",
             percent.path()
         )));
     }

@@ -56,13 +56,14 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Pro
         return Err(status.problem("not a completed scan: its status is not `Success`"));
     }
     let percent = report.get("complete_percent");
-    if percent.number().is_some_and(|percent| percent < 100.0) {
+    if report::is_partial(&percent) {
         return Err(
             percent.problem("not a completed scan: not all images of the index are scanned")
         );
     }
     let list = report.get("vulnerabilities");
     let overall = report.get("severity");
+    let gravest = severity(overall.optional()?);
     if !list.is_absent() && !list.value().is_array() {
         return Err(list.problem("not a list"));
     }
@@ -70,8 +71,7 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Pro
         return Err(list.missing());
     }
     // Without vulnerabilities it is the whole's severity that says that nothing was found.
-    let graver = severity(overall.text()) != Severity::Unknown && overall.text() != Some("None");
-    if list.items().next().is_none() && graver {
+    if list.items().next().is_none() && gravest != Severity::Unknown {
         return Err(overall.problem("says that something was found, and nothing is listed"));
     }
     let whole = report.get("artifact").get("digest").optional_digest()?;
@@ -92,6 +92,10 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Pro
                 .push(finding.clone());
         }
         findings.push(finding);
+    }
+    let most = findings.iter().map(|finding| finding.severity).max();
+    if most.is_some_and(|most| gravest > most) {
+        return Err(overall.problem("says that something graver was found than what is listed"));
     }
     // What is said of no image may be in each.
     for findings in by_image.values_mut() {
@@ -127,7 +131,7 @@ fn finding(vulnerability: &Field<'_>) -> Result<Finding, Problem> {
     let layer = vulnerability.get("layer");
     Ok(Finding {
         id: vulnerability.get("id").required()?.to_owned(),
-        severity: severity(vulnerability.get("severity").text()),
+        severity: severity(vulnerability.get("severity").optional()?),
         package: vulnerability.get("package").string(),
         version: vulnerability.get("version").string(),
         fixed_version: vulnerability

@@ -202,13 +202,22 @@ pub(super) fn counted(
     })
 }
 
-/// Refuses counts of nothing beside a word for the gravest that says that something was found.
+/// Refuses counts beside a word for the gravest that is graver than all that is counted.
 pub(super) fn check_gravest(counts: &SeverityCounts, gravest: &Field<'_>) -> Result<(), Problem> {
-    let is_clean = counts.0.values().all(|count| *count == 0);
-    if is_clean && severity(gravest.text()) != Severity::Unknown {
-        return Err(gravest.problem("says that something was found, and nothing is counted"));
-    }
-    Ok(())
+    let counted = counts.0.iter().filter(|(_, count)| **count > 0);
+    let problem = match counted.map(|(severity, _)| *severity).max() {
+        Some(most) if severity(gravest.text()) <= most => return Ok(()),
+        None if severity(gravest.text()) == Severity::Unknown => return Ok(()),
+        Some(_) => "says that something graver was found than what is counted",
+        None => "says that something was found, and nothing is counted",
+    };
+    Err(gravest.problem(problem))
+}
+
+/// Whether a scan is said to be done in part: a number below 100, or what is no number.
+pub(super) fn is_partial(percent: &Field<'_>) -> bool {
+    let is_whole = percent.number().is_some_and(|percent| percent >= 100.0);
+    !percent.is_absent() && !is_whole
 }
 
 /// The severity of a CVSS score, by the bands of CVSS 3 ("Qualitative Severity Rating Scale").

@@ -2,9 +2,9 @@
 //! report says less than what is there.
 
 use serde_json::{Value, json};
-use weir_engine::adapters::SUBJECT_HEADER;
+use weir_engine::adapters::{AdapterSettings, SUBJECT_HEADER};
 
-use crate::words::{check, check_with, digest};
+use crate::words::{changed, check, check_with, decode_with, digest, findings};
 
 /// What is no list, whatever it holds.
 fn no_lists() -> [Value; 4] {
@@ -253,4 +253,107 @@ fn a_scan_of_a_directory_is_none_of_the_image_that_the_sender_names() {
             &[expected],
         );
     }
+}
+
+#[test]
+fn a_report_of_harbors_scanners_lists_what_is_as_grave_as_its_whole() {
+    let report = |more: Value| {
+        let mut report = json!({"artifact": {"digest": digest("ab")}, "scanner": {"name": "Trivy"}, "severity": "Medium",
+            "vulnerabilities": [{"id": "CVE-1", "package": "bash", "version": "5", "severity": "Low"}, {"id": "CVE-2", "severity": "Medium"}]});
+        let more = more.as_object().unwrap().clone();
+        report.as_object_mut().unwrap().extend(more);
+        report
+    };
+    let listed =
+        |severity: Value| json!({"vulnerabilities": [{"id": "CVE-1", "severity": severity}]});
+    for (more, expected) in [
+        (json!({}), "scanned abab by trivy: CVE-1=LOW CVE-2=MEDIUM"),
+        (json!({"severity": "Low"}), "scanned abab by trivy:"),
+        (json!({"severity": null}), "scanned abab by trivy:"),
+        (
+            json!({"severity": "Critical"}),
+            "rejected `severity`: says that something graver was found than what is listed",
+        ),
+        (
+            json!({"severity": ["Critical"]}),
+            "rejected `severity`: expected a text",
+        ),
+        (
+            listed(json!(["Critical"])),
+            "rejected `vulnerabilities[0].severity`: expected a text",
+        ),
+        (
+            listed(json!(5)),
+            "rejected `vulnerabilities[0].severity`: expected a text",
+        ),
+        (
+            json!({"complete_percent": "50%"}),
+            "rejected `complete_percent`: not a completed scan",
+        ),
+        (
+            json!({"complete_percent": [100]}),
+            "rejected `complete_percent`: not a completed scan",
+        ),
+        (json!({"complete_percent": 100}), "scanned abab by trivy:"),
+    ] {
+        check(&report(more), &[expected]);
+    }
+}
+
+#[test]
+fn shortened_reports_of_harbors_are_read_where_their_whole_goes_with_what_is_left() {
+    // As they are in the fixtures, published as examples, they list less than their whole says.
+    let of = |name: &str, whole: Option<&str>, severity: &str| {
+        let report = changed(name, |body| match whole {
+            Some(key) => body[key]["severity"] = json!(severity),
+            None => body["severity"] = json!(severity),
+        });
+        findings(decode_with(
+            &[(SUBJECT_HEADER, &digest("ab"))],
+            &AdapterSettings::default(),
+            &report.to_string(),
+        ))
+    };
+    assert_eq!(
+        of("harbor/vulnerability-report.json", None, "Low"),
+        ["CVE-2019-18276 LOW bash@5.0-6ubuntu1.1"]
+    );
+    let keyed = "application/vnd.security.vulnerability.report; version=1.1";
+    assert_eq!(
+        of("harbor/dojo-harbor-trivy-vuln.json", Some(keyed), "High"),
+        [
+            "CVE-2022-1304 HIGH e2fsprogs@1.46.2-2",
+            "CVE-2019-1010023 LOW libc6@2.31-13+deb11u3",
+            "CVE-2019-1010024 LOW libc6@2.31-13+deb11u3",
+        ]
+    );
+}
+
+#[test]
+fn an_overview_of_harbors_counts_what_is_as_grave_as_its_whole() {
+    let overview = |name: &str, value: Value| {
+        changed("harbor/scanning-completed.json", |body| {
+            let overviews = &mut body["event_data"]["resources"][0]["scan_overview"];
+            let (_, overview) = overviews
+                .as_object_mut()
+                .unwrap()
+                .iter_mut()
+                .next()
+                .unwrap();
+            overview["summary"] =
+                json!({"total": 3, "summary": {"Low": 2, "High": 1, "Critical": 0}});
+            overview["severity"] = json!("High");
+            overview[name] = value;
+        })
+    };
+    for severity in ["High", "Low", "None", "Unknown", ""] {
+        check(
+            &overview("severity", json!(severity)),
+            &["scanned 954b by trivy: CRITICAL*0 HIGH*1 LOW*2"],
+        );
+    }
+    let refused = "rejected `event_data.resources[0].scan_overview";
+    check(&overview("severity", json!("Critical")), &[refused]);
+    check(&overview("complete_percent", json!("50%")), &["ignored"]);
+    check(&overview("complete_percent", json!({})), &["ignored"]);
 }
