@@ -1,6 +1,8 @@
 //! What one result of a SARIF document says, with its rule: whether it is a vulnerability, which, in
 //! which package, and how grave. Each scanner has words of its own for that.
 
+mod fix;
+
 use std::collections::BTreeSet;
 
 use weir_schema::{Finding, Severity};
@@ -144,6 +146,16 @@ pub(super) fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> 
         false => said,
     };
     let is_graded = said != Severity::Unknown || score.is_some() || word.is_some();
+    let fixed_version = line(&["Fixed Version", "Fixed version", "Fix Version"]);
+    let status = line(&["Status"]);
+    let status = status
+        .as_deref()
+        .and_then(|status| status.strip_prefix("fixed in "));
+    let fixed_version = fixed_version
+        .as_deref()
+        .or(status)
+        .and_then(fix::said)
+        .or_else(|| fix::version(rule, result, package.as_deref()));
     let finding = Finding {
         severity: match is_graded {
             true => said,
@@ -152,9 +164,7 @@ pub(super) fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> 
         id,
         package,
         version: found_version.or_else(|| line(&["Installed Version", "Version"])),
-        fixed_version: line(&["Fixed Version", "Fixed version", "Fix Version"]).filter(|version| {
-            !matches!(version.as_str(), "not fixed" | "No fix available" | "None")
-        }),
+        fixed_version,
         score,
         layer: None,
     };
@@ -171,12 +181,14 @@ fn score_of(properties: &Field<'_>) -> Option<f64> {
     properties.get(name).number()
 }
 
-/// Vulnerability, package and version in JFrog's `CVE-2024-1_PACKAGE_VERSION`; the first of several
-/// vulnerabilities.
+/// Vulnerability, package and version in JFrog's `CVE-2024-1_PACKAGE_VERSION` and Checkov's
+/// `CVE-2024-1_PACKAGE@VERSION`; the first of several vulnerabilities.
 fn named_by_id(id: &str) -> (String, Option<String>, Option<String>) {
     let (ids, named) = ids_of(id);
     let first = ids.first().copied().unwrap_or(id);
-    match named.and_then(|named| named.rsplit_once('_')) {
+    let named = named.filter(|_| !ids.is_empty());
+    let named = named.and_then(|named| at_version(named).or_else(|| named.rsplit_once('_')));
+    match named {
         Some((package, version)) if !package.is_empty() => (
             first.to_owned(),
             Some(package.to_owned()),
@@ -185,6 +197,12 @@ fn named_by_id(id: &str) -> (String, Option<String>, Option<String>) {
         _ if ids.len() > 1 => (first.to_owned(), None, None),
         _ => (id.to_owned(), None, None),
     }
+}
+
+/// Checkov's `PACKAGE@VERSION`; a scope's `@` is none.
+fn at_version(named: &str) -> Option<(&str, &str)> {
+    let named = named.rsplit_once('@')?;
+    (!named.1.contains('/')).then_some(named)
 }
 
 /// The other vulnerabilities of an identifier that names several, the first of which is `own`.

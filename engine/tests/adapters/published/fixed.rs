@@ -93,3 +93,118 @@ fn an_old_report_of_grype_has_its_repairs_and_scores() {
     );
     assert_eq!(findings(decoded), ["CVE-1 HIGH p@1 2"]);
 }
+
+/// The findings of a document of one result of `tool`.
+fn sarif(tool: &str, rule: Value, more: Value) -> Vec<String> {
+    let mut result = json!({"ruleId": rule["id"], "level": "error", "message": {"text": "x"}});
+    let more = more.as_object().unwrap().clone();
+    result.as_object_mut().unwrap().extend(more);
+    let document = json!({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": tool, "rules": [rule]}}, "results": [result]}]});
+    let decoded = decode_with(
+        &[(SUBJECT_HEADER, &digest("ab"))],
+        &AdapterSettings::default(),
+        &document.to_string(),
+    );
+    findings(decoded)
+}
+
+#[test]
+fn jfrogs_results_have_their_repairs_in_brackets() {
+    // jfrog/jfrog-cli-security, tests/testdata/output: SARIF of an image.
+    let fixed = |version: &str| {
+        let rule = json!({"id": "CVE-2024-38428_debian:bookworm:wget_1.21.3-1+b1", "properties": {"security-severity": "9.1"}});
+        sarif(
+            "JFrog Xray Scanner",
+            rule,
+            json!({"properties": {"fixedVersion": version}}),
+        )
+    };
+    let finding = "CVE-2024-38428 CRITICAL debian:bookworm:wget@1.21.3-1+b1";
+    for (said, version) in [
+        ("[1.21.4-1]", " 1.21.4-1"),
+        ("[1.21.4-1], [1.24.5-1]", " 1.21.4-1, 1.24.5-1"),
+        ("[1.21.4-1],[1.24.5-1]", " 1.21.4-1, 1.24.5-1"),
+        ("1.21.4-1", " 1.21.4-1"),
+        ("(,1.21.4-1)", ""),
+        ("No fix available", ""),
+        ("", ""),
+    ] {
+        assert_eq!(fixed(said), [format!("{finding}{version}")], "{said}");
+    }
+}
+
+#[test]
+fn snyks_results_have_their_repairs_in_the_help_of_the_rule_or_in_fixes() {
+    // snyk/cli, src/lib/formatters/sarif-output.ts and open-source-sarif-output.ts.
+    let fixed = |remediation: &str, fix: &str| {
+        let rule = json!({"id": "SNYK-DEBIAN13-OPENSSL-4", "fullDescription": {"text": "(CVE-2024-1) openssl/libssl3@3.0.1"}, "properties": {"security-severity": "9.8"},
+            "help": {"text": "", "markdown": format!("* Package Manager: deb:13\n* Vulnerable module: openssl\n# NVD Description\nUpgrade now to version 9.\n## Remediation\n{remediation}\n## References\n")}});
+        let fixes = json!([{"description": {"text": fix}, "artifactChanges": []}]);
+        sarif("Snyk Container", rule, json!({ "fixes": fixes }))
+    };
+    let finding = "SNYK-DEBIAN13-OPENSSL-4 CRITICAL openssl/libssl3@3.0.1";
+    let none = "There is no fixed version for `Debian:13` `openssl`.";
+    for (remediation, fix, version) in [
+        (
+            "Upgrade `Debian:13` `openssl` to version 3.5.0-1 or higher.",
+            "",
+            " 3.5.0-1",
+        ),
+        (
+            "Upgrade `qs` to version 6.2.4, 6.3.3 or higher.",
+            "",
+            " 6.2.4, 6.3.3",
+        ),
+        (none, "Upgrade to openssl@3.5.0-1", " 3.5.0-1"),
+        (none, "Upgrade to openssl/libssl3@3.5.0-1", " 3.5.0-1"),
+        // What brings the package along.
+        (none, "Upgrade to curl@8.0", ""),
+        (none, "", ""),
+    ] {
+        assert_eq!(
+            fixed(remediation, fix),
+            [format!("{finding}{version}")],
+            "{remediation}"
+        );
+    }
+}
+
+#[test]
+fn checkovs_results_name_their_packages_and_repairs() {
+    // bridgecrewio/checkov, checkov/common/output/sarif.py.
+    let found = |id: &str, status: &str| {
+        let rule = json!({"id": id, "name": "SCA package scan", "properties": {"security-severity": "10.0"},
+            "help": {"text": format!("SCA package scan\nResource: reg/dev/a:1.x\nStatus: {status}")}});
+        sarif("Checkov", rule, json!({}))
+    };
+    for (id, status, finding) in [
+        (
+            "CVE-2021-44228_org.apache.logging.log4j:log4j-core@2.14.1",
+            "fixed in 2.15.0",
+            "CVE-2021-44228 CRITICAL org.apache.logging.log4j:log4j-core@2.14.1 2.15.0",
+        ),
+        (
+            "PRISMA-2021-0003_a_b@1.0",
+            "open",
+            "PRISMA-2021-0003 CRITICAL a_b@1.0",
+        ),
+        (
+            "GHSA-xxxx-yyyy-zzzz_@scope/x@1",
+            "",
+            "GHSA-xxxx-yyyy-zzzz CRITICAL @scope/x@1",
+        ),
+        (
+            "CVE-2022-1_zlib@1.2_git2-r0",
+            "",
+            "CVE-2022-1 CRITICAL zlib@1.2_git2-r0",
+        ),
+        // JFrog's are split at the last underscore, a scope or not.
+        (
+            "CVE-2022-1_@scope/x_1.0",
+            "",
+            "CVE-2022-1 CRITICAL @scope/x@1.0",
+        ),
+    ] {
+        assert_eq!(found(id, status), [finding]);
+    }
+}
