@@ -188,15 +188,15 @@ fn check_system(
     Ok(())
 }
 
-/// The tool: an object with `components` since 1.5, a list before.
+/// The tool: an object with `components` since 1.5, a list before. The first, but for dep-scan, which
+/// adds itself to the document of what listed the packages for it (cdxgen).
 fn scanner(root: &Field<'_>) -> Scanner {
     let tools = root.get("metadata").get("tools");
-    let tool = tools
-        .get("components")
-        .items()
-        .next()
-        .or_else(|| tools.items().next());
-    let text = |name: &str| tool.as_ref().and_then(|tool| tool.get(name).string());
+    let listed = tools.get("components");
+    let all: Vec<_> = listed.items().chain(tools.items()).collect();
+    let is_dep_scan = |tool: &&Field<'_>| tool.get("name").text() == Some("owasp-depscan");
+    let tool = all.iter().find(is_dep_scan).or(all.first());
+    let text = |name: &str| tool.and_then(|tool| tool.get(name).string());
     Scanner {
         name: text("name").map_or_else(|| "cyclonedx".into(), |name| name.to_lowercase()),
         version: text("version").filter(|version| !version.starts_with('[')),

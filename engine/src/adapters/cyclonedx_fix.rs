@@ -5,6 +5,7 @@
 //! |---|---|
 //! | Trivy | `recommendation`: `Upgrade PACKAGE to version VERSION`, joined by semicolons |
 //! | Grype | ranges of `affects[].versions` that are unaffected (CycloneDX 1.7), or the property `grype:fixed_versions` |
+//! | dep-scan | versions of `affects[].versions` that are unaffected |
 //! | Amazon Inspector | the properties `amazon:inspector:sbom_scanner:fixed_version:REFERENCE` |
 
 use super::field::Field;
@@ -49,7 +50,7 @@ impl<'a> Fixes<'a> {
         recommended
             .map(|(_, version)| (*version).to_owned())
             .or_else(|| self.property(reference))
-            .or_else(|| from_ranges(versions))
+            .or_else(|| unaffected(versions))
     }
 
     fn property(&self, reference: &str) -> Option<String> {
@@ -78,17 +79,24 @@ fn is_same(a: &str, b: &str) -> bool {
     a == b || plain(a) == plain(b)
 }
 
-/// The beginnings of what is unaffected: `vers:generic/>=1.2.1`.
-fn from_ranges(versions: &Field<'_>) -> Option<String> {
+/// What is unaffected: versions, and the beginnings of ranges (`vers:generic/>=1.2.1`).
+fn unaffected(versions: &Field<'_>) -> Option<String> {
     let unaffected = versions
         .items()
         .filter(|one| one.get("status").text() == Some("unaffected"));
-    let begins: Vec<String> = unaffected
+    let fixed: Vec<String> = unaffected
         .filter_map(|one| {
-            let (_, constraints) = one.get("range").text()?.split_once('/')?;
-            let begin = constraints.split('|').next()?.strip_prefix(">=")?;
-            (!begin.is_empty()).then(|| begin.to_owned())
+            one.get("version")
+                .string()
+                .or_else(|| begin(one.get("range").text()?))
         })
         .collect();
-    (!begins.is_empty()).then(|| begins.join(", "))
+    (!fixed.is_empty()).then(|| fixed.join(", "))
+}
+
+/// Where a range begins that is written with its beginning first.
+fn begin(range: &str) -> Option<String> {
+    let (_, constraints) = range.split_once('/')?;
+    let begin = constraints.split('|').next()?.strip_prefix(">=")?;
+    (!begin.is_empty()).then(|| begin.to_owned())
 }

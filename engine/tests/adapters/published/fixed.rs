@@ -94,6 +94,16 @@ fn an_old_report_of_grype_has_its_repairs_and_scores() {
     assert_eq!(findings(decoded), ["CVE-1 HIGH p@1 2"]);
 }
 
+#[test]
+fn versions_that_are_unaffected_are_repairs() {
+    // owasp-dep-scan/dep-scan: affected and unaffected versions of each package.
+    let versions = json!([{"version": "3.0.7-r0", "status": "affected"}, {"version": "3.0.8-r0", "status": "unaffected"}]);
+    assert_eq!(
+        cyclonedx(json!({"affects": [{"ref": "crypto", "versions": versions}]})),
+        ["3.0.8-r0"]
+    );
+}
+
 /// The findings of a document of one result of `tool`.
 fn sarif(tool: &str, rule: Value, more: Value) -> Vec<String> {
     let mut result = json!({"ruleId": rule["id"], "level": "error", "message": {"text": "x"}});

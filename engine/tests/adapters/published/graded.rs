@@ -142,6 +142,30 @@ fn a_severity_in_prose_does_not_lower_a_score() {
     assert_eq!(of(own, "9.1"), ["CVE-2024-38428 LOW wget@1"]);
 }
 
+#[test]
+fn dep_scan_is_named_and_not_what_lists_the_packages_for_it() {
+    // owasp-dep-scan/dep-scan: cdxgen's document, with the findings and its own name added.
+    let image = json!({"type": "container", "name": "web", "version": digest("ab")});
+    let mut document = cyclonedx(
+        image,
+        json!([{"id": "CVE-1", "ratings": [{"severity": "high"}]}]),
+    );
+    let cdxgen =
+        json!({"group": "@cyclonedx", "name": "cdxgen", "version": "9.9.9", "type": "application"});
+    let dep_scan = json!({"name": "owasp-depscan", "version": "5.0.4", "type": "application"});
+    for (tools, scanner) in [
+        (json!({"components": [cdxgen, dep_scan]}), "owasp-depscan"),
+        (json!([cdxgen, dep_scan]), "owasp-depscan"),
+        (json!({"components": [cdxgen]}), "cdxgen"),
+    ] {
+        document["metadata"]["tools"] = tools;
+        check(
+            &document,
+            &[&*format!("scanned abab by {scanner}: CVE-1=HIGH")],
+        );
+    }
+}
+
 fn cyclonedx(component: Value, vulnerabilities: Value) -> Value {
     json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1, "metadata": {"tools": [{"name": "osv-scanner"}], "component": component},
            "components": [{"type": "library", "bom-ref": "pkg:npm/a@1", "name": "a", "version": "1", "purl": "pkg:npm/a@1"}], "vulnerabilities": vulnerabilities})
