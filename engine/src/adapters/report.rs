@@ -202,16 +202,13 @@ pub(super) fn counted(
     })
 }
 
-/// Refuses counts beside a word for the gravest that is graver than all that is counted.
+/// Refuses counts of nothing beside a word for the gravest that says that something was found.
 pub(super) fn check_gravest(counts: &SeverityCounts, gravest: &Field<'_>) -> Result<(), Problem> {
-    let counted = counts.0.iter().filter(|(_, count)| **count > 0);
-    let problem = match counted.map(|(severity, _)| *severity).max() {
-        Some(most) if severity(gravest.text()) <= most => return Ok(()),
-        None if severity(gravest.text()) == Severity::Unknown => return Ok(()),
-        Some(_) => "says that something graver was found than what is counted",
-        None => "says that something was found, and nothing is counted",
-    };
-    Err(gravest.problem(problem))
+    let is_clean = counts.0.values().all(|count| *count == 0);
+    if is_clean && severity(gravest.text()) != Severity::Unknown {
+        return Err(gravest.problem("says that something was found, and nothing is counted"));
+    }
+    Ok(())
 }
 
 /// Whether a scan is said to be done in part: a number below 100, or what is no number.

@@ -87,7 +87,7 @@ fn the_attributes_and_data_of_binary_mode_are_refused_where_they_are_ambiguous()
     check(
         "7",
         r#"{"repository":"a/b","tag":"1","tag":"2"}"#,
-        "rejected no JSON: `tag` comes twice in an object at line 1 column 37",
+        "rejected not of the form that it should have: `tag` comes twice in an object at line 1 column 35",
     );
 }
 

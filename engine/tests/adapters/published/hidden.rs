@@ -112,7 +112,7 @@ fn another_program_that_writes_reports_as_grype_does_is_not_grype() {
     check(&report(json!("xeol")), &[&*format!("rejected {refused}")]);
     check(
         &attested(report(json!("xeol"))),
-        &[&*format!("rejected `scanner.result`: {refused}")],
+        &[&*format!("rejected `predicate.scanner.result`: {refused}")],
     );
     check(
         &report(json!(["grype"])),

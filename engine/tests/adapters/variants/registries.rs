@@ -152,8 +152,8 @@ fn every_event_of_harbor_2_is_read_or_left_for_a_reason() {
 
 #[test]
 fn harbor_with_several_scanners_gives_a_scan_of_each() {
-    let overview = |name: &str, severity: &str, summary: Value| {
-        json!({"report_id": "r", "scan_status": "Success", "severity": severity, "duration": 5, "summary": summary, "complete_percent": 100,
+    let overview = |name: &str, summary: Value| {
+        json!({"report_id": "r", "scan_status": "Success", "severity": "High", "duration": 5, "summary": summary, "complete_percent": 100,
                "start_time": "2026-08-21T10:00:00Z", "end_time": "2026-08-21T10:00:05Z", "scanner": {"name": name, "vendor": "v", "version": "v1"}})
     };
     check(
@@ -162,8 +162,8 @@ fn harbor_with_several_scanners_gives_a_scan_of_each() {
             json!({"scan": {"scan_type": "vulnerability"}, "repository": harbor_repository(), "resources": [{
             "digest": digest("ab"), "tag": "1.0", "resource_url": "h.example/team/web:1.0",
             "scan_overview": {
-                "application/vnd.security.vulnerability.report; version=1.1": overview("Trivy", "High", json!({"total": 1, "fixable": 1, "summary": {"High": 1}})),
-                "application/vnd.scanner.adapter.vuln.report.harbor+json; version=1.0": overview("Clair", "Defcon1", json!({"total": 3, "fixable": 0, "summary": {"Negligible": 2, "Defcon1": 1}})),
+                "application/vnd.security.vulnerability.report; version=1.1": overview("Trivy", json!({"total": 1, "fixable": 1, "summary": {"High": 1}})),
+                "application/vnd.scanner.adapter.vuln.report.harbor+json; version=1.0": overview("Clair", json!({"total": 3, "fixable": 0, "summary": {"Negligible": 2, "Defcon1": 1}})),
             }}]}),
         ),
         // In the order of the media types.
