@@ -1,6 +1,7 @@
 //! What makes the log a proof: tree, proofs, checkpoints, snapshots beside it.
 
 use std::convert::Infallible;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::records::{Random, Records};
@@ -9,6 +10,7 @@ use weir_engine::log::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint
 use weir_engine::log::key::{KeyError, SigningKey};
 use weir_engine::log::tree::{self, Frontier, Node, Nodes};
 use weir_engine::log::{Hash, Kind, Log, LogOptions, Problem, SnapshotError, verify};
+use weir_engine::node::{CHECKPOINT_FILE, CheckpointFailure, sign};
 
 fn open(dir: &TempDir) -> Log {
     Log::open(&dir.path().join("log"), LogOptions::default()).expect("the log opens")
@@ -330,22 +332,19 @@ fn a_key_is_made_once_and_only_its_owner_reads_it() {
     let first = SigningKey::load_or_create(&path, "weir").expect("a key");
     let again = SigningKey::load_or_create(&path, "another name").expect("a key");
     assert_eq!(first.verifier(), again.verifier());
-    let mode = std::fs::metadata(&path)
+    let mode = fs::metadata(&path)
         .expect("it is there")
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
     let other = SigningKey::load_or_create(&dir.path().join("key-2"), "weir").expect("a key");
     assert_ne!(first.verifier(), other.verifier());
-    std::fs::write(&path, "not a key\n").expect("it is written");
+    fs::write(&path, "not a key\n").expect("it is written");
     assert!(matches!(
         SigningKey::load_or_create(&path, "weir"),
         Err(KeyError::File { .. })
     ));
-    assert_eq!(
-        std::fs::read_to_string(&path).expect("it reads"),
-        "not a key\n"
-    );
+    assert_eq!(fs::read_to_string(&path).expect("it reads"), "not a key\n");
 }
 
 #[test]
@@ -415,6 +414,49 @@ fn checkpoints_are_kept_and_the_log_fits_them() {
         report.first_bad,
         Some((77, Problem::Replay("another decision".into())))
     );
+}
+
+#[test]
+fn a_log_is_not_signed_over_the_file_that_says_it_was_another() {
+    let key = SigningKey::from_seed("weir", &[5; 32]).expect("a key");
+    let whole = TempDir::new().expect("a directory");
+    let mut log = open(&whole);
+    log.append(&Records::new(22).take(700), None)
+        .expect("it appends");
+    let signed = sign(&mut log, &key).expect("it is signed").expect("a note");
+    let place = |dir: &TempDir| dir.path().join("log").join(CHECKPOINT_FILE);
+    let left = |signed: Result<_, CheckpointFailure>| match signed {
+        Err(CheckpointFailure::Left { size, .. }) => size,
+        other => panic!("{other:?}"),
+    };
+
+    // Another log, of fewer records and then of more.
+    let anew = TempDir::new().expect("a directory");
+    let mut log = open(&anew);
+    let file = place(&anew);
+    fs::copy(place(&whole), &file).expect("it is copied");
+    log.append(&Records::new(23).take(600), None)
+        .expect("it appends");
+    assert_eq!(left(sign(&mut log, &key)), 700);
+    let mut records = Records::new(23);
+    records.take(600);
+    log.append(&records.take(300), None).expect("it appends");
+    assert_eq!(left(sign(&mut log, &key)), 700);
+    let kept = fs::read_to_string(&file).expect("it is there");
+    assert_eq!(kept, signed.to_string(), "the evidence stays");
+
+    // Somebody looked at it, and put it away.
+    fs::remove_file(&file).expect("it is there");
+    sign(&mut log, &key).expect("it is signed");
+    // What another key signed, or nobody reads, says nothing.
+    let other = SigningKey::from_seed("weir", &[6; 32]).expect("a key");
+    for text in [
+        fs::read_to_string(&file).expect("it is there"),
+        "cut".into(),
+    ] {
+        fs::write(&file, text).expect("it is written");
+        sign(&mut log, &other).expect("it is signed");
+    }
 }
 
 #[test]
@@ -501,12 +543,12 @@ fn snapshots_are_whole_or_not_there() {
     assert_eq!(listed(Kind::State), [5, 12]);
 
     let file = dir.path().join("log/snapshots/000000000005.state");
-    let whole = std::fs::read(&file).expect("it reads");
+    let whole = fs::read(&file).expect("it reads");
     let first_line = whole.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     for place in 0..=first_line {
         let mut damaged = whole.clone();
         damaged[place] ^= 1 << (place % 8);
-        std::fs::write(&file, &damaged).expect("it is written");
+        fs::write(&file, &damaged).expect("it is written");
         let about = snapshots.open(Kind::State, 5).map(|kept| kept.about);
         assert!(
             about.is_none() || about == Some(Some("said of it".to_owned())),
@@ -517,14 +559,14 @@ fn snapshots_are_whole_or_not_there() {
         let mut damaged = whole.clone();
         let place = random.below(damaged.len() as u64) as usize;
         damaged[place] ^= 1 << random.below(8);
-        std::fs::write(&file, &damaged).expect("it is written");
+        fs::write(&file, &damaged).expect("it is written");
         // A bit that says nothing may differ, as of the frame's description.
         let read = get(5);
         assert!(
             read.is_none() || read.as_deref() == Some(&large[..200_000]),
             "byte {place}"
         );
-        std::fs::write(&file, &whole[..place]).expect("it is written");
+        fs::write(&file, &whole[..place]).expect("it is written");
         assert_eq!(get(5), None, "cut at {place}");
     }
     snapshots.clear().expect("it clears");
@@ -549,8 +591,8 @@ fn a_snapshot_of_another_history_is_not_there() {
         .expect("it appends");
     let copied = |from: &TempDir, to: &TempDir| {
         let name = "log/snapshots/000000000009.state";
-        std::fs::create_dir_all(to.path().join("log/snapshots")).expect("it is made");
-        std::fs::copy(from.path().join(name), to.path().join(name)).expect("it is copied");
+        fs::create_dir_all(to.path().join("log/snapshots")).expect("it is made");
+        fs::copy(from.path().join(name), to.path().join(name)).expect("it is copied");
     };
     copied(&dir, &other);
     assert_eq!(elsewhere.snapshots().list(Kind::State).len(), 1);
