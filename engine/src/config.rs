@@ -222,7 +222,7 @@ impl Config {
         self.check_registries()?;
         let tokens = self.http.tokens();
         tokens.map_err(|error| ConfigError::Http(error.to_string()))?;
-        self.http.check_address().map_err(ConfigError::Http)?;
+        self.http.check().map_err(ConfigError::Http)?;
         if let Some(stream) = &self.stream {
             stream.check()?;
             let sources = SourceSettings::configured(self);

@@ -318,6 +318,12 @@ fn what_cannot_be_meant_is_said_with_the_place_that_brought_it() {
         &["stream.lease.ttl_seconds=5", "default_registry=https://r"],
         "`--set default_registry=https://r`: `default_registry`",
     );
+    check(
+        "[http]\nmax_body_bytes = 0\n",
+        &[],
+        &[],
+        "weir.toml: `http.max_body_bytes` is 0",
+    );
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn configuration(
     }
     if let Some(listen) = &args.listen {
         config.http.listen.clone_from(listen);
-        let checked = config.http.check_address();
+        let checked = config.http.check();
         checked.map_err(|error| CliError::usage(format!("`--listen {listen}`: {error}")))?;
     }
     Ok(config)

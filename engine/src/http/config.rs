@@ -67,11 +67,15 @@ pub enum HttpConfigError {
 }
 
 impl HttpConfig {
-    /// Checks the form of the address; whether it can be listened at is found out there.
+    /// Checks the form of the address; whether it can be listened at is found out there. And that
+    /// there may be bodies at all.
     ///
     /// # Errors
     /// What was expected.
-    pub(crate) fn check_address(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.max_body_bytes == 0 {
+            return Err("`http.max_body_bytes` is 0, expected what the largest delivery has: 33554432 if not said".to_owned());
+        }
         let port = self
             .listen
             .rsplit_once(':')

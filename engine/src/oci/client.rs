@@ -105,7 +105,7 @@ impl Client {
                 .redirect(redirects)
                 .connect_timeout(CONNECT_TIMEOUT)
                 .pool_idle_timeout(IDLE_TIMEOUT)
-                .read_timeout(Duration::from_secs(config.idle_timeout_seconds.max(1)));
+                .read_timeout(config.idle_timeout());
             if is_loopback(endpoint.host()) {
                 builder = builder.no_proxy();
             }

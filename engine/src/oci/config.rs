@@ -85,10 +85,14 @@ impl RegistryConfig {
         }
     }
 
+    /// How long the registry may be silent.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle_timeout_seconds.clamp(1, LONGEST_IDLE_SECONDS))
+    }
+
     /// How long an answer may take that is read whole.
     pub(super) fn longest_answer(&self) -> Duration {
-        let seconds = self.idle_timeout_seconds.clamp(1, LONGEST_IDLE_SECONDS);
-        Duration::from_secs(seconds * 2)
+        self.idle_timeout() * 2
     }
 }
 

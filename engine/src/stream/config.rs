@@ -185,6 +185,9 @@ pub enum StreamConfigError {
     },
 }
 
+/// The longest time for which a lease is held without a word.
+const LONGEST_TTL_SECONDS: u64 = 3600;
+
 impl StreamConfig {
     /// Checks what the types cannot say, and that the files of credentials can be read.
     ///
@@ -237,6 +240,14 @@ impl StreamConfig {
         }
         if self.lease.ttl_seconds < 3 {
             return value("lease.ttl_seconds", "at least 3 seconds".into());
+        }
+        if self.lease.ttl_seconds > LONGEST_TTL_SECONDS {
+            return value(
+                "lease.ttl_seconds",
+                format!(
+                    "at most {LONGEST_TTL_SECONDS} seconds: so long nobody acts when the node that leads dies"
+                ),
+            );
         }
         if !(1..=5).contains(&self.replicas) {
             return value("replicas", format!("{} is not 1 to 5", self.replicas));
@@ -391,6 +402,7 @@ mod tests {
         check("subjects = 'a.>'", "`a.>` is no subject");
         check("replicas = 7", "7 is not 1 to 5");
         check("lease = { ttl_seconds = 1 }", "at least 3 seconds");
+        check("lease = { ttl_seconds = 3601 }", "at most 3600 seconds");
         check("user = 'a'", "go together");
         check(
             "user = 'a'\npassword = 'b'\ntoken = 'c'",
