@@ -194,6 +194,17 @@ fn event(id: &str, kind: &str, data: Value) -> Value {
     json!({"specversion": "1.0", "id": id, "source": "/tests", "type": kind, "data": data})
 }
 
+/// A daemon with these rules in force.
+async fn under_rules(directory: &Path, texts: &[&str]) -> Daemon {
+    let rules = directory.join("rules");
+    fs::create_dir_all(&rules).unwrap();
+    for (number, text) in texts.iter().enumerate() {
+        fs::write(rules.join(format!("{number}.cel")), text).unwrap();
+    }
+    let config = format!("rules = \"{}\"\n", rules.display());
+    Daemon::start(directory, &config, "").await
+}
+
 /// What a browser makes of an address, as markup; `None` if there is no browser.
 fn browsed(directory: &Path, address: &str) -> Option<String> {
     let begun = Command::new("chromium").arg("--version").output();
@@ -226,11 +237,7 @@ fn seen(directory: &Path, address: &str, expected: &[String]) -> Option<String> 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_view_of_a_tag_names_the_image_whose_scan_is_missing() {
     let directory = TempDir::new().unwrap();
-    let rules = directory.path().join("rules");
-    fs::create_dir_all(&rules).unwrap();
-    fs::write(rules.join("to-production.cel"), RULE).unwrap();
-    let config = format!("rules = \"{}\"\n", rules.display());
-    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let daemon = under_rules(directory.path(), &[RULE]).await;
 
     let [app, web, db] = ["app", "web", "db"].map(|name| Digest::of(name.as_bytes()));
     let component = |name: &str, digest: &Digest| {
@@ -269,11 +276,7 @@ async fn the_view_of_a_tag_names_the_image_whose_scan_is_missing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_seen_in_a_name_is_shown_and_its_command_can_be_read() {
     let directory = TempDir::new().unwrap();
-    let rules = directory.path().join("rules");
-    fs::create_dir_all(&rules).unwrap();
-    fs::write(rules.join("to-production.cel"), RULE).unwrap();
-    let config = format!("rules = \"{}\"\n", rules.display());
-    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let daemon = under_rules(directory.path(), &[RULE]).await;
     let web = Digest::of(b"web");
     let pushed = json!({
         "repository": "team/web", "tag": "1.0", "digest": web,
@@ -302,13 +305,8 @@ async fn what_cannot_be_seen_in_a_name_is_shown_and_its_command_can_be_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_view_of_a_promoted_tag_tells_what_objects_since() {
     let directory = TempDir::new().unwrap();
-    let rules = directory.path().join("rules");
-    fs::create_dir_all(&rules).unwrap();
-    fs::write(rules.join("to-production.cel"), RULE).unwrap();
     let deny = "//! rule: known-exploited\n//! kind: deny\n//! class: image\n//! about: what is exploited stays out\n//! owner: security\n//! message: ask security\n\nscan.critical > 0\n";
-    fs::write(rules.join("known-exploited.cel"), deny).unwrap();
-    let config = format!("rules = \"{}\"\n", rules.display());
-    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let daemon = under_rules(directory.path(), &[RULE, deny]).await;
 
     let web = Digest::of(b"web");
     let pushed = json!({
