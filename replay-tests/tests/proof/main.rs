@@ -14,6 +14,7 @@ mod replaying;
 mod rules;
 mod scanning;
 mod structure;
+mod under_way;
 
 /// One rule, from development to staging, that asks nothing but what the gate asks.
 const SHIP: &str = "to-staging: dev/* -> staging/{1} when true";
