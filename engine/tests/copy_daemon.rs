@@ -48,6 +48,13 @@ impl Site {
         Self { directory, config }
     }
 
+    /// One rule, that promotes scanned images from `dev` to `staging` of a registry.
+    fn of_images_to_staging(registry: &Registry) -> Self {
+        let to_staging = rule("to-staging", "image", "dev/*", "staging/{1}");
+        let (rules, host) = ([("to-staging", to_staging)], registry.host());
+        Self::new(&rules, &host, std::slice::from_ref(&host), "")
+    }
+
     async fn daemon(&self) -> Daemon {
         Daemon::start(self.directory.path(), &self.config, "").await
     }
@@ -119,11 +126,7 @@ async fn promotion_events(daemon: &Daemon) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_tag_that_is_not_there_for_a_moment_is_waited_for() {
     let registry = Registry::start();
-    let rules = [(
-        "to-staging",
-        rule("to-staging", "image", "dev/*", "staging/{1}"),
-    )];
-    let site = Site::new(&rules, &registry.host(), &[registry.host()], "");
+    let site = Site::of_images_to_staging(&registry);
     let daemon = site.daemon().await;
     let direct = client(&registry.host());
     let image = app::image("web", "amd64", &[]);
@@ -155,11 +158,7 @@ async fn a_source_tag_that_is_not_there_for_a_moment_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_the_registry_has_at_another_build_is_judged_for_that_build() {
     let registry = Registry::start();
-    let rules = [(
-        "to-staging",
-        rule("to-staging", "image", "dev/*", "staging/{1}"),
-    )];
-    let site = Site::new(&rules, &registry.host(), &[registry.host()], "");
+    let site = Site::of_images_to_staging(&registry);
     let daemon = site.daemon().await;
     let direct = client(&registry.host());
     let (first, second) = (

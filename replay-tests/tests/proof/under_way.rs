@@ -66,32 +66,23 @@ fn e30_going_back_while_a_copy_is_under_way_promotes_what_was_there_again() {
 
 #[test]
 fn e33_of_two_on_their_way_to_an_immutable_tag_the_first_stays() {
-    check(
-        "all: dev/* -> prod/all; tag: stable when true",
-        "
-        commands
-        immutable prod/all
-        scan a
-        scan b
-        push dev/web:1 a        => promote dev/web:1@a -> prod/all:stable
-        push dev/web:2 b        => block dev/web:2@b: target-immutable
-        begin
-        finish
-        ",
-    );
-    check(
-        "all: dev/* -> prod/all; tag: stable when true",
-        "
-        commands
-        immutable prod/all
-        scan a
-        scan b
-        push dev/web:1 a        => promote dev/web:1@a -> prod/all:stable
-        push dev/web:2 b        => block dev/web:2@b: target-immutable
-        begin
-        give-up                 => promote dev/web:2@b -> prod/all:stable
-        ",
-    );
+    let ends = |end: &str| {
+        let story = format!(
+            "
+            commands
+            immutable prod/all
+            scan a
+            scan b
+            push dev/web:1 a        => promote dev/web:1@a -> prod/all:stable
+            push dev/web:2 b        => block dev/web:2@b: target-immutable
+            begin
+            {end}
+            "
+        );
+        check("all: dev/* -> prod/all; tag: stable when true", &story);
+    };
+    ends("finish");
+    ends("give-up => promote dev/web:2@b -> prod/all:stable");
 }
 
 #[test]
