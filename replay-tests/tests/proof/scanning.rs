@@ -294,6 +294,24 @@ fn a_scan_is_not_credited_with_a_database_that_came_after_it() {
     );
 }
 
+#[test]
+fn a_vulnerability_was_first_seen_by_the_first_report_that_names_it() {
+    let rule = |when: &str| format!("to-staging: dev/* -> staging/{{1}} when {when}");
+    let seen = "vulnerabilities.all(v, v.first_seen == timestamp('2026-03-02T00:00:0' + {'CVE-1': '1', 'CVE-2': '2', 'CVE-3': '4'}[v.id] + 'Z'))";
+    check(
+        &rule(seen),
+        "
+        scan a CVE-1:LOW
+        scan a CVE-2:LOW
+        scan a CVE-1:LOW CVE-2:HIGH
+        scan a CVE-2:LOW CVE-3:LOW
+        scan a CVE-3:LOW by grype
+        scan a CVE-1:LOW CVE-2:LOW CVE-3:LOW
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        ",
+    );
+}
+
 /// What a scanner and people write has any length; a decision is one record, and a log takes none
 /// that is larger than 16 MiB.
 #[test]

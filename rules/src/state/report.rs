@@ -18,7 +18,8 @@ use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
 pub(crate) struct Found {
     /// The vulnerability.
     pub(crate) id: NameId,
-    vulnerability: VulnerabilityId,
+    /// The same, by its number among vulnerabilities.
+    pub(crate) vulnerability: VulnerabilityId,
     // Of these none is the empty text.
     pub(crate) package: Option<NameId>,
     pub(crate) version: Option<NameId>,
@@ -381,6 +382,11 @@ impl Reports {
     }
 
     // Ways from a vulnerability.
+
+    /// The number of a vulnerability, if it was ever seen.
+    pub(crate) fn vulnerability(&self, id: NameId) -> Option<VulnerabilityId> {
+        self.vulnerabilities.find(id)
+    }
 
     /// Whether a report names `vulnerability`.
     pub(crate) fn names(&self, id: ReportId, vulnerability: NameId) -> bool {

@@ -1,12 +1,12 @@
 //! Scans: what each scanner did about a digest, and what counts of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use weir_schema::{Finding, ScanCompleted, SeverityCounts, Timestamp};
 
 use super::{
     State,
-    numbers::{DigestId, FindingId, NameId, ReportId},
+    numbers::{DigestId, NameId, ReportId, VulnerabilityId},
     reads::Reads,
     reason::clipped,
     report::Report,
@@ -81,6 +81,8 @@ pub(crate) struct Scans {
     pub(crate) scanners: Vec<ScannerState>,
     /// Reports in the order of their records, each that brought a vulnerability not seen before.
     pub(crate) seen: Vec<(ReportId, Timestamp)>,
+    /// When vulnerabilities that the first of those does not name were first seen: derived.
+    later: BTreeMap<VulnerabilityId, Timestamp>,
     /// The latest scan of the scanners in good standing, and the oldest of their databases: derived.
     pub(crate) scanned_at: Option<Timestamp>,
     pub(crate) db_updated_at: Option<Timestamp>,
@@ -161,9 +163,13 @@ impl State {
 
     /// When a completed scan of `digest` first reported `vulnerability`.
     pub(crate) fn first_seen(&self, digest: DigestId, vulnerability: NameId) -> Option<Timestamp> {
-        let mut seen = self.scans(digest)?.seen.iter();
-        let first = seen.find(|(report, _)| self.reports.names(*report, vulnerability));
-        first.map(|(_, at)| *at)
+        let scans = self.scans(digest)?;
+        let (first, at) = scans.seen.first()?;
+        if self.reports.names(*first, vulnerability) {
+            return Some(*at);
+        }
+        let found = self.reports.vulnerability(vulnerability)?;
+        scans.later.get(&found).copied()
     }
 
     fn scans_mut(&mut self, digest: DigestId) -> &mut Scans {
@@ -258,24 +264,38 @@ impl State {
 
     /// Remembers the report if it brings a vulnerability not seen on this digest before.
     fn note_seen(&mut self, digest: DigestId, report: ReportId) {
-        let scans = self.scans(digest);
-        // What a scanner held until now was seen when it came.
-        let held = scans.into_iter().flat_map(|scans| &scans.scanners);
-        let held = held.filter_map(|scanner| Some(scanner.held.as_ref()?.report));
-        let seen = scans.into_iter().flat_map(|scans| scans.seen.iter().rev());
-        let known: Vec<ReportId> = held.chain(seen.map(|(report, _)| *report)).collect();
-        let is_new = |finding: &FindingId| {
-            let mut reports = known.iter();
-            !reports.any(|known| self.reports.has(*known, *finding))
-        };
-        if known.contains(&report) || !self.reports.findings_of(report).iter().any(is_new) {
-            return;
+        if self.brings(digest, report) {
+            self.reports.retain(report);
+            self.remember(digest, report, self.now);
         }
-        self.reports.retain(report);
-        let now = self.now;
-        let seen = &mut self.scans_mut(digest).seen;
-        seen.reserve_exact(1);
-        seen.push((report, now));
+    }
+
+    /// Whether a report names a vulnerability not seen on this digest before.
+    fn brings(&self, digest: DigestId, report: ReportId) -> bool {
+        let scans = self.scans(digest);
+        let first = scans.and_then(|scans| scans.seen.first());
+        let mut findings = self.reports.findings_of(report).iter();
+        findings.any(|finding| {
+            let known = first.is_some_and(|(first, _)| self.reports.has(*first, *finding));
+            let found = self.reports.found(*finding).vulnerability;
+            !known && !scans.is_some_and(|scans| scans.later.contains_key(&found))
+        })
+    }
+
+    /// Adds a report to those that brought something, at its time. The reference to it is the
+    /// caller's gift.
+    fn remember(&mut self, digest: DigestId, report: ReportId, at: Timestamp) {
+        let scans = self.manifests[digest.place()].scans.get_or_insert_default();
+        if let Some((first, _)) = scans.seen.first() {
+            for finding in self.reports.findings_of(report) {
+                if !self.reports.has(*first, *finding) {
+                    let found = self.reports.found(*finding).vulnerability;
+                    scans.later.entry(found).or_insert(at);
+                }
+            }
+        }
+        scans.seen.reserve_exact(1);
+        scans.seen.push((report, at));
     }
 
     /// Works out what a digest's scans come to; gives what that changes.
@@ -354,9 +374,10 @@ impl State {
         scanners: Vec<ScannerState>,
         seen: Vec<(ReportId, Timestamp)>,
     ) {
-        let scans = self.scans_mut(digest);
-        scans.scanners = scanners;
-        scans.seen = seen;
+        self.scans_mut(digest).scanners = scanners;
+        for (report, at) in seen {
+            self.remember(digest, report, at);
+        }
         self.stand(digest);
     }
 }
@@ -364,7 +385,7 @@ impl State {
 frozen!(struct Held { report, recorded_at, scanned_at, db_updated_at, db_known });
 frozen!(struct ScannerState { name, attempt, running, held });
 frozen!(struct Standing { report, counts_only, failed, running });
-frozen!(struct Scans { scanners, seen, scanned_at, db_updated_at });
+frozen!(struct Scans { scanners, seen, later, scanned_at, db_updated_at });
 
 impl Frozen for Attempt {
     fn freeze(&self, to: &mut Freezing<'_>) {
