@@ -14,8 +14,8 @@ use weir_schema::Record;
 use super::{CliError, Directory, NO, Output, out};
 use crate::{
     log::{
-        Log, LogOptions, OpenError, ReadError, archive,
-        checkpoint::SignedCheckpoint,
+        Log, LogOptions, OpenError, Problem, ReadError, archive,
+        checkpoint::{CheckpointError, SignedCheckpoint},
         key::{KEY_FILE, SigningKey, VerifierKey},
         verify,
     },
@@ -29,9 +29,9 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
     /// The key that must have signed it, as `weir checkpoint --key` prints it; without it, the
-    /// key in the data directory.
+    /// key in the data directory. Repeated for a log that had one key after the other.
     #[arg(long, value_name = "VKEY")]
-    key: Option<VerifierKey>,
+    key: Vec<VerifierKey>,
     /// Check these archive files instead, or those in this directory: chain, tree, signatures. May
     /// be repeated, in order.
     #[arg(long, value_name = "PATH")]
@@ -56,6 +56,9 @@ pub struct CheckpointArgs {
     directory: Directory,
 }
 
+/// What to do when a checkpoint's signer is not known.
+const OTHER_KEY: &str = "if the key was replaced, name all that the log had, each with --key, as `weir checkpoint --key` printed them then; if it was not, somebody else signed this";
+
 /// Runs `weir verify`.
 ///
 /// # Errors
@@ -69,8 +72,8 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     for path in &args.checkpoint {
         checkpoints.push(read_checkpoint(path)?);
     }
-    let key = verifier(&args.directory, args.key.as_ref())?;
-    if key.is_none() && !checkpoints.is_empty() {
+    let keys = args.keys()?;
+    if keys.is_empty() && !checkpoints.is_empty() {
         return Err(
             CliError::usage("there is no key to check the checkpoint's signature with")
                 .hint("give the one that `weir checkpoint --key` printed with --key"),
@@ -100,7 +103,7 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     let report = verify(
         &reader,
         &checkpoints,
-        key.as_ref(),
+        &keys,
         threads,
         |_, bytes| {
             let record = Record::decode(bytes).map_err(|error| error.to_string())?;
@@ -112,9 +115,17 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     if let Some((seq, problem)) = &report.first_bad {
         let told = format!("{}: record {seq}: {problem}", data.display());
         let code = args.bad(Some(*seq), &told)?;
-        eprintln!(
-            "hint: everything before record {seq} is as it was written; keep this directory and restore from a copy"
+        let unknown = matches!(
+            problem,
+            Problem::Checkpoint(CheckpointError::Unsigned { .. })
         );
+        if unknown {
+            eprintln!("hint: {OTHER_KEY}");
+        } else {
+            eprintln!(
+                "hint: everything before record {seq} is as it was written; keep this directory and restore from a copy"
+            );
+        }
         return Ok(code);
     }
     if !fold.is_whole() {
@@ -145,6 +156,14 @@ fn many(count: impl Display, what: &str) -> String {
 }
 
 impl VerifyArgs {
+    /// The keys that were named, else the one in the data directory, if there is one.
+    fn keys(&self) -> Result<Vec<VerifierKey>, CliError> {
+        match self.key[..] {
+            [] => Ok(verifier(&self.directory, None)?.into_iter().collect()),
+            _ => Ok(self.key.clone()),
+        }
+    }
+
     /// All is as it was written.
     fn good(&self, told: &dyn Display, mut found: Value) -> Result<ExitCode, CliError> {
         match self.output {
@@ -181,8 +200,9 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     for path in &paths {
         fs::File::open(path).map_err(CliError::read(path))?;
     }
-    let key = verifier(&args.directory, args.key.as_ref())?.map(|key| key.to_string());
-    if key.is_none() {
+    let keys = args.keys()?;
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    if keys.is_empty() {
         let missing = "there is no key to check signatures with";
         let hint = "give the one that `weir checkpoint --key` printed with --key";
         if !args.checkpoint.is_empty() {
@@ -193,7 +213,7 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     let mut roots = Vec::new();
     for path in &args.checkpoint {
         let note = fs::read_to_string(path).map_err(CliError::read(path))?;
-        match archive::check::opened(&note, key.as_deref().unwrap_or_default()) {
+        match archive::check::opened(&note, &keys) {
             Ok(root) => roots.push(root),
             Err(problem) => {
                 return args.bad(None, &format!("{}: {problem}", path.display()));
@@ -201,18 +221,20 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         }
     }
     let bar = super::progress_bar(0, "records");
-    let checked = archive::check::check(
-        paths.iter().map(PathBuf::as_path),
-        key.as_deref(),
-        &roots,
-        |seq| bar.set_position(seq),
-    );
+    let checked = archive::check::check(paths.iter().map(PathBuf::as_path), &keys, &roots, |seq| {
+        bar.set_position(seq)
+    });
     bar.finish_and_clear();
+    // A key that was named is one that must have signed.
+    let checked = checked.and_then(|checked| match args.key[..] {
+        [] => Ok(checked),
+        _ => checked.vouched().map(|()| checked),
+    });
     match checked {
         Err(found) => args.bad(None, &found),
         Ok(checked) => {
             let (first, last) = (checked.first, checked.root.size);
-            let (signed, files) = (key.map(|_| checked.signed), paths.len());
+            let (signed, files) = ((!keys.is_empty()).then_some(checked.signed), paths.len());
             let signatures = match signed {
                 Some(signed) => format!("{signed} of {files} files signed"),
                 None => "signatures were not checked".to_owned(),

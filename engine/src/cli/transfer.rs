@@ -44,9 +44,10 @@ pub struct ImportArgs {
     /// interrupted.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The key that must have signed archive files, as `weir checkpoint --key` printed it.
+    /// The key that must have signed archive files, as `weir checkpoint --key` printed it; repeated
+    /// for a log that had one key after the other.
     #[arg(long, value_name = "VKEY")]
-    key: Option<VerifierKey>,
+    key: Vec<VerifierKey>,
 }
 
 /// Runs `weir export`.
@@ -99,11 +100,11 @@ pub fn import(args: &ImportArgs) -> Result<ExitCode, CliError> {
     let archives = sources
         .iter()
         .any(|source| matches!(source, Source::Archive(_)));
-    if archives && args.key.is_none() {
+    if archives && args.key.is_empty() {
         eprintln!("no --key: that the archive is whole is checked, not who signed it");
     }
     let bar = progress_bar(0, "records");
-    let imported = node::import_all(&args.data, sources, args.key.as_ref(), |seq| {
+    let imported = node::import_all(&args.data, sources, &args.key, |seq| {
         bar.set_position(seq);
     });
     bar.finish_and_clear();

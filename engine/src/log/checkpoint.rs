@@ -22,7 +22,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signature;
 use weir_schema::record::Hash;
 
-use super::key::{SigningKey, VerifierKey};
+use super::key::{SigningKey, VerifierKey, short};
 
 /// A claim about the first `size` records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,11 +62,13 @@ pub enum CheckpointError {
     #[error("not a signed checkpoint: {0}")]
     Form(&'static str),
     /// Nobody that is trusted has signed it.
-    #[error("the checkpoint of size {size} is not signed by `{key}`")]
+    #[error("the checkpoint of size {size} is signed by `{signers}`, not by `{key}`")]
     Unsigned {
         /// The checkpoint's size.
         size: u64,
-        /// The key asked for.
+        /// Name and hash of who signed it.
+        signers: String,
+        /// Name and hash of the key asked for.
         key: String,
     },
     /// Signed in the name of the key, but not by it: the text or the signature was changed.
@@ -156,6 +158,12 @@ impl fmt::Display for Checkpoint {
     }
 }
 
+impl NoteSignature {
+    fn signer(&self) -> String {
+        short(&self.name, self.key_hash)
+    }
+}
+
 impl SignedCheckpoint {
     /// Checks that the log that `key` belongs to made this claim. Signatures of others are
     /// neither needed nor trusted.
@@ -170,7 +178,12 @@ impl SignedCheckpoint {
             .iter()
             .find(|signature| signature.name == key.name() && signature.key_hash == key.key_hash());
         let Some(ours) = ours else {
-            return Err(CheckpointError::Unsigned { size, key: name() });
+            let signers = self.signatures.iter().map(NoteSignature::signer);
+            return Err(CheckpointError::Unsigned {
+                size,
+                signers: signers.collect::<Vec<_>>().join("`, `"),
+                key: key.short(),
+            });
         };
         let signature = Signature::from_slice(&ours.bytes);
         if !signature.is_ok_and(|signature| key.verifies(self.text.as_bytes(), &signature)) {
@@ -185,6 +198,22 @@ impl SignedCheckpoint {
             });
         }
         Ok(&self.checkpoint)
+    }
+
+    /// As [`Self::verify`], for a log that had one of `keys` after the other.
+    ///
+    /// # Errors
+    /// None of them has signed it, or there are none; the error is of the one that came nearest.
+    pub fn verify_by_any(&self, keys: &[VerifierKey]) -> Result<&Checkpoint, CheckpointError> {
+        let mut nearest = CheckpointError::Form("there is no key to check its signature with");
+        for (place, key) in keys.iter().enumerate() {
+            match self.verify(key) {
+                Err(CheckpointError::Unsigned { .. }) if place > 0 => {}
+                Err(error) => nearest = error,
+                verified => return verified,
+            }
+        }
+        Err(nearest)
     }
 }
 

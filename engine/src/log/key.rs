@@ -187,6 +187,12 @@ impl VerifierKey {
         [hash[0], hash[1], hash[2], hash[3]]
     }
 
+    /// Name and hash: what tells it from another key of that name.
+    #[must_use]
+    pub fn short(&self) -> String {
+        short(&self.name, self.key_hash())
+    }
+
     pub(super) fn verifies(&self, text: &[u8], signature: &Signature) -> bool {
         self.key.verify_strict(text, signature).is_ok()
     }
@@ -222,6 +228,11 @@ impl FromStr for VerifierKey {
         }
         Ok(key)
     }
+}
+
+/// What a signature names its key by, as text.
+pub(super) fn short(name: &str, hash: [u8; 4]) -> String {
+    format!("{name}+{}", hash_text(hash))
 }
 
 /// Splits `name+hash+base64(algorithm, key)`. The last part may contain `+` itself.

@@ -98,13 +98,13 @@ pub enum Problem {
 }
 
 /// Verifies the log as it is now. `checkpoints` are those kept elsewhere, together with those
-/// that the log keeps itself; each must be signed by `key`, if there is one. `on_record` sees
+/// that the log keeps itself; each must be signed by one of `keys`, if there are any. `on_record` sees
 /// every good record in order, to replay it, and may object. `progress` is told the number of
 /// records done, now and then.
 pub fn verify(
     reader: &LogReader,
     checkpoints: &[SignedCheckpoint],
-    key: Option<&VerifierKey>,
+    keys: &[VerifierKey],
     threads: usize,
     mut on_record: impl FnMut(u64, &[u8]) -> Result<(), String>,
     mut progress: impl FnMut(u64),
@@ -112,7 +112,10 @@ pub fn verify(
     let head = reader.head();
     let mut checkpoints: Vec<&SignedCheckpoint> = checkpoints.iter().collect();
     checkpoints.sort_by_key(|signed| signed.checkpoint.size);
-    let unsigned = key.and_then(|key| retain_signed(&mut checkpoints, key));
+    let unsigned = match keys {
+        [] => None,
+        keys => retain_signed(&mut checkpoints, keys),
+    };
     let mut walk = Walk {
         reader,
         check: Check::default(),
@@ -157,10 +160,10 @@ pub fn verify(
 /// Returns what is wrong with the first of them.
 fn retain_signed(
     checkpoints: &mut Vec<&SignedCheckpoint>,
-    key: &VerifierKey,
+    keys: &[VerifierKey],
 ) -> Option<(u64, Problem)> {
     let mut first = None;
-    checkpoints.retain(|signed| match signed.verify(key) {
+    checkpoints.retain(|signed| match signed.verify_by_any(keys) {
         Ok(_) => true,
         Err(error) => {
             first.get_or_insert((signed.checkpoint.size, Problem::Checkpoint(error)));

@@ -68,7 +68,7 @@ fn check(name: &str, change: impl Fn(&mut Vec<Vec<u8>>), wanted: (u64, Problem))
     change(&mut bytes);
     write_over(&log, &bytes);
     for threads in [1, 2, 3] {
-        let report = verify(&log.reader(), &[], None, threads, |_, _| Ok(()), |_| ());
+        let report = verify(&log.reader(), &[], &[], threads, |_, _| Ok(()), |_| ());
         assert_eq!(
             report.first_bad.as_ref(),
             Some(&wanted),
@@ -175,7 +175,7 @@ fn a_row_that_does_not_decompress_is_named() {
         let mut changes = Changes::default();
         changes.put(&keys::chunk(33), row);
         store.apply(changes).expect("it is written");
-        let report = verify(&log.reader(), &[], None, 1, |_, _| Ok(()), |_| ());
+        let report = verify(&log.reader(), &[], &[], 1, |_, _| Ok(()), |_| ());
         match report.first_bad {
             Some((33, Problem::Unreadable(cause))) => cause,
             other => panic!("expected record 33 to be unreadable, got {other:?}"),
@@ -236,7 +236,7 @@ fn an_open_chunk_that_was_changed_is_found_at_opening_or_by_a_verification() {
     assert_eq!(opened_with(&tip.encode(None)).err(), Some(Some(20)));
     assert_eq!(opened_with(&row[..60]).err(), Some(None));
     let log = opened_with(&edited(18)).expect("it opens");
-    let report = verify(&log.reader(), &[], None, 1, |_, _| Ok(()), |_| ());
+    let report = verify(&log.reader(), &[], &[], 1, |_, _| Ok(()), |_| ());
     assert_eq!(report.first_bad, Some((18, Problem::Edited)));
 }
 
@@ -273,8 +273,8 @@ fn checkpoints_anywhere_fit_and_a_forged_one_is_named() {
             seen = seq;
             Ok(())
         };
-        let vkey = Some(key.verifier());
-        let report = verify(&log.reader(), checkpoints, vkey, 2, in_order, |_| ());
+        let vkeys = std::slice::from_ref(key.verifier());
+        let report = verify(&log.reader(), checkpoints, vkeys, 2, in_order, |_| ());
         (report.first_bad, report.checkpoints, seen)
     };
     assert_eq!(check(&all), (None, sizes.len(), 5000));
@@ -313,7 +313,7 @@ fn a_caller_may_object_to_any_record() {
             true => Err("no".to_owned()),
             false => Ok(()),
         };
-        let report = verify(&log.reader(), &[], None, 2, objecting, |_| ());
+        let report = verify(&log.reader(), &[], &[], 2, objecting, |_| ());
         assert_eq!(report.records, bad);
         assert_eq!(report.first_bad, Some((bad, Problem::Replay("no".into()))));
     }

@@ -176,19 +176,19 @@ pub fn import(
     lines: impl BufRead,
     progress: impl FnMut(u64),
 ) -> Result<Imported, ImportError> {
-    import_all(dir, vec![Source::Lines(Box::new(lines))], None, progress)
+    import_all(dir, vec![Source::Lines(Box::new(lines))], &[], progress)
 }
 
 /// As [`import`], from several sources, each of which goes on where the one before it ends, or
-/// begins before that. Archive files are checked first, also for their signatures if there is a
-/// `key`. Where they end within a step, its rest follows from it and is made again.
+/// begins before that. Archive files are checked first, also for their signatures if there are
+/// `keys`. Where they end within a step, its rest follows from it and is made again.
 ///
 /// # Errors
 /// As [`import`].
 pub fn import_all(
     dir: &Path,
     sources: Vec<Source<'_>>,
-    key: Option<&VerifierKey>,
+    keys: &[VerifierKey],
     mut progress: impl FnMut(u64),
 ) -> Result<Imported, ImportError> {
     let archives = sources.iter().filter_map(|source| match source {
@@ -197,8 +197,11 @@ pub fn import_all(
     });
     let archives: Vec<&Path> = archives.collect();
     if !archives.is_empty() {
-        let key = key.map(ToString::to_string);
-        check::check(archives, key.as_deref(), &[], |_| ())?;
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let checked = check::check(archives, &keys, &[], |_| ())?;
+        if !keys.is_empty() {
+            checked.vouched()?;
+        }
     }
     let mut begun: Option<(String, Import)> = None;
     let mut may_complete = false;

@@ -44,7 +44,7 @@ fn log_of(dir: &Path, seed: u64, records: usize) -> (Log, Vec<Vec<u8>>) {
 fn checked(paths: &[PathBuf], roots: &[Root]) -> Result<Checked, Bad> {
     let key = key().verifier().to_string();
     let paths = paths.iter().map(PathBuf::as_path);
-    check(paths, Some(&key), roots, |_| ())
+    check(paths, &[key], roots, |_| ())
 }
 
 fn paths(dir: &Path) -> Vec<PathBuf> {
@@ -126,6 +126,7 @@ fn records_come_back_from_archive_files_equal_to_the_byte() {
             hash: head.root,
         },
         signed: 2,
+        vouched: 74_546,
         roots: roots.len(),
     };
     assert_eq!(checked(&paths(&to), &roots), Ok(wanted));
@@ -212,8 +213,12 @@ fn a_changed_archive_is_refused_and_the_place_named() {
     let other = SigningKey::from_seed("example.com/weir", &[9; 32]).expect("a key");
     let other = other.verifier().to_string();
     let by_other =
-        weir_engine::log::archive::check::check([path.as_path()], Some(&other), &[], |_| ());
+        weir_engine::log::archive::check::check([path.as_path()], &[other.clone()], &[], |_| ());
     assert!(by_other.is_err_and(|bad| bad.problem.contains("not signed by")));
+    // A log that had another key before.
+    let keys = [other, key.verifier().to_string()];
+    let by_either = weir_engine::log::archive::check::check([path.as_path()], &keys, &[], |_| ());
+    assert_eq!(by_either.expect("it is whole").signed, 1);
 
     // Anything in the packed bytes.
     let mut random = crate::records::Random::new(52);
@@ -363,9 +368,9 @@ fn a_damaged_log_is_made_again_from_its_archive_and_what_can_still_be_read() {
         }
         sources
     };
-    let vkey = Some(key.verifier());
+    let vkeys = std::slice::from_ref(key.verifier());
     let again = dir.path().join("again");
-    let imported = node::import_all(&again, sources(None), vkey, |_| ()).expect("it imports");
+    let imported = node::import_all(&again, sources(None), vkeys, |_| ()).expect("it imports");
     assert_eq!(
         (imported.records, imported.concluded),
         (archived.tree_size, 0)
@@ -379,7 +384,7 @@ fn a_damaged_log_is_made_again_from_its_archive_and_what_can_still_be_read() {
         node::export_from(&ledger.reader(), from, &mut rest, |_| ()).expect("it exports");
         let to = dir.path().join(format!("whole-{from}"));
         let imported =
-            node::import_all(&to, sources(Some(&rest)), vkey, |_| ()).expect("it imports");
+            node::import_all(&to, sources(Some(&rest)), vkeys, |_| ()).expect("it imports");
         assert_eq!(imported.state.state_digest(), ledger.state().state_digest());
         let read = Ledger::open_to_read(&to).expect("it opens");
         assert_eq!(read.reader().head(), ledger.reader().head());
@@ -387,7 +392,7 @@ fn a_damaged_log_is_made_again_from_its_archive_and_what_can_still_be_read() {
     let mut rest = Vec::new();
     node::export_from(&ledger.reader(), archived.next_seq + 1, &mut rest, |_| ())
         .expect("it exports");
-    let gap = node::import_all(&dir.path().join("gap"), sources(Some(&rest)), vkey, |_| ());
+    let gap = node::import_all(&dir.path().join("gap"), sources(Some(&rest)), vkeys, |_| ());
     assert!(
         matches!(gap, Err(ImportError::Line { line: 2, .. })),
         "{gap:?}"
@@ -400,7 +405,7 @@ fn a_damaged_log_is_made_again_from_its_archive_and_what_can_still_be_read() {
     let mixed = node::import_all(
         &dir.path().join("mixed"),
         sources(Some(&lines)),
-        vkey,
+        vkeys,
         |_| (),
     );
     assert!(
@@ -413,7 +418,7 @@ fn a_damaged_log_is_made_again_from_its_archive_and_what_can_still_be_read() {
     let unsigned = node::import_all(
         &dir.path().join("unsigned"),
         sources(None),
-        Some(by.verifier()),
+        std::slice::from_ref(by.verifier()),
         |_| (),
     );
     assert!(
@@ -452,7 +457,7 @@ fn a_step_that_an_archive_cuts_is_ended_as_it_was() {
 
     let again = dir.path().join("again");
     let sources = paths(&to).into_iter().map(Source::Archive).collect();
-    let imported = node::import_all(&again, sources, None, |_| ()).expect("it imports");
+    let imported = node::import_all(&again, sources, &[], |_| ()).expect("it imports");
     assert!(imported.concluded > 0);
     assert_eq!(imported.records, cut + imported.concluded);
     let read = Ledger::open_to_read(&again).expect("it opens");

@@ -119,7 +119,7 @@ fn a_proof_is_made_here_and_checked_elsewhere() {
         "signature",
         inclusion.replace("\n— weir ", "\n— else "),
         1,
-        "is not signed by `weir`",
+        "is signed by `else+",
     );
     wrong("torn", inclusion[..100].to_owned(), 2, "not a proof");
     let other = TempDir::new().expect("a directory");
@@ -202,6 +202,47 @@ fn a_checkpoint_of_yesterday_refuses_a_log_that_was_cut_and_regrown() {
 
 /// Appends a tick of that position to a closed log, at the time of the last record or another, and
 /// gives its sequence.
+#[test]
+fn a_log_whose_key_was_replaced_is_verified_by_both() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    let key = || {
+        let (key, _) = said(dir, &["checkpoint", "--key"], 0);
+        key.trim_end().to_owned()
+    };
+    take(dir, 74, 300);
+    said(dir, &["export", "--archive", "unsigned"], 0);
+    said(dir, &["checkpoint"], 0);
+    said(dir, &["export", "--archive", "backup"], 0);
+    let lost = key();
+    fs::remove_file(dir.join("weir-data/checkpoint.key")).expect("it is there");
+    take(dir, 75, 8_000);
+    said(dir, &["checkpoint"], 0);
+    let new = key();
+    assert_ne!(lost, new);
+
+    let (_, told) = said(dir, &["verify"], 1);
+    assert!(told.contains("is signed by `weir+"), "{told}");
+    assert!(told.contains("hint: if the key was replaced"), "{told}");
+    for path in [&[][..], &["--archive", "backup"]] {
+        let with = |keys: &[&str], code| {
+            let keys = keys.iter().flat_map(|key| ["--key", key]);
+            let arguments: Vec<&str> = ["verify"].into_iter().chain(keys).collect();
+            said(dir, &[&arguments, path].concat(), code)
+        };
+        with(&[&lost, &new], 0);
+        with(&[&new], 1);
+    }
+    said(dir, &["verify", "--key", &lost], 1);
+    let unsigned = ["verify", "--archive", "unsigned", "--key", &lost];
+    let (_, told) = said(dir, &unsigned, 1);
+    assert!(told.contains("record 1: from here to the last, "), "{told}");
+    let import = [
+        "import", "log", "unsigned", "--data", "other", "--key", &lost,
+    ];
+    said(dir, &import, 1);
+}
+
 fn append_tick(data: &Path, position: &str, at: Option<&str>) -> u64 {
     let mut log = Log::open(data, LogOptions::default()).expect("it opens");
     let head = log.head();

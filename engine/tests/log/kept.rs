@@ -91,7 +91,14 @@ fn a_kept_data_directory_opens_to_the_same_records_and_state_and_goes_on() {
         let key: VerifierKey = key.trim_end().parse().expect("a key");
         let reader = ledger.reader();
         let checkpoints = reader.checkpoints().expect("they read");
-        let report = verify(&reader, &checkpoints, Some(&key), 1, |_, _| Ok(()), |_| ());
+        let report = verify(
+            &reader,
+            &checkpoints,
+            std::slice::from_ref(&key),
+            1,
+            |_, _| Ok(()),
+            |_| (),
+        );
         assert_eq!((report.first_bad, report.checkpoints), (None, 1));
         drop((reader, ledger));
         let named = fs::read(path.join("format")).expect("it is there");
@@ -110,7 +117,7 @@ fn a_kept_data_directory_opens_to_the_same_records_and_state_and_goes_on() {
         let named = fs::read_to_string(path.join("format")).expect("it is there");
         assert_eq!(named, "weir log 2\n");
         let ledger = Ledger::open_to_read(&path).expect("it opens");
-        let report = verify(&ledger.reader(), &[], None, 2, |_, _| Ok(()), |_| ());
+        let report = verify(&ledger.reader(), &[], &[], 2, |_, _| Ok(()), |_| ());
         assert_eq!(report.first_bad, None, "{format}");
         went_on.push(told(&ledger));
     }

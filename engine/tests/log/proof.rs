@@ -7,10 +7,15 @@ use std::os::unix::fs::PermissionsExt;
 use crate::records::{Random, Records};
 use tempfile::TempDir;
 use weir_engine::log::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
-use weir_engine::log::key::{KeyError, SigningKey};
+use weir_engine::log::key::{KeyError, SigningKey, VerifierKey};
 use weir_engine::log::tree::{self, Frontier, Node, Nodes};
 use weir_engine::log::{Hash, Kind, Log, LogOptions, Problem, SnapshotError, verify};
 use weir_engine::node::{CHECKPOINT_FILE, CheckpointFailure, sign};
+
+/// The only key that is trusted.
+fn vkeys(key: &SigningKey) -> &[VerifierKey] {
+    std::slice::from_ref(key.verifier())
+}
 
 fn open(dir: &TempDir) -> Log {
     Log::open(&dir.path().join("log"), LogOptions::default()).expect("the log opens")
@@ -288,6 +293,22 @@ fn a_checkpoint_reads_as_it_was_signed_and_only_so() {
         read.verify(other.verifier()),
         Err(CheckpointError::Unsigned { size: 20, .. })
     ));
+    let (ours, theirs) = (key.verifier().clone(), other.verifier().clone());
+    for keys in [
+        [ours.clone(), theirs.clone()],
+        [theirs.clone(), ours.clone()],
+    ] {
+        assert_eq!(read.verify_by_any(&keys), Ok(&checkpoint));
+    }
+    assert_eq!(
+        read.verify_by_any(std::slice::from_ref(&theirs))
+            .map_err(|error| error.to_string()),
+        Err(format!(
+            "the checkpoint of size 20 is signed by `{}`, not by `{}`",
+            ours.short(),
+            theirs.short()
+        ))
+    );
 
     let forged: SignedCheckpoint = note
         .replacen("\n20\n", "\n21\n", 1)
@@ -379,9 +400,7 @@ fn checkpoints_are_kept_and_the_log_fits_them() {
         assert_eq!((seq, bytes.is_empty()), (seen, false));
         Ok(())
     };
-    let report = verify(&reader, &made, Some(key.verifier()), 2, count, |done| {
-        last = done
-    });
+    let report = verify(&reader, &made, vkeys(&key), 2, count, |done| last = done);
     assert_eq!(
         (report.records, report.checkpoints, report.first_bad),
         (5304, 4, None)
@@ -389,14 +408,7 @@ fn checkpoints_are_kept_and_the_log_fits_them() {
     assert_eq!((report.root, seen, last), (reader.head().root, 5304, 5304));
 
     let stranger = SigningKey::from_seed("weir", &[6; 32]).expect("a key");
-    let report = verify(
-        &reader,
-        &made,
-        Some(stranger.verifier()),
-        1,
-        |_, _| Ok(()),
-        |_| (),
-    );
+    let report = verify(&reader, &made, vkeys(&stranger), 1, |_, _| Ok(()), |_| ());
     assert!(matches!(
         report.first_bad,
         Some((3, Problem::Checkpoint(CheckpointError::Unsigned { .. })))
@@ -409,7 +421,7 @@ fn checkpoints_are_kept_and_the_log_fits_them() {
             Ok(())
         }
     };
-    let report = verify(&reader, &made, Some(key.verifier()), 1, object, |_| ());
+    let report = verify(&reader, &made, vkeys(&key), 1, object, |_| ());
     assert_eq!(
         report.first_bad,
         Some((77, Problem::Replay("another decision".into())))
@@ -485,7 +497,7 @@ fn a_log_cut_or_cut_and_regrown_does_not_fit_yesterdays_checkpoint() {
         verify(
             &log.reader(),
             &checkpoints,
-            Some(key.verifier()),
+            vkeys(&key),
             1,
             |_, _| Ok(()),
             |_| (),

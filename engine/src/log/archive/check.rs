@@ -32,10 +32,29 @@ pub struct Checked {
     pub first: u64,
     /// The root after the last.
     pub root: Root,
-    /// How many files carried a signature by the key.
+    /// How many files carried a signature by one of the keys.
     pub signed: usize,
+    /// The last record that a signature by one of the keys, or one of the roots, vouches for; 0 of none.
+    pub vouched: u64,
     /// How many of the roots asked for were passed, and are the same.
     pub roots: usize,
+}
+
+impl Checked {
+    /// That every record is vouched for.
+    ///
+    /// # Errors
+    /// With the first that is not. Whoever takes the signatures out of an archive can write another.
+    pub fn vouched(&self) -> Result<(), Bad> {
+        let last = self.root.size;
+        if self.vouched == last {
+            return Ok(());
+        }
+        let first = self.first.max(self.vouched + 1);
+        let problem =
+            format!("from here to the last, {last}, no signature says that these are they");
+        Err(bad(first, problem))
+    }
 }
 
 /// What is wrong with an archive.
@@ -49,19 +68,19 @@ pub struct Bad {
 }
 
 /// Checks files that continue each other: every record, the chain, the tree, what each file says of
-/// its end, its signature if there is a `key` (in the form `name+hash+key`), and that the tree had
+/// its end, that one of `keys` signed it (in the form `name+hash+key`) if there are any, and that the tree had
 /// these `roots`. `progress` is told the last record checked, now and then.
 ///
 /// # Errors
 /// With the first record that is not what was written, as near as can be told.
 pub fn check<'a>(
     paths: impl IntoIterator<Item = &'a Path>,
-    key: Option<&str>,
+    keys: &[String],
     roots: &[Root],
     mut progress: impl FnMut(u64),
 ) -> Result<Checked, Bad> {
     let mut state: Option<State> = None;
-    let (mut first, mut signed) = (0, 0);
+    let (mut first, mut signed, mut vouched) = (0, 0, 0);
     let mut wanted = Wanted::of(roots);
     for path in paths {
         let next = state.as_ref().map_or(1, |state| state.size + 1);
@@ -89,9 +108,9 @@ pub fn check<'a>(
             let problem = "a record from here on was changed: the file ends with another hash";
             return Err(bad(confirmed + 1, problem.to_owned()));
         }
-        if let (Some(key), Some(note)) = (key, &footer.checkpoint) {
-            check_signed(note, key, &now).map_err(|problem| bad(header.first, problem))?;
-            signed += 1;
+        if let Some(note) = footer.checkpoint.as_ref().filter(|_| !keys.is_empty()) {
+            check_signed(note, keys, &now).map_err(|problem| bad(header.first, problem))?;
+            (signed, vouched) = (signed + 1, now.size);
         }
         state = Some(now);
     }
@@ -103,10 +122,12 @@ pub fn check<'a>(
         );
         return Err(bad(state.size + 1, problem));
     }
+    let by_root = wanted.passed.iter().map(|root| root.size).max();
     Ok(Checked {
         first,
         root: state.claim(),
         signed,
+        vouched: vouched.max(by_root.unwrap_or_default()),
         roots: wanted.passed.len(),
     })
 }
@@ -137,9 +158,9 @@ fn check_records(
     Ok((now, confirmed))
 }
 
-/// The note must be signed by the key, and for what the records lead to.
-fn check_signed(note: &str, key: &str, now: &State) -> Result<(), String> {
-    if opened(note, key)? == now.claim() {
+/// The note must be signed by one of the keys, and for what the records lead to.
+fn check_signed(note: &str, keys: &[String], now: &State) -> Result<(), String> {
+    if opened(note, keys)? == now.claim() {
         Ok(())
     } else {
         Err("its checkpoint was signed for other records".to_owned())
@@ -183,8 +204,19 @@ impl<'a> Wanted<'a> {
 /// Reads a signed note and gives the root that it claims.
 ///
 /// # Errors
-/// It is no checkpoint, or not signed by the key.
-pub fn opened(note: &str, key: &str) -> Result<Root, String> {
+/// It is no checkpoint, or not signed by one of the keys.
+pub fn opened(note: &str, keys: &[String]) -> Result<Root, String> {
+    let mut problem = "there is no key to check the checkpoint's signature with".to_owned();
+    for key in keys {
+        match opened_by(note, key) {
+            Err(found) => problem = found,
+            opened => return opened,
+        }
+    }
+    Err(problem)
+}
+
+fn opened_by(note: &str, key: &str) -> Result<Root, String> {
     let key: Vec<&str> = key.splitn(3, '+').collect();
     let [name, hash, public] = key[..] else {
         return Err("the key is not of the form name+hash+key".to_owned());
@@ -210,7 +242,7 @@ pub fn opened(note: &str, key: &str) -> Result<Root, String> {
     let signature = signatures
         .lines()
         .find_map(by_key)
-        .ok_or_else(|| format!("the checkpoint is not signed by `{name}`"))?;
+        .ok_or_else(|| format!("the checkpoint is not signed by `{name}+{hash}`"))?;
     verifying
         .verify_strict(text.as_bytes(), &Signature::from_bytes(&signature))
         .map_err(|_| format!("the signature of `{name}` on the checkpoint is wrong"))?;
