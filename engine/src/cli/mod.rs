@@ -106,10 +106,6 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, on the command line"
-)]
 enum Import {
     /// Promotion policies of DTR or MSR.
     Msr(import::msr::Args),
