@@ -1,0 +1,128 @@
+//! What is known of manifests: which image a report is about, and what is still to be resolved,
+//! scanned, or looked for in a registry.
+
+use std::collections::BTreeSet;
+
+use weir_schema::{Digest, RepositoryName};
+
+use crate::state::{DigestId, RepositoryId, Shape, State};
+
+impl State {
+    /// The images with this configuration: what a scanner's report is about that names no manifest.
+    #[must_use]
+    pub fn images_with_config(&self, config: &Digest) -> Vec<Digest> {
+        let all = self.contents.iter().enumerate();
+        let with = all.filter(|(_, content)| {
+            let details = content.details.as_ref();
+            details.and_then(|details| details.config_digest.as_ref()) == Some(config)
+        });
+        let mut digests: Vec<Digest> = with
+            .map(|(place, _)| self.digest(DigestId::at(place)).clone())
+            .collect();
+        digests.sort();
+        digests
+    }
+
+    /// Whether a digest is known to be none that a report about the configuration `config` can be of:
+    /// an index's, or that of an image with another configuration.
+    #[must_use]
+    pub fn is_known_otherwise(&self, digest: &Digest, config: &Digest) -> bool {
+        let Some(id) = self.digests.find(digest) else {
+            return false;
+        };
+        let details = self.content(id).details.as_ref();
+        let known = details.and_then(|details| details.config_digest.as_ref());
+        // Some stores of images say the manifest's digest where its configuration's belongs.
+        let another = known.is_some_and(|known| known != config) && digest != config;
+        another || self.manifest(id).shape == Shape::Index
+    }
+
+    /// Whether everything that a report or a rule may ask of a manifest is known.
+    #[must_use]
+    pub fn is_resolved(&self, digest: &Digest) -> bool {
+        let Some(id) = self.digests.find(digest) else {
+            return false;
+        };
+        let parts = self.parts_now(id);
+        let known = |leaf: DigestId| {
+            let details = self.content(leaf).details.as_ref();
+            details.is_some_and(|details| details.config_digest.is_some())
+        };
+        parts.unknown().is_empty() && parts.leaves().iter().all(|leaf| known(leaf.digest))
+    }
+
+    /// The manifest that a scanner's report is about, by the digest of its configuration: one of
+    /// the `candidates` if it is an image, or the image in it with that configuration if it is an
+    /// index. `None` if nothing known says so.
+    #[must_use]
+    pub fn leaf_by_config(&self, candidates: &[Digest], config: &Digest) -> Option<Digest> {
+        let has = |id: DigestId| {
+            let details = self.content(id).details.as_ref();
+            details.and_then(|details| details.config_digest.as_ref()) == Some(config)
+        };
+        candidates.iter().find_map(|candidate| {
+            let parts = self.parts_now(self.digests.find(candidate)?);
+            let mut leaves = parts.leaves().iter().map(|leaf| leaf.digest);
+            let leaf = leaves.find(|leaf| has(*leaf))?;
+            Some(self.digest(leaf).clone())
+        })
+    }
+
+    /// A repository in which a digest is, by a tag that holds it.
+    #[must_use]
+    pub fn repository_of(&self, digest: &Digest) -> Option<RepositoryName> {
+        let mut tags = self
+            .above(self.digests.find(digest)?)
+            .filter_map(|id| self.manifest(id).tags.as_slice().first());
+        let tag = self.tag_row(*tags.next()?);
+        self.repository(tag.repository).name.clone()
+    }
+
+    /// The images within tagged indexes and the indexes between them, with the repositories that
+    /// are to hold them: without what is known to be gone from there.
+    #[must_use]
+    pub fn held_manifests(&self) -> Vec<(RepositoryName, Digest)> {
+        let mut held = BTreeSet::new();
+        for (repository, bound) in self.bindings() {
+            let parts = self.parts_now(bound.digest);
+            let gone = self.absent(repository, bound.digest, &parts);
+            let leaves = parts.leaves().iter().map(|leaf| leaf.digest);
+            let all = leaves.chain(parts.indexes().iter().copied());
+            let there = all.filter(|part| *part != bound.digest && !gone.contains(part));
+            held.extend(there.map(|part| (repository, part)));
+        }
+        self.named(held)
+    }
+
+    /// Leaves without a completed scan under some tag, each with a repository it is in. Signatures
+    /// and whatever else refers to a manifest are no images, though they may be tagged and look so.
+    #[must_use]
+    pub fn unscanned(&self) -> Vec<(RepositoryName, Digest)> {
+        let mut found = BTreeSet::new();
+        for (repository, bound) in self.bindings() {
+            let details = self.content(bound.digest).details.as_ref();
+            if details.is_some_and(|details| details.subject.is_some()) {
+                continue;
+            }
+            for leaf in self.parts_now(bound.digest).leaves() {
+                if self.scan_obstacle(leaf.digest, &[]).is_some() {
+                    found.insert((repository, leaf.digest));
+                }
+            }
+        }
+        self.named(found)
+    }
+
+    fn bindings(&self) -> impl Iterator<Item = (RepositoryId, &crate::state::Bound)> {
+        let tags = self.tags.existing();
+        tags.map(|(_, tag, bound)| (tag.repository, bound))
+    }
+
+    fn named(&self, pairs: BTreeSet<(RepositoryId, DigestId)>) -> Vec<(RepositoryName, Digest)> {
+        let pairs = pairs.into_iter().filter_map(|(repository, digest)| {
+            let name = self.repository(repository).name.clone()?;
+            Some((name, self.digest(digest).clone()))
+        });
+        pairs.collect()
+    }
+}
