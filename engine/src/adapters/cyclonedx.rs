@@ -14,11 +14,11 @@ use weir_schema::{Digest, Finding, Scanner, Severity};
 
 use super::context::Context;
 use super::cyclonedx_fix::Fixes;
+use super::cyclonedx_vex::overrides;
 use super::field::Field;
 use super::problem::Problem;
 use super::purl;
 use super::report::{self, Image, Report, highest, severity, severity_of_score};
-use super::vex::{self, Scope, Statement, Verdict};
 use super::{Decoded, clip, grype, json, systems};
 
 /// Decodes a document.
@@ -72,12 +72,12 @@ pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem
 }
 
 /// The state of a vulnerability's analysis.
-fn state_of<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
+pub(super) fn state_of<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
     vulnerability.get("analysis").get("state").text()
 }
 
 /// The state of an analysis that ends a vulnerability.
-fn analysed<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
+pub(super) fn analysed<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
     let ends = [
         "not_affected",
         "false_positive",
@@ -88,12 +88,12 @@ fn analysed<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
 }
 
 /// Whether the document says nothing of what is in the thing that it is about.
-fn is_bare(root: &Field<'_>) -> bool {
+pub(super) fn is_bare(root: &Field<'_>) -> bool {
     root.get("components").items().next().is_none()
 }
 
 /// Whether the document had a version before this one.
-fn revises(root: &Field<'_>) -> bool {
+pub(super) fn revises(root: &Field<'_>) -> bool {
     let version = root.get("version").number();
     version.is_some_and(|version| version > 1.0)
 }
@@ -190,7 +190,7 @@ fn check_system(
 
 /// The tool: an object with `components` since 1.5, a list before. The first, but for dep-scan, which
 /// adds itself to the document of what listed the packages for it (cdxgen).
-fn scanner(root: &Field<'_>) -> Scanner {
+pub(super) fn scanner(root: &Field<'_>) -> Scanner {
     let tools = root.get("metadata").get("tools");
     let listed = tools.get("components");
     let all: Vec<_> = listed.items().chain(tools.items()).collect();
@@ -263,7 +263,7 @@ fn all_components<'a>(root: &Field<'a>) -> Vec<Field<'a>> {
 }
 
 /// The components that are parts of packages, by their reference.
-fn parts<'a>(root: &Field<'a>) -> BTreeSet<&'a str> {
+pub(super) fn parts<'a>(root: &Field<'a>) -> BTreeSet<&'a str> {
     let parts = all_components(root).into_iter().filter_map(|component| {
         let url = component.get("purl");
         let purl = url.text().and_then(purl::parse)?;
@@ -274,7 +274,9 @@ fn parts<'a>(root: &Field<'a>) -> BTreeSet<&'a str> {
 }
 
 /// Name and version of the components, by their reference.
-fn components<'a>(root: &Field<'a>) -> BTreeMap<&'a str, (Option<String>, Option<String>)> {
+pub(super) fn components<'a>(
+    root: &Field<'a>,
+) -> BTreeMap<&'a str, (Option<String>, Option<String>)> {
     let named = all_components(root).into_iter().filter_map(|component| {
         let reference = component.get("bom-ref").text()?;
         Some((reference, package(&component)))
@@ -372,7 +374,7 @@ fn findings(
 }
 
 /// The package that a reference names: a component, or a package URL.
-fn named(
+pub(super) fn named(
     reference: &str,
     components: &BTreeMap<&str, (Option<String>, Option<String>)>,
 ) -> (Option<String>, Option<String>) {
@@ -384,12 +386,12 @@ fn named(
 }
 
 /// Whether a reference is a BOM-Link: to something in another document.
-fn links_to_another(reference: &str) -> bool {
+pub(super) fn links_to_another(reference: &str) -> bool {
     reference.starts_with("urn:cdx:")
 }
 
 /// A BOM-Link ends with the reference within the document that it links to.
-fn within_link(reference: &str) -> Cow<'_, str> {
+pub(super) fn within_link(reference: &str) -> Cow<'_, str> {
     match reference.split_once('#') {
         Some((_, inner)) if links_to_another(reference) => super::percent_decoded(inner).into(),
         _ => reference.into(),
@@ -403,212 +405,4 @@ fn licenses_of(component: &Field<'_>) -> BTreeSet<String> {
         license.or_else(|| choice.get("expression").string())
     });
     names.collect()
-}
-
-/// The overrides of what is analysed away, within the image if the document is about one; in what is
-/// no scan, or revises what was said before, also that something is not.
-fn overrides(
-    context: &Context<'_>,
-    root: &Field<'_>,
-    image: &Image,
-    list: &[Field<'_>],
-) -> Result<Vec<Decoded>, Problem> {
-    let revises = revises(root);
-    let all = revises || is_bare(root);
-    let stated = list.iter().filter(|one| match all {
-        true => state_of(one).is_some(),
-        false => analysed(one).is_some(),
-    });
-    let stated: Vec<_> = stated.collect();
-    if stated.is_empty() {
-        return Ok(Vec::new());
-    }
-    let url = root.get("metadata").get("component").get("purl");
-    let subject = context.subject()?;
-    if subject.is_none()
-        && image.manifest.is_none()
-        && url.text().is_some_and(names_an_architecture)
-    {
-        return Ok(vec![
-            context.rejected(&url.problem(vex::OF_AN_ARCHITECTURE)),
-        ]);
-    }
-    let digest = subject
-        .clone()
-        .or_else(|| image.manifest.clone())
-        .or_else(|| image.candidates.first().cloned());
-    let document = root.get("serialNumber").text().unwrap_or_default();
-    let metadata = root.get("metadata");
-    let author = metadata.get("authors").items().next();
-    let author = author.and_then(|author| author.get("name").string());
-    let author = author.or_else(|| metadata.get("supplier").get("name").string());
-    let author = author.unwrap_or_else(|| scanner(root).name);
-    let about = About {
-        components: components(root),
-        parts: parts(root),
-        is_told: subject.is_some(),
-        digest,
-        product: metadata.get("component"),
-    };
-    let (mut statements, mut others) = (Vec::new(), Vec::new());
-    for vulnerability in stated {
-        let analysis = vulnerability.get("analysis");
-        let state = analysis.get("state").required()?;
-        let why: Vec<_> = ["justification", "detail"]
-            .into_iter()
-            .filter_map(|name| analysis.get(name).text())
-            .collect();
-        let reason = if why.is_empty() {
-            state.to_owned()
-        } else {
-            format!("{state}: {}", why.join("; "))
-        };
-        let id = vulnerability.get("id").required()?;
-        let affects = vulnerability.get("affects");
-        if affects.items().next().is_none() {
-            others.push(context.rejected(&affects.missing()));
-        }
-        for affected in affects.items() {
-            super::at_most(statements.len() + others.len())?;
-            let scopes = match about.scopes(&affected) {
-                Ok(scopes) => scopes,
-                Err(_) if !revises && analysed(vulnerability).is_none() => {
-                    others.push(vex::counts(context, state, id));
-                    continue;
-                }
-                Err(problem) => {
-                    others.push(context.rejected(&problem));
-                    continue;
-                }
-            };
-            let reference = affected.get("ref").required()?;
-            statements.extend(scopes.into_iter().map(|scope| Statement {
-                document: document.to_owned(),
-                vulnerability: id.to_owned(),
-                scope,
-                actor: author.clone(),
-                status: state.to_owned(),
-                verdict: match analysed(vulnerability) {
-                    Some(_) => Verdict::DoesNotCount(format!("{reason} (stated for {reference})")),
-                    None => Verdict::Counts,
-                },
-            }));
-        }
-    }
-    let time = metadata.get("timestamp").time();
-    let mut decoded = vex::events(context, statements, time, revises);
-    decoded.extend(others);
-    Ok(decoded)
-}
-
-/// Whether a package URL is that of one architecture of an image, by a digest.
-fn names_an_architecture(url: &str) -> bool {
-    purl::parse(url).is_some_and(|purl| {
-        let by_digest = purl.digest().is_ok_and(|digest| digest.is_some());
-        purl.is_image() && by_digest && purl.qualifier("arch").is_some()
-    })
-}
-
-/// What the statements of a document can be about.
-struct About<'a> {
-    components: BTreeMap<&'a str, (Option<String>, Option<String>)>,
-    /// Those that are parts of packages.
-    parts: BTreeSet<&'a str>,
-    /// The image that the document is about.
-    digest: Option<Digest>,
-    /// The sender says so, whatever the document does.
-    is_told: bool,
-    /// What it is about, an image or not.
-    product: Field<'a>,
-}
-
-impl About<'_> {
-    /// Where a statement about `affected` holds: of a package without a version of its own, for each
-    /// that is said to be unaffected, if some are named.
-    fn scopes(&self, affected: &Field<'_>) -> Result<Vec<Scope>, Problem> {
-        let field = affected.get("ref");
-        let reference = field.required()?;
-        let (package, version) = named(reference, &self.components);
-        let of_image = purl::parse(reference).filter(purl::Purl::is_image);
-        let own = of_image.as_ref().map(purl::Purl::digest).transpose();
-        let own = own.map_err(|error| field.problem(error))?;
-        let own = own.flatten().filter(|_| !self.is_told);
-        if own.is_some() && own != self.digest && names_an_architecture(reference) {
-            return Err(field.problem(vex::OF_AN_ARCHITECTURE));
-        }
-        let digest = own.or_else(|| self.digest.clone());
-        let is_product = self.product.get("bom-ref").text() == Some(reference);
-        // What holds in a program does not hold wherever its libraries are.
-        let of_part = match self.product.get("name").text() {
-            Some(name) => Some(format!("is about `{}`", clip(name))),
-            None if !self.product.is_absent() => Some("is about one thing".to_owned()),
-            None if links_to_another(reference) => {
-                Some("speaks of a component of another document".to_owned())
-            }
-            None => None,
-        };
-        if let Some(of_part) = of_part.filter(|_| digest.is_none() && !is_product) {
-            return Err(field.problem(format!(
-                "the document {of_part}, and names no image by its digest: no override can be limited to what is in it; name the image in the header `weir-subject-digest`"
-            )));
-        }
-        let package = package.filter(|_| of_image.is_none());
-        let is_of_system =
-            purl::parse(&within_link(reference)).is_some_and(|purl| purl.is_of_system());
-        if package.is_none() && of_image.is_none() && !is_product {
-            return Err(field.problem(
-                "neither a component of the document nor a package URL: the statement could be about anything",
-            ));
-        }
-        let is_part = |purl: purl::Purl| of_image.is_none() && purl.subpath.is_some();
-        if self.parts.contains(reference)
-            || purl::parse(&within_link(reference)).is_some_and(is_part)
-        {
-            return Err(field.problem(vex::OF_A_SUBPATH));
-        }
-        let versions = affected.get("versions");
-        if digest.is_none() && is_of_system && version.is_none() && versions.is_absent() {
-            return Err(field.problem(vex::OF_A_DISTRIBUTION));
-        }
-        let versions = match version {
-            None if !versions.is_absent() => unaffected(&versions)?,
-            own => vec![own],
-        };
-        if versions.iter().flatten().any(|one| vex::is_range(one)) {
-            return Err(field.problem(vex::OF_A_RANGE));
-        }
-        let scopes = versions.into_iter().map(|version| Scope {
-            repository: None,
-            digest: digest.clone(),
-            package: match (&package, version) {
-                (Some(package), Some(version)) => Some(format!("{package}@{version}")),
-                (package, _) => package.clone(),
-            },
-        });
-        let scopes: Vec<_> = scopes.collect();
-        match scopes.contains(&Scope::default()) {
-            true => Err(field.problem("an image without its digest: it could be any")),
-            false => Ok(scopes),
-        }
-    }
-}
-
-/// The versions that are said not to be affected. An override knows no ranges.
-fn unaffected(versions: &Field<'_>) -> Result<Vec<Option<String>>, Problem> {
-    let said = versions.items().filter(|one| {
-        let status = one.get("status").text();
-        // What is affected, the default, is none of what a statement of the contrary is about.
-        status == Some("unaffected")
-    });
-    let said: Vec<_> = said
-        .map(|one| {
-            one.get("version")
-                .required()
-                .map(|text| Some(text.to_owned()))
-        })
-        .collect::<Result<_, _>>()?;
-    match said.is_empty() {
-        true => Err(versions.problem("none of the versions is said to be `unaffected`")),
-        false => Ok(said),
-    }
 }

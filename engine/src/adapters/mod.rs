@@ -28,6 +28,7 @@ mod context;
 mod cosign_vuln;
 mod cyclonedx;
 mod cyclonedx_fix;
+mod cyclonedx_vex;
 mod detect;
 mod distribution;
 mod dockerhub;

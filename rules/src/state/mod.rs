@@ -14,6 +14,7 @@
 
 mod alarm;
 mod few;
+mod finding;
 mod kind;
 mod manifest;
 mod names;
@@ -27,6 +28,7 @@ mod repository;
 mod scan;
 mod table;
 mod tag;
+mod tally;
 mod vulnerabilities;
 
 use std::{
@@ -44,11 +46,12 @@ pub(crate) use people::{Hold, Override, ScopePattern, Vote};
 pub(crate) use promotion::{Hop, Origin, Progress, Promoted, Promotion, Way};
 pub(crate) use reads::Reads;
 pub(crate) use reason::{More, Obstacle, clipped, verdict};
-pub(crate) use report::{Reports, Tally};
+pub(crate) use report::Reports;
 pub(crate) use repository::{Path, RuleInForce, speaks_of_target};
 pub use scan::ScanAge;
 pub(crate) use scan::{Attempt, Completed, Held, ScannerState};
 pub(crate) use tag::{Bound, Settled, Subject, SubjectKey};
+pub(crate) use tally::Tally;
 
 use self::{
     names::{Digests, Names, Platforms},

@@ -1,14 +1,16 @@
 //! What scans found: each finding once, each list of findings once, and the ways from a
 //! vulnerability to the images that have it.
 
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 use weir_schema::{Finding, Severity, SeverityCounts};
 
 use super::{
+    finding::{compare, merge, told},
     names::Names,
     numbers::{DigestId, FindingId, NameId, ReportId, VulnerabilityId},
     table::{Table, hash_of},
+    tally::Tally,
     vulnerabilities::{self, Vulnerabilities, Ways},
 };
 use crate::frozen::{Freezing, Frozen, ThawError, Thawing, frozen};
@@ -42,64 +44,6 @@ pub(crate) struct Report {
     pub(crate) licenses: Box<[NameId]>,
     /// What counts as long as nothing is overridden.
     pub(crate) tally: Tally,
-}
-
-/// Numbers of findings.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Tally {
-    /// By severity, in the order of [`Severity::ALL`].
-    pub(crate) counts: [u64; 6],
-    pub(crate) fixable: u64,
-    pub(crate) overridden: u64,
-    pub(crate) max_score: f64,
-}
-
-impl Tally {
-    /// Counts one finding.
-    pub(crate) fn count(&mut self, found: &Found) {
-        let count = &mut self.counts[slot(found.severity)];
-        *count = count.saturating_add(1);
-        self.fixable += u64::from(found.fixed_version.is_some());
-        self.max_score = self.max_score.max(found.score.unwrap_or(0.0));
-    }
-
-    /// Takes in what a source counted that may have found what the others did not.
-    pub(crate) fn at_least(&mut self, told: Option<&SeverityCounts>) {
-        let Some(told) = told else {
-            return;
-        };
-        for (count, severity) in self.counts.iter_mut().zip(Severity::ALL) {
-            *count = (*count).max(told.0.get(&severity).copied().unwrap_or(0));
-        }
-    }
-
-    /// Adds what another leaf has.
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (count, more) in self.counts.iter_mut().zip(other.counts) {
-            *count = count.saturating_add(more);
-        }
-        self.fixable += other.fixable;
-        self.overridden += other.overridden;
-        self.max_score = self.max_score.max(other.max_score);
-    }
-
-    /// All findings.
-    pub(crate) fn total(&self) -> u64 {
-        let counts = self.counts.iter();
-        counts.fold(0, |sum, count| sum.saturating_add(*count))
-    }
-}
-
-/// The place of a severity in the counts.
-fn slot(severity: Severity) -> usize {
-    match severity {
-        Severity::Critical => 0,
-        Severity::High => 1,
-        Severity::Medium => 2,
-        Severity::Low => 3,
-        Severity::Negligible => 4,
-        Severity::Unknown => 5,
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -458,39 +402,6 @@ fn hash_of_report(
     hash_of(&(findings, told.map(|told| &told.0), licenses))
 }
 
-/// The order of findings, by what makes two of them the same: id, package and version.
-fn compare(a: &Finding, b: &Finding) -> Ordering {
-    let of_a = (&a.id, told(&a.package), told(&a.version));
-    of_a.cmp(&(&b.id, told(&b.package), told(&b.version)))
-}
-
-/// What a scanner says of a finding: some write an empty text for what they do not know.
-fn told(text: &Option<String>) -> Option<&str> {
-    text.as_deref().filter(|text| !text.is_empty())
-}
-
-/// Adds to a finding what another says of the same: the worst severity and score that anybody
-/// gave, and of the rest what anybody knew.
-fn merge(into: &mut Finding, from: &Finding) {
-    into.severity = into.severity.max(from.severity);
-    into.score = match (into.score, from.score) {
-        (Some(a), Some(b)) => Some(a.max(b)),
-        (a, b) => a.or(b),
-    };
-    into.fixed_version = known(into.fixed_version.take(), &from.fixed_version);
-    into.layer = known(into.layer.take(), &from.layer);
-}
-
-/// What is known of two: a text before none or an empty one, the smaller of two texts.
-fn known(a: Option<String>, b: &Option<String>) -> Option<String> {
-    match (told(&a), told(b)) {
-        (Some(_), Some(_)) => a.min(b.clone()),
-        (Some(_), None) => a,
-        (None, Some(_)) => b.clone(),
-        (None, None) => None,
-    }
-}
-
 fn hash_of_finding(finding: &Finding) -> u64 {
     hash_of(&(
         &*finding.id,
@@ -516,28 +427,6 @@ fn hash_of_found(found: &Found, names: &Names) -> u64 {
 
 frozen!(struct Found { id, vulnerability, package, version, fixed_version, layer, severity, score, reports });
 frozen!(struct Report { findings, told, licenses, tally });
-
-impl Frozen for Tally {
-    fn freeze(&self, to: &mut Freezing<'_>) {
-        for count in self.counts {
-            count.freeze(to);
-        }
-        self.fixable.freeze(to);
-        self.overridden.freeze(to);
-        self.max_score.freeze(to);
-    }
-
-    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
-        let mut tally = Self::default();
-        for count in &mut tally.counts {
-            *count = Frozen::thaw(from)?;
-        }
-        tally.fixable = Frozen::thaw(from)?;
-        tally.overridden = Frozen::thaw(from)?;
-        tally.max_score = Frozen::thaw(from)?;
-        Ok(tally)
-    }
-}
 
 impl Frozen for Entry {
     fn freeze(&self, to: &mut Freezing<'_>) {
