@@ -52,7 +52,8 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         let digests: Vec<_> = digests.collect::<Result<_, _>>()?;
         return openvex::document(context, &root.get("predicate"), &digests);
     }
-    if !word.contains("/vuln") {
+    let is_scan = word.split('/').any(|part| matches!(part, "vuln" | "vulns"));
+    if !is_scan {
         return Ok(vec![context.ignored(format!(
             "an attestation of another kind: `{}`",
             clip(word)

@@ -348,9 +348,13 @@ fn is_like<'a>(distro: &Field<'a>) -> impl Iterator<Item = &'a str> {
     listed.into_iter().chain(words)
 }
 
-/// Whether the database says that it has data of a distribution.
+/// Whether the database says that it has data of a distribution: as `arch` of `archlinux`, and not of
+/// what only begins like it.
 fn has_provider(descriptor: &Field<'_>, name: &str) -> bool {
-    let of_same_name = |provider: &str| !provider.is_empty() && name.starts_with(provider);
+    let of_same_name = |provider: &str| {
+        let rest = name.strip_prefix(provider);
+        !provider.is_empty() && matches!(rest, Some("" | "linux"))
+    };
     let providers = descriptor.get("db").get("providers");
     providers
         .entries()

@@ -114,6 +114,12 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
             "the text is UTF-16: save it as UTF-8".to_owned(),
         ));
     }
+    if body.starts_with(b"\x1f\x8b") {
+        return Err(Problem::Json(
+            "the body is compressed with gzip: send it as it is, without `Content-Encoding`"
+                .to_owned(),
+        ));
+    }
     std::str::from_utf8(body).map_err(|error| {
         let line = 1 + body.get(..error.valid_up_to()).map_or(0, |valid| {
             valid.iter().filter(|byte| **byte == b'\n').count()
@@ -197,6 +203,7 @@ mod tests {
         check(b"{'id': 1}", &["double quotation marks"]);
         check(b"{\"id\": \"\xff\"}", &["invalid UTF-8 at byte 8"]);
         check(b"\xff\xfe{\0}\0", &["UTF-16"]);
+        check(b"\x1f\x8b\x08\0", &["gzip", "send it as it is"]);
         check(b"", &["EOF"]);
         check(
             b"{\"a\": {\"HIGH\": 3, \"LOW\": 1,\n \"HIGH\": 2}}",

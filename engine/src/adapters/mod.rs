@@ -305,6 +305,10 @@ fn at_most(events: usize) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Lines of one body that are refused each with its reason: a report behind a line of a log would be
+/// thousands.
+const REFUSED_LINES: usize = 16;
+
 /// Other names under which people look for an adapter.
 const ALIASES: &[(&str, &str)] = &[("weir", "cloudevents")];
 
@@ -352,18 +356,25 @@ fn decode_lines(delivery: &Delivery<'_>) -> Vec<Decoded> {
         return vec![context(delivery).rejected(&problem)];
     }
     let mut decoded = Vec::new();
+    let (mut refused, mut last) = (0, 0);
     for (line, body) in lines {
-        decoded.extend(
-            decode_body(&Delivery { body, ..*delivery })
-                .into_iter()
-                .map(|decoded| match decoded {
-                    Decoded::Rejected(mut rejected) => {
-                        rejected.reason = format!("line {line}: {}", rejected.reason);
-                        Decoded::Rejected(rejected)
-                    }
-                    decoded => decoded,
-                }),
-        );
+        for mut one in decode_body(&Delivery { body, ..*delivery }) {
+            if let Decoded::Rejected(rejected) = &mut one {
+                (refused, last) = (refused + 1, line);
+                if refused > REFUSED_LINES {
+                    continue;
+                }
+                rejected.reason = format!("line {line}: {}", rejected.reason);
+            }
+            decoded.push(one);
+        }
+    }
+    if refused > REFUSED_LINES {
+        let problem = Problem::meaning(format!(
+            "{} more, up to line {last}, are refused as well; a document of several lines stands alone in its body",
+            refused - REFUSED_LINES
+        ));
+        decoded.push(context(delivery).rejected(&problem));
     }
     decoded
 }

@@ -145,7 +145,7 @@ pub(super) fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> 
         true => said.max(score.map_or(Severity::Unknown, severity_of_score)),
         false => said,
     };
-    let is_graded = said != Severity::Unknown || score.is_some() || word.is_some();
+    let is_graded = said != Severity::Unknown || score.is_some() || word.is_some_and(says_nothing);
     let fixed_version = line(&["Fixed Version", "Fixed version", "Fix Version"]);
     let status = line(&["Status"]);
     let status = status
@@ -301,12 +301,7 @@ fn title(rule: Option<&Field<'_>>) -> Severity {
 fn said_severity(rule: Option<&Field<'_>>, word: Option<&str>, score: Option<f64>) -> Severity {
     if let Some(word) = word {
         match severity(Some(word)) {
-            // A word that says nothing says it whatever else is there.
-            Severity::Unknown
-                if ["unknown", "unspecified"].contains(&word.to_lowercase().as_str()) =>
-            {
-                return Severity::Unknown;
-            }
+            Severity::Unknown if says_nothing(word) => return Severity::Unknown,
             Severity::Unknown => {}
             said => return said,
         }
@@ -321,6 +316,12 @@ fn said_severity(rule: Option<&Field<'_>>, word: Option<&str>, score: Option<f64
         Some(said) => said,
         None => score.map_or(Severity::Unknown, severity_of_score),
     }
+}
+
+/// Whether a word says that nobody knows how grave it is, whatever else is there: another that is not
+/// known, as roxctl's `IMPORTANT`, is as if there were none.
+fn says_nothing(word: &str) -> bool {
+    ["unknown", "unspecified"].contains(&word.to_lowercase().as_str())
 }
 
 /// The severity that a level stands for at least, where nothing else is said of one among others: an

@@ -110,3 +110,40 @@ fn what_is_no_json_is_refused_with_its_place() {
     check_text("[]", &["ignored"]);
     check_text("null", &["rejected no adapter knows"]);
 }
+
+#[test]
+fn a_report_behind_a_line_of_a_log_is_not_refused_line_by_line() {
+    let push = payload("harbor/artifact-pushed.json");
+    let pretty = json!({"matches": vec![1; 40]});
+    let body = format!("{{\"level\":\"info\"}}\n{pretty:#}\n");
+    let mut expected: Vec<String> = (1..=16)
+        .map(|line| format!("rejected line {line}: no"))
+        .collect();
+    expected.push("rejected 29 more, up to line 45, are refused as well; ".to_owned());
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    check_text(&body, &expected);
+    // What is among them is taken.
+    let push: serde_json::Value = serde_json::from_slice(&push).unwrap();
+    let body = format!("{body}{push}\n");
+    check_text(
+        &body,
+        &[&expected[..16], &["type? pushed image"], &expected[16..]].concat(),
+    );
+}
+
+#[test]
+fn an_attestation_is_of_a_scan_by_a_part_of_its_type() {
+    let attested = |kind: &str| json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": kind, "subject": [], "predicate": {}});
+    for scan in [
+        "https://cosign.sigstore.dev/attestation/vuln/v1",
+        "https://in-toto.io/attestation/vulns/v0.1",
+    ] {
+        check(&attested(scan), &["rejected `predicate.scanner"]);
+    }
+    for other in [
+        "https://scout.docker.com/vulnerabilities/v0.1",
+        "https://slsa.dev/provenance/v1",
+    ] {
+        check(&attested(other), &["ignored"]);
+    }
+}

@@ -48,6 +48,30 @@ fn a_word_that_is_not_known_does_not_hide_the_score_beside_it() {
             "CVE-4 UNKNOWN curl@7.0"
         ]
     );
+    // Without a score the level tells, as if there were no word.
+    let at =
+        |id: &str, level: &str| json!({"ruleId": id, "level": level, "message": {"text": "x"}});
+    let unscored = json!([
+        rule("CVE-1", "IMPORTANT", "0.0"),
+        rule("CVE-2", "LOW", "3.1")
+    ]);
+    assert_eq!(
+        found(
+            "roxctl",
+            unscored,
+            json!([at("CVE-1", "error"), at("CVE-2", "note")]),
+        ),
+        ["CVE-1 HIGH curl@7.0", "CVE-2 LOW curl@7.0"]
+    );
+    check_with(
+        &[(SUBJECT_HEADER, &digest("ab"))],
+        &sarif(
+            "roxctl",
+            json!([rule("CVE-1", "IMPORTANT", "0.0")]),
+            json!([at("CVE-1", "error")]),
+        ),
+        &["scan failed abab"],
+    );
     // Older versions of jfrog-cli-security write 0.0 where there is no CVSS 3.
     assert_eq!(
         found(

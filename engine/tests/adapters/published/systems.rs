@@ -41,6 +41,15 @@ fn a_distribution_by_its_raw_name_is_one_that_grype_does_not_know() {
         &grype(json!({"name": "secureos", "version": "1"}), json!([])),
         &["leaf? scanned abab by grype:"],
     );
+    check(
+        &grype(json!({"name": "secureoslinux", "version": "1"}), json!([])),
+        &["leaf? scanned abab by grype:"],
+    );
+    // Of another whose name only begins so it says nothing.
+    check(
+        &grype(json!({"name": "secureosarm", "version": "1"}), json!([])),
+        &["rejected `distro.name`: not a completed scan: Grype has no data of"],
+    );
 }
 
 #[test]
