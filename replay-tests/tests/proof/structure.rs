@@ -360,3 +360,37 @@ fn what_one_index_says_of_its_child_does_not_take_the_child_of_another_out_of_th
     }
     assert_eq!(state.state_digest(), after_snapshot.state_digest());
 }
+
+#[test]
+fn images_are_found_by_their_configuration_also_after_a_snapshot() {
+    let [one, two, other] = ["11", "22", "33"].map(|two| format!("sha256:{}", two.repeat(32)));
+    let [config, else_where] = ["cc", "dd"].map(|two| format!("sha256:{}", two.repeat(32)));
+    let mut state = State::new(Settings::default());
+    let mut resolve = |image: &str, config: Option<&str>| {
+        let data = json!({
+            "digest": image, "repository": "dev/web", "media_type": IMAGE, "config_digest": config,
+        });
+        let event = json!({
+            "specversion": "1.0", "id": image, "source": "t", "type": "weir.manifest.resolved",
+            "data": data,
+        });
+        let received = Received::from_json(event.to_string().as_bytes()).expect("an event");
+        let body = &received.event.body;
+        step(&mut state, Timestamp::EPOCH, body, Execution::AtOnce);
+    };
+    resolve(&two, None);
+    resolve(&two, Some(&config));
+    resolve(&other, Some(&else_where));
+    resolve(&one, Some(&config));
+    // What is known of a digest does not change.
+    resolve(&one, Some(&else_where));
+    for state in [thawed(&state, &Settings::default()), state] {
+        let with = |config: &str| {
+            let found = state.images_with_config(&config.parse().expect("a digest"));
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(with(&config), [one.clone(), two.clone()]);
+        assert_eq!(with(&else_where), [other.clone()]);
+        assert_eq!(with(&one), [""; 0]);
+    }
+}

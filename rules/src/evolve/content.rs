@@ -88,7 +88,10 @@ impl State {
         }
         if let Some(config) = facts.config_digest {
             let known = &mut content.details_mut().config_digest;
-            known.get_or_insert_with(|| config.clone());
+            if known.is_none() {
+                *known = Some(config.clone());
+                self.by_config.insert((config.clone(), id));
+            }
         }
         if changed {
             self.derive_manifest(id);

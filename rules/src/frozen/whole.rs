@@ -45,6 +45,8 @@ impl State {
             approvals,
             holds,
             promotions,
+            // Made of the contents.
+            by_config: _,
             in_force: _,
             generation,
             promotions_to,
@@ -98,6 +100,7 @@ impl State {
         state.generation = Frozen::thaw(from)?;
         state.manifests = Frozen::thaw(from)?;
         state.contents = Frozen::thaw(from)?;
+        state.by_config = state.configs().collect();
         state.tags = Frozen::thaw(from)?;
         state.reports = Reports::thaw(from, &state.names)?;
         state.scanner_databases = Frozen::thaw(from)?;

@@ -184,6 +184,15 @@ impl State {
         &mut self.contents[id.place()]
     }
 
+    /// The configurations that are known, with the images that have them.
+    pub(crate) fn configs(&self) -> impl Iterator<Item = (Digest, DigestId)> {
+        let rows = self.contents.iter().enumerate();
+        rows.filter_map(|(place, content)| {
+            let config = content.details.as_ref()?.config_digest.clone()?;
+            Some((config, DigestId::at(place)))
+        })
+    }
+
     /// All manifests that are known or mentioned.
     pub(crate) fn all_manifests(&self) -> impl Iterator<Item = (DigestId, &Manifest)> {
         let rows = self.manifests.iter().enumerate();

@@ -103,6 +103,8 @@ pub struct State {
     pub(crate) promotions: BTreeMap<u64, Promotion>,
 
     // Derived.
+    /// The images that are known to have a configuration, by its digest.
+    pub(crate) by_config: BTreeSet<(Digest, DigestId)>,
     /// The rules that act or advise, in the order of the set.
     pub(crate) in_force: Vec<Arc<RuleInForce>>,
     /// How often rules were put in force.
@@ -147,6 +149,7 @@ impl State {
             approvals: BTreeMap::new(),
             holds: BTreeMap::new(),
             promotions: BTreeMap::new(),
+            by_config: BTreeSet::new(),
             in_force: Vec::new(),
             generation: 1,
             promotions_to: BTreeSet::new(),

@@ -9,16 +9,13 @@ use crate::state::{DigestId, RepositoryId, Shape, State};
 
 impl State {
     /// The images with this configuration: what a scanner's report is about that names no manifest.
+    /// Costs the images that it gives.
     #[must_use]
     pub fn images_with_config(&self, config: &Digest) -> Vec<Digest> {
-        let all = self.contents.iter().enumerate();
-        let with = all.filter(|(_, content)| {
-            let details = content.details.as_ref();
-            details.and_then(|details| details.config_digest.as_ref()) == Some(config)
-        });
-        let mut digests: Vec<Digest> = with
-            .map(|(place, _)| self.digest(DigestId::at(place)).clone())
-            .collect();
+        let from = (config.clone(), DigestId::at(0));
+        let with = self.by_config.range(from..);
+        let with = with.take_while(|(known, _)| known == config);
+        let mut digests: Vec<Digest> = with.map(|(_, id)| self.digest(*id).clone()).collect();
         digests.sort();
         digests
     }
