@@ -30,6 +30,12 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     for (_, report) in &keyed {
         decoded.extend(self::report(context, report)?);
     }
+    // One scan in several forms.
+    if super::contradict(&decoded) {
+        return Err(Problem::meaning(
+            "its reports of one scan differ: which of them is true is not said",
+        ));
+    }
     Ok(decoded)
 }
 

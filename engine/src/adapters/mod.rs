@@ -385,8 +385,19 @@ fn of_one_image(delivery: &Delivery<'_>, decoded: Vec<Decoded>) -> Vec<Decoded> 
     if header(delivery.headers, SUBJECT_HEADER).is_none() {
         return decoded;
     }
+    if !contradict(&decoded) {
+        return decoded;
+    }
+    let problem = Problem::meaning(format!(
+        "several scans by one scanner, and `{SUBJECT_HEADER}` names one image: which of them is about it is not said; send that one alone"
+    ));
+    vec![context(delivery).rejected(&problem)]
+}
+
+/// Whether one scanner is said to have found different things in one image.
+fn contradict(decoded: &[Decoded]) -> bool {
     let mut found = BTreeMap::new();
-    let differs = decoded.iter().any(|one| {
+    decoded.iter().any(|one| {
         let Decoded::Event(event) = one else {
             return false;
         };
@@ -394,15 +405,9 @@ fn of_one_image(delivery: &Delivery<'_>, decoded: Vec<Decoded>) -> Vec<Decoded> 
             return false;
         };
         let says = (&scan.findings, &scan.counts);
-        *found.entry(&scan.scanner.name).or_insert(says) != says
-    });
-    if !differs {
-        return decoded;
-    }
-    let problem = Problem::meaning(format!(
-        "several scans by one scanner, and `{SUBJECT_HEADER}` names one image: which of them is about it is not said; send that one alone"
-    ));
-    vec![context(delivery).rejected(&problem)]
+        let of = (&scan.scanner.name, &scan.digest);
+        *found.entry(of).or_insert(says) != says
+    })
 }
 
 /// Decodes one JSON value: an object is a delivery, a list is one per element.

@@ -414,6 +414,25 @@ fn a_report_of_harbors_scanners_is_clean_only_where_it_says_so() {
 }
 
 #[test]
+fn of_two_forms_of_one_scan_that_differ_neither_counts() {
+    let form = |severity: &str, vulnerabilities: Value| {
+        json!({"generated_at": "2026-01-02T00:00:00Z", "scanner": {"name": "Trivy"}, "severity": severity,
+            "artifact": {"repository": "dev/web", "digest": digest("ab")}, "vulnerabilities": vulnerabilities})
+    };
+    let grave = form("Critical", json!([{"id": "CVE-1", "severity": "Critical"}]));
+    let both = |second: Value| {
+        json!({
+            "application/vnd.scanner.adapter.vuln.report.harbor+json; version=1.0": grave,
+            "application/vnd.security.vulnerability.report; version=1.1": second,
+        })
+    };
+    let clean = form("None", json!([]));
+    check(&both(clean), &["rejected its reports of one scan differ"]);
+    let said = "scanned abab by trivy: CVE-1=CRITICAL";
+    check(&both(grave.clone()), &[said, said]);
+}
+
+#[test]
 fn what_is_gone_is_gone_however_it_is_told() {
     // docs.aws.amazon.com logging-using-cloudtrail: a lifecycle policy.
     let expired = |failures: Value| {
