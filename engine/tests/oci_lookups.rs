@@ -3,7 +3,14 @@
 
 mod support;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use support::{
@@ -131,6 +138,32 @@ async fn a_registry_that_trickles_holds_up_no_other() {
         "a few at a time: {:?}",
         slow.seen()
     );
+}
+
+#[tokio::test]
+async fn a_manifest_waits_for_a_login_that_is_put_right() {
+    let leaf = index("leaf", &[]);
+    let digest = Digest::of(&leaf);
+    let is_let_in = Arc::new(AtomicBool::new(false));
+    let opens = is_let_in.clone();
+    let first = Stub::start(move |_| match opens.load(Ordering::Relaxed) {
+        true => Reply::status(200).body(leaf.clone()),
+        false => Reply::status(403),
+    })
+    .await;
+    let second = holding(Vec::new()).await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let daemon = daemon(directory.path(), &first, &second).await;
+    daemon.say(&[pushed("dev/shop", &digest)]).await;
+    daemon
+        .until("/v1/status", |status| status["lookups"]["manifests"] == 1)
+        .await;
+    is_let_in.store(true, Ordering::Relaxed);
+    let told = records(&daemon, "weir.manifest.resolved", 1).await;
+    assert_eq!(told[0]["event"]["data"]["digest"], digest.to_string());
+    daemon
+        .until("/v1/status", |status| status["lookups"]["manifests"] == 0)
+        .await;
 }
 
 /// Harbor's notification that the manifest was pushed, which leaves its media type to be asked for.

@@ -175,7 +175,7 @@ async fn look_up(
             Ok(Next::Again(wait(tries, error.retry_after())))
         }
         Err(error) => {
-            tracing::error!(%error, "cannot be resolved");
+            tracing::error!(%error, repository = %job.repository, digest = %job.digest, "cannot be resolved");
             Ok(Next::Done)
         }
     }

@@ -156,6 +156,11 @@ fn of_node(shared: &Shared, metrics: &mut Metrics) {
         shared.lookups.len() as u64,
     );
     metrics.gauge(
+        "weir_manifests_open",
+        "Manifests that wait to be looked up: for a registry, or for a login that it takes.",
+        shared.manifests_open.load(Ordering::Relaxed) as u64,
+    );
+    metrics.gauge(
         "weir_rules_refused",
         "1 where the rules of the directory are not those in force, with the reason in the status.",
         shared.refused_rules().is_some().into(),

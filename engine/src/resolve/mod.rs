@@ -77,13 +77,14 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
-    /// Whether asking again later may give an answer.
+    /// Whether asking again later may give an answer: a login that is refused may be put right, and
+    /// until then what was asked for waits. Only of the content itself nothing else will be known.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NotReadable { .. } => true,
             Self::Invalid { .. } | Self::TooLarge { .. } => false,
-            Self::Registry(error) => error.is_retryable(),
+            Self::Registry(error) => !matches!(error, OciError::TooLarge { .. }),
         }
     }
 
