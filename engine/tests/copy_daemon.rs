@@ -272,6 +272,45 @@ async fn two_builds_in_a_row_arrive_one_after_the_other_and_the_later_one_stays(
     assert_eq!(events, ["started", "completed", "started", "completed"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_failed_ends_without_alarm_when_a_newer_one_has_arrived() {
+    let registry = Registry::start();
+    let broken = Arc::new(AtomicBool::new(true));
+    let fail_once = {
+        let broken = Arc::clone(&broken);
+        move |request: &Request| {
+            let writes = !matches!(request.method.as_str(), "GET" | "HEAD");
+            let is_hit = writes && request.path.contains("/production/");
+            match is_hit && broken.swap(false, Ordering::SeqCst) {
+                true => Fault::Answer("500 Internal Server Error"),
+                false => Fault::None,
+            }
+        }
+    };
+    let proxy = Proxy::before(registry.address(), fail_once).await;
+    let rules = [("ship", rule("ship", "image", "team/*", "production/{1}"))];
+    let site = Site::new(&rules, &proxy.host(), &[proxy.host()], "");
+    let direct = client(&registry.host());
+    let daemon = site.daemon().await;
+    let (first, second) = (app::image("a", "amd64", &[]), app::image("b", "amd64", &[]));
+    scanned(&daemon, &[first.digest(), second.digest()]).await;
+    let first = first.push(&direct, "team/web", Some("1.0")).await;
+    pushed(&daemon, "1", "team/web", &first).await;
+    while broken.load(Ordering::SeqCst) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let second = second.push(&direct, "team/web", Some("1.0")).await;
+    pushed(&daemon, "2", "team/web", &second).await;
+    daemon.until("/v1/promotions", is_idle).await;
+    assert_eq!(tag(&direct, "production/web").await, Some(second));
+    let events = promotion_events(&daemon).await;
+    assert_eq!(
+        kinds(&events),
+        ["started", "started", "completed", "failed"]
+    );
+    assert_eq!(events["events"][3]["event"]["data"]["error"], "superseded");
+}
+
 /// An image whose promotion is given up, and the promotions then.
 async fn given_up(daemon: &Daemon, direct: &Client) -> (Digest, Value) {
     let image = app::image("web", "amd64", &[]);

@@ -18,6 +18,8 @@ pub struct OpenCopy {
     pub begun: bool,
     /// How often it was tried.
     pub attempts: u32,
+    /// The target tag holds what a later promotion has put there, which is not undone.
+    pub is_overtaken: bool,
 }
 
 /// A promotion that is not completed.
@@ -114,6 +116,7 @@ impl State {
             copy: self.copy(id, promotion),
             begun: promotion.progress == Progress::Started,
             attempts: promotion.attempts,
+            is_overtaken: matches!(self.since(promotion), Since::Later),
         })
     }
 
@@ -131,10 +134,16 @@ impl State {
     /// What the target tag must hold for the copy to move it: what it held when the promotion was
     /// decided, or what an earlier one has put there since. A later one is not undone.
     fn expected_at_target(&self, promotion: &Promotion) -> Option<DigestId> {
-        let seen = promotion.before;
+        match self.since(promotion) {
+            Since::Earlier(there) => Some(there),
+            Since::Nothing | Since::Later => promotion.before,
+        }
+    }
+
+    fn since(&self, promotion: &Promotion) -> Since {
         let target = self.tag_row(promotion.target);
         let (Some(there), Some(other)) = (target.digest(), &target.promoted) else {
-            return seen;
+            return Since::Nothing;
         };
         let from = |id: TagId| self.tag_row(id).repository;
         let same_way = other.rule == promotion.rule && from(other.source) == from(promotion.source);
@@ -143,6 +152,21 @@ impl State {
         } else {
             other.decided_at <= promotion.decided_at
         };
-        if earlier { Some(there) } else { seen }
+        match earlier {
+            true => Since::Earlier(there),
+            // The same once more is as good as done.
+            false if there == promotion.bound.digest => Since::Nothing,
+            false => Since::Later,
+        }
     }
+}
+
+/// What the target tag of a promotion holds by now that another one has put there.
+enum Since {
+    /// None has.
+    Nothing,
+    /// One that was decided before it.
+    Earlier(DigestId),
+    /// One that was decided after it.
+    Later,
 }

@@ -86,6 +86,15 @@ async fn begin(teller: &Teller<'_>, before: Option<Failed>) -> Result<Option<Try
     let Some(open) = teller.still_open().await? else {
         return Ok(None);
     };
+    if open.is_overtaken {
+        let promotion = &teller.order.promotion_id;
+        tracing::info!(promotion, "overtaken: a later promotion is at the target");
+        let last = open.attempts.max(1);
+        teller
+            .failed(last, weir_rules::SUPERSEDED.to_owned())
+            .await?;
+        return Ok(None);
+    }
     let is_absent = before.as_ref().is_some_and(|failed| failed.is_absent);
     let Some(plan) = plan(&open, is_absent) else {
         return Ok(None);
