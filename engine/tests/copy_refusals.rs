@@ -189,7 +189,8 @@ async fn f28_a_child_that_the_source_no_longer_has_stops_the_copy_before_it_begi
         matches!(&error, CopyError::SourceMissing { digest, .. } if *digest == gone),
         "{error}"
     );
-    assert!(!error.is_retryable());
+    // It may be there again, in a registry whose parts do not agree yet.
+    assert!(error.is_retryable());
     assert_eq!((scene.target().await, scene.proxy.writes()), (None, 0));
 }
 

@@ -45,7 +45,8 @@ pub enum CopyError {
         /// What it points at now.
         found: Option<Digest>,
     },
-    /// Something below the digest is no longer in the source repository.
+    /// Something below the digest is not in the source repository: gone, or not for the moment, as of
+    /// a registry that is restored or whose parts do not agree yet.
     #[error("{digest} is no longer in `{repository}`: push it there again")]
     SourceMissing {
         /// The source repository.
@@ -160,12 +161,12 @@ impl CopyError {
                     .any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UPLOAD_UNKNOWN")
             }
             Self::Registry(error) => error.is_retryable(),
-            Self::TargetIncomplete { .. } | Self::TagNotKept { .. } | Self::SourceAbsent { .. } => {
-                true
-            }
+            Self::TargetIncomplete { .. }
+            | Self::TagNotKept { .. }
+            | Self::SourceAbsent { .. }
+            | Self::SourceMissing { .. } => true,
             Self::Superseded { .. }
             | Self::TargetMoved { .. }
-            | Self::SourceMissing { .. }
             | Self::TagRefused { .. }
             | Self::Invalid { .. }
             | Self::TooLarge { .. }
