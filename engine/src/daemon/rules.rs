@@ -33,8 +33,6 @@ pub struct RulesRefused(String);
 pub(crate) struct Offered {
     files: Vec<RuleFile>,
     digest: [u8; 32],
-    /// How many there are.
-    rules: usize,
 }
 
 /// Reads and checks a rule set: one with an error is refused whole.
@@ -53,7 +51,6 @@ pub(crate) fn checked(dir: &Path, default_registry: Option<&str>) -> Result<Offe
     }
     Ok(Offered {
         digest: loaded.rules.digest(),
-        rules: loaded.rules.rules().len(),
         files,
     })
 }
@@ -230,18 +227,13 @@ pub(crate) async fn run(
 
 /// Puts rules in force; false if they are already.
 async fn activate(shared: &Shared, offered: Offered) -> Result<bool, DaemonError> {
-    let Offered {
-        files,
-        digest,
-        rules,
-    } = offered;
+    let Offered { files, digest } = offered;
     let in_force = shared.node.ask(|state| state.rules().digest()).await?;
     let changes = digest != in_force;
     if changes {
         let id = format!("rules-{}", uuid::Uuid::new_v4());
         let body = Body::RulesActivated(RulesActivated { files, actor: None });
         shared.submit(vec![own_event(id, body)], None).await?;
-        tracing::info!(rules, "rules activated");
     }
     *shared
         .refused

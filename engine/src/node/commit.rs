@@ -15,7 +15,7 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot};
-use weir_rules::Command;
+use weir_rules::{Command, State};
 use weir_schema::{Body, Decision, Verdict};
 
 use super::{
@@ -44,9 +44,39 @@ pub(super) enum To {
     Messages(oneshot::Sender<()>),
 }
 
+/// What became of rules that were to be put in force.
+pub(super) enum Activated {
+    /// So many are.
+    InForce(usize),
+    /// Those before stay, and why.
+    Refused(String),
+}
+
+impl Activated {
+    /// What a batch with these inputs came to; `None` without any that activates rules.
+    pub(super) fn of(activates: bool, state: &State) -> Option<Self> {
+        activates.then(|| match state.rules_refused() {
+            Some(why) => Self::Refused(why.to_owned()),
+            None => Self::InForce(state.rules().rules().len()),
+        })
+    }
+
+    fn tell(&self) {
+        match self {
+            Self::Refused(why) => {
+                tracing::error!("rules are refused, those in force stay:\n{why}");
+            }
+            Self::InForce(0) => tracing::warn!("no rules are in force: nothing is promoted"),
+            Self::InForce(rules) => tracing::info!(rules, "rules are in force"),
+        }
+    }
+}
+
 /// A batch that is decided.
 pub(super) struct Flight {
     pub(super) decided: Decided,
+    /// The last of what activates rules.
+    pub(super) activated: Option<Activated>,
     pub(super) position: Option<StreamPosition>,
     pub(super) notes: Notes,
     /// Of each input, the delivery that it is of.
@@ -59,6 +89,7 @@ pub(super) struct Flight {
 /// A batch that is written.
 struct Approach {
     written: Written,
+    activated: Option<Activated>,
     taken: Vec<Taken>,
     commands: Vec<(usize, Command)>,
     traces: Vec<Trace>,
@@ -262,6 +293,7 @@ impl Tower {
     fn write(&self, flight: Flight) -> Result<Approach, AppendError> {
         let Flight {
             mut decided,
+            activated,
             position,
             notes,
             traces,
@@ -273,6 +305,7 @@ impl Tower {
         let written = write(&mut self.log(), decided, position, &notes)?;
         Ok(Approach {
             written,
+            activated,
             taken,
             commands,
             traces,
@@ -285,6 +318,7 @@ impl Tower {
     fn land(&self, approach: Approach) -> Result<(), AppendError> {
         let Approach {
             written: Written { pending, said },
+            activated,
             taken,
             commands,
             traces,
@@ -298,6 +332,7 @@ impl Tower {
         if tracing::enabled!(tracing::Level::INFO) {
             tell(&trace_of, &taken, &said);
         }
+        activated.iter().for_each(Activated::tell);
         self.recent
             .note(through, said.into_iter().map(|(_, said)| said).collect());
         for (input, command) in commands {

@@ -33,7 +33,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 use weir_rules::{Command, State};
-use weir_schema::{Position, Received, Timestamp};
+use weir_schema::{Body, Position, Received, Timestamp};
 
 pub use basis::Basis;
 pub use checkpoint::{CHECKPOINT_FILE, CheckpointFailure, sign};
@@ -48,7 +48,7 @@ pub use transfer::{
     ImportError, Imported, Source, archive, export, export_from, import, import_all,
 };
 
-use commit::{Committer, Flight, Reply, To};
+use commit::{Activated, Committer, Flight, Reply, To};
 use indexer::Indexer;
 use keeper::Keeper;
 use politeness::{Backlog, OnTheirWay};
@@ -335,6 +335,11 @@ impl Batch {
         }
     }
 
+    fn activates_rules(&self) -> bool {
+        let mut bodies = self.inputs.iter().map(|one| &one.received.event.body);
+        bodies.any(|body| matches!(body, Body::RulesActivated(_)))
+    }
+
     fn is_full(&self) -> bool {
         self.stop || self.inputs.len() >= BATCH || !self.questions.is_empty()
     }
@@ -370,8 +375,11 @@ fn run(
             tracing::error!(%error, "the log cannot be written: stopping");
             error
         };
+        let activates = batch.activates_rules();
+        let decided = decider.decide(batch.inputs);
         let flight = Flight {
-            decided: decider.decide(batch.inputs),
+            decided,
+            activated: Activated::of(activates, decider.state()),
             position: batch.position,
             notes,
             traces: batch.traces,
