@@ -6,7 +6,12 @@
 
 mod load;
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+};
 
 use serde::Deserialize;
 use weir_rules::{Settings, pattern::RepositoryPatterns};
@@ -65,7 +70,7 @@ pub struct ReconcileConfig {
     /// When the daemon starts: what happened while it was away is recorded then.
     pub at_start: bool,
     /// Every so many minutes, for registries that do not tell everything. Default: never.
-    pub every_minutes: Option<u64>,
+    pub every_minutes: Option<NonZeroU64>,
     /// The repositories that are compared: patterns, comma-separated. Default: all.
     pub repositories: Option<String>,
 }
@@ -106,17 +111,17 @@ pub struct PromotionsConfig {
     /// Whether this node copies. If not, decisions are made and published and somebody else acts.
     pub execute: bool,
     /// How many copies run at once.
-    pub concurrent: usize,
+    pub concurrent: NonZeroUsize,
     /// How often a copy is tried before it is given up; it can be asked for by hand then.
-    pub attempts: u32,
+    pub attempts: NonZeroU32,
 }
 
 impl Default for PromotionsConfig {
     fn default() -> Self {
         Self {
             execute: true,
-            concurrent: 4,
-            attempts: 8,
+            concurrent: NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN),
+            attempts: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
         }
     }
 }

@@ -417,7 +417,7 @@ async fn no_more_requests_are_sent_in_a_second_than_configured() {
 #[tokio::test]
 async fn a_registry_that_falls_silent_is_not_waited_for() {
     let config = RegistryConfig {
-        idle_timeout_seconds: 1,
+        idle_timeout_seconds: 1.try_into().unwrap(),
         max_attempts: 1.try_into().unwrap(),
         ..quiet()
     };
@@ -438,7 +438,7 @@ async fn a_registry_that_falls_silent_is_not_waited_for() {
 #[tokio::test]
 async fn an_answer_that_trickles_is_not_waited_for() {
     let config = RegistryConfig {
-        idle_timeout_seconds: 1,
+        idle_timeout_seconds: 1.try_into().unwrap(),
         ..quiet()
     };
     let (stub, client) = stub(config, |_| {
@@ -466,7 +466,7 @@ async fn an_answer_that_trickles_is_not_waited_for() {
 #[tokio::test]
 async fn a_list_whose_pages_come_one_by_one_for_ever_is_not_waited_for() {
     let config = RegistryConfig {
-        idle_timeout_seconds: 1,
+        idle_timeout_seconds: 1.try_into().unwrap(),
         ..quiet()
     };
     let (stub, client) = stub(config, |request| {

@@ -159,7 +159,26 @@ pub(super) async fn wait_for_signal() {
     }
 }
 
+/// What of a filter of log lines may have been meant as a level, and is none.
+fn mistaken(filter: &str) -> Option<&str> {
+    let mut parts = filter.split(',').map(str::trim);
+    parts.find(|part| {
+        let is_level = part
+            .parse::<tracing_subscriber::filter::LevelFilter>()
+            .is_ok();
+        !part.is_empty()
+            && !is_level
+            && !part.contains(['=', '[', ':'])
+            && !part.starts_with("weir")
+    })
+}
+
 pub(super) fn start_logging(json: bool) {
+    if let Some(part) = std::env::var("WEIR_LOG").ok().as_deref().and_then(mistaken) {
+        eprintln!(
+            "weir: `WEIR_LOG`: `{part}` is no level (error, warn, info, debug, trace), so it names a part of the program, and nothing else is logged"
+        );
+    }
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,async_nats=warn,sled=warn"));
     let lines = tracing_subscriber::fmt()
@@ -170,5 +189,26 @@ pub(super) fn start_logging(json: bool) {
         lines.json().init();
     } else {
         lines.init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mistaken;
+
+    #[test]
+    fn a_word_that_is_no_level_is_told() {
+        for well in [
+            "info",
+            "INFO,weir_engine=debug",
+            "weir_engine",
+            "",
+            "off",
+            "async_nats=warn",
+        ] {
+            assert_eq!(mistaken(well), None, "{well}");
+        }
+        assert_eq!(mistaken("verbose"), Some("verbose"));
+        assert_eq!(mistaken("weir_engine=debug, inf"), Some("inf"));
     }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
     let (sender, mut orders) = mpsc::unbounded_channel();
     shared.executor.set(sender);
     let open = shared.node.ask(weir_rules::State::open_copies).await?;
-    let lanes = Arc::new(Lanes::new(shared.config.promotions.concurrent));
+    let lanes = Arc::new(Lanes::new(shared.config.promotions.concurrent.get()));
     let mut under_way = UnderWay::new();
     let begin = |under_way: &mut UnderWay<Work>, work: Work| {
         let (acting, lanes) = (acting.clone(), Arc::clone(&lanes));

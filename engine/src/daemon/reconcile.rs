@@ -50,7 +50,7 @@ pub(crate) async fn run(acting: &Acting, first: bool) -> Result<(), DaemonError>
         let calm = tokio::time::Instant::now() + if due { CALM } else { Duration::ZERO };
         let every = config
             .every_minutes
-            .map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
+            .map(|minutes| Duration::from_secs(minutes.get().saturating_mul(60)));
         tokio::select! {
             () = shared.restarted.notified() => {
                 tokio::time::sleep(SETTLE).await;

@@ -54,6 +54,11 @@ pub enum HttpConfigError {
         /// The key.
         key: &'static str,
     },
+    /// Registries would have the token of those who operate.
+    #[error(
+        "`http.intake_token` is `http.token` as well: whoever may send events could do everything; make another for registries and scanners"
+    )]
+    Same,
     /// A file that a key names cannot be read.
     #[error("`http.{key}_file`: cannot read `{}`", path.display())]
     File {
@@ -94,14 +99,17 @@ impl HttpConfig {
     /// # Errors
     /// Names the key that cannot be used.
     pub fn tokens(&self) -> Result<(Option<Secret>, Option<Secret>), HttpConfigError> {
-        Ok((
-            secret("token", self.token.as_ref(), self.token_file.as_ref())?,
-            secret(
-                "intake_token",
-                self.intake_token.as_ref(),
-                self.intake_token_file.as_ref(),
-            )?,
-        ))
+        let token = secret("token", self.token.as_ref(), self.token_file.as_ref())?;
+        let intake_token = secret(
+            "intake_token",
+            self.intake_token.as_ref(),
+            self.intake_token_file.as_ref(),
+        )?;
+        let texts = [&token, &intake_token].map(|one| one.as_ref().map(Secret::reveal));
+        match texts[0].is_some() && texts[0] == texts[1] {
+            true => Err(HttpConfigError::Same),
+            false => Ok((token, intake_token)),
+        }
     }
 }
 
@@ -145,6 +153,10 @@ mod tests {
         check("lisen = ''", "unknown field `lisen`");
         check("token = ''", "`http.token` is empty");
         check("token = 'a'\ntoken_file = 'b'", "keep one of the two");
+        check(
+            "token = 'a'\nintake_token = 'a'",
+            "`http.intake_token` is `http.token` as well",
+        );
         check(
             "intake_token_file = '/nonexistent/token'",
             "cannot read `/nonexistent/token`",

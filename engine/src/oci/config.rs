@@ -1,6 +1,10 @@
 //! How one registry is reached: the table `[registries."NAME"]` of the configuration file.
 
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -47,12 +51,12 @@ pub struct RegistryConfig {
     /// How long a registry may be silent, in the middle of an answer too, before it counts as
     /// unreachable. A manifest, a page of a list and whatever else is read whole has twice as long
     /// from its request to its last byte, and a list with all its pages twenty times.
-    pub idle_timeout_seconds: u64,
+    pub idle_timeout_seconds: NonZeroU64,
 }
 
 impl RegistryConfig {
-    /// Checks what the types cannot say: that a login is whole, and that `ca_file` can be read, if
-    /// it will be.
+    /// Checks what the types cannot say: that a login is whole, that `host` is no address of a page,
+    /// and that files can be read, if they will be.
     ///
     /// # Errors
     /// The key that is wrong, and what is wrong with it.
@@ -73,6 +77,12 @@ impl RegistryConfig {
                     .to_owned(),
             )),
         }?;
+        if let Some(host) = self.host.as_ref().filter(|host| host.contains('/')) {
+            let problem = format!(
+                "`{host}` is no `host[:port]`: leave out scheme and path (plain HTTP is `insecure = true`)"
+            );
+            return Err(("host", problem));
+        }
         match &self.ca_file {
             Some(path) if !self.insecure => authorities(path).map(drop).map_err(|reason| {
                 let problem = format!(
@@ -87,7 +97,7 @@ impl RegistryConfig {
 
     /// How long the registry may be silent.
     pub(super) fn idle_timeout(&self) -> Duration {
-        Duration::from_secs(self.idle_timeout_seconds.clamp(1, LONGEST_IDLE_SECONDS))
+        Duration::from_secs(self.idle_timeout_seconds.get().min(LONGEST_IDLE_SECONDS))
     }
 
     /// How long an answer may take that is read whole.
@@ -115,7 +125,7 @@ impl Default for RegistryConfig {
             requests_per_second: None,
             max_attempts: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
             max_backoff_seconds: 10,
-            idle_timeout_seconds: 60,
+            idle_timeout_seconds: NonZeroU64::new(60).unwrap_or(NonZeroU64::MIN),
         }
     }
 }
@@ -153,6 +163,11 @@ mod tests {
             "cannot read `/`: Is a directory",
         );
         check("ca_file = '/dev/null'", "ca_file", "no PEM certificate");
+        check(
+            "host = 'http://mirror.example'",
+            "host",
+            "leave out scheme and path",
+        );
         let unused: RegistryConfig =
             toml::from_str("ca_file = '/nonexistent'\ninsecure = true").unwrap();
         assert_eq!(unused.check(), Ok(()));

@@ -177,7 +177,7 @@ async fn settle(
 /// Whether the promotion is given up if this try fails. Whoever retries it by hand gives it as many
 /// tries again; they are counted on.
 fn is_last(config: &Config, attempt: u32) -> bool {
-    attempt.is_multiple_of(config.promotions.attempts.max(1))
+    attempt.is_multiple_of(config.promotions.attempts.get())
 }
 
 /// How long to wait after the `attempt`th failure.
