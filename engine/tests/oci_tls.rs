@@ -281,3 +281,31 @@ async fn an_upload_at_another_host_with_tls_gets_the_content_and_no_login() {
         ("PUT", &None)
     );
 }
+
+#[tokio::test]
+async fn who_failed_at_another_host_is_told_with_that_host() {
+    let storage = Stub::start(|_| Reply::status(403)).await;
+    let place = format!("http://{}/up", storage.host());
+    let leading = Stub::start(move |_| Reply::status(202).header("location", &place)).await;
+    let own = Stub::start(|request| match request.method.as_str() {
+        "POST" => Reply::status(202).header("location", "/v2/a/blobs/uploads/1"),
+        _ => Reply::status(403),
+    })
+    .await;
+    let failure = async |stub: &Stub| {
+        let config = RegistryConfig {
+            insecure: true,
+            ..RegistryConfig::default()
+        };
+        let client = Client::new(&stub.host(), &config).unwrap();
+        let upload = client.start_upload("a").await.unwrap();
+        let bytes = b"x".to_vec().into();
+        let ended = client.finish_upload(upload, &Digest::of(b"x"), bytes).await;
+        ended.unwrap_err().to_string()
+    };
+    let elsewhere = format!("to `{}`, which it says to be the place", storage.host());
+    let told = failure(&leading).await;
+    assert!(told.contains(&elsewhere), "{told}");
+    let told = failure(&own).await;
+    assert!(!told.contains("to be the place"), "{told}");
+}

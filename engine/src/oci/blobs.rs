@@ -28,6 +28,8 @@ pub enum Mount {
 pub struct Upload {
     pub(super) repository: String,
     pub(super) location: String,
+    /// The host that the upload was opened at, where that is not the registry's own.
+    elsewhere: Option<String>,
 }
 
 impl Client {
@@ -156,8 +158,17 @@ impl Client {
         Ok(Upload {
             repository: repository.to_owned(),
             location: location.to_owned(),
+            elsewhere: host_of(location)
+                .filter(|host| *host != self.authority())
+                .map(str::to_owned),
         })
     }
+}
+
+/// The host that an address names, with its port; `None` of one without.
+fn host_of(location: &str) -> Option<&str> {
+    let (_, rest) = location.split_once("://")?;
+    rest.split(['/', '?']).next()
 }
 
 pub(super) fn blob_call(method: Method, doing: &str, repository: &str, digest: &Digest) -> Call {
@@ -176,8 +187,12 @@ pub(super) fn finish_call(upload: &Upload, digest: &Digest) -> Call {
     } else {
         '?'
     };
+    let mut what = format!("uploading blob `{}@{digest}`", upload.repository);
+    if let Some(host) = &upload.elsewhere {
+        what = format!("{what} to `{host}`, which it says to be the place");
+    }
     Call::new(
-        format!("uploading blob `{}@{digest}`", upload.repository),
+        what,
         Method::PUT,
         format!(
             "{}{separator}digest={}",

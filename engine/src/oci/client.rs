@@ -137,6 +137,11 @@ impl Client {
         &self.inner.registry
     }
 
+    /// The host that is connected to, with its port where one is given.
+    pub(super) fn authority(&self) -> &str {
+        self.inner.endpoint.authority()
+    }
+
     /// How long an answer may take that is read whole: a manifest, a page of a list.
     pub(super) fn longest_answer(&self) -> Duration {
         self.inner.longest

@@ -44,6 +44,11 @@ impl Endpoint {
         }
     }
 
+    /// The host, with its port where one is given.
+    pub fn authority(&self) -> &str {
+        &self.host
+    }
+
     /// The host without its port, for messages about certificates.
     pub fn host(&self) -> &str {
         match self.host.rsplit_once(':') {
