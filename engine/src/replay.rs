@@ -150,6 +150,8 @@ pub struct Replay<F> {
     lines: u64,
     /// The first line that was rejected, and why.
     first_rejected: Option<(u64, String)>,
+    /// The first line whose rules were refused, and why.
+    first_refused: Option<(u64, String)>,
     summary: Summary,
     print: F,
 }
@@ -165,6 +167,7 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
             early: Vec::new(),
             lines: 0,
             first_rejected: None,
+            first_refused: None,
             summary: Summary::default(),
             print,
         }
@@ -211,6 +214,14 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
         Some((*line, reason))
     }
 
+    /// The number of the first line that was to activate rules which are refused, from 1, and why;
+    /// those before it stay in force.
+    #[must_use]
+    pub fn first_refused(&self) -> Option<(u64, &str)> {
+        let (line, reason) = self.first_refused.as_ref()?;
+        Some((*line, reason))
+    }
+
     fn rejected(&mut self, rejected: InputRejected) -> io::Result<()> {
         self.summary.rejected += 1;
         self.step(self.state.now(), &Body::InputRejected(rejected))
@@ -223,7 +234,12 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
             return Ok(());
         }
         self.summary.events += 1;
-        self.step(at, &event.body)
+        self.step(at, &event.body)?;
+        if let (Body::RulesActivated(_), Some(why)) = (&event.body, self.state.rules_refused()) {
+            self.first_refused
+                .get_or_insert_with(|| (self.lines, why.to_owned()));
+        }
+        Ok(())
     }
 
     /// The first record activates the rules, at the time of the first event.

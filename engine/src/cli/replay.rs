@@ -114,6 +114,9 @@ fn from_file(
         .map_err(|error| CliError::outside(format!("cannot replay {place}: {error}")))?;
     let rejected = replay.first_rejected();
     let rejected = rejected.map(|(line, reason)| format!("line {line}: {reason}"));
+    if let Some((line, why)) = replay.first_refused() {
+        eprintln!("{place}: line {line}: its rules are refused, those before it stay:\n{why}");
+    }
     let summary = replay.finish().map_err(CliError::output)?.0;
     if let Some(first) = rejected {
         eprintln!(

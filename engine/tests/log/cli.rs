@@ -488,3 +488,23 @@ fn a_replay_says_which_line_is_no_event_and_takes_the_others() {
         "{err}"
     );
 }
+
+#[test]
+fn a_replay_says_which_line_activates_rules_that_are_refused() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    put(
+        dir,
+        "r.cel",
+        "//! from: dev/*\n//! to: production/{1}\n\ntrue\n",
+    );
+    let activated = r#"{"specversion":"1.0","id":"1","source":"s","type":"weir.rules.activated","time":"2026-03-02T00:00:00Z","data":{"files":[{"path":"r.cel","text":"//! from: dev/*\n//! to: production/{1}\n\nscan.critcal == 0\n"}]}}"#;
+    put(dir, "events.jsonl", &format!("\n{activated}\n"));
+    let replay = ["replay", "--rules", "r.cel", "--events", "events.jsonl"];
+    let (_, err) = said(dir, &replay, 0);
+    assert!(
+        err.contains("events.jsonl: line 2: its rules are refused, those before it stay:"),
+        "{err}"
+    );
+    assert!(err.contains("critcal"), "{err}");
+}
