@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use serde_json::{Map, Value};
 use weir_schema::{
     Body, Digest, Event, ImagePushed, InputRejected, Received, RepositoryName, Tag, TagDeleted,
-    Timestamp, canonical,
+    Timestamp, canonical, media_type,
 };
 
 use super::excerpt::excerpt;
@@ -182,6 +182,7 @@ impl<'a> Context<'a> {
             registry,
             fill,
         } = push;
+        let media_type = media_type.filter(|said| !media_type::is_general(said));
         let need = match (&digest, &media_type, &tag) {
             (Some(_), Some(_), _) => None,
             (Some(digest), None, _) => Some(Need::MediaType {

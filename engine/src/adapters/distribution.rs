@@ -13,11 +13,11 @@ use weir_schema::{
     media_type,
 };
 
+use super::Decoded;
 use super::context::{Context, Fill, Push};
 use super::json;
 use super::problem::Problem;
 use super::time;
-use super::{Decoded, UNKNOWN_MEDIA_TYPE};
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -235,7 +235,7 @@ fn pushed(
     let id = id.as_deref();
     let size = loose(target.size);
     let artifact_type = text(target.artifact_type).map(Cow::into_owned);
-    let media_type = present(&target.media_type).filter(|kind| *kind != UNKNOWN_MEDIA_TYPE);
+    let media_type = present(&target.media_type).filter(|kind| !media_type::is_general(kind));
     let (Some(digest), Some(media_type)) = (&digest, media_type) else {
         // What has a tag or a manifest's URL is a manifest; what it lacks can be asked for.
         let url = text(target.url).unwrap_or_default();
@@ -298,7 +298,7 @@ fn is_blob(target: &Target<'_>) -> bool {
     if is_of("blobs", &url) {
         return true;
     }
-    let says_nothing = kind.is_empty() || kind == UNKNOWN_MEDIA_TYPE;
+    let says_nothing = media_type::is_general(kind);
     if present(&target.tag).is_some() || says_nothing && is_of("manifests", &url) {
         return false;
     }

@@ -54,10 +54,17 @@ fn distribution_tells_manifests_from_blobs_by_url_or_type() {
         &by_url("application/vnd.docker.container.image.rootfs.diff+x-gtar"),
         &["ignored"],
     );
-    check(
-        &by_url("application/octet-stream"),
-        &["type? pushed image a/b abab"],
-    );
+    for general in [
+        "application/octet-stream",
+        "application/json",
+        "Text/Plain; charset=utf-8",
+    ] {
+        check(&by_url(general), &["type? pushed image a/b abab"]);
+        check(
+            &push(json!({"mediaType": general, "digest": d, "repository": "a/b", "tag": "1"})),
+            &["type? pushed image a/b:1 abab"],
+        );
+    }
     check(
         &push(json!({"mediaType": media_type::DOCKER_LIST, "repository": "a/b"})),
         &["rejected `events[0].target.digest` is missing"],

@@ -48,9 +48,15 @@ pub fn is_non_image_artifact(artifact_type: Option<&str>) -> bool {
 /// The configuration of a Docker plugin, the only thing that is no image in a Docker manifest.
 const DOCKER_PLUGIN: &str = "application/vnd.docker.plugin.v1+json";
 
-/// What Docker up to 1.11 called its images' configurations (and still calls images: its
-/// `defaultImageTypes`): it says nothing.
-const GENERAL: [&str; 4] = ["", UNTOLD, "application/json", "text/html"];
+/// Types that say nothing of what something is: what a proxy or an old client writes, and what Docker
+/// up to 1.11 called its images' configurations (and still calls images: its `defaultImageTypes`).
+const GENERAL: [&str; 5] = ["", UNTOLD, "application/json", "text/html", "text/plain"];
+
+/// Whether a media type says nothing of what something is.
+#[must_use]
+pub fn is_general(media_type: &str) -> bool {
+    is_one_of(media_type, GENERAL)
+}
 
 /// Whether the media type of its configuration says that a manifest of the type `manifest` is no
 /// image. Who pulls a Docker manifest takes it for an image whatever its configuration is called.
@@ -59,7 +65,7 @@ pub fn is_non_image_config(manifest: &str, config: &str) -> bool {
     if is_one_of(manifest, [DOCKER_MANIFEST]) {
         return is_one_of(config, [DOCKER_PLUGIN]);
     }
-    !is_one_of(config, GENERAL) && is_non_image_artifact(Some(config))
+    !is_general(config) && is_non_image_artifact(Some(config))
 }
 
 #[cfg(test)]
