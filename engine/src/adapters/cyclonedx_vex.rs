@@ -1,8 +1,9 @@
 //! What a CycloneDX document says of vulnerabilities that its author has analysed: overrides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use weir_schema::Digest;
+use weir_schema::{Digest, vulnerability_name};
 
 use super::context::Context;
 use super::cyclonedx::{
@@ -61,55 +62,55 @@ pub(super) fn overrides(
         digest,
         product: metadata.get("component"),
     };
-    let (mut statements, mut others) = (Vec::new(), Vec::new());
-    for vulnerability in stated {
-        let analysis = vulnerability.get("analysis");
-        let state = analysis.get("state").required()?;
-        let why: Vec<_> = ["justification", "detail"]
-            .into_iter()
-            .filter_map(|name| analysis.get(name).text())
-            .collect();
-        let reason = if why.is_empty() {
-            state.to_owned()
-        } else {
-            format!("{state}: {}", why.join("; "))
+    // What is waived, and what else is said of just that.
+    let waived: BTreeSet<String> = list
+        .iter()
+        .filter(|one| analysed(one).is_some())
+        .flat_map(names)
+        .collect();
+    let mut statements = Vec::new();
+    for vulnerability in list {
+        let is_told = match state_of(vulnerability) {
+            Some(_) => all || analysed(vulnerability).is_some(),
+            // It had one before.
+            None => revises && is_bare(root),
         };
-        let id = vulnerability.get("id").required()?;
-        let affects = vulnerability.get("affects");
-        if affects.items().next().is_none() {
-            others.push(context.rejected(&affects.missing()));
+        if !is_told && !names(vulnerability).any(|name| waived.contains(&name)) {
+            continue;
         }
-        for affected in affects.items() {
-            super::at_most(statements.len() + others.len())?;
-            let scopes = match about.scopes(&affected) {
-                Ok(scopes) => scopes,
-                Err(_) if !revises && analysed(vulnerability).is_none() => {
-                    others.push(vex::counts(context, state, id));
-                    continue;
-                }
-                Err(problem) => {
-                    others.push(context.rejected(&problem));
-                    continue;
-                }
-            };
-            let reference = affected.get("ref").required()?;
-            statements.extend(scopes.into_iter().map(|scope| Statement {
+        let id = vulnerability.get("id").required()?;
+        let aliases: Rc<[String]> = names(vulnerability).collect();
+        for (scope, verdict) in about.said(vulnerability, is_told) {
+            super::at_most(statements.len())?;
+            statements.push(Statement {
                 document: document.to_owned(),
                 vulnerability: id.to_owned(),
+                aliases: Rc::clone(&aliases),
+                // The list has no order.
+                made: None,
                 scope,
                 actor: author.clone(),
-                status: state.to_owned(),
-                verdict: match analysed(vulnerability) {
-                    Some(_) => Verdict::DoesNotCount(format!("{reason} (stated for {reference})")),
-                    None => Verdict::Counts,
-                },
-            }));
+                status: state_of(vulnerability).unwrap_or("no analysis").to_owned(),
+                verdict,
+            });
         }
     }
     let time = metadata.get("timestamp").time();
-    let mut decoded = vex::events(context, statements, time, revises);
-    decoded.extend(others);
-    Ok(decoded)
+    Ok(vex::events(context, &statements, time, revises))
+}
+
+/// The names of a vulnerability: `references` are to what is the same elsewhere.
+fn names(vulnerability: &Field<'_>) -> impl Iterator<Item = String> {
+    let references = vulnerability.get("references");
+    let others = references.items().filter_map(|one| one.get("id").string());
+    let all: Vec<_> = vulnerability
+        .get("id")
+        .string()
+        .into_iter()
+        .chain(others)
+        .collect();
+    all.into_iter()
+        .map(|name| vulnerability_name(&name).into_owned())
 }
 
 /// Whether a package URL is that of one architecture of an image, by a digest.
@@ -134,9 +135,41 @@ struct About<'a> {
 }
 
 impl About<'_> {
-    /// Where a statement about `affected` holds: of a package without a version of its own, for each
-    /// that is said to be unaffected, if some are named.
-    fn scopes(&self, affected: &Field<'_>) -> Result<Vec<Scope>, Problem> {
+    /// Where a vulnerability is, and what is said of it there; `is_told` says whether anything is.
+    fn said(
+        &self,
+        vulnerability: &Field<'_>,
+        is_told: bool,
+    ) -> Vec<(Result<Scope, Problem>, Verdict)> {
+        let analysis = vulnerability.get("analysis");
+        let verdict = |reference: &str, reach| match analysed(vulnerability) {
+            Some(state) => Verdict::DoesNotCount(reason(&analysis, state, reference)),
+            None if is_told => Verdict::Counts(reach),
+            None => Verdict::Listed(reach),
+        };
+        let affects = vulnerability.get("affects");
+        if affects.items().next().is_none() {
+            return vec![(Err(affects.missing()), verdict("", Scope::default()))];
+        }
+        let mut said = Vec::new();
+        for affected in affects.items() {
+            let reference = affected.get("ref").text().unwrap_or_default();
+            let place = self.place(&affected);
+            let reach = place.as_ref().map(Place::reach).unwrap_or_default();
+            match place.and_then(|place| place.scopes(&affected)) {
+                Ok(scopes) => said.extend(
+                    scopes
+                        .into_iter()
+                        .map(|scope| (Ok(scope), verdict(reference, reach.clone()))),
+                ),
+                Err(problem) => said.push((Err(problem), verdict(reference, reach))),
+            }
+        }
+        said
+    }
+
+    /// What `affected` names.
+    fn place(&self, affected: &Field<'_>) -> Result<Place, Problem> {
         let field = affected.get("ref");
         let reference = field.required()?;
         let (package, version) = named(reference, &self.components);
@@ -164,8 +197,6 @@ impl About<'_> {
             )));
         }
         let package = package.filter(|_| of_image.is_none());
-        let is_of_system =
-            purl::parse(&within_link(reference)).is_some_and(|purl| purl.is_of_system());
         if package.is_none() && of_image.is_none() && !is_product {
             return Err(field.problem(
                 "neither a component of the document nor a package URL: the statement could be about anything",
@@ -177,31 +208,84 @@ impl About<'_> {
         {
             return Err(field.problem(vex::OF_A_SUBPATH));
         }
+        let purl = purl::parse(&within_link(reference));
+        Ok(Place {
+            digest,
+            package,
+            version,
+            is_of_system: purl.is_some_and(|purl| purl.is_of_system()),
+        })
+    }
+}
+
+/// What a reference names.
+struct Place {
+    digest: Option<Digest>,
+    package: Option<String>,
+    /// The reference's own.
+    version: Option<String>,
+    is_of_system: bool,
+}
+
+impl Place {
+    /// All of it: the versions that are listed beside it do not say which of them may count.
+    fn reach(&self) -> Scope {
+        let version = self.version.as_deref().filter(|one| !vex::is_range(one));
+        self.scope(version)
+    }
+
+    /// Where a statement holds: of a package without a version of its own, for each that is said to be
+    /// unaffected, if some are named.
+    fn scopes(&self, affected: &Field<'_>) -> Result<Vec<Scope>, Problem> {
+        let field = affected.get("ref");
         let versions = affected.get("versions");
-        if digest.is_none() && is_of_system && version.is_none() && versions.is_absent() {
+        if self.digest.is_none()
+            && self.is_of_system
+            && self.version.is_none()
+            && versions.is_absent()
+        {
             return Err(field.problem(vex::OF_A_DISTRIBUTION));
         }
-        let versions = match version {
+        let versions = match &self.version {
             None if !versions.is_absent() => unaffected(&versions)?,
-            own => vec![own],
+            own => vec![own.clone()],
         };
         if versions.iter().flatten().any(|one| vex::is_range(one)) {
             return Err(field.problem(vex::OF_A_RANGE));
         }
-        let scopes = versions.into_iter().map(|version| Scope {
-            repository: None,
-            digest: digest.clone(),
-            package: match (&package, version) {
-                (Some(package), Some(version)) => Some(format!("{package}@{version}")),
-                (package, _) => package.clone(),
-            },
-        });
+        let scopes = versions
+            .iter()
+            .map(|version| self.scope(version.as_deref()));
         let scopes: Vec<_> = scopes.collect();
         match scopes.contains(&Scope::default()) {
             true => Err(field.problem("an image without its digest: it could be any")),
             false => Ok(scopes),
         }
     }
+
+    fn scope(&self, version: Option<&str>) -> Scope {
+        Scope {
+            repository: None,
+            digest: self.digest.clone(),
+            package: match (&self.package, version) {
+                (Some(package), Some(version)) => Some(format!("{package}@{version}")),
+                (package, _) => package.clone(),
+            },
+        }
+    }
+}
+
+/// Why something does not count, in the words of its analysis.
+fn reason(analysis: &Field<'_>, state: &str, reference: &str) -> String {
+    let why: Vec<_> = ["justification", "detail"]
+        .into_iter()
+        .filter_map(|name| analysis.get(name).text())
+        .collect();
+    let reason = match why.is_empty() {
+        true => state.to_owned(),
+        false => format!("{state}: {}", why.join("; ")),
+    };
+    format!("{reason} (stated for {reference})")
 }
 
 /// The versions that are said not to be affected. An override knows no ranges.

@@ -59,6 +59,7 @@ mod time;
 mod trivy;
 mod trivy_operator;
 mod vex;
+mod vex_against;
 mod zot;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,8 @@
 //! the version that it names, in every image. What an override cannot be limited to is refused: a tag,
 //! which moves, and a package within another.
 
+use std::rc::Rc;
+
 use weir_schema::{Digest, Timestamp};
 
 use super::context::Context;
@@ -43,41 +45,27 @@ pub(super) fn document(
     if !list.value().is_array() {
         return Err(list.missing());
     }
-    let mut statements: Vec<(Option<Timestamp>, Statement)> = Vec::new();
-    let mut rejected: Vec<Decoded> = Vec::new();
-    let document_time = root.first(&["last_updated", "timestamp"]).time();
-    for statement in list.each()? {
-        let [made, updated] = ["timestamp", "last_updated"].map(|name| statement.get(name).time());
-        match self::statements(context, root, &statement, subjects) {
-            Ok(some) => statements.extend(some.into_iter().map(|one| {
-                // Others order by the time at which a statement was made alone. What waives is as old as
-                // it may be, what does not as new.
-                let time = match one.verdict {
-                    Verdict::DoesNotCount(_) => made.or(updated),
-                    Verdict::Counts => updated.or(made),
-                };
-                (time.or(document_time), one)
-            })),
-            Err(problem) => rejected.push(context.rejected(&problem)),
-        }
-        super::at_most(statements.len() + rejected.len())?;
-    }
-    // The last word about a thing is the latest; a stable sort keeps the document's order for ties.
-    statements.sort_by_key(|(time, _)| *time);
-    let statements = statements
-        .into_iter()
-        .map(|(_, statement)| statement)
-        .collect();
     let revises = root
         .get("version")
         .number()
         .is_some_and(|version| version > 1.0);
+    let (mut statements, mut rejected) = (Vec::new(), Vec::new());
+    for statement in list.each()? {
+        let status = check_status(&statement.get("status"));
+        rejected.extend(status.err().map(|problem| context.rejected(&problem)));
+        match self::statements(context, root, &statement, subjects, revises) {
+            Ok(some) => statements.extend(some),
+            Err(problem) => rejected.push(context.rejected(&problem)),
+        }
+        super::at_most(statements.len() + rejected.len())?;
+    }
     if revises && list.items().next().is_none() {
         return Err(list.problem(
             "a later version without statements: what an earlier one granted is not known here; revoke it (`weir overrides`)",
         ));
     }
-    let mut decoded = vex::events(context, statements, document_time, revises);
+    let time = root.first(&["last_updated", "timestamp"]).time();
+    let mut decoded = vex::events(context, &statements, time, revises);
     decoded.extend(rejected);
     Ok(decoded)
 }
@@ -88,84 +76,153 @@ fn statements(
     root: &Field<'_>,
     statement: &Field<'_>,
     subjects: &[Digest],
+    revises: bool,
 ) -> Result<Vec<Statement>, Problem> {
-    let vulnerability = statement.get("vulnerability");
-    let vulnerability = match vulnerability.text() {
+    let (vulnerability, aliases) = names(&statement.get("vulnerability"))?;
+    let status = statement.get("status");
+    let word = status.text().unwrap_or_default();
+    let waives = matches!(word, "not_affected" | "fixed");
+    if word == "not_affected" {
+        check_reason(statement, &status)?;
+    }
+    let is_known = check_status(&status).is_ok();
+    let verdict = |place: Option<&Place>| {
+        if waives {
+            let about = place.map_or("", |place| &place.about);
+            return Verdict::DoesNotCount(reason(statement, word, about));
+        }
+        // Of a word that is not known it is not known either what it is said of.
+        let reach = place.filter(|_| is_known).map(|place| place.reach.clone());
+        match is_known || revises {
+            true => Verdict::Counts(reach.unwrap_or_default()),
+            false => Verdict::Listed(reach.unwrap_or_default()),
+        }
+    };
+    let made = made(root, statement, waives);
+    let places = places(context, statement, subjects).into_iter();
+    let all = places.map(|place| Statement {
+        document: root.get("@id").text().unwrap_or_default().to_owned(),
+        vulnerability: vulnerability.clone(),
+        aliases: Rc::clone(&aliases),
+        made,
+        verdict: verdict(place.as_ref().ok()),
+        scope: place.map(|place| place.scope),
+        actor: root.get("author").text().unwrap_or("unknown").to_owned(),
+        status: word.to_owned(),
+    });
+    Ok(all.collect())
+}
+
+/// When a statement was made. One without a time of its own is of the document's (OpenVEX 0.2,
+/// "Inheritance Flow"). Others order by that alone: what waives is as old as it may be, what does not as
+/// new.
+fn made(root: &Field<'_>, statement: &Field<'_>, waives: bool) -> Option<Timestamp> {
+    let made = statement.get("timestamp").time();
+    let made = made.or_else(|| root.get("timestamp").time());
+    let updated = statement.get("last_updated").time();
+    match waives {
+        true => made.or(updated),
+        false => updated.or(made),
+    }
+}
+
+/// The name of a vulnerability, and its others.
+fn names(vulnerability: &Field<'_>) -> Result<(String, Rc<[String]>), Problem> {
+    let name = match vulnerability.text() {
         Some(name) => name,
         None => vulnerability.first(&["name", "@id"]).required()?,
     };
-    // An IRI ends with the name: `https://nvd.nist.gov/vuln/detail/CVE-2024-1`.
-    let vulnerability = match vulnerability.split_once("://") {
-        Some((_, path)) => path.trim_end_matches('/').rsplit('/').next(),
-        None => None,
-    }
-    .unwrap_or(vulnerability);
-    let status = statement.get("status");
-    let word = status.required()?;
-    let products = statement.get("products").each()?;
-    if products.is_empty() {
-        return Err(statement.get("products").missing());
-    }
-    let mut decoded = Vec::new();
-    let parts = statement.get("subcomponents").each()?.len();
-    super::at_most(products.len().saturating_mul(parts.max(1)))?;
+    let aliases = vulnerability.get("aliases");
+    let aliases = aliases.items().filter_map(|alias| alias.text());
+    let others = aliases.chain(vulnerability.get("@id").text());
+    Ok((
+        last_part(name).to_owned(),
+        others.map(|name| last_part(name).to_owned()).collect(),
+    ))
+}
+
+/// An IRI ends with the name: `https://nvd.nist.gov/vuln/detail/CVE-2024-1`.
+fn last_part(name: &str) -> &str {
+    let path = name.split_once("://").map(|(_, path)| path);
+    let last = path.and_then(|path| path.trim_end_matches('/').rsplit('/').next());
+    last.unwrap_or(name)
+}
+
+/// A place that a statement is about.
+struct Place {
+    scope: Scope,
+    /// All that may be meant, where that is more than `scope`.
+    reach: Scope,
+    /// The words that the document has for it.
+    about: String,
+}
+
+/// The places that a statement is about, one by one; what no override says hides no other.
+fn places(
+    context: &Context<'_>,
+    statement: &Field<'_>,
+    subjects: &[Digest],
+) -> Vec<Result<Place, Problem>> {
+    let products = match statement.get("products").each() {
+        Ok(products) if products.is_empty() => {
+            return vec![Err(statement.get("products").missing())];
+        }
+        Ok(products) => products,
+        Err(problem) => return vec![Err(problem)],
+    };
+    let parts = statement.get("subcomponents");
+    let mut places = Vec::new();
     for product in &products {
-        super::at_most(decoded.len())?;
-        let parts = statement.get("subcomponents");
-        let scopes = scopes(context, product, &parts, subjects)?;
-        for (scope, about) in scopes.into_iter().flat_map(|(scope, about)| {
-            within(scope, subjects).map(move |scope| (scope, about.clone()))
-        }) {
-            decoded.push(Statement {
-                document: root.get("@id").text().unwrap_or_default().to_owned(),
-                vulnerability: vulnerability.to_owned(),
-                scope,
-                actor: root.get("author").text().unwrap_or("unknown").to_owned(),
-                status: word.to_owned(),
-                verdict: verdict(statement, word, &status, &about)?,
-            });
+        let of_product = of_product(context, product, &parts, subjects);
+        for place in of_product.unwrap_or_else(|problem| vec![Err(problem)]) {
+            match place {
+                Ok(place) => places.extend(within(place, subjects).map(Ok)),
+                Err(problem) => places.push(Err(problem)),
+            }
+        }
+        if let Err(problem) = super::at_most(places.len()) {
+            return vec![Err(problem)];
         }
     }
-    Ok(decoded)
+    places
 }
 
-/// The scope in each of the subjects, unless it says itself in which image it is.
-fn within(scope: Scope, subjects: &[Digest]) -> impl Iterator<Item = Scope> {
-    let own = (scope.digest.is_some() || subjects.is_empty()).then(|| scope.clone());
-    let limited = subjects.iter().filter(|_| own.is_none());
-    let limited: Vec<_> = limited
-        .map(|subject| Scope {
-            digest: Some(subject.clone()),
+/// The place in each of the subjects, unless it says itself in which image it is.
+fn within(place: Place, subjects: &[Digest]) -> impl Iterator<Item = Place> {
+    let digests: Vec<_> = match place.scope.digest.is_some() || subjects.is_empty() {
+        true => vec![place.scope.digest.clone()],
+        false => subjects.iter().cloned().map(Some).collect(),
+    };
+    digests.into_iter().map(move |digest| {
+        let limited = |scope: &Scope| Scope {
+            digest: digest.clone(),
             ..scope.clone()
-        })
-        .collect();
-    own.into_iter().chain(limited)
+        };
+        Place {
+            scope: limited(&place.scope),
+            reach: limited(&place.reach),
+            about: place.about.clone(),
+        }
+    })
 }
 
-fn verdict(
-    statement: &Field<'_>,
-    word: &str,
-    status: &Field<'_>,
-    about: &str,
-) -> Result<Verdict, Problem> {
+/// Why something does not count, in the words of the statement.
+fn reason(statement: &Field<'_>, word: &str, about: &str) -> String {
     let why: Vec<_> = ["justification", "impact_statement", "status_notes"]
         .into_iter()
         .filter_map(|name| statement.get(name).text())
         .collect();
-    if word == "not_affected" {
-        check_reason(statement, status)?;
+    let mut reason = word.to_owned();
+    if !why.is_empty() {
+        reason = format!("{reason}: {}", why.join("; "));
     }
-    match word {
-        "not_affected" | "fixed" => {
-            let mut reason = word.to_owned();
-            if !why.is_empty() {
-                reason = format!("{reason}: {}", why.join("; "));
-            }
-            Ok(Verdict::DoesNotCount(format!(
-                "{reason} (stated for {about})"
-            )))
-        }
-        "affected" | "under_investigation" => Ok(Verdict::Counts),
+    format!("{reason} (stated for {about})")
+}
+
+/// Refuses a status that OpenVEX does not know.
+fn check_status(status: &Field<'_>) -> Result<(), Problem> {
+    match status.required()? {
+        "not_affected" | "fixed" | "affected" | "under_investigation" => Ok(()),
         other => Err(status.problem(format!("`{}` is no status of OpenVEX", clip(other)))),
     }
 }
@@ -185,22 +242,25 @@ fn check_reason(statement: &Field<'_>, status: &Field<'_>) -> Result<(), Problem
     }
 }
 
-/// Where a statement about `product` holds, each with the words that the document has for it.
-/// Before version 0.2 the subcomponents were the statement's, the same for all its products.
-/// It holds in no image but the `subjects`, if there are any.
-fn scopes(
+/// Where a statement about `product` holds. Before version 0.2 the subcomponents were the statement's,
+/// the same for all its products.
+fn of_product(
     context: &Context<'_>,
     product: &Field<'_>,
     of_statement: &Field<'_>,
     subjects: &[Digest],
-) -> Result<Vec<(Scope, String)>, Problem> {
+) -> Result<Vec<Result<Place, Problem>>, Problem> {
     let (scope, about) = scope(context, product, subjects)?;
     let mut subcomponents = product.get("subcomponents").each()?;
     if subcomponents.is_empty() {
         subcomponents = of_statement.each()?;
     }
     if subcomponents.is_empty() {
-        return Ok(vec![(scope, about)]);
+        return Ok(vec![Ok(Place {
+            reach: scope.clone(),
+            scope,
+            about,
+        })]);
     }
     if scope.package.is_some() {
         let (field, _) = identifier(product)?;
@@ -209,21 +269,31 @@ fn scopes(
             clip(&about)
         )));
     }
-    let scopes = subcomponents.iter().map(|subcomponent| {
+    let places = subcomponents.iter().map(|subcomponent| {
         let (field, name) = identifier(subcomponent)?;
         // The version too: there may be packages of that name of more than one ecosystem.
         let purl = purl::parse(&name);
         if let Some(purl) = &purl {
             check_package(&field, purl)?;
         }
-        let package = purl.map_or_else(|| name.clone(), |purl| purl.versioned());
-        let scope = Scope {
-            package: Some(package),
+        let within = Scope {
+            package: Some(
+                purl.as_ref()
+                    .map_or_else(|| name.clone(), purl::Purl::versioned),
+            ),
             ..scope.clone()
         };
-        Ok((scope, format!("{name} in {about}")))
+        Ok(Place {
+            // What a name without an ecosystem stands for may be called otherwise elsewhere.
+            reach: match purl {
+                Some(_) => within.clone(),
+                None => scope.clone(),
+            },
+            scope: within,
+            about: format!("{name} in {about}"),
+        })
     });
-    scopes.collect()
+    Ok(places.collect())
 }
 
 /// Refuses what no override says of a package.

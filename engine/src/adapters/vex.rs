@@ -1,9 +1,11 @@
 //! Statements that a vulnerability does not matter somewhere (VEX), as overrides.
 //!
 //! An override's identifier is made of the document and of what the statement is about, so a later
-//! version of the document replaces or revokes what an earlier one granted.
+//! version of the document replaces or revokes what an earlier one granted. What in the same document
+//! speaks against it is looked for in `vex_against`.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use weir_schema::{
     Body, Digest, OverrideGranted, OverrideRevoked, OverrideScope, RepositoryName, Timestamp,
@@ -11,6 +13,7 @@ use weir_schema::{
 
 use super::context::Context;
 use super::problem::Problem;
+use super::vex_against::Against;
 use super::{Decoded, clip};
 
 /// Why a statement about a package of a distribution is refused.
@@ -35,7 +38,12 @@ pub(super) struct Statement {
     /// Names the document.
     pub(super) document: String,
     pub(super) vulnerability: String,
-    pub(super) scope: Scope,
+    /// Other names of the vulnerability. What the document says in one go shares them.
+    pub(super) aliases: Rc<[String]>,
+    /// When it was made; `None` if that is not known, or the format knows no order.
+    pub(super) made: Option<Timestamp>,
+    /// Where it holds, or why no override says so.
+    pub(super) scope: Result<Scope, Problem>,
     /// Who says so.
     pub(super) actor: String,
     /// The word of the format.
@@ -47,11 +55,13 @@ pub(super) struct Statement {
 pub(super) enum Verdict {
     /// It does not count, for this reason.
     DoesNotCount(String),
-    /// It counts, or nobody knows yet.
-    Counts,
+    /// It counts, or nobody knows yet: somewhere in all of this.
+    Counts(Scope),
+    /// As [`Verdict::Counts`], where no event comes of it: what a report merely lists.
+    Listed(Scope),
 }
 
-/// Where a statement holds.
+/// Where a statement holds: the default is everywhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Scope {
     pub(super) repository: Option<RepositoryName>,
@@ -59,135 +69,193 @@ pub(super) struct Scope {
     pub(super) package: Option<String>,
 }
 
-impl Scope {
-    /// Whether what `other` is about is a part of what this is about.
-    fn takes_in(&self, other: &Self) -> bool {
-        fn open<T: PartialEq>(own: &Option<T>, its: &Option<T>) -> bool {
-            own.is_none() || own == its
-        }
-        let package = match (&self.package, &other.package) {
-            (Some(own), Some(its)) => {
-                own == its
-                    || its
-                        .strip_prefix(own.as_str())
-                        .is_some_and(|rest| rest.starts_with('@'))
-            }
-            (own, _) => own.is_none(),
-        };
-        open(&self.repository, &other.repository) && open(&self.digest, &other.digest) && package
-    }
+/// What is said of one thing: the latest of either kind.
+#[derive(Default)]
+struct Said<'a> {
+    waiver: Option<(usize, &'a Statement)>,
+    counting: Option<&'a Statement>,
 }
 
-/// The events of a document's statements. A later statement about the same thing replaces an
-/// earlier one; one of which the document contradicts a part is refused. `revises` says that the document had a version before this one: then what counts
-/// (again) revokes what that may have granted.
+/// The events of a document's statements. A later statement about the same thing replaces an earlier
+/// one, and a waiver that something speaks against is refused. `revises` says that the document had a
+/// version before this one: then what counts (again) revokes what that may have granted.
 pub(super) fn events(
     context: &Context<'_>,
-    statements: Vec<Statement>,
+    statements: &[Statement],
     time: Option<Timestamp>,
     revises: bool,
 ) -> Vec<Decoded> {
     let mut order = Vec::new();
-    let mut last: BTreeMap<String, Statement> = BTreeMap::new();
-    for statement in statements {
-        let id = override_id(&statement);
-        if last.insert(id.clone(), statement).is_none() {
-            order.push(id);
-        }
-    }
-    let narrower: Vec<(String, Scope)> = last
-        .values()
-        .filter(|statement| matches!(statement.verdict, Verdict::Counts))
-        .map(|statement| (statement.vulnerability.clone(), statement.scope.clone()))
-        .collect();
-    let mut decoded = Vec::new();
-    for id in order {
-        let Some(mut statement) = last.remove(&id) else {
-            continue;
-        };
-        let contradicted = matches!(statement.verdict, Verdict::DoesNotCount(_))
-            && narrower.iter().any(|(vulnerability, scope)| {
-                *vulnerability == statement.vulnerability && statement.scope.takes_in(scope)
-            });
-        let whole = statement.scope.package.is_none();
-        if contradicted {
-            decoded.push(context.rejected(&Problem::meaning(format!(
-                "`{}` for {}: the document says that a part of what this is about is affected, and no override can leave that out",
-                clip(&statement.status),
-                clip(&statement.vulnerability)
-            ))));
-            if !revises {
+    let mut all: BTreeMap<String, Said<'_>> = BTreeMap::new();
+    let mut inexpressible = Vec::new();
+    for (index, statement) in statements.iter().enumerate() {
+        let scope = match &statement.scope {
+            Ok(scope) => scope,
+            Err(problem) => {
+                inexpressible.extend(untold(context, statement, problem, revises));
                 continue;
             }
-            // What an earlier version granted holds no longer either.
-            statement.verdict = Verdict::Counts;
-        } else if revises && whole && matches!(statement.verdict, Verdict::Counts) {
-            // What was granted for a package is known by that package.
-            decoded.push(context.rejected(&Problem::meaning(format!(
-                "`{}` for {}, of all of an image: what an earlier version granted for packages in it is not known here; revoke it (`weir overrides`)",
-                clip(&statement.status),
-                clip(&statement.vulnerability)
-            ))));
+        };
+        let id = override_id(statement, scope);
+        if !all.contains_key(&id) {
+            order.push(id.clone());
         }
-        decoded.push(event(context, id, statement, time, revises));
+        let said = all.entry(id).or_default();
+        match statement.verdict {
+            Verdict::DoesNotCount(_) => {
+                let newer = said.waiver.filter(|(_, one)| one.made > statement.made);
+                said.waiver = newer.or(Some((index, statement)));
+            }
+            Verdict::Counts(_) => {
+                let newer = said.counting.filter(|one| one.made > statement.made);
+                said.counting = newer.or(Some(statement));
+            }
+            Verdict::Listed(_) => {}
+        }
     }
-    decoded
+    let against = Against::of(statements);
+    let each = order.into_iter().flat_map(|id| {
+        let said = all.remove(&id).unwrap_or_default();
+        let events = Events {
+            context,
+            id,
+            time,
+            revises,
+        };
+        events.of(&said, &against)
+    });
+    each.collect::<Vec<_>>()
+        .into_iter()
+        .chain(inexpressible)
+        .collect()
 }
 
-fn event(
+/// What becomes of a statement that no override can say.
+fn untold(
     context: &Context<'_>,
-    override_id: String,
-    statement: Statement,
+    statement: &Statement,
+    problem: &Problem,
+    revises: bool,
+) -> Option<Decoded> {
+    match statement.verdict {
+        Verdict::DoesNotCount(_) => Some(context.rejected(problem)),
+        Verdict::Counts(_) if revises => Some(context.rejected(&Problem::meaning(format!(
+            "{problem}; so what an earlier version granted there for {} is not revoked: revoke it (`weir overrides`)",
+            clip(&statement.vulnerability)
+        )))),
+        Verdict::Counts(_) => Some(nothing_to_override(context, statement)),
+        Verdict::Listed(_) => None,
+    }
+}
+
+/// The events of what a document says of one thing.
+struct Events<'a> {
+    context: &'a Context<'a>,
+    /// The override's.
+    id: String,
     time: Option<Timestamp>,
     revises: bool,
-) -> Decoded {
-    let Statement {
-        vulnerability,
-        scope,
-        actor,
-        status,
-        verdict,
-        ..
-    } = statement;
-    let body = match verdict {
-        Verdict::DoesNotCount(reason) => Body::OverrideGranted(OverrideGranted {
-            override_id,
-            vulnerability,
-            reason,
-            actor,
+}
+
+impl Events<'_> {
+    fn of(self, said: &Said<'_>, against: &Against<'_>) -> Vec<Decoded> {
+        let waiver = said.waiver.map(|(_, waiver)| waiver);
+        let refusal = said.waiver.and_then(|(index, _)| against.waiver(index));
+        // Between two of one age both are told, by the refusal.
+        let last_word = said.counting.filter(|one| {
+            waiver.is_none_or(|waiver| waiver.made.is_some() && one.made > waiver.made)
+        });
+        match (waiver, refusal, last_word) {
+            (Some(waiver), None, _) => vec![self.granted(waiver)],
+            (_, _, Some(counting)) => self.counting(counting),
+            (Some(waiver), Some(cause), None) => self.refused(waiver, cause),
+            (None, _, None) => Vec::new(),
+        }
+    }
+
+    fn granted(self, statement: &Statement) -> Decoded {
+        let Verdict::DoesNotCount(reason) = &statement.verdict else {
+            return nothing_to_override(self.context, statement);
+        };
+        let scope = statement.scope.clone().unwrap_or_default();
+        let body = Body::OverrideGranted(OverrideGranted {
+            override_id: self.id,
+            vulnerability: statement.vulnerability.clone(),
+            reason: reason.clone(),
+            actor: statement.actor.clone(),
             scope: (scope != Scope::default()).then(|| OverrideScope {
                 repository: scope.repository.map(|name| name.to_string()),
                 digest: scope.digest,
                 package: scope.package,
             }),
             expires_at: None,
-            status: Some(status),
-        }),
-        Verdict::Counts if revises => Body::OverrideRevoked(OverrideRevoked {
-            override_id,
-            actor,
-            reason: Some(status),
-        }),
-        Verdict::Counts => return counts(context, &status, &vulnerability),
-    };
-    context.event(None, time, body)
+            status: Some(statement.status.clone()),
+        });
+        self.context.event(None, self.time, body)
+    }
+
+    fn counting(self, statement: &Statement) -> Vec<Decoded> {
+        if !self.revises {
+            return vec![nothing_to_override(self.context, statement)];
+        }
+        // What was granted for a part is known by that part.
+        let part = match &statement.scope {
+            Ok(scope) if scope.package.is_none() => Some(("all of an image", "packages in it")),
+            Ok(scope) if scope.version().is_none() => Some(("all of a package", "a version of it")),
+            _ => None,
+        };
+        let unknown = part.map(|(all, part)| {
+            self.context.rejected(&Problem::meaning(format!(
+                "`{}` for {}, of {all}: what an earlier version granted for {part} is not known here; revoke it (`weir overrides`)",
+                clip(&statement.status),
+                clip(&statement.vulnerability)
+            )))
+        });
+        unknown
+            .into_iter()
+            .chain([self.revoked(statement)])
+            .collect()
+    }
+
+    fn refused(self, waiver: &Statement, cause: &Statement) -> Vec<Decoded> {
+        let refusal = self.context.rejected(&Problem::meaning(format!(
+            "`{}` for {}: the document says that a part of what this is about, or all of it, counts or may count (`{}` for {}), and no override can leave that out",
+            clip(&waiver.status),
+            clip(&waiver.vulnerability),
+            clip(&cause.status),
+            clip(&cause.vulnerability)
+        )));
+        // What an earlier version granted holds no longer either.
+        let revoked = self.revises.then(|| self.revoked(waiver));
+        [refusal].into_iter().chain(revoked).collect()
+    }
+
+    fn revoked(self, statement: &Statement) -> Decoded {
+        let body = Body::OverrideRevoked(OverrideRevoked {
+            override_id: self.id,
+            actor: statement.actor.clone(),
+            reason: Some(statement.status.clone()),
+        });
+        self.context.event(None, self.time, body)
+    }
 }
 
 /// What becomes of a statement that something counts, where nothing was said before.
-pub(super) fn counts(context: &Context<'_>, status: &str, vulnerability: &str) -> Decoded {
+fn nothing_to_override(context: &Context<'_>, statement: &Statement) -> Decoded {
     context.ignored(format!(
-        "`{status}` for {vulnerability}: nothing to override"
+        "`{}` for {}: nothing to override",
+        statement.status, statement.vulnerability
     ))
 }
 
-fn override_id(statement: &Statement) -> String {
+fn override_id(statement: &Statement, scope: &Scope) -> String {
     let part = |text: Option<String>| text.unwrap_or_default();
     let about = [
         statement.document.clone(),
         statement.vulnerability.clone(),
-        part(statement.scope.repository.as_ref().map(ToString::to_string)),
-        part(statement.scope.digest.as_ref().map(ToString::to_string)),
-        part(statement.scope.package.clone()),
+        part(scope.repository.as_ref().map(ToString::to_string)),
+        part(scope.digest.as_ref().map(ToString::to_string)),
+        part(scope.package.clone()),
     ];
     let hex = Digest::of(about.join("\n").as_bytes()).hex();
     format!("vex-{}", hex.get(..16).unwrap_or(&hex))

@@ -4,6 +4,7 @@
 
 mod amazon;
 mod collected;
+mod contradicted;
 mod distribution;
 mod fixed;
 mod graded;
