@@ -37,13 +37,12 @@ pub(super) fn overrides(
     }
     let url = root.get("metadata").get("component").get("purl");
     let subject = context.subject()?;
-    if subject.is_none()
-        && image.manifest.is_none()
-        && url.text().is_some_and(names_an_architecture)
+    let of_image = url.text().and_then(purl::parse);
+    let of_image = of_image.filter(purl::Purl::is_image);
+    if let Some(purl) = of_image.filter(|_| subject.is_none())
+        && let Err(problem) = check_whole(&url, &purl)
     {
-        return Ok(vec![
-            context.rejected(&url.problem(vex::OF_AN_ARCHITECTURE)),
-        ]);
+        return Ok(vec![context.rejected(&problem)]);
     }
     let digest = subject
         .clone()
@@ -113,12 +112,15 @@ fn names(vulnerability: &Field<'_>) -> impl Iterator<Item = String> {
         .map(|name| vulnerability_name(&name).into_owned())
 }
 
-/// Whether a package URL is that of one architecture of an image, by a digest.
-fn names_an_architecture(url: &str) -> bool {
-    purl::parse(url).is_some_and(|purl| {
-        let by_digest = purl.digest().is_ok_and(|digest| digest.is_some());
-        purl.is_image() && by_digest && purl.qualifier("arch").is_some()
-    })
+/// Refuses what is a part of an image, or one of several by that digest or name.
+fn check_whole(field: &Field<'_>, purl: &purl::Purl) -> Result<(), Problem> {
+    if purl.subpath.is_some() {
+        return Err(field.problem(vex::OF_A_SUBPATH));
+    }
+    match purl.narrowed_by() {
+        Some(narrowed) => Err(field.problem(vex::of_an_architecture(narrowed))),
+        None => Ok(()),
+    }
 }
 
 /// What the statements of a document can be about.
@@ -177,8 +179,8 @@ impl About<'_> {
         let own = of_image.as_ref().map(purl::Purl::digest).transpose();
         let own = own.map_err(|error| field.problem(error))?;
         let own = own.flatten().filter(|_| !self.is_told);
-        if own.is_some() && own != self.digest && names_an_architecture(reference) {
-            return Err(field.problem(vex::OF_AN_ARCHITECTURE));
+        if let Some(purl) = of_image.as_ref().filter(|_| !self.is_told) {
+            check_whole(&field, purl)?;
         }
         let digest = own.or_else(|| self.digest.clone());
         let is_product = self.product.get("bom-ref").text() == Some(reference);
@@ -202,13 +204,12 @@ impl About<'_> {
                 "neither a component of the document nor a package URL: the statement could be about anything",
             ));
         }
-        let is_part = |purl: purl::Purl| of_image.is_none() && purl.subpath.is_some();
+        let purl = purl::parse(&within_link(reference));
         if self.parts.contains(reference)
-            || purl::parse(&within_link(reference)).is_some_and(is_part)
+            || purl.as_ref().is_some_and(|purl| purl.subpath.is_some())
         {
             return Err(field.problem(vex::OF_A_SUBPATH));
         }
-        let purl = purl::parse(&within_link(reference));
         Ok(Place {
             digest,
             package,

@@ -348,6 +348,9 @@ fn scope(
         };
         return Ok((scope, name));
     }
+    if purl.subpath.is_some() {
+        return Err(field.problem(vex::OF_A_SUBPATH));
+    }
     let repository = purl
         .repository()
         .map(|name| context.repository_named(&name));
@@ -356,13 +359,10 @@ fn scope(
         .map_err(|error| field.problem(error))?;
     let own = purl.digest().map_err(|error| field.problem(error))?;
     let mut digest = own.or(digest);
-    if digest.is_some() && purl.qualifier("arch").is_some() {
+    if let Some(narrowed) = purl.narrowed_by() {
         // Where another digest is said to be what it is about, that is the one of the architecture.
-        if digest
-            .as_ref()
-            .is_none_or(|own| subjects.is_empty() || subjects.contains(own))
-        {
-            return Err(field.problem(vex::OF_AN_ARCHITECTURE));
+        if subjects.is_empty() || digest.as_ref().is_some_and(|own| subjects.contains(own)) {
+            return Err(field.problem(vex::of_an_architecture(narrowed)));
         }
         digest = None;
     }
@@ -409,7 +409,9 @@ fn identifier<'a>(product: &Field<'a>) -> Result<(Field<'a>, String), Problem> {
         // A reference with a digest says more than a repository.
         (None, Some(text))
             if id.text().is_some_and(|id| id.contains("@sha"))
-                && purl::parse(text).is_some_and(|purl| matches!(purl.digest(), Ok(None))) =>
+                && purl::parse(text).is_some_and(|purl| {
+                    matches!(purl.digest(), Ok(None)) && purl.narrowed_by().is_none()
+                }) =>
         {
             id
         }

@@ -35,7 +35,7 @@ pub(super) fn parse(text: &str) -> Option<Purl> {
         return None;
     }
     let qualifiers = query.split('&').filter_map(|pair| pair.split_once('='));
-    let qualifiers = qualifiers.map(|(name, value)| (name.to_owned(), decoded(value)));
+    let qualifiers = qualifiers.map(|(name, value)| (name.to_lowercase(), decoded(value)));
     Some(Purl {
         kind: kind.to_lowercase(),
         namespace: decoded(namespace),
@@ -82,15 +82,36 @@ impl Purl {
         matches!(self.kind.as_str(), "deb" | "rpm" | "apk" | "alpm")
     }
 
-    /// The digest of an image, if its version is one.
+    /// The digest of an image, as its version or as a qualifier (BuildKit's way).
     ///
     /// # Errors
-    /// If its version is meant to be one and is not.
+    /// If what is meant to be one is not.
     pub(super) fn digest(&self) -> Result<Option<Digest>, DigestError> {
+        self.digest_text().map(str::parse).transpose()
+    }
+
+    fn digest_text(&self) -> Option<&str> {
         let version = self.version.as_deref();
         // A tag has no colon.
         let digest = version.filter(|version| version.contains(':'));
-        digest.map(str::parse).transpose()
+        digest.or_else(|| self.qualifier("digest"))
+    }
+
+    /// The qualifier that makes less of an image than its digest, repository and tag say, as that of an
+    /// architecture does: any but theirs, since what others mean is not known.
+    pub(super) fn narrowed_by(&self) -> Option<&str> {
+        let said = self
+            .qualifiers
+            .iter()
+            .filter(|(_, value)| !value.is_empty());
+        let mut narrowing = said.filter(|(name, value)| match name.as_str() {
+            "repository_url" | "tag" => false,
+            // Beside another digest it says something else.
+            "digest" => self.digest_text() != Some(value),
+            _ => true,
+        });
+        let found = narrowing.next();
+        found.map(|(name, _)| name.as_str())
     }
 
     /// The tag of an image, as its version or as a qualifier.
@@ -224,9 +245,35 @@ mod tests {
             format!("pkg:docker/ghcr.io/team/web@sha256:{hex}"),
             Some("ghcr.io/team/web"),
         );
+        let buildkit =
+            format!("pkg:docker/team/web@1.0?digest=sha256:{hex}&platform=linux%2Famd64");
+        let buildkit = parse(&buildkit).unwrap();
+        assert_eq!(buildkit.digest().unwrap().unwrap().hex(), hex);
+        assert_eq!(buildkit.narrowed_by(), Some("platform"));
         let tagged = |text| parse(text).unwrap().tag().map(str::to_owned);
         assert_eq!(tagged("pkg:docker/team/web@1.0").as_deref(), Some("1.0"));
         assert_eq!(tagged("pkg:oci/web?tag=1.0").as_deref(), Some("1.0"));
-        assert!(parse("pkg:oci/web@sha256:12...").unwrap().digest().is_err());
+        for broken in ["pkg:oci/web@sha256:12...", "pkg:docker/web?digest=123"] {
+            assert!(parse(broken).unwrap().digest().is_err());
+        }
+    }
+
+    #[test]
+    fn whatever_is_neither_digest_nor_repository_nor_tag_makes_less_of_an_image() {
+        let digest = format!("sha256:{}", "12".repeat(32));
+        let narrowed = |rest: &str| {
+            let purl = parse(&format!("pkg:oci/web@{digest}?{rest}")).unwrap();
+            purl.narrowed_by().map(str::to_owned)
+        };
+        assert_eq!(narrowed("repository_url=r.example&tag=1&arch="), None);
+        assert_eq!(
+            narrowed(&format!("Repository_URL=r.example&digest={digest}")),
+            None
+        );
+        assert_eq!(narrowed("digest=sha256:13").as_deref(), Some("digest"));
+        for name in ["arch", "platform", "variant", "os_name", "checksum"] {
+            assert_eq!(narrowed(&format!("tag=1&{name}=x")).as_deref(), Some(name));
+        }
+        assert_eq!(narrowed("Arch=arm64").as_deref(), Some("arch"));
     }
 }

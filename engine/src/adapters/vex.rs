@@ -19,11 +19,17 @@ use super::{Decoded, clip};
 /// Why a statement about a package of a distribution is refused.
 pub(super) const OF_A_DISTRIBUTION: &str = "a package of one distribution, in any version: others have packages of that name, and an override does not tell them apart; name its version, or the image by its digest";
 
-/// Why a statement about one architecture of an image is refused.
-pub(super) const OF_AN_ARCHITECTURE: &str = "one architecture of an image, whose digest may be that of all of them: give the digest of that image and leave `arch` out, or name the image in the header `weir-subject-digest`";
+/// Why a statement about one architecture of an image is refused, or about what else `qualifier` of its
+/// package URL tells apart.
+pub(super) fn of_an_architecture(qualifier: &str) -> String {
+    format!(
+        "one architecture of an image, or what else `{0}` tells apart, and a digest or a name may be that of all of them: give the digest of that image and leave `{0}` out, or name the image in the header `weir-subject-digest`",
+        clip(qualifier)
+    )
+}
 
 /// Why a statement about a part of a package is refused.
-pub(super) const OF_A_SUBPATH: &str = "a part of a package (`#...`): no override says that, and another part may be affected; name the package without it if all of it is meant";
+pub(super) const OF_A_SUBPATH: &str = "a part of a package (`#...`) or of an image: no override says that, and another part may be affected; name the package without it if all of it is meant";
 
 /// Why a statement about several versions of a package is refused.
 pub(super) const OF_A_RANGE: &str = "a range of versions: no override says that; name each version, or the image by its digest and the package without a version";

@@ -484,6 +484,56 @@ fn what_is_said_of_one_distribution_or_architecture_reaches_no_other() {
 }
 
 #[test]
+fn what_makes_less_of_an_image_is_never_left_out() {
+    let openvex = |product: &str| openvex(&[("not_affected", json!({"@id": product}))]);
+    let cyclonedx = |product: &str| {
+        json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "serialNumber": "urn:uuid:1", "version": 1,
+        "vulnerabilities": [{"id": "CVE-1", "analysis": {"state": "not_affected"}, "affects": [{"ref": product}]}]})
+    };
+    let hex = digest("ab");
+    for narrowed in [
+        "platform=linux%2Famd64",
+        "Arch=arm64",
+        "os=linux&variant=v8",
+        "os_name=debian",
+        "tag=1&checksum=12",
+        "#usr/bin/tool",
+    ] {
+        let separator = if narrowed.starts_with('#') { "" } else { "?" };
+        for product in [
+            format!("pkg:docker/team/web@{hex}{separator}{narrowed}"),
+            format!("pkg:docker/team/web{separator}{narrowed}"),
+        ] {
+            check(
+                &openvex(&product),
+                &["rejected `statements[0].products[0].@id`: "],
+            );
+            check(
+                &cyclonedx(&product),
+                &["rejected `vulnerabilities[0].affects[0].ref`: "],
+            );
+        }
+    }
+    // BuildKit gives the digest as a qualifier.
+    let buildkit = format!("pkg:docker/team/web@1.0?digest={hex}");
+    check(&openvex(&buildkit), &["override CVE-1 abab "]);
+    check(&cyclonedx(&buildkit), &["override CVE-1 abab "]);
+    let broken = "pkg:docker/team/web?digest=sha256:123";
+    check(
+        &openvex(broken),
+        &["rejected `statements[0].products[0].@id`: `sha256:123` is no digest"],
+    );
+    // The name that has a digest, where the other one says of which architecture.
+    let reference = format!("r.example/web@{hex}");
+    let url = "pkg:oci/web?repository_url=r.example/web&arch=amd64";
+    let product = json!({"@id": reference, "identifiers": {"purl": url}});
+    check(
+        &self::openvex(&[("not_affected", product)]),
+        &["rejected `statements[0].products[0].identifiers.purl`: one architecture"],
+    );
+}
+
+#[test]
 fn a_later_version_that_says_nothing_takes_nothing_back_and_is_told() {
     let vex = |version: u32| json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "doc", "author": "ann", "timestamp": "2026-01-01T00:00:00Z", "version": version, "statements": []});
     check(&vex(1), &["ignored"]);
