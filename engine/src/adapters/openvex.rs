@@ -117,8 +117,12 @@ fn statements(
 /// "Inheritance Flow"). Others order by that alone: what waives is as old as it may be, what does not as
 /// new.
 fn made(root: &Field<'_>, statement: &Field<'_>, waives: bool) -> Option<Timestamp> {
-    let made = statement.get("timestamp").time();
-    let made = made.or_else(|| root.get("timestamp").time());
+    let own = statement.get("timestamp");
+    // One that cannot be read is not the document's: it is not known.
+    let made = match own.is_absent() {
+        true => root.get("timestamp").time(),
+        false => own.time(),
+    };
     let updated = statement.get("last_updated").time();
     match waives {
         true => made.or(updated),

@@ -105,6 +105,9 @@ fn what_is_said_of_more_and_not_earlier_speaks_against_a_waiver() {
     timeless["timestamp"] = Value::Null;
     timeless["statements"][0]["timestamp"] = Value::Null;
     check(&timeless, &["ignored", REFUSED]);
+    timeless["timestamp"] = json!(EARLY);
+    timeless["statements"][0]["timestamp"] = json!("last week");
+    check(&timeless, &["ignored", REFUSED]);
     // What is about other things for certain.
     let other = json!([{"@id": format!("pkg:oci/web@{}", digest("cd"))}]);
     for other in [
@@ -119,6 +122,21 @@ fn what_is_said_of_more_and_not_earlier_speaks_against_a_waiver() {
             &["override CVE-1 abab foo@1", "ignored"],
         );
     }
+}
+
+#[test]
+fn a_later_waiver_leaves_out_no_part_of_which_nothing_later_is_said() {
+    let count = statement("affected", EARLY, &json!([within("pkg:npm/foo@1")]));
+    let whole = statement("not_affected", LATE, &json!([image()]));
+    check(
+        &openvex(1, &[count.clone(), whole.clone()]),
+        &["ignored", REFUSED],
+    );
+    let part = statement("not_affected", LATE, &json!([within("pkg:npm/foo@1")]));
+    check(
+        &openvex(1, &[count, whole, part]),
+        &["override CVE-1 abab foo@1", "override CVE-1 abab "],
+    );
 }
 
 /// What is expected of a waiver that is refused and of what speaks against it, in their order.
