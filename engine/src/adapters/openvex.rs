@@ -255,6 +255,15 @@ fn of_product(
     subjects: &[Digest],
 ) -> Result<Vec<Result<Place, Problem>>, Problem> {
     let (scope, about) = scope(context, product, subjects)?;
+    if let Some(digest) = &scope.digest
+        && !subjects.is_empty()
+        && !subjects.contains(digest)
+    {
+        let (field, _) = identifier(product)?;
+        return Err(field.problem(format!(
+            "`{digest}` is another image than what this is attested of, or than the header `weir-subject-digest` says: send what is said of that one as a document of its own"
+        )));
+    }
     let mut subcomponents = product.get("subcomponents").each()?;
     if subcomponents.is_empty() {
         subcomponents = of_statement.each()?;

@@ -534,6 +534,34 @@ fn what_makes_less_of_an_image_is_never_left_out() {
 }
 
 #[test]
+fn what_is_attested_of_one_image_holds_in_no_other() {
+    let other = json!({"@id": format!("pkg:oci/other@{}", digest("cd"))});
+    let document = openvex(&[("not_affected", other.clone())]);
+    let attested = |predicate: &Value| json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://openvex.dev/ns/v0.2.0", "subject": [{"name": "w", "digest": {"sha256": "ab".repeat(32)}}], "predicate": predicate});
+    let of_another = |path: &str| {
+        format!(
+            "rejected `{path}statements[0].products[0].@id`: `{}` is another image",
+            digest("cd")
+        )
+    };
+    check(&attested(&document), &[&*of_another("predicate.")]);
+    let header = [(SUBJECT_HEADER, &*digest("ab"))];
+    check_with(&header, &document, &[&*of_another("")]);
+    let same = [(SUBJECT_HEADER, &*digest("cd"))];
+    check_with(&same, &document, &["override CVE-1 cdcd "]);
+    // What counts elsewhere may count in this one too, if that is the index or a leaf of it.
+    let package = json!({"@id": "pkg:npm/vue@1"});
+    let both = openvex(&[("affected", other), ("not_affected", package)]);
+    check(
+        &attested(&both),
+        &[
+            "rejected `not_affected` for CVE-1: the document says",
+            "ignored",
+        ],
+    );
+}
+
+#[test]
 fn a_later_version_that_says_nothing_takes_nothing_back_and_is_told() {
     let vex = |version: u32| json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "doc", "author": "ann", "timestamp": "2026-01-01T00:00:00Z", "version": version, "statements": []});
     check(&vex(1), &["ignored"]);
