@@ -25,6 +25,7 @@ mod frozen;
 pub mod gate;
 mod impact;
 mod judge;
+mod meet;
 mod needs;
 pub mod pattern;
 mod recorded;

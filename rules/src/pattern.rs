@@ -11,6 +11,8 @@ use std::str::FromStr;
 use regex::Regex;
 use weir_schema::registry_in;
 
+use crate::meet::Glyph;
+
 /// Wildcards in one pattern. Far more than any naming scheme has parts; it bounds the automaton.
 const MAX_WILDCARDS: usize = 9;
 
@@ -70,6 +72,20 @@ impl RepositoryPattern {
     /// The pattern as written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The shape of the names that match.
+    pub(crate) fn shape(&self) -> Vec<Glyph> {
+        pieces(&self.text).iter().flat_map(Piece::shape).collect()
+    }
+
+    /// The shape of what each wildcard may stand for, from left to right.
+    pub(crate) fn capture_shapes(&self) -> Vec<Vec<Glyph>> {
+        pieces(&self.text)
+            .iter()
+            .filter(|piece| !matches!(piece, Piece::Literal(_)))
+            .map(Piece::shape)
+            .collect()
     }
 }
 
@@ -137,6 +153,17 @@ enum Piece<'a> {
     /// `*` beside other text of its path part: may be empty.
     WithinPart,
     Anything,
+}
+
+impl Piece<'_> {
+    fn shape(&self) -> Vec<Glyph> {
+        match self {
+            Piece::Literal(literal) => literal.chars().map(Glyph::Character).collect(),
+            Piece::WholePart => vec![Glyph::OneInPart, Glyph::SomeInPart],
+            Piece::WithinPart => vec![Glyph::SomeInPart],
+            Piece::Anything => vec![Glyph::Some],
+        }
+    }
 }
 
 fn pieces(text: &str) -> Vec<Piece<'_>> {

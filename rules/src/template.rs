@@ -11,6 +11,8 @@ use chrono::format::{Fixed, Item, Numeric, StrftimeItems};
 use chrono::{DateTime, TimeZone as _, Utc};
 use weir_schema::registry_in;
 
+use crate::meet::Glyph;
+use crate::pattern::RepositoryPattern;
 use crate::suggest::nearest;
 
 /// Hexadecimal digits in `{short_digest}`, as registries' and Docker's own tools show them.
@@ -139,6 +141,21 @@ impl Template {
             Part::Literal(_) | Part::Repository | Part::Name | Part::Capture(_) => true,
             Part::Tag | Part::Digest | Part::ShortDigest | Part::Time(_) => false,
         })
+    }
+
+    /// The shape of what it may give for a source that `from` matches; wider where that is not known.
+    pub(crate) fn shape(&self, from: &RepositoryPattern) -> Vec<Glyph> {
+        let captures = from.capture_shapes();
+        let part = |part: &Part| match part {
+            Part::Literal(literal) => literal.chars().map(Glyph::Character).collect(),
+            Part::Tag | Part::ShortDigest | Part::Name => {
+                vec![Glyph::OneInPart, Glyph::SomeInPart]
+            }
+            Part::Repository => from.shape(),
+            Part::Capture(index) => captures.get(*index).cloned().unwrap_or_default(),
+            Part::Digest | Part::Time(_) => vec![Glyph::Some],
+        };
+        self.parts.iter().flat_map(part).collect()
     }
 
     /// The template as written.

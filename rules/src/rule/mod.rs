@@ -13,6 +13,7 @@ mod format;
 mod header;
 mod keys;
 mod located;
+mod reach;
 mod rule_set;
 
 use std::collections::BTreeSet;

@@ -10,6 +10,7 @@ use super::Rule;
 use super::header::{SplitFile, split_file};
 use super::keys::{Settings, read_settings};
 use super::located::{Level, Located, MAX_ERRORS_A_FILE, RuleErrors};
+use super::reach;
 use crate::cel::{Environment, Limits, Program, Severity};
 
 /// The rules that are in force together.
@@ -64,6 +65,13 @@ impl RuleSet {
             warnings.extend(doubtful);
         }
         if errors.is_empty() {
+            let text_of = |rule: &Rule| {
+                let mut files = files.iter();
+                let file = files.find(|file| file.path == rule.path)?;
+                Some(file.text.as_str())
+            };
+            warnings.extend(reach::denies_that_meet_nothing(&rules, text_of));
+            warnings.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
             Ok(Loaded {
                 rules: Self {
                     rules,

@@ -3,7 +3,9 @@
 use chrono::TimeDelta;
 use weir_schema::RuleFile;
 
-use super::{Kind, Loaded, Rule, RuleErrors, RuleSet, RuleTarget, ScanRequirement, Separate};
+use super::{
+    Kind, Loaded, Located, Rule, RuleErrors, RuleSet, RuleTarget, ScanRequirement, Separate,
+};
 use super::{MAX_ERRORS_A_FILE, Severity};
 use crate::cel::Limits;
 use crate::class::Class;
@@ -317,6 +319,112 @@ fn a_rule_that_can_only_ever_lead_to_where_a_tag_is_has_a_warning() {
         "//! from: *\n//! to: dev/{1}",
     ] {
         assert_eq!(warnings(elsewhere), 0, "{elsewhere}");
+    }
+}
+
+/// The warnings, with their help, of a deny rule with this header beside promote rules.
+fn warnings_of_deny(header: &str, promotes: &[&str]) -> Vec<String> {
+    let deny = format!("//! kind: deny\n{header}\ntag.name == \"x\"");
+    let texts = promotes
+        .iter()
+        .map(|header| format!("{header}\ntag.name == \"x\""));
+    let texts: Vec<String> = [deny].into_iter().chain(texts).collect();
+    let paths: Vec<String> = (0..texts.len()).map(|at| format!("r{at}.cel")).collect();
+    let files: Vec<(&str, &str)> = paths
+        .iter()
+        .zip(&texts)
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    let shown = |warning: &Located| {
+        let help = warning.help.as_deref().unwrap_or_default();
+        format!(
+            "{}:{}: {}: {help}",
+            warning.line, warning.column, warning.message
+        )
+    };
+    load(&files).unwrap().warnings.iter().map(shown).collect()
+}
+
+#[test]
+fn a_deny_rule_that_nothing_meets_has_a_warning_with_what_was_meant() {
+    let qualified = "//! from: dev/*\n//! to: other.example:5000/prod/{1}";
+    let plain = "//! from: dev/*\n//! to: prod/{1}";
+    for (deny, promote, wanted) in [
+        (
+            "//! to: production/**",
+            plain,
+            "2:9: no rule of this set promotes to what `production/**` matches: \
+             did you mean `prod/**`? the targets are `prod/{1}`",
+        ),
+        (
+            "//! to: prod/**",
+            qualified,
+            "did you mean `other.example:5000/prod/**`?",
+        ),
+        (
+            "//! to: other.example:5000/prod/**",
+            plain,
+            "did you mean `prod/**`?",
+        ),
+        ("//! to: prod", plain, "did you mean `prod/**`?"),
+        ("//! to: prdo/*", plain, "did you mean `prod/*`?"),
+        ("//! to: prod/*/*", plain, "did you mean `prod/**`?"),
+        (
+            "//! to: qa/**, test/**",
+            plain,
+            "`qa/**, test/**` matches: the targets are `prod/{1}`",
+        ),
+        (
+            "//! from: dev/**",
+            "//! from: h.example/dev/*\n//! to: prod/{1}",
+            "2:11: no rule of this set promotes from what `dev/**` matches: \
+             did you mean `h.example/dev/**`? the sources are `h.example/dev/*`",
+        ),
+        (
+            "//! to: mirror.example/prod/**",
+            "//! from: dev/*\n//! to: mirror.example/{repository}",
+            "the targets are `mirror.example/{repository}`",
+        ),
+    ] {
+        let warnings = warnings_of_deny(deny, &[promote]);
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(wanted),
+            "{deny}: {warnings:?}"
+        );
+    }
+    let both = "//! from: dev/**\n//! to: prod/**";
+    let stages = [
+        "//! from: dev/*\n//! to: qa/{1}",
+        "//! from: qa/*\n//! to: prod/{1}",
+    ];
+    let warnings = warnings_of_deny(both, &stages);
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("promotes from `dev/**` to `prod/**`"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_deny_rule_that_something_may_meet_has_no_warning() {
+    for (deny, promotes) in [
+        (
+            "//! to: prod/**",
+            &["//! from: dev/*\n//! to: prod/{1}"][..],
+        ),
+        ("//! to: prod/app", &["//! from: dev/*\n//! to: prod/{1}"]),
+        ("//! to: prod/a/*", &["//! from: dev/**\n//! to: prod/{1}"]),
+        (
+            "//! to: **/app",
+            &["//! from: **\n//! to: other.example/{repository}"],
+        ),
+        (
+            "//! to: old/**, prod/**",
+            &["//! from: dev/*\n//! to: prod/{name}"],
+        ),
+        ("//! about: all", &["//! from: dev/*\n//! to: prod/{1}"]),
+        ("//! to: production/**", &[]),
+    ] {
+        assert_eq!(warnings_of_deny(deny, promotes), [""; 0], "{deny}");
     }
 }
 
