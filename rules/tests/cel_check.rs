@@ -295,6 +295,139 @@ const CASES: &[(&str, &[&str])] = &[
         &["warning: this clause is always true"],
     ),
     ("10 / scan.high > 2", &["warning: this may divide by zero"]),
+    // Words
+    (
+        "vulnerabilities.all(v, v.severity < 'HIGH')",
+        &[
+            "1:24: warning: this compares letter by letter: the words of 'severity' have no order",
+            "`v.severity in [\"CRITICAL\", \"HIGH\"]`",
+            "`scan.critical`",
+        ],
+    ),
+    (
+        "'HIGH' <= artifact.class",
+        &[
+            "the words of 'class' have no order",
+            "`artifact.class in [\"app\", \"index\"]`",
+        ],
+    ),
+    (
+        "'critical' in vulnerabilities.map(v, v.severity)",
+        &[
+            "1:1: warning: 'severity' is never 'critical'",
+            "did you mean 'CRITICAL'?",
+        ],
+    ),
+    (
+        "['critical', 'HIGH'].all(s, !vulnerabilities.exists(v, v.severity == s))",
+        &["1:2: warning: 'severity' is never 'critical'"],
+    ),
+    (
+        "{'critical': 1}.all(s, !vulnerabilities.exists(v, v.severity == s))",
+        &["1:2: warning: 'severity' is never 'critical'"],
+    ),
+    (
+        "vulnerabilities.map(v, v.severity).exists(s, s == 'critical')",
+        &["1:51: warning: 'severity' is never 'critical'"],
+    ),
+    (
+        "cel.bind(s, artifact.class, s == 'Image')",
+        &["'class' is never 'Image'"],
+    ),
+    (
+        "vulnerabilities.exists(v, v.severity.lowerAscii() == 'CRITICAL')",
+        &[
+            "1:54: warning: 'severity' is never 'CRITICAL'",
+            "did you mean 'critical'?",
+        ],
+    ),
+    (
+        "tag.name.lowerAscii() in ['latest', 'Edge']",
+        &[
+            "1:37: warning: `lowerAscii()` never gives 'Edge'",
+            "write 'edge'",
+        ],
+    ),
+    (
+        "tag.name.upperAscii() != 'latest'",
+        &["`upperAscii()` never gives 'latest'"],
+    ),
+    (
+        "vulnerabilities.exists(v, v.severity.matches('critical'))",
+        &["1:46: warning: no word of 'severity' matches this: it is one of CRITICAL, "],
+    ),
+    (
+        "artifact.class.startsWith('App')",
+        &["no word of 'class' matches this"],
+    ),
+    (
+        "['CRITICAL', 'HIGH'].all(s, !vulnerabilities.exists(v, v.severity == s)) && \
+         !('CRITICAL' in vulnerabilities.map(v, v.severity)) && \
+         vulnerabilities.all(v, v.severity.lowerAscii() != 'critical' && v.severity.matches('^[CH]'))",
+        &[],
+    ),
+    (
+        "['zlib', 'HIGH'].all(s, !vulnerabilities.exists(v, v.package == s)) && tag.pushed_by < artifact.digest",
+        &[],
+    ),
+    // Numbers that decide a comparison
+    (
+        "now.getMonth() == 12",
+        &[
+            "1:1: warning: this is always false: `now.getMonth()` is from 0 to 11",
+            "January is 0 and December 11",
+        ],
+    ),
+    (
+        "tag.pushed_at.getHours() == 24",
+        &["this is always false: `tag.pushed_at.getHours()` is from 0 to 23"],
+    ),
+    (
+        "now.getHours('Europe/Berlin') > 23",
+        &["this is always false"],
+    ),
+    ("now.getDate() == 0", &["`now.getDate()` is from 1 to 31"]),
+    (
+        "now.getDayOfMonth() == 31",
+        &["is from 0 to 30", "`getDate()` counts from 1"],
+    ),
+    ("now.getDayOfYear() == 366", &["is from 0 to 365"]),
+    (
+        "now.getDayOfWeek() <= 7",
+        &["this is always true", "Sunday is 0 and Saturday 6"],
+    ),
+    (
+        "now.getDayOfWeek() in [1, 7]",
+        &["1:27: warning: `now.getDayOfWeek()` is never 7: it is from 0 to 6"],
+    ),
+    (
+        "now.getHours() >= 0 && now.getHours() < 24 && now.getDayOfWeek() <= 6 && \
+         (now - tag.pushed_at).getHours() > 24 && now.getDayOfYear() == 365",
+        &[],
+    ),
+    // What excludes itself
+    (
+        "tag.name != 'latest' || tag.name != 'edge'",
+        &[
+            "1:1: warning: this is always true: `tag.name` is never both",
+            "write `&&`, or `!(tag.name in [...])`",
+        ],
+    ),
+    (
+        "scan.high == 0 && (tag.name == 'a' && 'b' == tag.name)",
+        &[
+            "1:20: warning: this is always false: `tag.name` is never both",
+            "write `||`",
+        ],
+    ),
+    (
+        "scan.high == 1 && scan.low == 1 && scan.high == 2",
+        &["`scan.high` is never both"],
+    ),
+    (
+        "(tag.name != 'a' || repository.name != 'b') && (tag.name == 'a' || tag.name == 'b')",
+        &[],
+    ),
     // Syntax
     ("", &["there is no expression"]),
     ("// nothing\n", &["there is no expression"]),

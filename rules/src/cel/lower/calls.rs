@@ -9,6 +9,7 @@ use crate::cel::compare;
 use crate::cel::diagnostics::{Diagnostic, suggest};
 use crate::cel::functions::{self, Function};
 use crate::cel::habits;
+use crate::cel::lint;
 use crate::cel::macros;
 use crate::cel::node::{Kind, Node};
 use crate::cel::regexp;
@@ -61,6 +62,12 @@ impl Lowering<'_> {
             && let Some(node) = self.pattern(span, &mut nodes, args.last())
         {
             return (node, Type::Bool);
+        }
+        if let (Some(test), [subject, part]) = (lint::words::test_of(function.name), &*nodes)
+            && let Kind::Constant(Value::String(part)) = &part.kind
+        {
+            let place = args.last().map_or(span, |arg| arg.span);
+            self.warn_if_none_matches(subject, place, |word| test(word, part));
         }
         let folded = self.fold(function, &nodes, args, span);
         let kind = folded.map_or_else(|| Kind::Call(function, nodes), Kind::Constant);
@@ -203,12 +210,26 @@ impl Lowering<'_> {
             Ok(pattern) => {
                 nodes.pop();
                 let subject = nodes.pop()?;
+                let matches = |word: &str| pattern.is_match(word);
+                self.warn_if_none_matches(&subject, place, matches);
                 Some(self.node(span, Kind::Matches(subject.into(), pattern.into())))
             }
             Err(message) => {
                 self.mismatch(place, format!("not a pattern: {message}"), None);
                 None
             }
+        }
+    }
+
+    fn warn_if_none_matches(
+        &mut self,
+        subject: &Node,
+        place: Span,
+        matches: impl Fn(&str) -> bool,
+    ) {
+        if self.environment.is_checked() {
+            let warning = lint::words::none_matches(self, subject, place, matches);
+            self.diagnostics.extend(warning);
         }
     }
 

@@ -13,7 +13,10 @@ use super::diagnostics::Diagnostic;
 use super::environment::Environment;
 use super::eval::Run;
 use super::limits::Limits;
-use super::lint;
+use super::lint::{
+    self,
+    words::{self, Literal, Words},
+};
 use super::node::{Bind, Kind, Loop, Node};
 use super::program::Program;
 use super::record::{FactError, Facts};
@@ -63,6 +66,10 @@ struct Bound {
     slot: u16,
     ty: Type,
     used: bool,
+    /// The texts that it stands for, where they are written out.
+    literals: Vec<Literal>,
+    /// The words that it can be, where that is known.
+    words: Option<Words>,
 }
 
 impl<'a> Lowering<'a> {
@@ -95,6 +102,7 @@ impl<'a> Lowering<'a> {
         flatten(tree, true, &mut conjuncts);
         let several = conjuncts.len() > 1;
         self.guard_all(&conjuncts, true);
+        self.warn_if_excluded(&conjuncts, true);
         let mut clauses = Vec::new();
         let mut result = Type::Bool;
         for conjunct in conjuncts {
@@ -338,8 +346,29 @@ impl<'a> Lowering<'a> {
             slot,
             ty,
             used: false,
+            literals: Vec::new(),
+            words: None,
         });
         slot
+    }
+
+    /// The texts that a bound name stands for, where they are written out.
+    pub(super) fn literals_of_local(&self, slot: u16) -> &[Literal] {
+        let bound = self.scope.iter().find(|bound| bound.slot == slot);
+        bound.map_or(&[], |bound| &bound.literals)
+    }
+
+    /// The words that a bound name can be, where that is known.
+    pub(super) fn words_of_local(&self, slot: u16) -> Option<&Words> {
+        let bound = self.scope.iter().find(|bound| bound.slot == slot)?;
+        bound.words.as_ref()
+    }
+
+    fn warn_if_excluded(&mut self, operands: &[&Expr], and: bool) {
+        if self.environment.is_checked() {
+            let warning = lint::excludes_itself(operands, and, self.source);
+            self.diagnostics.extend(warning);
+        }
     }
 
     /// The type within an optional.
@@ -364,7 +393,11 @@ impl<'a> Lowering<'a> {
             ty = self.inner(init.span, ty);
         }
         let depth = self.scope.len();
+        let words = words::of(self, &init_node);
         let slot = self.enter(name, ty);
+        if let Some(bound) = self.scope.last_mut() {
+            bound.words = words;
+        }
         let (body_node, body_type) = self.lower(body);
         self.scope.truncate(depth);
         let result = match how {
@@ -420,6 +453,16 @@ impl<'a> Lowering<'a> {
                 None,
             ),
         };
+        let words = words::of_elements(self, &range);
+        // The last name is the element, of a map the first is the key.
+        let bound = match is_map {
+            true => self.scope.get_mut(depth),
+            false => self.scope.last_mut(),
+        };
+        if let Some(bound) = bound {
+            bound.literals = words::literals(each);
+            bound.words = words;
+        }
         let filter = each
             .filter
             .as_ref()

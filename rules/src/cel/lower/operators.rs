@@ -30,6 +30,7 @@ impl Lowering<'_> {
         flatten(expr, and, &mut operands);
         let depth = self.guards.len();
         self.guard_all(&operands, and);
+        self.warn_if_excluded(&operands, and);
         let operator = if and { "&&" } else { "||" };
         let nodes = operands
             .into_iter()
@@ -154,8 +155,8 @@ impl Lowering<'_> {
             let message = format!("`in` compares records of type {item_type}");
             self.mismatch(span, message, Some(compare::NO_RECORDS));
         }
-        self.diagnostics
-            .extend(lint::membership(self, &item_node, item, &range_node, range));
+        let warnings = lint::membership(self, (item, &item_node, &item_type), (range, &range_node));
+        self.diagnostics.extend(warnings);
         (
             self.node(span, Kind::In(Box::new([item_node, range_node]))),
             Type::Bool,
