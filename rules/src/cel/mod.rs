@@ -42,6 +42,7 @@ mod scan;
 mod selected;
 mod time;
 mod types;
+mod unscanned;
 mod value;
 
 pub use ast::Span;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use weir_schema::RuleFile;
 
-use super::Rule;
 use super::header::{SplitFile, split_file};
 use super::keys::{Settings, read_settings};
 use super::located::{Level, Located, MAX_ERRORS_A_FILE, RuleErrors};
 use super::reach;
+use super::{Rule, ScanRequirement};
 use crate::cel::{Environment, Limits, Program, Severity};
 
 /// The rules that are in force together.
@@ -147,8 +147,10 @@ fn load_file(
     if diagnostics.iter().any(Located::is_error) {
         return None;
     }
+    let settings = settings?;
+    diagnostics.extend(without_scan(path, text, &settings, &program));
     let expression_line = line_of(text, split.expression_start);
-    let rule = assemble(path, settings?, split.expression, expression_line, program);
+    let rule = assemble(path, settings, split.expression, expression_line, program);
     Some((rule, first))
 }
 
@@ -216,6 +218,25 @@ fn compile(
         ));
     }
     program
+}
+
+/// A warning if findings are read of what may never have been scanned.
+fn without_scan(path: &str, text: &str, settings: &Settings, program: &Program) -> Option<Located> {
+    if settings.scan == ScanRequirement::Required {
+        return None;
+    }
+    let span = program.findings_without_scan()?;
+    let message = "with `scan: not-required`, an image that was never scanned has no findings here";
+    let help = "say what is meant of it: `images.all(i, i.scan.state == \"completed\") && ...`, \
+                or `!has(scan.oldest) || ...`";
+    Some(Located::new(
+        path,
+        text,
+        span.start as usize..span.end as usize,
+        Level::Warning,
+        message,
+        Some(help.to_owned()),
+    ))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

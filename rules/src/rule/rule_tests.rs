@@ -465,6 +465,43 @@ fn a_header_line_below_the_expression_is_no_comment() {
     assert_eq!(problems(&both), ["6:1: header line below the expression"]);
 }
 
+/// `line:column: message` of the warnings of one file.
+fn warnings(text: &str) -> Vec<String> {
+    let loaded = load(&[("r.cel", text)]).unwrap_or_else(|errors| panic!("{errors}"));
+    let shown =
+        |warning: &Located| format!("{}:{}: {}", warning.line, warning.column, warning.message);
+    loaded.warnings.iter().map(shown).collect()
+}
+
+#[test]
+fn findings_of_what_need_not_be_scanned_are_asked_for_with_the_scan() {
+    let header = format!("{PROMOTE}//! class: image\n//! scan: not-required\n");
+    let message = "with `scan: not-required`, an image that was never scanned has no findings here";
+    for (expression, place) in [
+        ("scan.critical == 0", "5:1"),
+        ("tag.name == \"x\" && scan.max_score < 7.0", "5:20"),
+        ("vulnerabilities.all(v, v.age < duration(\"1h\"))", "5:1"),
+        ("images.all(i, i.scan.fixable == 0)", "5:15"),
+        ("images.all(i, i.vulnerabilities.size() == 0)", "5:15"),
+    ] {
+        let found = warnings(&format!("{header}{expression}"));
+        assert_eq!(found, [format!("{place}: {message}")], "{expression}");
+        let required = format!("{PROMOTE}//! class: image\n{expression}");
+        assert_eq!(warnings(&required), [""; 0], "{expression}");
+    }
+    for expression in [
+        "!has(scan.oldest) || scan.critical == 0",
+        "images.all(i, i.scan.state == \"completed\") && vulnerabilities.size() == 0",
+        "images.all(i, i.scan.age < duration(\"24h\") && i.scan.high == 0)",
+        "artifact.labels.critical == \"no\" || !(\"critical\" in artifact.labels)",
+        "tag.name == \"x\"",
+    ] {
+        let found = warnings(&format!("{header}{expression}"));
+        let found = found.iter().filter(|warning| warning.contains(message));
+        assert_eq!(found.count(), 0, "{expression}");
+    }
+}
+
 #[test]
 fn a_carriage_return_does_not_hide_a_key() {
     let text = format!("//! about: x\r//! approvals: 3\n{PROMOTE}true\n");
