@@ -61,6 +61,7 @@ pub(super) fn split_file<'a>(
     let mut entries: Vec<Entry<'a>> = Vec::new();
     let mut expression_start = None;
     let mut late = Vec::new();
+    let mut alike = Vec::new();
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         // No more are shown, and each takes a look through the file.
@@ -71,6 +72,7 @@ pub(super) fn split_file<'a>(
         let start = offset + (line.len() - line.trim_start().len());
         offset += line.len();
         let span = start..start + content.len();
+        alike.extend(like_header(content, start));
         match (content.strip_prefix("//!"), expression_start) {
             (Some(header), None) => {
                 if let Some(entry) = parse_line(path, text, header, span, errors) {
@@ -105,10 +107,61 @@ pub(super) fn split_file<'a>(
             Some("move it to the top of the file, or write `//` for a comment".to_owned()),
         ));
     }
+    warn_of_alike(path, text, expression_start, alike, errors);
     SplitFile {
         entries,
         expression,
         expression_start,
+    }
+}
+
+/// Where a comment within a line begins that looks like a header line and is none, `///` or `// !`
+/// before a key or `//!` behind something, and what the key and its value are.
+fn like_header(line: &str, line_start: usize) -> Option<(usize, &str)> {
+    let places = line.match_indices("//").map(|(at, _)| at);
+    places
+        .filter(|at| !(*at == 0 && line.starts_with("//!")))
+        .find_map(|at| {
+            let comment = line.get(at..)?;
+            let entry = comment.trim_start_matches(['/', '!', ' ', '\t']);
+            let marks = comment.len() - entry.len();
+            let is_marked = comment.get(2..marks)?.contains(['/', '!']);
+            let (key, value) = entry.split_once(':')?;
+            let is_entry = KEYS.contains(&key.trim()) && !value.trim().is_empty();
+            (is_marked && is_entry).then_some((line_start + at, entry))
+        })
+}
+
+/// Warns of the comments that look like header lines. Within a text, such a thing is text; within a
+/// comment, a part of it.
+fn warn_of_alike(
+    path: &str,
+    text: &str,
+    expression_start: usize,
+    alike: Vec<(usize, &str)>,
+    diagnostics: &mut Vec<Located>,
+) {
+    let expression = text.get(expression_start..).unwrap_or("");
+    let begins_comment = |at: usize| match at.checked_sub(expression_start) {
+        None | Some(0) => true,
+        Some(at) => comments_at(expression, &[at - 1, at]) == [false, true],
+    };
+    for (at, entry) in alike.into_iter().filter(|(at, _)| begins_comment(*at)) {
+        let end = at
+            + text
+                .get(at..)
+                .and_then(|rest| rest.lines().next())
+                .map_or(0, str::len);
+        let help =
+            format!("write `//! {entry}` at the top of the file, or only `//` for a comment");
+        diagnostics.push(Located::new(
+            path,
+            text,
+            at..end,
+            Level::Warning,
+            "this looks like a header line and is a comment",
+            Some(help),
+        ));
     }
 }
 

@@ -474,6 +474,34 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_comment_that_looks_like_a_header_line_has_a_warning() {
+    let alike = "this looks like a header line and is a comment";
+    for (header, expression, place) in [
+        ("/// approvals: 2\n", "tag.name == \"x\"", "3:1"),
+        ("// ! approvals: 2\n", "tag.name == \"x\"", "3:1"),
+        ("", "tag.name == \"x\" //! approvals: 2", "3:17"),
+        ("", "tag.name == \"x\" && // !soak: 2h\n true", "3:20"),
+        ("", "tag.name == \"x\"\n/// soak: 2h", "4:1"),
+    ] {
+        let text = format!("{PROMOTE}{header}{expression}\n");
+        let found = warnings(&text);
+        assert!(
+            found.contains(&format!("{place}: {alike}")),
+            "{text}: {found:?}"
+        );
+    }
+    for text in [
+        "// approvals: 2\ntag.name == \"x\"",
+        "/// The tags of to: and from.\ntag.name == \"x\"",
+        "tag.name == \"x//! approvals: 2\"",
+        "tag.name == \"x\" // see //! approvals: 2",
+        "// https://example.com/soak: not ours\ntag.name == \"x\"",
+    ] {
+        assert_eq!(warnings(&format!("{PROMOTE}{text}\n")), [""; 0], "{text}");
+    }
+}
+
+#[test]
 fn findings_of_what_need_not_be_scanned_are_asked_for_with_the_scan() {
     let header = format!("{PROMOTE}//! class: image\n//! scan: not-required\n");
     let message = "with `scan: not-required`, an image that was never scanned has no findings here";
