@@ -1,5 +1,5 @@
 //! Deny rules that nothing meets: what they name is no source or target of the promote rules beside
-//! them, so that they would never stop anything.
+//! them, so that they stop nothing but promotions by hand.
 
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use crate::template::Template;
 
 /// So many sources or targets are listed in a message; a reader finds the rest in the rules.
 const MOST_LISTED: usize = 5;
+
+/// What is left of a deny rule that meets no promote rule.
+const BY_HAND: &str = ": only promotions by hand are denied";
 
 /// From where to where a promote rule leads, by one of its patterns.
 struct Way<'a> {
@@ -65,7 +68,7 @@ fn meets_nothing(rule: &Rule, ways: &[Way<'_>]) -> Option<(&'static str, String,
     let leads_to = |way: &Way<'_>| to.is_none_or(|to| any_meets(to, &way.target_shape));
     let leads_from = |way: &Way<'_>| from.is_none_or(|from| any_meets(from, &way.source_shape));
     if let Some(to) = to.filter(|_| !ways.iter().any(leads_to)) {
-        let message = format!("no rule of this set promotes to what `{to}` matches");
+        let message = format!("no rule of this set promotes to what `{to}` matches{BY_HAND}");
         let targets = ways
             .iter()
             .map(|way| (way.target.as_str(), &way.target_shape));
@@ -76,7 +79,7 @@ fn meets_nothing(rule: &Rule, ways: &[Way<'_>]) -> Option<(&'static str, String,
         ));
     }
     if let Some(from) = from.filter(|_| !ways.iter().any(leads_from)) {
-        let message = format!("no rule of this set promotes from what `{from}` matches");
+        let message = format!("no rule of this set promotes from what `{from}` matches{BY_HAND}");
         let sources = ways
             .iter()
             .map(|way| (way.source.as_str(), &way.source_shape));
@@ -89,7 +92,7 @@ fn meets_nothing(rule: &Rule, ways: &[Way<'_>]) -> Option<(&'static str, String,
     if let (Some(from), Some(to)) = (from, to)
         && !ways.iter().any(|way| leads_from(way) && leads_to(way))
     {
-        let message = format!("no rule of this set promotes from `{from}` to `{to}`");
+        let message = format!("no rule of this set promotes from `{from}` to `{to}`{BY_HAND}");
         let help = "each of the two alone is met by a promote rule, but no promote rule meets both";
         return Some(("from", message, help.to_owned()));
     }

@@ -354,6 +354,7 @@ fn a_deny_rule_that_nothing_meets_has_a_warning_with_what_was_meant() {
             "//! to: production/**",
             plain,
             "2:9: no rule of this set promotes to what `production/**` matches: \
+             only promotions by hand are denied: \
              did you mean `prod/**`? the targets are `prod/{1}`",
         ),
         (
@@ -372,12 +373,13 @@ fn a_deny_rule_that_nothing_meets_has_a_warning_with_what_was_meant() {
         (
             "//! to: qa/**, test/**",
             plain,
-            "`qa/**, test/**` matches: the targets are `prod/{1}`",
+            "by hand are denied: the targets are `prod/{1}`",
         ),
         (
             "//! from: dev/**",
             "//! from: h.example/dev/*\n//! to: prod/{1}",
             "2:11: no rule of this set promotes from what `dev/**` matches: \
+             only promotions by hand are denied: \
              did you mean `h.example/dev/**`? the sources are `h.example/dev/*`",
         ),
         (
