@@ -43,6 +43,16 @@ pub struct RecordType {
     pub fields: Vec<Field>,
 }
 
+impl Field {
+    /// The only texts that it can be, where its sentence lists them; else none.
+    pub fn words(&self) -> Vec<&'static str> {
+        match self.doc.strip_prefix("One of ") {
+            Some(list) => list.split('`').skip(1).step_by(2).collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
 impl RecordType {
     /// The index and declaration of the field called `name`.
     pub fn field(&self, name: &str) -> Option<(u16, &Field)> {

@@ -31,16 +31,14 @@ pub(in crate::cel) fn of(lowering: &Lowering<'_>, node: &Node) -> Option<Words> 
         Kind::Select(select) => {
             let index = usize::from(select.index?);
             // The same index means other fields in other records: the name must agree too.
-            let declared = lowering.environment.records().iter().find_map(|record| {
-                record
-                    .fields
-                    .get(index)
-                    .filter(|field| *field.name == *select.name && field.doc.starts_with("One of "))
-            })?;
-            let words = declared.doc.split('`').skip(1).step_by(2);
-            Some(Words {
-                field: declared.name,
-                all: words.map(str::to_owned).collect(),
+            lowering.environment.records().iter().find_map(|record| {
+                let field = record.fields.get(index);
+                let field = field.filter(|field| *field.name == *select.name)?;
+                let words = field.words();
+                (!words.is_empty()).then(|| Words {
+                    field: field.name,
+                    all: words.into_iter().map(str::to_owned).collect(),
+                })
             })
         }
         _ => None,

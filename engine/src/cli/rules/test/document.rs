@@ -170,6 +170,8 @@ pub struct Expectation {
 /// Reads a test file. An error begins with its place in the file, as `line:column: `, if it has one.
 pub fn parse(text: &str) -> Result<Document, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Of a key that is given twice, a map of facts would silently take the last.
+    serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text).map_err(|error| located(&error))?;
     let document: Document = serde_yaml_ng::from_str(text).map_err(|error| located(&error))?;
     for case in &document.tests {
         check_shape(case)?;
@@ -199,6 +201,10 @@ fn located(error: &serde_yaml_ng::Error) -> String {
         let quoted = text.split('`').skip(1).step_by(2);
         quoted.map(str::to_owned).collect()
     };
+    if let Some((before, key)) = message.split_once("duplicate entry with key ") {
+        let key = key.trim_matches('"');
+        return format!("{place}{before}`{key}` is given twice");
+    }
     for kind in ["unknown field ", "unknown variant "] {
         let Some((before, rest)) = message.split_once(kind) else {
             continue;

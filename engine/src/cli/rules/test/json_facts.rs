@@ -97,6 +97,20 @@ fn refuse_unknown<'a>(
     Ok(())
 }
 
+/// Refuses a text that is none of the only ones that a field can be.
+fn refuse_unknown_word(word: &str, known: &[&str], path: &str) -> Result<(), String> {
+    if known.contains(&word) {
+        return Ok(());
+    }
+    Err(match nearest(word, known.iter().copied()) {
+        Some(near) => format!("`{path}` is never `{word}`, did you mean `{near}`?"),
+        None => format!(
+            "`{path}` is never `{word}`, but one of {}",
+            known.join(", ")
+        ),
+    })
+}
+
 struct Reader {
     environment: &'static Environment,
     now: Timestamp,
@@ -109,7 +123,10 @@ impl Reader {
             (_, Json::Null) => Value::Null,
             (Type::Dyn, _) => Value::from_json(json),
             (Type::Bool, Json::Bool(value)) => Value::Bool(*value),
-            (Type::Int, Json::Number(number)) => Value::Int(number.as_i64().ok_or_else(wrong)?),
+            (Type::Int, Json::Number(number)) => match number.as_i64().ok_or_else(wrong)? {
+                negative @ ..0 => return Err(format!("`{path}` is never negative, as {negative}")),
+                number => Value::Int(number),
+            },
             (Type::Double, Json::Number(number)) => {
                 Value::Double(number.as_f64().ok_or_else(wrong)?)
             }
@@ -156,8 +173,13 @@ impl Reader {
                 _ => None,
             };
             let value = match (object.get(field.name), since) {
-                (Some(Json::String(word)), _) if field.name == "severity" => {
-                    Value::String(word.to_uppercase().into())
+                (Some(Json::String(word)), _) if !field.words().is_empty() => {
+                    let word = match field.name {
+                        "severity" => word.to_uppercase(),
+                        _ => word.clone(),
+                    };
+                    refuse_unknown_word(&word, &field.words(), &format!("{path}.{}", field.name))?;
+                    Value::String(word.into())
                 }
                 (Some(Json::Null), _) => Value::Null,
                 (_, Some(since)) => Value::age(since, self.now),

@@ -133,7 +133,10 @@ fn test(directory: &Path, mutate: bool) -> Result<Report, CliError> {
     let rules = loaded.loaded.rules.rules().iter();
     let others: Vec<(&Rule, &str)> = rules.map(|rule| (&**rule, text_of(rule))).collect();
     for &(rule, text) in &others {
-        let stem = rule.path.strip_suffix(".cel").unwrap_or(&rule.path);
+        // The ending may be in any case.
+        let stem = rule.path.len().checked_sub(".cel".len());
+        let stem = stem.and_then(|length| rule.path.get(..length));
+        let stem = stem.unwrap_or(&rule.path);
         let tested = Tested {
             rule,
             text,

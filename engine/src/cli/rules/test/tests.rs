@@ -467,6 +467,49 @@ fn a_test_file_with_the_ending_of_other_programs_is_refused() {
 }
 
 #[test]
+fn the_ending_of_a_rule_may_be_in_any_case() {
+    let tests = "tests:\n  - { name: a, set: { tag.name: v1 }, expect: promote }\n";
+    let outcome = run(RULE, tests, |args| {
+        let file = |name: &str| args.directory.join(name);
+        fs::rename(file("r.cel"), file("r.CEL")).unwrap();
+    });
+    assert_eq!(outcome.code, ExitCode::SUCCESS, "{}", outcome.talk);
+    assert!(outcome.out.contains("1 passed"), "{}", outcome.out);
+}
+
+#[test]
+fn facts_that_can_never_be_are_refused() {
+    for (set, expected) in [
+        (
+            "vulnerabilities: [{ id: CVE-1, severity: CRITCAL }]",
+            "vulnerabilities.0.severity` is never `CRITCAL`, did you mean `CRITICAL`?",
+        ),
+        (
+            "artifact.class: docker",
+            "`artifact.class` is never `docker`, but one of app, index, image, artifact",
+        ),
+        ("images.0.scan.state: complete", "did you mean `completed`?"),
+        (
+            "scan.critical: -1",
+            "`scan.critical` is never negative, as -1",
+        ),
+    ] {
+        let tests = format!("tests:\n  - {{ name: a, set: {{ {set} }}, expect: block }}\n");
+        let outcome = run(RULE, &tests, |_| {});
+        assert_eq!(outcome.code, ExitCode::from(1), "{set}: {}", outcome.talk);
+        assert!(
+            outcome.out.contains(expected),
+            "{expected}: {}",
+            outcome.out
+        );
+    }
+    check(
+        RULE,
+        &["set: { tag.name: v1, vulnerabilities: [{ severity: critical }] }, expect: block"],
+    );
+}
+
+#[test]
 fn where_no_clause_can_be_covered_none_is_said_to_be() {
     let outcome = run("//! from: dev/*\n//! to: qa/{1}\ntrue\n", "", |_| {});
     assert_eq!(outcome.code, ExitCode::from(1));
@@ -501,6 +544,14 @@ fn a_slip_in_a_test_file_is_shown_at_its_place() {
             "unknown `waiting`, known are `promote`, `wait`, `block`",
         ),
         ("test: []\n", "unknown `test`, did you mean `tests`?"),
+        (
+            "tests:\n  - name: a\n    set: { scan.critical: 1, scan.critical: 0 }\n    expect: block\n",
+            "`scan.critical` is given twice",
+        ),
+        (
+            "tests:\n  - name: a\n    set: { scan: { high: 1, high: 0 } }\n    expect: block\n",
+            "`high` is given twice",
+        ),
     ] {
         let outcome = run(RULE, tests, |_| {});
         assert_eq!(outcome.code, ExitCode::from(2), "{tests}");
