@@ -39,6 +39,16 @@ pub enum RulesDirError {
         /// The first byte at fault, from 0.
         at: usize,
     },
+    /// A rule has a character by which an editor shows another text than is evaluated.
+    #[error("{}: {what} at byte {at}", path.display())]
+    Hidden {
+        /// Which.
+        path: PathBuf,
+        /// Where it is, from 0.
+        at: usize,
+        /// What to call it.
+        what: String,
+    },
     /// A name is not UTF-8.
     #[error("{}: the name is not UTF-8", path.display())]
     Name {
@@ -98,11 +108,42 @@ impl Found {
             });
         }
         let bytes = fs::read(&self.path).map_err(read)?;
-        String::from_utf8(bytes).map_err(|error| RulesDirError::Text {
+        let text = String::from_utf8(bytes).map_err(|error| RulesDirError::Text {
             path: path(),
             at: error.utf8_error().valid_up_to(),
-        })
+        })?;
+        match hidden(&text).filter(|_| ends_in(&self.relative, RULES)) {
+            Some((at, what)) => Err(RulesDirError::Hidden {
+                path: path(),
+                at,
+                what,
+            }),
+            None => Ok(text),
+        }
     }
+}
+
+/// The first character that makes editors show another text than is evaluated: one that ends a line
+/// for them and none for a rule, so that what stands behind a comment seems to stand below it, or one
+/// that turns the direction of the text.
+fn hidden(text: &str) -> Option<(usize, String)> {
+    text.char_indices().find_map(|(at, character)| {
+        let what = match character {
+            '\r' if text.get(at + 1..)?.starts_with('\n') => return None,
+            '\r' => "a carriage return within a line".to_owned(),
+            '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                format!(
+                    "U+{:04X}, a line end for some editors",
+                    u32::from(character)
+                )
+            }
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                format!("U+{:04X}, which turns text around", u32::from(character))
+            }
+            _ => return None,
+        };
+        Some((at, what))
+    })
 }
 
 /// Reads the rule files below `dir`, or the one file that `dir` is. Paths are relative to it.
@@ -243,6 +284,28 @@ mod tests {
         }
         assert_eq!(paths(root), ["b/A.CEL", "b/c/x.cel", "z.cel"]);
         assert_eq!(find(root, "test.yaml").unwrap()[0].relative, "a.test.yaml");
+    }
+
+    #[test]
+    fn a_rule_that_editors_show_otherwise_is_refused_where_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let text_of = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            find(&path, "cel").unwrap()[0].text()
+        };
+        for character in [
+            '\r', '\u{85}', '\u{2028}', '\u{2029}', '\u{202e}', '\u{2066}',
+        ] {
+            let text = format!("true // all{character}&& false");
+            let refused = text_of("r.cel", &text);
+            assert!(
+                matches!(refused, Err(RulesDirError::Hidden { at: 11, .. })),
+                "{refused:?}"
+            );
+            assert!(text_of("r.test.yaml", &text).is_ok());
+        }
+        assert!(text_of("r.cel", "true\r\n// \u{5d0}\u{200f}\r\n").is_ok());
     }
 
     #[test]

@@ -73,6 +73,16 @@ fn a_mistake_in_a_rule_is_refused_at_its_place() {
             "the pattern is too large",
         ),
         ("tag.name.matches(\"(a\")", "4:18", "not a pattern"),
+        (
+            "tag.name == 'v1' // x\r&& false",
+            "4:22",
+            "a carriage return within a line",
+        ),
+        (
+            "tag.name == 'v1' // \u{202e}x",
+            "4:21",
+            "U+202E, which turns text around",
+        ),
         (&deep, "4:", "nested too deeply"),
         (&long, "4:", "too many operators"),
         ("scan.critical", "4:1", "must be true or false"),

@@ -97,6 +97,21 @@ fn diagnostic(
                 help,
             ))
         }
+        RulesDirError::Hidden { at, what, .. } => {
+            let text = std::fs::read_to_string(&found.path).map_err(CliError::read(&found.path))?;
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let help = "remove it: editors would show another text than is evaluated; in a text \
+                        write its escape, such as `\\u2028`";
+            let level = Level::Error;
+            Ok(Located::new(
+                path,
+                text,
+                at..at,
+                level,
+                what,
+                Some(help.to_owned()),
+            ))
+        }
         RulesDirError::Large { bytes, .. } => whole(
             &format!("{bytes} bytes are too many for a rule file"),
             "only rules have names that end in `.cel`",
