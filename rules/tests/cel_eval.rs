@@ -43,6 +43,24 @@ fn a_false_clause_decides_over_an_error_and_an_error_over_truth() {
 }
 
 #[test]
+fn a_double_becomes_the_text_that_cel_go_makes_of_it() {
+    let facts = case();
+    for (number, text) in [
+        ("7.0", "7"),
+        ("123456.789", "123456.789"),
+        ("999999.9", "999999.9"),
+        ("1000000.0", "1e+06"),
+        ("-1234567.25", "-1.23456725e+06"),
+        ("1e20", "1e+20"),
+        ("0.0001", "0.0001"),
+        ("0.00001", "1e-05"),
+    ] {
+        let expression = format!("string(dyn({number})) == '{text}' || scan.critical == 9");
+        assert_eq!(decide(&expression, &facts).outcome, Ok(true), "{number}");
+    }
+}
+
+#[test]
 fn an_absent_field_is_an_error_and_has_says_so() {
     let facts = case();
     assert_eq!(decide("has(artifact.size)", &facts).outcome, Ok(false));

@@ -242,8 +242,8 @@ fn to_string(budget: &Budget, args: &[&Value]) -> Result<Value, Fault> {
     Ok(text.into())
 }
 
-/// In the fewest digits that read back as the same number, with an exponent where other
-/// implementations write one.
+/// In the fewest digits that read back as the same number, with an exponent from a million up and
+/// below a ten-thousandth: what `%g` of Go gives, and so cel-go.
 fn format_double(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -252,7 +252,7 @@ fn format_double(value: f64) -> String {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
+    if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
         let text = format!("{value:e}");
         return match text.split_once('e') {
             Some((digits, exponent)) => {
