@@ -7,7 +7,7 @@
 use serde_json::{Map, Value as Json, json};
 use weir_rules::suggest::nearest;
 use weir_schema::{
-    Body, Digest, Event,
+    Body, Digest, Event, Severity,
     media_type::{OCI_INDEX, OCI_MANIFEST},
 };
 
@@ -189,7 +189,23 @@ fn check_fields(kind: &str, data: &Map<String, Json>) -> Result<(), String> {
         return Ok(());
     };
     let schema = schema.as_value();
-    check_against(schema, schema, &Json::Object(data.clone()), "")
+    check_against(schema, schema, &Json::Object(data.clone()), "")?;
+    let counts = data.get("counts").and_then(Json::as_object);
+    let mut words = counts.into_iter().flat_map(Map::keys);
+    words.try_for_each(|word| check_severity(word, "counts"))
+}
+
+/// Refuses a word that is no severity: of a scanner it counts as unknown, in a test it is a slip.
+fn check_severity(word: &str, path: &str) -> Result<(), String> {
+    let known = || Severity::ALL.map(Severity::as_str).into_iter();
+    if known().any(|known| known.eq_ignore_ascii_case(word.trim())) {
+        return Ok(());
+    }
+    let help = nearest(word, known()).map_or_else(
+        || format!("one of `{}`", known().collect::<Vec<_>>().join("`, `")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Err(format!("`{path}`: `{word}` is no severity, {help}"))
 }
 
 fn check_against(root: &Json, schema: &Json, value: &Json, path: &str) -> Result<(), String> {
@@ -210,6 +226,9 @@ fn check_against(root: &Json, schema: &Json, value: &Json, path: &str) -> Result
                 if matches!(field.as_str(), "tag") && value.is_number() {
                     let help = "write it in quotes, or `1.10` becomes `1.1`";
                     return Err(format!("`{path}{field}` is a number: {help}"));
+                }
+                if let ("severity", Some(word)) = (field.as_str(), value.as_str()) {
+                    check_severity(word, &format!("{path}{field}"))?;
                 }
                 check_against(root, inner, value, &format!("{path}{field}."))?;
             }
@@ -282,6 +301,16 @@ mod tests {
                 "scan.completed",
                 json!({ "digest": "a", "findings": [{ "id": "CVE-1", "severty": "HIGH" }] }),
                 "there is no field `findings.severty`, did you mean `severity`?",
+            ),
+            (
+                "scan.completed",
+                json!({ "digest": "a", "findings": [{ "id": "CVE-1", "severity": "CRITCAL" }] }),
+                "`findings.severity`: `CRITCAL` is no severity, did you mean `CRITICAL`?",
+            ),
+            (
+                "scan.completed",
+                json!({ "digest": "a", "counts": { "severe": 1 } }),
+                "`counts`: `severe` is no severity, one of `CRITICAL`, `HIGH`",
             ),
             (
                 "override.granted",
