@@ -223,6 +223,32 @@ async fn a_promotion_to_a_registry_without_a_table_waits_says_so_and_goes_on_onc
     assert_eq!(tag(&client(&host), "site/web").await, Some(digest));
 }
 
+/// Two builds of an image that were scanned, the first of which was pushed and is to be shipped.
+struct Builds {
+    site: Site,
+    /// The registry without the proxy.
+    direct: Client,
+    daemon: Daemon,
+    second: app::Content,
+}
+
+async fn first_of_two_builds(registry: &Registry, proxy: &Proxy) -> Builds {
+    let rules = [("ship", rule("ship", "image", "team/*", "production/{1}"))];
+    let site = Site::new(&rules, &proxy.host(), &[proxy.host()], "");
+    let direct = client(&registry.host());
+    let daemon = site.daemon().await;
+    let (first, second) = (app::image("a", "amd64", &[]), app::image("b", "amd64", &[]));
+    scanned(&daemon, &[first.digest(), second.digest()]).await;
+    let first = first.push(&direct, "team/web", Some("1.0")).await;
+    pushed(&daemon, "1", "team/web", &first).await;
+    Builds {
+        site,
+        direct,
+        daemon,
+        second,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_builds_in_a_row_arrive_one_after_the_other_and_the_later_one_stays() {
     let registry = Registry::start();
@@ -243,14 +269,12 @@ async fn two_builds_in_a_row_arrive_one_after_the_other_and_the_later_one_stays(
         }
     };
     let proxy = Proxy::before(registry.address(), hold).await;
-    let rules = [("ship", rule("ship", "image", "team/*", "production/{1}"))];
-    let site = Site::new(&rules, &proxy.host(), &[proxy.host()], "");
-    let direct = client(&registry.host());
-    let daemon = site.daemon().await;
-    let (first, second) = (app::image("a", "amd64", &[]), app::image("b", "amd64", &[]));
-    scanned(&daemon, &[first.digest(), second.digest()]).await;
-    let first = first.push(&direct, "team/web", Some("1.0")).await;
-    pushed(&daemon, "1", "team/web", &first).await;
+    let Builds {
+        site: _site,
+        direct,
+        daemon,
+        second,
+    } = first_of_two_builds(&registry, &proxy).await;
     daemon
         .until("/v1/promotions", |all| all[0]["progress"] == "started")
         .await;
@@ -288,14 +312,12 @@ async fn a_build_that_failed_ends_without_alarm_when_a_newer_one_has_arrived() {
         }
     };
     let proxy = Proxy::before(registry.address(), fail_once).await;
-    let rules = [("ship", rule("ship", "image", "team/*", "production/{1}"))];
-    let site = Site::new(&rules, &proxy.host(), &[proxy.host()], "");
-    let direct = client(&registry.host());
-    let daemon = site.daemon().await;
-    let (first, second) = (app::image("a", "amd64", &[]), app::image("b", "amd64", &[]));
-    scanned(&daemon, &[first.digest(), second.digest()]).await;
-    let first = first.push(&direct, "team/web", Some("1.0")).await;
-    pushed(&daemon, "1", "team/web", &first).await;
+    let Builds {
+        site: _site,
+        direct,
+        daemon,
+        second,
+    } = first_of_two_builds(&registry, &proxy).await;
     while broken.load(Ordering::SeqCst) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

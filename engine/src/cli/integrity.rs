@@ -228,7 +228,7 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     // A key that was named is one that must have signed.
     let checked = checked.and_then(|checked| match args.key[..] {
         [] => Ok(checked),
-        _ => checked.vouched().map(|()| checked),
+        _ => checked.all_vouched().map(|()| checked),
     });
     match checked {
         Err(found) => args.bad(None, &found),

@@ -53,12 +53,12 @@ pub(super) enum Activated {
 }
 
 impl Activated {
-    /// What a batch with these inputs came to; `None` without any that activates rules.
-    pub(super) fn of(activates: bool, state: &State) -> Option<Self> {
-        activates.then(|| match state.rules_refused() {
+    /// After a batch that activates some.
+    pub(super) fn of(state: &State) -> Self {
+        match state.rules_refused() {
             Some(why) => Self::Refused(why.to_owned()),
             None => Self::InForce(state.rules().rules().len()),
-        })
+        }
     }
 
     fn tell(&self) {
@@ -75,7 +75,7 @@ impl Activated {
 /// A batch that is decided.
 pub(super) struct Flight {
     pub(super) decided: Decided,
-    /// The last of what activates rules.
+    /// What the last of what activates rules came to, if anything does.
     pub(super) activated: Option<Activated>,
     pub(super) position: Option<StreamPosition>,
     pub(super) notes: Notes,

@@ -379,7 +379,7 @@ fn run(
         let decided = decider.decide(batch.inputs);
         let flight = Flight {
             decided,
-            activated: Activated::of(activates, decider.state()),
+            activated: activates.then(|| Activated::of(decider.state())),
             position: batch.position,
             notes,
             traces: batch.traces,

@@ -200,7 +200,7 @@ pub fn import_all(
         let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
         let checked = check::check(archives, &keys, &[], |_| ())?;
         if !keys.is_empty() {
-            checked.vouched()?;
+            checked.all_vouched()?;
         }
     }
     let mut begun: Option<(String, Import)> = None;

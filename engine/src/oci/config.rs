@@ -56,7 +56,7 @@ pub struct RegistryConfig {
 
 impl RegistryConfig {
     /// Checks what the types cannot say: that a login is whole, that `host` is no address of a page,
-    /// and that files can be read, if they will be.
+    /// and that `ca_file` can be read, if it will be.
     ///
     /// # Errors
     /// The key that is wrong, and what is wrong with it.

@@ -390,7 +390,7 @@ fn images_are_found_by_their_configuration_also_after_a_snapshot() {
             found.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(with(&config), [one.clone(), two.clone()]);
-        assert_eq!(with(&else_where), [other.clone()]);
+        assert_eq!(with(&else_where), std::slice::from_ref(&other));
         assert_eq!(with(&one), [""; 0]);
     }
 }

@@ -153,6 +153,16 @@ impl Environment {
         &self.records
     }
 
+    /// The declarations that a field read at `index` by this name may have. The same index means other
+    /// fields in other records, so the name must agree too.
+    pub(super) fn fields_at(&self, index: u16, name: &str) -> impl Iterator<Item = &Field> {
+        let fields = self
+            .records
+            .iter()
+            .filter_map(move |record| record.fields.get(usize::from(index)));
+        fields.filter(move |field| field.name == name)
+    }
+
     /// The index and declaration of the variable called `name`.
     pub fn variable(&self, name: &str) -> Option<(u16, &Variable)> {
         (0u16..)

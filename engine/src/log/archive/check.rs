@@ -34,7 +34,8 @@ pub struct Checked {
     pub root: Root,
     /// How many files carried a signature by one of the keys.
     pub signed: usize,
-    /// The last record that a signature by one of the keys, or one of the roots, vouches for; 0 of none.
+    /// The last record that a signature by one of the keys, or one of the roots, vouches for; 0 if
+    /// none does.
     pub vouched: u64,
     /// How many of the roots asked for were passed, and are the same.
     pub roots: usize,
@@ -45,7 +46,7 @@ impl Checked {
     ///
     /// # Errors
     /// With the first that is not. Whoever takes the signatures out of an archive can write another.
-    pub fn vouched(&self) -> Result<(), Bad> {
+    pub fn all_vouched(&self) -> Result<(), Bad> {
         let last = self.root.size;
         if self.vouched == last {
             return Ok(());
@@ -68,8 +69,8 @@ pub struct Bad {
 }
 
 /// Checks files that continue each other: every record, the chain, the tree, what each file says of
-/// its end, that one of `keys` signed it (in the form `name+hash+key`) if there are any, and that the tree had
-/// these `roots`. `progress` is told the last record checked, now and then.
+/// its end, that its signature is by one of `keys` (in the form `name+hash+key`) if there are any, and
+/// that the tree had these `roots`. `progress` is told the last record checked, now and then.
 ///
 /// # Errors
 /// With the first record that is not what was written, as near as can be told.

@@ -125,24 +125,20 @@ pub(super) fn compares_with_itself(clause: &Expr, source: &str) -> Option<bool> 
 /// A warning if operands of one `&&` can never all hold, or one of those of an `||` always does,
 /// because they compare the same with two different literals.
 pub(super) fn excludes_itself(operands: &[&Expr], and: bool, source: &str) -> Option<Diagnostic> {
+    let excluding = match and {
+        true => Comparison::Equal,
+        false => Comparison::NotEqual,
+    };
     let mut seen: BTreeMap<&str, (&Expr, &Value)> = BTreeMap::new();
     for operand in operands {
-        let (compared, literal) = match &operand.kind {
-            ExprKind::Compare(how, a, b)
-                if *how
-                    == if and {
-                        Comparison::Equal
-                    } else {
-                        Comparison::NotEqual
-                    } =>
-            {
-                match (&a.kind, &b.kind) {
-                    (ExprKind::Literal(_), ExprKind::Literal(_)) => continue,
-                    (_, ExprKind::Literal(literal)) => (a, literal),
-                    (ExprKind::Literal(literal), _) => (b, literal),
-                    _ => continue,
-                }
-            }
+        let (a, b) = match &operand.kind {
+            ExprKind::Compare(how, a, b) if *how == excluding => (a, b),
+            _ => continue,
+        };
+        let (compared, literal) = match (&a.kind, &b.kind) {
+            (ExprKind::Literal(_), ExprKind::Literal(_)) => continue,
+            (_, ExprKind::Literal(literal)) => (a, literal),
+            (ExprKind::Literal(literal), _) => (b, literal),
             _ => continue,
         };
         let text = compared.span.text(source);

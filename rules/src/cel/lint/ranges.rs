@@ -150,10 +150,8 @@ fn is_time(lowering: &Lowering<'_>, node: &Node) -> bool {
             variable.is_some_and(|variable| variable.ty == Type::Timestamp)
         }
         Kind::Select(select) => select.index.is_some_and(|index| {
-            let records = lowering.environment.records().iter();
-            let mut fields = records.filter_map(|record| record.fields.get(usize::from(index)));
-            let field = fields.find(|field| *field.name == *select.name);
-            field.is_some_and(|field| field.ty == Type::Timestamp)
+            let mut fields = lowering.environment.fields_at(index, &select.name);
+            fields.any(|field| field.ty == Type::Timestamp)
         }),
         _ => false,
     }

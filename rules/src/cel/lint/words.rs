@@ -29,11 +29,8 @@ pub(in crate::cel) fn of(lowering: &Lowering<'_>, node: &Node) -> Option<Words> 
             Some(Words { field, all })
         }
         Kind::Select(select) => {
-            let index = usize::from(select.index?);
-            // The same index means other fields in other records: the name must agree too.
-            lowering.environment.records().iter().find_map(|record| {
-                let field = record.fields.get(index);
-                let field = field.filter(|field| *field.name == *select.name)?;
+            let mut fields = lowering.environment.fields_at(select.index?, &select.name);
+            fields.find_map(|field| {
                 let words = field.words();
                 (!words.is_empty()).then(|| Words {
                     field: field.name,

@@ -11,6 +11,8 @@ use weir_schema::{
     media_type::{OCI_INDEX, OCI_MANIFEST},
 };
 
+use super::json_facts::refuse_unknown_word;
+
 /// What the annotations of a child of an application are called.
 const CNAB_MANIFEST_TYPE: &str = "io.cnab.manifest.type";
 const CNAB_COMPONENT_NAME: &str = "io.cnab.component.name";
@@ -197,15 +199,8 @@ fn check_fields(kind: &str, data: &Map<String, Json>) -> Result<(), String> {
 
 /// Refuses a word that is no severity: of a scanner it counts as unknown, in a test it is a slip.
 fn check_severity(word: &str, path: &str) -> Result<(), String> {
-    let known = || Severity::ALL.map(Severity::as_str).into_iter();
-    if known().any(|known| known.eq_ignore_ascii_case(word.trim())) {
-        return Ok(());
-    }
-    let help = nearest(word, known()).map_or_else(
-        || format!("one of `{}`", known().collect::<Vec<_>>().join("`, `")),
-        |near| format!("did you mean `{near}`?"),
-    );
-    Err(format!("`{path}`: `{word}` is no severity, {help}"))
+    let known = Severity::ALL.map(Severity::as_str);
+    refuse_unknown_word(&word.trim().to_uppercase(), &known, path)
 }
 
 fn check_against(root: &Json, schema: &Json, value: &Json, path: &str) -> Result<(), String> {
@@ -305,12 +300,12 @@ mod tests {
             (
                 "scan.completed",
                 json!({ "digest": "a", "findings": [{ "id": "CVE-1", "severity": "CRITCAL" }] }),
-                "`findings.severity`: `CRITCAL` is no severity, did you mean `CRITICAL`?",
+                "`findings.severity` is never `CRITCAL`, did you mean `CRITICAL`?",
             ),
             (
                 "scan.completed",
                 json!({ "digest": "a", "counts": { "severe": 1 } }),
-                "`counts`: `severe` is no severity, one of `CRITICAL`, `HIGH`",
+                "`counts` is never `SEVERE`, but one of CRITICAL, HIGH",
             ),
             (
                 "override.granted",

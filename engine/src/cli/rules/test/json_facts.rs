@@ -98,7 +98,7 @@ fn refuse_unknown<'a>(
 }
 
 /// Refuses a text that is none of the only ones that a field can be.
-fn refuse_unknown_word(word: &str, known: &[&str], path: &str) -> Result<(), String> {
+pub(super) fn refuse_unknown_word(word: &str, known: &[&str], path: &str) -> Result<(), String> {
     if known.contains(&word) {
         return Ok(());
     }
