@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::tls::authorities;
+use super::{credentials, tls::authorities};
 use crate::secret::Secret;
 
 /// One registry, as configured. The table's key is the name that repositories carry
@@ -56,7 +56,7 @@ pub struct RegistryConfig {
 
 impl RegistryConfig {
     /// Checks what the types cannot say: that a login is whole, that `host` is no address of a page,
-    /// and that `ca_file` can be read, if it will be.
+    /// and that `credentials_file` and `ca_file` can be read, if they will be.
     ///
     /// # Errors
     /// The key that is wrong, and what is wrong with it.
@@ -82,6 +82,18 @@ impl RegistryConfig {
                 "`{host}` is no `host[:port]`: leave out scheme and path (plain HTTP is `insecure = true`)"
             );
             return Err(("host", problem));
+        }
+        if let Some(path) = &self.credentials_file
+            && self.username.is_none()
+            && self.token.is_none()
+        {
+            credentials::check(path).map_err(|reason| {
+                let problem = format!(
+                    "cannot read `{}`: {reason}; name Docker's `config.json` or containers' `auth.json`",
+                    path.display()
+                );
+                ("credentials_file", problem)
+            })?;
         }
         match &self.ca_file {
             Some(path) if !self.insecure => authorities(path).map(drop).map_err(|reason| {

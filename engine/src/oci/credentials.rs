@@ -150,11 +150,24 @@ fn usual_places(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     .collect()
 }
 
+/// Says why the file that a configuration names holds no logins, if it does not.
+///
+/// # Errors
+/// It cannot be read, or is no such file.
+pub(super) fn check(path: &Path) -> Result<(), String> {
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    parsed(&text).map(drop)
+}
+
 async fn read(path: &Path) -> Result<CredentialsFile, String> {
     let text = tokio::fs::read(path)
         .await
         .map_err(|error| error.to_string())?;
-    serde_json::from_slice(&text).map_err(|error| error.to_string())
+    parsed(&text)
+}
+
+fn parsed(text: &[u8]) -> Result<CredentialsFile, String> {
+    serde_json::from_slice(text).map_err(|error| error.to_string())
 }
 
 async fn in_file(
