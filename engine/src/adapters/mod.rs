@@ -65,7 +65,7 @@ mod zot;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use weir_schema::{Body, Digest, Event, InputRejected, Received};
+use weir_schema::{Body, Digest, Event, InputRejected, Received, ScanCompleted};
 
 pub use auth::{AuthError, WebhookAuth, verify};
 pub use cloudevents::{SOURCE_ONLY_HEADER, from_binary, mark_source_only};
@@ -380,31 +380,48 @@ fn decode_lines(delivery: &Delivery<'_>) -> Vec<Decoded> {
     decoded
 }
 
-/// Refuses several scans by one scanner that find different things where the sender names the one image
-/// that it is about: the last would hide what the others found.
+/// Refuses what is about the one image that the sender names, where it holds several reports and
+/// they do not add up to one scan: by one scanner they find different things, so that the last would
+/// hide what the others found; or one of them cannot be read, and the rest is not all that was found.
 fn of_one_image(delivery: &Delivery<'_>, decoded: Vec<Decoded>) -> Vec<Decoded> {
     if header(delivery.headers, SUBJECT_HEADER).is_none() {
         return decoded;
     }
-    if !contradict(&decoded) {
+    let unreadable = decoded.iter().find_map(|one| match one {
+        Decoded::Rejected(rejected) => Some(&rejected.reason),
+        _ => None,
+    });
+    let problem = if contradict(&decoded) {
+        format!(
+            "several scans by one scanner, and `{SUBJECT_HEADER}` names one image: which of them is about it is not said; send that one alone"
+        )
+    } else if let Some(reason) = unreadable
+        && decoded.iter().any(|one| scan(one).is_some())
+    {
+        format!(
+            "a part of what `{SUBJECT_HEADER}` says to be about one image cannot be read, so the rest is not all that was found in it; send the report alone: {reason}"
+        )
+    } else {
         return decoded;
+    };
+    vec![context(delivery).rejected(&Problem::meaning(problem))]
+}
+
+/// The completed scan, if it is one.
+fn scan(decoded: &Decoded) -> Option<&ScanCompleted> {
+    let Decoded::Event(event) = decoded else {
+        return None;
+    };
+    match &event.event.body {
+        Body::ScanCompleted(scan) => Some(scan),
+        _ => None,
     }
-    let problem = Problem::meaning(format!(
-        "several scans by one scanner, and `{SUBJECT_HEADER}` names one image: which of them is about it is not said; send that one alone"
-    ));
-    vec![context(delivery).rejected(&problem)]
 }
 
 /// Whether one scanner is said to have found different things in one image.
 fn contradict(decoded: &[Decoded]) -> bool {
     let mut found = BTreeMap::new();
-    decoded.iter().any(|one| {
-        let Decoded::Event(event) = one else {
-            return false;
-        };
-        let Body::ScanCompleted(scan) = &event.event.body else {
-            return false;
-        };
+    decoded.iter().filter_map(scan).any(|scan| {
         let says = (&scan.findings, &scan.counts);
         let of = (&scan.scanner.name, &scan.digest);
         *found.entry(of).or_insert(says) != says

@@ -166,6 +166,28 @@ fn of_two_scans_that_differ_neither_is_of_the_one_image_that_the_sender_names() 
 }
 
 #[test]
+fn a_clean_report_beside_one_that_cannot_be_read_says_nothing_of_the_one_image_that_the_sender_names()
+ {
+    let clean = json!({"matches": [], "descriptor": {"name": "grype", "version": "0.92.0"}, "distro": {"name": "alpine", "version": "3.20", "idLike": []},
+        "source": {"type": "image", "target": {"manifestDigest": digest("ab"), "imageID": digest("cd")}}});
+    let mut cut = clean.clone();
+    cut["matches"] = json!("...");
+    let subject = [("weir-subject-digest", &*digest("ab"))];
+    let body = json!([clean, cut]);
+    check_with(
+        &subject,
+        &body,
+        &[
+            "rejected a part of what `weir-subject-digest` says to be about one image cannot be read",
+        ],
+    );
+    check(
+        &body,
+        &["leaf? scanned abab by grype:", "rejected not of the form"],
+    );
+}
+
+#[test]
 fn the_overview_of_a_scan_that_goes_on_is_no_report() {
     // goharbor/harbor, src/pkg/scan/vuln/summary.go, sent as if it were the report.
     let report = |status: &str, percent: u32| {
