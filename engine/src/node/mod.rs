@@ -28,7 +28,7 @@ use std::{
     collections::BTreeMap,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -68,6 +68,10 @@ pub const TERM: &str = "term";
 /// What one delivery and all that follows from it have in common; see
 /// [`crate::stream::Escort::trace`].
 pub type Trace = Option<Arc<str>>;
+
+/// How long a value that a crash may lose waits for a batch to go with: most batches of few records
+/// then change one row of the store, which is written several times as fast as two.
+const NOTED_EVERY: Duration = Duration::from_millis(100);
 
 /// Values kept beside the records.
 pub type Notes = Vec<(&'static str, Vec<u8>)>;
@@ -110,7 +114,7 @@ enum Input {
     ),
     /// Messages of the stream up to a position, with the broker's clock.
     Messages(Messages, StreamPosition, oneshot::Sender<()>, OnTheirWay),
-    /// A value to keep with the next batch; losing it in a crash loses nothing else.
+    /// A value to keep with one of the next batches; losing it in a crash loses nothing else.
     Note(&'static str, Vec<u8>),
     Ask(Question),
     /// The committer cannot go on.
@@ -234,7 +238,8 @@ impl Node {
         Ok(Landing(answer))
     }
 
-    /// Keeps a value with the next batch, or at the stop. A crash may lose it.
+    /// Keeps a value with one of the next batches, a tenth of a second after the last such at the
+    /// earliest, or at the stop. A crash may lose it.
     ///
     /// # Errors
     /// If the node stopped.
@@ -293,8 +298,13 @@ struct Batch {
     traces: Vec<Trace>,
     replies: Vec<Reply>,
     position: Option<StreamPosition>,
-    notes: Notes,
+    /// What goes with it.
+    notes: BTreeMap<&'static str, Vec<u8>>,
+    /// What may go with a later one; newer than what goes with this one by the same name.
+    later: BTreeMap<&'static str, Vec<u8>>,
     questions: Vec<Question>,
+    /// A thread that writes the log cannot go on.
+    failed: bool,
     stop: bool,
 }
 
@@ -326,11 +336,14 @@ impl Batch {
                 self.traces.extend(messages.traces);
                 self.traces.resize(self.inputs.len(), None);
                 self.notes.extend(messages.notes);
+                self.later.retain(|name, _| !self.notes.contains_key(name));
                 self.position = Some(upto);
             }
-            Input::Note(name, value) => self.notes.push((name, value)),
+            Input::Note(name, value) => {
+                self.later.insert(name, value);
+            }
             Input::Ask(question) => self.questions.push(question),
-            Input::Failed => {}
+            Input::Failed => self.failed = true,
             Input::Stop => self.stop = true,
         }
     }
@@ -338,6 +351,11 @@ impl Batch {
     fn activates_rules(&self) -> bool {
         let mut bodies = self.inputs.iter().map(|one| &one.received.event.body);
         bodies.any(|body| matches!(body, Body::RulesActivated(_)))
+    }
+
+    /// Whether there is nothing in it but what may go with a later one.
+    fn may_wait(&self) -> bool {
+        self.replies.is_empty() && self.questions.is_empty() && !self.failed && !self.stop
     }
 
     fn is_full(&self) -> bool {
@@ -351,7 +369,8 @@ fn run(
     mut waiting: mpsc::Receiver<Input>,
     mut committer: Committer,
 ) -> Result<(), AppendError> {
-    let mut later = BTreeMap::new();
+    let mut later: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    let mut noted_at = Instant::now();
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = Batch::default();
         let mut next = Some(first);
@@ -363,13 +382,16 @@ fn run(
                 waiting.try_recv().ok()
             };
         }
-        later.extend(batch.notes.drain(..));
-        let has_input = !batch.replies.is_empty();
-        let notes: Notes = if has_input || batch.stop {
-            std::mem::take(&mut later).into_iter().collect()
-        } else {
-            Notes::new()
-        };
+        later.retain(|name, _| !batch.notes.contains_key(name));
+        later.append(&mut batch.later);
+        if batch.may_wait() {
+            continue;
+        }
+        let mut notes = std::mem::take(&mut batch.notes);
+        if batch.stop || !batch.replies.is_empty() && noted_at.elapsed() >= NOTED_EVERY {
+            notes.append(&mut later);
+            noted_at = Instant::now();
+        }
         // If it cannot be written, the node stops and every sender is told by the closed channel.
         let failed = |error: AppendError| {
             tracing::error!(%error, "the log cannot be written: stopping");
@@ -381,7 +403,7 @@ fn run(
             decided,
             activated: activates.then(|| Activated::of(decider.state())),
             position: batch.position,
-            notes,
+            notes: notes.into_iter().collect(),
             traces: batch.traces,
             replies: batch.replies,
             through: decider.state().seq(),
