@@ -10,9 +10,9 @@ use weir_schema::{Position, Received, Timestamp};
 use super::chunk::{Chunk, ChunkError, Encoder, MAX_RECORD_BYTES};
 use super::commit::Visible;
 use super::head::{Head, StreamPosition, Tip};
-use super::journal::{Appended, Entry};
+use super::journal::{Appended, Entry, Journal};
 use super::reader::LogReader;
-use super::store::{Changes, MAX_VALUE_BYTES, StoreError};
+use super::store::{Changes, MAX_VALUE_BYTES, Store, StoreError};
 use super::{Shared, keys, record, tree};
 
 /// A record as it is stored and hashed.
@@ -76,6 +76,16 @@ pub(super) struct Writer {
     pub(super) encoder: Encoder,
     /// The row that has the head now; another than [`keys::HEAD`] in a log of format 1.
     pub(super) head_key: &'static [u8],
+    /// The last batch, if it changed nothing but the head: the journal has it, and the store gets it
+    /// with what comes next. To change a row of the store takes longer than all else in a commit but
+    /// the sync, and the next batch changes that of the head again.
+    pub(super) held: Option<Held>,
+}
+
+/// A batch that the store has not been given yet.
+pub(super) struct Held {
+    number: u64,
+    changes: Changes,
 }
 
 /// Why nothing was appended.
@@ -302,11 +312,22 @@ impl Log {
             previous,
             changes,
         };
+        if !journal.has_room_for(&entry) {
+            // The journal is about to forget batches, which the store must have.
+            self.writer.store_held(store, journal)?;
+        }
         let appended = journal.append(&entry)?;
         if appended == Appended::Over {
             return Err(io::Error::other("the log takes no more").into());
         }
-        store.apply(entry.changes)?;
+        let changes = entry.changes;
+        if appended == Appended::Here && changes.are_of(keys::HEAD) {
+            self.writer.held = Some(Held { number, changes });
+            return Ok(());
+        }
+        // Its head is newer than the one that was held.
+        self.writer.held = None;
+        store.apply(changes)?;
         journal.applied(number);
         if appended == Appended::TooLong {
             // The store's own sync makes it durable.
@@ -356,7 +377,28 @@ impl Log {
     }
 }
 
+impl Drop for Log {
+    fn drop(&mut self) {
+        let Shared { store, journal, .. } = &*self.shared;
+        // The journal has it in any case.
+        if self.shared.commits.failure().is_none()
+            && let Err(error) = self.writer.store_held(store, journal)
+        {
+            tracing::warn!(%error, "cannot write the log's head to its store; the next start takes longer");
+        }
+    }
+}
+
 impl Writer {
+    /// Gives the store what was held back from it.
+    fn store_held(&mut self, store: &Store, journal: &Journal) -> Result<(), StoreError> {
+        if let Some(Held { number, changes }) = self.held.take() {
+            store.apply(changes)?;
+            journal.applied(number);
+        }
+        Ok(())
+    }
+
     /// What readers see once all that was laid out is durable.
     pub(super) fn visible(&self) -> Visible {
         Visible {

@@ -2,9 +2,9 @@
 //!
 //! The store needs several writes that wait for each other to make a batch durable, and holds
 //! commits up while it tidies. So a batch is written here first, to a file that lies ready on
-//! disk, and one sync of that file is the commit. The store takes the batch at once too, in
-//! memory, and is synced in the background when half of the journal is full; then that half is
-//! used again. After a crash the batches that the store has not are applied once more.
+//! disk, and one sync of that file is the commit. The store takes the batch too, in memory, at once
+//! or with a later one, and is synced in the background when half of the journal is full; then that
+//! half is used again. After a crash the batches that the store has not are applied once more.
 //!
 //! Two files of [`FILE_BYTES`] are written in turn. Entries lie one behind the other:
 //!
@@ -48,6 +48,13 @@ pub(super) struct Entry {
     /// The hash of the last of these.
     pub(super) previous: Hash,
     pub(super) changes: Changes,
+}
+
+impl Entry {
+    /// Bytes of it in the journal.
+    fn encoded_len(&self) -> u64 {
+        (HEADER_BYTES + self.changes.encoded_len()) as u64
+    }
 }
 
 /// What became of an entry.
@@ -124,7 +131,13 @@ impl Journal {
         Ok((journal, entries))
     }
 
-    /// Writes an entry. May wait for the store.
+    /// Whether an entry goes into the same file as the last one.
+    pub(super) fn has_room_for(&self, entry: &Entry) -> bool {
+        self.lock().offset + entry.encoded_len() <= FILE_BYTES
+    }
+
+    /// Writes an entry. May wait for the store: until it has, on disk, all batches of the file that is
+    /// used again.
     pub(super) fn append(&self, entry: &Entry) -> io::Result<Appended> {
         let mut buffer = self
             .buffer

@@ -353,6 +353,7 @@ fn load(store: &Store, seen: Option<Seen>, encoder: Encoder) -> Result<Writer, P
         tail,
         encoder,
         head_key: key,
+        held: None,
     })
 }
 

@@ -55,6 +55,86 @@ fn single_records_end_in_full_chunks() {
     assert_eq!(begins(&whole), full);
 }
 
+/// Where the head in the store says that the log ends, and up to where the stream is read.
+fn stored_head(log: &Log) -> (u64, Option<u64>) {
+    let reader = log.reader();
+    let row = reader.store().get(keys::HEAD).expect("it reads");
+    let (tip, _) = head::Tip::decode(&row.unwrap_or_default()).expect("a head");
+    let position = tip.position.as_ref().map(|position| position.sequence);
+    (tip.next_seq(), position)
+}
+
+fn at(sequence: u64) -> Option<StreamPosition> {
+    Some(StreamPosition {
+        stream: "WEIR".into(),
+        created: "2026-08-21T10:00:00Z".into(),
+        sequence,
+    })
+}
+
+/// The log as it would be found after its process was killed.
+fn killed(log: &Log, copy: &std::path::Path) -> Log {
+    let status = std::process::Command::new("cp")
+        .args(["-r", "--sparse=always"])
+        .args([log.reader().dir(), copy])
+        .status();
+    assert!(status.expect("cp runs").success());
+    Log::open(copy, LogOptions::default()).expect("it opens")
+}
+
+#[test]
+fn a_head_that_changed_alone_goes_to_the_store_with_what_comes_next_or_at_the_end() {
+    let dir = TempDir::new().expect("a directory");
+    let all = chain(1, 18, "scan", NO_HASH);
+    let mut log = log_of(dir.path(), &[]);
+    log.append(&all[..16], at(1)).expect("it appends");
+    assert_eq!(stored_head(&log), (17, Some(1)));
+    log.append(&all[16..17], at(2)).expect("it appends");
+    log.append(&[], at(3)).expect("it appends");
+    assert_eq!(stored_head(&log), (17, Some(1)), "the journal has it");
+    assert_eq!(log.head().position, at(3));
+    assert_eq!(bytes_of(&log).len(), 17);
+
+    let killed = killed(&log, &dir.path().join("killed"));
+    assert_eq!(killed.head(), log.head());
+    assert_eq!(stored_head(&killed), (18, Some(3)));
+    assert_eq!(bytes_of(&killed), bytes_of(&log));
+    drop(killed);
+
+    log.append_with(&all[17..], None, &[("note", b"1")])
+        .expect("it appends");
+    assert_eq!(stored_head(&log), (19, Some(3)));
+    log.append(&[], at(4)).expect("it appends");
+    let reader = log.reader();
+    drop(log);
+    let row = reader.store().get(keys::HEAD).expect("it reads");
+    let (tip, _) = head::Tip::decode(&row.expect("a row")).expect("a head");
+    assert_eq!(tip.position, at(4));
+}
+
+#[test]
+fn heads_alone_fill_the_journal_again_and_again_and_the_last_is_found_after_a_kill() {
+    let dir = TempDir::new().expect("a directory");
+    let mut log = log_of(dir.path(), &chain(1, 20, "scan", NO_HASH));
+    // A stream with a long name: more than three files of the journal.
+    let long = |sequence| {
+        at(sequence).map(|position| StreamPosition {
+            stream: "W".repeat(60_000),
+            ..position
+        })
+    };
+    let mut pending = None;
+    for sequence in 1..=250 {
+        pending = Some(log.submit(&[], long(sequence), &[]).expect("it is written"));
+    }
+    pending.expect("one").wait().expect("it is durable");
+    let stored = stored_head(&log).1.expect("a position");
+    assert!(150 < stored && stored < 250, "{stored}");
+    let killed = killed(&log, &dir.path().join("killed"));
+    assert_eq!(killed.head(), log.head());
+    assert_eq!(killed.head().position, long(250));
+}
+
 #[test]
 fn a_dictionary_in_the_store_serves_new_chunks_and_the_old_stay_readable() {
     let dir = TempDir::new().expect("a directory");

@@ -63,6 +63,11 @@ impl Changes {
         self.0.push((key.to_vec(), None));
     }
 
+    /// Whether they set the value of `key` and do nothing else.
+    pub(super) fn are_of(&self, key: &[u8]) -> bool {
+        matches!(&self.0[..], [(changed, Some(_))] if changed == key)
+    }
+
     /// The length of what [`Self::encode`] adds.
     pub(super) fn encoded_len(&self) -> usize {
         let lengths = self.0.iter().map(|(key, value)| {
