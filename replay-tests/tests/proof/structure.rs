@@ -26,6 +26,48 @@ fn f6_a_list_of_manifests_in_an_image_makes_no_index() {
 }
 
 #[test]
+fn f6_what_one_source_takes_for_an_image_and_another_for_an_index_is_an_index() {
+    // Whichever is said first.
+    check(
+        SHIP,
+        "
+        push dev/web:1 multi    => wait dev/web:1@multi: scan-missing multi
+        index multi = amd
+        resolve multi           => wait dev/web:1@multi: scan-missing amd
+        scan multi
+        scan amd                => promote dev/web:1@multi -> staging/web:1
+        ",
+    );
+    check(
+        SHIP,
+        "
+        index multi = amd
+        resolve multi
+        image multi
+        push dev/web:1 multi    => wait dev/web:1@multi: scan-missing amd
+        scan multi
+        scan amd                => promote dev/web:1@multi -> staging/web:1
+        ",
+    );
+}
+
+#[test]
+fn f6_an_index_holds_whatever_is_said_to_be_in_it() {
+    check(
+        SHIP,
+        "
+        index multi = amd
+        push dev/web:1 multi    => wait dev/web:1@multi: scan-missing amd
+        index multi = arm
+        resolve multi           => wait dev/web:1@multi: scan-missing amd, scan-missing arm
+        scan amd                => wait dev/web:1@multi: scan-missing arm
+        scan arm                => promote dev/web:1@multi -> staging/web:1
+        push dev/web:2 multi    => promote dev/web:2@multi -> staging/web:2
+        ",
+    );
+}
+
+#[test]
 fn f7_what_refers_to_an_image_does_not_make_it_unscannable() {
     check(
         SHIP,

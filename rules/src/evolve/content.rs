@@ -45,7 +45,9 @@ impl State {
         self.learn(&data.digest, &facts, touched);
     }
 
-    /// Adds what is said of a manifest to what is known.
+    /// Adds what is said of a manifest to what is known. Content has one truth, and not all sources tell
+    /// it: of what contradicts each other that holds, whichever was said first, by which more has to be
+    /// scanned. Else the first holds.
     pub(crate) fn learn(
         &mut self,
         digest: &Digest,
@@ -56,11 +58,14 @@ impl State {
         let media_type = self.names.intern(facts.media_type);
         let artifact_type = facts.artifact_type.filter(|kind| !kind.is_empty());
         let artifact_type = self.names.intern_option(artifact_type);
-        let untold = self.manifest(id).shape == Shape::Untold;
+        let corrects = match self.manifest(id).shape {
+            Shape::Mentioned => true,
+            Shape::Untold => facts.media_type != media_type::UNTOLD,
+            Shape::Single => media_type::is_index(facts.media_type),
+            Shape::Index => false,
+        };
         let content = self.content_mut(id);
-        // A source that did not know what it was is corrected by one that does.
-        let mut changed =
-            content.media_type.is_none() || (untold && facts.media_type != media_type::UNTOLD);
+        let mut changed = corrects;
         if changed {
             content.media_type = Some(media_type);
         }
@@ -112,23 +117,37 @@ impl State {
     }
 
     fn learn_children(&mut self, id: DigestId, manifests: Option<&[Descriptor]>) -> bool {
-        let manifest = self.manifest(id);
         // A cosmetic list in an image's manifest says nothing.
-        if manifest.shape != Shape::Index || manifest.index.is_some() {
+        if self.manifest(id).shape != Shape::Index {
             return false;
         }
         let Some(manifests) = manifests else {
             return false;
         };
-        let children: Box<[Child]> = manifests.iter().map(|one| self.child(one)).collect();
-        for child in &children {
+        let is_new = self.manifest(id).index.is_none();
+        let more = manifests
+            .iter()
+            .filter(|one| is_new || !self.is_child(&one.digest, id));
+        let more: Vec<&Descriptor> = more.collect();
+        if more.is_empty() && !is_new {
+            return false;
+        }
+        let more: Vec<Child> = more.into_iter().map(|one| self.child(one)).collect();
+        for child in &more {
             self.manifest_mut(child.digest).parents.insert(id);
         }
+        let known = self.manifest_mut(id).index.take();
+        let known = known.map(|index| index.children).unwrap_or_default();
         self.manifest_mut(id).index = Some(Box::new(Index {
-            children,
+            children: known.into_iter().chain(more).collect(),
             structure: None,
         }));
         true
+    }
+
+    fn is_child(&self, digest: &Digest, index: DigestId) -> bool {
+        let child = self.digests.find(digest);
+        child.is_some_and(|child| self.manifest(child).parents.contains(index))
     }
 
     fn learn_referrer(&mut self, subject: &Digest, referrer: DigestId, touched: &mut Touched) {
