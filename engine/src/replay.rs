@@ -9,7 +9,7 @@ use weir_schema::{
     RulesActivated, TagRef, TargetRef, Timestamp, Verdict, Violation,
 };
 
-use crate::{adapters::excerpt, dedup::Dedup};
+use crate::{adapters::excerpt, dedup::Dedup, node::Basis};
 
 /// What a replay prints for a record; the order of fields is that of the interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -139,6 +139,9 @@ impl Line {
     }
 }
 
+/// Why a line of an exported log is no event.
+const OF_A_LOG: &str = "not an event, but part of a log, as `weir export` writes it: make a log of the file with `weir import log`, and give that with `--data`; or compare rules on it with `weir backtest --events`";
+
 /// A history being replayed.
 pub struct Replay<F> {
     state: State,
@@ -186,7 +189,10 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
-        let event = Event::from_json(line).map_err(|error| error.to_string());
+        let event = Event::from_json(line).map_err(|error| match is_of_a_log(line) {
+            true => OF_A_LOG.to_owned(),
+            false => error.to_string(),
+        });
         let timed = event.and_then(|event| match event.time {
             Some(time) => Ok((event, time)),
             None => Err("`time` is missing: a replay takes the record's time from it".to_owned()),
@@ -289,6 +295,12 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
         self.summary.state_digest = self.state.state_digest().to_string();
         Ok((self.summary, self.state))
     }
+}
+
+/// Whether a line is one of an exported log.
+fn is_of_a_log(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    Basis::from_header(line).is_ok() || Record::decode(line).is_ok()
 }
 
 fn rejected(line: &[u8], reason: String) -> InputRejected {

@@ -490,6 +490,24 @@ fn a_replay_says_which_line_is_no_event_and_takes_the_others() {
 }
 
 #[test]
+fn a_replay_of_what_was_exported_says_how_records_are_replayed() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 74, 20);
+    said(dir, &["export", "log.jsonl"], 0);
+    put(dir, "r.cel", "//! from: dev/*\n//! to: prod/{1}\n\ntrue\n");
+    let replay = ["replay", "--rules", "r.cel", "--events", "log.jsonl"];
+    let (_, err) = said(dir, &replay, 0);
+    assert!(
+        err.contains("line 1: not an event, but part of a log, as `weir export` writes it"),
+        "{err}"
+    );
+    said(dir, &["import", "log", "log.jsonl", "--data", "again"], 0);
+    let replay = ["replay", "--rules", "r.cel", "--data", "again"];
+    said(dir, &replay, 0);
+}
+
+#[test]
 fn a_replay_says_which_line_activates_rules_that_are_refused() {
     let dir = TempDir::new().expect("a directory");
     let dir = dir.path();
