@@ -112,6 +112,82 @@ async fn a_full_stream_refuses_and_keeps_what_it_has() {
     assert_eq!(stream.last_sequence().await.unwrap(), accepted);
 }
 
+/// What a server in trouble answers to a publish.
+#[derive(Clone, Copy)]
+enum Answer {
+    Nothing,
+    InProcess,
+    Full,
+    Stored,
+}
+
+/// Publishes to what gives these answers, one after the other, in the place of the stream.
+async fn published_to(answers: &'static [Answer]) -> Option<Result<(), PublishError>> {
+    let nats = Nats::start()?;
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let jetstream = raw(&nats).await;
+    jetstream.delete_stream("WEIR").await.unwrap();
+    let client = jetstream.client();
+    let mut publishes = client.subscribe("registry.events.>").await.unwrap();
+    client.flush().await.unwrap();
+    let server = tokio::spawn({
+        let client = client.clone();
+        async move {
+            for answer in answers {
+                let publish = publishes.next().await.unwrap();
+                let text = match answer {
+                    Answer::Nothing => continue,
+                    Answer::InProcess => {
+                        r#"{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"},"stream":"WEIR","seq":0}"#
+                    }
+                    Answer::Full => {
+                        r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"WEIR","seq":0}"#
+                    }
+                    Answer::Stored => r#"{"stream":"WEIR","seq":1,"duplicate":true}"#,
+                };
+                let to = publish.reply.unwrap();
+                client.publish(to, text.into()).await.unwrap();
+            }
+        }
+    });
+    let published = Publisher::new(&stream).publish_event(&tick("a")).await;
+    tokio::time::timeout(Duration::from_secs(1), server)
+        .await
+        .expect("all of the answers are asked for")
+        .unwrap();
+    Some(published.map(drop))
+}
+
+#[tokio::test]
+async fn a_message_that_the_server_is_still_at_is_sent_again_until_it_is_decided() {
+    let answers = &[
+        Answer::Nothing,
+        Answer::InProcess,
+        Answer::InProcess,
+        Answer::Stored,
+    ];
+    let Some(published) = published_to(answers).await else {
+        return;
+    };
+    assert_eq!(published, Ok(()));
+}
+
+#[tokio::test]
+async fn a_refusal_after_an_attempt_that_nobody_decided_says_that_it_may_be_on_record() {
+    for (answers, may_be) in [
+        (&[Answer::Full][..], false),
+        (&[Answer::Nothing, Answer::Full], true),
+        (&[Answer::InProcess, Answer::Full], true),
+    ] {
+        let Some(published) = published_to(answers).await else {
+            return;
+        };
+        let told = published.unwrap_err().to_string();
+        assert!(told.contains("maximum bytes exceeded"), "{told}");
+        assert_eq!(told.contains("may be on record"), may_be, "{told}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_said_without_a_server_is_not_sent_later_either() {
     let Some(mut nats) = Nats::start() else {

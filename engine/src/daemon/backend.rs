@@ -300,7 +300,7 @@ impl http::Backend for Backend {
             return Err("not connected to NATS: nothing can be made durable".to_owned());
         }
         let publisher = self.shared.publisher.as_ref();
-        if let Some(Refusal { since, problem }) = publisher.and_then(Publisher::refusal) {
+        if let Some(Refusal { since, problem, .. }) = publisher.and_then(Publisher::refusal) {
             return Err(format!(
                 "nothing can be made durable since {since}: {problem}"
             ));

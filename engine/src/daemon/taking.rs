@@ -15,10 +15,13 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(publisher: &Publisher) -> Result<(), DaemonError> {
     loop {
         publisher.refused().await;
-        if let Some(Refusal { problem, .. }) = publisher.refusal() {
+        if let Some(Refusal {
+            problem, remedy, ..
+        }) = publisher.refusal()
+        {
             tracing::warn!(
                 problem,
-                "the stream takes nothing: nothing can be made durable, and `/readyz` says so until something is; see to the stream's limits and the disk of the NATS server"
+                "the stream takes nothing: nothing can be made durable, and `/readyz` says so until something is; {remedy}"
             );
         }
         loop {

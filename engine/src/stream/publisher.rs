@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::{
     HeaderMap,
     jetstream::{
-        self,
+        self, ErrorCode,
         context::{PublishAckFuture, PublishErrorKind},
         message::PublishMessage,
     },
@@ -108,7 +108,22 @@ impl PublishError {
     pub fn may_pass(&self) -> bool {
         !matches!(self, Self::TooLarge { .. })
     }
+
+    /// Where whoever runs the server should look.
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } | Self::Refused { .. } => FULL,
+            Self::NotConnected { .. } => "see whether the NATS server runs and is reached",
+            Self::Unacknowledged { .. } => SILENT,
+        }
+    }
 }
+
+/// Where to look when a stream refuses what is published.
+const FULL: &str = "see to the stream's limits and the disk of the NATS server";
+
+/// Where to look when nothing acknowledges what is published.
+pub(super) const SILENT: &str = "see whether the stream's leader answers (`nats stream info`), and to the log of the NATS server";
 
 impl Publisher {
     /// A publisher into `stream`.
@@ -308,11 +323,72 @@ pub(super) async fn deliver_all(
             };
             results.push(match first {
                 Ok(ack) => Ok(ack.into()),
-                Err(_) => letter.deliver(connection, stream, patience).await,
+                Err(error) => {
+                    let mut attempts = Attempts::default();
+                    attempts.note(&error);
+                    letter
+                        .deliver_after(attempts, connection, stream, patience)
+                        .await
+                }
             });
         }
     }
     results
+}
+
+/// What the attempts to publish a message came to so far.
+#[derive(Default)]
+struct Attempts {
+    made: usize,
+    /// Nobody said of one of them what came of it: it may have brought the message into the stream.
+    may_be_there: bool,
+    /// What the last one met.
+    problem: Option<String>,
+}
+
+impl Attempts {
+    /// Notes one that failed.
+    fn note(&mut self, error: &jetstream::context::PublishError) {
+        self.made += 1;
+        self.may_be_there |= is_open(error);
+        self.problem = Some(said(error));
+    }
+
+    /// Notes one that nobody answered.
+    fn note_silence(&mut self) {
+        self.made += 1;
+        self.may_be_there = true;
+    }
+
+    fn unacknowledged(self, stream: &str, waited: Duration) -> PublishError {
+        PublishError::Unacknowledged {
+            stream: stream.to_owned(),
+            waited,
+            attempts: self.made,
+            problem: self
+                .problem
+                .unwrap_or_else(|| "it does not answer".to_owned()),
+        }
+    }
+}
+
+/// Whether the message may be in the stream although an attempt failed so: there was no answer, or it
+/// says that an earlier attempt is not decided yet.
+fn is_open(error: &jetstream::context::PublishError) -> bool {
+    match error.kind() {
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => true,
+        _ => answer(error).is_some_and(is_in_process),
+    }
+}
+
+/// Whether the server is still at an earlier attempt of the same message.
+fn is_in_process(answer: &jetstream::Error) -> bool {
+    answer.error_code() == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT
+}
+
+/// What the server answered, where it is not a kind of its own.
+fn answer(error: &jetstream::context::PublishError) -> Option<&jetstream::Error> {
+    std::error::Error::source(error)?.downcast_ref()
 }
 
 /// A message to publish, as often as it takes.
@@ -339,9 +415,20 @@ impl Letter {
         stream: &str,
         patience: Duration,
     ) -> Result<Ack, PublishError> {
+        self.deliver_after(Attempts::default(), connection, stream, patience)
+            .await
+    }
+
+    /// As [`Self::deliver`], of a message that was sent before.
+    async fn deliver_after(
+        &self,
+        mut attempts: Attempts,
+        connection: &Connection,
+        stream: &str,
+        patience: Duration,
+    ) -> Result<Ack, PublishError> {
         let start = Instant::now();
-        let mut attempts = 0;
-        let mut problem = String::from("it does not answer");
+        let mut round = 0;
         loop {
             // What is sent without a connection is kept by the client, and comes when nobody expects
             // it any more.
@@ -349,33 +436,35 @@ impl Letter {
             let connected = tokio::time::timeout(left(), connection.connected()).await;
             if connected.is_ok() {
                 let attempt = async { self.send(connection, stream).await?.await };
-                attempts += 1;
                 match tokio::time::timeout(left(), attempt).await {
                     Ok(Ok(ack)) => return Ok(ack.into()),
-                    Ok(Err(error)) => match self.judge(&error, connection, stream) {
-                        Some(verdict) => return Err(verdict),
-                        None => problem = said(&error),
-                    },
-                    Err(_elapsed) => {}
+                    Ok(Err(error)) => {
+                        attempts.note(&error);
+                        match self.judge(&error, connection, stream) {
+                            // What refuses this attempt says nothing of an earlier one.
+                            Some(PublishError::Refused { .. }) if attempts.may_be_there => {
+                                return Err(attempts.unacknowledged(stream, start.elapsed()));
+                            }
+                            Some(verdict) => return Err(verdict),
+                            None => {}
+                        }
+                    }
+                    Err(_elapsed) => attempts.note_silence(),
                 }
-            } else if attempts == 0 {
+            } else if attempts.made == 0 {
                 return Err(PublishError::NotConnected {
                     stream: stream.to_owned(),
                     waited: start.elapsed(),
                 });
             }
-            let pause = pause(attempts - 1);
+            let pause = pause(round);
             let waited = start.elapsed();
             if waited + pause >= patience {
-                return Err(PublishError::Unacknowledged {
-                    stream: stream.to_owned(),
-                    waited,
-                    attempts,
-                    problem,
-                });
+                return Err(attempts.unacknowledged(stream, waited));
             }
-            tracing::debug!(subject = %self.subject, %problem, "publishing again under the same id");
+            tracing::debug!(subject = %self.subject, problem = ?attempts.problem, "publishing again under the same id");
             tokio::time::sleep(pause).await;
+            round += 1;
         }
     }
 
@@ -407,8 +496,10 @@ impl Letter {
                 limit: connection.max_payload(),
             }),
             PublishErrorKind::Other => {
-                let answer =
-                    std::error::Error::source(error)?.downcast_ref::<jetstream::Error>()?;
+                let answer = answer(error)?;
+                if is_in_process(answer) {
+                    return None;
+                }
                 // 503: the server is short of something for the moment, or has no leader. Full
                 // streams are 503 too, and are told apart by their text only.
                 (answer.code() != 503 || said(error).contains("exceeded")).then(|| {

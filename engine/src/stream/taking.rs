@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::{sync::watch, time::Instant};
 use weir_schema::Timestamp;
 
-use super::PublishError;
+use super::{PublishError, publisher::SILENT};
 
 /// Who goes away sooner than this without an acknowledgement says nothing of the stream: on a loaded
 /// machine it takes its time. Registries wait for half a second or more.
@@ -19,6 +19,8 @@ pub struct Refusal {
     pub since: Timestamp,
     /// What the last attempt met.
     pub problem: String,
+    /// Where whoever runs the server should look.
+    pub remedy: &'static str,
 }
 
 /// What the attempts to publish came to. Clones share it.
@@ -55,12 +57,13 @@ impl Taking {
             .send_if_modified(|standing| standing.take().is_some());
     }
 
-    fn refuses(&self, problem: String) {
+    fn refuses(&self, problem: String, remedy: &'static str) {
         self.0.send_modify(|standing| {
             let since = standing.take().map(|refusal| refusal.since);
             *standing = Some(Refusal {
                 since: since.unwrap_or_else(|| chrono::Utc::now().into()),
                 problem,
+                remedy,
             });
         });
     }
@@ -81,7 +84,7 @@ impl Attempt<'_> {
             Ok(_) => self.taking.takes(),
             // Another message may go through.
             Err(PublishError::TooLarge { .. }) => {}
-            Err(error) => self.taking.refuses(error.to_string()),
+            Err(error) => self.taking.refuses(error.to_string(), error.remedy()),
         }
     }
 }
@@ -92,7 +95,7 @@ impl Drop for Attempt<'_> {
         if !self.has_ended && waited >= HASTE {
             let problem =
                 format!("no acknowledgement within {waited:?}, when the sender went away");
-            self.taking.refuses(problem);
+            self.taking.refuses(problem, SILENT);
         }
     }
 }
@@ -120,6 +123,23 @@ mod tests {
         assert_eq!(taking.refusal(), Some(first));
         taking.attempt().ends(&Ok(()));
         assert_eq!(taking.refusal(), None);
+    }
+
+    #[test]
+    fn only_who_is_refused_is_sent_to_the_limits_and_the_disk() {
+        let remedy_of = |error: PublishError| {
+            let taking = Taking::new();
+            taking.attempt().ends(&Err::<(), _>(error));
+            taking.refusal().unwrap().remedy
+        };
+        let unanswered = PublishError::Unacknowledged {
+            stream: "registry".into(),
+            waited: Duration::from_secs(10),
+            attempts: 3,
+            problem: "timed out".into(),
+        };
+        assert!(remedy_of(full().unwrap_err()).contains("limits and the disk"));
+        assert!(remedy_of(unanswered).contains("leader answers"));
     }
 
     #[tokio::test(start_paused = true)]
