@@ -2,6 +2,9 @@
 
 #[path = "support/nats.rs"]
 mod nats;
+#[path = "support/tls.rs"]
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod tls;
 
 use std::{
     sync::{
@@ -14,6 +17,7 @@ use std::{
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use futures_util::StreamExt as _;
 use nats::Nats;
+use tls::Authority;
 use weir_engine::stream::{
     Acquired, Candidate, Cursor, LastRecord, Lease, Leases, Lost, OpenError, Outbox, Output,
     OutputBatch, Outputs, PublishError, Publisher, Stream, StreamConfig,
@@ -329,6 +333,72 @@ async fn credentials_are_used_and_a_refusal_is_told_at_once() {
     let mut config = nats.config();
     config.user = Some("weir".into());
     config.password = Some(weir_engine::secret::Secret::new("hunter2"));
+    Stream::open(&config).await.unwrap();
+}
+
+#[tokio::test]
+async fn tls_that_cannot_be_made_is_told_at_once_with_its_cause_and_remedy() {
+    weir_engine::oci::install_crypto_provider();
+    let (authority, other) = (Authority::new("ours"), Authority::new("other"));
+    let (certificate, key) = authority.issue("IP:127.0.0.1", 30);
+    let lines = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}");
+    let (Some(with_tls), Some(without)) = (Nats::start_with(&lines), Nats::start()) else {
+        return;
+    };
+    let address = |nats: &Nats, host: &str| {
+        let url = nats
+            .url()
+            .replace("nats://127.0.0.1", &format!("tls://{host}"));
+        StreamConfig {
+            urls: vec![url],
+            // So long nobody waits.
+            connect_wait_seconds: 600,
+            ..nats.config()
+        }
+    };
+    let (ours, others) = (authority.certificate(), other.certificate());
+    for (nats, host, ca_file, cause, remedy) in [
+        (
+            &with_tls,
+            "127.0.0.1",
+            None,
+            "UnknownIssuer",
+            "set `stream.ca_file` to the",
+        ),
+        (
+            &with_tls,
+            "127.0.0.1",
+            Some(&others),
+            "UnknownIssuer",
+            "the file of `stream.ca_file` does not hold",
+        ),
+        (
+            &with_tls,
+            "localhost",
+            Some(&ours),
+            "not valid for name",
+            "as its certificate names it",
+        ),
+        (
+            &without,
+            "127.0.0.1",
+            None,
+            "",
+            "write `nats://` in `stream.urls`",
+        ),
+    ] {
+        let config = StreamConfig {
+            ca_file: ca_file.cloned(),
+            ..address(nats, host)
+        };
+        let told = tokio::time::timeout(Duration::from_secs(60), open_error(&config));
+        let told = told.await.expect("it is told at once");
+        assert!(told.contains(cause) && told.contains(remedy), "{told}");
+    }
+    let config = StreamConfig {
+        ca_file: Some(ours),
+        ..address(&with_tls, "127.0.0.1")
+    };
     Stream::open(&config).await.unwrap();
 }
 

@@ -49,4 +49,5 @@ pub use limit::Slot;
 pub use lists::{LIST_LIMIT, Referrers, fallback_tag};
 pub use manifests::{MANIFEST_LIMIT, ManifestHead, RawManifest, Reference};
 pub use tls::install_crypto_provider;
+pub(crate) use tls::{authorities, check_key};
 pub use transfer::{Blob, move_blob};

@@ -15,7 +15,7 @@ use rustls::{
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{
-        CertificateDer, ServerName, UnixTime,
+        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
         pem::{self, PemObject as _},
     },
 };
@@ -110,16 +110,31 @@ fn add_file(roots: &mut RootCertStore, registry: &str, path: &Path) -> Result<()
 ///
 /// # Errors
 /// It cannot be read, or holds none.
-pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let said = |error| match error {
-        pem::Error::Io(error) => error.to_string(),
-        error => error.to_string(),
-    };
+pub(crate) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).map_err(said)?.collect();
     match certificates.map_err(said)? {
         none if none.is_empty() => Err("it holds no PEM certificate".to_owned()),
         some => Ok(some),
+    }
+}
+
+/// Checks that a PEM file holds a private key.
+///
+/// # Errors
+/// It cannot be read, or holds none.
+pub(crate) fn check_key(path: &Path) -> Result<(), String> {
+    match PrivateKeyDer::from_pem_file(path) {
+        Ok(_) => Ok(()),
+        Err(pem::Error::NoItemsFound) => Err("it holds no PEM private key".to_owned()),
+        Err(error) => Err(said(error)),
+    }
+}
+
+fn said(error: pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
     }
 }
 

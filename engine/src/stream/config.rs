@@ -1,10 +1,16 @@
 //! The `[stream]` table of the configuration: which NATS server, which stream, how long it keeps.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
-use crate::secret::Secret;
+use crate::{
+    oci::{authorities, check_key},
+    secret::Secret,
+};
 
 /// Where the inputs flow. Without this table the engine runs embedded, on its own intake.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -189,7 +195,7 @@ pub enum StreamConfigError {
 const LONGEST_TTL_SECONDS: u64 = 3600;
 
 impl StreamConfig {
-    /// Checks what the types cannot say, and that the files of credentials can be read.
+    /// Checks what the types cannot say, and that the files of credentials and certificates can be read.
     ///
     /// # Errors
     /// Names the first key that is wrong.
@@ -271,7 +277,31 @@ impl StreamConfig {
                 "`cert_file` and `key_file` go together",
             ));
         }
+        self.check_tls_files()?;
         self.credentials().map(drop)
+    }
+
+    fn check_tls_files(&self) -> Result<(), StreamConfigError> {
+        let certificates = |path: &Path| authorities(path).map(drop);
+        type Check<'a> = &'a dyn Fn(&Path) -> Result<(), String>;
+        let files: [(_, _, Check<'_>, _); 3] = [
+            ("ca_file", &self.ca_file, &certificates, "certificates"),
+            ("cert_file", &self.cert_file, &certificates, "certificates"),
+            ("key_file", &self.key_file, &check_key, "a private key"),
+        ];
+        for (key, path, check, holds) in files {
+            let Some(path) = path else {
+                continue;
+            };
+            check(path).map_err(|reason| StreamConfigError::Value {
+                key,
+                problem: format!(
+                    "cannot read `{}`: {reason}; name a file with {holds} in PEM form",
+                    path.display()
+                ),
+            })?;
+        }
+        Ok(())
     }
 
     /// Reads the credentials, from their files where files are named.
@@ -409,6 +439,18 @@ mod tests {
             "more than one way",
         );
         check("cert_file = 'a'", "go together");
+        check(
+            "ca_file = '/nonexistent/ca.pem'",
+            "`stream.ca_file`: cannot read `/nonexistent/ca.pem`: No such file",
+        );
+        check(
+            "ca_file = '/etc/passwd'",
+            "cannot read `/etc/passwd`: it holds no PEM certificate; name a file with certificates",
+        );
+        check(
+            "cert_file = '/nonexistent/a'\nkey_file = '/etc/passwd'",
+            "`stream.cert_file`: cannot read `/nonexistent/a`",
+        );
         check("token = 'a'\ntoken_file = 'b'", "keep one of the two");
         check(
             "nkey_file = '/nonexistent/seed'",

@@ -45,12 +45,12 @@ pub enum ConnectError {
         source: async_nats::ConnectError,
     },
     /// TLS cannot be set up or the server's certificate is not trusted.
-    #[error(
-        "no TLS with NATS at {urls}: {source}; set `stream.ca_file` to the authority of its certificate"
-    )]
+    #[error("no TLS with NATS at {urls}: {source}; {remedy}")]
     Tls {
         /// The servers tried.
         urls: String,
+        /// What to do.
+        remedy: &'static str,
         /// What the client says.
         source: async_nats::ConnectError,
     },
@@ -94,11 +94,17 @@ impl Connection {
                 Ok(client) => break client,
                 Err(error) => error,
             };
+            if let Some(remedy) = tls_remedy(&source, config) {
+                return Err(ConnectError::Tls {
+                    urls,
+                    remedy,
+                    source,
+                });
+            }
             match source.kind() {
                 ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                     return Err(ConnectError::Refused { urls, source });
                 }
-                ConnectErrorKind::Tls => return Err(ConnectError::Tls { urls, source }),
                 ConnectErrorKind::ServerParse => {
                     return Err(StreamConfigError::Value {
                         key: "urls",
@@ -170,6 +176,61 @@ impl Connection {
 pub(super) fn pause(attempt: usize) -> Duration {
     let times = u32::try_from(attempt).unwrap_or(u32::MAX);
     doubled(FIRST_PAUSE, times, LONGEST_PAUSE)
+}
+
+/// What to do about TLS that cannot be made, which waiting does not mend; `None` if it is something
+/// else.
+fn tls_remedy(error: &async_nats::ConnectError, config: &StreamConfig) -> Option<&'static str> {
+    use rustls::{CertificateError as Fault, Error};
+    let Some(cause) = tls_cause(error) else {
+        return (error.kind() == ConnectErrorKind::Tls)
+            .then_some("check `stream.ca_file`, `cert_file` and `key_file`");
+    };
+    Some(match cause {
+        Error::InvalidCertificate(Fault::UnknownIssuer) if config.ca_file.is_some() => {
+            "the file of `stream.ca_file` does not hold the authority of its certificate: add it there"
+        }
+        Error::InvalidCertificate(Fault::UnknownIssuer) => {
+            "set `stream.ca_file` to the authority of its certificate"
+        }
+        Error::InvalidCertificate(
+            Fault::NotValidForName | Fault::NotValidForNameContext { .. },
+        ) => "write the server in `stream.urls` as its certificate names it",
+        Error::InvalidCertificate(
+            Fault::Expired
+            | Fault::ExpiredContext { .. }
+            | Fault::NotValidYet
+            | Fault::NotValidYetContext { .. },
+        ) => "renew the certificate of the server, and see to the clocks",
+        Error::InvalidCertificate(_) => "give the server another certificate",
+        Error::AlertReceived(_) => {
+            "the server refuses this side: set `stream.cert_file` and `key_file` to a certificate that it trusts"
+        }
+        Error::InvalidMessage(_) => {
+            "what answers there speaks no TLS: write `nats://` in `stream.urls`, or switch TLS on at the server"
+        }
+        _ => "see to the TLS settings of the server",
+    })
+}
+
+/// The fault that TLS found, beneath what the client makes of it.
+fn tls_cause(error: &async_nats::ConnectError) -> Option<&rustls::Error> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        // An error of input and output does not count what it holds among its sources.
+        let held = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        let found = match held {
+            Some(held) => held.downcast_ref(),
+            None => error.downcast_ref(),
+        };
+        if found.is_some() {
+            return found;
+        }
+        cause = error.source();
+    }
+    None
 }
 
 async fn options(
