@@ -593,6 +593,50 @@ async fn outputs_are_published_each_once_over_kills_of_node_and_server() {
     assert_eq!(found, (1..=3000).map(|half| half * 2).collect::<Vec<_>>());
 }
 
+/// A log that grows.
+struct Growing(tokio::sync::watch::Receiver<u64>);
+
+impl Outputs for Growing {
+    async fn after(&self, after: u64, max: usize) -> Result<OutputBatch, BoxError> {
+        let count = *self.0.clone().wait_for(|count| *count > after).await?;
+        Log { count }.after(after, max).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_outputs_that_is_deleted_is_made_again_and_what_comes_goes_there() {
+    let Some(nats) = Nats::start() else { return };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let jetstream = raw(&nats).await;
+    let cursor = Arc::new(Kept::default());
+    let (count, counted) = tokio::sync::watch::channel(10);
+    let task = tokio::spawn({
+        let (stream, cursor, log) = (stream.clone(), Arc::clone(&cursor), Growing(counted));
+        async move { Outbox::new(&stream, "log").run(&log, &*cursor).await }
+    });
+    let through = async |seq: u64| {
+        let began = std::time::Instant::now();
+        while cursor.0.load(Ordering::SeqCst) < seq {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "it publishes all"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    through(10).await;
+    jetstream.delete_stream("WEIR_EVENTS").await.unwrap();
+    count.send_replace(20);
+    through(20).await;
+    assert_eq!(published(&nats).await, [12, 14, 16, 18, 20]);
+
+    // And where whoever takes over finds none.
+    task.abort();
+    jetstream.delete_stream("WEIR_EVENTS").await.unwrap();
+    run_until(&stream, &Log { count: 24 }, &cursor, "log", 24).await;
+    assert_eq!(published(&nats).await, [22, 24]);
+}
+
 #[tokio::test]
 async fn another_log_publishes_its_own_outputs() {
     let Some(nats) = Nats::start() else { return };

@@ -19,7 +19,7 @@ use super::{
     Connection, PublishError, Stream,
     connection::pause,
     message::subject_of_kind,
-    provision::{info, said},
+    provision::{ensure, info, said, wanted_outputs},
     publisher::{Letter, deliver_all},
 };
 
@@ -27,6 +27,8 @@ use super::{
 const CHUNK: usize = 256;
 /// Records of outputs in the stream that a start looks at: those of two nodes' unfinished chunks.
 const LOOK_BACK: u64 = 2 * CHUNK as u64;
+/// How long publishing may take before it is looked whether the stream is there at all.
+const SLOW: Duration = Duration::from_secs(1);
 /// The record that an output is.
 const SEQ: &str = "Weir-Seq";
 /// All outputs up to and including this record were acknowledged before this one was sent.
@@ -162,9 +164,37 @@ impl Outbox {
                 .outputs
                 .into_iter()
                 .filter(|output| output.seq > done && !published.also.contains(&output.seq));
-            self.publish(&due.collect::<Vec<_>>(), done).await;
+            let due: Vec<_> = due.collect();
+            tokio::select! {
+                () = self.publish(&due, done) => {}
+                never = self.keep_stream() => match never {},
+            }
             done = batch.through.max(done);
             cursor.store(done).await.map_err(OutboxError::Cursor)?;
+        }
+    }
+
+    /// Makes the stream of outputs again where it was deleted, from time to time, until it is dropped.
+    async fn keep_stream(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(SLOW).await;
+            self.make_again_if_deleted().await;
+        }
+    }
+
+    async fn make_again_if_deleted(&self) {
+        // A server that does not answer is not one without the stream.
+        if !matches!(info(&self.connection, &self.stream).await, Ok(None)) {
+            return;
+        }
+        match ensure(&self.connection, wanted_outputs(&self.connection)).await {
+            Ok(_) => tracing::warn!(
+                stream = %self.stream,
+                "the stream of outputs was deleted, with what it held: it is made again, and what was not published yet goes there"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "the stream of outputs was deleted and cannot be made again");
+            }
         }
     }
 
@@ -221,7 +251,8 @@ impl Outbox {
         Ok(0)
     }
 
-    /// What is published already; waits while the server does not say.
+    /// What is published already; waits while the server does not say, and makes the stream where
+    /// there is none.
     async fn look_back(&self) -> Published {
         let mut attempt = 0;
         loop {
@@ -229,6 +260,7 @@ impl Outbox {
                 Ok(published) => return published,
                 Err(problem) => {
                     tracing::warn!(stream = %self.stream, %problem, "cannot look at the outputs published so far; trying again");
+                    self.make_again_if_deleted().await;
                 }
             }
             tokio::time::sleep(pause(attempt).max(Duration::from_millis(200))).await;

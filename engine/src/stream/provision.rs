@@ -166,7 +166,8 @@ fn failed(doing: &'static str, stream: &str, problem: impl Into<String>) -> Open
     }
 }
 
-async fn ensure(connection: &Connection, wanted: Config) -> Result<Info, OpenError> {
+/// The stream as it is, once it is there: it is created if it is missing.
+pub(super) async fn ensure(connection: &Connection, wanted: Config) -> Result<Info, OpenError> {
     let name = wanted.name.clone();
     match info(connection, &name).await {
         Ok(Some(info)) => return Ok(info),
@@ -238,7 +239,8 @@ fn wanted_inputs(connection: &Connection) -> Config {
     }
 }
 
-fn wanted_outputs(connection: &Connection) -> Config {
+/// The stream of outputs as it is created.
+pub(super) fn wanted_outputs(connection: &Connection) -> Config {
     let config = &connection.config;
     Config {
         name: config.outputs.stream.clone(),
