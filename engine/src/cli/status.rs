@@ -85,6 +85,12 @@ fn page(status: &Value) -> String {
             stream(&status["stream"], status["running"] == true),
         );
     }
+    for denied in status["stream"]["denied"].as_array().into_iter().flatten() {
+        line(
+            "  denied",
+            format!("NATS does not permit this node {}", text(denied)),
+        );
+    }
     if !status["lease"].is_null() {
         line("lease", lease(&status["lease"]));
     }
@@ -229,7 +235,7 @@ mod tests {
             "log": {"records": 7, "bytes": 2048, "last_recorded_at": "t", "hash": "ab"},
             "state_digest": "sha256:00",
             "rules": {"count": 1, "rules_digest": "sha256:11", "refused": "a.cel:1:2: no"},
-            "stream": {"name": "WEIR", "position": 5, "last": 9, "lag": 4, "connected": false},
+            "stream": {"name": "WEIR", "position": 5, "last": 9, "lag": 4, "connected": false, "denied": ["to publish on `a.>`"]},
             "lease": {"standing": "follows", "holder": "b", "holder_executes": true},
             "promotions": {"open": 1, "failed": 2, "execute": false},
             "holds": [{"hold_id": "h", "actor": "ann", "reason": "freeze", "repository": "prod/**"}],
@@ -240,6 +246,7 @@ mod tests {
         for part in [
             "a.cel:1:2: no",
             "4 behind, NOT CONNECTED",
+            "  denied    NATS does not permit this node to publish on `a.>`",
             "held by b; this node follows",
             "1 open, 2 failed; this node copies nothing",
             "h by ann: freeze  repository prod/**",

@@ -305,6 +305,9 @@ impl http::Backend for Backend {
                 "nothing can be made durable since {since}: {problem}"
             ));
         }
+        if let Some(problem) = status::kept_from_reading(&self.shared).await {
+            return Err(problem);
+        }
         // What it would answer, and decide, is not what the others do.
         if let Some(difference) = self.shared.agreement.difference() {
             return Err(difference.to_string());

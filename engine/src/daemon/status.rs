@@ -5,7 +5,10 @@ use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
 use serde_json::{Value, json};
 
 use super::Shared;
-use crate::query::{self, Asker, EventFilter};
+use crate::{
+    query::{self, Asker, EventFilter},
+    stream::Denial,
+};
 
 /// How long the stream is waited for, for an answer that is good to have.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -36,10 +39,33 @@ pub(super) async fn complete(shared: &Shared, status: &mut Value) {
             "last": last,
             "lag": last.map(|last| last.saturating_sub(position)),
             "connected": stream.connection().is_connected(),
+            "denied": denied(&stream.connection().denied()),
         });
     } else {
         status["outputs"] = Value::Null;
     }
+}
+
+fn denied(denials: &[Denial]) -> Vec<String> {
+    denials.iter().map(ToString::to_string).collect()
+}
+
+/// What is not permitted to this node and keeps it from reading what is in the stream.
+pub(super) async fn kept_from_reading(shared: &Shared) -> Option<String> {
+    let denied = denied(&shared.stream.as_ref()?.connection().denied_to_read());
+    if denied.is_empty() {
+        return None;
+    }
+    let position = *shared.read.borrow();
+    let waits = last_sequence(shared)
+        .await
+        .is_none_or(|last| last > position);
+    waits.then(|| {
+        format!(
+            "the stream is not read: NATS does not permit this node {}",
+            denied.join(", ")
+        )
+    })
 }
 
 async fn last_sequence(shared: &Shared) -> Option<u64> {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerError, jetstream};
 use tokio::{sync::watch, time::Instant};
 
-use super::{StreamConfig, StreamConfigError, config::Credentials};
+use super::{Denial, StreamConfig, StreamConfigError, config::Credentials, permissions::Denied};
 use crate::backoff::doubled;
 
 /// How long one request to JetStream may take before it counts as lost and is repeated.
@@ -26,6 +26,7 @@ pub struct Connection {
     /// makes it anew when this changes.
     pub(super) made: watch::Receiver<u64>,
     pub(super) config: Arc<StreamConfig>,
+    denied: Denied,
 }
 
 /// Why there is no connection.
@@ -84,7 +85,8 @@ impl Connection {
     pub async fn open(config: &StreamConfig) -> Result<Self, ConnectError> {
         config.check()?;
         let (made_in, made) = watch::channel(0);
-        let options = options(config, made_in).await?;
+        let denied = Denied::new(config);
+        let options = options(config, made_in, denied.clone()).await?;
         let urls = config.urls.join(", ");
         let patience = Duration::from_secs(config.connect_wait_seconds);
         let start = Instant::now();
@@ -143,6 +145,7 @@ impl Connection {
             jetstream,
             made,
             config: Arc::new(config.clone()),
+            denied,
         })
     }
 
@@ -163,6 +166,18 @@ impl Connection {
         while !self.is_connected() {
             tokio::time::sleep(pause(0)).await;
         }
+    }
+
+    /// What the server does not permit on the connection that stands, as far as it was tried.
+    #[must_use]
+    pub fn denied(&self) -> Vec<Denial> {
+        self.denied.all()
+    }
+
+    /// What of it keeps this node from reading the stream.
+    #[must_use]
+    pub fn denied_to_read(&self) -> Vec<Denial> {
+        self.denied.to_read()
     }
 
     /// The largest message, headers included, that the server takes.
@@ -236,14 +251,15 @@ fn tls_cause(error: &async_nats::ConnectError) -> Option<&rustls::Error> {
 async fn options(
     config: &StreamConfig,
     made: watch::Sender<u64>,
+    denied: Denied,
 ) -> Result<ConnectOptions, StreamConfigError> {
     let made = Arc::new(made);
     let mut options = ConnectOptions::new()
         .name("weir")
         .reconnect_delay_callback(pause)
         .event_callback(move |event| {
-            let made = Arc::clone(&made);
-            async move { on_event(&event, &made) }
+            let (made, denied) = (Arc::clone(&made), denied.clone());
+            async move { on_event(&event, &made, &denied) }
         });
     options = match config.credentials()? {
         Credentials::None => options,
@@ -274,9 +290,10 @@ async fn options(
     Ok(options)
 }
 
-fn on_event(event: &Event, made: &watch::Sender<u64>) {
+fn on_event(event: &Event, made: &watch::Sender<u64>, denied: &Denied) {
     match event {
         Event::Connected => {
+            denied.begins_anew();
             made.send_modify(|count| *count += 1);
             tracing::debug!("connection to NATS made");
         }
@@ -284,6 +301,7 @@ fn on_event(event: &Event, made: &watch::Sender<u64>) {
         Event::ServerError(ServerError::AuthorizationViolation) => {
             tracing::error!("NATS refuses the credentials");
         }
+        Event::ServerError(ServerError::Other(said)) => denied.note(said),
         other => tracing::info!(event = %other, "NATS client"),
     }
 }

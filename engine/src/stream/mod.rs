@@ -18,6 +18,7 @@ mod fetch;
 mod lease;
 mod message;
 mod outbox;
+mod permissions;
 mod provision;
 mod publisher;
 mod server;
@@ -35,6 +36,7 @@ pub use lease::{
 };
 pub use message::{Damaged, Escort, Message, Origin, Speaker};
 pub use outbox::{Cursor, Outbox, OutboxError, Output, OutputBatch, Outputs};
+pub use permissions::{Denial, NeededSubjects};
 pub use provision::{OpenError, Stream};
 pub use publisher::{Ack, PublishError, Publisher};
 pub use service::{Asked, Service, ServiceError};

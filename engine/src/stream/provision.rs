@@ -351,7 +351,7 @@ fn check_subjects(info: &Info, wanted: &[String]) -> Result<(), OpenError> {
 }
 
 /// Whether every subject that `subject` (which may have wildcards) matches, `pattern` matches too.
-fn covers(pattern: &str, subject: &str) -> bool {
+pub(super) fn covers(pattern: &str, subject: &str) -> bool {
     let mut subject = subject.split('.');
     for token in pattern.split('.') {
         match (token, subject.next()) {

@@ -54,7 +54,8 @@ function stream(stream) {
   if (stream === null) return null;
   if (!stream.connected) return el("span", { class: "attention" }, `${stream.name}: NOT CONNECTED`);
   const lag = stream.lag === null ? "how far behind is unknown" : `${stream.lag} behind`;
-  return `${stream.name}, read through ${stream.position}, ${lag}`;
+  const denied = (stream.denied ?? []).map((what) => `; NATS does not permit ${what}`).join("");
+  return [`${stream.name}, read through ${stream.position}, ${lag}`, denied && el("span", { class: "attention" }, denied)];
 }
 
 function hold(one) {
