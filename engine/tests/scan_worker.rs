@@ -215,8 +215,13 @@ async fn a_report_that_says_more_than_the_stream_takes_is_a_failed_scan() {
 
 /// The exit code of a worker with this command line, and what it says.
 fn worker(nats: &str, exec: &str) -> (Option<i32>, String) {
+    worker_with(nats, exec, &[])
+}
+
+fn worker_with(nats: &str, exec: &str, options: &[&str]) -> (Option<i32>, String) {
     let worker = Command::new(env!("CARGO_BIN_EXE_weir"))
         .args(["scan-worker", "--nats", nats, "--exec", exec])
+        .args(options)
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&worker.stderr).into_owned();
@@ -232,6 +237,45 @@ fn a_worker_without_its_scanner_does_not_begin() {
         assert_eq!(code, Some(2), "{told}");
         assert!(told.contains(&format!("cannot run `{program}`")), "{told}");
     }
+}
+
+#[test]
+fn a_worker_whose_adapter_does_not_exist_does_not_begin() {
+    // Nobody listens there: it does not come so far.
+    let nats = "nats://127.0.0.1:1";
+    let (code, told) = worker_with(nats, "sh {reference}", &["--adapter", "trvy"]);
+    assert_eq!(code, Some(2), "{told}");
+    let names = "hint: adapters: ";
+    assert!(
+        told.contains("there is no adapter `trvy`") && told.contains(names),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_which_weir_takes_only_a_part_leaves_no_scan_running() {
+    let Some(scene) = Scene::new() else { return };
+    let image = app::image("web", "amd64", &[]);
+    image.push(&scene.client, "team/web", Some("1.0")).await;
+    let waived = json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1,
+        "metadata": {"tools": [{"name": "trivy"}]},
+        "components": [{"type": "library", "name": "a", "bom-ref": "a", "purl": "pkg:npm/a@1"}],
+        "vulnerabilities": [{"id": "CVE-1", "ratings": [{"severity": "high"}], "affects": [{"ref": "a"}],
+            "analysis": {"state": "not_affected", "justification": "code_not_reachable"}}]});
+    let scanner = format!("#!/bin/sh\ncat <<'REPORT'\n{waived}\nREPORT\n");
+    fs::write(scene.directory.path().join("scanner"), scanner).unwrap();
+    let daemon = scene.daemon().await;
+    scene.work(1);
+    let failed = daemon
+        .until("/v1/events?type=weir.scan.failed", |failed| {
+            failed["events"][0].is_object()
+        })
+        .await;
+    let reason = &failed["events"][0]["event"]["data"]["reason"];
+    let reason = reason.as_str().unwrap();
+    assert!(reason.contains("a waiver"), "{reason}");
+    let rejected = daemon.get("/v1/events?type=weir.input.rejected").await;
+    assert_eq!(rejected["events"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

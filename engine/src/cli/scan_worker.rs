@@ -4,9 +4,10 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 
-use super::CliError;
+use super::{CliError, send::check_adapter};
 use crate::{
     config::Config,
+    daemon::sources::SourceSettings,
     scan::{self, Command, WorkerConfig},
     stream::{Stream, StreamConfig},
 };
@@ -20,7 +21,7 @@ pub struct ScanWorkerArgs {
     /// The scanner's command line; `{reference}` is the image, by its digest. No shell is asked.
     #[arg(long, value_name = "COMMAND")]
     exec: String,
-    /// Configuration file of Weir, for its `[stream]`.
+    /// Configuration file of Weir, for its `[stream]` and how it reads the source.
     #[arg(long, value_name = "FILE", env = "WEIR_CONFIG")]
     config: Option<PathBuf>,
     /// Address of the NATS server, where there is no configuration file.
@@ -49,14 +50,23 @@ pub struct ScanWorkerArgs {
 /// Works until a signal ends it.
 ///
 /// # Errors
-/// If the command line makes no sense, its program cannot be run, or the stream cannot be reached.
+/// If the command line makes no sense, its program cannot be run, there is no such adapter, or the stream cannot be reached.
 pub fn run(args: &ScanWorkerArgs) -> Result<ExitCode, CliError> {
     let command: Command = args.exec.parse().map_err(CliError::usage)?;
     command.find().map_err(|error| {
         CliError::usage(error)
             .hint("name the scanner's program in --exec, by its path or as it is found on PATH")
     })?;
-    let stream = stream_config(args)?;
+    // It would be the end of every request that it takes.
+    if let Some(adapter) = &args.adapter {
+        check_adapter(adapter)?;
+    }
+    let weir = match &args.config {
+        Some(path) => Config::read(path).map_err(CliError::usage)?,
+        None => Config::default(),
+    };
+    let settings = SourceSettings::configured(&weir).of(&args.source);
+    let stream = stream_config(args, weir)?;
     let config = WorkerConfig {
         scanner: args
             .scanner
@@ -65,6 +75,7 @@ pub fn run(args: &ScanWorkerArgs) -> Result<ExitCode, CliError> {
         command,
         adapter: args.adapter.clone(),
         source: args.source.clone(),
+        settings,
         timeout: Duration::from_secs(args.timeout.max(1)),
         concurrent: args.concurrent,
         at_most: args.at_most,
@@ -83,11 +94,7 @@ pub fn run(args: &ScanWorkerArgs) -> Result<ExitCode, CliError> {
     })
 }
 
-fn stream_config(args: &ScanWorkerArgs) -> Result<StreamConfig, CliError> {
-    let config = match &args.config {
-        Some(path) => Config::read(path).map_err(CliError::usage)?,
-        None => Config::default(),
-    };
+fn stream_config(args: &ScanWorkerArgs, config: Config) -> Result<StreamConfig, CliError> {
     match (config.stream, &args.nats) {
         (stream, Some(url)) => {
             let mut stream = stream.unwrap_or_default();

@@ -44,12 +44,7 @@ pub struct SendArgs {
 /// If the payload cannot be read or not be sent.
 pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
     if let Some(adapter) = &args.adapter {
-        let known = adapters::names();
-        if !known.iter().any(|(name, _)| name == adapter) && adapter != "weir" {
-            let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-            return Err(CliError::usage(format!("there is no adapter `{adapter}`"))
-                .hint(format!("adapters: {}", names.join(", "))));
-        }
+        check_adapter(adapter)?;
     }
     let headers = args.headers()?;
     let mut payloads = Vec::new();
@@ -92,6 +87,20 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(NO),
     })
+}
+
+/// Refuses a name that no adapter has.
+///
+/// # Errors
+/// Names those that there are.
+pub(super) fn check_adapter(adapter: &str) -> Result<(), CliError> {
+    let known = adapters::names();
+    if known.iter().any(|(name, _)| *name == adapter) || adapter == "weir" {
+        return Ok(());
+    }
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    Err(CliError::usage(format!("there is no adapter `{adapter}`"))
+        .hint(format!("adapters: {}", names.join(", "))))
 }
 
 /// What a payload means, without asking anybody.

@@ -6,6 +6,9 @@
 //!                                                                         └─> weir.scan.failed
 //! ```
 //!
+//! A report is read as the daemon will read it: what it would not take as a scan of the very image
+//! that was asked for is a scan that failed, with the reason.
+//!
 //! The report judges, not the exit code: scanners use code 1 both for "found something" and for
 //! "could not look", and exit with 0 where they recognised nothing.
 
@@ -14,10 +17,12 @@ mod command;
 use std::time::Duration;
 
 use bytes::Bytes;
-use weir_schema::{Body, Digest, Event, Received, ScanFailed, ScanRequested, ScanStarted, Scanner};
+use weir_schema::{
+    Body, Digest, Event, Received, ScanCompleted, ScanFailed, ScanRequested, ScanStarted, Scanner,
+};
 
 use crate::{
-    adapters::{self, AdapterSettings, Decoded, SUBJECT_HEADER},
+    adapters::{self, AdapterSettings, Decoded, SUBJECT_HEADER, mark_source_only},
     aside,
     stream::{PublishError, Publisher, Stream, Work, WorkError, WorkQueue},
 };
@@ -44,6 +49,8 @@ pub struct WorkerConfig {
     pub adapter: Option<String>,
     /// The source that reports are sent as.
     pub source: String,
+    /// How the daemon reads that source.
+    pub settings: AdapterSettings,
     /// How long one scan may take.
     pub timeout: Duration,
     /// How many scans run at a time.
@@ -248,46 +255,76 @@ async fn judge_aside(config: &WorkerConfig, leaf: &Digest, ended: Ended) -> Resu
     judged.await.unwrap_or_else(panicked)
 }
 
-/// The report that a command wrote, or why there is none.
+/// The report that a command wrote, or why there is none that the daemon would take.
 fn judge(config: &WorkerConfig, leaf: &Digest, ended: Ended) -> Result<Report, String> {
-    let headers = subject(leaf);
-    let settings = AdapterSettings::default();
+    let mut headers = subject(leaf);
+    // As the stream's subject will say of it.
+    mark_source_only(&mut headers);
     let decoded = adapters::decode(&adapters::Delivery {
         adapter: config.adapter.as_deref(),
         source: &config.source,
         delivery_id: None,
         headers: &headers,
         body: &ended.output,
-        settings: &settings,
+        settings: &config.settings,
     });
-    let (mut events, mut why) = (Vec::new(), None);
+    match outcome(leaf, decoded) {
+        Ok(events) => Ok(Report {
+            raw: ended.output.into(),
+            events,
+        }),
+        Err(why) => Err(format!(
+            "{}: {why}{}",
+            ended.how,
+            match ended.complaint.as_str() {
+                "" => String::new(),
+                complaint => format!("; it says: {complaint}"),
+            }
+        )),
+    }
+}
+
+/// What a report means, if that is a completed scan of `leaf` and all of it can be read; else why it
+/// is not.
+fn outcome(leaf: &Digest, decoded: Vec<Decoded>) -> Result<Vec<Received>, String> {
+    let (mut events, mut is_complete) = (Vec::new(), false);
+    let (mut failed, mut other, mut nothing) = (None, None, None);
     for one in decoded {
         match one {
             Decoded::Event(event) => {
-                if let Body::ScanFailed(failed) = &event.event.body {
-                    why.get_or_insert_with(|| failed.reason.clone());
+                match &event.event.body {
+                    Body::ScanCompleted(scan) if is_of(leaf, scan) => is_complete = true,
+                    Body::ScanCompleted(scan) => {
+                        other.get_or_insert_with(|| scan.digest.clone());
+                    }
+                    Body::ScanFailed(scan) => {
+                        failed.get_or_insert_with(|| scan.reason.clone());
+                    }
+                    _ => {}
                 }
                 events.push(*event);
             }
-            Decoded::Rejected(rejected) => why = why.or(Some(rejected.reason)),
-            Decoded::Ignored(reason) | Decoded::Untold(reason) => why = why.or(Some(reason)),
-            Decoded::NeedsResolving(_) => {}
+            Decoded::Rejected(rejected) => return Err(rejected.reason),
+            Decoded::NeedsResolving(pending) => {
+                nothing = nothing.or(Some(pending.rejected("nobody is asked").reason));
+            }
+            Decoded::Ignored(reason) | Decoded::Untold(reason) => {
+                nothing = nothing.or(Some(reason));
+            }
         }
     }
-    let completes = |event: &Received| matches!(event.event.body, Body::ScanCompleted(_));
-    if events.iter().any(completes) {
-        let raw = ended.output.into();
-        return Ok(Report { raw, events });
+    if is_complete {
+        return Ok(events);
     }
-    Err(format!(
-        "{}: {}{}",
-        ended.how,
-        why.as_deref().unwrap_or("it wrote no report"),
-        match ended.complaint.as_str() {
-            "" => String::new(),
-            complaint => format!("; it says: {complaint}"),
-        }
-    ))
+    let other =
+        other.map(|other| format!("it reports a scan of {other}, and {leaf} was asked for"));
+    let why = failed.or(other).or(nothing);
+    Err(why.unwrap_or_else(|| "it wrote no report".to_owned()))
+}
+
+/// Whether it is a scan of `leaf`: of itself, or of an index with it.
+fn is_of(leaf: &Digest, scan: &ScanCompleted) -> bool {
+    scan.digest == *leaf || scan.covers.iter().flatten().any(|covered| covered == leaf)
 }
 
 fn subject(leaf: &Digest) -> Vec<(String, String)> {
@@ -322,34 +359,91 @@ async fn send(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    #[test]
-    fn a_report_that_grades_nothing_is_a_failed_scan_and_says_so() {
+    /// How a worker judges what a scanner wrote about `leaf`.
+    fn judged(settings: AdapterSettings, output: &Value) -> Result<Vec<String>, String> {
         let config = WorkerConfig {
             command: "scan {reference}".parse().unwrap(),
             scanner: "osv".into(),
             adapter: None,
             source: "scan-worker".into(),
+            settings,
             timeout: Duration::from_secs(1),
             concurrent: 1,
             at_most: None,
         };
-        let report = json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1, "components": [{"type": "library", "name": "a"}],
-            "metadata": {"tools": [{"name": "osv-scanner"}]}, "vulnerabilities": [{"id": "CVE-1"}]});
         let ended = Ended {
-            output: report.to_string().into_bytes(),
+            output: output.to_string().into_bytes(),
             complaint: String::new(),
             how: "exit code 0".into(),
         };
-        let told = judge(&config, &Digest::of(b"a leaf"), ended).err().unwrap();
-        assert!(
-            told.starts_with(
-                "exit code 0: none of the vulnerabilities that it found has a severity"
-            ),
-            "{told}"
-        );
+        let report = judge(&config, &leaf(), ended)?;
+        let kinds = report.events.iter().map(|event| event.event.body.kind());
+        Ok(kinds.map(str::to_owned).collect())
+    }
+
+    fn leaf() -> Digest {
+        Digest::of(b"a leaf")
+    }
+
+    fn told(output: &Value) -> String {
+        judged(AdapterSettings::default(), output).unwrap_err()
+    }
+
+    /// A vulnerability that is waived by a report of CycloneDX.
+    fn waived() -> Value {
+        json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1,
+            "metadata": {"tools": [{"name": "osv-scanner"}]},
+            "components": [{"type": "library", "name": "a", "bom-ref": "a", "purl": "pkg:npm/a@1"}],
+            "vulnerabilities": [{"id": "CVE-2", "ratings": [{"severity": "low"}], "affects": [{"ref": "a"}]},
+                {"id": "CVE-1", "ratings": [{"severity": "high"}], "affects": [{"ref": "a"}], "analysis": {"state": "not_affected", "justification": "code_not_reachable"}}]})
+    }
+
+    fn scanned(digest: &Digest) -> Value {
+        json!({"specversion": "1.0", "id": "1", "source": "s", "type": "weir.scan.completed",
+            "data": {"digest": digest, "scanner": {"name": "osv"}, "findings": []}})
+    }
+
+    #[test]
+    fn a_report_that_grades_nothing_is_a_failed_scan_and_says_so() {
+        let report = json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1, "components": [{"type": "library", "name": "a"}],
+            "metadata": {"tools": [{"name": "osv-scanner"}]}, "vulnerabilities": [{"id": "CVE-1"}]});
+        let told = told(&report);
+        let start = "exit code 0: none of the vulnerabilities that it found has a severity";
+        assert!(told.starts_with(start), "{told}");
+    }
+
+    #[test]
+    fn a_report_of_which_the_daemon_refuses_a_part_is_a_failed_scan() {
+        let told = told(&waived());
+        assert!(told.contains("a waiver"), "{told}");
+    }
+
+    #[test]
+    fn a_report_is_read_with_the_settings_of_its_source() {
+        let vex = AdapterSettings {
+            vex: true,
+            ..AdapterSettings::default()
+        };
+        let mut kinds = judged(vex, &waived()).unwrap();
+        kinds.sort();
+        assert_eq!(kinds, ["weir.override.granted", "weir.scan.completed"]);
+    }
+
+    #[test]
+    fn a_scan_of_another_image_is_not_the_one_that_was_asked_for() {
+        let other = Digest::of(b"another");
+        let told = told(&scanned(&other));
+        let expected = format!("it reports a scan of {other}, and {} was", leaf());
+        assert!(told.contains(&expected), "{told}");
+        let mut index = scanned(&other);
+        index["data"]["covers"] = json!([leaf()]);
+        for report in [scanned(&leaf()), index] {
+            let kinds = judged(AdapterSettings::default(), &report);
+            assert_eq!(kinds.unwrap(), ["weir.scan.completed"]);
+        }
     }
 }
