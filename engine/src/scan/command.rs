@@ -2,6 +2,7 @@
 
 use std::{io, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio, time::Duration};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     process,
@@ -131,45 +132,61 @@ impl Command {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
+            // What it starts is in its group, and is killed with it.
+            .process_group(0)
             .spawn()
             .map(Running)
             .map_err(|source| CommandError::Start { program, source })
     }
 }
 
-/// A command that runs. Dropped, it is killed.
+/// A command that runs. Dropped, it is killed, with what it started and did not put into another
+/// process group.
 #[derive(Debug)]
 pub struct Running(process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Until it has been waited for, no other group can have its number.
+        let group = self.0.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(group) = group.and_then(Pid::from_raw) {
+            // There may be nobody left in it.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
 
 impl Running {
     /// Waits for its end, for at most `timeout`; then it is killed.
     ///
     /// # Errors
     /// If it takes too long, or writes more than `limit` bytes. That it fails is a result.
-    pub async fn ended(self, timeout: Duration, limit: usize) -> Result<Ended, CommandError> {
-        let Self(mut child) = self;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let watch = async {
-            let (output, complaint, status) =
-                tokio::join!(read(stdout, limit), read(stderr, limit), child.wait());
-            let output = output?;
-            if output.len() > limit {
-                return Err(CommandError::TooLarge(limit));
-            }
-            let status = status.map_err(CommandError::Watch)?;
-            Ok(Ended {
-                output,
-                complaint: end_of(&complaint?),
-                how: match status.code() {
-                    Some(code) => format!("exit code {code}"),
-                    None => status.to_string(),
-                },
-            })
-        };
-        match tokio::time::timeout(timeout, watch).await {
+    pub async fn ended(mut self, timeout: Duration, limit: usize) -> Result<Ended, CommandError> {
+        match tokio::time::timeout(timeout, self.watch(limit)).await {
             Ok(ended) => ended,
             Err(_elapsed) => Err(CommandError::Timeout(timeout)),
         }
+    }
+
+    /// Reads what it writes until nobody writes any more, and only then waits for it: while something
+    /// that it started still writes, its group can be killed.
+    async fn watch(&mut self, limit: usize) -> Result<Ended, CommandError> {
+        let Self(child) = self;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (output, complaint) = tokio::join!(read(stdout, limit), read(stderr, limit));
+        let output = output?;
+        if output.len() > limit {
+            return Err(CommandError::TooLarge(limit));
+        }
+        let status = child.wait().await.map_err(CommandError::Watch)?;
+        Ok(Ended {
+            output,
+            complaint: end_of(&complaint?),
+            how: match status.code() {
+                Some(code) => format!("exit code {code}"),
+                None => status.to_string(),
+            },
+        })
     }
 }
 
@@ -252,6 +269,42 @@ mod tests {
         ] {
             let error = find(line).unwrap_err();
             assert!(error.contains(problem), "{error}");
+        }
+    }
+
+    /// Whether the process with this number runs: is there, and is no zombie.
+    fn runs(pid: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next());
+        state.is_some_and(|state| state != 'Z')
+    }
+
+    #[tokio::test]
+    async fn what_a_command_started_is_killed_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        // It waits for its child, or leaves it behind with its output.
+        for then in ["wait", "exit 0"] {
+            let line = format!(
+                "sh -c 'sleep 60 & echo $! > {}; {then}' {{reference}}",
+                file.display()
+            );
+            let command: Command = line.parse().unwrap();
+            let running = command.start("r").unwrap();
+            let ended = running.ended(Duration::from_millis(500), 10).await;
+            assert!(matches!(ended, Err(CommandError::Timeout(_))), "{ended:?}");
+            let child = std::fs::read_to_string(&file).unwrap();
+            let child = child.trim();
+            for _ in 0..100 {
+                if !runs(child) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert!(!runs(child), "{then}: {child} goes on");
         }
     }
 
