@@ -15,7 +15,7 @@ use std::{
 
 use nats::Nats;
 use serde_json::{Value, json};
-use support::daemon::Daemon;
+use support::{daemon::Daemon, registry::Registry};
 use tempfile::TempDir;
 use weir_engine::{
     log::{Log, LogOptions},
@@ -385,6 +385,25 @@ async fn the_command_line_says_how_it_is_given_a_token() {
             said.contains("give it with --token or in WEIR_TOKEN"),
             "{said}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_daemon_is_told_by_its_address_and_answer() {
+    let registry = Registry::start();
+    let server = format!("http://{}", registry.host());
+    let asked = tokio::task::spawn_blocking(move || {
+        let asked = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["status", "--server", &server])
+            .output()
+            .unwrap();
+        (asked, server)
+    });
+    let (asked, server) = asked.await.unwrap();
+    let told = String::from_utf8_lossy(&asked.stderr);
+    assert_eq!(asked.status.code(), Some(3), "{told}");
+    for part in [&*server, "/v1/status answers with 404", "hint: "] {
+        assert!(told.contains(part), "{part}: {told}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use crate::{
@@ -25,6 +25,7 @@ pub(super) struct Connection {
 /// An answer, and who gave it.
 pub(super) struct Answer {
     url: String,
+    status: StatusCode,
     pub(super) body: Bytes,
 }
 
@@ -85,20 +86,19 @@ impl Connection {
             let response = request.send().await?;
             let (status, url) = (response.status(), response.url().to_string());
             let body = response.bytes().await?;
-            Ok::<_, reqwest::Error>((status, Answer { url, body }))
+            Ok::<_, reqwest::Error>(Answer { url, status, body })
         });
-        let (status, answer) = answer.map_err(|error| {
+        let answer = answer.map_err(|error| {
             CliError::outside(format!("{} does not answer: {error}", self.address))
         })?;
-        if status.is_success() {
+        if answer.status.is_success() {
             return Ok(answer);
         }
-        let value: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-        let detail = value["detail"]
-            .as_str()
-            .or(value["title"].as_str())
-            .unwrap_or("no reason given")
-            .to_owned();
+        let problem: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let detail = problem["detail"].as_str().or(problem["title"].as_str());
+        let Some(detail) = detail.map(str::to_owned) else {
+            return Err(no_daemon(&answer));
+        };
         if detail == TOKEN_NEEDED {
             let problem = match &self.token {
                 Some(_) => "takes another token than this one",
@@ -107,7 +107,7 @@ impl Connection {
             let problem = format!("the daemon at {} {problem}", self.address);
             return Err(CliError::usage(problem).hint("give it with --token or in WEIR_TOKEN"));
         }
-        Err(if status.is_client_error() {
+        Err(if answer.status.is_client_error() {
             CliError::usage(detail)
         } else {
             CliError::outside(detail)
@@ -115,8 +115,8 @@ impl Connection {
     }
 }
 
-/// What to say of an answer that is not JSON: a proxy's page is no answer of a daemon, and not even
-/// an empty one.
+/// What to say of an answer that no daemon gives: a proxy's page, or another server's word, is none,
+/// and not even an empty one.
 fn no_daemon(answer: &Answer) -> CliError {
     /// Enough to see what came.
     const SHOWN: usize = 60;
@@ -127,10 +127,12 @@ fn no_daemon(answer: &Answer) -> CliError {
         None => format!("`{text}`"),
         Some(_) => format!("`{}…`", text.chars().take(SHOWN).collect::<String>()),
     };
-    let problem = format!(
-        "{} answers with {came} where a daemon answers JSON",
-        answer.url
-    );
+    let Answer { url, status, .. } = answer;
+    let (status, expected) = match status.is_success() {
+        true => (String::new(), "JSON"),
+        false => (format!("{status}, "), "with a problem and its detail"),
+    };
+    let problem = format!("{url} answers with {status}{came} where a daemon answers {expected}");
     CliError::outside(problem).hint(
         "look into what stands before the daemon there, a proxy or a login page, or name the daemon itself with `--server`",
     )
