@@ -424,6 +424,33 @@ fn an_archive_directory_is_made_when_the_daemon_starts() {
 }
 
 #[test]
+fn a_command_whose_talk_nobody_hears_ends_as_it_would() {
+    let directory = TempDir::new().unwrap();
+    let rules = directory.path().join("rules");
+    fs::create_dir(&rules).unwrap();
+    fs::write(rules.join("wrong.cel"), "nonsense(").unwrap();
+    let (rules, data) = (rules.display(), directory.path().join("data"));
+    let data = data.display();
+    for (line, code) in [
+        (format!("why team/web:1.0 --data {data}"), 3),
+        (format!("run --data {data} --rules {rules}"), 2),
+        ("demo".to_owned(), 0),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(line.split(' '))
+            .current_dir(&directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(writer)
+            .status()
+            .unwrap();
+        assert_eq!(ended.code(), Some(code), "{line}");
+    }
+}
+
+#[test]
 fn a_log_of_another_format_is_refused_and_left_as_it_is() {
     let directory = TempDir::new().unwrap();
     let data = a_log(directory.path());

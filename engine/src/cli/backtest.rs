@@ -143,7 +143,7 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, CliError> {
         .hint("`weir replay` says what is wrong with the first"));
     }
     if args.against.is_none() && report.history.activations == 0 {
-        eprintln!(
+        tell!(
             "weir: the history puts no rules in force, so the new ones are compared with none; name others with --against"
         );
     }

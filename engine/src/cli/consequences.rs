@@ -56,7 +56,7 @@ impl<'a> Consequences<'a> {
     /// If the daemon does not answer, or nothing comes to be on record.
     pub(super) fn tell(self) -> Result<ExitCode, CliError> {
         let seq = self.recorded()?;
-        eprintln!("recorded as {seq}");
+        tell!("recorded as {seq}");
         let decided = EventFilter {
             after: seq,
             kinds: vec!["weir.decision.made".to_owned()],
@@ -75,10 +75,10 @@ impl<'a> Consequences<'a> {
             out::line(line(&record))?;
         }
         if page.events.len() > TOLD {
-            eprintln!("and more: weir log --after {seq} --where 'data.trigger == {seq}'");
+            tell!("and more: weir log --after {seq} --where 'data.trigger == {seq}'");
         }
         if lacks_something {
-            eprintln!(
+            tell!(
                 "hint: a promotion by hand is judged once: ask again when what it lacks has come"
             );
         }

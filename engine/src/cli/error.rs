@@ -1,6 +1,11 @@
 //! What a command can end with, and the exit code that says so.
 
-use std::{io, path::Path, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+};
 
 /// Nothing is wrong: whoever reads the output has seen enough.
 pub const SEEN: u8 = 0;
@@ -87,10 +92,15 @@ impl CliError {
         if self.code == SEEN {
             return ExitCode::SUCCESS;
         }
-        eprintln!("weir: {}", self.message);
+        tell!("weir: {}", self.message);
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            tell!("hint: {hint}");
         }
         ExitCode::from(self.code)
     }
+}
+
+/// What `tell!` does.
+pub(super) fn tell(said: fmt::Arguments<'_>) {
+    let _nobody_listens = writeln!(io::stderr().lock(), "{said}");
 }

@@ -101,7 +101,7 @@ fn of_tag(args: &Args, subject: Subject) -> Result<Json, CliError> {
     };
     let mut answer = args.access.open()?.ask(&query)?;
     for warning in answer["warnings"].as_array().into_iter().flatten() {
-        eprint!("{}", warning.as_str().unwrap_or_default());
+        tell!("{}", warning.as_str().unwrap_or_default().trim_end());
     }
     Ok(answer["value"].take())
 }
@@ -196,7 +196,7 @@ fn evaluate(expression: &str, input: &Json) -> Result<Json, String> {
         (Err(error), None) => return Err(located(&error, NAME, expression)),
     };
     if let Some(shown) = objections {
-        eprintln!("{shown}\nwarning: a rule that says this is refused");
+        tell!("{shown}\nwarning: a rule that says this is refused");
     }
     environment
         .to_json(&value, &facts, &JsonLimits::ANSWER)

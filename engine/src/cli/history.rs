@@ -50,7 +50,7 @@ pub fn run(args: &HistoryArgs) -> Result<ExitCode, CliError> {
         format!("{}\n{}{when}: {state}", args.tag, lines(entries))
     })?;
     if let Some(first) = answer["told_from"].as_u64() {
-        eprintln!(
+        tell!(
             "only the newest are told; those before: weir log --repository {repository} --tag {tag} --before {first}"
         );
     }

@@ -33,7 +33,7 @@ pub(super) fn warn_of_promotions(scope: &Value, promotions: &Value) {
     let on_their_way = all.filter(|one| one["progress"] != "failed" && covers(scope, one));
     for one in on_their_way {
         let place = |end: &Value| format!("{}:{}", text(&end["repository"]), text(&end["tag"]));
-        eprintln!(
+        tell!(
             "weir: warning: {} was decided before and goes on: {} -> {}",
             text(&one["promotion_id"]),
             on_one_line(&place(&one["source"])),
@@ -46,7 +46,7 @@ pub(super) fn warn_of_promotions(scope: &Value, promotions: &Value) {
 pub(super) fn warn_of_holds(holds: &Value, promotion: &Value) {
     let all = holds.as_array().into_iter().flatten();
     for hold in all.filter(|hold| covers(hold, promotion)) {
-        eprintln!(
+        tell!(
             "weir: warning: the hold `{}` does not stop it, for it was decided before: {}",
             on_one_line(text(&hold["hold_id"])),
             on_one_line(text(&hold["reason"]))
@@ -63,7 +63,7 @@ pub(super) fn warn_of_rule(rules: &Value, name: &str) {
     }
     let meant = nearest(name, all);
     let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
-    eprintln!("weir: warning: no rule `{name}` is in force: the hold stops nothing{meant}");
+    tell!("weir: warning: no rule `{name}` is in force: the hold stops nothing{meant}");
 }
 
 /// Says where no rule leads a tag of `repository` to the target that was approved, as far as `tags`,
@@ -83,7 +83,7 @@ pub(super) fn tell_of_target(repository: &str, target: &str, tags: &Value) {
             format!("they are led to {}", targets.join(", "))
         }
     };
-    eprintln!(
+    tell!(
         "hint: no rule in force leads a tag of `{}` to `{}`: {}",
         on_one_line(repository),
         on_one_line(target),

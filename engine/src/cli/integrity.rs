@@ -120,9 +120,9 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
             Problem::Checkpoint(CheckpointError::Unsigned { .. })
         );
         if unknown {
-            eprintln!("hint: {OTHER_KEY}");
+            tell!("hint: {OTHER_KEY}");
         } else {
-            eprintln!(
+            tell!(
                 "hint: everything before record {seq} is as it was written; keep this directory and restore from a copy"
             );
         }
@@ -182,7 +182,7 @@ impl VerifyArgs {
             let problem = problem.to_string();
             out::line(json!({"as_written": false, "first_bad": seq, "problem": problem}))?;
         }
-        eprintln!("weir: {problem}");
+        tell!("weir: {problem}");
         Ok(ExitCode::from(NO))
     }
 }
@@ -208,7 +208,7 @@ fn verify_archive(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         if !args.checkpoint.is_empty() {
             return Err(CliError::usage(missing).hint(hint));
         }
-        eprintln!("{missing}: {hint}");
+        tell!("{missing}: {hint}");
     }
     let mut roots = Vec::new();
     for path in &args.checkpoint {
@@ -265,7 +265,7 @@ pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
         // The one writer is the daemon, which signs by itself.
         Err(Opened::InUse(error)) => {
             let last = fs::read_to_string(data.join(CHECKPOINT_FILE)).map_err(|_| error)?;
-            eprintln!("the running daemon's last; it signs every few seconds while records come");
+            tell!("the running daemon's last; it signs every few seconds while records come");
             out::text(last)?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -148,7 +148,7 @@ pub fn run(args: &LogArgs) -> Result<ExitCode, CliError> {
     let expression = args.expression.as_deref().unwrap_or_default();
     for (field, meant) in query::unknown_fields(expression) {
         let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
-        eprintln!(
+        tell!(
             "weir: warning: --where reads `data.{field}`, which no event of Weir's types has{meant}"
         );
     }
@@ -315,7 +315,7 @@ fn records(
             // Whoever follows goes on when the daemon is there again.
             Err(error) if args.follow && began && error.code == OUTSIDE => {
                 if !lost {
-                    eprintln!("weir: {error}; waiting until it does");
+                    tell!("weir: {error}; waiting until it does");
                 }
                 lost = true;
                 std::thread::sleep(LOOK);
@@ -338,7 +338,7 @@ fn records(
         printer.out.flush()?;
         if args.page {
             if let Some(next) = page.next {
-                eprintln!("next page: --cursor {next}");
+                tell!("next page: --cursor {next}");
             }
             break;
         }
@@ -379,7 +379,7 @@ fn warn(undecided: Option<Undecided>) {
         problem,
     }) = undecided
     {
-        eprintln!(
+        tell!(
             "weir: warning: --where could not be answered for {count} of the records, which are left out; for record {seq}:\n{problem}"
         );
     }

@@ -1,5 +1,13 @@
 //! The command line: data to stdout, talk to stderr, exit codes as documented.
 
+/// Says something on stderr, as `eprintln!` does. Where nobody listens it is not said, and the command
+/// goes on: its data and its exit code are what counts.
+macro_rules! tell {
+    ($($said:tt)*) => {
+        $crate::cli::error::tell(format_args!($($said)*))
+    };
+}
+
 pub mod access;
 mod backtest;
 mod consequences;

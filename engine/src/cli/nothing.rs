@@ -19,7 +19,7 @@ pub(super) fn hint(source: &mut Source, asked: &str) -> Result<(), CliError> {
         return Ok(());
     }
     let meant = meant(asked, &names).unwrap_or_default();
-    eprintln!(
+    tell!(
         "hint: no repository that has tags is `{}`{}",
         on_one_line(asked),
         on_one_line(&meant)

@@ -223,7 +223,7 @@ fn say(who: &Who, kind: &str, data: Value, confirmed: bool) -> Result<ExitCode, 
     let event = Received::from_json(event.to_string().as_bytes()).map_err(CliError::usage)?;
     if !confirmed {
         out::line(&event.json)?;
-        eprintln!("nothing was sent: add --confirm");
+        tell!("nothing was sent: add --confirm");
         return Ok(ExitCode::SUCCESS);
     }
     let daemon = who.access.running()?;
@@ -368,7 +368,7 @@ pub fn hold(args: &HoldArgs) -> Result<ExitCode, CliError> {
 /// What is added to something that is recorded: where it cannot be found out, that fails nothing.
 fn add(told: Result<(), CliError>) {
     if let Err(error) = told {
-        eprintln!(
+        tell!(
             "weir: warning: it is recorded; what there is to say of it cannot be asked: {}",
             error.message
         );

@@ -127,7 +127,7 @@ fn consistency(args: &ConsistencyArgs) -> Result<ExitCode, CliError> {
             let old = integrity::read_checkpoint(&PathBuf::from(&args.old))?.checkpoint;
             let root = reader.root_at(old.size)?;
             if root != Some(old.root) {
-                eprintln!(
+                tell!(
                     "weir: the log does not continue the checkpoint of size {}: there is no proof",
                     old.size
                 );
@@ -183,7 +183,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     let checked = match text.parse::<Proof>() {
         Ok(Proof::Inclusion(proof)) => proof.check(&key).map(|()| {
             let record = String::from_utf8_lossy(&proof.record).into_owned();
-            eprintln!(
+            tell!(
                 "record {} is in the log `{}` of {} records, signed by its key",
                 proof.seq,
                 key.name(),
@@ -198,7 +198,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
             })?;
             let old = integrity::read_checkpoint(old)?;
             proof.check(&key, &old).map(|()| {
-                eprintln!(
+                tell!(
                     "the log `{}` of {} records continues that of {}, signed by its key",
                     key.name(),
                     proof.checkpoint.checkpoint.size,
@@ -213,7 +213,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     match checked {
         Ok(data) => print(&data),
         Err(error) => {
-            eprintln!("weir: the proof does not hold: {error}");
+            tell!("weir: the proof does not hold: {error}");
             Ok(ExitCode::from(NO))
         }
     }

@@ -30,9 +30,9 @@ pub fn run(args: &ReconcileArgs) -> Result<ExitCode, CliError> {
     out::rows(args.output, &found, &drift, table_of)?;
     let problems = found["problems"].as_array().cloned().unwrap_or_default();
     for problem in &problems {
-        eprintln!("not compared: {}", problem.as_str().unwrap_or_default());
+        tell!("not compared: {}", problem.as_str().unwrap_or_default());
     }
-    eprintln!(
+    tell!(
         "{} tags and {} manifests compared: {}",
         found["tags"],
         found["manifests"],

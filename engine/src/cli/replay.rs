@@ -56,7 +56,7 @@ struct Last<'a> {
 pub fn load_rules(dir: &Path) -> Result<Vec<RuleFile>, CliError> {
     let directory = files::load(dir)?;
     for warning in &directory.loaded.warnings {
-        eprintln!("{warning}");
+        tell!("{warning}");
     }
     Ok(directory.files)
 }
@@ -115,11 +115,11 @@ fn from_file(
     let rejected = replay.first_rejected();
     let rejected = rejected.map(|(line, reason)| format!("line {line}: {reason}"));
     if let Some((line, why)) = replay.first_refused() {
-        eprintln!("{place}: line {line}: its rules are refused, those before it stay:\n{why}");
+        tell!("{place}: line {line}: its rules are refused, those before it stay:\n{why}");
     }
     let summary = replay.finish().map_err(CliError::output)?.0;
     if let Some(first) = rejected {
-        eprintln!(
+        tell!(
             "{} lines of {} are no events; {first}",
             summary.rejected,
             file.display()

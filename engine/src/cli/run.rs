@@ -175,7 +175,7 @@ fn mistaken(filter: &str) -> Option<&str> {
 
 pub(super) fn start_logging(json: bool) {
     if let Some(part) = std::env::var("WEIR_LOG").ok().as_deref().and_then(mistaken) {
-        eprintln!(
+        tell!(
             "weir: `WEIR_LOG`: `{part}` is no level (error, warn, info, debug, trace), so it names a part of the program, and nothing else is logged"
         );
     }
@@ -184,7 +184,9 @@ pub(super) fn start_logging(json: bool) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would be said on stderr, where nobody listens.
+        .log_internal_errors(false);
     if json {
         lines.json().init();
     } else {

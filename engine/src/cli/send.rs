@@ -76,10 +76,10 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
                     )),
                 })?;
         // With a stream this is the place in it; the record comes when the stream is read.
-        eprintln!("accepted at {}", answer["sequence"]);
+        tell!("accepted at {}", answer["sequence"]);
         // It is on record as it came, and of no effect.
         for reason in &rejected {
-            eprintln!("rejected: {place}: {reason}");
+            tell!("rejected: {place}: {reason}");
         }
         all_read &= rejected.is_empty();
     }
@@ -182,11 +182,11 @@ fn dry_run(
             Decoded::Event(event) => *event,
             Decoded::Rejected(rejected) => adapters::rejection(source, rejected),
             Decoded::Ignored(reason) => {
-                eprintln!("ignored: {reason}");
+                tell!("ignored: {reason}");
                 continue;
             }
             Decoded::Untold(reason) => {
-                eprintln!("left to reconciling: {reason}");
+                tell!("left to reconciling: {reason}");
                 continue;
             }
             Decoded::NeedsResolving(pending) => {

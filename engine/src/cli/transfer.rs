@@ -84,7 +84,7 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode, CliError> {
     };
     bar.finish_and_clear();
     let records = exported.map_err(CliError::outside)?;
-    eprintln!("{records} records exported");
+    tell!("{records} records exported");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -101,7 +101,7 @@ pub fn import(args: &ImportArgs) -> Result<ExitCode, CliError> {
         .iter()
         .any(|source| matches!(source, Source::Archive(_)));
     if archives && args.key.is_empty() {
-        eprintln!("no --key: that the archive is whole is checked, not who signed it");
+        tell!("no --key: that the archive is whole is checked, not who signed it");
     }
     let bar = progress_bar(0, "records");
     let imported = node::import_all(&args.data, sources, &args.key, |seq| {
@@ -115,7 +115,7 @@ pub fn import(args: &ImportArgs) -> Result<ExitCode, CliError> {
         state,
     } = imported.map_err(told)?;
     if concluded > 0 {
-        eprintln!(
+        tell!(
             "the last {concluded} records followed from the one before them, and were made again"
         );
     }

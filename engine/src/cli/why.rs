@@ -267,7 +267,7 @@ pub fn promotions(args: &PromotionsArgs) -> Result<ExitCode, CliError> {
     let all = answer.as_array().cloned().unwrap_or_default();
     out::rows(args.output, &answer, &all, promotions_table)?;
     if args.output == Output::Table && all.iter().any(|one| one["progress"] == "failed") {
-        eprintln!("what failed is given up: `weir retry PROMOTION --confirm` tries it again");
+        tell!("what failed is given up: `weir retry PROMOTION --confirm` tries it again");
     }
     Ok(ExitCode::SUCCESS)
 }

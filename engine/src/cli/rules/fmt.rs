@@ -32,7 +32,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     for RuleFile { path, text } in &loaded.files {
         let shown = files::shown_path(&args.directory, path);
         let Some(formatted) = rule::format(path, text, &Limits::RULES) else {
-            eprintln!("{shown}: left as it is: its layout cannot change without its meaning");
+            tell!("{shown}: left as it is: its layout cannot change without its meaning");
             continue;
         };
         if formatted == *text {
