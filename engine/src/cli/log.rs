@@ -227,8 +227,11 @@ fn count(
     form: Form,
     mut out: impl Write,
 ) -> Result<(), Ended> {
-    let answer = source.ask(&Query::Count(filter))?;
+    let answer = source.ask(&Query::Count(filter.clone()))?;
     warn_of(&answer["undecided"]);
+    if answer["count"] == 0 {
+        hint_of_types(source, &filter.kinds)?;
+    }
     match form {
         Form::Table => writeln!(out, "{}", answer["count"])?,
         Form::Json | Form::Jsonl => writeln!(out, "{answer}")?,
@@ -245,12 +248,16 @@ fn groups(
     mut out: impl Write,
 ) -> Result<(), Ended> {
     let by = by.to_owned();
+    let kinds = filter.kinds.clone();
     let answer = source.ask(&Query::Groups {
         filter,
         by: by.clone(),
     })?;
     warn_of(&answer["undecided"]);
     let groups = answer["groups"].as_array().cloned().unwrap_or_default();
+    if groups.is_empty() {
+        hint_of_types(source, &kinds)?;
+    }
     match form {
         Form::Json => writeln!(out, "{answer}")?,
         Form::Jsonl => {
@@ -356,6 +363,27 @@ fn records(
     printer.end()?;
     printer.out.flush()?;
     warn(undecided);
+    if printer.printed == 0 {
+        hint_of_types(source, &filter.kinds)?;
+    }
+    Ok(())
+}
+
+/// Says which of the types that were asked for are neither Weir's nor on record, where nothing was found.
+fn hint_of_types(source: &mut Source, kinds: &[String]) -> Result<(), CliError> {
+    for kind in kinds.iter().filter(|kind| !query::is_type(kind)) {
+        let with_type = EventFilter {
+            kinds: vec![kind.clone()],
+            ..EventFilter::default()
+        };
+        // Types of others are recorded too.
+        if source.ask(&Query::Count(with_type))?["count"] == 0 {
+            tell!(
+                "hint: there is no type `{}`, and nothing of it is on record; `weir log --by type` lists those on record",
+                on_one_line(kind)
+            );
+        }
+    }
     Ok(())
 }
 

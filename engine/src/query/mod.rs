@@ -46,6 +46,7 @@ pub use meant::suggest;
 pub use page::{EventPage, Logged, Undecided};
 pub use promotions::PromotionFilter;
 pub use question::{Part, Query};
+pub(crate) use search::is_type;
 pub use search::time;
 
 use crate::{

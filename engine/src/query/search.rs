@@ -211,6 +211,14 @@ fn types(kinds: &[String]) -> Result<Option<Plan>, QueryError> {
     Ok(Some(Plan::OneOf(any)))
 }
 
+/// Whether something of Weir's own types can be meant by `kind`, as it is written to ask for a type.
+pub(crate) fn is_type(kind: &str) -> bool {
+    Body::TYPES.iter().any(|known| {
+        let short = known.strip_prefix("weir.").unwrap_or(known);
+        matches(kind, known) || matches(kind, short)
+    })
+}
+
 /// Whether `text` is `glob` with something for each `*`.
 fn matches(glob: &str, text: &str) -> bool {
     let Some((first, rest)) = glob.split_once('*') else {

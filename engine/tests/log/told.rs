@@ -201,6 +201,14 @@ fn wrong_questions_are_told_where_they_are_wrong() {
         0,
     );
     assert_eq!(warned, "");
+    for (kind, is_none) in [("nope", true), ("nope.*", true), ("hold.*", false)] {
+        let question = ["log", "--type", kind, "--actor", "nobody", "--count"];
+        let (_, hint) = said(dir, &question, 0);
+        let expected = format!("hint: there is no type `{kind}`");
+        assert_eq!(hint.contains(&expected), is_none, "{hint}");
+        let (_, hint) = said(dir, &["log", "--type", kind, "--actor", "nobody"], 0);
+        assert_eq!(hint.contains(&expected), is_none, "{hint}");
+    }
     told(&["log", "--where", "seq + 1"], &["where:1:"]);
     told(&["log", "--where", "data.x && ("], &["where:1:1"]);
     told(
