@@ -478,9 +478,13 @@ fn conforms(description: &Value, schema: &Value, value: &Value) -> Result<(), St
         }
     }
     for (name, field) in fields {
-        if let Some(schema) = described.get(name) {
-            conforms(description, schema, field).map_err(|problem| format!("{name}: {problem}"))?;
-        }
+        let others = schema
+            .get("additionalProperties")
+            .filter(|others| others.is_object());
+        let Some(schema) = described.get(name).or(others) else {
+            return Err(format!("`{name}` is not described"));
+        };
+        conforms(description, schema, field).map_err(|problem| format!("{name}: {problem}"))?;
     }
     Ok(())
 }
@@ -488,7 +492,10 @@ fn conforms(description: &Value, schema: &Value, value: &Value) -> Result<(), St
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_what_the_description_of_the_interface_says() {
     let directory = TempDir::new().unwrap();
-    let config = rules(directory.path(), RULE) + "[promotions]\nexecute = false\n";
+    let told =
+        "//! about: What is tested.\n//! owner: ann\n//! link: https://rules.example\n//! to:";
+    let config = rules(directory.path(), &RULE.replace("//! to:", told));
+    let config = config + "[promotions]\nexecute = false\n";
     let daemon = Daemon::start(directory.path(), &config, "").await;
     let digest = Digest::of(b"web");
     let address = "/v1/intake/distribution?source=dev";

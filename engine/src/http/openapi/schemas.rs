@@ -138,6 +138,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         "Why a tag is or is not promoted under a rule.",
         &[
             "rule",
+            "severity",
             "source",
             "digest",
             "class",
@@ -153,7 +154,8 @@ pub(super) fn schemas() -> Map<String, Value> {
             "overrides",
         ],
         json!({
-            "rule": text(), "source": text(), "digest": text(), "class": text(), "target": text(),
+            "rule": text(), "severity": {"enum": ["enforce", "warn", "off"]},
+            "about": text(), "owner": text(), "link": text(), "source": text(), "digest": text(), "class": text(), "target": text(),
             "verdict": verdict(), "decided": number(), "reasons": list(json!({"type": "object"})),
             "stages": list(json!({"type": "object"})), "images": list(reference("ImageView")),
             "left_out": list(json!({"type": "object"})),
@@ -218,6 +220,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "progress": {"enum": ["decided", "started", "failed"]}, "attempts": number(),
             "error": maybe(text()), "decided_at": time(),
             "waits_for": {"type": "string", "description": "What must be configured before it is carried out."},
+            "copy": {"type": "object", "description": "While it is copied: the attempt, what is done of how much, what went wrong last."},
         }),
     );
     object(
@@ -240,8 +243,15 @@ pub(super) fn schemas() -> Map<String, Value> {
             "promotions",
             "holds",
             "violations",
+            "lookups",
+            "outputs",
+            "sources",
         ],
         json!({
+            "address": text(), "started_at": time(),
+            "lookups": {"type": "object", "description": "What waits for an answer of a registry."},
+            "outputs": maybe(json!({"type": "object", "description": "How far they are published, with a stream."})),
+            "sources": {"type": "object", "description": "When each was last heard.", "additionalProperties": time()},
             "running": {"type": "boolean"}, "node": maybe(text()), "version": text(), "log": {"type": "object"},
             "state_digest": text(), "rules": {"type": "object"}, "stream": {}, "lease": {},
             "promotions": {"type": "object"}, "holds": list(json!({"type": "object"})), "violations": number(),
