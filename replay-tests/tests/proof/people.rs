@@ -1,7 +1,7 @@
 //! Approvals, holds, time and promotion by hand.
 
 use weir_replay_tests::{check, recorded::replay, story::tell};
-use weir_rules::Execution;
+use weir_rules::{Command, Execution};
 use weir_schema::Body;
 
 use crate::{CLEAN, SHIP};
@@ -52,7 +52,8 @@ fn f5_who_pushed_does_not_approve_under_a_name_with_white_space() {
         "
         scan a
         push dev/web:1 a by alice => ?
-        approve dev/web@a staging/web alice",
+        approve dev/web@a staging/web alice
+        approve dev/web@a staging/web bob => ?",
     )
     .events;
     for event in &mut events {
@@ -60,8 +61,13 @@ fn f5_who_pushed_does_not_approve_under_a_name_with_white_space() {
             pushed.actor = Some("alice ".into());
         }
     }
-    let told = replay(&events, Execution::Commands);
-    assert_eq!(told.commands, []);
+    let commands_after = |count: usize| replay(&events[..count], Execution::Commands).commands;
+    assert_eq!(commands_after(events.len() - 1), []);
+    let [copy] = &commands_after(events.len())[..] else {
+        panic!("bob's vote counts");
+    };
+    let Command::Copy(copy) = copy;
+    assert_eq!(copy.target.repository, "staging/web");
 }
 
 #[test]
