@@ -39,7 +39,7 @@ pub mod window;
 
 pub use asking::NoFacts;
 pub use class::{Class, UnknownClass};
-pub use evolve::{SUPERSEDED, WITHDRAWN};
+pub use evolve::{SUPERSEDED, WITHDRAWN, promotion_number};
 pub use explain::{Deny, Explanation, Image, LeftOut, Stage};
 pub use frozen::ThawError;
 pub use impact::{AffectedImage, AffectedPackage, ImpactView, OverrideView};

@@ -500,5 +500,5 @@ fn is_about(body: &Body, digest: &Digest) -> bool {
 
 /// The record that decided a promotion, by the promotion's name.
 fn decided(outcome: &PromotionOutcome) -> Option<u64> {
-    outcome.promotion_id.strip_prefix('p')?.parse().ok()
+    weir_rules::promotion_number(&outcome.promotion_id)
 }

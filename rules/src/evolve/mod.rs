@@ -13,8 +13,8 @@ mod touch;
 
 use weir_schema::{Body, Timestamp};
 
-pub use promotions::{SUPERSEDED, WITHDRAWN};
-pub(crate) use promotions::{promotion_id, promotion_number};
+pub(crate) use promotions::promotion_id;
+pub use promotions::{SUPERSEDED, WITHDRAWN, promotion_number};
 pub(crate) use touch::Touched;
 
 use crate::state::State;
@@ -52,7 +52,6 @@ impl State {
             Body::ApprovalRevoked(data) => self.approval_revoked(data, touched),
             Body::HoldPlaced(data) => self.hold_placed(data, touched),
             Body::HoldReleased(data) => self.hold_released(&data.hold_id, touched),
-            Body::PromotionRequested(_) => touched.requested = true,
             Body::PromotionRetried(data) => self.promotion_retried(&data.promotion_id, touched),
             Body::RulesActivated(data) => {
                 match self.load_rules(&data.files) {
@@ -67,7 +66,9 @@ impl State {
             Body::PromotionFailed(data) => self.promotion_failed(data, touched),
             // Conclusions are taken into the state where they are drawn.
             Body::DecisionMade(_) | Body::ViolationFound(_) | Body::ViolationCleared(_) => {}
-            Body::ScanRequested(_)
+            // Judged by the step itself, which knows the request.
+            Body::PromotionRequested(_)
+            | Body::ScanRequested(_)
             | Body::ClockTicked
             | Body::InputRejected(_)
             | Body::Unknown(_) => {}

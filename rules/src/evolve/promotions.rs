@@ -22,7 +22,7 @@ pub(crate) fn promotion_id(seq: u64) -> String {
 
 /// The record that decided the promotion of that name; `None` if it is no name that Weir gives:
 /// another spelling of a number is another's promotion.
-pub(crate) fn promotion_number(id: &str) -> Option<u64> {
+pub fn promotion_number(id: &str) -> Option<u64> {
     let seq = id.strip_prefix('p')?.parse().ok()?;
     (promotion_id(seq) == id).then_some(seq)
 }

@@ -18,8 +18,6 @@ pub(crate) struct Touched {
     pub(crate) superseded: Vec<u64>,
     /// Promotions that were given up and are to be tried once more.
     pub(crate) retried: Vec<u64>,
-    /// A promotion by hand was asked for.
-    pub(crate) requested: bool,
 }
 
 /// Where an override holds.

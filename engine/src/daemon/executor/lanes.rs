@@ -57,11 +57,7 @@ impl Lanes {
         let target = &order.target;
         let key = (target.repository.clone(), target.tag.clone());
         let lane = Arc::clone(targets.entry(key).or_default());
-        // `p12` is decided by the record 12.
-        let digits = order
-            .promotion_id
-            .trim_start_matches(|c: char| !c.is_ascii_digit());
-        let number = digits.parse().unwrap_or(u64::MAX);
+        let number = weir_rules::promotion_number(&order.promotion_id).unwrap_or(u64::MAX);
         lane.line().waiting.insert(number);
         Place { lane, number }
     }
