@@ -70,8 +70,12 @@ fn client(host: &str) -> Client {
 
 /// Says that the tag was pushed.
 async fn pushed(daemon: &Daemon, id: &str, repository: &str, digest: &Digest) {
+    pushed_as(daemon, id, repository, "1.0", digest).await;
+}
+
+async fn pushed_as(daemon: &Daemon, id: &str, repository: &str, tag: &str, digest: &Digest) {
     let event = json!({"events": [{"id": id, "action": "push", "target": {
-        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "repository": repository, "tag": "1.0"}}]});
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "repository": repository, "tag": tag}}]});
     let path = "/v1/intake/distribution?source=dev";
     assert_eq!(daemon.post(path, event.to_string()).await, 202);
 }
@@ -333,6 +337,44 @@ async fn a_build_that_failed_ends_without_alarm_when_a_newer_one_has_arrived() {
     assert_eq!(events["events"][3]["event"]["data"]["error"], "superseded");
 }
 
+/// A site whose registry refuses what is put into production for as long as `broken` says so.
+struct Refusing {
+    site: Site,
+    direct: Client,
+    daemon: Daemon,
+    broken: Arc<AtomicBool>,
+    _registries: (Registry, Proxy),
+}
+
+async fn refusing(rule: String, attempts: u32) -> Refusing {
+    let registry = Registry::start();
+    let broken = Arc::new(AtomicBool::new(true));
+    let refuse = {
+        let broken = Arc::clone(&broken);
+        move |request: &Request| match request.path.contains("/production/") {
+            true if broken.load(Ordering::SeqCst) => Fault::Answer("503 Service Unavailable"),
+            _ => Fault::None,
+        }
+    };
+    let proxy = Proxy::before(registry.address(), refuse).await;
+    let more = format!("[promotions]\nattempts = {attempts}\n");
+    let site = Site::new(&[("ship", rule)], &proxy.host(), &[proxy.host()], &more);
+    let (direct, daemon) = (client(&registry.host()), site.daemon().await);
+    Refusing {
+        site,
+        direct,
+        daemon,
+        broken,
+        _registries: (registry, proxy),
+    }
+}
+
+fn retry(daemon: &Daemon, id: &str) {
+    let done = daemon.weir(&["retry", id, "--actor", "ann", "--confirm"]);
+    let talk = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{talk}");
+}
+
 /// An image whose promotion is given up, and the promotions then.
 async fn given_up(daemon: &Daemon, direct: &Client) -> (Digest, Value) {
     let image = app::image("web", "amd64", &[]);
@@ -366,21 +408,14 @@ async fn a_promotion_to_a_tag_that_is_another_than_was_known_is_given_up_and_not
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by_hand() {
-    let registry = Registry::start();
-    let broken = Arc::new(AtomicBool::new(true));
-    let refuse = {
-        let broken = Arc::clone(&broken);
-        move |request: &Request| match request.path.contains("/production/") {
-            true if broken.load(Ordering::SeqCst) => Fault::Answer("503 Service Unavailable"),
-            _ => Fault::None,
-        }
-    };
-    let proxy = Proxy::before(registry.address(), refuse).await;
-    let rules = [("ship", rule("ship", "image", "team/*", "production/{1}"))];
-    let more = "[promotions]\nattempts = 2\n";
-    let site = Site::new(&rules, &proxy.host(), &[proxy.host()], more);
-    let direct = client(&registry.host());
-    let mut daemon = site.daemon().await;
+    let ship = rule("ship", "image", "team/*", "production/{1}");
+    let Refusing {
+        site,
+        direct,
+        mut daemon,
+        broken,
+        _registries,
+    } = refusing(ship, 2).await;
     let (digest, all) = given_up(&daemon, &direct).await;
     assert_eq!(all[0]["attempts"], 2);
     let id = all[0]["promotion_id"].as_str().unwrap().to_owned();
@@ -483,6 +518,81 @@ async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by
         Some(2),
         "what is done is not retried"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_was_given_up_ends_when_it_is_retried_after_a_later_one_has_arrived() {
+    let to_latest = "//! rule: ship\n//! class: image\n//! from: team/*\n//! to: production/{1}\n//! tag: latest\n\ntrue\n";
+    let Refusing {
+        site: _site,
+        direct,
+        daemon,
+        broken,
+        _registries,
+    } = refusing(to_latest.to_owned(), 1).await;
+    let (_, all) = given_up(&daemon, &direct).await;
+    let id = all[0]["promotion_id"].as_str().unwrap();
+    broken.store(false, Ordering::SeqCst);
+    // The source tag of the first stays where it was.
+    let second = app::image("b", "amd64", &[]);
+    let second = second.push(&direct, "team/web", Some("2.0")).await;
+    scanned(&daemon, std::slice::from_ref(&second)).await;
+    pushed_as(&daemon, "2", "team/web", "2.0", &second).await;
+    daemon
+        .until("/v1/promotions", |all| {
+            all.as_array().is_some_and(|all| all.len() == 1)
+        })
+        .await;
+
+    retry(&daemon, id);
+    daemon.until("/v1/promotions", is_idle).await;
+    let events = promotion_events(&daemon).await;
+    assert_eq!(
+        kinds(&events),
+        [
+            "started",
+            "failed",
+            "started",
+            "completed",
+            "retried",
+            "failed"
+        ]
+    );
+    let last = &events["events"][5]["event"]["data"];
+    assert_eq!(last["error"], "superseded");
+    assert_eq!(
+        last["attempts"], 2,
+        "a try of its own, though it copied nothing"
+    );
+    let latest: Tag = "latest".parse().unwrap();
+    let there = direct.head_manifest("production/web", &latest.into()).await;
+    assert_eq!(there.unwrap().unwrap().digest, second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_that_is_retried_by_hand_has_all_its_tries_again_wherever_it_was_given_up() {
+    let ship = rule("ship", "image", "team/*", "production/{1}");
+    let Refusing {
+        site: _site,
+        direct,
+        daemon,
+        broken,
+        _registries,
+    } = refusing(ship, 2).await;
+    // What somebody else put there is not replaced: that no further try would change.
+    broken.store(false, Ordering::SeqCst);
+    let other = app::image("other", "amd64", &[]);
+    other.push(&direct, "production/web", Some("1.0")).await;
+    let (_, all) = given_up(&daemon, &direct).await;
+    assert_eq!(all[0]["attempts"], 1);
+    broken.store(true, Ordering::SeqCst);
+    retry(&daemon, all[0]["promotion_id"].as_str().unwrap());
+    let all = daemon
+        .until("/v1/promotions", |all| {
+            all[0]["progress"] == "failed" && all[0]["attempts"] != 1
+        })
+        .await;
+    assert_eq!(all[0]["attempts"], 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -139,5 +139,5 @@ async fn give_up(
     let why = format!(
         "it broke off, which is a fault of Weir ({problem}): the log of the node says more"
     );
-    teller.failed(open.attempts.max(1), why).await
+    teller.failed(open.this_attempt(), why).await
 }

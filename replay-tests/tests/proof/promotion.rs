@@ -279,6 +279,31 @@ fn attempts_are_counted_to_the_end_of_their_numbers() {
 }
 
 #[test]
+fn no_outcome_has_the_number_of_a_try_that_was_told_of_before() {
+    let check = |told: &[&str], this: u32, retried_after: u32| {
+        let told: Vec<_> = told
+            .iter()
+            .map(|kind| (*kind, json!({"actor": "olga"})))
+            .collect();
+        let open = &decided_and(&told).state.open_copies()[0];
+        assert_eq!(
+            (open.this_attempt(), open.retried_after),
+            (this, retried_after),
+            "{told:?}"
+        );
+        assert!(open.lacks_outcome_of(open.this_attempt()), "{told:?}");
+    };
+    check(&[], 1, 0);
+    check(&["started"], 1, 0);
+    check(&["started", "started"], 2, 0);
+    let retried = ["started", "started", "failed", "retried"];
+    check(&retried, 3, 2);
+    let open = &decided_and(&retried.map(|kind| (kind, json!({"actor": "olga"}))));
+    assert!(!open.state.open_copies()[0].lacks_outcome_of(2), "it ended");
+    check(&["started", "failed", "retried", "started"], 2, 1);
+}
+
+#[test]
 fn an_outcome_is_of_the_promotion_whose_name_it_spells() {
     for other in ["p+4", "p04", "p004", "P4", "p4 "] {
         let told = decided_and(&[("failed", json!({"promotion_id": other}))]);

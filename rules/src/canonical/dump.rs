@@ -423,6 +423,7 @@ impl State {
                 Progress::Failed => 2,
             },
             attempts: promotion.attempts,
+            retried_after: promotion.retried_after,
             error: promotion.error.clone(),
         }
     }

@@ -143,6 +143,8 @@ struct PromotionDump {
     decided_at: Timestamp,
     progress: u8,
     attempts: u32,
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    retried_after: u32,
     error: Option<String>,
 }
 
@@ -157,6 +159,11 @@ struct PromotedDump {
     violation: Option<Vec<Reason>>,
     wakes_at: Option<Timestamp>,
     restless: bool,
+}
+
+/// What was never retried is written as it was before retries were counted.
+fn is_none_yet(count: &u32) -> bool {
+    *count == 0
 }
 
 impl State {

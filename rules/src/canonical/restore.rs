@@ -350,6 +350,7 @@ impl State {
                 _ => Progress::Failed,
             },
             attempts: dump.attempts,
+            retried_after: dump.retried_after,
             error: dump.error,
         };
         self.put_promotion(id, promotion);

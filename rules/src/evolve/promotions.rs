@@ -244,6 +244,7 @@ impl State {
             decided_at: self.now,
             progress: Progress::Started,
             attempts: 0,
+            retried_after: 0,
             error: None,
         }
     }
@@ -279,6 +280,7 @@ impl State {
             return;
         };
         promotion.progress = Progress::Decided;
+        promotion.retried_after = promotion.attempts;
         promotion.error = None;
         let there = self.tag_row(promotion.source).bound.as_ref();
         let key = (promotion.source, promotion.rule);

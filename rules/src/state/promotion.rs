@@ -108,6 +108,8 @@ pub(crate) struct Promotion {
     pub(crate) decided_at: Timestamp,
     pub(crate) progress: Progress,
     pub(crate) attempts: u32,
+    /// How often it had been tried when it was last retried by hand.
+    pub(crate) retried_after: u32,
     pub(crate) error: Option<String>,
 }
 
@@ -157,7 +159,8 @@ frozen!(struct Way { rule, source, binding });
 frozen!(struct Origin { way, before, lineage });
 
 frozen!(struct Promotion {
-    rule, source, bound, target, before, decided_at, progress, attempts, error,
+    rule, source, bound, target, before, decided_at, progress, attempts, retried_after,
+    error,
 });
 
 frozen!(struct Promoted {

@@ -222,6 +222,7 @@ impl Run<'_> {
             decided_at: self.state.now,
             progress: Progress::Decided,
             attempts: 0,
+            retried_after: 0,
             error: None,
         };
         let outcome = self.outcome(id, &promotion, None);

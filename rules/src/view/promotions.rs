@@ -18,8 +18,29 @@ pub struct OpenCopy {
     pub begun: bool,
     /// How often it was tried.
     pub attempts: u32,
+    /// How many of these tries were before it was last retried by hand.
+    pub retried_after: u32,
     /// The target tag holds what a later promotion has put there, which is not undone.
     pub is_overtaken: bool,
+}
+
+impl OpenCopy {
+    /// The number of the try that is under way; where none is, of the next, which is also that of an
+    /// outcome without a copy. So no outcome has the number of one that was told before.
+    #[must_use]
+    pub fn this_attempt(&self) -> u32 {
+        match self.begun {
+            true => self.attempts.max(1),
+            false => self.attempts.saturating_add(1),
+        }
+    }
+
+    /// Whether nothing is known yet of how the try of that number ended. What was given up and is
+    /// retried by hand is open too, though nothing of it is under way.
+    #[must_use]
+    pub fn lacks_outcome_of(&self, attempt: u32) -> bool {
+        self.attempts < attempt || (self.begun && self.attempts == attempt)
+    }
 }
 
 /// A promotion that is not completed.
@@ -116,6 +137,7 @@ impl State {
             copy: self.copy(id, promotion),
             begun: promotion.progress == Progress::Started,
             attempts: promotion.attempts,
+            retried_after: promotion.retried_after,
             is_overtaken: matches!(self.since(promotion), Since::Later),
         })
     }

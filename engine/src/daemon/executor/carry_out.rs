@@ -56,7 +56,7 @@ pub(super) async fn carry_out(
             return Ok(());
         };
         let ended = copy(acting, order, &this).await;
-        let Some(failed) = settle(&teller, this.attempt, ended).await? else {
+        let Some(failed) = settle(&teller, &this, ended).await? else {
             return Ok(());
         };
         drop((slot, turn));
@@ -69,6 +69,8 @@ pub(super) async fn carry_out(
 /// A try that has begun.
 struct Try {
     attempt: u32,
+    /// The same, counted from when it was last retried by hand.
+    in_a_row: u32,
     plan: Plan,
 }
 
@@ -89,10 +91,8 @@ async fn begin(teller: &Teller<'_>, before: Option<Failed>) -> Result<Option<Try
     if open.is_overtaken {
         let promotion = &teller.order.promotion_id;
         tracing::info!(promotion, "overtaken: a later promotion is at the target");
-        let last = open.attempts.max(1);
-        teller
-            .failed(last, weir_rules::SUPERSEDED.to_owned())
-            .await?;
+        let why = weir_rules::SUPERSEDED.to_owned();
+        teller.failed(open.this_attempt(), why).await?;
         return Ok(None);
     }
     let is_absent = before.as_ref().is_some_and(|failed| failed.is_absent);
@@ -100,15 +100,23 @@ async fn begin(teller: &Teller<'_>, before: Option<Failed>) -> Result<Option<Try
         return Ok(None);
     };
     // A copy that was under way when the node ended goes on with the same try.
-    if before.is_none() && open.begun {
-        let attempt = open.attempts.max(1);
-        return Ok(Some(Try { attempt, plan }));
+    let goes_on = before.is_none() && open.begun;
+    let attempt = match goes_on {
+        true => open.this_attempt(),
+        false => open.attempts.saturating_add(1),
+    };
+    let this = Try {
+        attempt,
+        in_a_row: attempt.saturating_sub(open.retried_after).max(1),
+        plan,
+    };
+    if goes_on {
+        return Ok(Some(this));
     }
-    let attempt = open.attempts.saturating_add(1);
     let why = before.map(|failed| failed.why);
     teller.started(attempt, why).await?;
     let is_open = teller.still_open().await?.is_some();
-    Ok(is_open.then_some(Try { attempt, plan }))
+    Ok(is_open.then_some(this))
 }
 
 /// Copies, for as long as this node may act.
@@ -125,9 +133,10 @@ async fn copy(acting: &Acting, order: &Copy, this: &Try) -> Result<Outcome, Copy
 /// Says how a try ended, unless there will be another: then what is to be known before that.
 async fn settle(
     teller: &Teller<'_>,
-    attempt: u32,
+    this: &Try,
     ended: Result<Outcome, CopyError>,
 ) -> Result<Option<Failed>, DaemonError> {
+    let attempt = this.attempt;
     let shared = &teller.acting.shared;
     let promotion = &teller.order.promotion_id;
     let error = match ended {
@@ -147,7 +156,7 @@ async fn settle(
         Err(CopyError::Stopped) => return Ok(None),
         Err(error) => error,
     };
-    if !error.is_retryable() || is_last(&shared.config, attempt) {
+    if !error.is_retryable() || is_last(&shared.config, this.in_a_row) {
         tracing::error!(promotion, attempt, %error, "not promoted");
         let why = if error.is_superseded() {
             weir_rules::SUPERSEDED.to_owned()
@@ -162,7 +171,7 @@ async fn settle(
         }
         return Ok(None);
     }
-    let wait = pause(&error, attempt);
+    let wait = pause(&error, this.in_a_row);
     tracing::warn!(promotion, attempt, %error, ?wait, "will be tried again");
     let retry_at = (chrono::Utc::now() + wait).into();
     let why = error.to_string();
@@ -174,17 +183,17 @@ async fn settle(
     }))
 }
 
-/// Whether the promotion is given up if this try fails. Whoever retries it by hand gives it as many
-/// tries again; they are counted on.
-fn is_last(config: &Config, attempt: u32) -> bool {
-    attempt.is_multiple_of(config.promotions.attempts.get())
+/// Whether the promotion is given up if this try fails, the `in_a_row`th since it was decided or last
+/// retried by hand.
+fn is_last(config: &Config, in_a_row: u32) -> bool {
+    in_a_row >= config.promotions.attempts.get()
 }
 
-/// How long to wait after the `attempt`th failure.
-fn pause(error: &CopyError, attempt: u32) -> Duration {
+/// How long to wait after the `in_a_row`th failure.
+fn pause(error: &CopyError, in_a_row: u32) -> Duration {
     let wait = match error.retry_after() {
         Some(asked) => asked.min(LONGEST_ASKED_WAIT),
-        None => doubled(FIRST_WAIT, attempt.saturating_sub(1), LONGEST_WAIT),
+        None => doubled(FIRST_WAIT, in_a_row.saturating_sub(1), LONGEST_WAIT),
     };
     wait + jitter(Duration::from_millis(999))
 }

@@ -35,12 +35,28 @@ impl Teller<'_> {
 
     pub(super) async fn completed(&self, attempt: u32) -> Result<(), DaemonError> {
         let body = Body::PromotionCompleted(self.outcome(attempt, None));
-        self.say("completed", body).await
+        self.say("completed", body).await?;
+        self.see_that_it_ended(attempt).await
     }
 
     pub(super) async fn failed(&self, attempt: u32, why: String) -> Result<(), DaemonError> {
         let body = Body::PromotionFailed(self.outcome(attempt, Some(why)));
-        self.say(&format!("failed-{attempt}"), body).await
+        self.say(&format!("failed-{attempt}"), body).await?;
+        self.see_that_it_ended(attempt).await
+    }
+
+    /// An outcome that the log does not take leaves its promotion open for ever: nothing else would
+    /// tell of that.
+    async fn see_that_it_ended(&self, attempt: u32) -> Result<(), DaemonError> {
+        let open = self.still_open().await?;
+        if open.is_some_and(|open| open.lacks_outcome_of(attempt)) {
+            tracing::error!(
+                promotion = self.order.promotion_id,
+                attempt,
+                "its outcome was said and is not in the log, so that the promotion stays open, which is a fault of Weir: please report it with the records of the promotion"
+            );
+        }
+        Ok(())
     }
 
     fn outcome(&self, attempt: u32, error: Option<String>) -> PromotionOutcome {
