@@ -26,6 +26,7 @@
 //! | `request REPO:TAG TARGET:TAG [waive CODE,CODE]` | by hand, by `olga` |
 //! | `activate RULE \| RULE`, `activate nothing` | see [`crate::rule_text`] |
 //! | `at TIME`, `wait DURATION` | a tick at that time |
+//! | `quiet DURATION` | so long nothing happens: ticks only when time alone may change something |
 //! | `unknown TYPE` | an event that this version does not know |
 //! | `commands` | first line: promotions become commands instead of being done at once |
 //! | `begin`, `finish`, `give-up` | of the oldest command |
@@ -172,6 +173,7 @@ impl Teller {
                 self.now = self.now.saturating_add(parse_duration(duration));
                 ("clock.ticked", json!({}))
             }
+            ("quiet", [duration]) => return self.quiet(parse_duration(duration)),
             ("again", []) => {
                 let mut event = self.events.last().cloned().expect("an event before");
                 event.id = format!("{}", self.events.len() + 1);
@@ -186,6 +188,23 @@ impl Teller {
                 .unwrap_or_else(|| panic!("`{statement}` is no line of a story")),
         };
         self.say(&format!("weir.{kind}"), data)
+    }
+
+    /// Ticks as a daemon does in which nothing else happens.
+    fn quiet(&mut self, duration: chrono::TimeDelta) -> Vec<String> {
+        let end = self.now.saturating_add(duration);
+        let mut lines = Vec::new();
+        while let Some(due) = self.state.next_alarm().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            lines.extend(self.say("weir.clock.ticked", json!({})));
+            let next = self.state.next_alarm();
+            assert!(
+                next.is_none_or(|next| next > self.now),
+                "a tick for nothing"
+            );
+        }
+        self.now = end;
+        lines
     }
 
     fn activate(&mut self, rules: &str) -> Vec<String> {

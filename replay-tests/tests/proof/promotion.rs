@@ -230,6 +230,39 @@ fn e35_a_target_named_by_the_day_is_free_on_the_next() {
     );
 }
 
+/// No record comes but the ticks that are asked for.
+#[test]
+fn what_hangs_on_the_hour_is_looked_at_again_on_a_quiet_system() {
+    let by_day = "to-staging: dev/* -> staging/{1}; tag: {tag}-{time:%Y%m%d} when true";
+    check(
+        by_day,
+        "
+        immutable staging/web
+        scan a
+        scan b
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1-20260302
+        push dev/web:1 b        => block dev/web:1@b: target-immutable
+        at 2026-03-02T23:50:00Z
+        quiet 9m
+        quiet 2m                => promote dev/web:1@b -> staging/web:1-20260303
+        quiet 2d
+        ",
+    );
+    let by_hour = "to-staging: dev/* -> staging/{1} when now.getHours() == 8";
+    check(
+        by_hour,
+        "
+        scan a
+        push dev/web:1 a        => block dev/web:1@a: clause-false `now.getHours() == 8`
+        at 2026-03-02T07:50:30Z
+        quiet 9m
+        quiet 1m                => promote dev/web:1@a -> staging/web:1
+        quiet 30m
+        quiet 30m               => violation staging/web:1@a: clause-false `now.getHours() == 8`
+        ",
+    );
+}
+
 #[test]
 fn e42_a_push_and_a_scan_together_are_one_promotion() {
     check(

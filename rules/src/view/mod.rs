@@ -286,10 +286,13 @@ impl State {
         })
     }
 
-    /// When time alone will next change something.
+    /// When time alone may next change something, always after the present record. What may change at
+    /// any time, as by the hour of `now`, is looked at again with the next full minute.
     #[must_use]
     pub fn next_alarm(&self) -> Option<Timestamp> {
-        self.alarms.first().map(|(at, _)| *at)
+        let first = self.alarms.first().map(|(at, _)| *at);
+        let minute = (!self.restless.is_empty()).then(|| next_minute(self.now));
+        first.into_iter().chain(minute.flatten()).min()
     }
 
     /// What each tag points at, in order.
@@ -303,4 +306,11 @@ impl State {
         tags.sort();
         tags
     }
+}
+
+/// The first full minute after a time; `None` where no time is so late.
+fn next_minute(now: Timestamp) -> Option<Timestamp> {
+    const MINUTE: i128 = 60_000_000_000;
+    let nanos = now.nanos();
+    Timestamp::from_nanos(nanos - nanos.rem_euclid(MINUTE) + MINUTE)
 }
