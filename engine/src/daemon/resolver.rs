@@ -1,10 +1,12 @@
 //! The resolver: looks up manifests whose children or configuration are not known, and says what
-//! it found as `weir.manifest.resolved`. What cannot be read yet is tried again later.
+//! it found as `weir.manifest.resolved`. What cannot be read yet is tried again, for as long as a tag
+//! needs it.
 //!
 //! Lookups run beside each other, a few of each registry: one that answers slowly, or never, holds
 //! up none but itself. In which order they end is of no account, since what they found is an input
 //! like any other, and each replica reads the inputs in one order.
 
+mod later;
 mod queue;
 
 use std::{
@@ -20,7 +22,7 @@ use tokio::{
 };
 use weir_schema::{Body, Digest, Event, Received, RepositoryName};
 
-use self::queue::Queue;
+use self::{later::Later, queue::Queue};
 use super::{DaemonError, LONGEST_ASKED_WAIT, Shared, leader::Acting, own_event};
 use crate::{
     backoff::doubled,
@@ -33,6 +35,10 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// So often, within some minutes, a manifest is asked for that no tag needs: signatures are pushed by
+/// digest, and a registry may tell of what it does not give yet.
+const TRIES_WITHOUT_TAG: u32 = 8;
 
 /// Lookups at a time. Each holds what it reads until it is told.
 const AT_A_TIME: usize = 32;
@@ -57,6 +63,17 @@ fn open(state: &weir_rules::State) -> Vec<Job> {
         .map(|((repository, _), digest)| Job { repository, digest })
         .collect();
     open.into_iter().collect()
+}
+
+/// Whether a manifest that was asked for `tries` times is still to be. A tag needs what it points at
+/// and what is below that, as for [`open`]; of other manifests nobody asks for ever.
+fn is_wanted(state: &weir_rules::State, job: &Job, tries: u32) -> bool {
+    let Job { repository, digest } = job;
+    if state.is_resolved(digest) {
+        return false;
+    }
+    let may_come = || tries < TRIES_WITHOUT_TAG && !state.is_deleted(repository, digest);
+    state.is_under_tag(repository, digest) || may_come()
 }
 
 /// What an event leaves to be looked up.
@@ -88,7 +105,7 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
     shared.resolver.set(sender);
     shared.look_up(shared.node.ask(open).await?);
     let mut queue = Queue::default();
-    let mut again: BTreeSet<(Instant, Job, u32)> = BTreeSet::new();
+    let mut later = Later::default();
     let mut lookups = JoinSet::new();
     let turn = Arc::new(Mutex::new(()));
     loop {
@@ -101,26 +118,29 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
                 (job, tries, next)
             });
         }
-        let open = again.len() + jobs.len() + queue.len();
+        let open = later.len() + jobs.len() + queue.len();
         shared.manifests_open.store(open, Ordering::Relaxed);
-        let due = again.first().map(|(at, _, _)| *at);
+        let due = later.first_due();
         tokio::select! {
             job = jobs.recv() => match job {
-                Some(job) => queue.add(job, 0),
+                Some(job) => {
+                    later.remove(&job);
+                    queue.add(job, 0);
+                }
                 // Another run has taken over from this one.
                 None => {
                     lookups.shutdown().await;
                     return std::future::pending().await;
                 }
             },
-            () = sleep_until(due) => if let Some((_, job, tries)) = again.pop_first() {
+            () = sleep_until(due) => if let Some((job, tries)) = later.pop_first() {
                 queue.add(job, tries);
             },
             Some(done) = lookups.join_next() => {
                 let (job, tries, next) = done?;
                 queue.end(&job);
                 if let Next::Again(wait) = next? {
-                    again.insert((Instant::now() + wait, job, tries.saturating_add(1)));
+                    later.add(job, Instant::now() + wait, tries.saturating_add(1));
                 }
             }
         }
@@ -142,9 +162,11 @@ async fn look_up(
     turn: &Mutex<()>,
 ) -> Result<Next, DaemonError> {
     let shared = &acting.shared;
-    let digest = job.digest.clone();
-    let known = shared.node.ask(move |state| state.is_resolved(&digest));
-    if known.await? {
+    let asked = job.clone();
+    let wanted = shared
+        .node
+        .ask(move |state| is_wanted(state, &asked, tries));
+    if !wanted.await? {
         return Ok(Next::Done);
     }
     match resolve::resolve(&shared.clients, &job.repository, &job.digest).await {
@@ -267,6 +289,65 @@ mod tests {
         let parts = parts(sizes.into_iter().map(event).collect());
         let counts: Vec<usize> = parts.iter().map(Vec::len).collect();
         assert_eq!(counts, [1, 1, 3, 1]);
+    }
+
+    /// Whether what was asked for so often is asked for after these events.
+    fn check_wanted(events: &[(&str, serde_json::Value)], job: &Job, tries: u32, expected: bool) {
+        let mut state = weir_rules::State::new(weir_rules::Settings::default());
+        for (kind, data) in events {
+            let event = serde_json::json!({
+                "specversion": "1.0", "id": "1", "source": "test",
+                "type": format!("weir.{kind}"), "data": data,
+            });
+            let event = Event::from_json(event.to_string().as_bytes()).unwrap();
+            let at = "2026-03-02T00:00:00Z".parse().unwrap();
+            let execution = weir_rules::Execution::Commands;
+            weir_rules::step(&mut state, at, &event.body, execution);
+        }
+        assert_eq!(is_wanted(&state, job, tries), expected, "{events:?}");
+    }
+
+    #[test]
+    fn a_manifest_is_asked_for_as_long_as_a_tag_of_its_repository_needs_it() {
+        let (index, image) = (Digest::of(b"index"), Digest::of(b"image"));
+        let of = |digest: &Digest| Job {
+            repository: "dev/web".parse().unwrap(),
+            digest: digest.clone(),
+        };
+        let push = |repository: &str, tag: Option<&str>| {
+            let mut data = serde_json::json!({
+                "repository": repository, "digest": index,
+                "media_type": "application/vnd.oci.image.index.v1+json",
+                "manifests": [{"digest": image, "media_type": "application/vnd.oci.image.manifest.v1+json"}],
+            });
+            if let Some(tag) = tag {
+                data["tag"] = tag.into();
+            }
+            ("image.pushed", data)
+        };
+        let tag_deleted = (
+            "tag.deleted",
+            serde_json::json!({"repository": "dev/web", "tag": "1"}),
+        );
+        let deleted = (
+            "manifest.deleted",
+            serde_json::json!({"repository": "dev/web", "digest": index}),
+        );
+        let tagged = push("dev/web", Some("1"));
+        for asked in [of(&index), of(&image)] {
+            check_wanted(&[tagged.clone()], &asked, 1_000, true);
+            check_wanted(&[tagged.clone(), tag_deleted.clone()], &asked, 1_000, false);
+            check_wanted(&[push("prod/web", Some("1"))], &asked, 1_000, false);
+        }
+        let gone = [tagged, deleted];
+        check_wanted(&gone, &of(&index), 0, false);
+        // Nobody needs it yet: it may be a signature, or be tagged in a moment.
+        let untagged = [push("dev/web", None)];
+        check_wanted(&untagged, &of(&index), 0, true);
+        check_wanted(&untagged, &of(&index), TRIES_WITHOUT_TAG - 1, true);
+        check_wanted(&untagged, &of(&index), TRIES_WITHOUT_TAG, false);
+        // The stream's reader may be behind.
+        check_wanted(&[], &of(&index), 0, true);
     }
 
     #[test]

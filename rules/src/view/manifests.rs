@@ -48,6 +48,29 @@ impl State {
         parts.unknown().is_empty() && parts.leaves().iter().all(|leaf| known(leaf.digest))
     }
 
+    /// Whether a tag of the repository points at the digest, or at an index above it.
+    #[must_use]
+    pub fn is_under_tag(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        let place = self.repositories.find(repository.as_str());
+        let (Some(place), Some(id)) = (place, self.digests.find(digest)) else {
+            return false;
+        };
+        self.above(id).any(|above| {
+            let mut tags = self.manifest(above).tags.as_slice().iter();
+            tags.any(|tag| self.tag_row(*tag).repository == place)
+        })
+    }
+
+    /// Whether the digest was deleted from the repository and not pushed there again.
+    #[must_use]
+    pub fn is_deleted(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        let place = self.repositories.find(repository.as_str());
+        let (Some(place), Some(id)) = (place, self.digests.find(digest)) else {
+            return false;
+        };
+        self.content(id).deleted(place).is_some()
+    }
+
     /// The manifest that a scanner's report is about, by the digest of its configuration: one of
     /// the `candidates` if it is an image, or the image in it with that configuration if it is an
     /// index. `None` if nothing known says so.
