@@ -54,6 +54,7 @@ mod reference;
 mod report;
 mod sarif;
 mod sarif_result;
+mod sarif_scan;
 mod systems;
 mod time;
 mod trivy;

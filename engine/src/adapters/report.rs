@@ -60,6 +60,15 @@ impl Image {
         }
     }
 
+    /// Adds what else the image is named by.
+    pub(super) fn add(&mut self, other: Self) {
+        self.config_digest = self.config_digest.take().or(other.config_digest);
+        self.manifest = self.manifest.take().or(other.manifest);
+        add_new(&mut self.candidates, other.candidates);
+        add_new(&mut self.repositories, other.repositories);
+        add_new(&mut self.tags, other.tags);
+    }
+
     /// Adds what a reference `name[:tag][@digest]` says; `path` is where it stands.
     pub(super) fn reference(
         &mut self,
@@ -90,6 +99,14 @@ impl Image {
             }
         }
         Ok(())
+    }
+}
+
+fn add_new<T: PartialEq>(names: &mut Vec<T>, others: Vec<T>) {
+    for other in others {
+        if !names.contains(&other) {
+            names.push(other);
+        }
     }
 }
 

@@ -1,12 +1,8 @@
 //! SARIF 2.1.0 from scanners of images: Trivy says in `properties` what it scanned, Grype in the
-//! texts of its results.
+//! texts of its results. Which runs are one scan, and whether it is one, is told in `sarif_scan`.
 //!
-//! The runs of one tool on one image are one scan: Snyk writes one for the system's packages and one
-//! for each application. A scan without results is refused: SARIF does not tell a clean image from one
-//! in which nothing was recognised. A run without a list of results is none that found nothing, and ends
-//! the whole document. A scan that says nowhere how grave what it found is has failed: levels do not
-//! (osv-scanner writes `warning` for everything). Only results of vulnerabilities count, not secrets or
-//! misconfigurations.
+//! A run without a list of results is none that found nothing, and ends the whole document. Only results
+//! of vulnerabilities count, not secrets or misconfigurations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,44 +16,69 @@ use super::report::{self, Image, Report};
 use super::sarif_result::{
     Rule, finding, is_of_another_kind, is_vulnerability, others_named_by_id, tells_of_several,
 };
+use super::sarif_scan::{self, Scan};
 use super::{Decoded, json};
 
 /// Decodes a document: one scan for each tool and image.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
-    let scans = scans(context, &Field::root(&body))?;
-    let decoded = scans.into_iter().map(|scan| {
-        scan.report()
-            .and_then(|report| report::completed(context, report))
-            .unwrap_or_else(|problem| context.rejected(&problem))
+    let told = told(context, &Field::root(&body))?;
+    let scanned = told.iter().filter(|told| told.report.is_ok());
+    let scanned: BTreeSet<_> = scanned.map(|told| told.tool.clone()).collect();
+    let decoded = told.into_iter().map(|told| {
+        // JFrog's scanner of secrets beside the one of packages takes nothing from what that found.
+        let is_beside = told.is_of_else && scanned.iter().any(|tool| *tool != told.tool);
+        let completed = told
+            .report
+            .and_then(|report| report::completed(context, report));
+        completed.unwrap_or_else(|problem| match is_beside {
+            true => context.ignored(problem.to_string()),
+            false => context.rejected(&problem),
+        })
     });
     Ok(decoded.collect())
 }
 
-/// Reads the one scan of a document that is part of a payload.
+/// What one tool says of one image.
+struct Told {
+    tool: String,
+    /// It found something, and nothing that counts as a vulnerability.
+    is_of_else: bool,
+    /// The scan, or why there is none.
+    report: Result<Report, Problem>,
+}
+
+/// Reads the one scan of a document that is part of a payload. What other tools looked for is let be;
+/// what the same tool looked at and is no scan is not.
 pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem> {
     let body = json::value(body)?;
     let root = Field::root(&body);
-    let scans = scans(context, &root)?.into_iter();
     let (mut reports, mut problems) = (Vec::new(), Vec::new());
-    for scan in scans {
-        match scan.report() {
+    for told in told(context, &root)? {
+        match told.report {
             Ok(report) => reports.push(report),
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push((told.tool, problem)),
         }
     }
-    match (reports.pop(), problems.pop()) {
-        (Some(only), _) if reports.is_empty() => Ok(only),
-        (None, Some(problem)) => Err(problem),
-        _ => Err(root
+    let only = reports.pop();
+    if !reports.is_empty() {
+        return Err(root
             .get("runs")
-            .problem("scans of several tools or images: which of them is meant is not said")),
+            .problem("scans of several tools or images: which of them is meant is not said"));
+    }
+    let in_the_way = problems.into_iter().find(|(tool, _)| {
+        let of_scan = only.as_ref().map(|report| &report.scanner.name);
+        of_scan.is_none_or(|name| name == tool)
+    });
+    match (only, in_the_way) {
+        (_, Some((_, problem))) => Err(problem),
+        (Some(report), None) => Ok(report),
+        (None, None) => Err(root.get("runs").missing()),
     }
 }
 
-/// What the runs of a document come to. If one of them cannot be read, what the others found is not
-/// all.
-fn scans<'a>(context: &Context<'_>, root: &Field<'a>) -> Result<Vec<Scan<'a>>, Problem> {
+/// What the tools of a document say. If a run cannot be read, what the others found is not all.
+fn told(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Told>, Problem> {
     let runs = root.get("runs").each()?;
     if runs.is_empty() {
         return Err(root.get("runs").missing());
@@ -65,66 +86,33 @@ fn scans<'a>(context: &Context<'_>, root: &Field<'a>) -> Result<Vec<Scan<'a>>, P
     for properties in root.get("inlineExternalProperties").list()? {
         check_within(&properties.get("results"))?;
     }
-    let mut scans: Vec<Scan<'_>> = Vec::new();
+    let mut tools: Vec<(String, Vec<Scan<'_>>)> = Vec::new();
     for run in &runs {
         let scan = self::run(context, run)?;
-        match scans.iter_mut().find(|known| known.continues_in(&scan)) {
-            Some(known) => known.add(scan),
-            None => scans.push(scan),
+        let name = &scan.read.scanner.name;
+        match tools.iter_mut().find(|(tool, _)| tool == name) {
+            Some((_, of_tool)) => of_tool.push(scan),
+            None => tools.push((name.clone(), vec![scan])),
         }
     }
-    Ok(scans)
-}
-
-/// Why a scan counts as failed that says nowhere how grave what it found is.
-const UNGRADED: &str = "no result says how grave it is, and a `level` does not: send a report that has severities or scores";
-
-/// The runs of one tool on one image.
-struct Scan<'a> {
-    read: Report,
-    /// The results of the first run.
-    results: Field<'a>,
-    /// There are none, of anything.
-    is_empty: bool,
-    /// Somewhere it is said how grave a finding is.
-    graded: bool,
-}
-
-impl Scan<'_> {
-    fn continues_in(&self, other: &Self) -> bool {
-        let (own, its) = (&self.read.image, &other.read.image);
-        let unnamed = Image::default();
-        self.read.scanner.name == other.read.scanner.name
-            && (own == its || *own == unnamed || *its == unnamed)
-    }
-
-    fn add(&mut self, other: Self) {
-        if self.read.image == Image::default() {
-            self.read.image = other.read.image;
-        }
-        self.read.scanned_at = self.read.scanned_at.max(other.read.scanned_at);
-        self.read.findings.extend(other.read.findings);
-        self.is_empty &= other.is_empty;
-        self.graded |= other.graded;
-    }
-
-    /// The scan, if it is one.
-    fn report(self) -> Result<Report, Problem> {
-        let own_json = ["trivy", "grype"].contains(&self.read.scanner.name.as_str());
-        let why = if self.is_empty && own_json {
-            "no results: SARIF does not tell a clean image from one in which nothing was recognised; send the scanner's JSON report"
-        } else if self.is_empty {
-            "no results: SARIF does not tell a clean image from one in which nothing was recognised; send a report that lists the packages, such as CycloneDX, or that of another scanner"
-        } else if self.read.findings.is_empty() {
-            "none of the results is a vulnerability that counts: they are suppressed, or of another kind, or their identifiers are not known; send the scanner's JSON report, or CycloneDX"
-        } else {
-            return Ok(Report {
-                failed: (!self.graded).then_some(UNGRADED),
-                ..self.read
-            });
+    let is_of_one_image = context.subject()?.is_some();
+    let mut told = Vec::new();
+    for (tool, runs) in tools {
+        let one = |is_of_else, report| Told {
+            tool: tool.clone(),
+            is_of_else,
+            report,
         };
-        Err(self.results.problem(format!("not a completed scan: {why}")))
+        match sarif_scan::joined(&tool, runs, is_of_one_image) {
+            Ok(scans) => told.extend(
+                scans
+                    .into_iter()
+                    .map(|scan| one(scan.is_of_else(), scan.report())),
+            ),
+            Err(problem) => told.push(one(false, Err(problem))),
+        }
     }
+    Ok(told)
 }
 
 fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> {
@@ -164,6 +152,7 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
     )?;
     let results: Vec<_> = all.items().collect();
     let mut image = image(context, run)?;
+    let is_named_by_run = !image.candidates.is_empty();
     let (mut findings, mut graded) = (Vec::new(), false);
     let mut is_of_packages = false;
     for result in results.iter().filter(|result| !is_suppressed(result)) {
@@ -197,7 +186,7 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
             ..finding.clone()
         }));
         findings.push(finding);
-        if image.candidates.is_empty() {
+        if !is_named_by_run {
             image_of_result(context, result, &mut image)?;
         }
     }
@@ -206,6 +195,7 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
         findings.clear();
     }
     Ok(Scan {
+        without_results: results.is_empty().then(|| all.clone()),
         is_empty: results.is_empty(),
         results: all,
         graded,

@@ -13,6 +13,7 @@ mod hidden;
 mod kinds;
 mod others;
 mod partial;
+mod runs;
 mod scanners;
 mod systems;
 mod unproved;
