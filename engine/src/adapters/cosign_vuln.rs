@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use serde_json::Value;
-use weir_schema::{Digest, Finding, Scanner, Severity};
+use weir_schema::{Digest, Finding, Scanner};
 
 use super::context::Context;
 use super::field::Field;
 use super::problem::Problem;
-use super::report::{self, Image, Report, highest, severity, severity_of_score};
+use super::report::{self, Image, Rating, Report, highest, severity};
 use super::{Decoded, clip, cyclonedx, detect, grype, json, openvex, sarif, trivy};
 
 /// An attestation is about one image, or the platforms of one: more is a mistake or an attack.
@@ -163,6 +163,16 @@ fn ratings<'a>(severity: &Field<'a>) -> Result<Vec<Field<'a>>, Problem> {
     }
 }
 
+/// What one rating says: its `score` is a word, a number or a vector.
+fn rating(rating: &Field<'_>) -> Rating {
+    let score = rating.get("score");
+    let vector = || report::score_of_vector(None, score.text()?);
+    Rating {
+        word: severity(score.text()),
+        score: score.number().or_else(vector).and_then(report::score),
+    }
+}
+
 /// The identifier: beside the rest in the example of in-toto's specification, within `vulnerability` in
 /// its text.
 fn id(vulnerability: &Field<'_>) -> Result<String, Problem> {
@@ -176,31 +186,19 @@ fn id(vulnerability: &Field<'_>) -> Result<String, Problem> {
 
 /// The list of in-toto's `vulns` predicate.
 fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
-    let findings =
-        result.items().map(|vulnerability| {
-            let ratings = ratings(&vulnerability.get("severity"))?;
-            let score = highest(ratings.iter().map(|rating| rating.get("score")).filter_map(
-                |score| {
-                    let vector = || report::score_of_vector(None, score.text()?);
-                    score.number().or_else(vector)
-                },
-            ));
-            let word = ratings
-                .iter()
-                .map(|rating| severity(rating.get("score").text()))
-                .max();
-            let said = word.filter(|word| *word != Severity::Unknown);
-            Ok(Finding {
-                id: id(&vulnerability)?,
-                severity: said
-                    .unwrap_or_else(|| score.map_or(Severity::Unknown, severity_of_score)),
-                package: None,
-                version: None,
-                fixed_version: None,
-                score,
-                layer: None,
-            })
-        });
+    let findings = result.items().map(|vulnerability| {
+        let ratings = ratings(&vulnerability.get("severity"))?;
+        let ratings: Vec<_> = ratings.iter().map(rating).collect();
+        Ok(Finding {
+            id: id(&vulnerability)?,
+            severity: report::gravest(&ratings),
+            package: None,
+            version: None,
+            fixed_version: None,
+            score: highest(ratings.iter().filter_map(|rating| rating.score)),
+            layer: None,
+        })
+    });
     let findings = findings.collect::<Result<Vec<_>, Problem>>()?;
     let uri = said.get("uri").required()?;
     let name = uri

@@ -18,7 +18,7 @@ use super::cyclonedx_vex::overrides;
 use super::field::Field;
 use super::problem::Problem;
 use super::purl;
-use super::report::{self, Image, Report, highest, severity, severity_of_score};
+use super::report::{self, Image, Rating, Report, highest, severity};
 use super::{Decoded, clip, grype, json, systems};
 
 /// Decodes a document.
@@ -98,6 +98,10 @@ pub(super) fn revises(root: &Field<'_>) -> bool {
     version.is_some_and(|version| version > 1.0)
 }
 
+/// Scanners that say in words how grave a vulnerability is, and add scores which are not what they go
+/// by: Grype says its distribution's word beside each score, Trivy the word and the score of each source.
+const WITH_WORDS_FIRST: [&str; 2] = ["trivy", "grype"];
+
 fn report(root: &Field<'_>, image: Image, list: &[Field<'_>]) -> Result<Report, Problem> {
     if is_bare(root) {
         return Err(root
@@ -105,11 +109,12 @@ fn report(root: &Field<'_>, image: Image, list: &[Field<'_>]) -> Result<Report, 
             .problem("not a completed scan: no components, so it is not said what was looked at"));
     }
     let components = components(root);
+    let scanner = scanner(root);
+    let words_decide = WITH_WORDS_FIRST.contains(&scanner.name.as_str());
     let mut findings = Vec::new();
     for vulnerability in list {
-        findings.extend(self::findings(vulnerability, &components)?);
+        findings.extend(self::findings(vulnerability, &components, words_decide)?);
     }
-    let scanner = scanner(root);
     check_image(root, &scanner)?;
     check_system(root, &scanner, list)?;
     let licenses = all_components(root).into_iter();
@@ -298,34 +303,36 @@ fn package(component: &Field<'_>) -> (Option<String>, Option<String>) {
     (name, version)
 }
 
-/// A vulnerability in each package that it affects.
+/// What one rating says: a word, and a score of CVSS or that of its vector.
+fn rating(rating: &Field<'_>) -> Result<Rating, Problem> {
+    let method = rating.get("method").text();
+    let vector = || report::score_of_vector(method, rating.get("vector").text()?);
+    // EPSS and others are ratings of another kind, with a `method` of their own.
+    let is_cvss = method.is_none_or(|method| method.starts_with("CVSS"));
+    let score = is_cvss
+        .then(|| rating.get("score").number().or_else(vector))
+        .flatten();
+    Ok(Rating {
+        word: severity(rating.get("severity").optional()?),
+        score: score.and_then(report::score),
+    })
+}
+
+/// A vulnerability in each package that it affects. `words_decide` if scores count only where no rating
+/// has a word.
 fn findings(
     vulnerability: &Field<'_>,
     components: &BTreeMap<&str, (Option<String>, Option<String>)>,
+    words_decide: bool,
 ) -> Result<Vec<Finding>, Problem> {
     let id = vulnerability.get("id").required()?.to_owned();
     let ratings = vulnerability.get("ratings").list()?;
-    // EPSS and others are ratings of another kind, with a `method` of their own.
-    let cvss = || {
-        ratings.iter().filter(|rating| {
-            rating
-                .get("method")
-                .text()
-                .is_none_or(|method| method.starts_with("CVSS"))
-        })
-    };
-    let score = highest(cvss().filter_map(|rating| {
-        let vector =
-            || report::score_of_vector(rating.get("method").text(), rating.get("vector").text()?);
-        rating.get("score").number().or_else(vector)
-    }));
-    let said = ratings
-        .iter()
-        .map(|rating| Ok(severity(rating.get("severity").optional()?)));
-    let said = said.collect::<Result<Vec<_>, Problem>>()?;
-    let severity = match said.into_iter().max() {
-        Some(said) if said != Severity::Unknown => said,
-        _ => score.map_or(Severity::Unknown, severity_of_score),
+    let ratings: Vec<_> = ratings.iter().map(rating).collect::<Result<_, _>>()?;
+    let score = highest(ratings.iter().filter_map(|rating| rating.score));
+    let word = ratings.iter().map(|rating| rating.word).max();
+    let severity = match word {
+        Some(word) if words_decide && word != Severity::Unknown => word,
+        _ => report::gravest(&ratings),
     };
     let finding = |package, version, fixed_version| Finding {
         id: id.clone(),

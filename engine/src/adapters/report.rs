@@ -245,6 +245,23 @@ pub(super) fn severity_of_score(score: f64) -> Severity {
     }
 }
 
+/// One of several opinions on how grave a vulnerability is.
+pub(super) struct Rating {
+    /// What it says in words; [`Severity::Unknown`] where it says nothing.
+    pub(super) word: Severity,
+    pub(super) score: Option<f64>,
+}
+
+/// The gravest of several ratings, each by its word, else by its score: which of them is wrong is not
+/// known, and that of one source does not speak for another's.
+pub(super) fn gravest(ratings: &[Rating]) -> Severity {
+    let each = ratings.iter().map(|rating| match rating.word {
+        Severity::Unknown => rating.score.map_or(Severity::Unknown, severity_of_score),
+        word => word,
+    });
+    each.max().unwrap_or(Severity::Unknown)
+}
+
 /// The score that a CVSS vector comes to; `method` says which CVSS, where the vector leaves it out as
 /// CycloneDX's examples do. `None` where it is no vector.
 pub(super) fn score_of_vector(method: Option<&str>, vector: &str) -> Option<f64> {

@@ -231,6 +231,49 @@ fn cyclonedx_without_severities_is_graded_by_its_vectors_or_not_at_all() {
 }
 
 #[test]
+fn the_gravest_of_several_ratings_counts_be_it_a_word_a_score_or_a_vector() {
+    const VECTOR: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
+    let image = json!({"type": "container", "name": "web", "version": digest("ab")});
+    let rated = |ratings: Value| json!([{"id": "CVE-1", "ratings": ratings, "affects": [{"ref": "pkg:npm/a@1"}]}]);
+    let low = json!({"source": {"name": "Debian"}, "severity": "low"});
+    for (rating, expected) in [
+        (json!({"score": 9.8, "method": "CVSSv31"}), "CRITICAL"),
+        (json!({"method": "CVSSv31", "vector": VECTOR}), "CRITICAL"),
+        (json!({"severity": "unknown", "score": 9.8}), "CRITICAL"),
+        (json!({"severity": "critical"}), "CRITICAL"),
+        // Of one rating the word goes before the score, and EPSS is none of how grave something is.
+        (json!({"severity": "medium", "score": 9.8}), "MEDIUM"),
+        (json!({"score": 9.8, "method": "other"}), "LOW"),
+    ] {
+        for ratings in [json!([low, rating]), json!([rating, low])] {
+            check(
+                &cyclonedx(image.clone(), rated(ratings)),
+                &[&*format!("scanned abab by osv-scanner: CVE-1={expected}")],
+            );
+        }
+    }
+    // Trivy and Grype say in words what they go by.
+    for tool in ["trivy", "grype"] {
+        let ratings = json!([low, {"score": 9.8, "method": "CVSSv31"}]);
+        let mut document = cyclonedx(image.clone(), rated(ratings));
+        document["metadata"]["tools"] = json!([{"name": tool}]);
+        check(&document, &[&*format!("scanned abab by {tool}: CVE-1=LOW")]);
+    }
+    let attested = |severity: Value| {
+        json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://in-toto.io/attestation/vulns/v0.2", "subject": [{"name": "a", "digest": {"sha256": "ab".repeat(32)}}],
+        "predicate": {"scanner": {"uri": "pkg:github/x/y", "result": [{"id": "CVE-1", "severity": severity}]}, "metadata": {"scanFinishedOn": "2026-01-01T00:00:01Z"}}})
+    };
+    for score in [json!("9.8"), json!(9.8), json!(VECTOR), json!("critical")] {
+        check(
+            &attested(
+                json!([{"method": "debian", "score": "low"}, {"method": "CVSSv31", "score": score}]),
+            ),
+            &["scanned abab by y: CVE-1=CRITICAL"],
+        );
+    }
+}
+
+#[test]
 fn cyclonedx_counts_every_version_that_is_affected() {
     let image = json!({"type": "container", "name": "web", "version": digest("ab")});
     let affects = json!([{"ref": "pkg:npm/a@1", "versions": [{"version": "1"}, {"version": "2", "status": "affected"}, {"version": "3", "status": "unaffected"}]}]);
