@@ -1,6 +1,7 @@
 //! GitHub's container registry: `package` and `registry_package` webhooks.
 //!
-//! `package_type` may say anything; what has `container_metadata` is a container. An empty tag name
+//! `package_type` may say anything; what has `container_metadata` is a container, and what calls itself one
+//! and has none was pushed all the same: refused, so that it is seen. An empty tag name
 //! is a push without a tag. GitHub's own example has a digest of 40 digits: refused like any other
 //! that is not whole.
 
@@ -21,11 +22,17 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     }
     let version = package.get("package_version");
     let metadata = version.get("container_metadata");
+    let action = root.get("action").text().unwrap_or("published");
+    let is_push = matches!(action, "published" | "updated" | "create" | "created");
+    if metadata.is_absent() && is_push && calls_itself_container(&package) {
+        return Err(metadata.problem(
+            "a container was pushed, and its tag and digest are told here alone: `weir reconcile` asks the registry for them",
+        ));
+    }
     if metadata.is_absent() {
         return Ok(vec![context.ignored("a package that is not a container")]);
     }
-    let action = root.get("action").text().unwrap_or("published");
-    if !matches!(action, "published" | "updated" | "create" | "created") {
+    if !is_push {
         let reason = format!("the action `{}` changes nothing", clip(action));
         return Ok(vec![context.ignored(reason)]);
     }
@@ -61,6 +68,14 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         time,
         push,
     )])
+}
+
+fn calls_itself_container(package: &Field<'_>) -> bool {
+    ["package_type", "ecosystem"].into_iter().any(|name| {
+        let said = package.get(name);
+        said.text()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("container"))
+    })
 }
 
 /// `ghcr.io/OWNER/NAME`: from the package's URL, whose owner may have capitals where the registry

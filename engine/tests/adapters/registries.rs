@@ -466,6 +466,23 @@ fn github_trusts_the_container_metadata() {
         body["package"]["package_version"]["container_metadata"] = Value::Null
     });
     check(&npm, &["ignored"]);
+    // A container of which nothing else is told was pushed all the same.
+    for said in ["package_type", "ecosystem"] {
+        for (action, expected) in [
+            (
+                "published",
+                "rejected `registry_package.package_version.container_metadata`: a container was pushed",
+            ),
+            ("deleted", "ignored"),
+        ] {
+            check(
+                &json!({"action": action, "registry_package": {
+                    "name": "web", "namespace": "acme", said: "CONTAINER", "package_version": {"name": digest("ab"), "container_metadata": null},
+                }}),
+                &[expected],
+            );
+        }
+    }
     check(
         &json!({"zen": "Design for failure.", "hook_id": 1}),
         &["ignored"],
