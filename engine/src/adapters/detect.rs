@@ -172,7 +172,7 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         "ecr"
     } else if is_of_operator_by_shape(shape) {
         "trivy"
-    } else if has("eventType") && (has("data") || has("topic")) {
+    } else if is_of_event_grid(&text("eventType")) && (has("data") || has("topic")) {
         "acr"
     } else if has("bomFormat") {
         "cyclonedx"
@@ -231,6 +231,14 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         return None;
     };
     Some(found)
+}
+
+/// Whether a type of event is one of Azure's, also by the names without the publisher before them.
+/// Others have a field of that name too (Oracle's registry).
+fn is_of_event_grid(kind: &str) -> bool {
+    ["Microsoft.", "Image", "Chart"]
+        .into_iter()
+        .any(|start| kind.starts_with(start))
 }
 
 /// Whether this is what Amazon SNS sends to an address.

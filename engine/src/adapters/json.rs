@@ -120,6 +120,11 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
                 .to_owned(),
         ));
     }
+    if body.trim_ascii_start().starts_with(b"<") {
+        return Err(Problem::Json(
+            "it begins with `<`, so it is XML or a web page: send the JSON form".to_owned(),
+        ));
+    }
     std::str::from_utf8(body).map_err(|error| {
         let line = 1 + body.get(..error.valid_up_to()).map_or(0, |valid| {
             valid.iter().filter(|byte| **byte == b'\n').count()
@@ -204,6 +209,13 @@ mod tests {
         check(b"{\"id\": \"\xff\"}", &["invalid UTF-8 at byte 8"]);
         check(b"\xff\xfe{\0}\0", &["UTF-16"]);
         check(b"\x1f\x8b\x08\0", &["gzip", "send it as it is"]);
+        for xml in [
+            &b"<?xml version=\"1.0\"?>\n<bom/>"[..],
+            b"\xef\xbb\xbf \r\n<bom xmlns=\"http://cyclonedx.org/schema/bom/1.5\"/>",
+            b"<!DOCTYPE html>",
+        ] {
+            check(xml, &["XML", "send the JSON form"]);
+        }
         check(b"", &["EOF"]);
         check(
             b"{\"a\": {\"HIGH\": 3, \"LOW\": 1,\n \"HIGH\": 2}}",
