@@ -335,7 +335,7 @@ mod tests {
         );
         let tagged = push("dev/web", Some("1"));
         for asked in [of(&index), of(&image)] {
-            check_wanted(&[tagged.clone()], &asked, 1_000, true);
+            check_wanted(std::slice::from_ref(&tagged), &asked, 1_000, true);
             check_wanted(&[tagged.clone(), tag_deleted.clone()], &asked, 1_000, false);
             check_wanted(&[push("prod/web", Some("1"))], &asked, 1_000, false);
         }
