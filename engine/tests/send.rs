@@ -128,3 +128,63 @@ fn a_document_over_many_lines_is_one_payload() {
     let (code, output, _) = weir(directory.path(), &["send", "--dry-run"], &[&pretty]);
     assert_eq!((code, output.lines().count()), (0, 1));
 }
+
+/// Pushes whose source does not say whether it is an index: of a registry that is named, and of none.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_registry_has_to_be_asked_for_is_said_by_a_dry_run_and_by_the_refusal() {
+    let directory = TempDir::new().unwrap();
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let github = json!({"action": "published", "registry_package": {
+        "name": "web", "namespace": "acme", "package_type": "container",
+        "package_version": {"name": digest, "container_metadata": {"tag": {"name": "1"}}},
+    }});
+    let amazon = json!({"version": "0", "id": "1", "detail-type": "ECR Image Action", "source": "aws.ecr", "detail": {
+        "result": "SUCCESS", "repository-name": "dev/web", "image-digest": digest, "action-type": "PUSH", "image-tag": "1",
+    }});
+    let daemon = Daemon::start(directory.path(), "", "").await;
+    for (payload, repository, wanted) in [
+        (
+            github,
+            "ghcr.io/acme/web",
+            &["it needs a table [registries.\"ghcr.io\"]"][..],
+        ),
+        (
+            amazon,
+            "dev/web",
+            &[
+                "it needs a table [registries.\"HOST\"]",
+                "`registry = \"HOST\"` in [sources.NAME.settings]",
+            ],
+        ),
+    ] {
+        let payload = file(&directory, "payload.json", &payload.to_string());
+        let (code, output, said) = weir(directory.path(), &["send", "--dry-run"], &[&payload]);
+        assert_eq!((code, output.lines().count()), (0, 1), "{said}");
+        let asked = format!(
+            "asks the registry for the media type in `{repository}`, and rejects this if none is configured"
+        );
+        assert!(said.contains(&asked), "{said}");
+        let data = daemon.data();
+        let (code, _, sent) = weir(&data, &["send"], &[&payload]);
+        assert_eq!(code, 0, "{sent}");
+        let named = format!("`{repository}`");
+        let reason = |events: &Value| {
+            let all = events["events"].as_array().into_iter().flatten();
+            let mut reasons = all.filter_map(|one| one["event"]["data"]["reason"].as_str());
+            reasons
+                .find(|reason| reason.contains(&named))
+                .map(str::to_owned)
+        };
+        let rejected = "/v1/events?type=weir.input.rejected";
+        let events = daemon
+            .until(rejected, |events| reason(events).is_some())
+            .await;
+        let reason = reason(&events).unwrap();
+        for part in wanted {
+            assert!(
+                said.contains(part) && reason.contains(part),
+                "{said}\n{reason}"
+            );
+        }
+    }
+}

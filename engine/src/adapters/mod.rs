@@ -70,7 +70,7 @@ use weir_schema::{Body, Digest, Event, InputRejected, Received, ScanCompleted};
 
 pub use auth::{AuthError, WebhookAuth, verify};
 pub use cloudevents::{SOURCE_ONLY_HEADER, from_binary, mark_source_only};
-pub use pending::{Named, Need, Pending, UNKNOWN_MEDIA_TYPE};
+pub use pending::{Named, Need, Pending, UNKNOWN_MEDIA_TYPE, registry_for};
 pub use report::SUBJECT_HEADER;
 
 pub(crate) use excerpt::excerpt;

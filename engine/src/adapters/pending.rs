@@ -72,6 +72,15 @@ pub(super) const UNRESOLVED: Digest = Digest::Sha256([0; 32]);
 /// neither that it is an index nor that it is none.
 pub const UNKNOWN_MEDIA_TYPE: &str = "application/octet-stream";
 
+/// What has to be configured so that a registry is asked about a repository.
+#[must_use]
+pub fn registry_for(repository: &RepositoryName) -> String {
+    match repository.registry() {
+        Some(host) => format!("a table [registries.\"{host}\"]"),
+        None => "a table [registries.\"HOST\"], and that the source is of that registry: `registry = \"HOST\"` in [sources.NAME.settings], or `default_registry`".to_owned(),
+    }
+}
+
 impl Pending {
     /// An event that lacks `need`; `rejection` is what becomes of it if that is never found.
     pub(super) fn new(
@@ -117,6 +126,19 @@ impl Pending {
         };
         let repository = repository.unwrap_or_else(|| push.repository.clone());
         Some((repository, push.tag.clone()?))
+    }
+
+    /// What a daemon asks a registry for, and where it asks. Reports that name a configuration are bound
+    /// by what is known, too.
+    #[must_use]
+    pub fn lookup(&self) -> Option<(&'static str, RepositoryName)> {
+        let (what, repository) = match &self.need {
+            Need::Digest { repository, .. } => ("digest", repository),
+            Need::MediaType { repository, .. } => ("media type", repository),
+            Need::Leaf(_) => return None,
+        };
+        let tagged = self.tagged().map(|(repository, _)| repository);
+        Some((what, tagged.unwrap_or_else(|| repository.clone())))
     }
 
     /// The same, but of a push whose tag its registry has at another manifest by now: what was pushed

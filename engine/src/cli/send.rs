@@ -175,7 +175,15 @@ fn dry_run(
     let mut output = io::stdout().lock();
     for one in decoded {
         let settled = match one {
-            Decoded::NeedsResolving(pending) => pending.without_registry(),
+            Decoded::NeedsResolving(pending) => {
+                if let Some((what, repository)) = pending.lookup() {
+                    eprintln!(
+                        "looked up: a daemon asks the registry for the {what} in `{repository}`, and rejects this if none is configured for it: it needs {}",
+                        adapters::registry_for(&repository)
+                    );
+                }
+                pending.without_registry()
+            }
             other => other,
         };
         let event = match settled {

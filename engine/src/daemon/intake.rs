@@ -180,6 +180,14 @@ async fn is_overtaken(shared: &Shared, source: &str, pending: &Pending, pushed: 
     overtaken
 }
 
+/// Why nobody is asked about a repository, and what to do.
+fn without_registry(repository: &RepositoryName) -> String {
+    format!(
+        "no registry is configured that could be asked about `{repository}`: it needs {}",
+        adapters::registry_for(repository)
+    )
+}
+
 async fn tag_digest(
     shared: &Shared,
     repository: &RepositoryName,
@@ -187,9 +195,7 @@ async fn tag_digest(
     patience: Duration,
 ) -> Result<Digest, String> {
     if !shared.config.reaches(repository) {
-        return Err(format!(
-            "the payload gives no digest and no registry is configured for `{repository}`"
-        ));
+        return Err(without_registry(repository));
     }
     patiently(patience, || {
         resolve::resolve_tag(&shared.clients, repository, tag)
@@ -262,9 +268,7 @@ async fn with_media_type(
     events: &mut Vec<Received>,
 ) -> Result<(Digest, String), String> {
     if !shared.config.reaches(repository) {
-        return Err(format!(
-            "the payload gives no media type and no registry is configured for `{repository}`"
-        ));
+        return Err(without_registry(repository));
     }
     let found = patiently(patience, || {
         resolve::resolve(&shared.clients, repository, &digest)
