@@ -130,8 +130,10 @@ fn told(error: ImportError) -> CliError {
     let code = match error {
         ImportError::BadArchive(_) => NO,
         ImportError::NotEmpty { .. }
-        | ImportError::Header(_)
-        | ImportError::OtherLog(_)
+        | ImportError::Header { .. }
+        | ImportError::OtherLog { .. }
+        | ImportError::Nothing
+        | ImportError::Cut { .. }
         | ImportError::Record { .. }
         | ImportError::Line { .. } => USAGE,
         _ => super::OUTSIDE,
@@ -145,7 +147,10 @@ fn told(error: ImportError) -> CliError {
 /// What to read of a path that was named.
 fn sources_in(path: &Path) -> Result<Vec<Source<'static>>, CliError> {
     if path.as_os_str() == "-" {
-        return Ok(vec![Source::Lines(Box::new(io::stdin().lock()))]);
+        return Ok(vec![Source::Lines {
+            file: "standard input".to_owned(),
+            lines: Box::new(io::stdin().lock()),
+        }]);
     }
     if path.is_dir() {
         let files = archive_files(path)?;
@@ -156,7 +161,8 @@ fn sources_in(path: &Path) -> Result<Vec<Source<'static>>, CliError> {
     }
     let file = File::open(path).map_err(CliError::read(path))?;
     let lines: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, file));
-    Ok(vec![Source::Lines(lines)])
+    let file = path.display().to_string();
+    Ok(vec![Source::Lines { file, lines }])
 }
 
 /// The archive files of a directory, of which there must be some.

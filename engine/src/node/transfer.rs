@@ -64,11 +64,24 @@ pub enum ImportError {
     #[error("cannot read the export: {0}")]
     Io(#[from] std::io::Error),
     /// Not an export.
-    #[error("the first line is not that of an exported log: {0}")]
-    Header(String),
+    #[error("{file}: the first line is not that of an exported log: {problem}")]
+    Header {
+        /// Which source.
+        file: String,
+        /// What is wrong with the line.
+        problem: String,
+    },
     /// A source that is of another log than the first.
-    #[error("the source that begins with `{0}` is of a log that was decided under other settings")]
-    OtherLog(String),
+    #[error("{file} is of a log that was decided under other settings: it begins with `{header}`")]
+    OtherLog {
+        /// Which source.
+        file: String,
+        /// What it says of its log.
+        header: String,
+    },
+    /// There is nothing to import.
+    #[error("nothing is named to import")]
+    Nothing,
     /// An archive file cannot be read.
     #[error(transparent)]
     Archive(#[from] ReadArchiveError),
@@ -76,8 +89,10 @@ pub enum ImportError {
     #[error("the archive is damaged or was changed: {0}; nothing of it was imported")]
     BadArchive(#[from] Bad),
     /// A record of an archive that does not belong there.
-    #[error("record {seq}: {problem}; imported are the records up to {imported}")]
+    #[error("{file}, record {seq}: {problem}; imported are the records up to {imported}")]
     Record {
+        /// Which archive file.
+        file: String,
         /// Its sequence.
         seq: u64,
         /// What is wrong with it.
@@ -87,13 +102,29 @@ pub enum ImportError {
     },
     /// A line that does not belong there.
     #[error(
-        "line {line}: {problem}; imported are the records up to {imported}, after which the same command goes on once the file is right"
+        "{file}, line {line}: {problem}; imported are the records up to {imported}, after which the same command goes on once the file is right"
     )]
     Line {
+        /// Which export.
+        file: String,
         /// Its number, from 1.
         line: u64,
         /// What is wrong with it.
         problem: String,
+        /// The last record of what was imported: whole steps.
+        imported: u64,
+    },
+    /// The last source ends within a step.
+    #[error(
+        "{place}: the file ends with record {last}, before all that its last input, record {input}, leads to; imported are the records up to {imported}, after which the same command goes on once the file is right"
+    )]
+    Cut {
+        /// The file, and its last line.
+        place: String,
+        /// The last record.
+        last: u64,
+        /// The input that it followed from.
+        input: u64,
         /// The last record of what was imported: whole steps.
         imported: u64,
     },
@@ -115,7 +146,12 @@ pub struct Imported {
 /// Where records are imported from.
 pub enum Source<'a> {
     /// An export.
-    Lines(Box<dyn BufRead + 'a>),
+    Lines {
+        /// How it is called where something of it is refused.
+        file: String,
+        /// What is in it.
+        lines: Box<dyn BufRead + 'a>,
+    },
     /// An archive file.
     Archive(PathBuf),
 }
@@ -176,7 +212,11 @@ pub fn import(
     lines: impl BufRead,
     progress: impl FnMut(u64),
 ) -> Result<Imported, ImportError> {
-    import_all(dir, vec![Source::Lines(Box::new(lines))], &[], progress)
+    let source = Source::Lines {
+        file: "the export".to_owned(),
+        lines: Box::new(lines),
+    };
+    import_all(dir, vec![source], &[], progress)
 }
 
 /// As [`import`], from several sources, each of which goes on where the one before it ends, or
@@ -193,7 +233,7 @@ pub fn import_all(
 ) -> Result<Imported, ImportError> {
     let archives = sources.iter().filter_map(|source| match source {
         Source::Archive(path) => Some(path.as_path()),
-        Source::Lines(_) => None,
+        Source::Lines { .. } => None,
     });
     let archives: Vec<&Path> = archives.collect();
     if !archives.is_empty() {
@@ -205,19 +245,24 @@ pub fn import_all(
     }
     let mut begun: Option<(String, Import)> = None;
     let mut may_complete = false;
+    let mut place = String::new();
     for source in sources {
         may_complete = matches!(source, Source::Archive(_));
         match source {
-            Source::Lines(lines) => {
+            Source::Lines { file, lines } => {
                 let mut lines = Lines::new(lines);
-                let header = lines.next();
-                let header =
-                    header.ok_or_else(|| ImportError::Header("the file is empty".to_owned()))??;
-                let import = Import::begin(&mut begun, dir, &header)?;
+                let header = lines.next().ok_or_else(|| ImportError::Header {
+                    file: file.clone(),
+                    problem: "the file is empty".to_owned(),
+                })??;
+                let import = Import::begin(&mut begun, dir, &file, &header)?;
+                let mut last = 1;
                 for (line, bytes) in (2..).zip(lines) {
+                    last = line;
                     let taken = import.take(bytes?);
                     let seq = taken.map_err(|refused| {
                         import.refuse(refused, |problem, imported| ImportError::Line {
+                            file: file.clone(),
                             line,
                             problem,
                             imported,
@@ -225,15 +270,18 @@ pub fn import_all(
                     })?;
                     progress(seq);
                 }
+                place = format!("{file}, line {last}");
             }
             Source::Archive(path) => {
                 let mut records = ArchiveReader::open(&path)?;
-                let import = Import::begin(&mut begun, dir, records.about().as_bytes())?;
+                place = path.display().to_string();
+                let import = Import::begin(&mut begun, dir, &place, records.about().as_bytes())?;
                 while let Some(bytes) = records.next() {
                     let taken = import.take(bytes?);
                     let seq = records.seq();
                     let seq = taken.map_err(|refused| {
                         import.refuse(refused, |problem, imported| ImportError::Record {
+                            file: place.clone(),
                             seq,
                             problem,
                             imported,
@@ -245,8 +293,8 @@ pub fn import_all(
         }
     }
     match begun {
-        Some((_, import)) => import.end(may_complete),
-        None => Err(ImportError::Header("there is none".to_owned())),
+        Some((_, import)) => import.end(may_complete, place),
+        None => Err(ImportError::Nothing),
     }
 }
 
@@ -291,16 +339,23 @@ impl Import {
     fn begin<'a>(
         begun: &'a mut Option<(String, Import)>,
         dir: &Path,
+        file: &str,
         header: &[u8],
     ) -> Result<&'a mut Import, ImportError> {
-        let basis = Basis::from_header(header).map_err(ImportError::Header)?;
+        let basis = Basis::from_header(header).map_err(|problem| ImportError::Header {
+            file: file.to_owned(),
+            problem,
+        })?;
         let header = String::from_utf8_lossy(header).into_owned();
         let (first, import) = match begun {
             Some(begun) => begun,
             None => begun.insert((header.clone(), Import::open(dir, &basis)?)),
         };
         if *first != header {
-            return Err(ImportError::OtherLog(header));
+            return Err(ImportError::OtherLog {
+                file: file.to_owned(),
+                header,
+            });
         }
         Ok(import)
     }
@@ -431,8 +486,8 @@ impl Import {
         }
     }
 
-    /// Ends the import: from here on the log is as any other.
-    fn end(mut self, may_complete: bool) -> Result<Imported, ImportError> {
+    /// Ends the import, of which `place` is the end: from here on the log is as any other.
+    fn end(mut self, may_complete: bool, place: String) -> Result<Imported, ImportError> {
         let ended = self.next;
         if !self.fold.is_whole() && may_complete {
             self.conclude();
@@ -440,9 +495,10 @@ impl Import {
         if !self.fold.is_whole() {
             self.batch.truncate(self.whole);
             self.append(None)?;
-            return Err(ImportError::Line {
-                line: self.log.head().next_seq + 1,
-                problem: "the file ends before all that its last input leads to".to_owned(),
+            return Err(ImportError::Cut {
+                place,
+                last: ended - 1,
+                input: self.last.map_or(0, |(_, input)| input),
                 imported: self.log.head().next_seq - 1,
             });
         }

@@ -363,7 +363,10 @@ fn a_damaged_log_is_made_again_from_its_archive_and_what_can_still_be_read() {
         let mut sources: Vec<Source<'static>> =
             paths(&to).into_iter().map(Source::Archive).collect();
         if let Some(rest) = rest {
-            sources.push(Source::Lines(Box::new(std::io::Cursor::new(rest.to_vec()))));
+            sources.push(Source::Lines {
+                file: "rest.jsonl".to_owned(),
+                lines: Box::new(std::io::Cursor::new(rest.to_vec())),
+            });
         }
         sources
     };

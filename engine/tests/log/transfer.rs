@@ -2,11 +2,12 @@
 
 use std::io::{self, Read};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use weir_engine::log::transfer::export;
 use weir_engine::log::{Log, LogOptions};
 
-use weir_engine::node::{self, ImportError, Ledger, LedgerError};
+use weir_engine::node::{self, ImportError, Ledger, LedgerError, Source};
 use weir_rules::{Execution, Settings};
 
 use crate::history::History;
@@ -118,6 +119,67 @@ fn an_interrupted_import_goes_on_and_nothing_uses_the_log_before_it_has_ended() 
     assert_eq!(imported.state.state_digest(), ledger.state().state_digest());
     let read = Ledger::open_to_read(&elsewhere).expect("it opens");
     assert_eq!(read.reader().head().root, ledger.reader().head().root);
+}
+
+/// Whether a line is a record that Weir concluded.
+fn is_concluded(line: &str) -> bool {
+    let record: Value = serde_json::from_str(line).expect("it is JSON");
+    record["position"]["trigger"].is_u64()
+}
+
+#[test]
+fn an_export_that_ends_within_a_step_names_its_file_and_goes_on_once_it_is_whole() {
+    let dir = TempDir::new().expect("a directory");
+    let (ledger, lines) = exported(&dir);
+    let text = String::from_utf8(lines).expect("it is text");
+    let lines: Vec<&str> = text.lines().collect();
+    // Records are behind the line about the log: record N is line N, from 0.
+    let concluded = (200..lines.len()).find(|line| is_concluded(lines[*line]));
+    let input = concluded.expect("a conclusion") - 1;
+    let second = |end: usize| {
+        let after = lines[100..=end].iter().copied();
+        let all: Vec<&str> = [lines[0]].into_iter().chain(after).collect();
+        all.join("\n") + "\n"
+    };
+    let sources = |second: &str| {
+        let first = lines[..=150].join("\n") + "\n";
+        let named = [("first.jsonl", first), ("rest.jsonl", second.to_owned())];
+        let sources = named.into_iter().map(|(file, text)| Source::Lines {
+            file: file.to_owned(),
+            lines: Box::new(io::Cursor::new(text)),
+        });
+        sources.collect::<Vec<Source<'static>>>()
+    };
+    let to = dir.path().join("elsewhere");
+    let cut = node::import_all(&to, sources(&second(input)), &[], |_| ());
+    let told = cut.expect_err("it is refused").to_string();
+    let wanted = format!(
+        "rest.jsonl, line {}: the file ends with record {input}, before all that its last input, record {input}, leads to; imported are the records up to {}, after which",
+        input - 98,
+        input - 1
+    );
+    assert!(told.starts_with(&wanted), "{told}");
+    for (changed, wanted) in [
+        (
+            second(input + 1).replacen(lines[160], "", 1),
+            "rest.jsonl, line 62: it is not canonical JSON",
+        ),
+        (
+            String::new(),
+            "rest.jsonl: the first line is not that of an exported log: the file is empty",
+        ),
+        (
+            second(input + 1).replacen("at-once", "commands", 1),
+            "rest.jsonl is of a log that was decided under other settings",
+        ),
+    ] {
+        let refused = node::import_all(&to, sources(&changed), &[], |_| ());
+        let told = refused.expect_err("it is refused").to_string();
+        assert!(told.starts_with(wanted), "{told}");
+    }
+    let whole = second(lines.len() - 1);
+    let imported = node::import_all(&to, sources(&whole), &[], |_| ()).expect("it goes on");
+    assert_eq!(imported.state.state_digest(), ledger.state().state_digest());
 }
 
 #[test]
