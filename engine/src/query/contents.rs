@@ -90,6 +90,22 @@ pub(super) fn bound_to(
     Ok(None)
 }
 
+/// The first record that points a tag at something.
+pub(super) fn first_bound(
+    index: &Index,
+    repository: &str,
+    tag: &str,
+) -> Result<Option<Record>, QueryError> {
+    let plan = Plan::place(repository, tag).and(types(&["image.pushed", "promotion.completed"]));
+    for record in records(index, plan, u64::MAX, false) {
+        let record = record?;
+        if points(&record.event.body, repository, tag).is_some() {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}
+
 /// The digests that begin as one given does.
 pub(super) enum Found {
     None,

@@ -36,12 +36,14 @@ const BUILDS: usize = 50;
 const TOLD: usize = 1000;
 
 /// What happened to a tag: what names it, the newest [`TOLD`]; of what it pointed at, for as long as it did, the scans
-/// that changed something and the votes; and what was waived and what held it.
+/// that changed something and the votes; and what was waived and what held it. `when` says, of a tag that was
+/// not there before `end`, when it was not recorded.
 pub(super) fn history(
     index: &Index,
     repository: &str,
     tag: &str,
     end: u64,
+    when: &str,
 ) -> Result<History, QueryError> {
     index.catch_up_in_memory(end)?;
     let mut found: BTreeMap<u64, Record> = BTreeMap::new();
@@ -49,7 +51,7 @@ pub(super) fn history(
     let builds = builds(index, repository, tag, end, &mut found)?;
     if builds.is_empty() {
         return Err(QueryError::NoTag(format!(
-            "no tag `{repository}:{tag}` was ever recorded"
+            "no tag `{repository}:{tag}` was {when}"
         )));
     }
     let triggers: BTreeSet<u64> = found

@@ -1,9 +1,12 @@
 //! What was perhaps meant by a tag that is not there.
 
 use weir_rules::suggest::nearest;
-use weir_schema::{registry_in, within_default};
+use weir_schema::{Record, registry_in, within_default};
 
-use super::{Query, QueryError, contents::bound_to};
+use super::{
+    Query, QueryError,
+    contents::{bound_to, first_bound},
+};
 use crate::log::index::{Dimension, Groups, Index, Plan, Search};
 
 /// Adds to the answer that a tag is not there what was perhaps meant: a name without the host of
@@ -32,7 +35,8 @@ pub fn suggest(index: &Index, query: &Query, error: QueryError) -> QueryError {
     match (error, named) {
         (QueryError::NoTag(problem), Some((repository, tag))) => {
             // A log that cannot be read is told by whoever asks it something that it knows.
-            let meant = meant(index, repository, tag).ok().flatten();
+            let is_life = matches!(query, Query::History { .. });
+            let meant = meant(index, repository, tag, is_life).ok().flatten();
             QueryError::NoTag(match meant {
                 Some(meant) => format!("{problem}; {meant}"),
                 None => problem,
@@ -42,11 +46,24 @@ pub fn suggest(index: &Index, query: &Query, error: QueryError) -> QueryError {
     }
 }
 
-fn meant(index: &Index, repository: &str, tag: &str) -> Result<Option<String>, QueryError> {
+/// When something came that was not there yet.
+pub(super) fn came(record: &Record) -> String {
+    format!("it came at record {}, {}", record.seq, record.recorded_at)
+}
+
+/// `is_life` if its history is what was asked for.
+fn meant(
+    index: &Index,
+    repository: &str,
+    tag: &str,
+    is_life: bool,
+) -> Result<Option<String>, QueryError> {
     let end = u64::MAX;
-    if bound_to(index, repository, tag, end)?.is_some() {
-        let told = "it was there at another time: its history tells when";
-        return Ok(Some(told.to_owned()));
+    if let Some(first) = first_bound(index, repository, tag)? {
+        return Ok(Some(match is_life {
+            true => came(&first),
+            false => "it was there at another time: its history tells when".to_owned(),
+        }));
     }
     if let Some(host) = registry_in(repository)
         && let Some(path) = within_default(repository, host)

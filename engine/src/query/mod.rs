@@ -50,7 +50,10 @@ pub(crate) use search::is_type;
 pub use search::time;
 
 use crate::{
-    log::{LogReader, index::Index},
+    log::{
+        LogReader,
+        index::{Index, Plan},
+    },
     node::{At, LedgerError, state_at},
     status,
 };
@@ -146,8 +149,17 @@ fn of_records(index: &Index, query: &Query, asker: &Asker) -> Result<Option<Valu
             repository,
             tag,
             at,
-        } => json(&history::history(index, repository, tag, end(at)?)?)?,
-        Query::Lineage { digest, at } => lineage_of(index, digest, end(at)?)?,
+        } => {
+            let end = end(at)?;
+            json(&history::history(
+                index,
+                repository,
+                tag,
+                end,
+                recorded(at),
+            )?)?
+        }
+        Query::Lineage { digest, at } => lineage_of(index, digest, end(at)?, recorded(at))?,
         Query::Count(filter) => {
             let counted = count(index, filter, asker)?;
             let answer = json!({"count": counted.found});
@@ -320,13 +332,25 @@ fn rules(state: &State) -> Result<Value, QueryError> {
     }))
 }
 
-fn lineage_of(index: &Index, text: &str, end: u64) -> Result<Value, QueryError> {
-    let digest = match contents::resolve(index, &search::digest(text)?, end)? {
+/// How it is said that something was recorded in the time that is asked about.
+fn recorded(at: &Option<String>) -> &'static str {
+    match at {
+        Some(_) => "recorded up to then",
+        None => "ever recorded",
+    }
+}
+
+fn lineage_of(index: &Index, text: &str, end: u64, when: &str) -> Result<Value, QueryError> {
+    let begin = search::digest(text)?;
+    let digest = match contents::resolve(index, &begin, end)? {
         Found::One(digest) => digest,
         Found::None => {
-            return Err(QueryError::NotFound(format!(
-                "no digest `{text}` was ever recorded"
-            )));
+            let problem = format!("no digest `{text}` was {when}");
+            let first = contents::records(index, Plan::digest(&begin), u64::MAX, false).next();
+            return Err(QueryError::NotFound(match first.transpose()? {
+                Some(record) => format!("{problem}; {}", meant::came(&record)),
+                None => problem,
+            }));
         }
         Found::Several(a, b) => {
             return Err(QueryError::Invalid(search::ambiguous(text, &a, &b)));

@@ -650,6 +650,50 @@ fn of_a_tag_that_is_there_and_that_no_rule_takes_nothing_else_is_meant() {
 }
 
 #[test]
+fn of_what_came_later_than_is_asked_about_it_is_told_when() {
+    let dir = TempDir::new().expect("a directory");
+    let tick = ("weir.clock.ticked", json!({}));
+    let ledger = crate::scanned::log(&dir, vec![tick, crate::scanned::push()]);
+    let index = Index::open(ledger.reader());
+    let all = records(&index);
+    let is_push = |record: &&Value| record["event"]["type"] == "weir.image.pushed";
+    let push = all.iter().find(is_push).expect("a push");
+    let (seq, at) = (push["seq"].as_u64(), push["recorded_at"].as_str());
+    let (seq, at) = (seq.expect("a sequence"), at.expect("a time"));
+    let digest = push["event"]["data"]["digest"].as_str().expect("a digest");
+    let told = |query: Query| {
+        let error = ask(&index, &query).expect_err("nothing is there yet");
+        query::suggest(&index, &query, error).to_string()
+    };
+    let history = |tag: &str, at: Option<String>| Query::History {
+        repository: "dev/web".into(),
+        tag: tag.into(),
+        at,
+    };
+    let before = Some((seq - 1).to_string());
+    let came = format!("it came at record {seq}, {at}");
+    assert_eq!(
+        told(history("1", before.clone())),
+        format!("no tag `dev/web:1` was recorded up to then; {came}")
+    );
+    for digest in [digest, &digest["sha256:".len()..][..8]] {
+        let lineage = Query::Lineage {
+            digest: digest.into(),
+            at: before.clone(),
+        };
+        assert_eq!(
+            told(lineage),
+            format!("no digest `{digest}` was recorded up to then; {came}")
+        );
+    }
+    // What never came.
+    let never = "no tag `dev/web:another` was recorded up to then";
+    assert_eq!(told(history("another", before)), never);
+    let never = "no tag `dev/web:another` was ever recorded";
+    assert_eq!(told(history("another", None)), never);
+}
+
+#[test]
 fn what_is_not_known_of_an_index_is_listed_in_the_order_of_digests() {
     let index = "application/vnd.oci.image.index.v1+json";
     let digests = ["c", "a", "b"].map(|digit| format!("sha256:{}", digit.repeat(64)));
