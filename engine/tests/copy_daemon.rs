@@ -450,8 +450,9 @@ async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by
     let page = String::from_utf8_lossy(&why.stdout);
     assert_eq!(why.status.code(), Some(1), "{page}");
     let told = format!("{id} was given up: ");
+    let remedy = format!("try again with `weir retry {id} --confirm`");
     assert!(
-        page.contains(&told) && page.contains("answered 503"),
+        page.contains(&told) && page.contains("answered 503") && page.contains(&remedy),
         "{page}"
     );
 

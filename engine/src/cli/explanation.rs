@@ -180,7 +180,8 @@ fn copies(one: &Value, say: &mut impl FnMut(String)) {
                 },
                 ("started", "") => "is being copied".to_owned(),
                 ("started", error) => format!("is being copied again: {error}"),
-                (_, error) => format!("was given up: {error}; try again with `weir retry {id}`"),
+                (_, error) =>
+                    format!("was given up: {error}; try again with `weir retry {id} --confirm`"),
             }
         ));
     }

@@ -50,7 +50,7 @@ pub struct Ack {
 pub enum PublishError {
     /// The message can never be published.
     #[error(
-        "{size} bytes do not fit into a message of at most {limit}: raise `max_payload` of the NATS server, or store the body and send its digest"
+        "{size} bytes do not fit into a message of at most {limit}: raise `max_payload` of the NATS server, or send what it says in parts"
     )]
     TooLarge {
         /// Bytes of the message.
