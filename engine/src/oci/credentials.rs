@@ -349,12 +349,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_damaged_login_is_an_error_and_not_anonymous() {
-        for auth in ["%%", "/w==", "Y2k="] {
+        for (auth, wanted) in [
+            ("%%", "`auth` is not base64"),
+            ("/w==", "`auth` is not text"),
+            ("Y2k=", "`auth` has no colon"),
+        ] {
             let file: CredentialsFile = serde_json::from_str(&format!(
                 r#"{{"auths":{{"r.example":{{"auth":"{auth}"}}}}}}"#
             ))
             .unwrap();
-            assert!(in_file(&file, "r.example").await.is_err(), "{auth}");
+            let error = in_file(&file, "r.example").await.unwrap_err().to_string();
+            assert!(error.contains(wanted), "{auth}: {error}");
         }
     }
 
