@@ -12,10 +12,6 @@ use weir_engine::stream::{
 };
 
 const SOON: Duration = Duration::from_secs(15);
-/// Where tests look past the engine, with the client itself.
-async fn raw(nats: &Nats) -> async_nats::jetstream::Context {
-    async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap())
-}
 
 async fn publish(stream: &Stream, from: u64, through: u64) {
     let publisher = Publisher::new(stream);
@@ -177,7 +173,7 @@ async fn a_recreated_stream_is_an_error_until_it_is_accepted() {
     let mut consumer = Consumer::start(&stream, None).await.unwrap();
     read(&mut consumer, 1, 5).await;
     let position = consumer.position();
-    raw(&nats).await.delete_stream("WEIR").await.unwrap();
+    nats.jetstream().await.delete_stream("WEIR").await.unwrap();
     assert_eq!(
         read_error(&mut consumer).await,
         ConsumeError::Deleted {
@@ -226,7 +222,7 @@ async fn inputs_dropped_before_they_were_read_are_an_error_until_accepted() {
     let mut config = nats.config();
     let stream = Stream::open(&config).await.unwrap();
     publish(&stream, 1, 10).await;
-    raw(&nats)
+    nats.jetstream()
         .await
         .get_stream("WEIR")
         .await
@@ -262,7 +258,7 @@ async fn inputs_dropped_before_they_were_read_are_an_error_until_accepted() {
 #[tokio::test]
 async fn a_message_deleted_in_the_middle_is_an_error_after_what_came_before_it() {
     let Some(nats) = Nats::start() else { return };
-    let jetstream = raw(&nats).await;
+    let jetstream = nats.jetstream().await;
     let config = async_nats::jetstream::stream::Config {
         name: "WEIR".into(),
         subjects: vec!["registry.>".into()],
@@ -410,7 +406,7 @@ async fn a_batch_holds_no_more_than_fits_into_memory_unpacked() {
     let stream = Stream::open(&nats.config()).await.unwrap();
     let packed = zstd::bulk::compress(&vec![b'x'; 7 << 20], 0).unwrap();
     let packed = bytes::Bytes::from(packed);
-    let jetstream = raw(&nats).await;
+    let jetstream = nats.jetstream().await;
     for _ in 0..8 {
         let subject = "registry.events.weir.clock.ticked";
         let mut headers = async_nats::HeaderMap::new();
@@ -435,7 +431,7 @@ async fn batches_fill_up() {
     let Some(nats) = Nats::start() else { return };
     let stream = Stream::open(&nats.config()).await.unwrap();
     const COUNT: u64 = 20_000;
-    let jetstream = raw(&nats).await;
+    let jetstream = nats.jetstream().await;
     let mut acks = Vec::new();
     for _ in 0..COUNT {
         let subject = "registry.events.weir.clock.ticked";

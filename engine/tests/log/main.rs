@@ -8,6 +8,7 @@ mod cli;
 mod crash;
 mod damage;
 mod disk;
+mod edges;
 mod history;
 mod images;
 mod index;

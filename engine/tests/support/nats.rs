@@ -58,6 +58,11 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Where tests look past the engine, with the client itself.
+    pub async fn jetstream(&self) -> async_nats::jetstream::Context {
+        async_nats::jetstream::new(async_nats::connect(self.url()).await.unwrap())
+    }
+
     /// A configuration for this server, with short waits.
     pub fn config(&self) -> StreamConfig {
         StreamConfig {
