@@ -200,17 +200,22 @@ async fn a_report_that_says_more_than_the_stream_takes_is_a_failed_scan() {
     fs::write(scene.directory.path().join("scanner"), scanner).unwrap();
     let daemon = scene.daemon().await;
     scene.work(1);
+    let reason = why_failed(&daemon).await;
+    assert!(
+        reason.contains("what the report says cannot be sent"),
+        "{reason}"
+    );
+}
+
+/// Why the first scan that failed did.
+async fn why_failed(daemon: &Daemon) -> String {
     let failed = daemon
         .until("/v1/events?type=weir.scan.failed", |failed| {
             failed["events"][0].is_object()
         })
         .await;
     let reason = &failed["events"][0]["event"]["data"]["reason"];
-    let reason = reason.as_str().unwrap();
-    assert!(
-        reason.contains("what the report says cannot be sent"),
-        "{reason}"
-    );
+    reason.as_str().unwrap().to_owned()
 }
 
 /// The exit code of a worker with this command line, and what it says.
@@ -266,13 +271,7 @@ async fn a_report_of_which_weir_takes_only_a_part_leaves_no_scan_running() {
     fs::write(scene.directory.path().join("scanner"), scanner).unwrap();
     let daemon = scene.daemon().await;
     scene.work(1);
-    let failed = daemon
-        .until("/v1/events?type=weir.scan.failed", |failed| {
-            failed["events"][0].is_object()
-        })
-        .await;
-    let reason = &failed["events"][0]["event"]["data"]["reason"];
-    let reason = reason.as_str().unwrap();
+    let reason = why_failed(&daemon).await;
     assert!(reason.contains("a waiver"), "{reason}");
     let rejected = daemon.get("/v1/events?type=weir.input.rejected").await;
     assert_eq!(rejected["events"], json!([]));
