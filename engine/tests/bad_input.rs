@@ -431,7 +431,11 @@ fn a_command_whose_talk_nobody_hears_ends_as_it_would() {
     fs::write(rules.join("wrong.cel"), "nonsense(").unwrap();
     let (rules, data) = (rules.display(), directory.path().join("data"));
     let data = data.display();
+    // Of which a daemon asks the registry for the digest.
+    let push = r#"{"name": "b", "repository": "a/b", "namespace": "a", "docker_url": "quay.io/a/b", "homepage": "https://quay.io/repository/a/b", "updated_tags": ["1"]}"#;
+    fs::write(directory.path().join("push.json"), push).unwrap();
     for (line, code) in [
+        ("send --dry-run push.json".to_owned(), 0),
         (format!("why team/web:1.0 --data {data}"), 3),
         (format!("run --data {data} --rules {rules}"), 2),
         ("demo".to_owned(), 0),

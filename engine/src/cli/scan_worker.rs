@@ -50,7 +50,8 @@ pub struct ScanWorkerArgs {
 /// Works until a signal ends it.
 ///
 /// # Errors
-/// If the command line makes no sense, its program cannot be run, there is no such adapter, or the stream cannot be reached.
+/// If the command line makes no sense, its program cannot be run, there is no such adapter, or the stream
+/// cannot be reached.
 pub fn run(args: &ScanWorkerArgs) -> Result<ExitCode, CliError> {
     let command: Command = args.exec.parse().map_err(CliError::usage)?;
     command.find().map_err(|error| {

@@ -177,7 +177,7 @@ fn dry_run(
         let settled = match one {
             Decoded::NeedsResolving(pending) => {
                 if let Some((what, repository)) = pending.lookup() {
-                    eprintln!(
+                    tell!(
                         "looked up: a daemon asks the registry for the {what} in `{repository}`, and rejects this if none is configured for it: it needs {}",
                         adapters::registry_for(&repository)
                     );
