@@ -6,9 +6,9 @@ mod nats;
 use std::{path::Path, time::Duration};
 
 use nats::Nats;
-use weir_engine::stream::{
-    ConsumeError, Consumer, Message, Origin, Publisher, Speaker, Stream, StreamConfig,
-    StreamPosition,
+use weir_engine::{
+    log::StreamPosition,
+    stream::{ConsumeError, Consumer, Message, Origin, Publisher, Speaker, Stream, StreamConfig},
 };
 
 const SOON: Duration = Duration::from_secs(15);

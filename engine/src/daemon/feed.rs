@@ -8,14 +8,15 @@ use tokio::{sync::watch, time::Instant};
 use weir_schema::{Body, Digest, Event, InputRejected, Position, Received};
 
 use super::{
-    DaemonError, Shared, intake, lookups, reconcile, resolver,
+    DaemonError, Shared, ended, intake, lookups, reconcile, resolver,
     sources::{READ_BY, SourceSettings},
 };
 use crate::{
     adapters::{self, Decoded, mark_source_only},
-    aside, log,
+    aside,
+    log::StreamPosition,
     node::{Incoming, Landing, Messages, Stopped, TERM, Trace},
-    stream::{Consumer, Message, Origin, Speaker, Stream, StreamPosition, Term},
+    stream::{Consumer, Message, Origin, Speaker, Stream, Term},
     structured::{from_structured, is_structured},
 };
 
@@ -46,14 +47,9 @@ struct Batch {
 pub(crate) async fn run(
     shared: &Arc<Shared>,
     stream: &Stream,
-    after: Option<log::StreamPosition>,
+    after: Option<StreamPosition>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), DaemonError> {
-    let after = after.map(|at| StreamPosition {
-        stream: at.stream,
-        created: at.created,
-        sequence: at.sequence,
-    });
     let logged = after.as_ref().map(|after| after.created.clone());
     let mut consumer = Consumer::start(stream, after).await?;
     let begin = consumer.position();
@@ -117,7 +113,7 @@ async fn hand_over(
     let Some(sequence) = messages.last().map(|message| message.sequence) else {
         return Ok(None);
     };
-    let position = log::StreamPosition {
+    let position = StreamPosition {
         stream: stream.name().to_owned(),
         created: stream.created().to_owned(),
         sequence,
@@ -412,9 +408,4 @@ fn rejected(message: &Message, id: &str, reason: String) -> Received {
         body: Body::InputRejected(rejected),
     }
     .into()
-}
-
-async fn ended(stop: &mut watch::Receiver<bool>) {
-    // A sender that is gone is an end too.
-    let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -21,7 +21,8 @@ use weir_schema::{Body, Digest, Received, Timestamp};
 use super::{
     DaemonError, Shared,
     agreement::{self, Difference},
-    executor, lookups, outputs, oversized, own_event, reconcile, resolver, rules, scans, ticks,
+    ended, executor, lookups, outputs, oversized, own_event, reconcile, resolver, rules, scans,
+    ticks,
 };
 use crate::{
     adapters,
@@ -483,11 +484,6 @@ fn home(config: &Config) -> String {
     }
     // Where the system does not tell, a lease is waited for.
     lock(&config.data).unwrap_or_else(|_| uuid::Uuid::new_v4().to_string())
-}
-
-async fn ended(stop: &mut watch::Receiver<bool>) {
-    // A sender that is gone is an end too.
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 impl Shared {

@@ -213,7 +213,7 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     tracing::info!(%address, data = %shared.config.data.display(), "weir is running");
     let mut stop = signals.stop;
     let result = tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => Ok(()),
+        () = ended(&mut stop) => Ok(()),
         ended = parts.ended_early() => ended,
         () = node_ended(&thread) => Err("the log cannot be written".into()),
     };
@@ -340,6 +340,12 @@ fn share(
         backtests: Jobs::default(),
         node: node.clone(),
     })
+}
+
+/// Returns once the daemon is to end.
+async fn ended(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone is an end too.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 async fn node_ended<T>(thread: &std::thread::JoinHandle<T>) {

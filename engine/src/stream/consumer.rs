@@ -16,6 +16,7 @@ use super::{
     connection::pause,
     provision::{created, info, said},
 };
+use crate::log::StreamPosition;
 
 /// Messages that one pull asks for. Larger gains nothing; smaller costs round trips.
 const PULL_MESSAGES: usize = 1024;
@@ -27,17 +28,6 @@ const BATCH_BYTES: usize = 16 << 20;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long a pull stays open at the server.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
-
-/// A place in a stream: up to and including `sequence` all is in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamPosition {
-    /// The stream's name.
-    pub stream: String,
-    /// When the stream was created, as [`Stream::created`] says.
-    pub created: String,
-    /// The last sequence that is in the log.
-    pub sequence: u64,
-}
 
 /// Why reading cannot go on. None of these mends itself: each would be a silent gap in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

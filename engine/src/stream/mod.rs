@@ -29,7 +29,7 @@ mod work;
 pub use announce::AnnounceError;
 pub use config::{LeaseConfig, OutputsConfig, StreamConfig, StreamConfigError};
 pub use connection::{ConnectError, Connection};
-pub use consumer::{ConsumeError, Consumer, StreamPosition};
+pub use consumer::{ConsumeError, Consumer};
 pub use lease::{
     Acquired, Candidate, LastRecord, Lease, LeaseError, Leases, Lost, NoTerm, TellsLast, Term,
     Validity,
