@@ -61,6 +61,27 @@ impl Scene {
             .await;
     }
 
+    /// A scan of `team/web:1.0` made then is one of `digest`.
+    async fn scanned(&self, checked: &str, digest: &Digest) {
+        self.deliver("dtr", &dtr(checked)).await;
+        assert_eq!(self.last().await, digest.to_string(), "{checked}");
+    }
+
+    /// A scan of `team/web:1.0` made then is refused, since `why`.
+    async fn doubted(&self, checked: &str, why: &str) {
+        self.deliver("dtr", &dtr(checked)).await;
+        let reason = self.last().await;
+        assert!(reason.contains(why), "{checked}: {reason}");
+    }
+
+    /// Records what the registry has.
+    async fn reconcile(&self) {
+        let found = self
+            .daemon
+            .post("/v1/reconcile?confirm=true", String::new());
+        assert_eq!(found.await, 200);
+    }
+
     /// What the last scan that was recorded is of, or why it was rejected.
     async fn last(&self) -> String {
         let page = self.daemon.get("/v1/events?limit=1000").await;
@@ -81,50 +102,104 @@ fn dtr(checked: &str) -> Value {
         "scanSummary": {"namespace": "team", "reponame": "web", "tag": "1.0", "critical": 0, "major": 1, "minor": 2, "last_scan_status": 6, "check_completed_at": checked}}})
 }
 
-fn now() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+/// So many seconds ago.
+fn earlier(seconds: i64) -> String {
+    let at = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds);
+    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+fn images() -> [Content; 3] {
+    ["a", "b", "c"].map(|name| app::image(name, "amd64", &[]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn e21_a_scan_of_a_tag_is_of_what_the_tag_was_when_it_was_scanned() {
     let scene = Scene::new().await;
-    let images: Vec<Content> = ["a", "b", "c"]
-        .iter()
-        .map(|name| app::image(name, "amd64", &[]))
-        .collect();
-    let first = scene.push(&images[0], "team/web").await;
-    // The log knows nothing of the tag yet: the registry says.
-    scene.deliver("dtr", &dtr("2020-01-01T00:00:00Z")).await;
-    assert_eq!(scene.last().await, first.to_string());
+    let [first, second, third] = images();
+    let first = scene.push(&first, "team/web").await;
+    // The log knows nothing of the tag yet: the registry says, unless the image was made later.
+    scene.scanned("2025-01-01T00:00:00Z", &first).await;
+    scene
+        .doubted("2020-01-01T00:00:00Z", "was made at 2024-01-01T00:00:00Z")
+        .await;
+    let while_unknown = earlier(3600);
     scene
         .pushed("1", "team/web", &first, media_type::OCI_MANIFEST)
         .await;
-    // A tag that never moved is what it is, whatever clock the scanner has.
-    scene.deliver("dtr", &dtr("2021-01-01T00:00:00Z")).await;
-    assert_eq!(scene.last().await, first.to_string());
+    // A scanner's clock may be a little behind. What was there before the first push that was told of
+    // nobody knows.
+    scene.scanned(&earlier(30), &first).await;
+    scene
+        .doubted(&while_unknown, "what it pointed at before")
+        .await;
 
-    let before = now();
-    let second = scene.push(&images[1], "team/web").await;
+    let before = earlier(0);
+    let second = scene.push(&second, "team/web").await;
     scene
         .pushed("2", "team/web", &second, media_type::OCI_MANIFEST)
         .await;
-    scene.deliver("dtr", &dtr(&before)).await;
-    let reason = scene.last().await;
-    assert!(
-        reason.contains("may be of what it pointed at before"),
-        "{reason}"
-    );
-    scene.deliver("dtr", &dtr(&now())).await;
-    assert_eq!(scene.last().await, second.to_string());
+    scene.doubted(&before, "what it pointed at before").await;
+    scene.scanned(&earlier(0), &second).await;
 
     // Moved without a word: nobody knows when.
-    scene.push(&images[2], "team/web").await;
-    scene.deliver("dtr", &dtr(&now())).await;
-    let reason = scene.last().await;
-    assert!(
-        reason.contains("which of them was scanned is not known"),
-        "{reason}"
-    );
+    scene.push(&third, "team/web").await;
+    scene
+        .doubted(&earlier(0), "which of them was scanned is not known")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_was_deleted_meanwhile_is_not_what_was_scanned_before() {
+    for (n, (kind, data)) in [
+        (
+            "tag.deleted",
+            json!({"repository": "team/web", "tag": "1.0"}),
+        ),
+        (
+            "manifest.deleted",
+            json!({"repository": "team/web", "digest": images()[0].digest()}),
+        ),
+        ("repository.deleted", json!({"repository": "team/web"})),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let scene = Scene::new().await;
+        let [first, second, _] = images();
+        let first = scene.push(&first, "team/web").await;
+        scene
+            .pushed("1", "team/web", &first, media_type::OCI_MANIFEST)
+            .await;
+        let before = earlier(0);
+        scene.scanned(&before, &first).await;
+        let deleted = json!({"specversion": "1.0", "id": n.to_string(), "source": "/test", "type": format!("weir.{kind}"), "data": data});
+        scene.deliver("cloudevents", &deleted).await;
+        let second = scene.push(&second, "team/web").await;
+        scene.doubted(&before, "the tag was deleted").await;
+        scene
+            .pushed("2", "team/web", &second, media_type::OCI_MANIFEST)
+            .await;
+        scene.doubted(&before, "what it pointed at before").await;
+        scene.scanned(&earlier(0), &second).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_was_found_is_as_old_as_its_image_may_be() {
+    let scene = Scene::new().await;
+    let [first, second, _] = images();
+    let first = scene.push(&first, "team/web").await;
+    scene.reconcile().await;
+    scene.scanned("2025-01-01T00:00:00Z", &first).await;
+    scene
+        .doubted("2020-01-01T00:00:00Z", "was made at 2024-01-01T00:00:00Z")
+        .await;
+    // It was something else before it was found: it may have been that when it was scanned.
+    scene.push(&second, "team/web").await;
+    scene.reconcile().await;
+    scene
+        .doubted("2025-01-01T00:00:00Z", "what it pointed at before")
+        .await;
 }
 
 /// A report of Trivy about an image with this configuration.
@@ -133,7 +208,7 @@ fn trivy(config: &Digest, named: Value) -> Value {
     for (name, value) in named.as_object().unwrap() {
         metadata[name] = value.clone();
     }
-    json!({"SchemaVersion": 2, "CreatedAt": now(), "ArtifactName": "x", "ArtifactType": "container_image", "Metadata": metadata,
+    json!({"SchemaVersion": 2, "CreatedAt": earlier(0), "ArtifactName": "x", "ArtifactType": "container_image", "Metadata": metadata,
            "Results": [{"Target": "x (debian 12)", "Class": "os-pkgs", "Type": "debian"}]})
 }
 

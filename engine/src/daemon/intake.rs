@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use weir_schema::{Digest, Received, RepositoryName, Tag, Timestamp};
+use weir_schema::{Digest, Received, RepositoryName, Tag};
 
-use super::{DaemonError, Shared, reconcile, resolver};
+use super::{DaemonError, Shared, reconcile, resolver, scanned};
 use crate::{
     adapters::{self, AdapterSettings, Decoded, Named, Need, Pending, UNKNOWN_MEDIA_TYPE},
     backoff::doubled,
@@ -120,7 +120,7 @@ pub(crate) async fn resolved(
             scanned_at,
             ..
         } if pending.kind().starts_with("weir.scan.") => {
-            let digest = scanned(shared, &repository, &tag, scanned_at, patience).await?;
+            let digest = scanned::scanned(shared, &repository, &tag, scanned_at, patience).await?;
             digest.map(|digest| (digest, UNKNOWN_MEDIA_TYPE.to_owned()))
         }
         Need::Digest {
@@ -181,14 +181,15 @@ async fn is_overtaken(shared: &Shared, source: &str, pending: &Pending, pushed: 
 }
 
 /// Why nobody is asked about a repository, and what to do.
-fn without_registry(repository: &RepositoryName) -> String {
+pub(super) fn without_registry(repository: &RepositoryName) -> String {
     format!(
         "no registry is configured that could be asked about `{repository}`: it needs {}",
         adapters::registry_for(repository)
     )
 }
 
-async fn tag_digest(
+/// What the registry has under a tag now.
+pub(super) async fn tag_digest(
     shared: &Shared,
     repository: &RepositoryName,
     tag: &Tag,
@@ -201,42 +202,6 @@ async fn tag_digest(
         resolve::resolve_tag(&shared.clients, repository, tag)
     })
     .await
-}
-
-/// E21: what a tag pointed at when it was scanned. A tag that may have moved since, by the log's
-/// word or by the registry's, says nothing of that.
-async fn scanned(
-    shared: &Shared,
-    repository: &RepositoryName,
-    tag: &Tag,
-    scanned_at: Option<Timestamp>,
-    patience: Duration,
-) -> Result<Result<Digest, String>, DaemonError> {
-    let place = (repository.clone(), tag.clone());
-    let known = shared
-        .node
-        .ask(move |state| state.bound(&place.0, &place.1))
-        .await?;
-    let Some(known) = known else {
-        return Ok(tag_digest(shared, repository, tag, patience).await);
-    };
-    if known.moved && scanned_at.is_none_or(|at| at < known.since) {
-        return Ok(Err(format!(
-            "the tag came to point at {} at {}, and the scan may be of what it pointed at before: scan by digest",
-            known.digest, known.since
-        )));
-    }
-    if !shared.config.reaches(repository) {
-        return Ok(Ok(known.digest));
-    }
-    Ok(match tag_digest(shared, repository, tag, patience).await {
-        Ok(now) if now != known.digest => Err(format!(
-            "the registry has {now} under the tag, and the log {}: which of them was scanned is not known",
-            known.digest
-        )),
-        // A registry that cannot be asked has not moved it, as far as anybody knows.
-        Ok(_) | Err(_) => Ok(known.digest),
-    })
 }
 
 /// Asks until there is an answer, or no use in asking, or `patience` is over.

@@ -28,6 +28,7 @@ mod reconcile;
 mod resolver;
 mod rules;
 mod running;
+mod scanned;
 mod scans;
 mod slot;
 pub(crate) mod sources;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use weir_rules::pattern::RepositoryPatterns;
-use weir_schema::Digest;
+use weir_schema::{Digest, Event};
 
 use super::{DaemonError, Shared, leader::Acting, own_event};
 use crate::backoff::doubled;
@@ -22,6 +22,14 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The longest, if it goes on not answering.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How the identifiers of events begin that say what was found.
+const FOUND: &str = "reconciled-";
+
+/// Whether an event says what was found at a registry, of which nobody knows when it came there.
+pub(crate) fn is_found(event: &Event) -> bool {
+    event.source == Event::OWN_SOURCE && event.id.starts_with(FOUND)
+}
 
 /// Reconciles as configured until this node acts no longer; `first` says that the daemon starts.
 pub(crate) async fn run(acting: &Acting, first: bool) -> Result<(), DaemonError> {
@@ -117,7 +125,7 @@ pub(crate) async fn once(
         let events = report.drift.iter().map(|drift| {
             // The same drift may come again; at the same place in the log it is the same.
             let key = Digest::of(format!("{}\n{drift}", now.seq).as_bytes()).hex();
-            own_event(format!("reconciled-{key}"), drift.event())
+            own_event(format!("{FOUND}{key}"), drift.event())
         });
         let events = events.collect();
         match acting {

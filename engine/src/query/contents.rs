@@ -91,7 +91,7 @@ pub(super) fn bound_to(
 }
 
 /// The first record that points a tag at something.
-pub(super) fn first_bound(
+pub(crate) fn first_bound(
     index: &Index,
     repository: &str,
     tag: &str,

@@ -37,6 +37,7 @@ use weir_schema::{Position, Timestamp};
 
 pub use asker::Asker;
 pub use condition::unknown_fields;
+pub(crate) use contents::first_bound;
 pub use contents::tag_of;
 pub use error::QueryError;
 pub(crate) use events::PAGE;

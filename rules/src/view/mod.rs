@@ -49,8 +49,8 @@ pub struct Bound {
     pub digest: Digest,
     /// Since when, by the log's clock.
     pub since: Timestamp,
-    /// It pointed elsewhere before.
-    pub moved: bool,
+    /// The record at which it came to point at the digest.
+    pub binding: u64,
 }
 
 /// An earlier promotion.
@@ -282,7 +282,7 @@ impl State {
         Some(Bound {
             digest: self.digest(bound.digest).clone(),
             since: bound.bound_at,
-            moved: bound.previous.is_some(),
+            binding: bound.binding,
         })
     }
 
