@@ -267,15 +267,13 @@ fn all_components<'a>(root: &Field<'a>) -> Vec<Field<'a>> {
     all
 }
 
-/// The components that are parts of packages, by their reference.
-pub(super) fn parts<'a>(root: &Field<'a>) -> BTreeSet<&'a str> {
-    let parts = all_components(root).into_iter().filter_map(|component| {
-        let url = component.get("purl");
-        let purl = url.text().and_then(purl::parse)?;
-        purl.subpath?;
-        component.get("bom-ref").text()
+/// The package URLs of the components, by their reference.
+pub(super) fn purls<'a>(root: &Field<'a>) -> BTreeMap<&'a str, purl::Purl> {
+    let named = all_components(root).into_iter().filter_map(|component| {
+        let purl = component.get("purl").text().and_then(purl::parse)?;
+        Some((component.get("bom-ref").text()?, purl))
     });
-    parts.collect()
+    named.collect()
 }
 
 /// Name and version of the components, by their reference.

@@ -7,7 +7,7 @@ use weir_schema::{Digest, vulnerability_name};
 
 use super::context::Context;
 use super::cyclonedx::{
-    analysed, components, is_bare, links_to_another, named, parts, revises, scanner, state_of,
+    analysed, components, is_bare, links_to_another, named, purls, revises, scanner, state_of,
     within_link,
 };
 use super::field::Field;
@@ -49,14 +49,14 @@ pub(super) fn overrides(
         .or_else(|| image.manifest.clone())
         .or_else(|| image.candidates.first().cloned());
     let document = root.get("serialNumber").text().unwrap_or_default();
-    let metadata = root.get("metadata");
+    let metadata = root.get("metadata").object()?;
     let author = metadata.get("authors").items().next();
     let author = author.and_then(|author| author.get("name").string());
     let author = author.or_else(|| metadata.get("supplier").get("name").string());
     let author = author.unwrap_or_else(|| scanner(root).name);
     let about = About {
         components: components(root),
-        parts: parts(root),
+        purls: purls(root),
         is_told: subject.is_some(),
         digest,
         product: metadata.get("component"),
@@ -126,8 +126,8 @@ fn check_whole(field: &Field<'_>, purl: &purl::Purl) -> Result<(), Problem> {
 /// What the statements of a document can be about.
 struct About<'a> {
     components: BTreeMap<&'a str, (Option<String>, Option<String>)>,
-    /// Those that are parts of packages.
-    parts: BTreeSet<&'a str>,
+    /// Their package URLs.
+    purls: BTreeMap<&'a str, purl::Purl>,
     /// The image that the document is about.
     digest: Option<Digest>,
     /// The sender says so, whatever the document does.
@@ -144,7 +144,8 @@ impl About<'_> {
         is_told: bool,
     ) -> Vec<(Result<Scope, Problem>, Verdict)> {
         let analysis = vulnerability.get("analysis");
-        let verdict = |reference: &str, reach| match analysed(vulnerability) {
+        let waived = analysed(vulnerability);
+        let verdict = |reference: &str, reach| match waived {
             Some(state) => Verdict::DoesNotCount(reason(&analysis, state, reference)),
             None if is_told => Verdict::Counts(reach),
             None => Verdict::Listed(reach),
@@ -158,7 +159,7 @@ impl About<'_> {
             let reference = affected.get("ref").text().unwrap_or_default();
             let place = self.place(&affected);
             let reach = place.as_ref().map(Place::reach).unwrap_or_default();
-            match place.and_then(|place| place.scopes(&affected)) {
+            match place.and_then(|place| place.scopes(&affected, waived.is_some())) {
                 Ok(scopes) => said.extend(
                     scopes
                         .into_iter()
@@ -205,16 +206,16 @@ impl About<'_> {
             ));
         }
         let purl = purl::parse(&within_link(reference));
-        if self.parts.contains(reference)
-            || purl.as_ref().is_some_and(|purl| purl.subpath.is_some())
-        {
+        let purls = [self.purls.get(reference), purl.as_ref()];
+        let is_any = |which: fn(&purl::Purl) -> bool| purls.into_iter().flatten().any(which);
+        if is_any(|purl| purl.subpath.is_some()) {
             return Err(field.problem(vex::OF_A_SUBPATH));
         }
         Ok(Place {
             digest,
             package,
             version,
-            is_of_system: purl.is_some_and(|purl| purl.is_of_system()),
+            is_of_system: is_any(purl::Purl::is_of_system),
         })
     }
 }
@@ -236,23 +237,25 @@ impl Place {
     }
 
     /// Where a statement holds: of a package without a version of its own, for each that is said to be
-    /// unaffected, if some are named.
-    fn scopes(&self, affected: &Field<'_>) -> Result<Vec<Scope>, Problem> {
+    /// unaffected, if some are named. What `waives` may reach no other package.
+    fn scopes(&self, affected: &Field<'_>, waives: bool) -> Result<Vec<Scope>, Problem> {
         let field = affected.get("ref");
         let versions = affected.get("versions");
-        if self.digest.is_none()
-            && self.is_of_system
-            && self.version.is_none()
-            && versions.is_absent()
-        {
-            return Err(field.problem(vex::OF_A_DISTRIBUTION));
-        }
         let versions = match &self.version {
             None if !versions.is_absent() => unaffected(&versions)?,
             own => vec![own.clone()],
         };
         if versions.iter().flatten().any(|one| vex::is_range(one)) {
             return Err(field.problem(vex::OF_A_RANGE));
+        }
+        if let Some(package) = self.package.as_deref()
+            && waives
+            && self.digest.is_none()
+        {
+            for version in &versions {
+                vex::check_told_apart(package, version.as_deref(), self.is_of_system)
+                    .map_err(|why| field.problem(why))?;
+            }
         }
         let scopes = versions
             .iter()

@@ -4,7 +4,8 @@
 //! A product that is an image (`pkg:oci`, `pkg:docker`) limits the override to its digest and
 //! repository, a subcomponent to its package. A product that is a package limits it to that package in
 //! the version that it names, in every image. What an override cannot be limited to is refused: a tag,
-//! which moves, and a package within another.
+//! which moves, a package within another, and outside of an image a package of one distribution or a
+//! bare name in any version, which others have too.
 
 use std::rc::Rc;
 
@@ -99,7 +100,7 @@ fn statements(
         }
     };
     let made = made(root, statement, waives);
-    let places = places(context, statement, subjects).into_iter();
+    let places = places(context, statement, subjects, waives).into_iter();
     let all = places.map(|place| Statement {
         document: root.get("@id").text().unwrap_or_default().to_owned(),
         vulnerability: vulnerability.clone(),
@@ -166,6 +167,7 @@ fn places(
     context: &Context<'_>,
     statement: &Field<'_>,
     subjects: &[Digest],
+    waives: bool,
 ) -> Vec<Result<Place, Problem>> {
     let products = match statement.get("products").each() {
         Ok(products) if products.is_empty() => {
@@ -177,7 +179,7 @@ fn places(
     let parts = statement.get("subcomponents");
     let mut places = Vec::new();
     for product in &products {
-        let of_product = of_product(context, product, &parts, subjects);
+        let of_product = of_product(context, product, &parts, subjects, waives);
         for place in of_product.unwrap_or_else(|problem| vec![Err(problem)]) {
             match place {
                 Ok(place) => places.extend(within(place, subjects).map(Ok)),
@@ -253,8 +255,9 @@ fn of_product(
     product: &Field<'_>,
     of_statement: &Field<'_>,
     subjects: &[Digest],
+    waives: bool,
 ) -> Result<Vec<Result<Place, Problem>>, Problem> {
-    let (scope, about) = scope(context, product, subjects)?;
+    let (scope, about) = scope(context, product, subjects, waives)?;
     if let Some(digest) = &scope.digest
         && !subjects.is_empty()
         && !subjects.contains(digest)
@@ -320,10 +323,12 @@ fn check_package(field: &Field<'_>, purl: &purl::Purl) -> Result<(), Problem> {
     }
 }
 
+/// Where a product is. What `waives` may reach no other: what counts speaks against no less for that.
 fn scope(
     context: &Context<'_>,
     product: &Field<'_>,
     subjects: &[Digest],
+    waives: bool,
 ) -> Result<(Scope, String), Problem> {
     let (field, name) = identifier(product)?;
     let hashes = product.get("hashes").object()?;
@@ -352,8 +357,10 @@ fn scope(
     };
     if !purl.is_image() {
         check_package(&field, &purl)?;
-        if purl.is_of_system() && purl.version.is_none() && subjects.is_empty() {
-            return Err(field.problem(vex::OF_A_DISTRIBUTION));
+        if waives && subjects.is_empty() {
+            let (package, version) = (purl.package(), purl.version.as_deref());
+            vex::check_told_apart(&package, version, purl.is_of_system())
+                .map_err(|why| field.problem(why))?;
         }
         let scope = Scope {
             package: Some(purl.versioned()),

@@ -444,7 +444,6 @@ fn what_is_said_of_one_distribution_or_architecture_reaches_no_other() {
             &[&*format!("override CVE-1 cdcd {package}")],
         );
     }
-    check(&vex("pkg:npm/lodash"), &["override CVE-1  lodash"]);
     // The digest may be the index's, and then it holds in all of its images.
     let amd64 = format!("pkg:oci/web@{}?arch=amd64", digest("ab"));
     check(
@@ -486,6 +485,87 @@ fn what_is_said_of_one_distribution_or_architecture_reaches_no_other() {
         &[(SUBJECT_HEADER, &*digest("cd"))],
         &bom(&amd64),
         &["override CVE-1 cdcd zlib"],
+    );
+}
+
+#[test]
+fn a_package_outside_of_an_image_is_told_apart_from_others_of_its_name() {
+    let of_a_distribution = "a package of one distribution";
+    let by_name_alone = "a package by its name alone";
+    let openvex = |product: &str| openvex(&[("not_affected", json!({"@id": product}))]);
+    let cyclonedx = |product: &str| {
+        json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "serialNumber": "urn:uuid:1", "version": 1,
+        "components": [{"bom-ref": "busybox", "type": "library", "name": "busybox", "version": "1.36.1-r5", "purl": "pkg:apk/wolfi/busybox@1.36.1-r5"}],
+        "vulnerabilities": [{"id": "CVE-1", "analysis": {"state": "not_affected"}, "affects": [{"ref": product}]}]})
+    };
+    // Wolfi's and Alpine's have the same versions.
+    for (product, package, why) in [
+        (
+            "pkg:apk/wolfi/busybox@1.36.1-r5?distro=wolfi",
+            "busybox@1.36.1-r5",
+            of_a_distribution,
+        ),
+        (
+            "pkg:apk/alpine/openssl@3.5.7-r0?os_name=alpine&os_version=3.22",
+            "openssl@3.5.7-r0",
+            of_a_distribution,
+        ),
+        (
+            "pkg:rpm/redhat/bash@4.4-1?epoch=1",
+            "bash@1:4.4-1",
+            of_a_distribution,
+        ),
+        ("pkg:conan/openssl", "openssl", by_name_alone),
+        ("pkg:npm/lodash", "lodash", by_name_alone),
+    ] {
+        let body = openvex(product);
+        let told = format!("rejected `statements[0].products[0].@id`: {why}");
+        check(&body, &[&*told]);
+        let header = [(SUBJECT_HEADER, &*digest("cd"))];
+        check_with(
+            &header,
+            &body,
+            &[&*format!("override CVE-1 cdcd {package}")],
+        );
+        if !product.contains("epoch") {
+            let told = format!("rejected `vulnerabilities[0].affects[0].ref`: {why}");
+            check(&cyclonedx(product), &[&*told]);
+            check_with(
+                &header,
+                &cyclonedx(product),
+                &[&*format!("override CVE-1 cdcd {package}")],
+            );
+        }
+    }
+    let told = format!("rejected `vulnerabilities[0].affects[0].ref`: {of_a_distribution}");
+    check(&cyclonedx("busybox"), &[&*told]);
+    for (product, package) in [
+        ("pkg:npm/%40angular/core", "@angular/core"),
+        ("pkg:maven/org.acme/core", "org.acme:core"),
+        ("pkg:npm/lodash@4.17.21", "lodash@4.17.21"),
+    ] {
+        let told = format!("override CVE-1  {package}");
+        check(&openvex(product), &[&*told]);
+        check(&cyclonedx(product), &[&*told]);
+    }
+    // What counts is limited to it all the same, and hides no waiver of another.
+    let image = json!({"@id": format!("pkg:oci/web@{}", digest("ab")), "subcomponents": [{"@id": "pkg:npm/vue@1"}]});
+    check(
+        &self::openvex(&[
+            ("not_affected", image),
+            ("affected", json!({"@id": "pkg:apk/wolfi/busybox@1"})),
+        ]),
+        &["override CVE-1 abab vue@1", "ignored"],
+    );
+}
+
+#[test]
+fn a_document_whose_metadata_cannot_be_read_waives_nothing() {
+    let body = json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": "none",
+        "vulnerabilities": [{"id": "CVE-1", "analysis": {"state": "not_affected"}, "affects": [{"ref": "pkg:npm/vue@1"}]}]});
+    check(
+        &body,
+        &["rejected `metadata`: expected an object, found a text"],
     );
 }
 
