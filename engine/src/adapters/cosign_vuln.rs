@@ -3,7 +3,7 @@
 //! inside says what was found. A predicate alone (`trivy --format cosign-vuln`) is read as the report
 //! that it holds, and an OpenVEX document as what it is. Signatures are not checked here.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem::discriminant};
 
 use base64::Engine as _;
 use serde_json::Value;
@@ -66,13 +66,8 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     }
     let subjects = subjects(&root)?;
     let decoded = subjects.iter().map(|subject| {
-        let digest = digest(&subject.get("digest"))?;
-        let mut image = Image {
-            config_digest: report.image.config_digest.clone(),
-            manifest: Some(digest.clone()),
-            ..Image::default()
-        };
-        image.candidate(digest);
+        let field = subject.get("digest");
+        let image = attested(&field, digest(&field)?, &report.image)?;
         let report = Report {
             image,
             ..report.clone()
@@ -81,6 +76,34 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     });
     let decoded = decoded.map(|one| one.unwrap_or_else(|problem| context.rejected(&problem)));
     Ok(decoded.collect())
+}
+
+/// The image that a statement says that it is about. Where the report that it holds names others, only
+/// the configuration can tell which of them was scanned.
+fn attested(field: &Field<'_>, subject: Digest, reported: &Image) -> Result<Image, Problem> {
+    let others = reported.manifest.iter().chain(&reported.candidates);
+    // Digests by another algorithm may be of the same.
+    let comparable = others.filter(|one| discriminant(*one) == discriminant(&subject));
+    let named: Vec<_> = comparable.collect();
+    let is_another = !named.is_empty() && !named.contains(&&subject);
+    if let Some(another) = named.first()
+        && is_another
+        && reported.config_digest.is_none()
+    {
+        return Err(field.problem(format!(
+            "`{subject}`, and the report that is attested is about `{another}`: which of them was scanned is not known; name it in the header `weir-subject-digest`"
+        )));
+    }
+    let mut image = Image {
+        config_digest: reported.config_digest.clone(),
+        manifest: (!is_another).then(|| subject.clone()),
+        ..Image::default()
+    };
+    image.candidate(subject);
+    for another in named.into_iter().filter(|_| is_another) {
+        image.candidate(another.clone());
+    }
+    Ok(image)
 }
 
 /// What a statement is about. Each gets the whole of what is said.

@@ -150,7 +150,8 @@ fn a_report_of_one_platform_goes_to_the_leaf_when_the_index_is_known() {
 
 #[test]
 fn an_attestation_binds_the_report_to_its_subject() {
-    let report: Value = serde_json::from_slice(&payload("trivy/with-vex.json")).unwrap();
+    let mut report: Value = serde_json::from_slice(&payload("trivy/with-vex.json")).unwrap();
+    report["Metadata"]["RepoDigests"] = json!([format!("a/b@{}", digest("ab"))]);
     let statement = |kind: &str, result: Value| {
         json!({
             "_type": "https://in-toto.io/Statement/v0.1", "predicateType": kind,
@@ -169,6 +170,19 @@ fn an_attestation_binds_the_report_to_its_subject() {
             json!([{"id": "CVE-1", "severity": [{"method": "nvd", "score": "9.8"}]}]),
         ),
         &["scanned abab by trivy: CVE-1=CRITICAL"],
+    );
+    // Of another image by its own word: only the configuration can tell of which.
+    report["Metadata"]["RepoDigests"] = json!([format!("a/b@{}", digest("ee"))]);
+    check(&statement(cosign, report.clone()), &["leaf?"]);
+    let mut unconfigured = report;
+    unconfigured["Metadata"]["ImageID"] = Value::Null;
+    check(
+        &statement(cosign, unconfigured),
+        &[&*format!(
+            "rejected `subject[0].digest`: `{}`, and the report that is attested is about `{}`",
+            digest("ab"),
+            digest("ee")
+        )],
     );
     check(
         &statement("https://spdx.dev/Document", json!({})),

@@ -215,8 +215,8 @@ fn attestations_in_every_wrapping() {
     let predicate = json!({"invocation": {"parameters": null, "uri": "", "event_id": "", "builder.id": ""}, "scanner": {"uri": "pkg:github/aquasecurity/trivy@0.59.1", "version": "0.59.1", "db": {"uri": "", "version": ""}, "result": trivy}, "metadata": {"scanStartedOn": "2026-08-21T10:00:00Z", "scanFinishedOn": "2026-08-21T10:00:01Z"}});
     // Bare, as `trivy --format cosign-vuln` writes it: the report itself says what it is about.
     check(&predicate, &["scanned cdcd by trivy: CVE-1=LOW"]);
-    let statement = json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://cosign.sigstore.dev/attestation/vuln/v1", "subject": [{"name": "a/b", "digest": {"sha256": "ab".repeat(32)}}], "predicate": predicate});
-    let expected = ["scanned abab by trivy: CVE-1=LOW"];
+    let statement = json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://cosign.sigstore.dev/attestation/vuln/v1", "subject": [{"name": "a/b", "digest": {"sha256": "cd".repeat(32)}}], "predicate": predicate});
+    let expected = ["scanned cdcd by trivy: CVE-1=LOW"];
     check(&statement, &expected);
     let payload = base64::engine::general_purpose::STANDARD.encode(statement.to_string());
     let envelope = json!({"payloadType": "application/vnd.in-toto+json", "payload": payload, "signatures": [{"sig": "x"}]});
