@@ -250,6 +250,17 @@ async fn a_report_is_bound_to_the_image_with_the_configuration_it_is_about() {
         .await;
     assert_eq!(scene.last().await, later.digest().to_string());
 
+    // Sent again when it is known what that holds, it is of the image in it.
+    let later = app::multi_arch("early", &[]);
+    let named = json!({"RepoDigests": [format!("{host}/team/early@{}", later.digest())]});
+    let early = trivy(&config_of(&later, 1), named);
+    scene.deliver("trivy", &early).await;
+    assert_eq!(scene.last().await, later.digest().to_string());
+    scene.push(&later, "team/early").await;
+    scene.deliver("trivy", &early).await;
+    let arm64_of_later = Digest::of(&later.manifests[1].1);
+    assert_eq!(scene.last().await, arm64_of_later.to_string());
+
     // By its configuration alone, where one known image has it.
     scene
         .pushed("1", "team/web", &digest, media_type::OCI_MANIFEST)

@@ -170,6 +170,10 @@ impl Pending {
             Need::MediaType { .. } => json!(["media_type"]),
             Need::Leaf(named) if named.claimed.as_ref() == Some(&digest) => json!([]),
             Need::Leaf(named) => {
+                // The same report was of something else as long as less was known.
+                if self.keyed {
+                    self.event.id = format!("{}-{}", self.event.id, digest.short());
+                }
                 if let Some(claimed) = &named.claimed {
                     self.extra
                         .insert(REPORTED_DIGEST.into(), claimed.to_string().into());
