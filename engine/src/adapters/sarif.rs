@@ -115,6 +115,29 @@ fn told(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Told>, Problem> {
     Ok(told)
 }
 
+/// Refuses a run that tells of an error: of the level `error` is what halted the analysis or made its
+/// results wrong or incomplete, even where it was successful (SARIF 2.1.0, section 3.58.6).
+fn check_notifications(invocations: &[Field<'_>]) -> Result<(), Problem> {
+    for invocation in invocations {
+        for kind in [
+            "toolExecutionNotifications",
+            "toolConfigurationNotifications",
+        ] {
+            let notifications = invocation.get(kind).list()?;
+            let levels = notifications.iter().map(|one| one.get("level"));
+            if let Some(level) = levels
+                .into_iter()
+                .find(|level| level.text() == Some("error"))
+            {
+                return Err(level.problem(
+                    "not a completed scan: the run tells of an error, so that its results may be wrong or incomplete",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> {
     let invocations = run.get("invocations").list()?;
     if let Some(failed) = invocations
@@ -126,6 +149,7 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
             "not a completed scan: the run failed, or does not say `true` that it did not",
         ));
     }
+    check_notifications(&invocations)?;
     let driver = run.get("tool").get("driver");
     let list = driver.get("rules");
     let extensions: Vec<_> = run.get("tool").get("extensions").items().collect();

@@ -52,6 +52,27 @@ fn sarif(runs: &[Value]) -> Value {
 }
 
 #[test]
+fn a_run_that_tells_of_an_error_is_no_completed_scan() {
+    let telling = |kind: &str, level: &str| {
+        let mut run = run("Grype", &[(1, &image("ab"))]);
+        run["invocations"] = json!([{"executionSuccessful": true, kind: [{"message": {"text": "could not read the rpm database"}, "level": level}]}]);
+        sarif(&[run])
+    };
+    let header = [(SUBJECT_HEADER, &*digest("ab"))];
+    for kind in [
+        "toolExecutionNotifications",
+        "toolConfigurationNotifications",
+    ] {
+        let told =
+            format!("rejected `runs[0].invocations[0].{kind}[0].level`: not a completed scan");
+        check_with(&header, &telling(kind, "error"), &[&*told]);
+        for level in ["warning", "note", "none"] {
+            check_with(&header, &telling(kind, level), &["scanned abab by grype"]);
+        }
+    }
+}
+
+#[test]
 fn what_an_unnamed_run_found_is_given_to_none_of_several_images() {
     let several = |at: usize| {
         format!(
