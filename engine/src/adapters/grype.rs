@@ -26,21 +26,29 @@ struct Document<'a> {
     /// What was left out.
     #[serde(default, rename = "ignoredMatches")]
     ignored: Option<Vec<Ignored>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::unambiguous")]
     source: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::unambiguous")]
     distro: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::unambiguous")]
     descriptor: Value,
     /// What it could not match.
-    #[serde(default, rename = "alertsByPackage")]
+    #[serde(
+        default,
+        deserialize_with = "json::unambiguous",
+        rename = "alertsByPackage"
+    )]
     alerts: Value,
 }
 
 #[derive(Deserialize)]
 struct Ignored {
     /// The rules that left it out.
-    #[serde(default, rename = "appliedIgnoreRules")]
+    #[serde(
+        default,
+        deserialize_with = "json::unambiguous",
+        rename = "appliedIgnoreRules"
+    )]
     rules: Value,
 }
 
@@ -101,10 +109,10 @@ struct Artifact<'a> {
     version: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     r#type: Option<Cow<'a, str>>,
-    #[serde(default)]
-    licenses: Option<Value>,
-    #[serde(default)]
-    locations: Option<Value>,
+    #[serde(default, deserialize_with = "json::unambiguous")]
+    licenses: Value,
+    #[serde(default, deserialize_with = "json::unambiguous")]
+    locations: Value,
 }
 
 /// Decodes a report, in any of the formats that Grype writes.
@@ -422,8 +430,8 @@ impl Match<'_> {
         let licenses = self
             .artifact
             .as_ref()
-            .and_then(|artifact| artifact.licenses.as_ref());
-        let licenses = licenses.and_then(Value::as_array).into_iter().flatten();
+            .and_then(|artifact| artifact.licenses.as_array());
+        let licenses = licenses.into_iter().flatten();
         // Texts, or objects with a `value` in newer versions.
         let licenses = licenses
             .filter_map(|license| license.as_str().or_else(|| license.get("value")?.as_str()));
@@ -451,7 +459,7 @@ impl Vulnerability<'_> {
 
 impl Artifact<'_> {
     fn layer(&self) -> Option<String> {
-        let first = self.locations.as_ref()?.get(0)?;
+        let first = self.locations.get(0)?;
         some(first.get("layerID").and_then(Value::as_str))
     }
 }

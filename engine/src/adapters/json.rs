@@ -35,6 +35,14 @@ pub(super) fn value(body: &[u8]) -> Result<Value, Problem> {
     parse(body).map(|Unambiguous(value)| value)
 }
 
+/// For fields of any value, which is read as [`value`] reads it.
+///
+/// # Errors
+/// If a name comes twice in an object.
+pub(super) fn unambiguous<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    Unambiguous::deserialize(deserializer).map(|Unambiguous(value)| value)
+}
+
 /// Any value in which no object has a name twice: which of the two is meant nobody can tell, and one
 /// of them would go unseen.
 struct Unambiguous(Value);

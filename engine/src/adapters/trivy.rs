@@ -25,7 +25,7 @@ use super::{Decoded, clip, cyclonedx, json, sarif, systems, time, trivy_operator
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::unambiguous")]
     created_at: Value,
     #[serde(borrow, default)]
     artifact_name: Option<Cow<'a, str>>,
@@ -38,7 +38,7 @@ struct Document<'a> {
     #[serde(borrow, default)]
     results: Option<Vec<Found<'a>>>,
     /// Of `trivy k8s`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::unambiguous")]
     cluster_name: Value,
 }
 
@@ -80,7 +80,7 @@ struct Found<'a> {
     #[serde(borrow, default)]
     class: Option<Cow<'a, str>>,
     /// The kind of the packages' source. Optional, and no text in reports of other things.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::unambiguous")]
     r#type: Value,
     #[serde(borrow, default)]
     vulnerabilities: Option<Vec<Vulnerability<'a>>>,

@@ -149,6 +149,29 @@ fn a_report_of_one_platform_goes_to_the_leaf_when_the_index_is_known() {
 }
 
 #[test]
+fn a_name_that_comes_twice_in_a_report_is_refused() {
+    for (report, name) in [
+        ("grype/dojo-many_vulns4.json", "target"),
+        ("grype/dojo-many_vulns4.json", "only-fixed"),
+        ("trivy/image-with-findings.json", "CreatedAt"),
+    ] {
+        let text = String::from_utf8(payload(report)).unwrap();
+        let once = format!("\"{name}\":");
+        let doubled = text.replacen(&once, &format!("{once} null, {once}"), 1);
+        assert_ne!(doubled, text, "{name} is in {report}");
+        let found = meaning(decode_with(&[], &AdapterSettings::default(), &doubled));
+        let [found] = &found[..] else {
+            panic!("{found:?}")
+        };
+        let words = [
+            format!("`{name}` comes twice"),
+            format!("duplicate field `{name}`"),
+        ];
+        assert!(words.iter().any(|words| found.contains(words)), "{found}");
+    }
+}
+
+#[test]
 fn an_attestation_binds_the_report_to_its_subject() {
     let mut report: Value = serde_json::from_slice(&payload("trivy/with-vex.json")).unwrap();
     report["Metadata"]["RepoDigests"] = json!([format!("a/b@{}", digest("ab"))]);
