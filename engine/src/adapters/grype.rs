@@ -249,13 +249,11 @@ fn sweeping<'a>(rule: &Field<'a>) -> Option<Field<'a>> {
         return None;
     }
     let package = rule.get("package");
-    // The names of packages are patterns: one without any letter takes all of them.
     let names = [
         rule.get("vulnerability"),
         package.get("name"),
         package.get("upstream-name"),
     ];
-    let is_name = |text: &str| text.contains(|one: char| one.is_ascii_alphanumeric());
     if names.iter().filter_map(Field::text).any(is_name) {
         return None;
     }
@@ -263,6 +261,24 @@ fn sweeping<'a>(rule: &Field<'a>) -> Option<Field<'a>> {
     let of_match = ["namespace", "match-type"].map(|name| rule.get(name));
     let mut criteria = of_package.into_iter().chain(of_match).chain(names);
     criteria.find(is_set)
+}
+
+/// Whether a pattern, as the names of packages are, holds a letter or digit that is meant as such: without
+/// one it takes all names, or all of a class.
+fn is_name(pattern: &str) -> bool {
+    let mut class = 0_usize;
+    let mut all = pattern.chars();
+    while let Some(one) = all.next() {
+        match one {
+            // An escape stands for a class, or for what is neither letter nor digit.
+            '\\' => drop(all.next()),
+            '[' => class += 1,
+            ']' => class = class.saturating_sub(1),
+            _ if class == 0 && one.is_ascii_alphanumeric() => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Distributions of which every version of Grype has data, by its names and by their own. Of others a

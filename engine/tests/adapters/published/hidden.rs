@@ -69,6 +69,8 @@ fn a_rule_that_takes_all_of_a_source_or_a_kind_of_match_is_a_filter() {
         json!({"namespace": "debian:distro:debian:12"}),
         json!({"match-type": "exact-indirect-match"}),
         json!({"package": {"name": ".*"}}),
+        json!({"package": {"name": "\\w+"}}),
+        json!({"package": {"name": "[a-z].*"}}),
         json!({"package": {"upstream-name": ".+", "type": "deb"}}),
         json!({"vulnerability": "", "package": {"version": "3"}}),
     ] {
