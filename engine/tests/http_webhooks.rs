@@ -231,7 +231,7 @@ async fn a_source_cannot_say_what_people_decide() {
         }
     }
     // A waiver is one in whatever form; a source may be trusted with it.
-    let vex = json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "d", "author": "ann", "statements": [{"vulnerability": "CVE-2", "products": ["pkg:npm/lodash@4"], "status": "fixed"}]});
+    let vex = json!({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "d", "author": "ann", "statements": [{"vulnerability": "CVE-2", "products": ["pkg:deb/debian/zlib@1"], "status": "fixed"}]});
     said("/v1/intake", hook, &vex).await;
     said("/v1/intake?source=lab", hook, &vex).await;
     said("/v1/intake/cloudevents", main, &waived).await;

@@ -17,22 +17,24 @@ use super::vex_against::Against;
 use super::{Decoded, clip};
 
 /// Why a statement about a package of a distribution is refused.
-const OF_A_DISTRIBUTION: &str = "a package of one distribution: others have packages of that name, in that version too, and an override does not tell them apart; name the image by its digest, or in the header `weir-subject-digest`";
+const OF_A_DISTRIBUTION: &str = "a package of one distribution, in any version: others have packages of that name, and an override does not tell them apart; name its version, or the image by its digest";
 
 /// Why a statement about a package by a name that is not its kind's alone is refused.
 const OF_A_BARE_NAME: &str = "a package by its name alone, in any version: packages of other kinds have that name, and an override does not tell them apart; name its version, or the image by its digest";
 
-/// Refuses what is waived of a package outside of an image, where what an override keeps of its name may
-/// be that of another. A name within a namespace (`org.acme:core`, `@angular/core`) is nobody else's.
+/// Refuses what is waived of a package outside of an image, in any version, where what an override keeps
+/// of its name may be that of another. A name within a namespace (`org.acme:core`, `@angular/core`) is
+/// nobody else's, and a version is hardly another's.
 pub(super) fn check_told_apart(
     package: &str,
     version: Option<&str>,
     is_of_system: bool,
 ) -> Result<(), &'static str> {
     match version {
-        _ if is_of_system => Err(OF_A_DISTRIBUTION),
+        Some(_) => Ok(()),
+        None if is_of_system => Err(OF_A_DISTRIBUTION),
         None if !package.contains(['/', ':']) => Err(OF_A_BARE_NAME),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
