@@ -43,14 +43,15 @@ struct Span {
     /// Minutes after midnight; the end is not part of the span and may be 24:00.
     start: u32,
     end: u32,
-    zone: Tz,
+    /// As named; UTC if none is.
+    zone: Option<Tz>,
 }
 
 impl Window {
     /// Parses `[DAYS] HH:MM-HH:MM [ZONE]`, several of them separated by `;`.
     ///
     /// Days are ranges or lists (`Mon-Thu`, `Sat,Sun`), every day if left out; the zone is an IANA
-    /// name, UTC if left out. An end before the start is on the next day, and such a night belongs
+    /// name, UTC if left out; it holds for its own span. An end before the start is on the next day, and such a night belongs
     /// to the day it starts on.
     pub fn parse(text: &str) -> Result<Self, WindowError> {
         let mut spans = Vec::new();
@@ -89,6 +90,25 @@ impl Window {
         })
     }
 
+    /// The first span without a time zone where another names one: as written, that one does not
+    /// hold for it, and whoever reads it thinks that it does. All may be without.
+    pub fn zone_left_out(&self) -> Option<ZoneLeftOut> {
+        let zone = self.spans.iter().find_map(|span| span.zone)?;
+        let mut start = 0;
+        for (written, span) in self.text.split(';').zip(&self.spans) {
+            if span.zone.is_none() {
+                let start = start + (written.len() - written.trim_start().len());
+                return Some(ZoneLeftOut {
+                    at: start,
+                    hours: written.trim().to_owned(),
+                    zone,
+                });
+            }
+            start += written.len() + 1;
+        }
+        None
+    }
+
     /// The window as written.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -103,7 +123,7 @@ impl fmt::Display for Window {
 
 impl Span {
     fn is_open(&self, at: DateTime<Utc>) -> bool {
-        let local = at.with_timezone(&self.zone);
+        let local = at.with_timezone(&self.zone());
         let minute = local.hour() * 60 + local.minute();
         let today = self.has_day(local.weekday());
         if self.start < self.end {
@@ -112,6 +132,10 @@ impl Span {
             let yesterday = self.has_day(local.weekday().pred());
             (today && minute >= self.start) || (yesterday && minute < self.end)
         }
+    }
+
+    fn zone(&self) -> Tz {
+        self.zone.unwrap_or(Tz::UTC)
     }
 
     fn has_day(&self, day: Weekday) -> bool {
@@ -125,7 +149,7 @@ impl Span {
     /// an edge of the span or midnight there, or is changed.
     fn candidates(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let mut found = Vec::new();
-        let first = from.with_timezone(&self.zone).date_naive();
+        let first = from.with_timezone(&self.zone()).date_naive();
         // A UTC day touches at most three dates of a zone, even across a clock change.
         for date in (0..3).filter_map(|days| first.checked_add_days(Days::new(days))) {
             for minute in [0, self.start, self.end % MINUTES_A_DAY] {
@@ -133,14 +157,14 @@ impl Span {
                     continue;
                 };
                 let shown = self
-                    .zone
+                    .zone()
                     .from_local_datetime(&NaiveDateTime::new(date, time));
                 for instant in [shown.earliest(), shown.latest()].into_iter().flatten() {
                     found.push(instant.with_timezone(&Utc));
                 }
             }
         }
-        found.extend(clock_changes(self.zone, from, until));
+        found.extend(clock_changes(self.zone(), from, until));
         found.retain(|instant| (from..=until).contains(instant));
         found
     }
@@ -198,8 +222,8 @@ fn parse_span(item: &str, offset: usize) -> Result<Span, WindowError> {
         parse_days(&words)?
     };
     let zone = match after.as_slice() {
-        [] => Tz::UTC,
-        [zone] => parse_zone(*zone)?,
+        [] => None,
+        [zone] => Some(parse_zone(*zone)?),
         [zone, (word, at), ..] => {
             parse_zone(*zone)?;
             return Err(WindowError::Leftover {
@@ -344,6 +368,32 @@ fn parse_zone((word, at): Word<'_>) -> Result<Tz, WindowError> {
         at,
         word: word.to_owned(),
     })
+}
+
+/// A span of a window that names no time zone, beside one that does.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{hours}` names no time zone and another span does")]
+pub struct ZoneLeftOut {
+    at: usize,
+    hours: String,
+    zone: Tz,
+}
+
+impl ZoneLeftOut {
+    /// The bytes of the span, as a range of the text that was parsed.
+    pub fn span(&self) -> Range<usize> {
+        self.at..self.at + self.hours.len()
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        let Self { hours, zone, .. } = self;
+        let or_utc = match zone {
+            Tz::UTC => "",
+            _ => ", or `UTC` in its place",
+        };
+        format!("a zone holds for its own span: write `{hours} {zone}`{or_utc}")
+    }
 }
 
 /// Why a text is not a window. Places are byte offsets into the text.

@@ -118,7 +118,7 @@ impl Question {
     /// If a rule set is refused.
     pub fn check(&self) -> Result<(), BacktestError> {
         let refused = |which| move |errors| BacktestError::Rules { which, errors };
-        scope::load(&self.new).map_err(refused("new"))?;
+        scope::check_offered(&self.new).map_err(refused("new"))?;
         if let Some(files) = &self.old {
             scope::load(files).map_err(refused("old"))?;
         }

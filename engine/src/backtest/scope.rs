@@ -24,6 +24,13 @@ pub(super) fn load(files: &[RuleFile]) -> Result<RuleSet, String> {
         .map_err(|errors| errors.to_string())
 }
 
+/// Whether a rule set may be put in force; what is wrong with it otherwise.
+pub(super) fn check_offered(files: &[RuleFile]) -> Result<(), String> {
+    RuleSet::load_offered(files, &Limits::RULES)
+        .map(|_| ())
+        .map_err(|errors| errors.to_string())
+}
+
 /// Rules by name, each with its whole text.
 fn by_name<'a>(files: &'a [RuleFile], set: &'a RuleSet) -> BTreeMap<&'a str, (&'a str, Arc<Rule>)> {
     let text = |path: &str| files.iter().find(|file| file.path == path);

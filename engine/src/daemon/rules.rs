@@ -56,7 +56,7 @@ pub(crate) fn checked(dir: &Path, default_registry: Option<&str>) -> Result<Offe
 }
 
 fn load(files: &[RuleFile], default_registry: Option<&str>) -> Result<Loaded, RulesRefused> {
-    let loaded = RuleSet::load(files, &weir_rules::cel::Limits::RULES)
+    let loaded = RuleSet::load_offered(files, &weir_rules::cel::Limits::RULES)
         .map_err(|errors| RulesRefused(errors.to_string()))?;
     if let Some(host) = default_registry {
         let rules = loaded.rules.rules().iter();
@@ -269,5 +269,18 @@ mod tests {
         fs::write(dir.path().join("README.md"), "rules come here").unwrap();
         let refused = checked(dir.path(), None).unwrap_err().to_string();
         assert!(refused.contains("no rule files"), "{refused}");
+    }
+
+    #[test]
+    fn a_window_with_a_zone_for_one_span_only_is_not_put_in_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let rule = "//! from: dev/*\n//! to: prod/{1}\n\
+                    //! window: Mon 08:00-16:00; Fri 08:00-12:00 Europe/Berlin\ntrue";
+        fs::write(dir.path().join("r.cel"), rule).unwrap();
+        let refused = checked(dir.path(), None).unwrap_err().to_string();
+        assert!(
+            refused.contains("write `Mon 08:00-16:00 Europe/Berlin`"),
+            "{refused}"
+        );
     }
 }

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use super::duration::parse_duration;
 use super::header::Entry;
 use super::located::{Level, Located};
+use super::rule_set::Origin;
 use super::{Kind, RuleTarget, ScanRequirement, Separate, Severity};
 use crate::class::Class;
 use crate::pattern::{RepositoryPattern, RepositoryPatterns};
@@ -65,12 +66,14 @@ pub(super) fn read_settings(
     path: &str,
     text: &str,
     entries: &[Entry<'_>],
+    origin: Origin,
     diagnostics: &mut Vec<Located>,
 ) -> Option<Settings> {
     let mut reader = Reader {
         path,
         text,
         entries,
+        origin,
         diagnostics,
         failed: false,
     };
@@ -82,6 +85,7 @@ struct Reader<'a> {
     path: &'a str,
     text: &'a str,
     entries: &'a [Entry<'a>],
+    origin: Origin,
     diagnostics: &'a mut Vec<Located>,
     failed: bool,
 }
@@ -478,7 +482,14 @@ impl<'a> Reader<'a> {
     fn window(&mut self) -> Option<Window> {
         let entry = self.entry("window")?;
         match Window::parse(entry.value) {
-            Ok(window) => Some(window),
+            Ok(window) => {
+                let left_out = window.zone_left_out();
+                if let Some(left_out) = left_out.filter(|_| self.origin == Origin::Offered) {
+                    let help = Some(left_out.help());
+                    self.error_in(entry, left_out.span(), left_out.to_string(), help);
+                }
+                Some(window)
+            }
             Err(error) => {
                 self.error_in(entry, error.span(), error.to_string(), Some(error.help()));
                 None

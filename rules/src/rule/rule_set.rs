@@ -29,12 +29,35 @@ pub struct Loaded {
     pub warnings: Vec<Located>,
 }
 
+/// Where rule files are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A log, where they may have been in force: they decide as they did.
+    Recorded,
+    /// Their author, who can still say what is meant.
+    Offered,
+}
+
 impl RuleSet {
-    /// Loads `files`, in any order.
+    /// Loads `files` that are recorded, in any order.
     ///
     /// All files are checked, whatever is wrong with the first; a set with any error is refused
     /// whole. No files at all is a set without rules, which promotes nothing.
     pub fn load(files: &[RuleFile], limits: &Limits) -> Result<Loaded, RuleErrors> {
+        Self::load_from(Origin::Recorded, files, limits)
+    }
+
+    /// As [`load`](Self::load), for files that are to be put in force: refuses also what reads
+    /// otherwise than it is evaluated, and is taken of recorded rules only.
+    pub fn load_offered(files: &[RuleFile], limits: &Limits) -> Result<Loaded, RuleErrors> {
+        Self::load_from(Origin::Offered, files, limits)
+    }
+
+    fn load_from(
+        origin: Origin,
+        files: &[RuleFile],
+        limits: &Limits,
+    ) -> Result<Loaded, RuleErrors> {
         let mut sorted: Vec<&RuleFile> = files.iter().collect();
         sorted.sort();
         let mut errors = Vec::new();
@@ -52,7 +75,9 @@ impl RuleSet {
                 diagnostics.push(Located::of_file(path, "", message, "give each file once"));
             }
             last_path = Some(path);
-            if let Some((rule, first)) = load_file(path, text, limits, &mut diagnostics, &places) {
+            if let Some((rule, first)) =
+                load_file(origin, path, text, limits, &mut diagnostics, &places)
+            {
                 if first {
                     places.insert(rule.name.clone(), path.clone());
                 }
@@ -118,6 +143,7 @@ fn hash_text(hash: &mut Sha256, text: &str) {
 
 /// The rule of one file, and whether it is the first of its name; `None` if it has an error.
 fn load_file(
+    origin: Origin,
     path: &str,
     whole_text: &str,
     limits: &Limits,
@@ -139,7 +165,7 @@ fn load_file(
         return None;
     }
     let split = split_file(path, text, diagnostics);
-    let settings = read_settings(path, text, &split.entries, diagnostics);
+    let settings = read_settings(path, text, &split.entries, origin, diagnostics);
     let first = settings
         .as_ref()
         .is_none_or(|settings| check_name(path, text, settings, places, diagnostics));

@@ -539,6 +539,43 @@ fn a_carriage_return_does_not_hide_a_key() {
 }
 
 #[test]
+fn a_window_names_the_zone_of_each_span_or_of_none() {
+    let text = |window: &str| format!("{PROMOTE}//! window: {window}\ntrue");
+    let offered = |window: &str| {
+        let (path, text) = ("r.cel".to_owned(), text(window));
+        RuleSet::load_offered(&[RuleFile { path, text }], &Limits::RULES)
+    };
+    for (window, told) in [
+        (
+            "Mon-Thu 08:00-16:00; Fri 08:00-12:00 Europe/Berlin",
+            "3:13: `Mon-Thu 08:00-16:00` names no time zone and another span does: a zone holds \
+             for its own span: write `Mon-Thu 08:00-16:00 Europe/Berlin`, or `UTC` in its place",
+        ),
+        (
+            "Mon 08:00-16:00 UTC;  Fri 08:00-12:00 ",
+            "3:35: `Fri 08:00-12:00` names no time zone and another span does: a zone holds \
+             for its own span: write `Fri 08:00-12:00 UTC`",
+        ),
+    ] {
+        let errors = offered(window).map(|_| ()).expect_err(window).errors;
+        let shown = errors.iter().map(|error| {
+            let help = error.help.as_deref().unwrap_or("");
+            format!("{}:{}: {}: {help}", error.line, error.column, error.message)
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), [told]);
+        // Recorded rules decide as they did.
+        let recorded = load_one(&text(window));
+        assert!(recorded.window.is_some());
+    }
+    for window in [
+        "Mon 08:00-16:00; Fri 08:00-12:00",
+        "Mon 08:00-16:00 Asia/Tokyo; Fri 08:00-12:00 Europe/Berlin",
+    ] {
+        assert_eq!(offered(window).expect(window).warnings, []);
+    }
+}
+
+#[test]
 fn windows_line_ends_and_byte_order_marks_change_nothing() {
     let unix = format!("{PROMOTE}//! owner: me\n\nscan.critical == 0\n  && scan.high == 0\n");
     let windows = format!("\u{feff}{}", unix.replace('\n', "\r\n"));

@@ -87,7 +87,7 @@ fn check_loads(imported: &[Imported]) -> Result<(), CliError> {
         text: policy.rule.clone(),
     };
     let files: Vec<RuleFile> = imported.iter().map(file).collect();
-    match RuleSet::load(&files, &Limits::RULES) {
+    match RuleSet::load_offered(&files, &Limits::RULES) {
         Ok(_) => Ok(()),
         Err(errors) => Err(CliError::usage(format!(
             "what was imported does not load:\n\n{errors}"

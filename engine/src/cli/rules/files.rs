@@ -56,7 +56,7 @@ pub fn load(directory: &Path) -> Result<LoadedDirectory, LoadError> {
         located.path = shown_path(directory, &located.path);
         located
     };
-    match RuleSet::load(&files, &Limits::RULES) {
+    match RuleSet::load_offered(&files, &Limits::RULES) {
         Ok(Loaded { rules, warnings }) if no_text.is_empty() => {
             let warnings = warnings.into_iter().map(shown).collect();
             Ok(LoadedDirectory {
@@ -161,6 +161,18 @@ mod tests {
     use std::fs;
 
     use super::{LoadError, load};
+
+    #[test]
+    fn a_window_with_a_zone_for_one_span_only_is_refused_of_its_author() {
+        let directory = tempfile::tempdir().unwrap();
+        let rule = "//! from: dev/*\n//! to: prod/{1}\n\
+                    //! window: Mon 08:00-16:00; Fri 08:00-12:00 Europe/Berlin\ntrue";
+        fs::write(directory.path().join("r.cel"), rule).unwrap();
+        let LoadError::Rules(errors) = load(directory.path()).unwrap_err() else {
+            panic!("expected errors in rules");
+        };
+        assert!(errors.to_string().contains("r.cel:3:13: "), "{errors}");
+    }
 
     #[test]
     fn errors_show_the_path_that_a_user_would_type() {
