@@ -62,6 +62,29 @@ const CASES: &[(&str, &[&str])] = &[
     ("artifact.size < 1000 && has(artifact.size)", &[]),
     ("!has(artifact.size) || artifact.size < 1000", &[]),
     ("has(artifact.size) ? artifact.size < 1000 : false", &[]),
+    (
+        "has(images[0].scan.db_age) && images[0].scan.db_age < duration('24h')",
+        &[],
+    ),
+    (
+        "has(images[0].scan.db_age) && images[1].scan.db_age < duration('24h')",
+        &["'db_age' may be absent", "has(images[1].scan.db_age)"],
+    ),
+    ("artifact.?size.hasValue() && artifact.size < 1000", &[]),
+    ("has(artifact.size) == true && artifact.size < 1000", &[]),
+    ("has(artifact.size) == false || artifact.size < 1000", &[]),
+    (
+        "has(artifact.size) != true && artifact.size < 1000",
+        &["'size' may be absent"],
+    ),
+    (
+        "images.filter(i, has(i.scan.db_age)).all(x, x.scan.db_age < duration('24h'))",
+        &[],
+    ),
+    (
+        "images.filter(i, !has(i.scan.db_age)).all(x, x.scan.db_age < duration('24h'))",
+        &["'db_age' may be absent"],
+    ),
     ("artifact.?size.orValue(0) < 1000", &[]),
     (
         "images.all(i, has(i.scan.db_age) && i.scan.db_age < duration('24h'))",
@@ -294,7 +317,50 @@ const CASES: &[(&str, &[&str])] = &[
         "scan.high == 0 && scan.low == scan.low",
         &["warning: this clause is always true"],
     ),
-    ("10 / scan.high > 2", &["warning: this may divide by zero"]),
+    (
+        "10 / scan.high > 2",
+        &[
+            "warning: this may divide by zero",
+            "guard it with `scan.high != 0 && ...`",
+        ],
+    ),
+    ("scan.high > 0 && 10 / scan.high > 2", &[]),
+    ("10 % scan.high > 2 && 0 != scan.high", &[]),
+    ("scan.high == 0 || 10 / scan.high > 2", &[]),
+    ("!(scan.high < 1) && 10 / scan.high > 2", &[]),
+    ("scan.high == 0 ? true : 10 / scan.high > 2", &[]),
+    (
+        "size(images) >= 1 && images.map(i, i.scan.high).sum() / images.size() < 3",
+        &[],
+    ),
+    (
+        "scan.high + scan.low != 0 && 10 / (scan.high + scan.low) > 2",
+        &[],
+    ),
+    (
+        "images.all(i, i.scan.total == 0 || i.scan.fixable * 100 / i.scan.total > 50)",
+        &[],
+    ),
+    (
+        "scan.high >= 0 && 10 / scan.high > 2",
+        &["this may divide by zero"],
+    ),
+    (
+        "scan.high > 0 || 10 / scan.high > 2",
+        &["this may divide by zero"],
+    ),
+    (
+        "scan.high > 0 && 10 / scan.low > 2",
+        &["this may divide by zero"],
+    ),
+    (
+        "images.exists(i, i.scan.total > 0) && images.all(i, 10 / i.scan.total > 2)",
+        &["this may divide by zero"],
+    ),
+    (
+        "10 / vulnerabilities.filter(v, v.score > 7.0).size() > 2",
+        &["this may divide by zero", "`cel.bind(n, ..., n != 0 && "],
+    ),
     // Words
     (
         "vulnerabilities.all(v, v.severity < 'HIGH')",

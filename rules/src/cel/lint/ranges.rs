@@ -46,7 +46,7 @@ pub(super) fn decided(
     };
     let (how, value, number) = match (number(&left), number(&right)) {
         (None, Some(number)) => (how, left, number),
-        (Some(number), None) => (mirrored(how), right, number),
+        (Some(number), None) => (how.mirrored(), right, number),
         _ => return None,
     };
     let range = Range::of(lowering, value.1, value.2)?;
@@ -128,17 +128,6 @@ impl Range {
             _ => None,
         };
         (!always || edge != Some(number)).then_some(always)
-    }
-}
-
-/// The same comparison with its sides exchanged.
-fn mirrored(how: Comparison) -> Comparison {
-    match how {
-        Comparison::Less => Comparison::Greater,
-        Comparison::LessOrEqual => Comparison::GreaterOrEqual,
-        Comparison::Greater => Comparison::Less,
-        Comparison::GreaterOrEqual => Comparison::LessOrEqual,
-        same => same,
     }
 }
 

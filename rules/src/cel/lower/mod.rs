@@ -4,6 +4,7 @@
 //! One pass does both, so that what was checked is what runs.
 
 mod calls;
+mod guards;
 mod names;
 mod operators;
 
@@ -48,8 +49,8 @@ pub(super) struct Lowering<'a> {
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) time_dependent: bool,
     scope: Vec<Bound>,
-    /// Paths whose presence is known where the pass is.
-    guards: Vec<String>,
+    /// What is known where the pass is.
+    guards: Vec<guards::Guard>,
     loops: usize,
     /// Nodes within loops that are complete: they count for their own loop only.
     inner_nodes: usize,
@@ -70,6 +71,20 @@ struct Bound {
     literals: Vec<Literal>,
     /// The words that it can be, where that is known.
     words: Option<Words>,
+}
+
+impl Bound {
+    /// A name of which nothing is known.
+    fn of(name: &str, slot: u16) -> Bound {
+        Bound {
+            name: name.to_owned(),
+            slot,
+            ty: Type::Dyn,
+            used: false,
+            literals: Vec::new(),
+            words: None,
+        }
+    }
 }
 
 impl<'a> Lowering<'a> {
@@ -342,12 +357,8 @@ impl<'a> Lowering<'a> {
         let slot = self.names.len() as u16;
         self.names.push(name.into());
         self.scope.push(Bound {
-            name: name.to_owned(),
-            slot,
             ty,
-            used: false,
-            literals: Vec::new(),
-            words: None,
+            ..Bound::of(name, slot)
         });
         slot
     }
@@ -463,11 +474,14 @@ impl<'a> Lowering<'a> {
             bound.literals = words::literals(each);
             bound.words = words;
         }
+        let guards = self.guards.len();
+        if !is_map && second.is_none() {
+            self.guard_elements(&each.range, first);
+        }
         let filter = each
             .filter
             .as_ref()
             .map(|filter| self.truth(filter, "a condition"));
-        let guards = self.guards.len();
         if let Some(filter) = &each.filter {
             self.guard(filter, true);
         }

@@ -1,5 +1,6 @@
 //! Names and fields: what they stand for, and whether they are known to be present.
 
+use super::guards::Guard;
 use super::{Lowered, Lowering, dotted};
 use crate::cel::ast::{Expr, ExprKind, Name, Span};
 use crate::cel::diagnostics::{Diagnostic, suggest};
@@ -124,7 +125,7 @@ impl Lowering<'_> {
     /// Whether what is read is known to be present where the pass is.
     fn is_guarded(&self, expr: &Expr) -> bool {
         self.path(expr)
-            .is_some_and(|path| self.guards.contains(&path))
+            .is_some_and(|path| self.guards.contains(&Guard::Present(path)))
     }
 
     /// The operand and index of a field, its type, and whether it is there.
@@ -202,58 +203,6 @@ impl Lowering<'_> {
             self.environment.record(record)?.field(field)?;
             Some(format!("there is `{}.{field}`", variable.name))
         })
-    }
-
-    /// A path of names that stands for the same value wherever it is in scope.
-    pub(super) fn path(&self, expr: &Expr) -> Option<String> {
-        match &expr.kind {
-            ExprKind::Ident(name) => {
-                let bound = self.scope.iter().rev().find(|bound| bound.name == *name);
-                Some(bound.map_or_else(|| name.clone(), |bound| format!("#{}", bound.slot)))
-            }
-            ExprKind::Select { operand, field } => {
-                Some(format!("{}.{}", self.path(operand)?, field.text))
-            }
-            // `labels["a"]` is `labels.a`.
-            ExprKind::Index { operand, index } => match &index.kind {
-                ExprKind::Literal(Value::String(key)) => {
-                    Some(format!("{}.{key}", self.path(operand)?))
-                }
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// Notes the paths whose presence follows if all `operands` hold (or, not `holding`, if all of
-    /// them are false).
-    pub(super) fn guard_all(&mut self, operands: &[&Expr], holding: bool) {
-        for operand in operands {
-            self.guard(operand, holding);
-        }
-    }
-
-    pub(super) fn guard(&mut self, expr: &Expr, holding: bool) {
-        match (&expr.kind, holding) {
-            (ExprKind::Has { operand, field }, true) => {
-                if let Some(path) = self.path(operand) {
-                    self.guards.push(format!("{path}.{}", field.text));
-                }
-            }
-            (ExprKind::In(key, map), true) => {
-                if let (ExprKind::Literal(Value::String(key)), Some(path)) =
-                    (&key.kind, self.path(map))
-                {
-                    self.guards.push(format!("{path}.{key}"));
-                }
-            }
-            (ExprKind::Not(operand), _) => self.guard(operand, !holding),
-            (ExprKind::And(a, b), true) | (ExprKind::Or(a, b), false) => {
-                self.guard(a, holding);
-                self.guard(b, holding);
-            }
-            _ => {}
-        }
     }
 }
 

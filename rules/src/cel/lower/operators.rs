@@ -107,9 +107,13 @@ impl Lowering<'_> {
                     self.mismatch(b.span, "this divides by zero", None);
                 }
                 Kind::Constant(_) => {}
-                _ if self.environment.is_checked() && right_type != Type::Double => {
-                    let warning =
-                        Diagnostic::warning(b.span, "this may divide by zero, which is an error");
+                _ if self.environment.is_checked()
+                    && right_type != Type::Double
+                    && !self.is_not_zero(b) =>
+                {
+                    let message = "this may divide by zero, which is an error";
+                    let help = self.guard_of_division(b);
+                    let warning = Diagnostic::warning(b.span, message).with_help(help);
                     self.diagnostics.push(warning);
                 }
                 _ => {}
