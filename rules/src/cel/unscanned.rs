@@ -1,5 +1,5 @@
-//! Whether an expression reads findings without asking whether there was a scan: an image that was
-//! never scanned has none.
+//! Whether an expression reads findings or licenses without asking whether there was a scan: an image
+//! that was never scanned has none.
 
 use super::ast::Span;
 use super::facts::{image, image_scan, scan, variable};
@@ -16,6 +16,9 @@ const TELLING: [(u16, &str); 7] = [
     (scan::OLDEST, "oldest"),
     (scan::NEWEST, "newest"),
 ];
+
+/// The field that comes from what a scan found in an image besides.
+const LICENSES: (u16, &str) = (image::LICENSES, "licenses");
 
 /// The fields that come from findings, of an image and of all together.
 const FINDINGS: [(u16, &str); 18] = [
@@ -40,24 +43,25 @@ const FINDINGS: [(u16, &str); 18] = [
 ];
 
 impl Program {
-    /// Where the findings are read first, if nowhere is asked for a scan.
-    pub(crate) fn findings_without_scan(&self) -> Option<Span> {
+    /// Where something of a scan is read first, and what, if nowhere is asked for a scan.
+    pub(crate) fn read_without_scan(&self) -> Option<(Span, &'static str)> {
         let mut first = None;
         let mut nodes: Vec<&Node> = self.nodes.iter().collect();
         while let Some(node) = nodes.pop() {
-            let reads_findings = match &node.kind {
-                Kind::Variable(index) => *index == variable::VULNERABILITIES,
+            let read = match &node.kind {
+                Kind::Variable(variable::VULNERABILITIES) => Some("findings"),
                 Kind::Select(select) | Kind::Has(select) | Kind::OptionalSelect(select) => {
                     if is_one_of(select, &TELLING) {
                         return None;
                     }
-                    is_one_of(select, &FINDINGS)
+                    let findings = is_one_of(select, &FINDINGS).then_some("findings");
+                    findings.or_else(|| is_one_of(select, &[LICENSES]).then_some("licenses"))
                 }
-                _ => false,
+                _ => None,
             };
-            if reads_findings {
-                let span = self.spans.get(node.id as usize).copied();
-                first = [first, span].into_iter().flatten().min();
+            if let Some(read) = read {
+                let found = Some((self.span(node.id), read));
+                first = [first, found].into_iter().flatten().min();
             }
             nodes.extend(node.children());
         }

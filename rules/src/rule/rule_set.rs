@@ -246,13 +246,14 @@ fn compile(
     program
 }
 
-/// A warning if findings are read of what may never have been scanned.
+/// A warning if findings or licenses are read of what may never have been scanned.
 fn without_scan(path: &str, text: &str, settings: &Settings, program: &Program) -> Option<Located> {
     if settings.scan == ScanRequirement::Required {
         return None;
     }
-    let span = program.findings_without_scan()?;
-    let message = "with `scan: not-required`, an image that was never scanned has no findings here";
+    let (span, read) = program.read_without_scan()?;
+    let message =
+        format!("with `scan: not-required`, an image that was never scanned has no {read} here");
     let help = "say what is meant of it: `images.all(i, i.scan.state == \"completed\") && ...`, \
                 or `!has(scan.oldest) || ...`";
     Some(Located::new(

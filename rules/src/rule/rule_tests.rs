@@ -519,7 +519,14 @@ fn findings_of_what_need_not_be_scanned_are_asked_for_with_the_scan() {
         let required = format!("{PROMOTE}//! class: image\n{expression}");
         assert_eq!(warnings(&required), [""; 0], "{expression}");
     }
+    let licenses = "images.all(i, i.licenses.all(l, !l.startsWith(\"GPL\")))";
+    let told = message.replace("findings", "licenses");
+    assert_eq!(
+        warnings(&format!("{header}{licenses}")),
+        [format!("5:15: {told}")]
+    );
     for expression in [
+        "images.all(i, i.scan.state == \"completed\" && !(\"GPL-3.0\" in i.licenses))",
         "!has(scan.oldest) || scan.critical == 0",
         "images.all(i, i.scan.state == \"completed\") && vulnerabilities.size() == 0",
         "images.all(i, i.scan.age < duration(\"24h\") && i.scan.high == 0)",
