@@ -50,8 +50,17 @@ pub enum RulesDirError {
         what: String,
     },
     /// A name is not UTF-8.
-    #[error("{}: the name is not UTF-8", path.display())]
+    #[error("{}: the name is not UTF-8", printable(path))]
     Name {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A name has a character that a terminal obeys instead of showing it.
+    #[error(
+        "{}: the name has a character that is not shown; rename it",
+        printable(path)
+    )]
+    HiddenInName {
         /// Which.
         path: PathBuf,
     },
@@ -124,8 +133,8 @@ impl Found {
 }
 
 /// The first character that makes editors show another text than is evaluated: one that ends a line
-/// for them and none for a rule, so that what stands behind a comment seems to stand below it, or one
-/// that turns the direction of the text.
+/// for them and none for a rule, so that what stands behind a comment seems to stand below it, one that
+/// turns the direction of the text, or one that moves the cursor of a terminal.
 fn hidden(text: &str) -> Option<(usize, String)> {
     text.char_indices().find_map(|(at, character)| {
         let what = match character {
@@ -140,10 +149,30 @@ fn hidden(text: &str) -> Option<(usize, String)> {
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 format!("U+{:04X}, which turns text around", u32::from(character))
             }
+            '\t' | '\n' => return None,
+            _ if character.is_control() => {
+                format!("U+{:04X}, a control character", u32::from(character))
+            }
             _ => return None,
         };
         Some((at, what))
     })
+}
+
+/// Whether a name has characters that a terminal obeys, so that it could say anything there.
+fn is_hidden_in(name: &str) -> bool {
+    hidden(name).is_some() || name.contains(char::is_control)
+}
+
+/// A path with its characters that a terminal obeys as their escapes.
+fn printable(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let characters = text.chars().flat_map(|character| {
+        let as_it_is = !is_hidden_in(character.encode_utf8(&mut [0; 4]));
+        let escaped = character.escape_unicode().filter(move |_| !as_it_is);
+        escaped.chain(Some(character).filter(|_| as_it_is))
+    });
+    characters.collect()
 }
 
 /// Reads the rule files below `dir`, or the one file that `dir` is. Paths are relative to it.
@@ -190,11 +219,12 @@ pub fn find(dir: &Path, ending: &str) -> Result<Vec<Found>, RulesDirError> {
     if metadata.is_dir() {
         walk(dir, "", ending, 0, &mut found)?;
     } else {
-        let name = dir.file_name().unwrap_or_default();
-        found.push(Found {
-            relative: name.to_string_lossy().into_owned(),
-            path: dir.to_owned(),
-        });
+        let relative = dir.file_name().unwrap_or_default().to_string_lossy();
+        let (relative, path) = (relative.into_owned(), dir.to_owned());
+        if is_hidden_in(&relative) {
+            return Err(RulesDirError::HiddenInName { path });
+        }
+        found.push(Found { relative, path });
     }
     found.sort();
     Ok(found)
@@ -227,6 +257,9 @@ fn walk(
         }
         let relative = format!("{prefix}{name}");
         let is_wanted = ends_in(name, ending);
+        if is_hidden_in(name) && (is_wanted || path.is_dir()) {
+            return Err(RulesDirError::HiddenInName { path });
+        }
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
             // A link to nothing is found by its name; whoever reads it learns what is wrong.
@@ -295,7 +328,8 @@ mod tests {
             find(&path, "cel").unwrap()[0].text()
         };
         for character in [
-            '\r', '\u{85}', '\u{2028}', '\u{2029}', '\u{202e}', '\u{2066}',
+            '\r', '\u{85}', '\u{2028}', '\u{2029}', '\u{202e}', '\u{2066}', '\u{1b}', '\0',
+            '\u{9b}', '\u{7f}',
         ] {
             let text = format!("true // all{character}&& false");
             let refused = text_of("r.cel", &text);
@@ -305,7 +339,37 @@ mod tests {
             );
             assert!(text_of("r.test.yaml", &text).is_ok());
         }
-        assert!(text_of("r.cel", "true\r\n// \u{5d0}\u{200f}\r\n").is_ok());
+        assert!(text_of("r.cel", "true\r\n// \u{5d0}\u{200f}\t\r\n").is_ok());
+    }
+
+    #[test]
+    fn a_name_that_a_terminal_would_obey_is_refused_and_shown_escaped() {
+        for name in [
+            "a\u{1b}[2K.cel",
+            "a\nr.cel",
+            "b\u{9b}/r.cel",
+            "b\u{202e}/r.cel",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "true").unwrap();
+            let refused = read(dir.path()).unwrap_err().to_string();
+            assert!(
+                refused.contains("\\u{") && refused.ends_with("; rename it"),
+                "{refused}"
+            );
+            assert!(
+                !refused.contains(|one: char| one.is_control() || one == '\u{202e}'),
+                "{refused}"
+            );
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a\u{1b}.cel");
+        fs::write(&path, "true").unwrap();
+        assert!(find(&path, "cel").is_err());
+        fs::rename(&path, dir.path().join("a\u{1b}.md")).unwrap();
+        assert!(find(dir.path(), "cel").unwrap().is_empty());
     }
 
     #[test]

@@ -8,6 +8,12 @@ use serde::Serialize;
 /// At most so many errors are shown of one file: the first ones cause the rest.
 pub const MAX_ERRORS_A_FILE: usize = 5;
 
+/// Characters that are shown of a source line: what most terminals have beside the line's number.
+const MAX_SHOWN: usize = 120;
+
+/// Characters that are shown before the place of a longer line.
+const SHOWN_BEFORE: usize = 40;
+
 /// Whether a diagnostic refuses the rule set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -93,38 +99,84 @@ impl Located {
 
 impl fmt::Display for Located {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            path,
-            line,
-            column,
-            message,
-            ..
-        } = self;
+        let Self { line, column, .. } = self;
+        let (path, message) = (tamed(&self.path), tamed(&self.message));
         let level = match self.level {
             Level::Error => "",
             Level::Warning => "warning: ",
         };
         writeln!(formatter, "{path}:{line}:{column}: {level}{message}")?;
         let width = line.to_string().len();
-        writeln!(formatter, "  {line} | {}", self.source_line)?;
+        let Excerpt {
+            text,
+            before,
+            marked,
+        } = Excerpt::of(self);
+        writeln!(formatter, "  {line} | {text}")?;
         // Tabs stay tabs, so that the caret stands under its character at any tab width.
-        let indent: String = self
-            .source_line
+        let indent: String = text
             .chars()
-            .take(column.saturating_sub(1))
+            .take(before)
             .map(|character| if character == '\t' { '\t' } else { ' ' })
             .collect();
         write!(
             formatter,
             "  {:width$} | {indent}{}",
             "",
-            "^".repeat(self.marked)
+            "^".repeat(marked)
         )?;
         match &self.help {
-            Some(help) => write!(formatter, " {help}"),
+            Some(help) => write!(formatter, " {}", tamed(help)),
             None => Ok(()),
         }
     }
+}
+
+/// What is shown of a source line: of a long one, what is around the place.
+struct Excerpt {
+    text: String,
+    /// The characters of the text before the place.
+    before: usize,
+    /// The characters at fault that are shown.
+    marked: usize,
+}
+
+impl Excerpt {
+    fn of(located: &Located) -> Excerpt {
+        let line = tamed(&located.source_line);
+        let before = located.column.saturating_sub(1);
+        let length = line.chars().count();
+        let first = match length > MAX_SHOWN {
+            true => before.saturating_sub(SHOWN_BEFORE).min(length - MAX_SHOWN),
+            false => 0,
+        };
+        let mut text: String = line.chars().skip(first).take(MAX_SHOWN).collect();
+        if first > 0 {
+            text.insert(0, '…');
+        }
+        if length - first > MAX_SHOWN {
+            text.push('…');
+        }
+        let shown_before = before - first;
+        let room = MAX_SHOWN.saturating_sub(shown_before).max(1);
+        Excerpt {
+            text,
+            before: shown_before + usize::from(first > 0),
+            marked: located.marked.min(room),
+        }
+    }
+}
+
+/// A text of a rule's author as a terminal may have it: it moves no cursor, begins no line and turns
+/// nothing around. As many characters as before, so that columns hold.
+fn tamed(text: &str) -> String {
+    let plain = text.chars().map(|character| match character {
+        '\t' => '\t',
+        character if character.is_control() => '\u{fffd}',
+        '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        character => character,
+    });
+    plain.collect()
 }
 
 /// Why a rule set was refused: every error of every file, in the order of files and places.

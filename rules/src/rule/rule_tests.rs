@@ -583,6 +583,55 @@ fn a_window_names_the_zone_of_each_span_or_of_none() {
 }
 
 #[test]
+fn what_an_author_writes_moves_no_cursor_where_it_is_shown() {
+    let text = "//! abo\u{1b}[2Kut: x\ntrue";
+    let errors = load(&[("a\nb\u{9b}.cel", text)]).map(|_| ()).unwrap_err();
+    let shown = errors.errors[0].to_string();
+    assert_eq!(
+        shown.lines().take(2).collect::<Vec<_>>(),
+        [
+            "a\u{fffd}b\u{fffd}.cel:1:1: the file's name is no rule name: `a\u{fffd}b\u{fffd}` cannot name a rule",
+            "  1 | //! abo\u{fffd}[2Kut: x",
+        ],
+        "{shown:?}"
+    );
+    let controls = |shown: &str| {
+        shown
+            .chars()
+            .filter(|one| one.is_control() && *one != '\n')
+            .count()
+    };
+    assert_eq!(controls(&errors.to_string()), 0, "{errors}");
+}
+
+#[test]
+fn of_a_long_line_what_is_around_the_place_is_shown() {
+    let shown = |expression: &str| {
+        let text = format!("{PROMOTE}{expression}");
+        let errors = load(&[("r.cel", &text)]).map(|_| ()).unwrap_err();
+        errors.errors[0].to_string()
+    };
+    let (before, after) = ("1 == 1 && ".repeat(30), " && 2 == 2".repeat(30));
+    let middle = shown(&format!("{before}scan.hihg == 0{after}"));
+    assert_eq!(
+        middle,
+        format!(
+            "r.cel:3:306: no field 'hihg' in scan\n  3 | …{}…\n    | {}^^^^ did you mean 'high'?",
+            &format!("{before}scan.hihg == 0{after}")[265..385],
+            " ".repeat(41)
+        )
+    );
+    let first = shown(&format!("scan.hihg == 0{after}"));
+    assert!(first.contains("  3 | scan.hihg == 0 && 2"), "{first}");
+    let long = format!("tag.name + 1 == '{}'", "x".repeat(1000));
+    assert!(
+        shown(&long).lines().all(|line| line.chars().count() < 220),
+        "{}",
+        shown(&long)
+    );
+}
+
+#[test]
 fn windows_line_ends_and_byte_order_marks_change_nothing() {
     let unix = format!("{PROMOTE}//! owner: me\n\nscan.critical == 0\n  && scan.high == 0\n");
     let windows = format!("\u{feff}{}", unix.replace('\n', "\r\n"));

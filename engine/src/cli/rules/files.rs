@@ -98,8 +98,10 @@ fn diagnostic(
             ))
         }
         RulesDirError::Hidden { at, what, .. } => {
-            let text = std::fs::read_to_string(&found.path).map_err(CliError::read(&found.path))?;
-            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let whole =
+                std::fs::read_to_string(&found.path).map_err(CliError::read(&found.path))?;
+            let text = whole.strip_prefix('\u{feff}').unwrap_or(&whole);
+            let at = at - (whole.len() - text.len());
             let help = "remove it: editors would show another text than is evaluated; in a text \
                         write its escape, such as `\\u2028`";
             let level = Level::Error;
