@@ -15,7 +15,8 @@ use super::context::{Context, Fill, Push, numbered, optional_tag, required_tag};
 use super::field::Field;
 use super::problem::Problem;
 use super::{
-    Decoded, MOST_EVENTS, clip, cloudevents, detect, harbor_report, json, reference, report,
+    Decoded, MOST_EVENTS, REPORT_ID, clip, cloudevents, detect, harbor_report, json, reference,
+    report,
 };
 
 /// What happened, in any of the three vocabularies.
@@ -409,7 +410,7 @@ impl Scan {
                 report_id,
             ),
         };
-        let extra = report_id.map(|id| ("report_id".to_owned(), Value::from(id)));
+        let extra = report_id.map(|id| (REPORT_ID.to_owned(), Value::from(id)));
         context.event_with(id, delivered.time, body, extra.into_iter().collect())
     }
 }

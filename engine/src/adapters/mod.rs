@@ -281,13 +281,17 @@ const REPORTED_DIGEST: &str = "reported_digest";
 /// The field with the tag of a push that its registry has at another manifest by now.
 const OVERTAKEN_TAG: &str = "overtaken_tag";
 
+/// The field with a scanner's own name of its report.
+const REPORT_ID: &str = "report_id";
+
 /// What adapters add to the data of events, beside the fields of their schemas; rules do not read it.
-pub const FURTHER_FIELDS: [&str; 5] = [
+pub const FURTHER_FIELDS: [&str; 6] = [
     RESOLVED,
     ASSUMED,
     CONFIG_DIGEST,
     REPORTED_DIGEST,
     OVERTAKEN_TAG,
+    REPORT_ID,
 ];
 
 /// Stands for the adapter of a delivery that none was found for.

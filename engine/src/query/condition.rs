@@ -3,7 +3,7 @@
 
 use std::{
     cell::OnceCell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, LazyLock, OnceLock},
 };
@@ -11,14 +11,12 @@ use std::{
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use weir_rules::cel::{
-    Environment, FactError, Facts, Field, Limits, Presence, Program, Record, RecordType, Type,
-    Value,
+    Environment, FactError, Facts, Field, Limits, Presence, Program, Record, RecordType, Step,
+    Type, Value,
 };
-use weir_rules::suggest::nearest;
-use weir_schema::{Body, Timestamp};
+use weir_schema::Timestamp;
 
-use super::{Undecided, expression::located};
-use crate::adapters;
+use super::{Undecided, expression::located, known};
 
 /// What an expression may name, in the order of the indices below.
 static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
@@ -122,29 +120,41 @@ struct EventParts {
     made: [OnceLock<Result<Value, FactError>>; 6],
 }
 
-/// The fields of the data that an expression selects and that no event of a known type has, each with
-/// the one that may be meant. It may still hold of events of other types, and of what a source said
-/// besides.
+/// The fields that an expression reads of the data and of what is in it, and that no event of a known
+/// type has, as `findings[].scoer`, each with the name that may be meant. It may still hold of events
+/// of other types, and of what a source said besides.
 #[must_use]
 pub fn unknown_fields(expression: &str) -> Vec<(String, Option<String>)> {
-    let selected = Condition::compile(expression).map(|condition| condition.selected);
-    let Ok(Some(selected)) = selected else {
+    let Ok(condition) = Condition::compile(expression) else {
         return Vec::new();
     };
-    let schemas = Body::schemas();
-    let fields = schemas.iter().filter_map(|(_, schema)| {
-        let fields = schema.get("properties")?.as_object()?;
-        Some(fields.keys().map(String::as_str))
+    let schemas = known::schemas();
+    let ways = condition.program.ways();
+    let within = ways.iter().filter_map(|way| match way.as_slice() {
+        [Step::Name("event"), Step::Name("data"), within @ ..] => Some(within),
+        [Step::Name("data"), within @ ..] => Some(within),
+        _ => None,
     });
-    let known: BTreeSet<&str> = fields.flatten().chain(adapters::FURTHER_FIELDS).collect();
-    let unknown = selected
-        .iter()
-        .filter(|name| !known.contains(name.as_str()));
-    let unknown = unknown.map(|name| {
-        let meant = nearest(name, known.iter().copied());
-        (name.clone(), meant.map(str::to_owned))
+    let unknown = within.filter_map(|way| {
+        let (at, meant) = known::first_unknown(way, &schemas)?;
+        Some((shown(way.get(..=at)?), meant))
     });
-    unknown.collect()
+    // Ways that go on from one that leads nowhere lead there too.
+    let unknown: BTreeMap<String, Option<String>> = unknown.collect();
+    unknown.into_iter().collect()
+}
+
+/// A way into the data, as `findings[].score`.
+fn shown(way: &[Step<'_>]) -> String {
+    let mut text = String::new();
+    for step in way {
+        match step {
+            Step::Name(name) if text.is_empty() => text.push_str(name),
+            Step::Name(name) => text.extend([".", name]),
+            Step::Element => text.push_str("[]"),
+        }
+    }
+    text
 }
 
 impl Condition {
@@ -177,8 +187,8 @@ impl Condition {
         let mut parts: Parts<'_> =
             serde_json::from_slice(record).map_err(|error| format!("unreadable: {error}"))?;
         parts.selected.clone_from(&self.selected);
-        match self.program.evaluate(&parts) {
-            Ok(value) => Ok(matches!(value, Value::Bool(true))),
+        match self.program.decide(&parts).outcome {
+            Ok(holds) => Ok(holds),
             Err(error) if error.absent => Ok(false),
             Err(error) => Err(located(&error, NAME, &self.text)),
         }
@@ -341,6 +351,64 @@ mod tests {
         let told = test("seq / (data.size - 7) > 0").unwrap_err();
         assert!(told.starts_with("where:1:"), "{told}");
         assert!(told.contains("division by zero"), "{told}");
+        for text in [
+            "data.repository",
+            "has(data.size) ? data.size : 0",
+            "data.findings",
+        ] {
+            let told = test(text).unwrap_err();
+            assert!(told.starts_with("where:1:1: "), "{told}");
+            assert!(
+                told.contains("a truth value is needed here, not "),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_that_no_event_has_is_told_wherever_it_is_read() {
+        let told = |text: &str| {
+            let unknown = unknown_fields(text).into_iter();
+            let unknown = unknown.map(|(field, meant)| match meant {
+                Some(meant) => format!("{field}: {meant}"),
+                None => field,
+            });
+            unknown.collect::<Vec<_>>()
+        };
+        for (text, unknown) in [
+            ("data.verdcit == 'block'", &["verdcit: verdict"][..]),
+            ("event.data.verdcit == 'block'", &["verdcit: verdict"]),
+            ("data.source.repo == 'dev/shop'", &["source.repo"]),
+            (
+                "data['target'].repositry == 'x'",
+                &["target.repositry: repository"],
+            ),
+            ("data.scanner.nme.startsWith('t')", &["scanner.nme: name"]),
+            ("data.repository.name == 'x'", &["repository.name"]),
+            (
+                "data.findings.exists(f, f.scoer > 9.0 && f.fx.size() > 0)",
+                &["findings[].fx", "findings[].scoer: score"],
+            ),
+            (
+                "data.findings.filter(f, f.score > 9.0)[0].idd == 'x'",
+                &["findings[].idd: id"],
+            ),
+            (
+                "cel.bind(all, data.reasons, all.exists(i, r, i > 0 && r.cod == 'x'))",
+                &["reasons[].cod: code"],
+            ),
+        ] {
+            assert_eq!(told(text), unknown, "{text}");
+        }
+        for text in [
+            "data.verdict == 'block' && data.resolved.anything == 'x'",
+            "data.findings.exists(f, f.score > 9.0 && f.id == 'x')",
+            "data.annotations.exists(key, data.annotations[key] == 'x')",
+            "data.annotations['a.b/c'] == 'x' && data.labels.team == 'shop'",
+            "data.exists(key, data[key].x == 7)",
+        ] {
+            assert_eq!(told(text), Vec::<String>::new(), "{text}");
+        }
     }
 
     #[test]

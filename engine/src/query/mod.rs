@@ -22,6 +22,7 @@ pub mod expression;
 mod filter;
 mod history;
 mod impact;
+mod known;
 mod lineage;
 mod meant;
 mod overrides;

@@ -44,6 +44,7 @@ mod time;
 mod types;
 mod unscanned;
 mod value;
+mod ways;
 
 pub use ast::Span;
 pub use diagnostics::{Diagnostic, Position, Severity};
@@ -61,4 +62,5 @@ pub(crate) use scan::comments_at;
 pub use time::Duration;
 pub use types::Type;
 pub use value::Value;
+pub use ways::Step;
 pub use weir_schema::Timestamp;
