@@ -647,6 +647,39 @@ const CASES: &[(&str, &[&str])] = &[
         "tag.name.length > 1",
         &["no field 'length'", "it is `size()`"],
     ),
+    // Patterns and words
+    (
+        "!tag.name.startsWith('v*')",
+        &["1:22: warning: 'name' never has a `*`", "`matches()`"],
+    ),
+    (
+        "repository.name != 'dev/secret*'",
+        &["1:20: warning: 'name' never has a `*`"],
+    ),
+    (
+        "target.tag in ['a', 'v?'] || lineage.exists(hop, hop.repository == 'qa/*')",
+        &["'tag' never has a `?`", "'repository' never has a `*`"],
+    ),
+    (
+        "tag.name.matches('^v.*$') && artifact.labels['x'] != '*' && tag.pushed_by != '*'",
+        &["'x' may not be in the map"],
+    ),
+    (
+        "!sets.intersects(vulnerabilities.map(v, v.severity), ['critical'])",
+        &["warning: 'severity' is never 'critical'", "'CRITICAL'"],
+    ),
+    (
+        "!sets.contains(['HIGH', 'Low'], vulnerabilities.map(v, v.severity))",
+        &["'severity' is never 'Low'"],
+    ),
+    (
+        "!vulnerabilities.exists(v, v.severity in (['critical'] + ['HIGH']))",
+        &["'severity' is never 'critical'"],
+    ),
+    (
+        "!sets.intersects(vulnerabilities.map(v, v.severity), ['CRITICAL'] + ['HIGH'])",
+        &[],
+    ),
     ("has(tag['x'])", &["`has()` takes a field", "`key in map`"]),
 ];
 

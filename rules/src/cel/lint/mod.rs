@@ -10,7 +10,6 @@ use super::node::{Kind, Node};
 use super::types::Type;
 use super::value::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 type Operand<'a> = (&'a Expr, &'a Node, &'a Type);
 
@@ -66,26 +65,20 @@ pub(super) fn membership(
         let literals = words::written(lowering, item.0, item.1);
         warnings.extend(words.never(&literals));
     }
+    warnings.extend(words::never(lowering, item.1, &words::listed(range_expr)));
     let (Kind::Constant(Value::List(values)), ExprKind::List(items)) =
         (&range.kind, &range_expr.kind)
     else {
         return warnings;
     };
     for (value, written) in values.iter().zip(items) {
-        match value {
-            Value::String(text) => {
-                let literal = (Arc::clone(text), written.value.span);
-                warnings.extend(words::never(lowering, item.1, &[literal]));
-            }
-            Value::Int(number) => {
-                warnings.extend(ranges::never_element(
-                    lowering,
-                    item,
-                    *number,
-                    &written.value,
-                ));
-            }
-            _ => {}
+        if let Value::Int(number) = value {
+            warnings.extend(ranges::never_element(
+                lowering,
+                item,
+                *number,
+                &written.value,
+            ));
         }
     }
     warnings

@@ -1,8 +1,9 @@
 //! Fields that only ever have some words, compared with others.
 
 use super::Operand;
-use crate::cel::ast::{Expr, ExprKind, Loop, LoopKind, Span};
+use crate::cel::ast::{Arithmetic, Expr, ExprKind, Loop, LoopKind, Span};
 use crate::cel::diagnostics::{Diagnostic, suggest};
+use crate::cel::facts::{artifact, hop, image, referrer, repository, tag, target};
 use crate::cel::lower::Lowering;
 use crate::cel::node::{Kind, Node};
 use crate::cel::value::Value;
@@ -52,17 +53,12 @@ pub(in crate::cel) fn of_elements(lowering: &Lowering<'_>, list: &Node) -> Optio
 
 /// The texts that the named element of a loop stands for, if they are written out.
 pub(in crate::cel) fn literals(each: &Loop) -> Vec<Literal> {
-    let text = |expr: &Expr| match &expr.kind {
-        ExprKind::Literal(Value::String(text)) => Some((Arc::clone(text), expr.span)),
-        _ => None,
-    };
     match &each.range.kind {
-        ExprKind::List(items) => items.iter().filter_map(|item| text(&item.value)).collect(),
         ExprKind::Map(entries) => entries
             .iter()
-            .filter_map(|entry| text(&entry.key))
+            .filter_map(|entry| text_of(&entry.key))
             .collect(),
-        _ => Vec::new(),
+        _ => listed(&each.range),
     }
 }
 
@@ -75,8 +71,80 @@ pub(super) fn never(
     if let Some(words) = of(lowering, value) {
         return words.never(literals);
     }
-    let warning = |(text, place): &Literal| never_in_this_case(value, text, *place);
+    let warning = |(text, place): &Literal| {
+        never_in_this_case(value, text, *place).or_else(|| never_a_pattern(value, text, *place))
+    };
     literals.iter().filter_map(warning).collect()
+}
+
+/// The fields of names and digests, in which no pattern is.
+const NAMES: [(u16, &str); 14] = [
+    (tag::NAME, "name"),
+    (tag::PREVIOUS_DIGEST, "previous_digest"),
+    (repository::NAME, "name"),
+    (repository::NAMESPACE, "namespace"),
+    (repository::REGISTRY, "registry"),
+    (artifact::DIGEST, "digest"),
+    (image::DIGEST, "digest"),
+    (target::REPOSITORY, "repository"),
+    (target::TAG, "tag"),
+    (target::DIGEST, "digest"),
+    (hop::REPOSITORY, "repository"),
+    (hop::TAG, "tag"),
+    (referrer::DIGEST, "digest"),
+    (referrer::SUBJECT, "subject"),
+];
+
+/// A warning if a name is compared with, or looked into for, what can be in none: a pattern, as keys
+/// of the header have them.
+pub(in crate::cel) fn never_a_pattern(value: &Node, text: &str, place: Span) -> Option<Diagnostic> {
+    let Kind::Select(select) = &value.kind else {
+        return None;
+    };
+    let name = NAMES
+        .iter()
+        .find(|name| **name == (select.index.unwrap_or(u16::MAX), &*select.name));
+    let (_, field) = name?;
+    let wildcard = text
+        .chars()
+        .find(|character| matches!(character, '*' | '?'))?;
+    let message = format!("'{field}' never has a `{wildcard}`: this is a text, and no pattern");
+    let help = "write the part before it with `startsWith()`, or a pattern with `matches()`";
+    Some(Diagnostic::warning(place, message).with_help(help.to_owned()))
+}
+
+/// The texts that are written out in a list, or in several that are put together.
+pub(in crate::cel) fn listed(list: &Expr) -> Vec<Literal> {
+    match &list.kind {
+        ExprKind::List(items) => items
+            .iter()
+            .filter_map(|item| text_of(&item.value))
+            .collect(),
+        ExprKind::Arithmetic(Arithmetic::Add, a, b) => [listed(a), listed(b)].concat(),
+        _ => Vec::new(),
+    }
+}
+
+/// Warnings about lists that are compared element by element, where the elements of one are words and
+/// the texts of the other none of these.
+pub(in crate::cel) fn never_in_common(
+    lowering: &Lowering<'_>,
+    (a, a_node): (&Expr, &Node),
+    (b, b_node): (&Expr, &Node),
+) -> Vec<Diagnostic> {
+    let sides = [(a_node, b), (b_node, a)].into_iter();
+    let warnings = sides.filter_map(|(node, other)| {
+        let words = of_elements(lowering, node)?;
+        Some(words.never(&listed(other)))
+    });
+    warnings.flatten().collect()
+}
+
+fn text_of(expr: &Expr) -> Option<Literal> {
+    match &expr.kind {
+        ExprKind::Literal(Value::String(text)) => Some((Arc::clone(text), expr.span)),
+        _ => None,
+    }
 }
 
 /// The texts that an operand stands for, if they are written out.

@@ -17,6 +17,11 @@ use crate::cel::types::Type;
 use crate::cel::value::Value;
 use weir_schema::Timestamp;
 
+/// Whether a function compares two lists by their elements.
+fn is_of_sets(function: &Function) -> bool {
+    function.name.starts_with("sets.")
+}
+
 impl Lowering<'_> {
     pub(super) fn call(
         &mut self,
@@ -68,6 +73,16 @@ impl Lowering<'_> {
         {
             let place = args.last().map_or(span, |arg| arg.span);
             self.warn_if_none_matches(subject, place, |word| test(word, part));
+            if self.environment.is_checked() {
+                let warning = lint::words::never_a_pattern(subject, part, place);
+                self.diagnostics.extend(warning);
+            }
+        }
+        if let (true, [a, b], [a_node, b_node]) = (is_of_sets(function), args, &*nodes)
+            && self.environment.is_checked()
+        {
+            let warnings = lint::words::never_in_common(self, (a, a_node), (b, b_node));
+            self.diagnostics.extend(warnings);
         }
         let folded = self.fold(function, &nodes, args, span);
         let kind = folded.map_or_else(|| Kind::Call(function, nodes), Kind::Constant);
