@@ -647,6 +647,33 @@ const CASES: &[(&str, &[&str])] = &[
         "tag.name.length > 1",
         &["no field 'length'", "it is `size()`"],
     ),
+    (
+        "tag.pushed_at + '24h' < now",
+        &["cannot use `+`", "write durations as `duration("],
+    ),
+    (
+        "tag.pushed_at - '24h' < now",
+        &["cannot use `-`", "duration(", "timestamp("],
+    ),
+    (
+        "vulnerabilities.all(v, v.name != 'openssl')",
+        &["no field 'name'", "`package` is what it was found in"],
+    ),
+    (
+        "vulnerabilities.all(v, v.age.getDays() < 3)",
+        &["no function 'getDays'", "`duration(\"72h\")`"],
+    ),
+    ("has(artifact.labels['x'])", &["has(artifact.size)"]),
+    ("artifact?.size == 5", &["`.?field`"]),
+    ("scan.high ? 1 : ", &["ends too early"]),
+    (
+        "scan.critical\u{a0}== 0",
+        &["1:14: `\\u{a0}` has no meaning here", "a plain space"],
+    ),
+    (
+        "scan.critical\u{200b} == 0",
+        &["1:14: `\\u{200b}` has no meaning here", "a plain space"],
+    ),
     // Patterns and words
     (
         "!tag.name.startsWith('v*')",

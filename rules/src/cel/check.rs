@@ -72,6 +72,20 @@ pub(super) fn compares_records(function: &Function, types: &[Type]) -> bool {
     COMPARING.contains(&function.name) && types.iter().all(Type::holds_records)
 }
 
+/// How to make the two fit an operation of arithmetic, for the usual mistakes.
+pub(super) fn remedy_of_arithmetic(how: Arithmetic, a: &Type, b: &Type) -> Option<&'static str> {
+    match (how, a, b) {
+        (Arithmetic::Add, Type::Timestamp, Type::String)
+        | (Arithmetic::Add, Type::String, Type::Timestamp) => {
+            Some("write durations as `duration(\"72h\")`")
+        }
+        (Arithmetic::Subtract, Type::Timestamp, Type::String) => Some(
+            "write durations as `duration(\"72h\")`, times as `timestamp(\"2026-01-31T00:00:00Z\")`",
+        ),
+        _ => remedy(a, b),
+    }
+}
+
 /// How to make the two comparable, for the usual mistakes.
 pub(super) fn remedy(a: &Type, b: &Type) -> Option<&'static str> {
     match (a, b) {

@@ -14,6 +14,9 @@ pub(super) fn of_token(token: &str, before: &str) -> Option<&'static str> {
         "&" => "and is written `&&`",
         "|" => "or is written `||`",
         ";" => "an expression ends without a mark",
+        _ if token.contains(is_unseen) => {
+            "it looks like a space or like nothing: write a plain space, or remove it"
+        }
         "“" | "”" | "„" | "‘" | "’" | "`" => "texts are written in `\"` or `'`",
         "s" | "m" | "h" | "d" | "w" | "ms" | "days" | "hours"
             if before.ends_with(|last: char| last.is_ascii_digit()) =>
@@ -24,6 +27,16 @@ pub(super) fn of_token(token: &str, before: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether a character is none that is seen, and no space of the language.
+pub(super) fn is_unseen(character: char) -> bool {
+    let is_space = character.is_whitespace() && !character.is_ascii();
+    is_space
+        || matches!(
+            character,
+            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'
+        )
+}
+
 fn of_word(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().as_str() {
         "and" => "and is written `&&`",
@@ -32,6 +45,16 @@ fn of_word(word: &str) -> Option<&'static str> {
         "is" => "equal is written `==`",
         "if" | "then" | "else" => "a choice is written `condition ? this : that`",
         "none" | "nil" | "undefined" => "what may be absent is asked for with `has(...)`",
+        _ => return None,
+    })
+}
+
+/// What to read instead of a field that a record does not have.
+pub(super) fn of_field(record: &str, name: &str) -> Option<&'static str> {
+    Some(match (record, name) {
+        ("Vulnerability" | "Overridden", "name") => {
+            "`package` is what it was found in, `id` is its own name"
+        }
         _ => return None,
     })
 }
@@ -53,6 +76,9 @@ pub(super) fn of_function(name: &str) -> Option<&'static str> {
         "upper" | "toUpper" | "toUpperCase" | "uppercase" => "it is `upperAscii()`",
         "starts_with" | "hasPrefix" => "it is `startsWith()`",
         "ends_with" | "hasSuffix" => "it is `endsWith()`",
+        "getDays" | "getWeeks" | "days" | "inDays" => {
+            "compare it with a duration: three days are `duration(\"72h\")`"
+        }
         "version" | "semVer" | "parseVersion" => "it is `semver(text)`",
         _ => return None,
     })

@@ -139,12 +139,12 @@ impl Call {
             Some(ExprKind::Select { operand, field }) => Ok(ExprKind::Has { operand, field }),
             Some(ExprKind::Index { .. }) => Err(Diagnostic::error(
                 span,
-                "`has()` takes a field, as in `has(image.size)`, and no key",
+                "`has()` takes a field, as in `has(artifact.size)`, and no key",
             )
             .with_help("whether a map has a key is asked with `key in map`".to_owned())),
             _ => Err(Diagnostic::error(
                 span,
-                "`has()` takes a field, as in `has(image.size)`",
+                "`has()` takes a field, as in `has(artifact.size)`",
             )),
         }
     }

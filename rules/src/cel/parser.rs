@@ -74,6 +74,9 @@ pub(super) fn parse(source: &str, limits: &Limits) -> Result<Expr, Vec<Diagnosti
         }
         match found.first_mut() {
             None => found.push(Diagnostic::error(scan.whole(), "this cannot be read")),
+            Some(first) if first.help.is_none() && reads_a_field_with_question_mark(source) => {
+                first.help = Some("what may be absent is read as `.?field`".to_owned());
+            }
             Some(first) if in_choice && first.help.is_none() => {
                 first.help = Some("a choice is written `condition ? this : that`".to_owned());
             }
@@ -151,7 +154,7 @@ fn syntax_error(source: &str, scan: &Scan, error: &ParseError) -> Diagnostic {
     let diagnostic = |token: &str, says: &str| {
         // The parser quotes tokens, and texts have quotes of their own.
         let text = scan.text_at(start);
-        let token = text.unwrap_or_else(|| token.trim_end());
+        let token = text.unwrap_or_else(|| token.trim_end_matches([' ', '\t', '\r', '\n']));
         if text.is_some() && before.ends_with(['\'', '"']) {
             let message = format!("unexpected `{}`", printable(token));
             return Diagnostic::error(at(token.len()), message)
@@ -190,15 +193,23 @@ fn syntax_error(source: &str, scan: &Scan, error: &ParseError) -> Diagnostic {
     }
 }
 
-/// A part of the source as a message shows it: short, and without control characters.
+/// Whether somewhere a field is read as `a?.b`, as in other languages.
+fn reads_a_field_with_question_mark(source: &str) -> bool {
+    let begins_name = |rest: &str| rest.starts_with(|first: char| first.is_ascii_alphabetic());
+    source.split("?.").skip(1).any(begins_name)
+}
+
+/// A part of the source as a message shows it: short, and without characters that are not seen.
 fn printable(token: &str) -> String {
     token
         .chars()
         .take(40)
-        .flat_map(|character| match character.is_control() {
-            true => character.escape_default().collect::<Vec<char>>(),
-            false => vec![character],
-        })
+        .flat_map(
+            |character| match character.is_control() || habits::is_unseen(character) {
+                true => character.escape_default().collect::<Vec<char>>(),
+                false => vec![character],
+            },
+        )
         .collect()
 }
 

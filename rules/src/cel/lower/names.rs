@@ -158,9 +158,11 @@ impl Lowering<'_> {
                         (ty.clone(), Some(index), certainty)
                     }
                     None => {
-                        let help =
-                            suggest(&name.text, declared.fields.iter().map(|field| field.name))
-                                .or_else(|| self.elsewhere(&name.text));
+                        let fields = declared.fields.iter().map(|field| field.name);
+                        let help = habits::of_field(declared.name, &name.text)
+                            .map(str::to_owned)
+                            .or_else(|| suggest(&name.text, fields))
+                            .or_else(|| self.elsewhere(&name.text));
                         let message = format!("no field '{}' in {}", name.text, declared.noun);
                         let diagnostic = Diagnostic::error(name.span, message).with_help(help);
                         self.diagnostics.push(diagnostic);

@@ -124,7 +124,8 @@ impl Lowering<'_> {
                 "cannot use `{}` with {left_type} and {right_type}",
                 symbol(how)
             );
-            self.mismatch(span, message, check::remedy(&left_type, &right_type));
+            let help = check::remedy_of_arithmetic(how, &left_type, &right_type);
+            self.mismatch(span, message, help);
             Type::Dyn
         });
         (

@@ -83,7 +83,11 @@ fn run_to(args: &Args, out: &mut dyn Write, talk: &mut dyn Write) -> Result<Exit
     let mut failed = report.failed() > 0;
     if report.count() == 0 {
         let directory = args.directory.display();
-        writeln!(talk, "no tests (`*.{TEST_ENDING}`) in {directory}").map_err(CliError::output)?;
+        match report.files.first() {
+            Some(file) => writeln!(talk, "no tests in {}: list them under `tests:`", file.path),
+            None => writeln!(talk, "no tests (`*.{TEST_ENDING}`) in {directory}"),
+        }
+        .map_err(CliError::output)?;
         failed = true;
     }
     if let Some(least) = args

@@ -439,6 +439,10 @@ fn no_tests_are_a_failure_and_bad_files_a_usage_error() {
     let none = run(RULE, "", |_| {});
     assert_eq!(none.code, ExitCode::from(1));
     assert!(none.talk.starts_with("no tests"), "{}", none.talk);
+    let empty = run(RULE, "tests: []", |_| {});
+    assert_eq!(empty.code, ExitCode::from(1));
+    let told = "test.yaml: list them under `tests:`";
+    assert!(empty.talk.contains(told), "{}", empty.talk);
     for bad in [
         "tests: [{ name: a }]",
         "tests: [{ name: a, expect: {} }]",
