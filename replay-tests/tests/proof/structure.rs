@@ -68,6 +68,73 @@ fn f6_an_index_holds_whatever_is_said_to_be_in_it() {
 }
 
 #[test]
+fn f6_what_one_list_leaves_out_and_another_calls_an_image_is_scanned() {
+    // Whichever is said first, and whether it is said by a push or by what was resolved.
+    let told = |first: &str, then: &str| {
+        check(
+            SHIP,
+            &format!(
+                "
+                index multi = {first}
+                push dev/web:1 multi    => wait dev/web:1@multi: scan-missing amd
+                index multi = {then}
+                resolve multi           => wait dev/web:1@multi: scan-missing amd, scan-missing x
+                scan amd                => wait dev/web:1@multi: scan-missing x
+                scan x                  => promote dev/web:1@multi -> staging/web:1
+                "
+            ),
+        );
+        check(
+            SHIP,
+            &format!(
+                "
+                index multi = {then}
+                resolve multi
+                index multi = {first}
+                push dev/web:1 multi    => wait dev/web:1@multi: scan-missing amd, scan-missing x
+                index multi = {then}
+                push dev/web:2 multi    => wait dev/web:2@multi: scan-missing amd, scan-missing x
+                "
+            ),
+        );
+    };
+    told("amd x:attestation", "amd x");
+    told("amd x:config", "amd x:component");
+    told("amd x:artifact", "amd x");
+}
+
+#[test]
+fn f6_what_one_list_calls_an_image_and_another_an_index_is_expanded() {
+    check(
+        SHIP,
+        "
+        index multi = amd x
+        push dev/web:1 multi    => wait dev/web:1@multi: scan-missing amd, scan-missing x
+        scan amd                => wait dev/web:1@multi: scan-missing x
+        index x = arm
+        resolve multi           => wait dev/web:1@multi: manifest-unknown x, scan-missing x
+        resolve x               => wait dev/web:1@multi: scan-missing arm
+        scan x
+        scan arm                => promote dev/web:1@multi -> staging/web:1
+        ",
+    );
+}
+
+#[test]
+fn f6_the_same_list_told_again_in_fewer_words_changes_nothing() {
+    check(
+        SHIP,
+        "
+        app shop = cfg:config api
+        push dev/shop:1 shop    => wait dev/shop:1@shop: scan-missing api
+        resolve shop
+        push dev/shop:1 shop bare
+        scan api                => promote dev/shop:1@shop -> staging/shop:1
+        ",
+    );
+}
+
+#[test]
 fn f7_what_refers_to_an_image_does_not_make_it_unscannable() {
     check(
         SHIP,

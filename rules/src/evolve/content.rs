@@ -1,5 +1,7 @@
 //! What is learned of content: manifests, their children, what refers to them.
 
+use std::collections::BTreeSet;
+
 use weir_schema::{Descriptor, Digest, ImagePushed, ManifestResolved, cosign, media_type};
 
 use super::Touched;
@@ -124,15 +126,16 @@ impl State {
         let Some(manifests) = manifests else {
             return false;
         };
-        let is_new = self.manifest(id).index.is_none();
-        let more = manifests
-            .iter()
-            .filter(|one| is_new || !self.is_child(&one.digest, id));
-        let more: Vec<&Descriptor> = more.collect();
-        if more.is_empty() && !is_new {
+        let listed: Vec<Child> = manifests.iter().map(|one| self.child(one)).collect();
+        let more = match self.manifest(id).children() {
+            None => listed,
+            // What is told again is mostly told in the same words.
+            Some(known) if known == listed => return false,
+            Some(known) => self.said_anew(known, listed),
+        };
+        if more.is_empty() && self.manifest(id).index.is_some() {
             return false;
         }
-        let more: Vec<Child> = more.into_iter().map(|one| self.child(one)).collect();
         for child in &more {
             self.manifest_mut(child.digest).parents.insert(id);
         }
@@ -145,9 +148,15 @@ impl State {
         true
     }
 
-    fn is_child(&self, digest: &Digest, index: DigestId) -> bool {
-        let child = self.digests.find(digest);
-        child.is_some_and(|child| self.manifest(child).parents.contains(index))
+    /// Of the children listed those of which nothing known says the same: a digest that was left out
+    /// counts once it is called an image too.
+    fn said_anew(&self, known: &[Child], listed: Vec<Child>) -> Vec<Child> {
+        let meaning = |child: &Child| (child.digest, self.kinds.get(child.kind).meaning());
+        let mut said: BTreeSet<_> = known.iter().map(meaning).collect();
+        let anew = listed
+            .into_iter()
+            .filter(|child| said.insert(meaning(child)));
+        anew.collect()
     }
 
     fn learn_referrer(&mut self, subject: &Digest, referrer: DigestId, touched: &mut Touched) {

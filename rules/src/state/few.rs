@@ -29,10 +29,6 @@ impl<T: Copy + Ord> Few<T> {
         self.as_slice().is_empty()
     }
 
-    pub(crate) fn contains(&self, element: T) -> bool {
-        self.as_slice().binary_search(&element).is_ok()
-    }
-
     /// Adds an element; whether it is new.
     pub(crate) fn insert(&mut self, element: T) -> bool {
         match self {

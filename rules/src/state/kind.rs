@@ -26,7 +26,7 @@ const CNAB_COMPONENT_NAME: &str = "io.cnab.component.name";
 const DOCKER_REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 /// What a descriptor's `io.cnab.manifest.type` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CnabType {
     None,
     Config,
@@ -53,6 +53,31 @@ pub(crate) struct Kind {
     /// The descriptor's `artifactType` says that it is no image.
     pub(crate) non_image: bool,
     pub(crate) component: Option<NameId>,
+}
+
+/// What the gate reads of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Meaning {
+    is_index: bool,
+    cnab: CnabType,
+    attestation: bool,
+    non_image: bool,
+    component: Option<NameId>,
+    platform: Option<PlatformId>,
+}
+
+impl Kind {
+    /// What a descriptor of this kind says to the gate.
+    pub(crate) fn meaning(&self) -> Meaning {
+        Meaning {
+            is_index: self.is_index,
+            cnab: self.cnab,
+            attestation: self.attestation,
+            non_image: self.non_image,
+            component: self.component,
+            platform: self.platform,
+        }
+    }
 }
 
 /// What a kind is known by.
