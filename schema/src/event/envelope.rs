@@ -1,11 +1,11 @@
 //! The CloudEvents 1.0 envelope, structured mode.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
-use super::{Body, body::Data};
+use super::{Body, OverrideGranted, ScanCompleted, body::Data};
 use crate::{Timestamp, canonical, digest::clip, objects};
 
 /// An event. `(source, id)` identifies a delivery of it.
@@ -97,6 +97,20 @@ impl Event {
         Self::from_text(text)
     }
 
+    /// Reads an event that comes in: what [`Received::from_json`] refuses is refused here, and what
+    /// means nothing is not kept.
+    ///
+    /// # Errors
+    /// As [`Received::from_json`].
+    pub fn from_incoming(json: &[u8]) -> Result<Self, EventError> {
+        let event = Self::from_json(json)?;
+        if let Ok(text) = std::str::from_utf8(json) {
+            canonical::check(text).map_err(|error| EventError::Envelope(error.to_string()))?;
+            check_incoming(&event.body, text)?;
+        }
+        Ok(event)
+    }
+
     fn from_text(text: &str) -> Result<Self, EventError> {
         if let Some(event) = super::written::read(text) {
             return Ok(event);
@@ -161,12 +175,78 @@ fn body(kind: &str, data: &str) -> Result<Body, EventError> {
     }
 }
 
-/// How the parts of a body contradict each other. Asked of what comes, not of what was recorded: a
-/// log that holds such an event goes on being read.
-fn contradicting(body: &Body) -> Option<String> {
-    let Body::ScanCompleted(scan) = body else {
-        return None;
+/// Refuses what may not come in though it has the form of an event. Asked of what comes, not of what
+/// was recorded: a log that holds such an event goes on being read, and means what it did.
+fn check_incoming(body: &Body, json: &str) -> Result<(), EventError> {
+    let problem = match body {
+        Body::ScanCompleted(scan) => contradicting(scan),
+        Body::OverrideGranted(granted) => overriding_more_than_it_says(granted, json),
+        _ => None,
     };
+    if let Some(problem) = problem {
+        let kind = clip(body.kind());
+        return Err(EventError::Data { kind, problem });
+    }
+    match is_deeper(json, DEEPEST) {
+        true => Err(EventError::Nested),
+        false => Ok(()),
+    }
+}
+
+/// The parts that the scope of an override can have.
+const OVERRIDE_SCOPE: [&str; 3] = ["repository", "digest", "package"];
+
+/// Words by which a vulnerability counts no more where it is said: of OpenVEX the first two, of
+/// CycloneDX all but `fixed`.
+const OVERRIDING: [&str; 5] = [
+    "not_affected",
+    "fixed",
+    "false_positive",
+    "resolved",
+    "resolved_with_pedigree",
+];
+
+/// How an override would hold where its sender does not mean it: under a condition that nobody reads,
+/// or by a word that says that the vulnerability counts.
+fn overriding_more_than_it_says(granted: &OverrideGranted, json: &str) -> Option<String> {
+    let status = granted
+        .status
+        .as_deref()
+        .filter(|word| !OVERRIDING.contains(word));
+    if let Some(status) = status {
+        return Some(format!(
+            "`status` is `{}`: only what is `not_affected` or `fixed` is overridden; to end an override, send `weir.override.revoked`",
+            clip(status)
+        ));
+    }
+    granted.scope.as_ref()?;
+    let scope = match serde_json::from_str::<Scoped>(json) {
+        Ok(event) => event.data.scope,
+        Err(error) => return Some(error.to_string()),
+    };
+    let unknown = scope
+        .keys()
+        .find(|key| !OVERRIDE_SCOPE.contains(&key.as_str()))?;
+    Some(format!(
+        "`scope` has no part `{}`, and without it the override holds for more than was meant: the parts are `{}`",
+        clip(unknown),
+        OVERRIDE_SCOPE.join("`, `")
+    ))
+}
+
+/// What stands in the scope of an event, known or not.
+#[derive(Deserialize)]
+struct Scoped {
+    data: ScopedData,
+}
+
+#[derive(Deserialize)]
+struct ScopedData {
+    scope: BTreeMap<String, IgnoredAny>,
+}
+
+/// How what a scan counts contradicts what it lists.
+fn contradicting(scan: &ScanCompleted) -> Option<String> {
     let (findings, counts) = (scan.findings.as_ref()?, scan.counts.as_ref()?);
     let mut untold = counts.0.iter().filter_map(|(severity, count)| {
         let listed = findings.iter().filter(|one| one.severity == *severity);
@@ -207,18 +287,13 @@ impl Received {
     /// Reads an event and keeps all that came with it.
     ///
     /// # Errors
-    /// As [`Event::from_json`]; also if the data contradict each other.
+    /// As [`Event::from_json`]; also if the data contradict each other, or an override says of where it
+    /// holds, or why, what Weir does not know.
     pub fn from_json(json: &[u8]) -> Result<Self, EventError> {
         let event = Event::from_json(json)?;
-        if let Some(problem) = contradicting(&event.body) {
-            let kind = clip(event.body.kind());
-            return Err(EventError::Data { kind, problem });
-        }
         let json =
             canonical::from_slice(json).map_err(|error| EventError::Envelope(error.to_string()))?;
-        if is_deeper(&json, DEEPEST) {
-            return Err(EventError::Nested);
-        }
+        check_incoming(&event.body, &json)?;
         Ok(Self { event, json })
     }
 
@@ -506,6 +581,78 @@ mod tests {
             Digest::of(b"")
         );
         assert!(Event::from_json(recorded.as_bytes()).is_ok());
+    }
+
+    /// Reads a granted override with these fields beside what it must have.
+    fn granted(fields: &str) -> Result<Received, EventError> {
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"1","source":"s","type":"weir.override.granted","data":{{"override_id":"o","vulnerability":"CVE-1","reason":"r","actor":"ann"{fields}}}}}"#
+        );
+        let incoming = Event::from_incoming(event.as_bytes());
+        let received = Received::from_json(event.as_bytes());
+        assert_eq!(incoming, received.clone().map(|received| received.event));
+        // What a log holds is read all the same.
+        Event::from_json(event.as_bytes()).unwrap();
+        received
+    }
+
+    #[test]
+    fn an_override_under_a_condition_that_nobody_reads_is_refused() {
+        for (scope, part) in [
+            (r#"{"rule":"to-prod"}"#, "rule"),
+            (r#"{"repository":"dev/*","tag":"1"}"#, "tag"),
+            (r#"{"Repository":"dev/*"}"#, "Repository"),
+            (r#"{"tag":null}"#, "tag"),
+        ] {
+            let error = granted(&format!(r#","scope":{scope}"#)).unwrap_err();
+            let wanted = format!(
+                "`data` of `weir.override.granted`: `scope` has no part `{part}`, and without it the override holds for more than was meant: the parts are `repository`, `digest`, `package`"
+            );
+            assert_eq!(error.to_string(), wanted);
+        }
+        for fields in [
+            String::new(),
+            r#","scope":null"#.to_owned(),
+            r#","scope":{}"#.to_owned(),
+            r#","scope":{"repository":null}"#.to_owned(),
+            r#","tag":"1","scope":{"repository":"dev/*","package":"p"}"#.to_owned(),
+            format!(r#","scope":{{"digest":"{}"}}"#, Digest::of(b"")),
+        ] {
+            granted(&fields).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_override_whose_status_says_that_the_vulnerability_counts_is_refused() {
+        for status in ["affected", "under_investigation", "Fixed", "bogus", ""] {
+            let error = granted(&format!(r#","status":"{status}""#)).unwrap_err();
+            let wanted = format!("`status` is `{status}`: only what is `not_affected` or `fixed`");
+            assert!(error.to_string().contains(&wanted), "{error}");
+        }
+        for status in OVERRIDING {
+            granted(&format!(r#","status":"{status}""#)).unwrap();
+        }
+        granted(r#","status":null"#).unwrap();
+    }
+
+    #[test]
+    fn what_comes_in_is_refused_alike_whether_it_is_kept_or_not() {
+        let alike = |json: &str| {
+            let incoming = Event::from_incoming(json.as_bytes());
+            let received = Received::from_json(json.as_bytes());
+            assert_eq!(incoming, received.map(|received| received.event), "{json}");
+        };
+        alike(PUSH);
+        alike(&PUSH.replace("[1]", "1e999"));
+        alike(&PUSH.replace("[1]", r#""\ud800""#));
+        let deep = format!("{}{}", "[".repeat(DEEPEST), "]".repeat(DEEPEST));
+        alike(&PUSH.replace("[1]", &deep));
+        alike("");
+        let scan = format!(
+            r#"{{"specversion":"1.0","id":"1","source":"s","type":"weir.scan.completed","data":{{"digest":"{}","scanner":{{"name":"t"}},"findings":[],"counts":{{"LOW":1}}}}}}"#,
+            Digest::of(b"")
+        );
+        alike(&scan);
     }
 
     #[test]
