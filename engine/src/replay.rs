@@ -9,7 +9,7 @@ use weir_schema::{
     RulesActivated, TagRef, TargetRef, Timestamp, Verdict, Violation,
 };
 
-use crate::{adapters::excerpt, dedup::Dedup, node::Basis};
+use crate::{adapters::excerpt, dedup::Dedup, node::Basis, structured::event_from_structured};
 
 /// What a replay prints for a record; the order of fields is that of the interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -189,9 +189,9 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
-        let event = Event::from_json(line).map_err(|error| match is_of_a_log(line) {
+        let event = event_from_structured(line).map_err(|problem| match is_of_a_log(line) {
             true => OF_A_LOG.to_owned(),
-            false => error.to_string(),
+            false => problem,
         });
         let timed = event.and_then(|event| match event.time {
             Some(time) => Ok((event, time)),

@@ -1,11 +1,13 @@
 //! CloudEvents in structured mode, where the data of Weir's own events may be in `data_base64`
 //! (CloudEvents JSON format, section 3.1.1).
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use memchr::memmem;
 use serde_json::value::RawValue;
 use weir_schema::{
-    Body, Received,
+    Body, Event, Received,
     objects::{self, OnceEach},
 };
 
@@ -24,11 +26,25 @@ pub(crate) fn is_structured(content_type: &str) -> bool {
 /// # Errors
 /// What is wrong with the event or with how its data is written.
 pub(crate) fn from_structured(json: &[u8]) -> Result<Received, String> {
+    Received::from_json(&in_place(json)?).map_err(|error| error.to_string())
+}
+
+/// As [`from_structured`], without what came with the event and means nothing: a history that is not
+/// recorded has no use for it.
+///
+/// # Errors
+/// As [`from_structured`].
+pub(crate) fn event_from_structured(json: &[u8]) -> Result<Event, String> {
+    Event::from_incoming(&in_place(json)?).map_err(|error| error.to_string())
+}
+
+/// The event with its data in its place.
+fn in_place(json: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let decoded = match memmem::find(json, b"\"data_base64\"") {
         None => None,
         Some(_) => decoded(json)?,
     };
-    Received::from_json(decoded.as_deref().unwrap_or(json)).map_err(|error| error.to_string())
+    Ok(decoded.map_or(Cow::Borrowed(json), Cow::Owned))
 }
 
 /// The event with its data in its place; `None` if it has none that is encoded, or is of a type whose

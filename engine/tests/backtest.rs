@@ -466,3 +466,63 @@ async fn a_running_daemon_answers_over_its_own_log() {
     assert_eq!(daemon.post("/v1/backtests", wrong.to_string()).await, 400);
     assert_eq!(daemon.post("/v1/backtests", "{}".into()).await, 400);
 }
+
+#[test]
+fn what_the_intake_refuses_is_rejected_in_a_file_too() {
+    let scene = Scene::new();
+    let image = digest("c");
+    let happened = [
+        (
+            "weir.image.pushed",
+            json!({"repository": "dev/web", "tag": "3", "digest": image, "media_type": IMAGE}),
+        ),
+        // Three critical findings that are not listed, and a scan that says what they are.
+        (
+            "weir.scan.completed",
+            json!({"digest": image, "scanner": {"name": "trivy"}, "findings": [], "counts": {"critical": 3}}),
+        ),
+        (
+            "weir.scan.completed",
+            json!({"digest": image, "scanner": {"name": "trivy"}, "findings": [{"id": "CVE-1", "severity": "CRITICAL"}]}),
+        ),
+        (
+            "weir.override.granted",
+            json!({"override_id": "o", "vulnerability": "CVE-1", "reason": "r", "actor": "ann", "scope": {"rule": "other"}}),
+        ),
+        (
+            "weir.override.granted",
+            json!({"override_id": "o", "vulnerability": "CVE-1", "reason": "r", "actor": "ann", "status": "affected"}),
+        ),
+    ];
+    let numbered = happened.iter().enumerate();
+    let lines = numbered.map(|(number, (kind, data))| {
+        let event = json!({
+            "specversion": "1.0", "id": number.to_string(), "source": "test", "type": kind,
+            "time": format!("2026-03-02T00:00:0{number}Z"), "data": data,
+        });
+        format!("{event}\n")
+    });
+    fs::write(scene.path("doubtful.jsonl"), lines.collect::<String>()).unwrap();
+
+    let replay = ["replay", "--rules", "old", "--events", "doubtful.jsonl"];
+    let replayed = scene.said(&with(&replay, &["--output", "jsonl"]), 0);
+    let summary: Value = serde_json::from_str(replayed.lines().last().unwrap()).unwrap();
+    let summary = &summary["summary"];
+    assert_eq!(summary["rejected"], 3, "{replayed}");
+    assert_eq!(summary["promotions"], 0, "{replayed}");
+
+    let backtest = [
+        "backtest",
+        "--rules",
+        "old",
+        "--against",
+        "new",
+        "--events",
+        "doubtful.jsonl",
+        "--output",
+        "json",
+    ];
+    let report: Value = serde_json::from_str(&scene.said(&backtest, 0)).unwrap();
+    assert_eq!(report["history"]["rejected"], 3, "{report}");
+    assert_eq!(report["new"]["promotions"], 0, "{report}");
+}

@@ -19,6 +19,7 @@ use crate::{
     dedup::{self, Key},
     log::LogReader,
     node::Basis,
+    structured::event_from_structured,
 };
 
 /// Bytes of a block: a few hundred events, enough to make handing it over cost nothing.
@@ -345,7 +346,7 @@ fn says(line: &[u8]) -> Result<(Option<u64>, Option<Says>), BacktestError> {
         return Ok((None, None));
     }
     // As in a replay: the record's time is taken from the event.
-    let says = match Event::from_json(line) {
+    let says = match event_from_structured(line) {
         Ok(Event {
             time: Some(at),
             source,

@@ -56,7 +56,7 @@ pub fn event(kind: &str, data: &Json) -> Result<Body, String> {
     let envelope = json!({
         "specversion": "1.0", "id": "1", "source": "/tests", "type": full, "data": data,
     });
-    let event = Event::from_json(envelope.to_string().as_bytes());
+    let event = Event::from_incoming(envelope.to_string().as_bytes());
     let body = event
         .map_err(|error| without_place(&error.to_string()))?
         .body;
