@@ -236,3 +236,61 @@ fn e36_the_registrys_own_notification_changes_nothing() {
         ",
     );
 }
+
+#[test]
+fn a_late_outcome_does_not_put_back_a_tag_that_moved_after_the_copy_arrived() {
+    let told = |meanwhile: &str, holds: &str| {
+        let story = format!(
+            "
+            commands
+            scan a
+            scan b
+            push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+            begin
+            {meanwhile}
+            finish
+            request staging/web:1 x/web:1   => {holds}
+            "
+        );
+        check(SHIP, &story);
+    };
+    let a = "promote staging/web:1@a -> x/web:1 by manual";
+    let b = "promote staging/web:1@b -> x/web:1 by manual";
+    // The registry's notification comes before the outcome, once or twice, or not at all.
+    told("push staging/web:1 a", a);
+    told("push staging/web:1 a\npush staging/web:1 a", a);
+    told("wait 1s", a);
+    // What else was there before the copy came is no word of the copy.
+    told("push staging/web:1 b", a);
+    told("push staging/web:1 b\npush staging/web:1 a", a);
+    told("push staging/web:1 b\ndelete staging/web:1", a);
+    // Somebody moved the tag after the copy had come.
+    told("push staging/web:1 a\npush staging/web:1 b", b);
+    told(
+        "push staging/web:1 a\npush staging/web:1 b\npush staging/web:1 a",
+        a,
+    );
+    let gone = "withdrawn staging/web:1@nothing by manual: tag-deleted";
+    told("push staging/web:1 a\ndelete staging/web:1", gone);
+    told("push staging/web:1 a\ndelete staging/web@a", gone);
+    told("push staging/web:1 a\ndelete staging/web", gone);
+}
+
+#[test]
+fn a_copy_that_is_begun_once_more_puts_its_digest_there_again() {
+    check(
+        SHIP,
+        "
+        commands
+        scan a
+        scan b
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        begin
+        push staging/web:1 a
+        push staging/web:1 b
+        begin
+        finish
+        request staging/web:1 x/web:1   => promote staging/web:1@a -> x/web:1 by manual
+        ",
+    );
+}

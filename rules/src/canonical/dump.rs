@@ -421,6 +421,7 @@ impl State {
                 Progress::Decided => 0,
                 Progress::Started => 1,
                 Progress::Failed => 2,
+                Progress::Arrived => 3,
             },
             attempts: promotion.attempts,
             retried_after: promotion.retried_after,

@@ -347,6 +347,7 @@ impl State {
             progress: match dump.progress {
                 0 => Progress::Decided,
                 1 => Progress::Started,
+                3 => Progress::Arrived,
                 _ => Progress::Failed,
             },
             attempts: dump.attempts,

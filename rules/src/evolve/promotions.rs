@@ -57,13 +57,20 @@ impl State {
         Some(promotion)
     }
 
-    /// The origin that a copy under way will give to the tag, if it brings this digest.
-    pub(super) fn origin_on_its_way(&self, tag: TagId, digest: DigestId) -> Option<Arc<Origin>> {
-        let mut begun = self
+    /// Notes that what copies under way bring is seen at their target tag, and gives the origin that
+    /// the tag has by them. `None` if nothing under way brings this digest.
+    pub(super) fn arrived(&mut self, tag: TagId, digest: DigestId) -> Option<Arc<Origin>> {
+        let begun = self
             .promotions_to(tag)
-            .filter(|(_, one)| one.progress == Progress::Started && one.bound.digest == digest);
-        let (_, promotion) = begun.next()?;
-        Some(self.origin_of(promotion))
+            .filter(|(_, one)| one.progress.is_begun() && one.bound.digest == digest);
+        let begun: Vec<u64> = begun.map(|(id, _)| id).collect();
+        for id in &begun {
+            if let Some(promotion) = self.promotions.get_mut(id) {
+                promotion.progress = Progress::Arrived;
+            }
+        }
+        let first = self.promotions.get(begun.first()?)?;
+        Some(self.origin_of(first))
     }
 
     fn origin_of(&self, promotion: &Promotion) -> Arc<Origin> {
@@ -97,6 +104,10 @@ impl State {
         let target = self.intern_tag(repository, &tag);
         let digest = self.intern_digest(digest);
         match known {
+            // The tag held it, and moved on before the copy's outcome was told.
+            Some(promotion) if self.has_moved_on(&promotion, target, digest) => {
+                self.touch_target(target, touched);
+            }
             Some(promotion) => {
                 self.complete(promotion, target, digest, touched);
                 touched.promoted.push(target);
@@ -109,6 +120,13 @@ impl State {
                 touched.promoted.push(target);
             }
         }
+    }
+
+    /// Whether a target tag was seen to hold what a promotion brought, and no longer does.
+    fn has_moved_on(&self, promotion: &Promotion, target: TagId, digest: DigestId) -> bool {
+        let is_its_own = (promotion.target, promotion.bound.digest) == (target, digest);
+        let has_arrived = promotion.progress == Progress::Arrived;
+        has_arrived && is_its_own && self.tag_row(target).digest() != Some(digest)
     }
 
     /// Whether a tag is known to hold what a completion says, by the same promotion.

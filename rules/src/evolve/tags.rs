@@ -77,7 +77,7 @@ impl State {
         }
         self.unbind(tag, touched);
         // The registry's notification may come before the word that the copy is done.
-        let origin = origin.or_else(|| self.origin_on_its_way(tag, digest));
+        let origin = origin.or_else(|| self.arrived(tag, digest));
         self.tags.get_mut(tag).bound = Some(Bound {
             digest,
             binding: self.seq,

@@ -163,7 +163,7 @@ impl State {
     /// does not stay there. A copy that has not begun and whose source moved on will not be made.
     fn coming_to(&self, target: TagId) -> impl Iterator<Item = DigestId> {
         let is_coming = |promotion: &Promotion| match promotion.progress {
-            Progress::Started => true,
+            Progress::Started | Progress::Arrived => true,
             Progress::Decided => {
                 let source = self.tag_row(promotion.source).bound.as_ref();
                 source.is_some_and(|bound| bound.binding == promotion.bound.binding)

@@ -91,8 +91,18 @@ pub(crate) enum Progress {
     Decided,
     /// The copy has begun: it completes with the digest judged.
     Started,
+    /// The copy has begun, and the target tag was seen to come to point at its digest: what becomes of
+    /// the tag then is later than the copy, also if it is told before the copy's outcome.
+    Arrived,
     /// Given up; it can be retried by hand.
     Failed,
+}
+
+impl Progress {
+    /// Whether the copy is under way.
+    pub(crate) fn is_begun(self) -> bool {
+        matches!(self, Self::Started | Self::Arrived)
+    }
 }
 
 /// A promotion that is not completed.
@@ -151,6 +161,7 @@ frozen!(
     enum Progress {
         Decided,
         Started,
+        Arrived,
         Failed,
     }
 );

@@ -94,7 +94,7 @@ impl State {
             target: self.target_ref(promotion.target),
             progress: match promotion.progress {
                 Progress::Decided => "decided",
-                Progress::Started => "started",
+                Progress::Started | Progress::Arrived => "started",
                 Progress::Failed => "failed",
             },
             attempts: promotion.attempts,
@@ -135,7 +135,7 @@ impl State {
         let promotion = self.promotions.get(&id)?;
         (promotion.progress != Progress::Failed).then(|| OpenCopy {
             copy: self.copy(id, promotion),
-            begun: promotion.progress == Progress::Started,
+            begun: promotion.progress.is_begun(),
             attempts: promotion.attempts,
             retried_after: promotion.retried_after,
             is_overtaken: matches!(self.since(promotion), Since::Later),
