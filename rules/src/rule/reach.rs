@@ -1,5 +1,5 @@
-//! Deny rules that nothing meets: what they name is no source or target of the promote rules beside
-//! them, so that they stop nothing but promotions by hand.
+//! Deny rules beside the promote rules of their set. What some name is no source or target of these,
+//! so that they stop nothing but promotions by hand; others stop images where artifacts go too.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use weir_schema::registry_in;
 
 use super::header::split_file;
 use super::located::{Level, Located};
-use super::{Rule, RuleTarget};
+use super::{Kind, Rule, RuleTarget, Severity};
+use crate::Class;
 use crate::meet::{Glyph, meet};
 use crate::pattern::{RepositoryPattern, RepositoryPatterns};
 use crate::suggest::nearest;
@@ -42,6 +43,54 @@ pub(super) fn denies_that_meet_nothing<'a>(
         located(rule, text_of(rule)?, key, message, help)
     };
     rules.iter().filter_map(warning).collect()
+}
+
+/// Warnings about deny rules that say nothing of classes, and so let artifacts pass, where a promote
+/// rule of the set takes these. `text_of` gives the text of a rule's file.
+pub(super) fn denies_that_let_artifacts_pass<'a>(
+    rules: &[Arc<Rule>],
+    text_of: impl Fn(&Rule) -> Option<&'a str>,
+) -> Vec<Located> {
+    let acts = |rule: &&Arc<Rule>| rule.severity != Severity::Off;
+    let (denies, promotes): (Vec<_>, Vec<_>) = rules
+        .iter()
+        .filter(acts)
+        .partition(|rule| rule.kind == Kind::Deny);
+    let takes_artifacts = |rule: &&Arc<Rule>| rule.classes.contains(&Class::Artifact);
+    let promotes: Vec<_> = promotes.into_iter().filter(takes_artifacts).collect();
+    let warning = |deny: &Arc<Rule>| {
+        let text = text_of(deny)?;
+        let promote = promotes.iter().find(|rule| meets(deny, &ways(rule)))?;
+        if deny.classes.contains(&Class::Artifact) || has_key(deny, text, "class") {
+            return None;
+        }
+        let message = format!(
+            "without `class` this denies no artifacts, and `{}` ({}) promotes them to what it speaks of",
+            promote.name, promote.path
+        );
+        let help = "write `class: app, index, image, artifact` to deny them too, or `class: app, index, image` if they may pass";
+        located(deny, text, "kind", message, help.to_owned())
+    };
+    denies.into_iter().filter_map(warning).collect()
+}
+
+/// Whether a deny rule speaks of a way.
+fn meets(deny: &Rule, ways: &[Way<'_>]) -> bool {
+    let to = match &deny.to {
+        RuleTarget::Matching(patterns) => Some(patterns),
+        RuleTarget::Any | RuleTarget::Repository(_) => None,
+    };
+    let from = deny.from.as_ref();
+    ways.iter().any(|way| {
+        to.is_none_or(|to| any_meets(to, &way.target_shape))
+            && from.is_none_or(|from| any_meets(from, &way.source_shape))
+    })
+}
+
+fn has_key(rule: &Rule, whole_text: &str, key: &str) -> bool {
+    let text = whole_text.strip_prefix('\u{feff}').unwrap_or(whole_text);
+    let split = split_file(&rule.path, text, &mut Vec::new());
+    split.entries.iter().any(|entry| entry.key == key)
 }
 
 fn ways(rule: &Rule) -> Vec<Way<'_>> {

@@ -96,6 +96,7 @@ impl RuleSet {
                 Some(file.text.as_str())
             };
             warnings.extend(reach::denies_that_meet_nothing(&rules, text_of));
+            warnings.extend(reach::denies_that_let_artifacts_pass(&rules, text_of));
             warnings.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
             Ok(Loaded {
                 rules: Self {

@@ -407,6 +407,39 @@ fn a_deny_rule_that_nothing_meets_has_a_warning_with_what_was_meant() {
 }
 
 #[test]
+fn a_deny_rule_without_classes_that_lets_artifacts_pass_has_a_warning() {
+    let charts = "//! from: dev/*\n//! to: prod/{1}\n//! class: image, artifact";
+    let warnings = warnings_of_deny("//! to: prod/**", &[charts]);
+    assert_eq!(
+        warnings,
+        [
+            "1:11: without `class` this denies no artifacts, and `r1` (r1.cel) promotes them to what it \
+             speaks of: write `class: app, index, image, artifact` to deny them too, or \
+             `class: app, index, image` if they may pass"
+        ]
+    );
+    assert_eq!(warnings_of_deny("//! from: dev/**", &[charts]).len(), 1);
+    for (deny, promote) in [
+        ("//! to: prod/**\n//! class: app, index, image", charts),
+        (
+            "//! to: prod/**\n//! class: app, index, image, artifact",
+            charts,
+        ),
+        ("//! to: prod/**\n//! severity: off", charts),
+        ("//! to: prod/**", "//! from: dev/*\n//! to: prod/{1}"),
+        ("//! to: prod/**", &format!("{charts}\n//! severity: off")),
+    ] {
+        assert_eq!(warnings_of_deny(deny, &[promote]), [""; 0], "{deny}");
+    }
+    let elsewhere = "//! from: dev/*\n//! to: qa/{1}\n//! class: artifact";
+    let images = "//! from: dev/*\n//! to: prod/{1}";
+    assert_eq!(
+        warnings_of_deny("//! to: prod/**", &[elsewhere, images]),
+        [""; 0]
+    );
+}
+
+#[test]
 fn a_deny_rule_that_something_may_meet_has_no_warning() {
     for (deny, promotes) in [
         (
