@@ -53,6 +53,7 @@ pub(crate) fn at_once(state: &State, reader: &LogReader) -> Result<Value, QueryE
             "last_recorded_at": head.last_recorded_at,
             "bytes": bytes,
         },
+        "archive": null,
         "state_digest": null,
         "rules": {
             "count": state.rules().rules().len(),

@@ -526,3 +526,63 @@ async fn answers_are_what_the_description_of_the_interface_says() {
         assert_eq!(conforms(&description, schema, &answer), Ok(()), "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_does_not_have_what_its_archive_holds_says_so_until_it_has() {
+    let directories = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let [whole, restored] = directories.each_ref().map(TempDir::path);
+    let archive = whole.join("archive");
+    let config = format!("archive = \"{}\"\n", archive.display());
+    let weir = |arguments: &[&str]| {
+        let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(arguments)
+            .current_dir(whole)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{told}");
+    };
+
+    let daemon = Daemon::start(whole, &config, "").await;
+    daemon.say(&[event("1", "a", json!({}))]).await;
+    daemon.stop();
+    weir(&["export", "earlier.jsonl", "--data", "data"]);
+    let daemon = Daemon::start(whole, &config, "").await;
+    daemon.say(&[event("2", "a", json!({}))]).await;
+    let well = daemon.get("/v1/status").await;
+    assert_eq!(well["archive"]["problem"], Value::Null, "{well}");
+    assert_eq!(well["archive"]["directory"], *archive.to_str().unwrap());
+    daemon.stop();
+    weir(&["export", "--archive", "archive", "--data", "data"]);
+
+    let data = restored.join("data");
+    weir(&[
+        "import",
+        "log",
+        "earlier.jsonl",
+        "--data",
+        data.to_str().unwrap(),
+    ]);
+    let mut daemon = Daemon::start(restored, &config, "").await;
+    let problem = "holds records up to 2, this log ends with 1: it was cut, or restored";
+    daemon.says(problem).await;
+    let told = |value: &Value| value.as_str().is_some_and(|told| told.contains(problem));
+    let shown = |status: &Value| told(&status["archive"]["problem"]);
+    daemon.until("/v1/status", shown).await;
+    daemon
+        .until("/readyz", |answer| told(&answer["detail"]))
+        .await;
+    let metrics = format!("{}/metrics", daemon.url());
+    let metrics = daemon.client().get(metrics).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("\nweir_archive_failed 1\n"), "{metrics}");
+    let page = status(&data, "table");
+    assert!(page.contains("NOT ARCHIVED: the archive in "), "{page}");
+    daemon.kill();
+
+    // What it is given instead is another history.
+    let daemon = Daemon::start(restored, &config, "").await;
+    daemon.say(&[event("3", "a", json!({}))]).await;
+    daemon.says("record 2 in the archive file").await;
+    daemon.stop();
+}

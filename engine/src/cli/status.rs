@@ -60,6 +60,12 @@ fn page(status: &Value) -> String {
         ),
     );
     line("  hash", text(&log["hash"]));
+    if !status["archive"].is_null() {
+        line("archive", text(&status["archive"]["directory"]));
+    }
+    if let Some(problem) = status["archive"]["problem"].as_str() {
+        line("", format!("NOT ARCHIVED: {problem}"));
+    }
     line("state", text(&status["state_digest"]));
     let rules = &status["rules"];
     line(
@@ -233,6 +239,7 @@ mod tests {
         let status = json!({
             "running": true, "node": "a", "address": "http://127.0.0.1:1", "version": "1", "started_at": "t",
             "log": {"records": 7, "bytes": 2048, "last_recorded_at": "t", "hash": "ab"},
+            "archive": {"directory": "/archive", "problem": "it holds more"},
             "state_digest": "sha256:00",
             "rules": {"count": 1, "rules_digest": "sha256:11", "refused": "a.cel:1:2: no"},
             "stream": {"name": "WEIR", "position": 5, "last": 9, "lag": 4, "connected": false, "denied": ["to publish on `a.>`"]},
@@ -245,6 +252,7 @@ mod tests {
         let page = page(&status);
         for part in [
             "a.cel:1:2: no",
+            "archive     /archive\n            NOT ARCHIVED: it holds more",
             "4 behind, NOT CONNECTED",
             "  denied    NATS does not permit this node to publish on `a.>`",
             "held by b; this node follows",

@@ -15,6 +15,7 @@ use crate::{
     adapters::{self, SOURCE_ONLY_HEADER},
     backtest::{Question, jobs::Standing},
     http::{self, Accepted, Delivery, IntakeError},
+    node::Archiving,
     query::{self, Asker, EventFilter, EventPage, Query, QueryError},
     status as standing,
     stream::{Escort, PublishError, Publisher, Refusal, Speaker},
@@ -311,6 +312,11 @@ impl http::Backend for Backend {
         // What it would answer, and decide, is not what the others do.
         if let Some(difference) = self.shared.agreement.difference() {
             return Err(difference.to_string());
+        }
+        // What it takes now may follow other records than those that its archive holds.
+        let trouble = self.shared.node.archive().and_then(Archiving::trouble);
+        if let Some(trouble) = trouble.filter(|trouble| trouble.is_of_history) {
+            return Err(trouble.told);
         }
         self.shared
             .node

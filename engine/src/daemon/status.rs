@@ -23,6 +23,12 @@ pub(super) async fn complete(shared: &Shared, status: &mut Value) {
     if let Some(refused) = shared.refused_rules() {
         status["rules"]["refused"] = refused.into();
     }
+    if let Some(archive) = shared.node.archive() {
+        status["archive"] = json!({
+            "directory": archive.dir(),
+            "problem": archive.trouble().map(|trouble| trouble.told),
+        });
+    }
     status["promotions"]["execute"] = shared.config.promotions.execute.into();
     status["lookups"]["manifests"] = shared.manifests_open.load(Ordering::Relaxed).into();
     status["lookups"]["deliveries"] = shared.lookups.len().into();
@@ -92,6 +98,7 @@ pub(super) async fn metrics(shared: &Shared) -> String {
     of_log(shared, &mut metrics).await;
     of_state(shared, &mut metrics).await;
     of_node(shared, &mut metrics);
+    of_archive(shared, &mut metrics);
     of_stream(shared, &mut metrics).await;
     metrics.text
 }
@@ -190,6 +197,17 @@ fn of_node(shared: &Shared, metrics: &mut Metrics) {
         "weir_rules_refused",
         "1 where the rules of the directory are not those in force, with the reason in the status.",
         shared.refused_rules().is_some().into(),
+    );
+}
+
+fn of_archive(shared: &Shared, metrics: &mut Metrics) {
+    let Some(archive) = shared.node.archive() else {
+        return;
+    };
+    metrics.gauge(
+        "weir_archive_failed",
+        "1 where full segments of the log are not archived, with the reason in the status.",
+        archive.trouble().is_some().into(),
     );
 }
 

@@ -5,7 +5,6 @@
 //! state; and it is a second fold of everything, which would notice if the two differed.
 
 use std::{
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,18 +16,13 @@ use std::{
 use weir_rules::State;
 
 use super::{
-    Basis,
+    Archiving, Basis,
     ahead::Decode,
     deliveries,
     politeness::{Backlog, yield_to_others},
     rebuild::rebuild,
-    transfer,
 };
-use crate::log::{
-    Kind, LogReader, SnapshotError, SnapshotInfo, Snapshots,
-    archive::SEGMENT_RECORDS,
-    key::{KEY_FILE, SigningKey},
-};
+use crate::log::{Kind, LogReader, SnapshotError, SnapshotInfo, Snapshots};
 
 /// Records between two snapshots: what a start after a kill folds at most, about half a second.
 const EVERY: u64 = 100_000;
@@ -74,7 +68,7 @@ impl Keeper {
     pub(super) fn start(
         reader: LogReader,
         basis: Basis,
-        archive: Option<PathBuf>,
+        archive: Option<Archiving>,
         backlog: Backlog,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -85,7 +79,7 @@ impl Keeper {
             .spawn(move || {
                 yield_to_others();
                 let stop = || stopped.load(Ordering::Relaxed);
-                run(&reader, &basis, archive.as_deref(), &backlog, &stop);
+                run(&reader, &basis, archive.as_ref(), &backlog, &stop);
             })?;
         Ok(Self {
             stop,
@@ -108,26 +102,23 @@ impl Drop for Keeper {
 fn run(
     reader: &LogReader,
     basis: &Basis,
-    archive: Option<&Path>,
+    archive: Option<&Archiving>,
     backlog: &Backlog,
     stop: &dyn Fn() -> bool,
 ) {
-    let (mut not_before, mut segment) = (0, 0);
+    let mut not_before = 0;
+    // Whether the archive is of this log is told at once.
+    let mut full = archive.map_or(u64::MAX, |archive| archive.keep(reader));
     while !stop() {
         let due = due_at(&reader.snapshots()).max(not_before);
-        let full = archive.map_or(u64::MAX, |_| segment + SEGMENT_RECORDS);
         if !reader.wait_past(due.min(full), LOOK) {
             // A log that failed answers at once.
             thread::sleep(LOOK / 10);
             continue;
         }
         let last = reader.head().next_seq - 1;
-        if let Some(dir) = archive.filter(|_| last >= full) {
-            // What was not archived is tried again with the next segment, or at the next start.
-            segment = last - last % SEGMENT_RECORDS;
-            if let Err(error) = keep_segments(reader, dir) {
-                tracing::error!("not archived: {error}");
-            }
+        if let Some(archive) = archive.filter(|_| last >= full) {
+            full = archive.keep(reader);
         }
         if last < due {
             continue;
@@ -139,15 +130,6 @@ fn run(
             not_before = due + PATIENCE;
         }
     }
-}
-
-/// Archives the segments that are full, signed with the log's key if it has one by now.
-fn keep_segments(reader: &LogReader, dir: &Path) -> Result<(), BoxError> {
-    let key = SigningKey::load(&reader.dir().join(KEY_FILE))?;
-    for path in transfer::archive(reader, dir, key.as_ref(), false, |_| ())? {
-        tracing::info!(file = %path.display(), "archived");
-    }
-    Ok(())
 }
 
 /// The record with which the next snapshot is due.
@@ -223,7 +205,10 @@ mod tests {
     use weir_schema::record::{NO_HASH, hex};
 
     use super::*;
-    use crate::log::{EncodedRecord, Log, LogOptions, archive};
+    use crate::log::{
+        EncodedRecord, Log, LogOptions,
+        archive::{self, SEGMENT_RECORDS},
+    };
 
     #[test]
     fn a_segment_is_archived_once_it_is_full() {
@@ -262,9 +247,10 @@ mod tests {
             }
         };
         let files = || archive::files(&to).unwrap_or_default();
+        let archive = Archiving::into(to.clone());
         let backlog = Backlog::default();
         thread::scope(|scope| {
-            scope.spawn(|| run(&reader, &basis, Some(&to), &backlog, &stop));
+            scope.spawn(|| run(&reader, &basis, Some(&archive), &backlog, &stop));
             wait("it looks again", &|| looked.load(Ordering::Relaxed) > 1);
             assert_eq!(files(), []);
             append(2);

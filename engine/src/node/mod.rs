@@ -10,6 +10,7 @@
 //! hears of anything before it is durable. Readers ask it questions and get values.
 
 mod ahead;
+mod archiving;
 mod basis;
 mod checkpoint;
 mod commit;
@@ -35,6 +36,7 @@ use tokio::sync::{mpsc, oneshot};
 use weir_rules::{Command, State};
 use weir_schema::{Body, Position, Received, Timestamp};
 
+pub use archiving::{ArchiveTrouble, Archiving};
 pub use basis::Basis;
 pub use checkpoint::{CHECKPOINT_FILE, CheckpointFailure, sign};
 pub use fold::Fold;
@@ -149,6 +151,7 @@ pub struct Node {
     recent: Recent,
     index: Index,
     backlog: Backlog,
+    archive: Option<Archiving>,
 }
 
 impl Node {
@@ -163,14 +166,14 @@ impl Node {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let reader = ledger.reader();
         let recent = Recent::of(reader.head().next_seq - 1);
-        let archive = ledger.archive().map(ToOwned::to_owned);
+        let archive = ledger.archive().map(|dir| Archiving::into(dir.to_owned()));
         let index = Index::open(ledger.reader());
         let backlog = Backlog::default();
         let beside = (
             Keeper::start(
                 ledger.reader(),
                 ledger.basis().clone(),
-                archive,
+                archive.clone(),
                 backlog.clone(),
             )?,
             Indexer::start(index.clone(), backlog.clone())?,
@@ -187,6 +190,7 @@ impl Node {
             recent,
             index,
             backlog,
+            archive,
         };
         Ok((node, thread))
     }
@@ -201,6 +205,12 @@ impl Node {
     #[must_use]
     pub fn recent(&self) -> &Recent {
         &self.recent
+    }
+
+    /// Where full segments of the log are written, if they are.
+    #[must_use]
+    pub fn archive(&self) -> Option<&Archiving> {
+        self.archive.as_ref()
     }
 
     /// The index of the log, which follows it.

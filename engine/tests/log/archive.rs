@@ -12,7 +12,7 @@ use weir_engine::log::archive::read::ArchiveReader;
 use weir_engine::log::archive::write::{ArchiveError, archive};
 use weir_engine::log::archive::{SEGMENT_RECORDS, files};
 use weir_engine::log::key::SigningKey;
-use weir_engine::log::{Log, LogOptions};
+use weir_engine::log::{EncodedRecord, Log, LogOptions};
 use weir_engine::node::{self, ImportError, Ledger, Source};
 use weir_rules::{Execution, Settings};
 use weir_schema::{Position, Record};
@@ -278,6 +278,83 @@ fn a_directory_with_the_archive_of_another_log_is_refused() {
     assert!(
         matches!(refused, Err(ArchiveError::OtherLog { .. })),
         "{refused:?}"
+    );
+}
+
+#[test]
+fn an_archive_that_holds_other_records_than_the_log_is_refused_and_stays_as_it_is() {
+    let dir = TempDir::new().expect("a directory");
+    let (log, records) = log_of(dir.path(), 60, 100);
+    let to = dir.path().join("archive");
+    let written = |log: &Log| archive(&log.reader(), &to, ABOUT, None, true, |_| ());
+    written(&log).expect("it is written");
+    let archived = paths(&to);
+
+    // Restored from a copy of its first 60 records.
+    let mut log = Log::open(&dir.path().join("restored"), LogOptions::default()).expect("it opens");
+    let append = |log: &mut Log, from: usize, to: usize| {
+        let again = (from..=to).map(|seq| EncodedRecord::new(seq as u64, records[seq - 1].clone()));
+        log.append(&again.collect::<Vec<_>>(), None)
+            .expect("it appends");
+    };
+    append(&mut log, 1, 60);
+    let refused = written(&log).expect_err("the archive is ahead");
+    assert!(
+        matches!(
+            refused,
+            ArchiveError::Ahead {
+                archived: 100,
+                last: 60,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    assert!(
+        refused
+            .to_string()
+            .contains("holds records up to 100, this log ends with 60: it was cut, or restored"),
+        "{refused}"
+    );
+
+    // Gone on otherwise, not as far as the archive, and further.
+    for more in [20, 40] {
+        let others = Records::after(61, &log).take(more);
+        log.append(&others, None).expect("it appends");
+        let refused = written(&log).expect_err("they parted");
+        assert!(
+            matches!(refused, ArchiveError::Parted { seq: 61, .. }),
+            "{refused:?}"
+        );
+        assert_eq!(paths(&to), archived);
+    }
+
+    // With the same records again the archive is its own.
+    let mut log = Log::open(&dir.path().join("again"), LogOptions::default()).expect("it opens");
+    append(&mut log, 1, 100);
+    assert_eq!(written(&log).expect("it is the same"), [] as [PathBuf; 0]);
+
+    // A file that ends with a line of another is of no log.
+    let text = text(&fs::read(&archived[0]).expect("it reads"));
+    let changed = text.replacen("{\"hash\":\"", "{\"hash\":\"0000", 1);
+    assert_ne!(text, changed);
+    fs::remove_file(&archived[0]).expect("it goes");
+    let mut packed = zstd::encode_all(&b"no line"[..], 1).expect("it packs");
+    fs::write(&archived[0], &packed).expect("it is written");
+    let refused = written(&log).expect_err("it is damaged");
+    assert!(
+        refused.to_string().contains("it ends otherwise"),
+        "{refused}"
+    );
+    packed = Vec::new();
+    for line in changed.split_inclusive('\n') {
+        packed.extend(zstd::encode_all(line.as_bytes(), 1).expect("it packs"));
+    }
+    fs::write(&archived[0], &packed).expect("it is written");
+    let refused = written(&log).expect_err("it is changed");
+    assert!(
+        refused.to_string().contains("is no archive file"),
+        "{refused}"
     );
 }
 

@@ -3,7 +3,7 @@
 //! What it gives is only as good as the file: see [`super::check`] for whether it is the log's.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use weir_schema::record::{Hash, hex, parse_hex};
@@ -12,6 +12,12 @@ use super::{FORM, Footer, Header, PREVIOUS};
 use crate::log::record::place_of_previous;
 use crate::log::transfer::Lines;
 use crate::log::tree;
+
+/// The frame of the last line is far shorter than this, and so is what it unpacks to.
+const LAST_FRAME_BYTES: u64 = 64 << 10;
+
+/// What every zstd frame begins with.
+const FRAME_BEGINS: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// Why an archive file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +48,41 @@ fn after(seq: u64) -> String {
         0 => String::new(),
         seq => format!(" after record {seq}"),
     }
+}
+
+/// The hash of the last record of a file, as its last line says. The records are not read.
+///
+/// # Errors
+/// The file cannot be read, or does not end with such a line.
+pub fn last_hash(path: &Path) -> Result<Hash, ReadArchiveError> {
+    let end = || {
+        let mut file = File::open(path)?;
+        let from = file.metadata()?.len().saturating_sub(LAST_FRAME_BYTES);
+        file.seek(SeekFrom::Start(from))?;
+        let mut end = Vec::new();
+        file.read_to_end(&mut end)?;
+        Ok(end)
+    };
+    let end = end().map_err(|source| ReadArchiveError::Io {
+        path: path.to_owned(),
+        seq: 0,
+        source,
+    })?;
+    // The bytes that a frame begins with may also stand within one: those do not unpack.
+    let mut begins = (0..end.len()).rev().filter_map(|at| {
+        let frame = end.get(at..)?;
+        frame.starts_with(FRAME_BEGINS).then_some(frame)
+    });
+    let hash = begins.find_map(|frame| {
+        let unpacked = zstd::Decoder::new(frame).ok()?.take(LAST_FRAME_BYTES);
+        let footer: Footer = serde_json::from_reader(unpacked).ok()?;
+        parse_hex(&footer.hash)
+    });
+    hash.ok_or_else(|| ReadArchiveError::Form {
+        path: path.to_owned(),
+        problem: "it ends otherwise, as one that was damaged; moved elsewhere it is written again from the log"
+            .to_owned(),
+    })
 }
 
 /// Iterates over the records of a file.

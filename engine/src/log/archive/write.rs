@@ -9,10 +9,10 @@ use weir_schema::record::{NO_HASH, hex};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
-use super::read::{ArchiveReader, ReadArchiveError};
+use super::read::{ArchiveReader, ReadArchiveError, last_hash};
 use super::{ArchiveFile, FORM, Footer, Header, PREVIOUS, SEGMENT_RECORDS, all_files, name_of};
 use crate::log::durable::sync_dir;
-use crate::log::key::SigningKey;
+use crate::log::key::{KeyError, SigningKey};
 use crate::log::{LogReader, MakeError, ReadError, record, tree};
 
 /// Written once and kept for years, off the append path. Higher levels take ten times as long for a
@@ -32,6 +32,9 @@ pub enum ArchiveError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The key to sign with cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The log must not be signed.
     #[error(transparent)]
     Sign(#[from] MakeError),
@@ -52,12 +55,47 @@ pub enum ArchiveError {
         /// One of its files.
         path: PathBuf,
     },
+    /// The directory holds records that the log does not have.
+    #[error(
+        "the archive in `{}` holds records up to {archived}, this log ends with {last}: it was cut, or restored from an older copy; nothing is archived before it has them again, as it reads them from a stream that still holds them; else make it again from the archive and what is newer (`weir import log`), or keep that archive and name another directory for this log's",
+        dir.display()
+    )]
+    Ahead {
+        /// The directory.
+        dir: PathBuf,
+        /// The last record archived.
+        archived: u64,
+        /// The last record of the log.
+        last: u64,
+    },
+    /// The log went on otherwise than the archive does.
+    #[error(
+        "record {seq} in the archive file `{}` is another than in this log: the log was cut before it, or restored from an older copy, and went on otherwise, or the archive is of another log; nothing is archived; keep that archive, and name another directory for this log's",
+        path.display()
+    )]
+    Parted {
+        /// The file.
+        path: PathBuf,
+        /// The first record in it that is another.
+        seq: u64,
+    },
     /// A record that cannot be put back from its line.
     #[error("record {seq} is not of the form that an archive keeps")]
     Form {
         /// The record.
         seq: u64,
     },
+}
+
+impl ArchiveError {
+    /// Whether what is archived is not the history of the log.
+    #[must_use]
+    pub fn is_of_history(&self) -> bool {
+        matches!(
+            self,
+            Self::OtherLog { .. } | Self::Ahead { .. } | Self::Parted { .. }
+        )
+    }
 }
 
 /// Archives what is not archived yet: every segment that is full and, if `rest`, the records after
@@ -80,9 +118,7 @@ pub fn archive(
     };
     fs::create_dir_all(dir).map_err(on)?;
     let existing = all_files(dir).map_err(on)?;
-    if let Some(newest) = existing.last() {
-        refuse_other_log(reader, newest)?;
-    }
+    refuse_other_history(reader, dir, &existing)?;
     let end = reader.head().next_seq;
     let mut written = Vec::new();
     let mut first = 1;
@@ -248,14 +284,50 @@ fn put_line(text: &mut Vec<u8>, bytes: &[u8], previous: &[u8; 32], whole: bool) 
     Some(())
 }
 
-/// Two logs must not share a directory: each would take the other's files for its own.
-fn refuse_other_log(reader: &LogReader, file: &ArchiveFile) -> Result<(), ArchiveError> {
-    let mut lines = ArchiveReader::open(&file.path)?;
-    let here = lines.next().transpose()?;
-    if here.is_some() && here == reader.get(file.first)? && file.last < reader.head().next_seq {
-        return Ok(());
+/// A file of another log, or of another past of this one, would be taken for what is to be written:
+/// every file must end with the record that the log has there.
+fn refuse_other_history(
+    reader: &LogReader,
+    dir: &Path,
+    files: &[ArchiveFile],
+) -> Result<(), ArchiveError> {
+    for file in files {
+        if reader.leaf_hash(file.last)? != Some(last_hash(&file.path)?) {
+            let archived = files.iter().map(|file| file.last).max();
+            return Err(parting(reader, dir, archived.unwrap_or_default(), file)?);
+        }
     }
-    Err(ArchiveError::OtherLog {
-        path: file.path.clone(),
-    })
+    Ok(())
+}
+
+/// Where the log and a file that ends otherwise part. `archived` is the last record of all files.
+fn parting(
+    reader: &LogReader,
+    dir: &Path,
+    archived: u64,
+    file: &ArchiveFile,
+) -> Result<ArchiveError, ArchiveError> {
+    let path = file.path.clone();
+    let mut records = ArchiveReader::open(&path)?;
+    while let Some(bytes) = records.next() {
+        let bytes = bytes?;
+        let seq = records.seq();
+        match reader.get(seq)? {
+            Some(here) if here == bytes => {}
+            Some(_) if seq == 1 => return Ok(ArchiveError::OtherLog { path }),
+            Some(_) => return Ok(ArchiveError::Parted { path, seq }),
+            None => {
+                return Ok(ArchiveError::Ahead {
+                    dir: dir.to_owned(),
+                    archived,
+                    last: reader.head().next_seq - 1,
+                });
+            }
+        }
+    }
+    Err(ReadArchiveError::Form {
+        path,
+        problem: "its last line does not fit its records, as in one that was changed; moved elsewhere it is written again from the log".to_owned(),
+    }
+    .into())
 }
