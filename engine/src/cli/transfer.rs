@@ -128,14 +128,14 @@ pub fn import(args: &ImportArgs) -> Result<ExitCode, CliError> {
 
 fn told(error: ImportError) -> CliError {
     let code = match error {
-        ImportError::BadArchive(_) => NO,
+        ImportError::BadArchive(_)
+        | ImportError::Cut { .. }
+        | ImportError::Record { .. }
+        | ImportError::Line { .. } => NO,
         ImportError::NotEmpty { .. }
         | ImportError::Header { .. }
         | ImportError::OtherLog { .. }
-        | ImportError::Nothing
-        | ImportError::Cut { .. }
-        | ImportError::Record { .. }
-        | ImportError::Line { .. } => USAGE,
+        | ImportError::Nothing => USAGE,
         _ => super::OUTSIDE,
     };
     CliError {
@@ -169,7 +169,7 @@ fn sources_in(path: &Path) -> Result<Vec<Source<'static>>, CliError> {
 pub(super) fn archive_files(dir: &Path) -> Result<Vec<PathBuf>, CliError> {
     let files = archive::files(dir).map_err(CliError::read(dir))?;
     if files.is_empty() {
-        return Err(CliError::outside(format!(
+        return Err(CliError::usage(format!(
             "there are no archive files in {}",
             dir.display()
         )));

@@ -296,7 +296,7 @@ fn a_record_whose_time_goes_back_is_named_by_verify_and_refused_by_import() {
     let line = format!("line {}: {problem}", seq + 1);
     // It goes on after the record before, and comes to the same.
     for _ in 0..2 {
-        let (_, told) = said(dir, &import, 2);
+        let (_, told) = said(dir, &import, 1);
         assert!(told.contains(&line), "{told}");
     }
 }
@@ -344,6 +344,11 @@ fn an_archive_is_written_checked_and_made_a_log_again_by_the_commands() {
     let (path, _) = said(dir, &["export", "--archive", "backup"], 0);
     assert_ne!(path.trim_end(), first);
     assert!(!dir.join(first).exists());
+    put(dir, first, "of another log");
+    let (_, told) = said(dir, &["verify", "--archive", "backup"], 0);
+    let left_out = format!("not checked: {first}, for a longer file begins with the same record");
+    assert!(told.contains(&left_out), "{told}");
+    fs::remove_file(dir.join(first)).expect("it goes");
     let (nothing, _) = said(dir, &["export", "--archive", "backup"], 0);
     assert_eq!(nothing, "");
 
@@ -386,7 +391,7 @@ fn an_archive_is_written_checked_and_made_a_log_again_by_the_commands() {
     assert!(told.contains("record "), "{told}");
     said(dir, &["import", "log", "backup", "--data", "third"], 1);
     fs::create_dir(dir.join("empty")).expect("it is made");
-    said(dir, &["verify", "--archive", "empty"], 3);
+    said(dir, &["verify", "--archive", "empty"], 2);
 }
 
 #[test]

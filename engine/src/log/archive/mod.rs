@@ -73,6 +73,17 @@ pub fn files(dir: &Path) -> io::Result<Vec<ArchiveFile>> {
     Ok(found)
 }
 
+/// The archive files in a directory that [`files`] leaves out.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn shorter(dir: &Path) -> io::Result<Vec<ArchiveFile>> {
+    let longest = files(dir)?;
+    let mut found = all_files(dir)?;
+    found.retain(|file| !longest.contains(file));
+    Ok(found)
+}
+
 fn all_files(dir: &Path) -> io::Result<Vec<ArchiveFile>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
