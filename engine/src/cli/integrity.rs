@@ -19,7 +19,7 @@ use crate::{
         key::{KEY_FILE, SigningKey, VerifierKey},
         verify,
     },
-    node::{Basis, CHECKPOINT_FILE, Fold},
+    node::{Basis, CHECKPOINT_FILE, Fold, LedgerError, open_log_to_read},
 };
 
 /// Check the log: chain, tree, checkpoints, and that a replay leads to the same.
@@ -80,7 +80,7 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         );
     }
     let log = match open_to_read(&args.directory) {
-        Err(Opened::Damaged(error)) => return args.bad(None, &error),
+        Err(Opened::NotWhole(error)) => return args.bad(None, &error),
         Err(opened) => return Err(opened.into()),
         Ok(log) => log,
     };
@@ -294,8 +294,8 @@ pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, CliError> {
 
 /// Why a log is not open.
 pub(super) enum Opened {
-    /// It is not what was written: the answer is no.
-    Damaged(OpenError),
+    /// It is not what was written, or not all of it: the answer is no.
+    NotWhole(LedgerError),
     /// Another process has it.
     InUse(CliError),
     /// Anything else.
@@ -305,7 +305,7 @@ pub(super) enum Opened {
 impl From<Opened> for CliError {
     fn from(opened: Opened) -> Self {
         match opened {
-            Opened::Damaged(error) => Self::outside(error),
+            Opened::NotWhole(error) => Self::outside(error),
             Opened::InUse(error) | Opened::Failed(error) => error,
         }
     }
@@ -318,17 +318,15 @@ pub(super) fn open_to_read(directory: &Directory) -> Result<Log, Opened> {
 
 /// As [`open_to_read`], of a data directory.
 pub(super) fn open_dir_to_read(dir: &Path) -> Result<Log, Opened> {
-    let options = LogOptions {
-        read_only: true,
-        ..LogOptions::default()
-    };
-    Log::open(dir, options).map_err(|error| match error {
-        OpenError::Damaged { .. } => Opened::Damaged(error),
-        OpenError::InUse { .. } => Opened::InUse(
+    open_log_to_read(dir).map_err(|error| match &error {
+        LedgerError::Open(OpenError::Damaged { .. })
+        | LedgerError::Read(_)
+        | LedgerError::Unfinished => Opened::NotWhole(error),
+        LedgerError::Open(OpenError::InUse { .. }) => Opened::InUse(
             CliError::outside(error)
                 .hint("stop the daemon, or work on a copy of its data directory"),
         ),
-        OpenError::Missing { .. } => {
+        LedgerError::Open(OpenError::Missing { .. }) => {
             Opened::Failed(CliError::outside(error).hint("name the data directory with --data"))
         }
         _ => Opened::Failed(CliError::outside(error)),

@@ -322,6 +322,40 @@ fn an_export_is_imported_and_verified_by_the_commands() {
 }
 
 #[test]
+fn a_log_whose_import_was_interrupted_is_read_by_no_command() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 80, 300);
+    said(dir, &["checkpoint"], 0);
+    said(dir, &["export", "log.jsonl"], 0);
+    let lines = fs::read_to_string(dir.join("log.jsonl")).expect("it reads");
+    let last = lines.lines().last().expect("a last line");
+    put(dir, "changed.jsonl", &lines.replace(last, "{}"));
+    let import = ["import", "log", "changed.jsonl", "--data", "again"];
+    said(dir, &import, 1);
+    put(dir, "r.cel", "//! from: dev/*\n//! to: prod/{1}\n\ntrue\n");
+    for (command, code) in [
+        ("verify", 1),
+        ("checkpoint", 3),
+        ("proof inclusion 1", 3),
+        ("proof consistency 1", 3),
+        ("export", 3),
+        ("export --archive backup", 3),
+        ("replay", 3),
+        ("replay --rules r.cel", 3),
+        ("backtest --rules r.cel", 3),
+        ("list", 3),
+    ] {
+        let words = command.split(' ').chain(["--data", "again"]);
+        let (_, told) = said(dir, &words.collect::<Vec<_>>(), code);
+        assert!(
+            told.contains("the import into this log was interrupted: run the same"),
+            "{command}: {told}"
+        );
+    }
+}
+
+#[test]
 fn an_archive_is_written_checked_and_made_a_log_again_by_the_commands() {
     let dir = TempDir::new().expect("a directory");
     let dir = dir.path();
