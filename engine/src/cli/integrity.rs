@@ -14,7 +14,7 @@ use weir_schema::Record;
 use super::{CliError, Directory, NO, Output, out};
 use crate::{
     log::{
-        Log, LogOptions, OpenError, Problem, ReadError, archive,
+        Log, LogOptions, LogReader, OpenError, Problem, ReadError, VerifyReport, archive,
         checkpoint::{CheckpointError, SignedCheckpoint},
         key::{KEY_FILE, SigningKey, VerifierKey},
         verify,
@@ -67,13 +67,12 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     if !args.archive.is_empty() {
         return verify_archive(args);
     }
-    let data = args.directory.path();
-    let mut checkpoints = Vec::new();
+    let mut claims = Claims::default();
     for path in &args.checkpoint {
-        checkpoints.push(read_checkpoint(path)?);
+        claims.add_file(path, "take another copy of it")?;
     }
     let keys = args.keys()?;
-    if keys.is_empty() && !checkpoints.is_empty() {
+    if keys.is_empty() && !args.checkpoint.is_empty() {
         return Err(
             CliError::usage("there is no key to check the checkpoint's signature with")
                 .hint("give the one that `weir checkpoint --key` printed with --key"),
@@ -86,24 +85,37 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     };
     let reader = log.reader();
     match reader.checkpoints() {
-        Ok(kept) => checkpoints.extend(kept),
+        Ok(kept) => claims.add_kept(kept),
         Err(error) => return args.bad(None, &error),
     }
     // What the daemon signed last lies beside the log, for keeping elsewhere: it counts here too.
-    let last = data.join(CHECKPOINT_FILE);
+    let last = args.directory.path().join(CHECKPOINT_FILE);
     if last.exists() {
-        match read_checkpoint(&last) {
-            Ok(signed) => checkpoints.push(signed),
-            Err(error) => return args.bad(None, &error.message),
-        }
+        claims.add_file(&last, "delete it: the daemon writes another")?;
     }
-    let mut fold = Fold::new(&Basis::of(&reader).map_err(CliError::outside)?);
+    let found = verified(&reader, &claims.checkpoints, &keys)?;
+    told(args, &found, &claims, &keys)
+}
+
+/// What a verification found, and the replay that went with it.
+struct Found {
+    report: VerifyReport,
+    fold: Fold,
+}
+
+fn verified(
+    reader: &LogReader,
+    checkpoints: &[SignedCheckpoint],
+    keys: &[VerifierKey],
+) -> Result<Found, CliError> {
+    let basis = Basis::of(reader).map_err(CliError::outside)?;
+    let mut fold = Fold::new(&basis);
     let bar = super::progress_bar(reader.head().next_seq - 1, "records");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let report = verify(
-        &reader,
-        &checkpoints,
-        &keys,
+        reader,
+        checkpoints,
+        keys,
         threads,
         |_, bytes| {
             let record = Record::decode(bytes).map_err(|error| error.to_string())?;
@@ -112,39 +124,131 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
         |done| bar.set_position(done),
     );
     bar.finish_and_clear();
+    Ok(Found { report, fold })
+}
+
+/// The worst of it, or that all is as it was written.
+fn told(
+    args: &VerifyArgs,
+    found: &Found,
+    claims: &Claims,
+    keys: &[VerifierKey],
+) -> Result<ExitCode, CliError> {
+    let report = &found.report;
     if let Some((seq, problem)) = &report.first_bad {
-        let told = format!("{}: record {seq}: {problem}", data.display());
-        let code = args.bad(Some(*seq), &told)?;
-        let unknown = matches!(
-            problem,
-            Problem::Checkpoint(CheckpointError::Unsigned { .. })
-        );
-        if unknown {
-            tell!("hint: {OTHER_KEY}");
-        } else {
-            tell!(
-                "hint: everything before record {seq} is as it was written; keep this directory and restore from a copy"
-            );
-        }
-        return Ok(code);
+        return told_record(args, *seq, problem, keys);
     }
-    if !fold.is_whole() {
+    if !found.fold.is_whole() {
         return args.bad(
             None,
             &"the log ends before all that its last input leads to: its tail was cut",
         );
     }
+    if let Some((problem, hint)) = claims.first_worthless(report) {
+        return told_beside(args, &problem, hint);
+    }
     let (records, checkpoints) = (report.records, report.checkpoints);
+    let (signed, signatures) = match keys {
+        [] => (None, "; signatures were not checked"),
+        _ => (Some(checkpoints), ""),
+    };
     let root = weir_schema::record::hex(&report.root);
-    let state = fold.state.state_digest();
+    let state = found.fold.state.state_digest();
     args.good(
         &format_args!(
-            "{}, {}: as written; root {root}; state {state}",
+            "{}, {}: as written{signatures}; root {root}; state {state}",
             many(records, "record"),
             many(checkpoints, "checkpoint"),
         ),
-        json!({"records": records, "checkpoints": checkpoints, "root": root, "state_digest": state}),
+        json!({
+            "records": records,
+            "checkpoints": checkpoints,
+            "signed": signed,
+            "root": root,
+            "state_digest": state,
+        }),
     )
+}
+
+/// A record is not what was written.
+fn told_record(
+    args: &VerifyArgs,
+    seq: u64,
+    problem: &Problem,
+    keys: &[VerifierKey],
+) -> Result<ExitCode, CliError> {
+    let place = args.directory.path();
+    let told = format!("{}: record {seq}: {problem}", place.display());
+    let code = args.bad(Some(seq), &told)?;
+    tell!(
+        "hint: everything before record {seq} is as it was written; keep this directory and restore from a copy"
+    );
+    if keys.is_empty() && matches!(problem, Problem::Cut { .. } | Problem::Rewritten { .. }) {
+        tell!(
+            "hint: or the checkpoint was changed: there is no key to check its signature with; give it with --key"
+        );
+    }
+    Ok(code)
+}
+
+/// Something beside the records is not what was written.
+fn told_beside(args: &VerifyArgs, problem: &str, hint: &str) -> Result<ExitCode, CliError> {
+    let told = format!("{problem}; the records were found as they were written");
+    let code = args.bad(None, &told)?;
+    tell!("hint: {hint}");
+    Ok(code)
+}
+
+/// Checkpoints, and where they are from.
+#[derive(Default)]
+struct Claims {
+    checkpoints: Vec<SignedCheckpoint>,
+    /// Of each the place, and what to do if it proves nothing.
+    places: Vec<(String, &'static str)>,
+    /// What was named, or lies beside the log, and is no checkpoint, with what to do.
+    unreadable: Option<(String, &'static str)>,
+}
+
+impl Claims {
+    fn add_file(&mut self, path: &Path, remedy: &'static str) -> Result<(), CliError> {
+        let text = fs::read(path).map_err(CliError::read(path))?;
+        let place = format!("{}: ", path.display());
+        match String::from_utf8_lossy(&text).parse() {
+            Ok(signed) => {
+                self.checkpoints.push(signed);
+                self.places.push((place, remedy));
+            }
+            Err(error) => {
+                let error: CheckpointError = error;
+                self.unreadable
+                    .get_or_insert((format!("{place}{error}"), remedy));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_kept(&mut self, kept: Vec<SignedCheckpoint>) {
+        for signed in kept {
+            self.checkpoints.push(signed);
+            let place = "kept in the log: ".to_owned();
+            let remedy = "somebody wrote it there who has not the key, or changed it: check the log against a checkpoint kept elsewhere, with --checkpoint, or restore it from a copy";
+            self.places.push((place, remedy));
+        }
+    }
+
+    /// The first that proves nothing, and what to do.
+    fn first_worthless(&self, report: &VerifyReport) -> Option<(String, &'static str)> {
+        if self.unreadable.is_some() {
+            return self.unreadable.clone();
+        }
+        let (place, error) = report.unsigned.as_ref()?;
+        let (place, remedy) = self.places.get(*place)?;
+        let remedy = match error {
+            CheckpointError::Unsigned { .. } => OTHER_KEY,
+            _ => remedy,
+        };
+        Some((format!("{place}{error}"), remedy))
+    }
 }
 
 /// So many of something, in words.

@@ -41,6 +41,9 @@ pub struct VerifyReport {
     pub root: Hash,
     /// The first record that is not what was written, and what is wrong.
     pub first_bad: Option<(u64, Problem)>,
+    /// The first checkpoint that none of the keys has signed, by its place among those given: it says
+    /// nothing of the records.
+    pub unsigned: Option<(usize, CheckpointError)>,
 }
 
 /// What is wrong with a record.
@@ -89,16 +92,14 @@ pub enum Problem {
         /// The checkpoint's size.
         size: u64,
     },
-    /// A checkpoint proves nothing.
-    #[error("{0}")]
-    Checkpoint(CheckpointError),
     /// The caller's own check failed.
     #[error("{0}")]
     Replay(String),
 }
 
 /// Verifies the log as it is now. `checkpoints` are those kept elsewhere, together with those
-/// that the log keeps itself; each must be signed by one of `keys`, if there are any. `on_record` sees
+/// that the log keeps itself; each must be signed by one of `keys`, if there are any: without, nobody
+/// knows who signed them, and all are compared. `on_record` sees
 /// every good record in order, to replay it, and may object. `progress` is told the number of
 /// records done, now and then.
 pub fn verify(
@@ -110,16 +111,21 @@ pub fn verify(
     mut progress: impl FnMut(u64),
 ) -> VerifyReport {
     let head = reader.head();
-    let mut checkpoints: Vec<&SignedCheckpoint> = checkpoints.iter().collect();
-    checkpoints.sort_by_key(|signed| signed.checkpoint.size);
-    let unsigned = match keys {
-        [] => None,
-        keys => retain_signed(&mut checkpoints, keys),
-    };
+    let mut unsigned = None;
+    let mut trusted: Vec<&SignedCheckpoint> = Vec::with_capacity(checkpoints.len());
+    for (place, signed) in checkpoints.iter().enumerate() {
+        match signed.verify_by_any(keys) {
+            Err(error) if !keys.is_empty() => {
+                unsigned.get_or_insert((place, error));
+            }
+            _ => trusted.push(signed),
+        }
+    }
+    trusted.sort_by_key(|signed| signed.checkpoint.size);
     let mut walk = Walk {
         reader,
         check: Check::default(),
-        ahead: checkpoints.iter().copied().peekable(),
+        ahead: trusted.iter().copied().peekable(),
         last_good: 0,
         fitting: 0,
         checked: 0,
@@ -152,25 +158,9 @@ pub fn verify(
         records: walk.checked,
         checkpoints: walk.fitting,
         root: walk.check.frontier.root(),
-        first_bad: outcome.err().or(unsigned),
+        first_bad: outcome.err(),
+        unsigned,
     }
-}
-
-/// Takes out the checkpoints that nobody trusted has signed, which say nothing about the records.
-/// Returns what is wrong with the first of them.
-fn retain_signed(
-    checkpoints: &mut Vec<&SignedCheckpoint>,
-    keys: &[VerifierKey],
-) -> Option<(u64, Problem)> {
-    let mut first = None;
-    checkpoints.retain(|signed| match signed.verify_by_any(keys) {
-        Ok(_) => true,
-        Err(error) => {
-            first.get_or_insert((signed.checkpoint.size, Problem::Checkpoint(error)));
-            false
-        }
-    });
-    first
 }
 
 /// A log on the way from its first record to its last.

@@ -356,6 +356,81 @@ fn a_log_whose_import_was_interrupted_is_read_by_no_command() {
 }
 
 #[test]
+fn without_a_key_verify_says_that_signatures_were_not_checked() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 81, 100);
+    said(dir, &["checkpoint"], 0);
+    let check = |signed: serde_json::Value, words: &str| {
+        let (told, _) = said(dir, &["verify"], 0);
+        assert!(told.contains(words), "{told}");
+        let (found, _) = said(dir, &["verify", "--output", "json"], 0);
+        let found: serde_json::Value = serde_json::from_str(&found).expect("it is JSON");
+        assert_eq!(
+            (&found["signed"], &found["checkpoints"]),
+            (&signed, &1.into())
+        );
+    };
+    check(1.into(), "1 checkpoint: as written; root");
+    fs::remove_file(dir.join("weir-data/checkpoint.key")).expect("it is there");
+    check(
+        serde_json::Value::Null,
+        "1 checkpoint: as written; signatures were not checked; root",
+    );
+}
+
+#[test]
+fn a_checkpoint_that_was_changed_is_told_as_that_and_not_as_a_record() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 82, 100);
+    let (good, _) = said(dir, &["checkpoint"], 0);
+    let (text, signature) = good.rsplit_once(' ').expect("a signature");
+    let middle = signature.len() / 2;
+    let other = if &signature[middle..=middle] == "A" {
+        "B"
+    } else {
+        "A"
+    };
+    let forged = format!(
+        "{text} {}{other}{}",
+        &signature[..middle],
+        &signature[middle + 1..]
+    );
+    let check = |arguments: &[&str], wanted: &str, hint: &str| {
+        let arguments = [&["verify", "--output", "json"], arguments].concat();
+        let (found, told) = said(dir, &arguments, 1);
+        let found: serde_json::Value = serde_json::from_str(&found).expect("it is JSON");
+        assert_eq!(found["first_bad"], serde_json::Value::Null, "{found}");
+        assert!(
+            told.starts_with(&format!("weir: {wanted}"))
+                && told.contains("; the records were found as they were written\n"),
+            "{told}"
+        );
+        assert!(told.contains(&format!("hint: {hint}")), "{told}");
+    };
+    put(dir, "then", &forged);
+    let named = ["--checkpoint", "then"];
+    let wrong = "the signature of `weir` on the checkpoint of size ";
+    check(&named, &format!("then: {wrong}"), "take another copy of it");
+    put(dir, "then", "no checkpoint");
+    check(&named, "then: not a signed checkpoint: ", "take another");
+    put(dir, "weir-data/checkpoint", &forged);
+    check(&[], &format!("weir-data/checkpoint: {wrong}"), "delete it:");
+
+    // Without a key a changed root is taken for a changed record, and may be neither.
+    fs::remove_file(dir.join("weir-data/checkpoint.key")).expect("it is there");
+    let root = good.lines().nth(2).expect("a root");
+    let other = root.replacen(&root[..4], "AAAA", 1);
+    put(dir, "weir-data/checkpoint", &good.replacen(root, &other, 1));
+    let (_, told) = said(dir, &["verify"], 1);
+    assert!(
+        told.contains("hint: or the checkpoint was changed"),
+        "{told}"
+    );
+}
+
+#[test]
 fn an_archive_is_written_checked_and_made_a_log_again_by_the_commands() {
     let dir = TempDir::new().expect("a directory");
     let dir = dir.path();
