@@ -19,7 +19,7 @@ use crate::{
         key::{KEY_FILE, SigningKey, VerifierKey},
         verify,
     },
-    node::{Basis, CHECKPOINT_FILE, Fold, LedgerError, open_log_to_read},
+    node::{Basis, CHECKPOINT_FILE, Fold, LedgerError, SnapshotCheck, open_log_to_read},
 };
 
 /// Check the log: chain, tree, checkpoints, and that a replay leads to the same.
@@ -101,6 +101,8 @@ pub fn verify_log(args: &VerifyArgs) -> Result<ExitCode, CliError> {
 struct Found {
     report: VerifyReport,
     fold: Fold,
+    /// Snapshots of other states than the records lead to.
+    snapshots: Vec<PathBuf>,
 }
 
 fn verified(
@@ -110,6 +112,7 @@ fn verified(
 ) -> Result<Found, CliError> {
     let basis = Basis::of(reader).map_err(CliError::outside)?;
     let mut fold = Fold::new(&basis);
+    let mut snapshots = SnapshotCheck::of(reader, &basis);
     let bar = super::progress_bar(reader.head().next_seq - 1, "records");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let report = verify(
@@ -119,12 +122,18 @@ fn verified(
         threads,
         |_, bytes| {
             let record = Record::decode(bytes).map_err(|error| error.to_string())?;
-            fold.checked(&record).map_err(|error| error.to_string())
+            fold.checked(&record).map_err(|error| error.to_string())?;
+            snapshots.pass(&record, &fold);
+            Ok(())
         },
         |done| bar.set_position(done),
     );
     bar.finish_and_clear();
-    Ok(Found { report, fold })
+    Ok(Found {
+        report,
+        fold,
+        snapshots: snapshots.differing(),
+    })
 }
 
 /// The worst of it, or that all is as it was written.
@@ -146,6 +155,15 @@ fn told(
     }
     if let Some((problem, hint)) = claims.first_worthless(report) {
         return told_beside(args, &problem, hint);
+    }
+    if let Some(path) = found.snapshots.first() {
+        let problem = format!(
+            "{}: it holds something else than the records lead to, and a start would go on from it",
+            path.display()
+        );
+        let dir = path.parent().unwrap_or(path).display();
+        let hint = format!("delete {dir}: what is in it is made again from the records");
+        return told_beside(args, &problem, &hint);
     }
     let (records, checkpoints) = (report.records, report.checkpoints);
     let (signed, signatures) = match keys {

@@ -273,6 +273,12 @@ impl Snapshots {
         }
     }
 
+    /// Where a snapshot is, if it is there.
+    #[must_use]
+    pub fn path(&self, kind: Kind, seq: u64) -> PathBuf {
+        self.dir().join(format!("{seq:012}.{}", kind.extension()))
+    }
+
     /// Deletes a snapshot, if it is there.
     ///
     /// # Errors
@@ -339,9 +345,5 @@ impl Snapshots {
 
     fn dir(&self) -> PathBuf {
         self.reader.dir().join("snapshots")
-    }
-
-    fn path(&self, kind: Kind, seq: u64) -> PathBuf {
-        self.dir().join(format!("{seq:012}.{}", kind.extension()))
     }
 }

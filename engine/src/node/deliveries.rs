@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 use std::borrow::Cow;
-use weir_schema::Timestamp;
+use weir_schema::{Position, Record, Timestamp};
 
 use crate::{
     dedup::{self, Dedup, KEPT_EVENTS, KEPT_FOR, Key},
@@ -13,12 +13,13 @@ use crate::{
 };
 
 /// Records in a segment.
-const SEGMENT: u64 = 65_536;
+pub(super) const SEGMENT: u64 = 65_536;
 
 /// A key and a time.
 const ENTRY_BYTES: usize = 16 + 16;
 
-type Delivery = (Key, Timestamp);
+/// What is remembered of one, and when it was recorded.
+pub(super) type Delivery = (Key, Timestamp);
 
 /// The deliveries that are remembered at the end of the log.
 pub(super) fn recent(reader: &LogReader) -> Result<Dedup, ReadError> {
@@ -136,6 +137,17 @@ fn read(reader: &LogReader, first: u64, last: u64) -> Result<Vec<Delivery>, Read
     Ok(found)
 }
 
+/// The delivery that a record tells of: what Weir concluded nobody delivered.
+pub(super) fn of(record: &Record) -> Option<Delivery> {
+    match record.position {
+        Position::Step { .. } => None,
+        _ => {
+            let key = dedup::key(&record.event.source, &record.event.id);
+            Some((key, record.recorded_at))
+        }
+    }
+}
+
 /// All keys, then all times: the times compress well by themselves.
 fn encode(deliveries: &[Delivery]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(deliveries.len() * ENTRY_BYTES);
@@ -148,7 +160,7 @@ fn encode(deliveries: &[Delivery]) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<Delivery>> {
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Delivery>> {
     if !bytes.len().is_multiple_of(ENTRY_BYTES) {
         return None;
     }

@@ -23,6 +23,7 @@ mod ledger;
 mod politeness;
 mod rebuild;
 mod recent;
+mod snapshot_check;
 mod transfer;
 
 use std::{
@@ -46,6 +47,7 @@ pub use ledger::{
 };
 pub use rebuild::{At, AtError, refold, state_at};
 pub use recent::{Recent, Said, is_for_the_world};
+pub use snapshot_check::SnapshotCheck;
 pub use transfer::{
     ImportError, Imported, Source, archive, export, export_from, import, import_all,
 };

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use weir_engine::log::{EncodedRecord, Log, LogOptions};
+use weir_engine::log::{EncodedRecord, Kind, Log, LogOptions};
 use weir_engine::node::Ledger;
-use weir_rules::{Execution, Settings};
+use weir_rules::{Execution, Settings, State, step};
 use weir_schema::{Body, Position, Record};
 
 use crate::history::History;
@@ -428,6 +428,37 @@ fn a_checkpoint_that_was_changed_is_told_as_that_and_not_as_a_record() {
         told.contains("hint: or the checkpoint was changed"),
         "{told}"
     );
+}
+
+#[test]
+fn a_snapshot_of_another_state_than_the_records_lead_to_is_named_by_verify() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path();
+    take(dir, 83, 600);
+    ledger(dir).keep_snapshot();
+    said(dir, &["verify"], 0);
+
+    // Whole and of this log, and of a state in which nothing ever happened.
+    let data = ledger(dir);
+    let snapshots = data.reader().snapshots();
+    let kept = snapshots.list(Kind::State)[0].seq;
+    let mut state = State::new(Settings::default());
+    while state.seq() < kept {
+        let at = data.state().now();
+        step(&mut state, at, &Body::ClockTicked, Execution::AtOnce);
+    }
+    let digest = state.state_digest().to_string();
+    let put = |to: &mut dyn std::io::Write| state.freeze(to);
+    let done = snapshots.put(Kind::State, kept, Some(digest), put);
+    done.expect("it is kept");
+    drop((snapshots, data));
+
+    let (_, told) = said(dir, &["verify"], 1);
+    let file = format!("weir-data/snapshots/{kept:012}.state: it holds something else");
+    assert!(told.contains(&file), "{told}");
+    assert!(told.contains("hint: delete weir-data/snapshots:"), "{told}");
+    fs::remove_dir_all(dir.join("weir-data/snapshots")).expect("it is there");
+    said(dir, &["verify"], 0);
 }
 
 #[test]
