@@ -178,3 +178,5 @@ impl Rule {
 #[cfg(test)]
 #[path = "rule_tests.rs"]
 mod tests;
+#[cfg(test)]
+mod warning_tests;

@@ -17,6 +17,7 @@ mod runs;
 mod scanners;
 mod systems;
 mod unproved;
+mod waived;
 mod written;
 
 use base64::Engine as _;
