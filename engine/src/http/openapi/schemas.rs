@@ -254,7 +254,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "outputs": maybe(json!({"type": "object", "description": "How far they are published, with a stream."})),
             "sources": {"type": "object", "description": "When each was last heard.", "additionalProperties": time()},
             "running": {"type": "boolean"}, "node": maybe(text()), "version": text(), "log": {"type": "object"},
-            "archive": maybe(json!({"type": "object", "description": "Where full segments are written, and what is wrong with it."})),
+            "archive": maybe(json!({"type": "object", "description": "Where full segments of the log are archived, and why they are not.", "required": ["directory", "problem"], "properties": {"directory": text(), "problem": maybe(text())}})),
             "state_digest": text(), "rules": {"type": "object"}, "stream": {}, "lease": {},
             "promotions": {"type": "object"}, "holds": list(json!({"type": "object"})), "violations": number(),
         }),
