@@ -7,12 +7,7 @@
 mod check;
 mod writer;
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{MapAccess, SeqAccess, Visitor},
-};
+use serde::Serialize;
 use serde_json::Value;
 
 use writer::Writer;
@@ -57,69 +52,6 @@ pub fn from_slice(json: &[u8]) -> Result<String, serde_json::Error> {
     serde_json::to_string(&value)
 }
 
-/// As [`from_slice`], where only its refusals are asked for: no text is made.
-///
-/// # Errors
-/// If `json` is no JSON text.
-pub(crate) fn check(json: &str) -> Result<(), serde_json::Error> {
-    match check::is_canonical(json) {
-        true => Ok(()),
-        false => serde_json::from_str::<Readable>(json).map(drop),
-    }
-}
-
-/// A JSON value that can be read in all its parts, also those that nobody asks for: passing over a
-/// text or a number finds less wrong with it.
-struct Readable;
-
-impl<'de> Deserialize<'de> for Readable {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for Readable {
-    type Value = Self;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Self, A::Error> {
-        while values.next_element::<Self>()?.is_some() {}
-        Ok(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
-        while fields.next_entry::<Self, Self>()?.is_some() {}
-        Ok(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -137,24 +69,6 @@ mod tests {
             r#"{"A":null,"a":[1.0,"é","é"],"b":1}"#,
         );
         check(r#"{"b":{"z":0,"y":0.1}}"#, r#"{"b":{"y":0.1,"z":0}}"#);
-    }
-
-    #[test]
-    fn what_has_no_canonical_text_is_found_without_making_it() {
-        for json in [
-            r#"{ "b": [1, -2, 3.5, "é\n", null, true], "a": {} }"#,
-            r#"{"a":1}"#,
-            r#"{ "a": 1e999 }"#,
-            r#"{ "a": "\ud800" }"#,
-            r#"{ "\ud800": 1 }"#,
-            r#"{ "a": 1 } 2"#,
-        ] {
-            let made = super::from_slice(json.as_bytes()).map(drop);
-            let checked = super::check(json);
-            let told =
-                |result: Result<(), serde_json::Error>| result.map_err(|error| error.to_string());
-            assert_eq!(told(checked), told(made), "{json}");
-        }
     }
 
     #[derive(Serialize)]
