@@ -91,10 +91,7 @@ impl Event {
     /// # Errors
     /// Says what is wrong and where; nothing is guessed or repaired.
     pub fn from_json(json: &[u8]) -> Result<Self, EventError> {
-        let text = std::str::from_utf8(json).map_err(|error| {
-            EventError::Envelope(format!("invalid UTF-8 at byte {}", error.valid_up_to()))
-        })?;
-        Self::from_text(text)
+        Self::from_text(text_of(json)?)
     }
 
     /// Reads an event that comes in: what [`Received::from_json`] refuses of what it means is refused
@@ -103,10 +100,9 @@ impl Event {
     /// # Errors
     /// As [`Received::from_json`], but for numbers and escapes in what means nothing.
     pub fn from_incoming(json: &[u8]) -> Result<Self, EventError> {
-        let event = Self::from_json(json)?;
-        if let Ok(text) = std::str::from_utf8(json) {
-            check_incoming(&event.body, text)?;
-        }
+        let text = text_of(json)?;
+        let event = Self::from_text(text)?;
+        check_incoming(&event.body, text)?;
         Ok(event)
     }
 
@@ -172,6 +168,12 @@ fn body(kind: &str, data: &str) -> Result<Body, EventError> {
         None => Ok(body),
         Some(problem) => Err(refused(problem.into())),
     }
+}
+
+fn text_of(json: &[u8]) -> Result<&str, EventError> {
+    std::str::from_utf8(json).map_err(|error| {
+        EventError::Envelope(format!("invalid UTF-8 at byte {}", error.valid_up_to()))
+    })
 }
 
 /// Refuses what may not come in though it has the form of an event. Asked of what comes, not of what
