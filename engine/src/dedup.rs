@@ -4,8 +4,9 @@
 //! forgotten only when it is beyond both, by the log's own time, so every node that reads the
 //! same inputs drops the same ones.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
+use hashbrown::HashSet;
 use sha2::{Digest as _, Sha256};
 use weir_schema::{Event, Timestamp};
 

@@ -1,7 +1,7 @@
 //! CloudEvents in structured mode, where the data of Weir's own events may be in `data_base64`
 //! (CloudEvents JSON format, section 3.1.1).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 use base64::Engine as _;
 use memchr::memmem;
@@ -40,7 +40,9 @@ pub(crate) fn event_from_structured(json: &[u8]) -> Result<Event, String> {
 
 /// The event with its data in its place.
 fn in_place(json: &[u8]) -> Result<Cow<'_, [u8]>, String> {
-    let decoded = match memmem::find(json, b"\"data_base64\"") {
+    static ENCODED: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new(b"\"data_base64\""));
+    let decoded = match ENCODED.find(json) {
         None => None,
         Some(_) => decoded(json)?,
     };

@@ -11,7 +11,7 @@ use weir_schema::{Body, RuleFile, Timestamp};
 use super::{
     BacktestError,
     given::{Batch, Giver},
-    history::{Decoded, Source},
+    history::{Block, Decoded, Reading, Source},
     rule_names,
     side::InForce,
 };
@@ -57,7 +57,7 @@ pub fn inputs(
         for block in decoded {
             let block = block?;
             let end = block.end;
-            hand_over(&giver.take(block))?;
+            hand_over(&giver.take(block, |_| ()))?;
             folded(end);
         }
         Ok(hand_over(&giver.finish())?)
@@ -65,12 +65,16 @@ pub fn inputs(
 }
 
 fn decode(source: &Source, sender: &SyncSender<Result<Decoded, BacktestError>>) {
-    let mut blocks = match source.blocks() {
+    let mut blocks = match source.blocks(Reading::Whole) {
         Ok(blocks) => blocks,
         Err(error) => return drop(sender.send(Err(error))),
     };
-    while let Some(block) = blocks.next().transpose() {
-        let decoded = block.and_then(|block| source.decode(&block, None));
+    let mut block = Block::default();
+    let mut next = || match blocks.next(&mut block)? {
+        true => source.decode(&block, Reading::Whole).map(Some),
+        false => Ok(None),
+    };
+    while let Some(decoded) = next().transpose() {
         let failed = decoded.is_err();
         if sender.send(decoded).is_err() || failed {
             return;

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     BacktestError,
-    history::{Blocks, Decoded},
+    history::{Block, Blocks, Decoded, Reading},
     pipeline::{Pipeline, WAITING, panicked, start},
 };
 
@@ -28,11 +28,11 @@ impl Pipeline<'_> {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Starts to decode: everything, or what stands at `places`.
+    /// Starts to decode.
     pub(super) fn start_decoding<'scope, 'env>(
         &'env self,
         scope: &'scope thread::Scope<'scope, 'env>,
-        places: Option<&'env [u64]>,
+        reading: Reading<'env>,
     ) -> Result<(Decoders<'scope>, Receiver<(u64, Decoded)>), BacktestError> {
         let cores = || {
             thread::available_parallelism()
@@ -40,12 +40,12 @@ impl Pipeline<'_> {
                 .max(2)
         };
         let workers = self.jobs.map_or_else(cores, usize::from);
-        let blocks = Arc::new(Mutex::new((0_u64, self.source.blocks()?)));
+        let blocks = Arc::new(Mutex::new((0_u64, self.source.blocks(reading)?)));
         let (sender, decoded) = sync_channel(WAITING);
         let mut decoders = Vec::new();
         for _ in 0..workers {
             let (sender, blocks) = (sender.clone(), Arc::clone(&blocks));
-            let work = move || self.decode(&blocks, places, &sender);
+            let work = move || self.decode(&blocks, reading, &sender);
             decoders.push(start("decode", scope, work)?);
         }
         Ok((decoders, decoded))
@@ -66,19 +66,20 @@ impl Pipeline<'_> {
     fn decode(
         &self,
         blocks: &Mutex<(u64, Blocks<'_>)>,
-        places: Option<&[u64]>,
+        reading: Reading<'_>,
         sender: &SyncSender<(u64, Decoded)>,
     ) -> Result<(), BacktestError> {
+        let mut block = Block::default();
         while !self.is_stopped() {
-            let (number, block) = {
+            let number = {
                 let mut blocks = blocks.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(block) = blocks.1.next().inspect_err(|_| self.stop())? else {
+                if !blocks.1.next(&mut block).inspect_err(|_| self.stop())? {
                     break;
-                };
+                }
                 blocks.0 += 1;
-                (blocks.0, block)
+                blocks.0
             };
-            let decoded = self.source.decode(&block, places);
+            let decoded = self.source.decode(&block, reading);
             let decoded = decoded.inspect_err(|_| self.stop())?;
             if sender.send((number, decoded)).is_err() {
                 break;

@@ -5,11 +5,9 @@
 //! own (see [`Relevant`]). If that does not lead to the promotions that the whole history led to, the
 //! whole history is folded once more.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    thread,
-};
+use std::{collections::BTreeMap, thread};
 
+use hashbrown::HashMap;
 use weir_rules::{Explanation, MANUAL, State};
 use weir_schema::{Decision, TagRef, Verdict};
 
@@ -18,7 +16,8 @@ use super::{
     clauses::clauses,
     compare::{Comparison, Found, Half, Names, Seen, half},
     decoding::in_order,
-    given::{Batch, Given, Index, Input},
+    given::{Batch, Index, Input},
+    history::Reading,
     mark::mark_of,
     pipeline::Pipeline,
     relevant::Relevant,
@@ -77,7 +76,7 @@ impl Again<'_> {
         let places = relevant.places(self.index);
         let mut retelling = Retelling::of(self.index, places.len());
         thread::scope(|scope| {
-            let (decoders, decoded) = self.pipeline.start_decoding(scope, Some(&places))?;
+            let (decoders, decoded) = self.pipeline.start_decoding(scope, Reading::At(&places))?;
             in_order(decoded, |block| {
                 retelling.take(block, &mut watch)?;
                 Ok(!self.pipeline.watch.is_stopped())
@@ -243,7 +242,6 @@ struct Watching<'a> {
     wanted: [HashMap<Wanted, Vec<usize>>; 2],
     /// When each is explained.
     due: BTreeMap<u32, Vec<usize>>,
-    before: Option<Moment>,
     kept: [Vec<Kept>; 2],
 }
 
@@ -271,19 +269,15 @@ impl<'a> Watching<'a> {
                 .map(|rules| Side::new(again.pipeline.settings.clone(), rules.clone(), None)),
             wanted,
             due,
-            before: None,
             kept: [kept(), kept()],
         }
     }
 
     fn take(&mut self, ordinal: u32, moment: Moment, input: &Input) {
         let due = self.due.remove(&ordinal);
-        let idle = matches!(input.given, Given::Nothing)
-            && self.before.is_some_and(|before| before.at == moment.at);
-        self.before = Some(moment);
         for (which, side) in self.sides.iter_mut().enumerate() {
-            if idle && due.is_none() {
-                side.pass();
+            // What is explained is explained as of its time.
+            if due.is_none() && side.pass(input) {
                 continue;
             }
             let mut concluded = Concluded::default();

@@ -3,9 +3,11 @@
 //!
 //! A record that is not given still lets time pass at its place: deadlines fall due at records.
 
-use std::collections::BTreeMap;
-
-use weir_schema::{Body, ImagePushed, ManifestResolved, RuleFile, Timestamp, cosign};
+use hashbrown::HashMap;
+use weir_rules::pattern::RepositoryPattern;
+use weir_schema::{
+    Body, ImagePushed, ManifestResolved, OverrideGranted, RuleFile, Timestamp, cosign,
+};
 
 use super::{
     history::{Decoded, Item, Number, Says},
@@ -78,9 +80,19 @@ pub(super) struct Index {
     pub(super) also: Vec<(Mark, u32)>,
     pub(super) children: Children,
     /// The names of repositories.
-    pub(super) repositories: BTreeMap<Mark, String>,
+    pub(super) repositories: HashMap<Mark, String>,
     /// Repositories between which something moved that no decision tells of.
     pub(super) links: Vec<(Mark, Mark)>,
+    overrides: HashMap<Mark, Override>,
+}
+
+/// What was said of an override.
+#[derive(Debug)]
+struct Override {
+    /// The one repository where it holds; 0 if it may hold in several.
+    repository: Mark,
+    /// Where it was said.
+    inputs: Vec<u32>,
 }
 
 impl Index {
@@ -120,65 +132,88 @@ impl Giver {
         }
     }
 
-    /// Takes the next block.
-    pub(super) fn take(&mut self, decoded: Decoded) -> Batch {
+    /// Takes the next block; `whole` is told what is given as it is.
+    pub(super) fn take(&mut self, decoded: Decoded, mut whole: impl FnMut(&Body)) -> Batch {
         let mut batch = Batch {
             first: self.next(),
             inputs: Vec::with_capacity(decoded.items.len()),
         };
         for item in decoded.items {
-            self.item(item, &mut batch);
+            let known = self.index.inputs.len();
+            self.look(&item, &mut whole);
+            let mut inputs = self.index.inputs.iter().skip(known);
+            if let Some(about) = inputs.next_back() {
+                batch.inputs.extend(inputs.map(nothing));
+                batch.inputs.push(Input {
+                    at: about.moment.at,
+                    given: match item.says {
+                        Says::Happened { body, .. } => give(about.how, body),
+                        Says::Concluded(_) | Says::Rejected => Given::Nothing,
+                    },
+                });
+            }
         }
         self.lines += decoded.lines;
         batch
     }
 
+    /// As [`Self::take`], for the index alone.
+    pub(super) fn look_at(&mut self, decoded: &Decoded, mut whole: impl FnMut(&Body)) {
+        for item in &decoded.items {
+            self.look(item, &mut whole);
+        }
+        self.lines += decoded.lines;
+    }
+
     /// What is left when the history ends: lines of a file without any event.
     pub(super) fn finish(&mut self) -> Batch {
-        let mut batch = Batch {
-            first: self.next(),
-            inputs: Vec::new(),
-        };
+        let known = self.index.inputs.len();
+        let first = self.next();
         if self.now.is_none() {
-            self.begin(Timestamp::EPOCH, &mut batch);
+            self.begin(Timestamp::EPOCH);
         }
-        batch
+        let inputs = self.index.inputs.iter().skip(known);
+        Batch {
+            first,
+            inputs: inputs.map(nothing).collect(),
+        }
     }
 
     fn next(&self) -> u32 {
         u32::try_from(self.index.inputs.len() + 1).expect("fewer than 2^32 inputs fit in memory")
     }
 
-    fn begin(&mut self, at: Timestamp, batch: &mut Batch) {
+    fn begin(&mut self, at: Timestamp) {
         self.now = Some(at);
         for (place, number) in std::mem::take(&mut self.early) {
-            self.nothing(at, place, number, batch);
+            self.nothing(at, place, number);
         }
     }
 
-    fn item(&mut self, item: Item, batch: &mut Batch) {
+    /// Notes what becomes of an item: one input or none, and before the first those that came early.
+    fn look(&mut self, item: &Item, whole: &mut impl FnMut(&Body)) {
         let number = match item.number {
             Number::Line(line) => self.lines + line + 1,
             Number::Record(record) => record,
         };
-        match item.says {
+        match &item.says {
             Says::Rejected => {
                 self.history.rejected += 1;
                 match self.now {
                     None => self.early.push((item.place, number)),
-                    Some(now) => self.nothing(now, item.place, number, batch),
+                    Some(now) => self.nothing(now, item.place, number),
                 }
             }
             Says::Concluded(body) => {
-                if let Body::DecisionMade(decision) = &body {
+                if let Body::DecisionMade(decision) = body {
                     self.own.decided(decision);
                 }
             }
             Says::Happened { at, delivery, body } => {
                 if self.now.is_none() {
-                    self.begin(at, batch);
+                    self.begin(*at);
                 }
-                let at = self.now.map_or(at, |now| now.max(at));
+                let at = self.now.map_or(*at, |now| now.max(*at));
                 if delivery.is_some_and(|key| !self.dedup.is_new_key(key, at)) {
                     return;
                 }
@@ -187,12 +222,14 @@ impl Giver {
                 self.history.first.get_or_insert(moment);
                 self.history.last = Some(moment);
                 self.history.events += 1;
-                self.happened(moment, item.place, body, batch);
+                if self.happened(moment, item.place, body) == How::Whole {
+                    whole(body);
+                }
             }
         }
     }
 
-    fn nothing(&mut self, at: Timestamp, place: u64, number: u64, batch: &mut Batch) {
+    fn nothing(&mut self, at: Timestamp, place: u64, number: u64) {
         self.index.inputs.push(About {
             moment: Moment { seq: number, at },
             place,
@@ -200,13 +237,11 @@ impl Giver {
             repository: 0,
             digest: 0,
         });
-        let given = Given::Nothing;
-        batch.inputs.push(Input { at, given });
     }
 
-    fn happened(&mut self, moment: Moment, place: u64, body: Body, batch: &mut Batch) {
-        let own = self.own.did(&body, &self.index.children);
-        let how = match &body {
+    fn happened(&mut self, moment: Moment, place: u64, body: &Body) -> How {
+        let own = self.own.did(body, &self.index.children);
+        let how = match body {
             // Conclusions are drawn anew; in a file they stand among the events.
             Body::DecisionMade(decision) => {
                 self.own.decided(decision);
@@ -236,7 +271,7 @@ impl Giver {
         };
         let (repository, digest) = match how {
             How::NotAtAll => (0, 0),
-            How::Whole | How::Content => self.index.look(&body),
+            How::Whole | How::Content => self.index.look(body),
         };
         self.index.inputs.push(About {
             moment,
@@ -245,10 +280,15 @@ impl Giver {
             repository,
             digest,
         });
-        batch.inputs.push(Input {
-            at: moment.at,
-            given: give(how, body),
-        });
+        how
+    }
+}
+
+/// Time passes.
+fn nothing(about: &About) -> Input {
+    Input {
+        at: about.moment.at,
+        given: Given::Nothing,
     }
 }
 
@@ -336,10 +376,20 @@ impl Index {
                 let digest = outcome.source.digest.as_ref().map_or(0, mark_of_digest);
                 (source, digest)
             }
+            Body::OverrideGranted(granted) => {
+                let only = only_repository(granted);
+                let only = only.map_or(0, |name| self.repository(&name));
+                (
+                    self.said_of_override(&granted.override_id, Some(only), ordinal),
+                    0,
+                )
+            }
+            Body::OverrideRevoked(revoked) => (
+                self.said_of_override(&revoked.override_id, None, ordinal),
+                0,
+            ),
             // These speak of everything.
             Body::ScannerUpdated(_)
-            | Body::OverrideGranted(_)
-            | Body::OverrideRevoked(_)
             | Body::HoldPlaced(_)
             | Body::HoldReleased(_)
             | Body::RulesActivated(_) => (0, 0),
@@ -363,6 +413,27 @@ impl Index {
         mark
     }
 
+    /// Notes what an input says of an override, with the one repository where it holds if it was
+    /// granted (0 for more); gives the repository that the input is about. An override that is
+    /// granted anew for another ends where it was.
+    fn said_of_override(&mut self, id: &str, only: Option<Mark>, ordinal: u32) -> Mark {
+        let known = self.overrides.entry(mark_of(id));
+        let known = known.or_insert_with(|| Override {
+            repository: only.unwrap_or_default(),
+            inputs: Vec::new(),
+        });
+        if only.is_some_and(|only| only != known.repository) {
+            known.repository = 0;
+            for ordinal in known.inputs.drain(..) {
+                if let Some(earlier) = self.inputs.get_mut(ordinal as usize - 1) {
+                    earlier.repository = 0;
+                }
+            }
+        }
+        known.inputs.push(ordinal);
+        known.repository
+    }
+
     fn holds(&mut self, digest: Mark, manifests: Option<&[weir_schema::Descriptor]>) {
         if let Some(manifests) = manifests {
             let children = manifests.iter().map(|child| mark_of_digest(&child.digest));
@@ -371,4 +442,11 @@ impl Index {
                 .or_insert_with(|| children.collect());
         }
     }
+}
+
+/// The repository where alone an override can hold.
+fn only_repository(granted: &OverrideGranted) -> Option<String> {
+    let pattern = granted.scope.as_ref()?.repository.as_ref()?;
+    let pattern: RepositoryPattern = pattern.parse().ok()?;
+    (pattern.wildcards() == 0).then(|| pattern.as_str().to_owned())
 }

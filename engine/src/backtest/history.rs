@@ -25,6 +25,9 @@ use crate::{
 /// Bytes of a block: a few hundred events, enough to make handing it over cost nothing.
 const BLOCK_BYTES: u64 = 256 << 10;
 
+/// Items of a block of lines that there is room for from the start.
+const ITEMS: usize = 512;
+
 /// Records of a block.
 const BLOCK_RECORDS: u64 = 512;
 
@@ -38,12 +41,15 @@ pub enum Source {
     Log(LogReader),
 }
 
-/// A piece of a history, not decoded.
-pub(super) enum Block {
-    /// Whole lines, the first of which begins at this place.
-    Lines { place: u64, bytes: Vec<u8> },
-    /// Records from one up to but without another.
-    Records { from: u64, to: u64 },
+/// A piece of a history, not decoded. The memory of one serves for the next.
+#[derive(Default)]
+pub(super) struct Block {
+    /// The place where it begins.
+    from: u64,
+    /// The place where the next begins.
+    to: u64,
+    /// Its lines; none of a log.
+    lines: Vec<u8>,
 }
 
 /// Something that a history says.
@@ -85,12 +91,38 @@ pub(super) struct Decoded {
     pub(super) end: u64,
 }
 
-/// The blocks of a history, one after the other.
+/// What is read of a history.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reading<'a> {
+    /// Everything.
+    Whole,
+    /// Everything, but for what scans found: whoever asks what events are about has no use for it.
+    Outline,
+    /// What stands at these places, in their order.
+    At(&'a [u64]),
+}
+
+impl<'a> Reading<'a> {
+    /// The places from one on, if not everything is read.
+    fn places_from(self, first: u64) -> Option<&'a [u64]> {
+        let Self::At(places) = self else { return None };
+        let passed = places.partition_point(|place| *place < first);
+        places.get(passed..)
+    }
+}
+
+/// The blocks of a history, one after the other: those in which something is read.
 pub(super) struct Blocks<'a> {
-    lines: Option<Box<dyn BufRead + Send + 'a>>,
+    reading: Reading<'a>,
+    lines: Option<Box<dyn Lines + 'a>>,
     place: u64,
     end: u64,
 }
+
+/// What lines are read from.
+trait Lines: BufRead + Seek + Send {}
+
+impl<T: BufRead + Seek + Send> Lines for T {}
 
 impl Source {
     /// What decisions depend on besides the inputs: kept with a log and with its export.
@@ -102,9 +134,9 @@ impl Source {
             return Ok(Basis::of(reader)?.settings);
         }
         let mut first = Vec::new();
-        self.lines_from(0)?
-            .take(BLOCK_BYTES)
-            .read_until(b'\n', &mut first)?;
+        if let Some(lines) = self.lines()? {
+            lines.take(BLOCK_BYTES).read_until(b'\n', &mut first)?;
+        }
         Ok(Basis::from_header(&first).map_or_else(|_| Settings::default(), |basis| basis.settings))
     }
 
@@ -120,100 +152,61 @@ impl Source {
         })
     }
 
-    pub(super) fn blocks(&self) -> Result<Blocks<'_>, BacktestError> {
-        Ok(match self {
-            Self::Log(_) => Blocks {
-                lines: None,
-                place: 1,
-                end: self.end()?,
-            },
-            _ => Blocks {
-                lines: Some(self.lines_from(0)?),
-                place: 0,
-                end: u64::MAX,
-            },
+    pub(super) fn blocks<'a>(&'a self, reading: Reading<'a>) -> Result<Blocks<'a>, BacktestError> {
+        let lines = self.lines()?;
+        let (place, end) = match lines {
+            None => (1, self.end()?),
+            Some(_) => (0, u64::MAX),
+        };
+        Ok(Blocks {
+            reading,
+            lines,
+            place,
+            end,
         })
     }
 
-    fn lines_from(&self, place: u64) -> io::Result<Box<dyn BufRead + Send + '_>> {
+    fn lines(&self) -> io::Result<Option<Box<dyn Lines + '_>>> {
         Ok(match self {
             Self::File(path) => {
-                let mut file = File::open(path)?;
-                file.seek(SeekFrom::Start(place))?;
-                Box::new(BufReader::with_capacity(64 << 10, file))
+                let file = File::open(path)?;
+                Some(Box::new(BufReader::with_capacity(64 << 10, file)))
             }
-            Self::Bytes(bytes) => {
-                let mut cursor = Cursor::new(&bytes[..]);
-                cursor.set_position(place);
-                Box::new(cursor)
-            }
-            Self::Log(_) => Box::new(io::empty()),
+            Self::Bytes(bytes) => Some(Box::new(Cursor::new(&bytes[..]))),
+            Self::Log(_) => None,
         })
     }
 
-    /// Decodes a block: of it only what stands at `places`, which must be in order, if these are given.
+    /// Decodes a block: what is read of it.
     pub(super) fn decode(
         &self,
         block: &Block,
-        places: Option<&[u64]>,
+        reading: Reading<'_>,
     ) -> Result<Decoded, BacktestError> {
-        match block {
-            Block::Lines { place, bytes } => {
-                decode_lines(*place, bytes, Wanted::of(places, *place))
-            }
-            Block::Records { from, to } => {
-                self.decode_records(*from, *to, Wanted::of(places, *from))
-            }
+        let Block { from, to, lines } = block;
+        let mut decoded = match (self, reading.places_from(*from)) {
+            (Self::Log(reader), places) => decode_records(reader, *from, *to, places),
+            (_, None) => decode_lines(*from, lines),
+            (_, Some(places)) => decode_lines_at(places, *from, lines),
+        }?;
+        if let Reading::Outline = reading {
+            decoded.items.iter_mut().for_each(Item::outline);
         }
-    }
-
-    fn decode_records(
-        &self,
-        from: u64,
-        to: u64,
-        mut wanted: Wanted<'_>,
-    ) -> Result<Decoded, BacktestError> {
-        let mut items = Vec::new();
-        if let Self::Log(reader) = self
-            && wanted.has_before(to)
-        {
-            for row in reader.range(from, Some(to)) {
-                let (seq, bytes) = row?;
-                if !wanted.has(seq) {
-                    continue;
-                }
-                if let (_, Some(says)) = record(&bytes)? {
-                    items.push(Item {
-                        place: seq,
-                        number: Number::Record(seq),
-                        says,
-                    });
-                }
-            }
-        }
-        Ok(Decoded {
-            items,
-            lines: 0,
-            end: to,
-        })
+        Ok(decoded)
     }
 
     /// The first rule set that the history puts in force: one that loads.
     pub(super) fn first_rules(&self) -> Result<Option<Vec<RuleFile>>, BacktestError> {
         const KIND: &str = "weir.rules.activated";
-        let mut blocks = self.blocks()?;
-        while let Some(block) = blocks.next()? {
-            let may_have = match &block {
-                Block::Lines { bytes, .. } => {
-                    // What is no text is no event either.
-                    String::from_utf8_lossy(bytes).contains(KIND)
-                }
-                Block::Records { .. } => true,
-            };
-            if !may_have {
+        let mut blocks = self.blocks(Reading::Whole)?;
+        let mut block = Block::default();
+        let kind = memchr::memmem::Finder::new(KIND);
+        let is_log = matches!(self, Self::Log(_));
+        while blocks.next(&mut block)? {
+            if !is_log && kind.find(&block.lines).is_none() {
                 continue;
             }
-            for item in self.decode(&block, None)?.items {
+            for item in self.decode(&block, Reading::Whole)?.items {
                 if let Says::Happened {
                     body: Body::RulesActivated(rules),
                     ..
@@ -229,77 +222,78 @@ impl Source {
 }
 
 impl Blocks<'_> {
-    /// The next block.
-    pub(super) fn next(&mut self) -> Result<Option<Block>, BacktestError> {
-        let Some(lines) = &mut self.lines else {
-            if self.place >= self.end {
-                return Ok(None);
+    /// Reads the next block; false if there is none.
+    pub(super) fn next(&mut self, block: &mut Block) -> Result<bool, BacktestError> {
+        if let Some(places) = self.reading.places_from(self.place) {
+            let Some(next) = places.first() else {
+                return Ok(false);
+            };
+            self.go_to(*next)?;
+        }
+        block.from = self.place;
+        block.lines.clear();
+        if let Some(lines) = &mut self.lines {
+            lines
+                .by_ref()
+                .take(BLOCK_BYTES)
+                .read_to_end(&mut block.lines)?;
+            if block.lines.last().is_some_and(|last| *last != b'\n') {
+                lines.read_until(b'\n', &mut block.lines)?;
             }
-            let from = self.place;
-            self.place = (from + BLOCK_RECORDS).min(self.end);
-            return Ok(Some(Block::Records {
-                from,
-                to: self.place,
-            }));
-        };
-        let mut bytes = Vec::with_capacity(BLOCK_BYTES as usize + 4096);
-        lines.by_ref().take(BLOCK_BYTES).read_to_end(&mut bytes)?;
-        if bytes.last().is_some_and(|last| *last != b'\n') {
-            lines.read_until(b'\n', &mut bytes)?;
+            self.place += block.lines.len() as u64;
+        } else {
+            self.place = (self.place + BLOCK_RECORDS).min(self.end);
         }
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let place = self.place;
-        self.place += bytes.len() as u64;
-        Ok(Some(Block::Lines { place, bytes }))
-    }
-}
-
-/// Places that are wanted, from a place on.
-struct Wanted<'a> {
-    /// In order; without them all are wanted.
-    places: Option<&'a [u64]>,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(places: Option<&'a [u64]>, from: u64) -> Self {
-        let rest = |places: &'a [u64]| {
-            let passed = places.partition_point(|place| *place < from);
-            places.get(passed..).unwrap_or_default()
-        };
-        Self {
-            places: places.map(rest),
-        }
+        block.to = self.place;
+        Ok(block.from < block.to)
     }
 
-    /// Whether `place` is wanted; asked of each place in order.
-    fn has(&mut self, place: u64) -> bool {
-        let Some(places) = &mut self.places else {
-            return true;
-        };
-        match places.split_first() {
-            Some((first, rest)) if *first == place => {
-                *places = rest;
-                true
+    /// Leaves out what is not read, if it is much.
+    fn go_to(&mut self, place: u64) -> io::Result<()> {
+        match &mut self.lines {
+            None => self.place = place,
+            Some(lines) if place - self.place > BLOCK_BYTES => {
+                lines.seek(SeekFrom::Start(place))?;
+                self.place = place;
             }
-            _ => false,
+            Some(_) => {}
         }
-    }
-
-    fn has_before(&self, end: u64) -> bool {
-        let first = self.places.map(<[u64]>::first);
-        first.is_none_or(|first| first.is_some_and(|first| *first < end))
+        Ok(())
     }
 }
 
-fn decode_lines(
-    place: u64,
-    bytes: &[u8],
-    mut wanted: Wanted<'_>,
+fn decode_records(
+    reader: &LogReader,
+    from: u64,
+    to: u64,
+    mut places: Option<&[u64]>,
 ) -> Result<Decoded, BacktestError> {
+    let mut items = Vec::new();
+    for row in reader.range(from, Some(to)) {
+        let (seq, bytes) = row?;
+        let is_read = places.as_mut().is_none_or(|places| {
+            let next = places.split_first();
+            let here = next.filter(|(place, _)| **place == seq);
+            here.map(|(_, rest)| *places = rest).is_some()
+        });
+        if is_read && let (_, Some(says)) = record(&bytes)? {
+            items.push(Item {
+                place: seq,
+                number: Number::Record(seq),
+                says,
+            });
+        }
+    }
+    Ok(Decoded {
+        items,
+        lines: 0,
+        end: to,
+    })
+}
+
+fn decode_lines(place: u64, bytes: &[u8]) -> Result<Decoded, BacktestError> {
     let mut decoded = Decoded {
-        items: Vec::new(),
+        items: Vec::with_capacity(ITEMS),
         lines: 0,
         end: place,
     };
@@ -307,21 +301,50 @@ fn decode_lines(
         // Looking for a character in a text is quicker than for a byte that satisfies something.
         Ok(text) => {
             let mut lines = text.split_inclusive('\n');
-            lines.try_for_each(|line| decoded.line(line.as_bytes(), &mut wanted))?;
+            lines.try_for_each(|line| decoded.line(line.as_bytes()))?;
         }
         Err(_) => {
             let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-            lines.try_for_each(|line| decoded.line(line, &mut wanted))?;
+            lines.try_for_each(|line| decoded.line(line))?;
         }
     }
     Ok(decoded)
 }
 
-impl Decoded {
-    fn line(&mut self, line: &[u8], wanted: &mut Wanted<'_>) -> Result<(), BacktestError> {
-        if wanted.has(self.end)
-            && let (seq, Some(says)) = says(line)?
+/// Decodes the lines that begin at `places`, as far as they are among `bytes`, which begin at `place`.
+fn decode_lines_at(places: &[u64], place: u64, bytes: &[u8]) -> Result<Decoded, BacktestError> {
+    let mut decoded = Decoded {
+        items: Vec::new(),
+        lines: 0,
+        end: place,
+    };
+    for wanted in places {
+        let offset = usize::try_from(wanted - place).unwrap_or(usize::MAX);
+        let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) else {
+            break;
+        };
+        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        decoded.end = *wanted;
+        decoded.line(rest.get(..length).unwrap_or_default())?;
+    }
+    decoded.end = place + bytes.len() as u64;
+    Ok(decoded)
+}
+
+impl Item {
+    /// Lets go what it says that was found.
+    fn outline(&mut self) {
+        if let Says::Happened { body, .. } = &mut self.says
+            && let Body::ScanCompleted(scan) = body
         {
+            scan.findings = None;
+        }
+    }
+}
+
+impl Decoded {
+    fn line(&mut self, line: &[u8]) -> Result<(), BacktestError> {
+        if let (seq, Some(says)) = says(line)? {
             self.items.push(Item {
                 place: self.end,
                 number: seq.map_or(Number::Line(self.lines), Number::Record),
@@ -403,4 +426,50 @@ fn record(bytes: &[u8]) -> Result<(u64, Option<Says>), BacktestError> {
         }
     };
     Ok((seq, Some(says)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of a few lengths, one of them longer than a block.
+    fn history() -> Vec<u8> {
+        let mut text = String::new();
+        for number in 0..4000 {
+            let more = "x".repeat(if number == 700 {
+                400 << 10
+            } else {
+                number % 300
+            });
+            text += &format!(
+                r#"{{"specversion":"1.0","id":"{number}","source":"s","type":"weir.clock.ticked","time":"2026-03-02T00:00:00Z","more":"{more}"}}"#
+            );
+            text.push('\n');
+        }
+        text.into_bytes()
+    }
+
+    fn places(source: &Source, reading: Reading<'_>) -> Vec<u64> {
+        let mut blocks = source.blocks(reading).unwrap();
+        let (mut block, mut places) = (Block::default(), Vec::new());
+        while blocks.next(&mut block).unwrap() {
+            let decoded = source.decode(&block, reading).unwrap();
+            places.extend(decoded.items.iter().map(|item| item.place));
+        }
+        places
+    }
+
+    #[test]
+    fn what_stands_at_places_is_read_wherever_they_are() {
+        let source = Source::Bytes(history());
+        let all = places(&source, Reading::Whole);
+        assert_eq!(all.len(), 4000);
+        for step in [1, 2, 7, 699, 1500, 3999] {
+            for first in [0, 1, 700] {
+                let some: Vec<u64> = all.iter().skip(first).step_by(step).copied().collect();
+                assert_eq!(places(&source, Reading::At(&some)), some, "{first}, {step}");
+            }
+        }
+        assert!(places(&source, Reading::At(&[])).is_empty());
+    }
 }

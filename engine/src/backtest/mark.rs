@@ -2,7 +2,7 @@
 //!
 //! Two that share a mark are taken for one, and more is looked at than had to be.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use weir_schema::Digest;
 

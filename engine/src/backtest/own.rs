@@ -18,8 +18,9 @@
 //!
 //! Everything else that is pushed to the same places was pushed by others, and stays.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
+use hashbrown::{HashMap, HashSet};
 use weir_rules::{SUPERSEDED, WITHDRAWN};
 use weir_schema::{Body, Decision, Digest, ImagePushed, PromotionOutcome, TargetRef};
 

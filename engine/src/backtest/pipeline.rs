@@ -5,7 +5,7 @@
 //! to that part is decoded again and folded.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -15,6 +15,7 @@ use std::{
     thread,
 };
 
+use hashbrown::HashSet;
 use weir_rules::Settings;
 use weir_schema::{Body, RuleFile, Timestamp};
 
@@ -22,8 +23,8 @@ use super::{
     BacktestError, Watch,
     compare::{Comparison, Range},
     decoding::in_order,
-    given::{Batch, Given, Giver, Index},
-    history::{Decoded, Source},
+    given::{Batch, Giver, Index},
+    history::{Decoded, Reading, Source},
     mark::Mark,
     relevant::Relevant,
     report::{ChangedRule, History},
@@ -145,15 +146,16 @@ impl Pipeline<'_> {
             let mut end = 0;
             in_order(decoded, |block| {
                 end = block.end;
-                let batch = giver.take(block);
-                self.reaches_beyond(&batch, &mut surveyed);
+                let batch = giver.take(block, |body| {
+                    self.reaches_beyond(body, &mut surveyed);
+                });
                 Ok(folding.take(batch, end))
             })?;
             folding.take(giver.finish(), end);
             (surveyed.index, surveyed.history) = (giver.index, giver.history);
             Ok(surveyed)
         };
-        let (surveyed, comparison) = self.compared(None, &progress, tell)?;
+        let (surveyed, comparison) = self.compared(Reading::Whole, &progress, tell)?;
         Ok(Folded {
             comparison,
             surveyed,
@@ -167,11 +169,12 @@ impl Pipeline<'_> {
         let mut surveyed = Surveyed::default();
         let mut beyond = false;
         thread::scope(|scope| {
-            let (decoders, decoded) = self.start_decoding(scope, None)?;
+            let (decoders, decoded) = self.start_decoding(scope, Reading::Outline)?;
             in_order(decoded, |block| {
-                let done = block.end;
-                beyond = self.reaches_beyond(&giver.take(block), &mut surveyed);
-                self.watch.folded(done, 2 * end);
+                giver.look_at(&block, |body| {
+                    beyond |= self.reaches_beyond(body, &mut surveyed);
+                });
+                self.watch.folded(block.end, 2 * end);
                 Ok(!beyond && !self.watch.is_stopped())
             })?;
             self.join(decoders)
@@ -208,7 +211,7 @@ impl Pipeline<'_> {
                 false => Ok(()),
             }
         };
-        let ((), comparison) = self.compared(Some(&places), &progress, tell)?;
+        let ((), comparison) = self.compared(Reading::At(&places), &progress, tell)?;
         Ok(comparison)
     }
 
@@ -216,7 +219,7 @@ impl Pipeline<'_> {
     /// of what was decoded.
     fn compared<T: Send>(
         &self,
-        places: Option<&[u64]>,
+        reading: Reading<'_>,
         progress: &Progress,
         tell: impl FnOnce(Receiver<(u64, Decoded)>, &Folding) -> Result<T, BacktestError> + Send,
     ) -> Result<(T, Comparison), BacktestError> {
@@ -229,7 +232,7 @@ impl Pipeline<'_> {
         };
         let narrowed = !matches!(*self.scope, Scope::Everything);
         thread::scope(|scope| {
-            let (decoders, decoded) = self.start_decoding(scope, places)?;
+            let (decoders, decoded) = self.start_decoding(scope, reading)?;
             let teller = start("tell", scope, move || tell(decoded, &folding))?;
             let mut concluded = Vec::new();
             let sides = [("old rules", old_batches), ("new rules", new_batches)];
@@ -249,30 +252,32 @@ impl Pipeline<'_> {
         })
     }
 
-    /// Whether something in a batch reaches beyond the scope; notes what rules it puts in force.
-    fn reaches_beyond(&self, batch: &Batch, surveyed: &mut Surveyed) -> bool {
+    /// Whether something that is given reaches beyond the scope; notes what rules it puts in force.
+    fn reaches_beyond(&self, given: &Body, surveyed: &mut Surveyed) -> bool {
         let as_recorded = matches!(self.in_force[0], InForce::AsRecorded);
-        batch.inputs.iter().any(|input| match &input.given {
-            Given::Rules(files) if as_recorded => {
+        match given {
+            Body::RulesActivated(rules) if as_recorded => {
                 let known = surveyed.changed.len();
-                for changed in changes(files, self.new_files) {
+                for changed in changes(&rules.files, self.new_files) {
                     let name = changed.rule.clone();
                     surveyed.changed.entry(name).or_insert(changed);
                 }
                 surveyed.several |= surveyed.changed.len() != known;
-                !self.scope.covers(&Scope::between(files, self.new_files))
+                !self
+                    .scope
+                    .covers(&Scope::between(&rules.files, self.new_files))
             }
-            Given::Event(Body::PromotionRequested(request)) => {
+            Body::PromotionRequested(request) => {
                 let source = self.scope.contains(request.repository.as_str());
                 let target = self.scope.contains(request.target.repository.as_str());
                 source != target || !source && self.scope.denies()
             }
-            Given::Event(Body::PromotionCompleted(outcome)) => {
+            Body::PromotionCompleted(outcome) => {
                 let source = self.scope.contains(outcome.source.repository.as_str());
                 source != self.scope.contains(&outcome.target.repository)
             }
             _ => false,
-        })
+        }
     }
 
     /// Compares what comes of each batch.

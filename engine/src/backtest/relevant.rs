@@ -1,7 +1,7 @@
 //! Which inputs matter to some repositories: what happened there, and to the digests that were pushed
 //! there, what is in them and what refers to them. Of everything else only the time matters.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     given::{About, How, Index},

@@ -107,9 +107,23 @@ impl Side {
     pub(super) fn take(&mut self, batch: &Batch) -> Concluded {
         let mut concluded = Concluded::default();
         for input in &batch.inputs {
-            self.input(input, &mut concluded);
+            if !self.pass(input) {
+                self.input(input, &mut concluded);
+            }
         }
         concluded
+    }
+
+    /// Passes an input that says nothing, if by its time nothing changes either; says whether it did.
+    /// The state's time stays what it was.
+    pub(super) fn pass(&mut self, input: &Input) -> bool {
+        let passes = matches!(input.given, Given::Nothing)
+            && !self.records.is_empty()
+            && self.state.is_at_rest(input.at);
+        if passes {
+            self.records.push(self.state.seq() + 1);
+        }
+        passes
     }
 
     /// Takes one input.
@@ -126,13 +140,6 @@ impl Side {
             (given, _) => self.in_force.says(given),
         };
         self.step(input.at, &body, concluded);
-    }
-
-    /// Passes an input that does nothing and comes at the same time as the one before.
-    pub(super) fn pass(&mut self) {
-        if !self.records.is_empty() {
-            self.records.push(self.state.seq() + 1);
-        }
     }
 
     fn step(&mut self, at: Timestamp, body: &Body, concluded: &mut Concluded) {

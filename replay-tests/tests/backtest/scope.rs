@@ -36,7 +36,7 @@ fn history(seed: u64, across: bool) -> Vec<Input> {
         let repository = format!("{team}/{stage}/app");
         let name = format!("image{}", random.below(4));
         let tag = *random.pick(&["1", "2"]);
-        match random.below(12) {
+        match random.below(14) {
             0..=3 => say(
                 "weir.image.pushed",
                 json!({
@@ -67,12 +67,22 @@ fn history(seed: u64, across: bool) -> Vec<Input> {
                 "weir.tag.deleted",
                 json!({"repository": repository, "tag": tag}),
             ),
-            10 => say(
+            // The same name is given again elsewhere.
+            10..=12 if random.chance(70) => say(
                 "weir.override.granted",
                 json!({
                     "override_id": format!("o{}", random.below(3)), "actor": "sara",
                     "vulnerability": format!("CVE-{}", random.below(3)), "reason": "not reachable",
+                    "scope": match random.below(4) {
+                        0 => json!({}),
+                        1 => json!({"repository": "**/staging/app"}),
+                        _ => json!({"repository": repository}),
+                    },
                 }),
+            ),
+            10..=12 => say(
+                "weir.override.revoked",
+                json!({"override_id": format!("o{}", random.below(3)), "actor": "sara"}),
             ),
             _ if across => say(
                 "weir.promotion.requested",

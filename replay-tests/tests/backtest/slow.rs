@@ -283,7 +283,12 @@ fn failed(
     outcome: &PromotionOutcome,
 ) -> bool {
     between.any(|place| match &inputs[place].1 {
-        Body::PromotionFailed(other) => own[place] && other.promotion_id == outcome.promotion_id,
+        // One of the same name to another place is another: only others than Weir say so.
+        Body::PromotionFailed(other) => {
+            own[place]
+                && other.promotion_id == outcome.promotion_id
+                && other.target == outcome.target
+        }
         _ => false,
     })
 }

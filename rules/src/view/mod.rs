@@ -295,6 +295,13 @@ impl State {
         first.into_iter().chain(minute.flatten()).min()
     }
 
+    /// Whether nothing changes by a record at `at`, unless by what it says.
+    #[must_use]
+    pub fn is_at_rest(&self, at: Timestamp) -> bool {
+        let due = self.alarms.first().is_some_and(|(due, _)| *due <= at);
+        at <= self.now || self.restless.is_empty() && !due
+    }
+
     /// What each tag points at, in order.
     #[must_use]
     pub fn bound_tags(&self) -> Vec<((RepositoryName, Tag), Digest)> {

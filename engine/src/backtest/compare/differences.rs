@@ -1,6 +1,6 @@
 //! The differences between the tracks of both sides, each told once.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use weir_rules::MANUAL;
 

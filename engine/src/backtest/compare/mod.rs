@@ -8,8 +8,9 @@ mod differences;
 mod names;
 mod tracks;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
+use hashbrown::{HashMap, HashSet};
 use weir_schema::{Decision, Timestamp, Verdict};
 
 pub(super) use differences::{Found, Seen};

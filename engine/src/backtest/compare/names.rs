@@ -1,6 +1,6 @@
 //! Texts, places and digests by number: a history names the same few again and again.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// A text by number.
 pub(in super::super) type Name = u32;

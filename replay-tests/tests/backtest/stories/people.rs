@@ -65,6 +65,25 @@ fn a_hold_a_window_and_a_soak_hold_both_sides() {
 }
 
 #[test]
+fn the_hour_is_looked_at_where_nothing_but_time_passes() {
+    let old = "to-staging: dev/* -> staging/{1} when now.getHours() >= 5";
+    check(
+        old,
+        &old.replace('5', "9"),
+        "
+        scan a
+        push dev/web:1 a
+        wait 6h
+        wait 4h
+        delete dev/api:1
+        ",
+        "
+        later dev/web:1@a by to-staging: -> staging/web:1 / -> staging/web:1
+        ",
+    );
+}
+
+#[test]
 fn what_comes_to_a_target_by_other_hands_is_neither_lost_nor_gained() {
     let quick = "to-prod: dev/* -> prod/{1}; soak: 1d when true";
     let slow = quick.replace("1d", "5d");
