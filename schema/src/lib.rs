@@ -28,12 +28,12 @@ pub use decision::{
 };
 pub use digest::{Digest, DigestError};
 pub use event::{
-    Actor, Approval, Body, Descriptor, Event, EventError, Finding, HoldPlaced, HoldReleased,
-    HoldScope, ImagePushed, InputRejected, ManifestDeleted, ManifestResolved, OverrideGranted,
-    OverrideRevoked, OverrideScope, Platform, PromotionRequested, PromotionRetried, Received,
-    Repository, RepositoryConfigured, RequestedTarget, RuleFile, RulesActivated, ScanCompleted,
-    ScanFailed, ScanRequested, ScanStarted, Scanner, ScannerUpdated, SeverityCounts, TagDeleted,
-    media_type,
+    Actor, Approval, Body, CYCLONEDX_WAIVING, Descriptor, Event, EventError, Finding, HoldPlaced,
+    HoldReleased, HoldScope, ImagePushed, InputRejected, ManifestDeleted, ManifestResolved,
+    OPENVEX_WAIVING, OverrideGranted, OverrideRevoked, OverrideScope, Platform, PromotionRequested,
+    PromotionRetried, Received, Repository, RepositoryConfigured, RequestedTarget, RuleFile,
+    RulesActivated, ScanCompleted, ScanFailed, ScanRequested, ScanStarted, Scanner, ScannerUpdated,
+    SeverityCounts, TagDeleted, media_type,
 };
 pub use record::{Position, Record, RecordError};
 pub use repository::{RepositoryName, RepositoryNameError, registry_in, within_default};

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_schema::{Digest, Finding, Scanner, Severity};
+use weir_schema::{CYCLONEDX_WAIVING, Digest, Finding, Scanner, Severity};
 
 use super::context::Context;
 use super::cyclonedx_fix::Fixes;
@@ -78,13 +78,7 @@ pub(super) fn state_of<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
 
 /// The state of an analysis that ends a vulnerability.
 pub(super) fn analysed<'a>(vulnerability: &Field<'a>) -> Option<&'a str> {
-    let ends = [
-        "not_affected",
-        "false_positive",
-        "resolved",
-        "resolved_with_pedigree",
-    ];
-    state_of(vulnerability).filter(|state| ends.contains(state))
+    state_of(vulnerability).filter(|state| CYCLONEDX_WAIVING.contains(state))
 }
 
 /// Whether the document says nothing of what is in the thing that it is about.

@@ -9,7 +9,7 @@
 
 use std::rc::Rc;
 
-use weir_schema::{Digest, Timestamp};
+use weir_schema::{Digest, OPENVEX_WAIVING, Timestamp};
 
 use super::context::Context;
 use super::field::Field;
@@ -82,7 +82,7 @@ fn statements(
     let (vulnerability, aliases) = names(&statement.get("vulnerability"))?;
     let status = statement.get("status");
     let word = status.text().unwrap_or_default();
-    let waives = matches!(word, "not_affected" | "fixed");
+    let waives = OPENVEX_WAIVING.contains(&word);
     if word == "not_affected" {
         check_reason(statement, &status)?;
     }

@@ -319,6 +319,18 @@ pub struct OverrideScope {
     pub package: Option<String>,
 }
 
+/// Statuses by which OpenVEX says that a vulnerability counts no more (OpenVEX 0.2.0, "Status Labels").
+pub const OPENVEX_WAIVING: [&str; 2] = ["not_affected", "fixed"];
+
+/// States by which CycloneDX says so of an analysed vulnerability (CycloneDX 1.6,
+/// `vulnerabilities[].analysis.state`).
+pub const CYCLONEDX_WAIVING: [&str; 4] = [
+    "not_affected",
+    "false_positive",
+    "resolved",
+    "resolved_with_pedigree",
+];
+
 /// `weir.override.granted`: matching findings stop counting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OverrideGranted {
@@ -336,7 +348,7 @@ pub struct OverrideGranted {
     /// From when on it no longer holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// OpenVEX status it came from.
+    /// The status of OpenVEX or the state of CycloneDX that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
 }

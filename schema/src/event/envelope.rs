@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
-use super::{Body, OverrideGranted, ScanCompleted, body::Data};
+use super::{Body, CYCLONEDX_WAIVING, OPENVEX_WAIVING, OverrideGranted, ScanCompleted, body::Data};
 use crate::{Timestamp, canonical, digest::clip, objects};
 
 /// An event. `(source, id)` identifies a delivery of it.
@@ -197,23 +197,11 @@ fn check_incoming(body: &Body, json: &str) -> Result<(), EventError> {
 /// The parts that the scope of an override can have.
 const OVERRIDE_SCOPE: [&str; 3] = ["repository", "digest", "package"];
 
-/// Words by which a vulnerability counts no more where it is said: of OpenVEX the first two, of
-/// CycloneDX all but `fixed`.
-const OVERRIDING: [&str; 5] = [
-    "not_affected",
-    "fixed",
-    "false_positive",
-    "resolved",
-    "resolved_with_pedigree",
-];
-
 /// How an override would hold where its sender does not mean it: under a condition that nobody reads,
 /// or by a word that says that the vulnerability counts.
 fn overriding_more_than_it_says(granted: &OverrideGranted, json: &str) -> Option<String> {
-    let status = granted
-        .status
-        .as_deref()
-        .filter(|word| !OVERRIDING.contains(word));
+    let waives = |word: &&str| OPENVEX_WAIVING.contains(word) || CYCLONEDX_WAIVING.contains(word);
+    let status = granted.status.as_deref().filter(|word| !waives(word));
     if let Some(status) = status {
         return Some(format!(
             "`status` is `{}`: only what is `not_affected` or `fixed` is overridden; to end an override, send `weir.override.revoked`",
@@ -640,7 +628,7 @@ mod tests {
             let wanted = format!("`status` is `{status}`: only what is `not_affected` or `fixed`");
             assert!(error.to_string().contains(&wanted), "{error}");
         }
-        for status in OVERRIDING {
+        for status in OPENVEX_WAIVING.into_iter().chain(CYCLONEDX_WAIVING) {
             granted(&format!(r#","status":"{status}""#)).unwrap();
         }
         granted(r#","status":null"#).unwrap();

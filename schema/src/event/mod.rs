@@ -8,10 +8,11 @@ mod written;
 
 pub use body::Body;
 pub use data::{
-    Actor, Approval, Descriptor, Finding, HoldPlaced, HoldReleased, HoldScope, ImagePushed,
-    InputRejected, ManifestDeleted, ManifestResolved, OverrideGranted, OverrideRevoked,
-    OverrideScope, Platform, PromotionRequested, PromotionRetried, Repository,
-    RepositoryConfigured, RequestedTarget, RuleFile, RulesActivated, ScanCompleted, ScanFailed,
-    ScanRequested, ScanStarted, Scanner, ScannerUpdated, SeverityCounts, TagDeleted,
+    Actor, Approval, CYCLONEDX_WAIVING, Descriptor, Finding, HoldPlaced, HoldReleased, HoldScope,
+    ImagePushed, InputRejected, ManifestDeleted, ManifestResolved, OPENVEX_WAIVING,
+    OverrideGranted, OverrideRevoked, OverrideScope, Platform, PromotionRequested,
+    PromotionRetried, Repository, RepositoryConfigured, RequestedTarget, RuleFile, RulesActivated,
+    ScanCompleted, ScanFailed, ScanRequested, ScanStarted, Scanner, ScannerUpdated, SeverityCounts,
+    TagDeleted,
 };
 pub use envelope::{Event, EventError, Received};
