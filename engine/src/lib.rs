@@ -14,6 +14,7 @@ pub mod adapters;
 mod aside;
 mod backoff;
 pub mod backtest;
+mod causes;
 pub mod cli;
 pub mod config;
 pub mod copy;

@@ -75,6 +75,14 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Counts an input.
+    fn took(&mut self, body: &Body) {
+        match body {
+            Body::InputRejected(_) => self.rejected += 1,
+            _ => self.events += 1,
+        }
+    }
+
     /// Counts a record that the node concluded.
     fn concluded(&mut self, body: &Body) {
         match body {
@@ -92,8 +100,7 @@ impl Summary {
         self.records = record.seq;
         match (&record.position, &record.event.body) {
             (Position::Step { .. }, body) => self.concluded(body),
-            (_, Body::InputRejected(_)) => self.rejected += 1,
-            _ => self.events += 1,
+            (_, body) => self.took(body),
         }
     }
 }
@@ -239,7 +246,7 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
         if !self.dedup.is_new(event, at) {
             return Ok(());
         }
-        self.summary.events += 1;
+        self.summary.took(&event.body);
         self.step(at, &event.body)?;
         if let (Body::RulesActivated(_), Some(why)) = (&event.body, self.state.rules_refused()) {
             self.first_refused
@@ -270,7 +277,7 @@ impl<F: FnMut(&Line) -> io::Result<()>> Replay<F> {
     /// Only if printing fails.
     pub fn given(&mut self, at: Timestamp, body: &Body) -> io::Result<()> {
         self.rules = None;
-        self.summary.events += 1;
+        self.summary.took(body);
         self.step(at, body)
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::CliError;
 use crate::{
+    causes::said,
     config::Config,
     daemon::{self, RulesRefused, Signals, StreamForgotten},
     http::ServeError,
@@ -118,20 +119,6 @@ fn no_archive(dir: &Path, error: &std::io::Error) -> CliError {
 fn text(variable: (OsString, OsString)) -> Option<(String, String)> {
     let (name, value) = variable;
     Some((name.into_string().ok()?, value.into_string().ok()?))
-}
-
-/// An error with its causes, on one line.
-fn said(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 async fn reload_on_hangup(reload: Arc<Notify>) {

@@ -9,6 +9,8 @@ use async_nats::jetstream::{
 };
 use weir_schema::Timestamp;
 
+pub(super) use crate::causes::said;
+
 use super::{ConnectError, Connection, StreamConfig, server};
 
 /// The stream of inputs on a connected server. Clones share the connection.
@@ -142,20 +144,6 @@ pub(super) async fn info(connection: &Connection, name: &str) -> Result<Option<I
             _ => Err(said(&error)),
         },
     }
-}
-
-/// An error with its causes, on one line.
-pub(super) fn said(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn failed(doing: &'static str, stream: &str, problem: impl Into<String>) -> OpenError {

@@ -1,12 +1,13 @@
 //! Requests to a daemon and its answers, or why there are none.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, header::HeaderValue};
 use serde_json::Value;
 
 use crate::{
+    causes::said,
     cli::{CliError, on_one_line},
     http::TOKEN_NEEDED,
 };
@@ -32,6 +33,10 @@ pub(super) struct Answer {
 impl Connection {
     /// Makes ready for requests; nothing is sent.
     pub(super) fn to(address: &str, token: Option<String>) -> Result<Self, CliError> {
+        check_address(address)?;
+        if let Some(token) = &token {
+            check_token(token)?;
+        }
         crate::oci::install_crypto_provider();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -49,9 +54,13 @@ impl Connection {
         })
     }
 
-    /// Whether there is an answer, whatever it says. The token is not shown for it.
-    pub(super) fn answers(&self, path: &str) -> bool {
-        self.runtime.block_on(self.get(path).send()).is_ok()
+    /// Asks for any answer, whatever it says. The token is not shown for it.
+    pub(super) fn knock(&self, path: &str) -> Result<(), NoAnswer> {
+        let answer = self.runtime.block_on(self.get(path).send());
+        answer.map(drop).map_err(|error| NoAnswer {
+            nobody_listens: innermost_io(&error) == Some(io::ErrorKind::ConnectionRefused),
+            why: said(&error.without_url()),
+        })
     }
 
     pub(super) fn get(&self, path: &str) -> RequestBuilder {
@@ -89,7 +98,8 @@ impl Connection {
             Ok::<_, reqwest::Error>(Answer { url, status, body })
         });
         let answer = answer.map_err(|error| {
-            CliError::outside(format!("{} does not answer: {error}", self.address))
+            let why = said(&error.without_url());
+            CliError::outside(format!("{} does not answer: {why}", self.address))
         })?;
         if answer.status.is_success() {
             return Ok(answer);
@@ -113,6 +123,47 @@ impl Connection {
             CliError::outside(detail)
         })
     }
+}
+
+/// Why nobody answers.
+pub(super) struct NoAnswer {
+    pub(super) why: String,
+    /// The machine is there, and nothing listens at the port.
+    pub(super) nobody_listens: bool,
+}
+
+/// Refuses what is no address of a daemon.
+fn check_address(address: &str) -> Result<(), CliError> {
+    let url = Url::parse(address).ok();
+    match url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        true => Ok(()),
+        false => Err(CliError::usage(format!(
+            "`{}` is not the address of a daemon",
+            on_one_line(address)
+        ))
+        .hint("give it with its scheme, as in `http://127.0.0.1:8080`")),
+    }
+}
+
+/// Refuses a token that no header can hold.
+fn check_token(token: &str) -> Result<(), CliError> {
+    match HeaderValue::from_str(token) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(
+            CliError::usage("the token has a line break, or another character that none has")
+                .hint("look at --token and WEIR_TOKEN: a token is one line of plain letters, digits and signs"),
+        ),
+    }
+}
+
+fn innermost_io(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    let mut source = std::error::Error::source(error);
+    let mut found = None;
+    while let Some(cause) = source {
+        found = cause.downcast_ref().map(io::Error::kind).or(found);
+        source = cause.source();
+    }
+    found
 }
 
 /// What to say of an answer that no daemon gives: a proxy's page, or another server's word, is none,

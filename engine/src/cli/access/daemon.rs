@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 use weir_schema::Received;
 
-use super::{Page, address, connection::Connection};
+use super::{
+    Page, address,
+    connection::{Connection, NoAnswer},
+};
 use crate::{
     backtest::Report,
     cli::CliError,
@@ -25,15 +28,15 @@ impl Daemon {
     /// The daemon at an address, which may not be there.
     ///
     /// # Errors
-    /// If this process cannot make connections.
+    /// If that is no address, the token no token, or this process cannot make connections.
     pub(super) fn at(address: &str, token: Option<String>) -> Result<Self, CliError> {
         let connection = Connection::to(address, token)?;
         Ok(Self { connection })
     }
 
-    /// Whether it answers, whatever it says.
-    pub(super) fn is_alive(&self) -> bool {
-        self.connection.answers("/healthz")
+    /// Asks for any answer, whatever it says.
+    pub(super) fn knock(&self) -> Result<(), NoAnswer> {
+        self.connection.knock("/healthz")
     }
 
     /// What it answers to a path with its parameters.

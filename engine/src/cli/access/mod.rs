@@ -24,6 +24,7 @@ pub use stopped::Stopped;
 
 use super::CliError;
 use crate::{daemon::ADDRESS_FILE, log::is_open, node::Ledger};
+use connection::NoAnswer;
 use directory::variable;
 
 /// Where the log is, or the daemon that has it: a daemon that runs on the directory is asked.
@@ -85,12 +86,23 @@ impl Access {
             return Ok(None);
         };
         let daemon = Daemon::at(&address, self.token.clone())?;
-        match (&named, daemon.is_alive()) {
-            (_, true) => Ok(Some(daemon)),
-            (Some(server), false) => Err(CliError::outside(format!("no daemon answers at {server}"))
-                .hint("start it with `weir run`, or leave out --server to read the data directory of a stopped one")),
+        match (named, daemon.knock()) {
+            (_, Ok(())) => Ok(Some(daemon)),
+            (
+                Some(server),
+                Err(NoAnswer {
+                    why,
+                    nobody_listens,
+                }),
+            ) => {
+                let problem = format!("no daemon answers at {server}: {why}");
+                Err(CliError::outside(problem).hint(match nobody_listens {
+                    true => "start it with `weir run`, or leave out --server to read the data directory of a stopped one",
+                    false => "look at --server and WEIR_SERVER: is it `http` or `https`, is the name right, and who signed its certificate?",
+                }))
+            }
             // A daemon that was killed leaves its note behind.
-            (None, false) => Ok(None),
+            (None, Err(_)) => Ok(None),
         }
     }
 

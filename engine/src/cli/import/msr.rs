@@ -79,14 +79,32 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     })
 }
 
-/// The files are loaded before they are written: an importer that writes what cannot be loaded
+impl Imported {
+    fn file(&self) -> RuleFile {
+        RuleFile {
+            path: format!("{}.cel", self.name),
+            text: self.rule.clone(),
+        }
+    }
+
+    /// The policy, if its file loads: an expression or a template that DTR took may be one that no
+    /// rule can have.
+    fn checked(self, id: &str) -> Result<Self, String> {
+        match RuleSet::load_offered(&[self.file()], &Limits::RULES) {
+            Ok(_) => Ok(self),
+            Err(refused) => {
+                let all = refused.errors.iter().map(|error| error.message.as_str());
+                let all: Vec<&str> = all.collect();
+                Err(format!("{id} gives no rule that loads: {}", all.join("; ")))
+            }
+        }
+    }
+}
+
+/// The files are loaded together before they are written: an importer that writes what cannot be loaded
 /// has a fault of its own.
 fn check_loads(imported: &[Imported]) -> Result<(), CliError> {
-    let file = |policy: &Imported| RuleFile {
-        path: format!("{}.cel", policy.name),
-        text: policy.rule.clone(),
-    };
-    let files: Vec<RuleFile> = imported.iter().map(file).collect();
+    let files: Vec<RuleFile> = imported.iter().map(Imported::file).collect();
     match RuleSet::load_offered(&files, &Limits::RULES) {
         Ok(_) => Ok(()),
         Err(errors) => Err(CliError::usage(format!(
@@ -179,13 +197,14 @@ fn import_policy(policy: &Policy, names: &mut BTreeSet<String>) -> Result<Import
         template: &template,
         reads_scans,
     };
-    Ok(Imported {
+    let imported = Imported {
         rule: rule_file(policy, &header, &clauses, off),
         test: test_file(policy, &header, &clauses),
         off,
         notes,
         name,
-    })
+    };
+    imported.checked(id)
 }
 
 struct Header<'a> {
@@ -424,6 +443,30 @@ mod tests {
             report.ends_with("3 imported, 1 of them switched off, 2 not imported\n"),
             "{report}"
         );
+    }
+
+    #[test]
+    fn a_policy_whose_rule_would_not_load_is_named_and_the_others_are_written() {
+        let policy = |id: &str, pattern: &str, template: &str| {
+            format!(
+                r#"{{"id":"{id}","sourceRepository":"a/{id}","targetRepository":"b/{id}","tagTemplate":"{template}","rules":[{{"field":"tag","operator":"matches","values":["{pattern}"]}}]}}"#
+            )
+        };
+        let check = |refused: &str, cause: &str| {
+            let json = format!("[{},{refused}]", policy("good", "^v", "%n"));
+            let (imported, refused) = import(&json).unwrap();
+            assert_eq!(imported.len(), 1, "{refused:?}");
+            let [reason] = &refused[..] else {
+                panic!("{refused:?}");
+            };
+            assert!(
+                reason.starts_with("policy 2: bad gives no rule"),
+                "{reason}"
+            );
+            assert!(reason.contains(cause), "{reason}");
+        };
+        check(&policy("bad", "[", "%n"), "pattern");
+        check(&policy("bad", "^v", "%n/%n"), "tag");
     }
 
     #[test]
