@@ -343,3 +343,20 @@ pub fn write_line<T: Serialize>(mut output: impl Write, value: &T) -> io::Result
     serde_json::to_writer(&mut output, value)?;
     output.write_all(b"\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_log_rejected_is_no_event_under_other_rules_either() {
+        let print = |_: &Line| Ok(());
+        let mut replay = Replay::new(Settings::default(), Vec::new(), Execution::AtOnce, print);
+        let rejected = rejected(b"{", "no event".into());
+        for body in [Body::ClockTicked, Body::InputRejected(rejected)] {
+            replay.given(Timestamp::EPOCH, &body).unwrap();
+        }
+        let (summary, _) = replay.finish().unwrap();
+        assert_eq!((summary.events, summary.rejected), (1, 1));
+    }
+}

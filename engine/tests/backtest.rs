@@ -222,8 +222,11 @@ fn the_inputs_of_a_log_replay_under_other_rules_as_those_of_a_file() {
         assert_eq!(from_log, from_file, "{rules}");
         let promoted = if rules == "old" { 4 } else { 2 };
         assert_eq!(of_log["summary"]["promotions"], promoted);
-        for count in ["records", "decisions", "violations"] {
-            assert_eq!(of_log["summary"][count], of_file["summary"][count]);
+        for count in ["records", "rejected", "decisions", "violations"] {
+            assert_eq!(
+                of_log["summary"][count], of_file["summary"][count],
+                "{count}"
+            );
         }
         let undone = replay(&with(&data, &["--no-execute"]));
         let last = &undone[undone.len() - 1]["summary"];

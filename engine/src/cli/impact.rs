@@ -50,6 +50,11 @@ pub fn run(args: &ImpactArgs) -> Result<ExitCode, CliError> {
             format!("{}\n", table(tags))
         }
     })?;
+    if tags.is_empty() && !vulnerability.starts_with("CVE-") {
+        tell!(
+            "hint: `{vulnerability}` is looked for as it is written, capitals and all; `weir log --by vulnerability` lists what scanners name"
+        );
+    }
     let counts = tags.iter().any(|tag| tag["counts"] == true);
     Ok(if args.exit_code && counts {
         ExitCode::from(NO)

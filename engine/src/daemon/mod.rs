@@ -237,7 +237,11 @@ async fn end(shared: Arc<Shared>, node: &Node) -> Result<(), DaemonError> {
     // A node that has ended already keeps nothing.
     let _ = node.note(name, value).await;
     node.stop().await;
-    let _ = fs::remove_file(shared.config.data.join(ADDRESS_FILE));
+    let note = shared.config.data.join(ADDRESS_FILE);
+    // If the directory was moved, another daemon may have left its own there.
+    if fs::read_to_string(&note).is_ok_and(|noted| noted.trim() == shared.address) {
+        let _ = fs::remove_file(note);
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use axum::http::HeaderValue;
 use serde::Deserialize;
 
 use crate::secret::Secret;
@@ -54,13 +55,21 @@ pub enum HttpConfigError {
         /// The key.
         key: &'static str,
     },
+    /// A token that no client can send.
+    #[error(
+        "`http.{key}` has a line break, or another character that no header holds: no client could send it"
+    )]
+    Unsendable {
+        /// The key.
+        key: &'static str,
+    },
     /// Registries would have the token of those who operate.
     #[error(
         "`http.intake_token` is `http.token` as well: whoever may send events could do everything; make another for registries and scanners"
     )]
     Same,
     /// A file that a key names cannot be read.
-    #[error("`http.{key}_file`: cannot read `{}`", path.display())]
+    #[error("`http.{key}_file`: cannot read `{}`: {source}", path.display())]
     File {
         /// The key, without `_file`.
         key: &'static str,
@@ -133,6 +142,9 @@ fn secret(
     if secret.reveal().is_empty() {
         return Err(HttpConfigError::Empty { key });
     }
+    if HeaderValue::from_str(secret.reveal()).is_err() {
+        return Err(HttpConfigError::Unsendable { key });
+    }
     Ok(Some(secret))
 }
 
@@ -159,7 +171,8 @@ mod tests {
         );
         check(
             "intake_token_file = '/nonexistent/token'",
-            "cannot read `/nonexistent/token`",
+            "cannot read `/nonexistent/token`: No such file",
         );
+        check("token = \"two\\nlines\"", "`http.token` has a line break");
     }
 }
