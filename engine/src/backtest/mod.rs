@@ -53,6 +53,7 @@ mod decoding;
 mod detail;
 mod given;
 mod history;
+mod index;
 pub mod jobs;
 mod mark;
 mod markdown;

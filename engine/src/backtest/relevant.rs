@@ -4,7 +4,7 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    given::{About, How, Index},
+    index::{About, How, Index},
     mark::Mark,
 };
 

@@ -4,8 +4,9 @@ use std::io;
 
 use super::{
     BacktestError,
-    given::{About, Batch, Given, Index, Input, give},
+    given::{Batch, Given, Input, give},
     history::{Decoded, Says},
+    index::{About, Index},
 };
 
 /// Inputs of a batch at most: a history may be long and little of it matter.

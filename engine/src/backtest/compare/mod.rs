@@ -21,7 +21,7 @@ use names::{Name, Place};
 use tracks::{Apart, Key, Pair, Subject, Track, Which, alike};
 
 use super::{
-    given::Index,
+    index::Index,
     mark::{Mark, mark_of},
     report::{Kind, Totals},
     scope::Scope,
