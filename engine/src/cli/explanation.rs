@@ -79,12 +79,7 @@ fn images(one: &Value, say: &mut impl FnMut(String)) {
         say(image_line(image));
     }
     for left in each(&one["left_out"]) {
-        say(format!(
-            "    {:<20} {:<12} not scanned: {}",
-            "",
-            short(text(&left["digest"])),
-            text(&left["why"])
-        ));
+        say(left_out_line(left));
     }
 }
 
@@ -201,6 +196,16 @@ fn needs(one: &Value, say: &mut impl FnMut(String)) {
 /// The elements of a list; none of what is no list.
 fn each(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
+}
+
+/// Something that has not to be scanned, and why.
+pub(super) fn left_out_line(left: &Value) -> String {
+    format!(
+        "    {:<20} {:<12} not scanned: {}",
+        "",
+        short(text(&left["digest"])),
+        text(&left["why"])
+    )
 }
 
 /// An image, with how its scan stands.

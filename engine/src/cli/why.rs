@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Access, CliError, NO, Output,
-    explanation::{explanation, image_line, reason_line},
+    explanation::{explanation, image_line, left_out_line, reason_line},
     nothing, out,
 };
 use crate::query::{PromotionFilter, Query};
@@ -199,6 +199,10 @@ pub(super) fn detail(tag: &Value) -> String {
         page.push_str(&image_line(image));
         page.push('\n');
     }
+    for left in tag["left_out"].as_array().into_iter().flatten() {
+        page.push_str(&left_out_line(left));
+        page.push('\n');
+    }
     for unknown in tag["unknown"].as_array().into_iter().flatten() {
         let _ = writeln!(
             page,
@@ -299,4 +303,26 @@ fn promotions_table(all: &[Value]) -> String {
         ]);
     }
     format!("{table}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_tag_is_shown_with_what_in_it_is_not_scanned_and_why() {
+        let page = detail(&json!({
+            "repository": "dev/web", "tag": "1.0", "class": "index", "digest": "sha256:12",
+            "images": [{"role": "platform", "digest": "sha256:34", "scan": "missing"}],
+            "left_out": [{"digest": "sha256:56", "why": "attestation"}],
+        }));
+        let lines: Vec<Vec<&str>> = page
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(lines[2], ["platform", "34", "scan", "missing"]);
+        assert_eq!(lines[3], ["56", "not", "scanned:", "attestation"]);
+    }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use weir_rules::gate::LeftOut;
 use weir_schema::{Digest, RepositoryName, Tag};
 
+use super::hidden::Runs;
 use crate::oci::{ManifestError, OciError};
 
 /// A copy that did not complete. The target tag was not moved by it, unless the registry lost the
@@ -74,6 +76,20 @@ pub enum CopyError {
         /// What is wrong with it.
         #[source]
         cause: ManifestError,
+    },
+    /// What the gate leaves out of what has to be scanned, and yet can be run: nobody looked into it.
+    #[error(
+        "`{repository}@{digest}` is not to be promoted: {} it `{}`, so that nobody scans it, and yet it can be run: {runs}; {}", called(*.why), .why.as_str(), remedy(*.why)
+    )]
+    HiddenImage {
+        /// The source repository.
+        repository: RepositoryName,
+        /// The manifest.
+        digest: Digest,
+        /// As what it is left out.
+        why: LeftOut,
+        /// What says that it can be run.
+        runs: Runs,
     },
     /// Indexes are nested deeper, or there are more manifests, than any application has.
     #[error("`{repository}@{digest}` cannot be copied: {limit}")]
@@ -149,6 +165,28 @@ fn seen(expected: Option<&Digest>) -> String {
     expected.map_or_else(|| "absent".to_owned(), |digest| format!("at {digest}"))
 }
 
+/// Where it stands that something need not be scanned.
+fn called(why: LeftOut) -> &'static str {
+    match why {
+        LeftOut::Config => "the annotation `io.cnab.manifest.type: config` calls",
+        LeftOut::Attestation => {
+            "the annotation `vnd.docker.reference.type` or the platform `unknown/unknown` calls"
+        }
+        LeftOut::Artifact => "`artifactType` or the type of its configuration calls",
+    }
+}
+
+fn remedy(why: LeftOut) -> &'static str {
+    match why {
+        LeftOut::Config | LeftOut::Attestation => {
+            "push the index without that word, and scan what it names, or without this child"
+        }
+        LeftOut::Artifact => {
+            "push the index with it as the image that it is, and scan it, or without this child"
+        }
+    }
+}
+
 impl CopyError {
     /// Whether the same copy may succeed later without anybody changing anything.
     #[must_use]
@@ -169,6 +207,7 @@ impl CopyError {
             | Self::TargetMoved { .. }
             | Self::TagRefused { .. }
             | Self::Invalid { .. }
+            | Self::HiddenImage { .. }
             | Self::TooLarge { .. }
             | Self::Stopped
             | Self::ReferrerConflict { .. } => false,

@@ -1,7 +1,8 @@
 //! One promotion, copied: by digest, on raw bytes, the tag last.
 //!
 //! ```text
-//! survey      read the tree at the source: every leaf is there, or nothing is begun
+//! survey      read the tree at the source: every leaf is there, and none that can be run was left
+//!             out of what had to be scanned, or nothing is begun
 //! leaves      blobs mounted or streamed, and seen there; then the manifest, by digest
 //! indexes     deepest first, by digest
 //! referrers   signatures, attestations, SBOMs of every manifest of the tree
@@ -15,6 +16,7 @@
 
 mod blobs;
 mod error;
+mod hidden;
 mod job;
 mod referrers;
 mod tag;
@@ -27,6 +29,7 @@ use weir_schema::{Digest, RepositoryName, Tag};
 use crate::oci::Clients;
 
 pub use error::CopyError;
+pub use hidden::Runs;
 use job::Job;
 
 /// What to copy, and what the decision to copy it saw.
@@ -109,7 +112,8 @@ pub async fn run_while(
     let job = Job::new(plan, clients, progress, may_act)?;
     let mut already_there = tag::check_target(&job, plan).await?;
     tag::check_source(&job, plan).await?;
-    let tree = tree::survey(&job, &plan.digest).await?;
+    let (tree, hidden) = tree::survey(&job, &plan.digest).await?;
+    hidden.check(&job)?;
     let root = tree.root().clone();
     tree::copy(&job, &tree).await?;
     let referrers = referrers::copy(&job, &tree).await?;

@@ -8,11 +8,12 @@ use weir_schema::Digest;
 
 use super::{
     CopyError, blobs,
+    hidden::{Content, Hidden, Said},
     job::{Job, Side},
 };
 use crate::oci::{
     Manifest, RawManifest, Reference, TREE_LEVELS, TREE_MANIFESTS, TREE_TOO_DEEP, TREE_TOO_LARGE,
-    TREE_TOO_MANY, TreeBudget, media_type,
+    TREE_TOO_MANY, TreeBudget,
 };
 
 /// The indexes of a tree are kept from its survey to its copy as long as that many bytes were read:
@@ -22,7 +23,7 @@ const KEPT_BYTES: usize = 1 << 20;
 /// All manifests below a root.
 pub(super) struct Tree {
     root: Root,
-    /// Everything that lists nothing.
+    /// Everything that lists nothing. It is fetched again to be copied: it may be gone by then.
     leaves: BTreeSet<Digest>,
     /// The indexes, and the root where it is one, by level: the deepest last. `None` for one that
     /// is fetched again.
@@ -39,12 +40,14 @@ pub(super) struct Root {
 /// What the survey needs of a descriptor.
 struct Child {
     digest: Digest,
-    is_image: bool,
+    said: Said,
 }
 
-/// An index below the root: what it lists, and itself if it is kept.
+/// A manifest below the root: what it lists, and itself if it is an index that is kept.
 struct Found {
     kept: Option<Root>,
+    is_index: bool,
+    content: Content,
     children: Vec<Child>,
 }
 
@@ -52,8 +55,8 @@ fn children(manifest: Manifest) -> Vec<Child> {
     let listed = manifest.manifests.into_iter();
     listed
         .map(|child| Child {
-            is_image: media_type::is_image(&child.media_type),
-            digest: child.digest,
+            digest: child.digest.clone(),
+            said: Said::of(child),
         })
         .collect()
 }
@@ -71,8 +74,8 @@ impl Tree {
     }
 }
 
-/// Reads the tree at the source. Every leaf is seen there.
-pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError> {
+/// Reads the tree at the source, and what its indexes say of what is in it. Every leaf is seen there.
+pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<(Tree, Hidden), CopyError> {
     let budget = TreeBudget::default();
     let (root, manifest) = fetch(job, digest).await?;
     within(job, &budget, &root)?;
@@ -81,14 +84,15 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError
         leaves: BTreeSet::new(),
         indexes: Vec::new(),
     };
+    let mut hidden = Hidden::default();
     job.count(|progress| progress.manifests += 1);
     if !manifest.is_index() {
         tree.leaves.insert(digest.clone());
-        return Ok(tree);
+        return Ok((tree, hidden));
     }
     tree.indexes
         .push(BTreeMap::from([(digest.clone(), Some(root))]));
-    let mut known = BTreeSet::from([digest.clone()]);
+    let mut known = BTreeMap::from([(digest.clone(), Content::of(&manifest))]);
     let mut level = children(manifest);
     while !level.is_empty() {
         let limit = |digest: &Digest, limit| CopyError::TooLarge {
@@ -96,61 +100,52 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<Tree, CopyError
             digest: digest.clone(),
             limit,
         };
-        level.retain(|child| known.insert(child.digest.clone()));
-        if known.len() > TREE_MANIFESTS {
+        let named: BTreeSet<&Digest> = level.iter().map(|child| &child.digest).collect();
+        let new: Vec<&Digest> = named
+            .into_iter()
+            .filter(|child| !known.contains_key(*child))
+            .collect();
+        if known.len() + new.len() > TREE_MANIFESTS {
             return Err(limit(digest, TREE_TOO_MANY));
         }
-        let looks = level.iter().map(|child| look(job, child, &budget));
+        let looks = new.iter().map(|child| look(job, child, &budget));
         let found = try_join_all(looks).await?;
         job.count(|progress| progress.manifests += u64::try_from(found.len()).unwrap_or(u64::MAX));
         let mut indexes = BTreeMap::new();
         let mut below = Vec::new();
-        for (child, found) in level.iter().zip(found) {
-            match found {
-                None => {
-                    tree.leaves.insert(child.digest.clone());
-                }
-                Some(found) => {
-                    if tree.indexes.len() >= TREE_LEVELS {
-                        return Err(limit(&child.digest, TREE_TOO_DEEP));
-                    }
-                    below.extend(found.children);
-                    indexes.insert(child.digest.clone(), found.kept);
-                }
+        for (child, found) in new.into_iter().zip(found) {
+            known.insert(child.clone(), found.content);
+            if !found.is_index {
+                tree.leaves.insert(child.clone());
+                continue;
             }
+            if tree.indexes.len() >= TREE_LEVELS {
+                return Err(limit(child, TREE_TOO_DEEP));
+            }
+            below.extend(found.children);
+            indexes.insert(child.clone(), found.kept);
+        }
+        for child in &level {
+            hidden.note(&child.digest, &child.said, known[&child.digest]);
         }
         if !indexes.is_empty() {
             tree.indexes.push(indexes);
         }
         level = below;
     }
-    Ok(tree)
+    Ok((tree, hidden))
 }
 
-/// Looks at a child; fetches it if it is an index.
-async fn look(job: &Job, child: &Child, budget: &TreeBudget) -> Result<Option<Found>, CopyError> {
-    if child.is_image {
-        let reference = Reference::Digest(child.digest.clone());
-        match job
-            .source
-            .client
-            .head_manifest(&job.source.path, &reference)
-            .await?
-        {
-            None => return Err(missing(job, &child.digest)),
-            Some(head) if !head.media_type.as_deref().is_some_and(media_type::is_index) => {
-                return Ok(None);
-            }
-            // The descriptor and the registry disagree: the content decides.
-            Some(_) => {}
-        }
-    }
-    let (root, manifest) = fetch(job, &child.digest).await?;
+/// Reads a child: what it is by its content, whatever its descriptor says.
+async fn look(job: &Job, child: &Digest, budget: &TreeBudget) -> Result<Found, CopyError> {
+    let (root, manifest) = fetch(job, child).await?;
     within(job, budget, &root)?;
-    Ok(manifest.is_index().then(|| Found {
-        kept: (budget.taken() <= KEPT_BYTES).then_some(root),
+    Ok(Found {
+        kept: (manifest.is_index() && budget.taken() <= KEPT_BYTES).then_some(root),
+        is_index: manifest.is_index(),
+        content: Content::of(&manifest),
         children: children(manifest),
-    }))
+    })
 }
 
 /// Takes what was read of a tree from its budget.

@@ -33,7 +33,8 @@ pub(crate) fn of(
     }
 }
 
-fn child(descriptor: Descriptor) -> weir_schema::Descriptor {
+/// A descriptor as the log keeps it.
+pub(crate) fn child(descriptor: Descriptor) -> weir_schema::Descriptor {
     weir_schema::Descriptor {
         digest: descriptor.digest,
         media_type: descriptor.media_type,

@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use weir_schema::{Digest, ManifestResolved, RepositoryName, Tag};
 
 pub use created::created;
-pub(crate) use facts::of as facts;
+pub(crate) use facts::{child as descriptor, of as facts};
 
 use crate::oci::{
     Client, Clients, Manifest, ManifestError, OciError, Reference, TREE_LEVELS, TREE_MANIFESTS,

@@ -145,6 +145,45 @@ pub fn multi_arch(name: &str, sizes: &[usize]) -> Content {
     all
 }
 
+/// A multi-platform image whose index holds `more` besides, each with more fields in its descriptor.
+pub fn multi_arch_with(name: &str, more: &[(&Content, Value)]) -> Content {
+    let mut all = multi_arch(name, &[]);
+    let (_, index) = all.manifests.pop().unwrap();
+    let mut index: Value = serde_json::from_slice(&index).unwrap();
+    let children = index["manifests"].as_array_mut().unwrap();
+    for (content, fields) in more {
+        children.push(content.descriptor(fields));
+        all.take((*content).clone());
+    }
+    all.manifests
+        .push((OCI_INDEX.into(), index.to_string().into_bytes()));
+    all
+}
+
+/// The same, where the thing's own manifest says `fields` too.
+pub fn said_by_itself(mut content: Content, fields: &Value) -> Content {
+    let (media_type, bytes) = content.manifests.pop().unwrap();
+    let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
+    for (key, value) in fields.as_object().unwrap() {
+        manifest[key] = value.clone();
+    }
+    content
+        .manifests
+        .push((media_type, manifest.to_string().into_bytes()));
+    content
+}
+
+/// An attestation as BuildKit makes them: an image's configuration, a layer that is a statement.
+pub fn buildkit_attestation(statement: &str) -> Content {
+    let mut content = cosign_signature(&[statement]);
+    let layers = json!([descriptor(
+        "application/vnd.in-toto+json",
+        statement.as_bytes()
+    )]);
+    content = said_by_itself(content, &json!({"layers": layers}));
+    content
+}
+
 /// An application: bundle configuration, invocation image, a plain component for each name, and
 /// `cache`, a component that is an index itself. Every image has one more layer for each of
 /// `sizes`.

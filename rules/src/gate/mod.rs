@@ -12,6 +12,8 @@ use weir_schema::ReasonCode;
 pub use structure::DEEPEST;
 pub(crate) use structure::{Leaf, Parts, Structure};
 
+pub use crate::state::Mention;
+
 use crate::{
     Class,
     state::{Attempt, DigestId, More, NameId, Obstacle, Reads, RepositoryId, State, clipped},

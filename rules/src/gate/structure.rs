@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{LeftOut, Role};
-use crate::state::{CnabType, DigestId, NameId, PlatformId, Shape, State};
+use crate::state::{CnabType, DigestId, Mention, NameId, PlatformId, Shape, State};
 
 /// How deep indexes may be nested below the subject.
 pub const DEEPEST: usize = 8;
@@ -50,6 +50,22 @@ pub(crate) enum Parts {
 
 /// What stands in an index and need not be scanned, with the reason.
 pub(crate) type LeftOuts = BTreeSet<(DigestId, LeftOut)>;
+
+impl Mention {
+    /// Why what a descriptor names is not in the required set; `None` if it is. `is_index` and
+    /// `non_image` are what its own manifest says; the descriptor may say so too.
+    #[must_use]
+    pub fn left_out(self, is_index: bool, non_image: bool) -> Option<LeftOut> {
+        match self.cnab {
+            CnabType::Config => Some(LeftOut::Config),
+            _ if self.attestation => Some(LeftOut::Attestation),
+            // An index is expanded whatever type it declares: images in it stay in.
+            _ if self.is_index || is_index => None,
+            _ if self.non_image || non_image => Some(LeftOut::Artifact),
+            _ => None,
+        }
+    }
+}
 
 impl Parts {
     /// The images that must be scanned, distinct, ordered by digest.
@@ -254,26 +270,20 @@ impl State {
         for child in children {
             let kind = self.kinds.get(child.kind);
             let manifest = self.manifest(child.digest);
-            let is_index = kind.is_index || manifest.shape == Shape::Index;
-            if kind.cnab == CnabType::Unknown {
+            let is_index = kind.mention.is_index || manifest.shape == Shape::Index;
+            let cnab = kind.mention.cnab;
+            if cnab == CnabType::Unknown {
                 found.invalid.insert(step.digest);
             }
-            let left_out = match kind.cnab {
-                CnabType::Config => Some(LeftOut::Config),
-                _ if kind.attestation => Some(LeftOut::Attestation),
-                // An index is expanded whatever type it declares: images in it stay in.
-                _ if is_index => None,
-                _ if kind.non_image || manifest.non_image => Some(LeftOut::Artifact),
-                _ => None,
-            };
+            let left_out = kind.mention.left_out(is_index, manifest.non_image);
             if let Some(reason) = left_out {
                 found.left_out.insert((child.digest, reason));
                 continue;
             }
             found.holders.insert((child.digest, step.digest));
             let component = kind.component.or(step.component);
-            let invocation = step.invocation || kind.cnab == CnabType::Invocation;
-            let in_bundle = step.in_bundle || kind.cnab == CnabType::Component;
+            let invocation = step.invocation || cnab == CnabType::Invocation;
+            let in_bundle = step.in_bundle || cnab == CnabType::Component;
             if is_index {
                 next.insert(Step {
                     digest: child.digest,

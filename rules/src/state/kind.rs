@@ -35,6 +35,30 @@ pub(crate) enum CnabType {
     Unknown,
 }
 
+/// What a descriptor says about scanning what it names (DESIGN 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mention {
+    pub(crate) is_index: bool,
+    pub(crate) cnab: CnabType,
+    /// An attestation by its annotation or by the platform `unknown/unknown`.
+    pub(crate) attestation: bool,
+    /// The descriptor's `artifactType` says that it is no image.
+    pub(crate) non_image: bool,
+}
+
+impl Mention {
+    /// What this descriptor says.
+    #[must_use]
+    pub fn of(descriptor: &Descriptor) -> Self {
+        Self {
+            is_index: media_type::is_index(&descriptor.media_type),
+            cnab: cnab_type(descriptor.annotations.as_ref()),
+            attestation: is_attestation(descriptor),
+            non_image: media_type::is_non_image_artifact(descriptor.artifact_type.as_deref()),
+        }
+    }
+}
+
 /// A kind of child.
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
@@ -46,22 +70,14 @@ pub(crate) struct Kind {
     sized: bool,
 
     // Derived.
-    pub(crate) is_index: bool,
-    pub(crate) cnab: CnabType,
-    /// An attestation by its annotation or by the platform `unknown/unknown`.
-    pub(crate) attestation: bool,
-    /// The descriptor's `artifactType` says that it is no image.
-    pub(crate) non_image: bool,
+    pub(crate) mention: Mention,
     pub(crate) component: Option<NameId>,
 }
 
 /// What the gate reads of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Meaning {
-    is_index: bool,
-    cnab: CnabType,
-    attestation: bool,
-    non_image: bool,
+    mention: Mention,
     component: Option<NameId>,
     platform: Option<PlatformId>,
 }
@@ -70,10 +86,7 @@ impl Kind {
     /// What a descriptor of this kind says to the gate.
     pub(crate) fn meaning(&self) -> Meaning {
         Meaning {
-            is_index: self.is_index,
-            cnab: self.cnab,
-            attestation: self.attestation,
-            non_image: self.non_image,
+            mention: self.mention,
             component: self.component,
             platform: self.platform,
         }
@@ -118,7 +131,8 @@ impl Kinds {
     ) -> KindId {
         let annotations = descriptor.annotations.as_ref();
         let sized = descriptor.size.is_some();
-        let attestation = is_attestation(descriptor);
+        let mention = Mention::of(descriptor);
+        let attestation = mention.attestation;
         let platform = descriptor.platform.as_ref();
         let platform = platform.filter(|platform| platform.to_string().len() <= LONGEST_NAME);
         let hash = hash_of(&Said {
@@ -137,7 +151,7 @@ impl Kinds {
                 && row.annotations.as_deref() == annotations
                 && row.platform.map(|id| platforms.platform(id)) == platform
                 && row.sized == sized
-                && row.attestation == attestation
+                && row.mention.attestation == attestation
         };
         if let Some(place) = self.table.find(hash, same) {
             return KindId::at(place);
@@ -151,10 +165,7 @@ impl Kinds {
             annotations: annotations.cloned().map(Arc::new),
             platform: platform.map(|platform| platforms.intern(platform)),
             sized,
-            is_index: media_type::is_index(&descriptor.media_type),
-            cnab: cnab_type(annotations),
-            attestation,
-            non_image: media_type::is_non_image_artifact(artifact_type),
+            mention,
             component: names.intern_option(component),
         };
         let place = self.rows.len();
@@ -180,9 +191,10 @@ frozen!(
     }
 );
 
+// A part of each frozen kind: snapshots have these in this order.
+frozen!(struct Mention { is_index, cnab, attestation, non_image });
 frozen!(struct Kind {
-    media_type, artifact_type, annotations, platform, sized, is_index, cnab, attestation,
-    non_image, component,
+    media_type, artifact_type, annotations, platform, sized, mention, component,
 });
 
 impl Kinds {
@@ -204,7 +216,7 @@ impl Kinds {
                 annotations: row.annotations.as_deref(),
                 platform: row.platform.map(|id| platforms.platform(id)),
                 sized: row.sized,
-                attestation: row.attestation,
+                attestation: row.mention.attestation,
             }))
         }));
         Ok(Self { rows, table })

@@ -232,7 +232,7 @@ impl State {
         let bundle = content.annotation("io.docker.type") == Some("app")
             || content.annotation("org.opencontainers.artifactType") == cnab
             || artifact_type == cnab
-            || kinds.any(|child| self.kinds.get(child.kind).cnab != CnabType::None);
+            || kinds.any(|child| self.kinds.get(child.kind).mention.cnab != CnabType::None);
         let non_image = media_type::is_non_image_artifact(artifact_type);
         if let (Shape::Single, Some(places)) = (shape, &mut self.content_mut(id).places) {
             // It turned out to be no index: its push proved nothing but itself.

@@ -39,6 +39,7 @@ use std::{
 use weir_schema::{Digest, RuleFile, Timestamp};
 
 pub(crate) use alarm::{Alarm, Wake};
+pub use kind::Mention;
 pub(crate) use kind::{CnabType, Kinds};
 pub(crate) use manifest::{Child, Content, Facts, Index, Manifest, Places, Shape};
 pub(crate) use numbers::{DigestId, FindingId, NameId, PlatformId, ReportId, RepositoryId, TagId};
