@@ -15,7 +15,7 @@ use crate::{
     state::{
         Attempt, Bound, DigestId, Facts, Held, Hold, Hop, Origin, Override, Progress, Promoted,
         Promotion, Reads, ReportId, RepositoryId, ScannerState, ScopePattern, Settings, Settled,
-        State, Subject, TagId, Vote, Wake, Way,
+        State, Subject, TagId, Vote, Wake, Way, Worked,
     },
 };
 
@@ -203,6 +203,7 @@ impl State {
             let report = self.take_report(findings, Some(&dump.counts), &dump.licenses);
             kept.insert(digest, report);
         }
+        let mut worked = Worked::default();
         for (digest, dump) in scans {
             let id = self.intern_digest(&digest);
             let mut scanners = Vec::with_capacity(dump.scanners.len());
@@ -216,8 +217,9 @@ impl State {
                     seen.push((*report, at));
                 }
             }
-            self.restore_scans(id, scanners, seen);
+            self.restore_scans(id, scanners, seen, &mut worked);
         }
+        self.release_worked(worked);
         for report in kept.into_values() {
             self.release_report(report);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use weir_schema::{Digest, ScanCompleted, ScanFailed, ScanStarted};
 
 use super::Touched;
-use crate::state::{Completed, State};
+use crate::state::{Completed, State, Worked};
 
 impl State {
     pub(super) fn scan_has_started(&mut self, data: &ScanStarted, touched: &mut Touched) {
@@ -36,11 +36,13 @@ impl State {
         // A digest that is covered twice was scanned once.
         let covered: BTreeSet<&Digest> = data.covers.iter().flatten().collect();
         let others = covered.into_iter().filter(|digest| **digest != data.digest);
+        let mut worked = Worked::default();
         for digest in std::iter::once(&data.digest).chain(others) {
             let digest = self.intern_digest(digest);
-            let changed = self.scan_completed(digest, report, &completed);
+            let changed = self.scan_completed(digest, report, &completed, &mut worked);
             self.touch_above_by(changed, digest, touched);
         }
+        self.release_worked(worked);
         self.release_report(report);
     }
 }

@@ -50,7 +50,7 @@ pub(crate) use reason::{More, Obstacle, clipped, verdict};
 pub(crate) use report::Reports;
 pub(crate) use repository::{Path, RuleInForce, speaks_of_target};
 pub use scan::ScanAge;
-pub(crate) use scan::{Attempt, Completed, Held, ScannerState};
+pub(crate) use scan::{Attempt, Completed, Held, ScannerState, Worked};
 pub(crate) use tag::{Bound, Settled, Subject, SubjectKey};
 pub(crate) use tally::Tally;
 

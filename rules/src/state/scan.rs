@@ -1,6 +1,9 @@
 //! Scans: what each scanner did about a digest, and what counts of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use weir_schema::{Finding, ScanCompleted, SeverityCounts, Timestamp};
 
@@ -103,6 +106,16 @@ pub(crate) struct Completed {
     pub(crate) scanner: NameId,
     pub(crate) scanned_at: Option<Timestamp>,
     pub(crate) db_updated_at: Option<Timestamp>,
+}
+
+/// What was worked out of the reports of some digests: of those that one report covers most have the
+/// same reports besides, and each step of it may cost as much as the report has findings.
+#[derive(Default)]
+pub(crate) struct Worked {
+    /// What several reports come to. Each is referred to, so that its number stays its own.
+    unions: BTreeMap<Vec<ReportId>, ReportId>,
+    /// The vulnerabilities that a report names and the first that was seen does not.
+    news: BTreeMap<(ReportId, ReportId), Arc<[VulnerabilityId]>>,
 }
 
 /// How old a scanner's result is: a result does not replace one that is newer (DESIGN 4.3).
@@ -209,7 +222,10 @@ impl State {
         let state = self.scanner_state(digest, scanner);
         let attempt = Attempt::Failed(clipped(reason).into());
         let changed = state.ended(attempt);
-        changed.and(self.stand(digest))
+        let mut worked = Worked::default();
+        let changed = changed.and(self.stand(digest, &mut worked));
+        self.release_worked(worked);
+        changed
     }
 
     /// Takes the report of a completed scan, of one digest or several; the caller releases it.
@@ -227,15 +243,23 @@ impl State {
         self.reports.release(report, &self.names);
     }
 
+    pub(crate) fn release_worked(&mut self, worked: Worked) {
+        for union in worked.unions.into_values() {
+            self.release_report(union);
+        }
+    }
+
     /// Takes a completed scan of `digest`; gives what it changes. A result older than the one held
-    /// does not replace it.
+    /// does not replace it. The caller releases `worked` once all digests have theirs, and until then
+    /// takes no other report.
     pub(crate) fn scan_completed(
         &mut self,
         digest: DigestId,
         report: ReportId,
         completed: &Completed,
+        worked: &mut Worked,
     ) -> Reads {
-        self.note_seen(digest, report);
+        self.note_seen(digest, report, worked);
         let database = self.scanner_databases.get(&completed.scanner).copied();
         // It did not look with one that came after it.
         let database = database.filter(|at| completed.scanned_at.is_none_or(|then| *at <= then));
@@ -259,47 +283,61 @@ impl State {
                 self.release_report(old.report);
             }
         }
-        changed.and(self.stand(digest))
+        changed.and(self.stand(digest, worked))
     }
 
     /// Remembers the report if it brings a vulnerability not seen on this digest before.
-    fn note_seen(&mut self, digest: DigestId, report: ReportId) {
-        if self.brings(digest, report) {
+    fn note_seen(&mut self, digest: DigestId, report: ReportId, worked: &mut Worked) {
+        if self.brings(digest, report, worked) {
             self.reports.retain(report);
-            self.remember(digest, report, self.now);
+            self.remember(digest, report, self.now, worked);
         }
     }
 
     /// Whether a report names a vulnerability not seen on this digest before.
-    fn brings(&self, digest: DigestId, report: ReportId) -> bool {
+    fn brings(&self, digest: DigestId, report: ReportId, worked: &mut Worked) -> bool {
         let scans = self.scans(digest);
-        let first = scans.and_then(|scans| scans.seen.first());
-        let mut findings = self.reports.findings_of(report).iter();
-        findings.any(|finding| {
-            let known = first.is_some_and(|(first, _)| self.reports.has(*first, *finding));
-            let found = self.reports.found(*finding).vulnerability;
-            !known && !scans.is_some_and(|scans| scans.later.contains_key(&found))
-        })
+        let Some((scans, (first, _))) = scans.and_then(|one| Some((one, one.seen.first()?))) else {
+            return !self.reports.findings_of(report).is_empty();
+        };
+        let news = self.news(*first, report, worked);
+        news.iter().any(|found| !scans.later.contains_key(found))
+    }
+
+    /// The vulnerabilities that a report names and `first` does not.
+    fn news(
+        &self,
+        first: ReportId,
+        report: ReportId,
+        worked: &mut Worked,
+    ) -> Arc<[VulnerabilityId]> {
+        let work_out = || {
+            let findings = self.reports.findings_of(report).iter();
+            let news: BTreeSet<VulnerabilityId> = findings
+                .filter(|finding| !self.reports.has(first, **finding))
+                .map(|finding| self.reports.found(*finding).vulnerability)
+                .collect();
+            news.into_iter().collect()
+        };
+        let known = worked.news.entry((first, report));
+        Arc::clone(known.or_insert_with(work_out))
     }
 
     /// Adds a report to those that brought something, at its time. The reference to it is the
     /// caller's gift.
-    fn remember(&mut self, digest: DigestId, report: ReportId, at: Timestamp) {
-        let scans = self.manifests[digest.place()].scans.get_or_insert_default();
-        if let Some((first, _)) = scans.seen.first() {
-            for finding in self.reports.findings_of(report) {
-                if !self.reports.has(*first, *finding) {
-                    let found = self.reports.found(*finding).vulnerability;
-                    scans.later.entry(found).or_insert(at);
-                }
-            }
+    fn remember(&mut self, digest: DigestId, report: ReportId, at: Timestamp, worked: &mut Worked) {
+        let first = self.scans(digest).and_then(|scans| scans.seen.first());
+        let news = first.map(|(first, _)| self.news(*first, report, worked));
+        let scans = self.scans_mut(digest);
+        for found in news.iter().flat_map(|news| news.iter()) {
+            scans.later.entry(*found).or_insert(at);
         }
         scans.seen.reserve_exact(1);
         scans.seen.push((report, at));
     }
 
     /// Works out what a digest's scans come to; gives what that changes.
-    fn stand(&mut self, digest: DigestId) -> Reads {
+    fn stand(&mut self, digest: DigestId, worked: &mut Worked) -> Reads {
         let Some(scans) = self.scans(digest) else {
             return Reads::NOTHING;
         };
@@ -333,7 +371,7 @@ impl State {
             Some(_) => {
                 let reports = scans.in_good_standing().map(|(_, held)| held.report);
                 let reports: Vec<ReportId> = reports.collect();
-                Some(self.reports.union(&reports, &mut self.names))
+                Some(self.union(reports, worked))
             }
             None => None,
         };
@@ -366,6 +404,20 @@ impl State {
         changed
     }
 
+    /// What several reports come to, with a reference to it.
+    fn union(&mut self, of: Vec<ReportId>, worked: &mut Worked) -> ReportId {
+        let union = match worked.unions.get(&of) {
+            Some(known) => *known,
+            None => {
+                let union = self.reports.union(&of, &mut self.names);
+                worked.unions.insert(of, union);
+                union
+            }
+        };
+        self.reports.retain(union);
+        union
+    }
+
     /// Puts scans back as they were, from a canonical encoding: the references to the reports are the
     /// caller's gift.
     pub(crate) fn restore_scans(
@@ -373,12 +425,13 @@ impl State {
         digest: DigestId,
         scanners: Vec<ScannerState>,
         seen: Vec<(ReportId, Timestamp)>,
+        worked: &mut Worked,
     ) {
         self.scans_mut(digest).scanners = scanners;
         for (report, at) in seen {
-            self.remember(digest, report, at);
+            self.remember(digest, report, at, worked);
         }
-        self.stand(digest);
+        self.stand(digest, worked);
     }
 }
 
