@@ -156,8 +156,9 @@ impl State {
         let parts = self.parts_now(bound.digest);
         let affected = parts.leaves().iter().filter_map(|leaf| {
             let (scanners, found) = self.present_findings(leaf.digest, wanted)?;
+            let above = parts.above(leaf.digest);
             let findings = found.into_iter().map(|finding| {
-                let by = self.overriding(tag.repository, &parts, leaf.digest, finding);
+                let by = self.overriding(tag.repository, &above, finding);
                 let granted = by.and_then(|id| self.overrides.get(id));
                 let finding = self.reports.finding(finding, &self.names);
                 AffectedPackage {

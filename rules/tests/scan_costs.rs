@@ -17,6 +17,9 @@ use weir_schema::Event;
 
 const MOST_TIME: Duration = Duration::from_secs(2);
 
+const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 fn digest(number: usize) -> String {
     format!("sha256:{number:064x}")
 }
@@ -55,4 +58,54 @@ fn what_two_scanners_found_of_many_images_is_put_together_once() {
         ("scan.completed", data)
     };
     check(&[report("trivy"), report("grype")]);
+}
+
+#[test]
+fn the_indexes_above_an_image_are_looked_for_once_and_not_for_each_finding() {
+    let leaf = digest(1);
+    let above: Vec<String> = (1000..2000).map(digest).collect();
+    for scope in [digest(7), digest(1999)] {
+        let rule = "//! from: dev/*\n//! to: prod/{1}\nscan.low == 0";
+        let mut events = vec![
+            (
+                "rules.activated",
+                json!({"files": [{"path": "ship.cel", "text": rule}]}),
+            ),
+            (
+                "override.granted",
+                json!({
+                    "override_id": "o", "vulnerability": "CVE-1", "reason": "r", "actor": "ann",
+                    "scope": {"digest": scope},
+                }),
+            ),
+        ];
+        events.extend(above.iter().map(|index| {
+            let manifests = json!([{"digest": leaf, "media_type": IMAGE}]);
+            (
+                "manifest.resolved",
+                json!({"digest": index, "media_type": INDEX, "manifests": manifests}),
+            )
+        }));
+        let children = above
+            .iter()
+            .map(|index| json!({"digest": index, "media_type": INDEX}));
+        let children: Value = children.collect();
+        events.push((
+            "image.pushed",
+            json!({
+                "repository": "dev/web", "tag": "1", "digest": digest(2), "media_type": INDEX,
+                "manifests": children,
+            }),
+        ));
+        let many: Value = (0..1000)
+            .map(|n| json!({"id": "CVE-1", "severity": "LOW", "package": format!("p{n}")}))
+            .collect();
+        events.push((
+            "scan.completed",
+            json!({
+                "digest": leaf, "scanner": {"name": "trivy"}, "findings": many,
+            }),
+        ));
+        check(&events);
+    }
 }

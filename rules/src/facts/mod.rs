@@ -219,8 +219,13 @@ impl<'a> CaseFacts<'a> {
         let Some(report) = self.state.standing(leaf.digest).report else {
             return sorted;
         };
+        let Case {
+            repository, parts, ..
+        } = self.case;
+        let above = parts.above(leaf.digest);
         for id in reports.findings_of(report) {
-            match self.overriding(leaf, *id) {
+            // The first, by id, that keeps it from counting.
+            match self.state.overriding(*repository, &above, *id) {
                 Some(by) => sorted.overridden.push((*id, by)),
                 None => {
                     sorted.tally.count(reports.found(*id));
@@ -231,15 +236,6 @@ impl<'a> CaseFacts<'a> {
         sorted.tally.overridden = sorted.overridden.len() as u64;
         sorted.tally.at_least(reports.get(report).told.as_deref());
         sorted
-    }
-
-    /// The first override, by id, that keeps a finding from counting.
-    fn overriding(&self, leaf: &Leaf, finding: FindingId) -> Option<NameId> {
-        let Case {
-            repository, parts, ..
-        } = self.case;
-        self.state
-            .overriding(*repository, parts, leaf.digest, finding)
     }
 
     /// Why `what` of a leaf cannot be read, if a scanner in good standing gave only counts.

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use weir_schema::ReasonCode;
 
 pub use structure::DEEPEST;
-pub(crate) use structure::{Leaf, Parts, Structure};
+pub(crate) use structure::{Above, Leaf, Parts, Structure};
 
 pub use crate::state::Mention;
 

@@ -2,6 +2,7 @@
 //! why, what is not known.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -26,7 +27,7 @@ pub(crate) struct Leaf {
 pub(crate) struct Structure {
     /// Distinct, ordered by digest.
     leaves: Box<[Leaf]>,
-    /// The subject if it is an index, and every index in it.
+    /// The subject if it is an index, and every index in it, in their order.
     indexes: Box<[DigestId]>,
     /// Indexes whose children are not known, or what may be one.
     unknown: Box<[DigestId]>,
@@ -115,22 +116,13 @@ impl Parts {
         listed.map(|(_, holder)| *holder).chain(only.copied())
     }
 
-    /// Whether `wanted` is the leaf, or an index above it up to the subject.
-    pub(crate) fn is_at_or_above(&self, wanted: DigestId, leaf: DigestId) -> bool {
-        let mut open = vec![leaf];
-        let mut seen = vec![leaf];
-        while let Some(next) = open.pop() {
-            if next == wanted {
-                return true;
-            }
-            for holder in self.holders(next) {
-                if !seen.contains(&holder) {
-                    seen.push(holder);
-                    open.push(holder);
-                }
-            }
+    /// The way from a leaf up to the subject, for all that is asked of it.
+    pub(crate) fn above(&self, leaf: DigestId) -> Above<'_> {
+        Above {
+            parts: self,
+            leaf,
+            indexes: OnceCell::new(),
         }
-        false
     }
 
     fn structure(&self) -> Option<&Structure> {
@@ -138,6 +130,40 @@ impl Parts {
             Self::Image(_) => None,
             Self::Several(structure) => Some(structure),
         }
+    }
+}
+
+/// A leaf and the indexes above it up to the subject: they are looked for once, and only where the
+/// answer is not plain without.
+pub(crate) struct Above<'a> {
+    parts: &'a Parts,
+    leaf: DigestId,
+    indexes: OnceCell<BTreeSet<DigestId>>,
+}
+
+impl Above<'_> {
+    /// Whether `wanted` is the leaf, or an index above it up to the subject.
+    pub(crate) fn includes(&self, wanted: DigestId) -> bool {
+        if wanted == self.leaf {
+            return true;
+        }
+        let is_in_subject = self.parts.indexes().binary_search(&wanted).is_ok();
+        is_in_subject && self.indexes().contains(&wanted)
+    }
+
+    fn indexes(&self) -> &BTreeSet<DigestId> {
+        self.indexes.get_or_init(|| {
+            let mut found = BTreeSet::new();
+            let mut open = vec![self.leaf];
+            while let Some(part) = open.pop() {
+                open.extend(
+                    self.parts
+                        .holders(part)
+                        .filter(|index| found.insert(*index)),
+                );
+            }
+            found
+        })
     }
 }
 

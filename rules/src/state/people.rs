@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     frozen::{Freezing, Frozen, ThawError, Thawing, frozen},
-    gate::Parts,
+    gate::Above,
     pattern::RepositoryPattern,
 };
 
@@ -232,13 +232,12 @@ impl State {
         }
     }
 
-    /// The first override, by id, that keeps a finding of a leaf from counting in what is made of
-    /// `parts`, in the source repository.
+    /// The first override, by id, that keeps a finding of a leaf from counting in the source
+    /// repository, in what there is `above` the leaf.
     pub(crate) fn overriding(
         &self,
         source: RepositoryId,
-        parts: &Parts,
-        leaf: DigestId,
+        above: &Above<'_>,
         finding: FindingId,
     ) -> Option<NameId> {
         let found = self.reports.found(finding);
@@ -248,9 +247,7 @@ impl State {
             one.is_in_force(self.now)
                 && one.covers_package(found, &self.names)
                 && one.covers_repository(source)
-                && one
-                    .digest
-                    .is_none_or(|digest| parts.is_at_or_above(digest, leaf))
+                && one.digest.is_none_or(|digest| above.includes(digest))
         });
         first.map(|(id, _)| id)
     }
