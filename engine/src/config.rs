@@ -294,6 +294,12 @@ impl Config {
             self.registries.contains_key(host) || Some(host) == self.default_registry.as_deref()
         })
     }
+
+    /// Whether no registry may be asked at all.
+    #[must_use]
+    pub fn reaches_none(&self) -> bool {
+        self.registries.is_empty() && self.default_registry.is_none()
+    }
 }
 
 /// Refuses what no image name can begin with.

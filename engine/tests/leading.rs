@@ -242,6 +242,39 @@ async fn when_the_leader_is_killed_within_a_copy_another_node_completes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_takes_over_looks_up_what_was_pushed_by_digest_before() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let away = |_: &Request| Fault::Answer("HTTP/1.1 503 Service Unavailable");
+    let way_of_first = site.way(away).await;
+    let way_of_second = site.way(|_| Fault::None).await;
+    let mut first = site.node("first", &way_of_first, 3, true).await;
+    leads(&first).await;
+    let second = site.node("second", &way_of_second, 3, true).await;
+    follows(&second, "first").await;
+    let subject = site.image.descriptor(&json!({}));
+    let signature = app::referrer(&subject, "text/signature", "signed");
+    let digest = signature.push(&site.client, "team/web", None).await;
+    let (media_type, _) = signature.manifests.last().unwrap();
+    let pushed = json!({
+        "specversion": "1.0", "id": "signed", "source": "/test", "type": "weir.image.pushed",
+        "data": {"repository": "team/web", "digest": digest, "media_type": media_type, "artifact_type": "text/signature"},
+    });
+    second.say(&[site.pushed(), pushed]).await;
+    let waiting = |status: &Value| status["lookups"]["manifests"] == 2;
+    first.until("/v1/status", waiting).await;
+    first.kill();
+    let resolved = |page: &Value| {
+        let facts = page["events"].as_array().into_iter().flatten();
+        let mut subjects = facts.map(|event| &event["event"]["data"]["subject"]);
+        subjects.any(|subject| *subject == site.image.digest().to_string())
+    };
+    let path = "/v1/events?type=weir.manifest.resolved";
+    second.until(path, resolved).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_takes_over_puts_no_rules_in_force_that_are_older_than_those_that_are() {
     let Some(site) = Site::new().await else {
         return;

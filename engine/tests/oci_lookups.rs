@@ -18,7 +18,7 @@ use support::{
     daemon::Daemon,
     stub::{Reply, Request, Stub},
 };
-use weir_engine::oci::media_type::OCI_INDEX;
+use weir_engine::oci::media_type::{OCI_INDEX, OCI_MANIFEST};
 use weir_schema::Digest;
 
 const RULE: &str =
@@ -245,4 +245,74 @@ async fn a_push_of_a_tag_that_is_gone_by_now_leaves_no_tag_behind() {
     }
     let gone = records(&daemon, "weir.tag.deleted", 1).await;
     assert_eq!(gone[0]["event"]["data"]["tag"], "1.0");
+}
+
+/// The event that something was pushed by its digest alone.
+fn pushed_by_digest(bytes: &[u8]) -> Value {
+    let digest = Digest::of(bytes);
+    json!({"specversion": "1.0", "id": format!("push-{digest}"), "source": "/test", "type": "weir.image.pushed",
+           "data": {"repository": "dev/shop", "digest": digest, "media_type": OCI_MANIFEST, "artifact_type": "text/quarantine"}})
+}
+
+/// A manifest that refers to another.
+fn referrer(name: &str) -> Vec<u8> {
+    let subject = descriptor(OCI_INDEX, &index("image", &[]));
+    let config = descriptor("application/vnd.oci.empty.v1+json", b"{}");
+    json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": "text/quarantine", "config": config,
+           "layers": [], "subject": subject, "annotations": {"name": name}})
+    .to_string()
+    .into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_pushed_by_digest_while_its_registry_was_away_is_looked_up_after_a_restart() {
+    let referrers = ["first", "second", "deleted"].map(referrer);
+    let is_back = Arc::new(AtomicBool::new(false));
+    let (there, back) = (referrers.clone(), is_back.clone());
+    let registry = Stub::start(move |request: &Request| {
+        let is_asked = |bytes: &&Vec<u8>| request.path.ends_with(&Digest::of(bytes).to_string());
+        match there.iter().find(is_asked) {
+            Some(bytes) if back.load(Ordering::Relaxed) => Reply::status(200).body(bytes.clone()),
+            _ => Reply::status(503),
+        }
+    })
+    .await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let other = holding(Vec::new()).await;
+    let first = daemon(directory.path(), &registry, &other).await;
+    let all: Vec<Value> = referrers.iter().map(|one| pushed_by_digest(one)).collect();
+    first.say(&all).await;
+    let waiting = |status: &Value| status["lookups"]["manifests"] == 3;
+    first.until("/v1/status", waiting).await;
+    let deleted = json!({"specversion": "1.0", "id": "deleted", "source": "/test", "type": "weir.manifest.deleted",
+                         "data": {"repository": "dev/shop", "digest": Digest::of(&referrers[2])}});
+    first.say(&[deleted]).await;
+    first.stop();
+    is_back.store(true, Ordering::Relaxed);
+
+    let asked = || registry.seen().len();
+    let before = asked();
+    let second = daemon(directory.path(), &registry, &other).await;
+    let told = records(&second, "weir.manifest.resolved", 2).await;
+    for record in &told {
+        let subject = &record["event"]["data"]["subject"];
+        assert_eq!(*subject, Digest::of(&index("image", &[])).to_string());
+    }
+    let nothing = |status: &Value| status["lookups"]["manifests"] == 0;
+    second.until("/v1/status", nothing).await;
+    assert_eq!(told.len(), 2, "what was deleted is not read");
+    let seen = registry.seen().split_off(before);
+    let manifests = seen.iter().filter(|seen| seen.path.contains("sha256:"));
+    assert_eq!(manifests.count(), 2, "{seen:?}");
+    second.stop();
+
+    let before = asked();
+    let third = daemon(directory.path(), &registry, &other).await;
+    third.until("/v1/status", nothing).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let again = registry.seen().split_off(before);
+    assert!(
+        !again.iter().any(|seen| seen.path.contains("sha256:")),
+        "what was read is not read again: {again:?}"
+    );
 }

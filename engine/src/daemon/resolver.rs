@@ -8,6 +8,7 @@
 
 mod later;
 mod queue;
+mod without_tag;
 
 use std::{
     collections::BTreeSet,
@@ -55,7 +56,7 @@ pub(crate) struct Job {
 }
 
 /// What a state leaves to be looked up: tagged manifests of which not all is known that a report or
-/// a rule may ask.
+/// a rule may ask. What no tag holds is found apart ([`without_tag`]).
 fn open(state: &weir_rules::State) -> Vec<Job> {
     let tags = state.bound_tags().into_iter();
     let open: BTreeSet<Job> = tags
@@ -104,6 +105,9 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
     let (sender, mut jobs) = mpsc::unbounded_channel();
     shared.resolver.set(sender);
     shared.look_up(shared.node.ask(open).await?);
+    let mut finding = JoinSet::new();
+    let of_log = Arc::clone(shared);
+    finding.spawn(async move { without_tag::open(&of_log).await });
     let mut queue = Queue::default();
     let mut later = Later::default();
     let mut lookups = JoinSet::new();
@@ -136,6 +140,7 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
             () = sleep_until(due) => if let Some((job, tries)) = later.pop_first() {
                 queue.add(job, tries);
             },
+            Some(found) = finding.join_next() => shared.look_up(found??),
             Some(done) = lookups.join_next() => {
                 let (job, tries, next) = done?;
                 queue.end(&job);
@@ -346,6 +351,14 @@ mod tests {
         check_wanted(&untagged, &of(&index), 0, true);
         check_wanted(&untagged, &of(&index), TRIES_WITHOUT_TAG - 1, true);
         check_wanted(&untagged, &of(&index), TRIES_WITHOUT_TAG, false);
+        // What an artifact refers to is not known by its type.
+        let mut artifact = push("dev/web", None);
+        artifact.1["artifact_type"] = "text/signature".into();
+        artifact.1["media_type"] = "application/vnd.oci.image.manifest.v1+json".into();
+        check_wanted(std::slice::from_ref(&artifact), &of(&index), 0, true);
+        let mut read = ("manifest.resolved", artifact.1.clone());
+        read.1["subject"] = image.to_string().into();
+        check_wanted(&[artifact, read], &of(&index), 0, false);
         // The stream's reader may be behind.
         check_wanted(&[], &of(&index), 0, true);
     }

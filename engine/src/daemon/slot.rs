@@ -1,5 +1,5 @@
 //! A place for whoever does a kind of work at the moment. What comes while nobody does is dropped:
-//! whoever begins finds in the state what is open.
+//! whoever begins finds in state and log what is open.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use weir_schema::{Body, Descriptor, Digest, Record, media_type};
+use weir_schema::{Body, Descriptor, Digest, Record, RepositoryName, media_type};
 
 use super::QueryError;
 use crate::log::{
@@ -104,6 +104,30 @@ pub(crate) fn first_bound(
         }
     }
     Ok(None)
+}
+
+/// Where those of the manifests were pushed that were never read.
+pub(crate) fn never_read(
+    index: &Index,
+    digests: BTreeSet<Digest>,
+) -> Result<BTreeSet<(RepositoryName, Digest)>, QueryError> {
+    let names = digests.iter().map(Digest::to_string).collect();
+    let plan = Plan::Has(Dimension::Digest, Test::Is(names))
+        .and(types(&["image.pushed", "manifest.resolved"]));
+    let (mut pushed, mut read) = (BTreeSet::new(), BTreeSet::new());
+    for record in records(index, plan, u64::MAX, false) {
+        match record?.event.body {
+            Body::ImagePushed(push) if digests.contains(&push.digest) => {
+                pushed.insert((push.repository, push.digest));
+            }
+            Body::ManifestResolved(facts) => {
+                read.insert(facts.digest);
+            }
+            _ => {}
+        }
+    }
+    pushed.retain(|(_, digest)| !read.contains(digest));
+    Ok(pushed)
 }
 
 /// The digests that begin as one given does.

@@ -38,8 +38,8 @@ use weir_schema::{Position, Timestamp};
 
 pub use asker::Asker;
 pub use condition::unknown_fields;
-pub(crate) use contents::first_bound;
 pub use contents::tag_of;
+pub(crate) use contents::{first_bound, never_read};
 pub use error::QueryError;
 pub(crate) use events::PAGE;
 pub use events::{By, Counted, count, events, groups};

@@ -37,15 +37,37 @@ impl State {
     /// Whether everything that a report or a rule may ask of a manifest is known.
     #[must_use]
     pub fn is_resolved(&self, digest: &Digest) -> bool {
-        let Some(id) = self.digests.find(digest) else {
-            return false;
-        };
-        let parts = self.parts_now(id);
-        let known = |leaf: DigestId| {
-            let details = self.content(leaf).details.as_ref();
+        let found = self.digests.find(digest);
+        found.is_some_and(|id| self.is_known_whole(id))
+    }
+
+    fn is_known_whole(&self, id: DigestId) -> bool {
+        let configured = |id: DigestId| {
+            let details = self.content(id).details.as_ref();
             details.is_some_and(|details| details.config_digest.is_some())
         };
-        parts.unknown().is_empty() && parts.leaves().iter().all(|leaf| known(leaf.digest))
+        let manifest = self.manifest(id);
+        if manifest.shape == Shape::Single && manifest.non_image {
+            // It may refer to an image, which its type does not say. Some such manifests have no
+            // configuration.
+            let details = self.content(id).details.as_ref();
+            return configured(id) || details.is_some_and(|details| details.subject.is_some());
+        }
+        let parts = self.parts_now(id);
+        parts.unknown().is_empty() && parts.leaves().iter().all(|leaf| configured(leaf.digest))
+    }
+
+    /// Manifests that a source told of, that no tag holds, and of which not all is known: each may
+    /// refer to an image. Those that were told of first come last.
+    pub fn unresolved_without_tag(&self) -> impl Iterator<Item = &Digest> {
+        let ids = (0..self.manifests.len()).rev().map(DigestId::at);
+        let told = ids.filter(|id| self.manifest(*id).shape != Shape::Mentioned);
+        let without_tag = told.filter(|id| {
+            let mut above = self.above(*id);
+            above.all(|above| self.manifest(above).tags.is_empty())
+        });
+        let unknown = without_tag.filter(|id| !self.is_known_whole(*id));
+        unknown.map(|id| self.digest(id))
     }
 
     /// Whether a tag of the repository points at the digest, or at an index above it.
