@@ -9,6 +9,10 @@ mod support;
 use std::{
     fs,
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -464,6 +468,59 @@ async fn all_nodes_read_deliveries_as_the_one_that_leads_is_configured() {
         read_as(node, "two.example:5000/apps/web", "3").await;
     }
     equal_logs(&site, vec![first, second, third]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_registry_is_read_as_it_was_at_its_place_in_the_stream() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let is_away = Arc::new(AtomicBool::new(true));
+    let away = Arc::clone(&is_away);
+    let way = site
+        .way(move |_| match away.load(Ordering::Relaxed) {
+            true => Fault::Answer("HTTP/1.1 503 Service Unavailable"),
+            false => Fault::None,
+        })
+        .await;
+    let reading = async |name: &str, registry: &str| {
+        let config = site.config("rules", name, &way, 3, true);
+        let settings = format!("[sources.hub.settings]\nregistry = \"{registry}\"\n");
+        site.start(name, &format!("{config}{settings}")).await
+    };
+    // Docker Hub tells of a tag and of no digest.
+    let pushed = json!({
+        "push_data": {"tag": "1.0", "pushed_at": 1_700_000_000, "pusher": "ann"},
+        "repository": {"repo_name": "team/web", "name": "web", "namespace": "team"},
+    });
+    let mut first = reading("first", way.host().as_str()).await;
+    leads(&first).await;
+    let follower = reading("follower", "elsewhere.example").await;
+    follows(&follower, "first").await;
+    let path = "/v1/intake/dockerhub?source=hub";
+    assert_eq!(first.post(path, pushed.to_string()).await, 202);
+    let open = |status: &Value| status["lookups"]["deliveries"] == 1;
+    for node in [&first, &follower] {
+        node.until("/v1/status", open).await;
+    }
+    first.kill();
+    leads(&follower).await;
+    let kept = |status: &Value| status["stream"]["position"].as_u64() > Some(2);
+    follower.until("/v1/status", kept).await;
+    follower.stop();
+    is_away.store(false, Ordering::Relaxed);
+    // It has said how it reads; what it said is kept beside what was in force before.
+    let again = reading("follower", "elsewhere.example").await;
+    let read = |page: &Value| page["events"].as_array().is_some_and(|all| !all.is_empty());
+    let page = again.until("/v1/events?type=image.pushed", read).await;
+    let data = &page["events"][0]["event"]["data"];
+    assert_eq!(data["digest"], site.image.digest().to_string());
+    assert!(
+        !data["repository"].as_str().unwrap().contains("elsewhere"),
+        "{page}"
+    );
+    let settled = |status: &Value| status["lookups"]["deliveries"] == 0;
+    again.until("/v1/status", settled).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use weir_schema::{Body, Digest, Event, InputRejected, Position, Received};
 
 use super::{
     DaemonError, Shared, ended, intake, lookups, reconcile, resolver,
-    sources::{READ_BY, SourceSettings},
+    sources::{FromHere, SourceSettings},
 };
 use crate::{
     adapters::{self, Decoded, mark_source_only},
@@ -110,9 +110,10 @@ async fn hand_over(
     stream: &Stream,
     messages: Vec<Message>,
 ) -> Result<Option<Batch>, DaemonError> {
-    let Some(sequence) = messages.last().map(|message| message.sequence) else {
+    let Some(last) = messages.last() else {
         return Ok(None);
     };
+    let sequence = last.sequence;
     let position = StreamPosition {
         stream: stream.name().to_owned(),
         created: stream.created().to_owned(),
@@ -124,18 +125,15 @@ async fn hand_over(
         open,
         settled,
         fence,
-        reads_from_here,
+        said,
         ..
     } = Reading::new(shared, stream).through(messages).await?;
     let mut notes = Vec::new();
-    if let Some(reads) = reads_from_here {
-        notes.push((READ_BY, reads.text().into_bytes()));
-        shared.reads.set(reads);
-    }
     let opened: Vec<u64> = open.iter().map(|open| open.sequence).collect();
     if let Some(all) = shared.lookups.change(&opened, &settled) {
         notes.push((lookups::OPEN, all));
     }
+    notes.extend(shared.reads.change(said, shared.lookups.first()));
     if fence != *shared.fence.borrow() {
         if let Some(term) = fence {
             notes.push((TERM, term.to_string().into_bytes()));
@@ -173,7 +171,8 @@ fn follow_up(shared: &Shared, batch: Batch) {
     shared.read.send_replace(batch.sequence);
 }
 
-/// What the open delivery in a message lacks.
+/// What the open delivery in a message lacks, as it is read at its place in the stream; if that is
+/// nothing, or not known, a rejection of it.
 ///
 /// # Errors
 /// If its decoder panicked.
@@ -181,19 +180,24 @@ pub(crate) async fn open(
     shared: &Arc<Shared>,
     stream: &Stream,
     message: Message,
-) -> Result<lookups::Open, DaemonError> {
+) -> Result<Result<lookups::Open, lookups::Rejected>, DaemonError> {
     let mut reading = Reading::new(shared, stream);
+    let Some(reads) = shared.reads.at(message.sequence) else {
+        return Ok(Err(reading.rejected(&message, FORGOTTEN)));
+    };
+    reading.reads = reads;
     // What an earlier leader said was dropped then, and is not open.
     reading.fence = None;
-    let sequence = message.sequence;
+    let nothing = reading.rejected(&message, NOTHING_LACKS);
     let mut reading = reading.through(vec![message]).await?;
-    Ok(reading.open.pop().unwrap_or_else(|| lookups::Open {
-        sequence,
-        source: String::new(),
-        pending: Vec::new(),
-        trace: None,
-    }))
+    Ok(reading.open.pop().ok_or(nothing))
 }
+
+/// Why a delivery is rejected that cannot be read again as it was.
+const FORGOTTEN: &str = "it waited for an answer of its registry, and how its source was read then is no longer known: send it again";
+
+/// Why a delivery is rejected that another version read in another way.
+const NOTHING_LACKS: &str = "it waited for an answer of its registry, and read again by this version of weir it needs none: send it again";
 
 /// Messages being decoded.
 struct Reading {
@@ -206,8 +210,8 @@ struct Reading {
     settled: Vec<u64>,
     fence: Option<Term>,
     reads: Arc<SourceSettings>,
-    /// What was put in force by one of these messages.
-    reads_from_here: Option<Arc<SourceSettings>>,
+    /// What was put in force by these messages, and where.
+    said: Vec<FromHere>,
 }
 
 impl Reading {
@@ -222,7 +226,7 @@ impl Reading {
             settled: Vec::new(),
             fence: *shared.fence.borrow(),
             reads: shared.reads.now(),
-            reads_from_here: None,
+            said: Vec::new(),
         }
     }
 
@@ -239,6 +243,28 @@ impl Reading {
             self
         };
         Ok(aside::read(bytes, taken).await?)
+    }
+
+    /// A delivery that waits for an answer, rejected.
+    fn rejected(&self, message: &Message, reason: &str) -> lookups::Rejected {
+        let escort = message.escort(self.subjects());
+        let (adapter, source) = match message.origin(self.subjects()) {
+            Origin::Intake {
+                adapter, source, ..
+            } => (Some(adapter.to_owned()), source.to_owned()),
+            Origin::Event { .. } | Origin::Other => (None, String::new()),
+        };
+        let rejected = InputRejected {
+            reason: reason.to_owned(),
+            payload_digest: Digest::of(&message.payload),
+            adapter,
+            payload: Some(adapters::excerpt(&message.payload)),
+        };
+        lookups::Rejected {
+            event: adapters::rejection(&source, rejected),
+            source,
+            trace: escort.trace.as_deref().map(Into::into),
+        }
     }
 
     /// The first part of the subjects of inputs.
@@ -309,7 +335,7 @@ impl Reading {
             return;
         }
         self.reads = Arc::new(settings);
-        self.reads_from_here = Some(Arc::clone(&self.reads));
+        self.said.push((sequence, Arc::clone(&self.reads)));
     }
 
     /// The events of a message, each with its place in it; what must be looked up first; and the

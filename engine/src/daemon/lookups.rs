@@ -9,6 +9,7 @@ mod queue;
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use weir_schema::Received;
 
 pub(crate) use self::open::Lookups;
 use self::queue::{Queue, Turn};
@@ -38,6 +39,14 @@ pub(crate) struct Open {
     pub(crate) trace: Trace,
 }
 
+/// A delivery of which nothing can be found out.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) source: String,
+    pub(crate) event: Received,
+    pub(crate) trace: Trace,
+}
+
 /// Finds out what open deliveries lack, until this node acts no longer.
 pub(crate) async fn run(acting: &Acting, stream: &Arc<Stream>) -> Result<(), DaemonError> {
     let shared = &acting.shared;
@@ -52,8 +61,11 @@ pub(crate) async fn run(acting: &Acting, stream: &Arc<Stream>) -> Result<(), Dae
         while let Some(turn) = queue.begin(Instant::now()) {
             let (acting, stream) = (acting.clone(), Arc::clone(stream));
             asking.spawn(async move {
-                let open = read(&acting.shared, &stream, turn.sequence).await?;
-                ask(&acting, open, &turn).await;
+                match read(&acting.shared, &stream, turn.sequence).await? {
+                    Some(Ok(open)) => ask(&acting, open, &turn).await,
+                    Some(Err(rejected)) => reject(&acting, rejected, turn.sequence).await,
+                    None => forget(&acting.shared, turn.sequence).await,
+                }
                 Ok::<_, DaemonError>(turn.sequence)
             });
         }
@@ -70,28 +82,49 @@ pub(crate) async fn run(acting: &Acting, stream: &Arc<Stream>) -> Result<(), Dae
     }
 }
 
-/// Reads a delivery again, for as long as it takes.
+/// Reads a delivery again, for as long as it takes; `None` if it is no longer in the stream.
 ///
 /// # Errors
 /// If its decoder panicked.
-async fn read(shared: &Arc<Shared>, stream: &Stream, sequence: u64) -> Result<Open, DaemonError> {
+async fn read(
+    shared: &Arc<Shared>,
+    stream: &Stream,
+    sequence: u64,
+) -> Result<Option<Result<Open, Rejected>>, DaemonError> {
     loop {
         match stream.message(sequence).await {
-            Ok(Some(message)) => return feed::open(shared, stream, message).await,
-            Ok(None) => {
-                tracing::warn!(
-                    sequence,
-                    "a delivery that was to be looked up is no longer in the stream"
-                );
-                return Ok(Open {
-                    sequence,
-                    source: String::new(),
-                    pending: Vec::new(),
-                    trace: None,
-                });
-            }
+            Ok(Some(message)) => return feed::open(shared, stream, message).await.map(Some),
+            Ok(None) => return Ok(None),
             Err(error) => tracing::warn!(%error, sequence, "a delivery cannot be read again yet"),
         }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Lets go of a delivery that is gone: there is nothing to be said by which others would know.
+async fn forget(shared: &Shared, sequence: u64) {
+    tracing::warn!(
+        sequence,
+        "a delivery that was to be looked up is no longer in the stream"
+    );
+    if let Some(open) = shared.lookups.change(&[], &[sequence]) {
+        // A node that stops asks again when it starts.
+        let _ = shared.node.note(OPEN, open).await;
+    }
+}
+
+/// Says that a delivery is rejected, for as long as it takes.
+async fn reject(acting: &Acting, rejected: Rejected, sequence: u64) {
+    let Rejected {
+        source,
+        event,
+        trace,
+    } = rejected;
+    while let Err(error) = acting
+        .say_found(vec![event.clone()], Some(&source), &trace, Some(sequence))
+        .await
+    {
+        tracing::error!(%error, sequence, "that a delivery is rejected could not be said; trying again");
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -101,14 +134,6 @@ async fn read(shared: &Arc<Shared>, stream: &Stream, sequence: u64) -> Result<Op
 async fn ask(acting: &Acting, open: Open, turn: &Turn) {
     let shared = &acting.shared;
     let sequence = open.sequence;
-    if open.pending.is_empty() {
-        // There is nothing to be said by which others would know.
-        if let Some(open) = shared.lookups.change(&[], &[sequence]) {
-            // A node that stops asks again when it starts.
-            let _ = shared.node.note(OPEN, open).await;
-        }
-        return;
-    }
     let count = open.pending.len();
     for (place, one) in open.pending.into_iter().enumerate() {
         let settles = (place + 1 == count).then_some(sequence);

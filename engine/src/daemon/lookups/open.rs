@@ -66,6 +66,11 @@ impl Lookups {
         Some(kept)
     }
 
+    /// The oldest of them.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.lock().first().copied()
+    }
+
     pub(super) fn all(&self) -> BTreeSet<u64> {
         self.lock().clone()
     }
