@@ -279,6 +279,26 @@ async fn who_takes_over_looks_up_what_was_pushed_by_digest_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_no_longer_leads_shows_no_look_ups() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let away = |_: &Request| Fault::Answer("HTTP/1.1 503 Service Unavailable");
+    let way = site.way(away).await;
+    let first = site.node("first", &way, 3, true).await;
+    leads(&first).await;
+    first.say(&[site.pushed()]).await;
+    let waiting = |count: u64| move |status: &Value| status["lookups"]["manifests"] == count;
+    first.until("/v1/status", waiting(1)).await;
+    first.signal("STOP");
+    let second = site.node("second", &way, 3, true).await;
+    leads(&second).await;
+    first.signal("CONT");
+    follows(&first, "second").await;
+    first.until("/v1/status", waiting(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_takes_over_puts_no_rules_in_force_that_are_older_than_those_that_are() {
     let Some(site) = Site::new().await else {
         return;

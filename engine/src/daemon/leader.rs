@@ -12,7 +12,13 @@
 //! open. Its acts end, with time to spare, before the server can give the lease to another. Without
 //! a stream there is one node, and it always acts.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet};
@@ -333,6 +339,7 @@ async fn lead(
         .standing
         .send_replace(Standing::Unknown("the lease was given up".into()));
     parts.shutdown().await;
+    shared.manifests_open.store(0, Ordering::Relaxed);
     lease.release().await;
     done
 }
