@@ -114,6 +114,7 @@ async fn hand_over(
         return Ok(None);
     };
     let sequence = last.sequence;
+    shared.broker_clock.read(last.timestamp);
     let position = StreamPosition {
         stream: stream.name().to_owned(),
         created: stream.created().to_owned(),

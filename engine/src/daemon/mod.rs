@@ -11,6 +11,7 @@
 
 mod agreement;
 mod backend;
+mod broker_clock;
 mod checkpoints;
 mod default_registry;
 mod executor;
@@ -111,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) read: watch::Sender<u64>,
     /// How sources are read.
     pub(crate) reads: sources::InForce,
+    /// The time by the broker's clock.
+    pub(crate) broker_clock: broker_clock::BrokerClock,
     /// The newest term of the lease that the stream has told of.
     pub(crate) fence: watch::Sender<Option<Term>>,
     /// Whether this node's log is that of the node that leads.
@@ -335,6 +338,7 @@ fn share(
         reload: Arc::clone(&signals.reload),
         lookups: lookups::Lookups::of(reader)?,
         read: watch::Sender::new(head.position.as_ref().map_or(0, |at| at.sequence)),
+        broker_clock: broker_clock::BrokerClock::default(),
         fence: watch::Sender::new(fence),
         standing: watch::Sender::new(standing),
         published: watch::Sender::new(outputs::published_through(reader)?),

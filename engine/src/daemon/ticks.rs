@@ -1,5 +1,5 @@
 //! Ticks: time passes only through records, so one is made where something waits for time and
-//! nothing else happens.
+//! nothing else happens. It has come once the broker's clock says so, or this node's.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
         // What is committed from here on may wait for an earlier time than is found now.
         commits.mark_unchanged();
         let due = node.ask(weir_rules::State::next_alarm).await?;
-        let now: Timestamp = chrono::Utc::now().into();
+        let now = acting.shared.broker_clock.now();
         match due {
             Some(due) if due <= now => tick(acting, due).await?,
             _ => sleep_until(due, now, &mut commits).await,
