@@ -317,9 +317,7 @@ async fn who_takes_over_puts_no_rules_in_force_that_are_older_than_those_that_ar
     follows(&second, "first").await;
     first.kill();
     leads(&second).await;
-    second
-        .says("another node put other rules in force at")
-        .await;
+    second.says("`first` put other rules in force at").await;
     second.say(&[site.pushed()]).await;
     let denied = |page: &Value| {
         let last = page["events"].as_array().and_then(|all| all.last());
@@ -337,6 +335,35 @@ async fn who_takes_over_puts_no_rules_in_force_that_are_older_than_those_that_ar
     // Who means them says so.
     second.signal("HUP");
     wait_for("the rules are put in force", async || site.promoted().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leads_alone_puts_back_its_own_rules_and_no_others() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let strict = site.directory.path().join("strict");
+    fs::create_dir(&strict).unwrap();
+    fs::write(strict.join("to-production.cel"), RULE).unwrap();
+    fs::write(strict.join("stop.cel"), "//! kind: deny\n\ntrue\n").unwrap();
+    let way = site.way(|_| Fault::None).await;
+    let rules =
+        |count: usize| move |rules: &Value| rules["rules"].as_array().map(Vec::len) == Some(count);
+    let first = site.node_with("strict", "first", &way, 3, true).await;
+    leads(&first).await;
+    first.until("/v1/rules", rules(2)).await;
+    first.stop();
+
+    // Nobody leads when it starts, and its files were left behind.
+    let second = site.node("second", &way, 3, true).await;
+    second.says("`first` put other rules in force at").await;
+    second.until("/v1/rules", rules(2)).await;
+    second.stop();
+
+    // The same files where the strict ones were put in force: these are taken back.
+    let first = site.node("first", &way, 3, true).await;
+    first.until("/v1/rules", rules(1)).await;
+    first.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -250,17 +250,6 @@ impl Acting {
     }
 }
 
-/// When a node leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Begins {
-    /// For the first time, and as the first that it knew of.
-    Here,
-    /// For the first time, after another that it followed.
-    After,
-    /// Not for the first time.
-    Again,
-}
-
 /// Leads whenever this node can, until `stop`.
 pub(crate) async fn run(
     shared: &Arc<Shared>,
@@ -273,7 +262,7 @@ pub(crate) async fn run(
             lease: None,
         };
         let mut parts = JoinSet::new();
-        let acts = act(&acting, None, Begins::Here, &mut parts);
+        let acts = act(&acting, None, true, &mut parts);
         let done = tokio::select! {
             done = acts => done,
             () = ended(&mut stop) => Ok(()),
@@ -288,29 +277,26 @@ pub(crate) async fn run(
         executes: shared.config.promotions.execute,
         last: None,
     };
-    let mut begins = Begins::Here;
+    let mut first = true;
     loop {
-        let (lease, followed) = tokio::select! {
+        let lease = tokio::select! {
             held = acquire(shared, &stream, &who) => held,
             () = ended(&mut stop) => return Ok(()),
         };
-        if followed && begins == Begins::Here {
-            begins = Begins::After;
-        }
-        let goes_on = lead(shared, &stream, lease, begins, &mut stop).await?;
-        begins = Begins::Again;
+        let goes_on = lead(shared, &stream, lease, first, &mut stop).await?;
+        first = false;
         if !goes_on {
             return Ok(());
         }
     }
 }
 
-/// Leads under `lease`. Returns whether to try for another when it is over.
+/// Leads under `lease`, for the `first` time or again. Returns whether to try for another when it is over.
 async fn lead(
     shared: &Arc<Shared>,
     stream: &Arc<Stream>,
     mut lease: Box<Lease>,
-    begins: Begins,
+    first: bool,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<bool, DaemonError> {
     let term = lease.term();
@@ -326,7 +312,7 @@ async fn lead(
         take_over(&acting, term).await?;
         let since = chrono::Utc::now().into();
         shared.standing.send_replace(Standing::Leads(term, since));
-        act(&acting, Some(Arc::clone(stream)), begins, &mut parts).await
+        act(&acting, Some(Arc::clone(stream)), first, &mut parts).await
     };
     let done = tokio::select! {
         _lost = lease.lost() => Ok(true),
@@ -361,11 +347,11 @@ async fn take_over(acting: &Acting, term: Term) -> Result<(), DaemonError> {
     Ok(())
 }
 
-/// Acts until a part of it ends.
+/// Acts, for the `first` time or again, until a part of it ends.
 async fn act(
     acting: &Acting,
     stream: Option<Arc<Stream>>,
-    begins: Begins,
+    first: bool,
     parts: &mut JoinSet<Result<(), DaemonError>>,
 ) -> Result<(), DaemonError> {
     if let Some(stream) = stream {
@@ -383,15 +369,11 @@ async fn act(
     let this = acting.clone();
     parts.spawn(async move { scans::run(&this).await });
     let this = acting.clone();
-    let first = begins != Begins::Again;
     parts.spawn(async move { reconcile::run(&this, first).await });
-    // Without a stream they are in force already. Whoever takes over from another goes on with what
-    // that put in force, unless its own files are newer.
-    if first && acting.lease.is_some() {
-        let takes_over = begins == Begins::After;
-        if !(takes_over && rules::are_older(&acting.shared).await?) {
-            rules::activate_at_start(&acting.shared).await?;
-        }
+    // Without a stream they are in force already. Whoever finds that another put rules in force goes
+    // on with those, unless its own files are newer.
+    if first && acting.lease.is_some() && !rules::are_older(&acting.shared).await? {
+        rules::activate_at_start(&acting.shared).await?;
     }
     match parts.join_next().await {
         Some(part) => super::parts::ended_early(part),
@@ -399,11 +381,10 @@ async fn act(
     }
 }
 
-/// Tries until this node has the lease; also gives whether another node had it before.
-async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> (Box<Lease>, bool) {
+/// Tries until this node has the lease.
+async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> Box<Lease> {
     let mut leases: Option<Leases> = None;
     let mut told = String::new();
-    let mut followed = false;
     loop {
         let standing = match behind(shared, stream).await {
             Ok(behind) if behind > MOST_BEHIND => {
@@ -411,13 +392,9 @@ async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> (Box<Leas
             }
             Err(problem) => Standing::Unknown(problem),
             Ok(_) => match attempt(shared, &mut leases, stream, who).await {
-                Ok(Attempt::Acquired(Acquired::Held(lease))) => return (lease, followed),
-                Ok(Attempt::Acquired(Acquired::By(holder))) => {
-                    followed |= holder.is_some();
-                    Standing::Follows(holder)
-                }
+                Ok(Attempt::Acquired(Acquired::Held(lease))) => return lease,
+                Ok(Attempt::Acquired(Acquired::By(holder))) => Standing::Follows(holder),
                 Ok(Attempt::Differs(holder, difference)) => {
-                    followed |= holder.is_some();
                     Standing::Differs(holder, difference.to_string())
                 }
                 Err(error) => {

@@ -113,9 +113,9 @@ pub(crate) async fn activate_at_start(shared: &Shared) -> Result<(), DaemonError
     }
 }
 
-/// Whether other rules than those of the directory are in force, and its files are older than that is:
-/// another node put them there, and this one's have not followed. Then they are refused, with the
-/// remedy.
+/// Whether other rules than those of the directory are in force, another node put them there, and the
+/// files are older than that is: they have not followed. Then they are refused, with the remedy. What
+/// this node put in force itself it may put back.
 pub(crate) async fn are_older(shared: &Shared) -> Result<bool, DaemonError> {
     let Some(dir) = &shared.config.rules else {
         return Ok(false);
@@ -140,6 +140,11 @@ pub(crate) async fn are_older(shared: &Shared) -> Result<bool, DaemonError> {
         return Ok(false);
     };
     let record: Value = serde_json::from_str(activated.json.get())?;
+    let by = record["event"]["data"]["actor"].as_str();
+    if by == Some(&*shared.config.node_name()) {
+        return Ok(false);
+    }
+    let by = by.map_or_else(|| "another node".to_owned(), |by| format!("`{by}`"));
     let activated: Option<Timestamp> = record["recorded_at"]
         .as_str()
         .and_then(|at| at.parse().ok());
@@ -149,7 +154,7 @@ pub(crate) async fn are_older(shared: &Shared) -> Result<bool, DaemonError> {
     match (written, activated) {
         (Some(written), Some(activated)) if written < activated => {
             shared.refuse(RulesRefused(format!(
-                "{}: its files are of {written}, and another node put other rules in force at {activated}: these stay; bring the directory up to date, or put it in force as it is with SIGHUP",
+                "{}: its files are of {written}, and {by} put other rules in force at {activated}: these stay; bring the directory up to date, or put it in force as it is with SIGHUP",
                 dir.display()
             )));
             Ok(true)
@@ -232,7 +237,10 @@ async fn activate(shared: &Shared, offered: Offered) -> Result<bool, DaemonError
     let changes = digest != in_force;
     if changes {
         let id = format!("rules-{}", uuid::Uuid::new_v4());
-        let body = Body::RulesActivated(RulesActivated { files, actor: None });
+        // Of a stream's nodes it tells which.
+        let of_stream = shared.publisher.is_some();
+        let actor = of_stream.then(|| shared.config.node_name());
+        let body = Body::RulesActivated(RulesActivated { files, actor });
         shared.submit(vec![own_event(id, body)], None).await?;
     }
     *shared
