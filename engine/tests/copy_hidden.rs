@@ -190,6 +190,7 @@ async fn what_nobody_can_run_is_copied_with_its_index_though_it_is_not_scanned()
             ),
             (&signature, artifact()),
             (&chart, json!({})),
+            (&chart, on_linux(artifact())),
         ],
     );
     scene.check_copied(&index).await;

@@ -65,8 +65,10 @@ impl Said {
 pub(super) struct Content {
     is_index: bool,
     non_image: bool,
-    /// It has an image's configuration and file system layers, or, an index, lists something.
-    has_content: bool,
+    /// It has an image's configuration, or, an index, lists something.
+    may_run: bool,
+    /// It has file system layers.
+    has_layers: bool,
 }
 
 impl Content {
@@ -75,22 +77,23 @@ impl Content {
         Self {
             is_index,
             non_image: is_non_image_artifact(manifest.kind()),
-            has_content: match is_index {
+            may_run: match is_index {
                 true => !manifest.manifests.is_empty(),
-                false => is_image(manifest),
+                false => has_image_config(manifest),
             },
+            has_layers: (manifest.layers.iter())
+                .any(|layer| media_type::is_file_system(&layer.media_type)),
         }
     }
 }
 
-/// Whether a runtime that is given the manifest finds an image, whatever it is called.
-fn is_image(manifest: &Manifest) -> bool {
+/// Whether a runtime that is given the manifest finds an image's configuration: what has another (a Wasm
+/// module, a chart, a binary for a platform) it cannot run as an image.
+fn has_image_config(manifest: &Manifest) -> bool {
     let config = manifest.config.as_ref();
-    let runs = config.is_some_and(|config| {
+    config.is_some_and(|config| {
         !media_type::is_non_image_config(&manifest.media_type, &config.media_type)
-    });
-    let mut layers = manifest.layers.iter();
-    runs && layers.any(|layer| media_type::is_file_system(&layer.media_type))
+    })
 }
 
 /// What the indexes of one tree say of what is in it.
@@ -135,14 +138,14 @@ impl Hidden {
 
 /// What says that something that is left out can be run; `None` if nothing does.
 fn runs(why: LeftOut, said: &Said, content: Content) -> Option<Runs> {
-    if let Some(platform) = &said.platform {
-        return Some(Runs::On(platform.clone()));
-    }
-    match (content.has_content, content.is_index, why) {
-        (false, ..) => None,
-        (true, true, _) => Some(Runs::AsIndex),
+    match (&said.platform, why) {
+        _ if !content.may_run => None,
+        (Some(platform), _) => Some(Runs::On(platform.clone())),
+        (None, _) if content.is_index => Some(Runs::AsIndex),
         // Where a registry takes nothing else, CNAB tools push it with an image's configuration.
-        (true, false, LeftOut::Config) => None,
-        (true, false, LeftOut::Attestation | LeftOut::Artifact) => Some(Runs::AsImage),
+        (None, LeftOut::Config) => None,
+        (None, LeftOut::Attestation | LeftOut::Artifact) => {
+            content.has_layers.then_some(Runs::AsImage)
+        }
     }
 }
