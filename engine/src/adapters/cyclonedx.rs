@@ -5,7 +5,9 @@
 //! something, not what is in it. A vulnerability that the document's author has analysed away
 //! (`not_affected`, `false_positive`, `resolved`) is an override: in the image that the document is
 //! about, or of a package anywhere if it is about nothing else. A document of such alone is VEX, and no
-//! scan; beside others they are findings too, which the overrides keep from counting.
+//! scan; beside others they are findings too, which the overrides keep from counting. An SBOM with VEX in
+//! it, where each vulnerability has a state, is no scan either: nothing says that somebody looked for
+//! others.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +44,12 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     if stated == list.len() || (is_vex && is_bare(&root)) {
         return Ok(decoded);
     }
+    if let Some(problem) = statements(&root, &list) {
+        return match decoded.is_empty() {
+            true => Err(problem),
+            false => Ok(decoded),
+        };
+    }
     if stated == 0 || is_of_image {
         let report = report(&root, image, &list)?;
         decoded.push(report::completed(context, report)?);
@@ -68,7 +76,38 @@ pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem
             "all of them are analysed away: statements about an image are no scan of it",
         ));
     }
+    if let Some(problem) = statements(&root, &list) {
+        return Err(problem);
+    }
     report(&root, image(context, &root)?, &list)
+}
+
+/// Scanners that put a state on what they find themselves, and which.
+const STATES_OF_FINDINGS: [(&str, &[&str]); 3] = [
+    // By what it knows of where a vulnerability applies: guacsec/guac, exampledata/xray-cdx-vulns.json.
+    ("xray", &["in_triage", "exploitable"]),
+    // By the exploits that it knows: owasp-dep-scan/dep-scan, `get_analysis`.
+    (DEP_SCAN, &["in_triage", "exploitable"]),
+    // On all that it found, while it wrote `embedded-cyclonedx-vex`: anchore/grype,
+    // grype/presenter/cyclonedxvex/vulnerability.go.
+    ("grype", &["in_triage"]),
+];
+
+/// Why a document is none of a scan in which each vulnerability has a state: it tells what somebody has
+/// to say of some. Where one has none, or the states are a scanner's own, it is a scan.
+fn statements(root: &Field<'_>, list: &[Field<'_>]) -> Option<Problem> {
+    let scanner = scanner(root).name;
+    let own = STATES_OF_FINDINGS.iter().find(|(name, _)| *name == scanner);
+    let is_own = |one: &Field<'_>| {
+        let state = state_of(one).unwrap_or_default();
+        analysed(one).is_some() || own.is_some_and(|(_, states)| states.contains(&state))
+    };
+    let is_stated = |one: &Field<'_>| !one.get("analysis").get("state").is_absent();
+    (list.iter().all(is_stated) && !list.iter().all(is_own)).then(|| {
+        root.get("vulnerabilities").problem(
+            "statements about an image (VEX), not a scan of it: each has an `analysis.state`, and nothing says that anybody looked for others; send the scanner's own report",
+        )
+    })
 }
 
 /// The state of a vulnerability's analysis.
@@ -187,13 +226,15 @@ fn check_system(
     Ok(())
 }
 
+const DEP_SCAN: &str = "owasp-depscan";
+
 /// The tool: an object with `components` since 1.5, a list before. The first, but for dep-scan, which
 /// adds itself to the document of what listed the packages for it (cdxgen).
 pub(super) fn scanner(root: &Field<'_>) -> Scanner {
     let tools = root.get("metadata").get("tools");
     let listed = tools.get("components");
     let all: Vec<_> = listed.items().chain(tools.items()).collect();
-    let is_dep_scan = |tool: &&Field<'_>| tool.get("name").text() == Some("owasp-depscan");
+    let is_dep_scan = |tool: &&Field<'_>| tool.get("name").text() == Some(DEP_SCAN);
     let tool = all.iter().find(is_dep_scan).or(all.first());
     let text = |name: &str| tool.and_then(|tool| tool.get(name).string());
     Scanner {

@@ -256,19 +256,21 @@ fn findings_of_a_report_speak_against_the_waivers_in_it() {
         {"bom-ref": "c1", "type": "library", "name": "lodash", "version": "4", "purl": "pkg:npm/lodash@4"},
         {"bom-ref": "c2", "type": "library", "name": "vue", "version": "1", "purl": "pkg:npm/vue@1"},
     ]);
-    let scanned = "scanned abab by cyclonedx: CVE-1=CRITICAL CVE-1=CRITICAL";
+    let scanned = "scanned abab by xray: CVE-1=CRITICAL CVE-1=CRITICAL";
+    let report = |entries: &[(&str, Option<&str>, &str)]| {
+        let mut report = cyclonedx(&components, entries);
+        report["metadata"]["tools"] = json!([{"vendor": "JFrog Inc.", "name": "Xray"}]);
+        report
+    };
     for state in [None, Some("exploitable"), Some("in_triage")] {
         let away = |reference| ("CVE-1", Some("not_affected"), reference);
         for entries in [
             [away("c1"), ("CVE-1", state, "c1")],
             [("CVE-1", state, "c1"), away("root")],
         ] {
-            check(&cyclonedx(&components, &entries), &[REFUSED, scanned]);
+            check(&report(&entries), &[REFUSED, scanned]);
         }
         let apart = [away("c1"), ("CVE-1", state, "c2")];
-        check(
-            &cyclonedx(&components, &apart),
-            &["override CVE-1 abab lodash@4", scanned],
-        );
+        check(&report(&apart), &["override CVE-1 abab lodash@4", scanned]);
     }
 }

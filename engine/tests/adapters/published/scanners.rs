@@ -341,8 +341,8 @@ fn cyclonedx_with_and_without_an_image() {
     }
     for state in ["exploitable", "in_triage"] {
         check(
-            &document(image.clone(), json!([analysed(state)])),
-            &["scanned abab by trivy: CVE-1=CRITICAL"],
+            &document(image.clone(), json!([open, analysed(state)])),
+            &["scanned abab by trivy: CVE-1=CRITICAL CVE-1=CRITICAL"],
         );
     }
     check_text(

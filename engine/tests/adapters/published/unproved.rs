@@ -133,12 +133,58 @@ fn a_document_without_components_is_no_scan() {
         &document(1, "not_affected", none),
         &["override CVE-1 abab "],
     );
-    // Grype once wrote `in_triage` for all that it found.
-    let some = json!([{"bom-ref": "c", "type": "library", "name": "zlib"}]);
-    check(
-        &document(1, "in_triage", some),
-        &["scanned abab by cyclonedx: CVE-1=LOW"],
-    );
+}
+
+#[test]
+fn an_sbom_with_vex_in_it_is_no_scan() {
+    let document = |tool: &str, analyses: &[Value]| {
+        let each = analyses.iter().enumerate();
+        let each = each.map(|(at, analysis)| json!({"id": format!("CVE-{}", at + 1), "ratings": [{"severity": "low"}], "analysis": analysis, "affects": [{"ref": "c"}]}));
+        json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "serialNumber": "urn:uuid:1", "version": 1,
+        "metadata": {"tools": [{"name": tool}], "component": {"bom-ref": "p", "type": "container", "name": "team/web", "purl": format!("pkg:oci/web@{}", digest("ab"))}},
+        "components": [{"bom-ref": "c", "type": "library", "name": "lodash", "version": "4", "purl": "pkg:npm/lodash@4"}],
+        "vulnerabilities": each.collect::<Vec<_>>()})
+    };
+    let state = |state: &str| json!({"state": state});
+    let no_scan = "rejected `vulnerabilities`: statements about an image (VEX), not a scan of it";
+    let waived = "override CVE-1 abab lodash@4";
+    for tool in ["trivy", "syft", "cdxgen", "buildkit", "Dependency-Track"] {
+        for word in ["exploitable", "in_triage", "no word of the format"] {
+            check(&document(tool, &[state(word)]), &[no_scan]);
+            check(
+                &document(tool, &[state("not_affected"), state(word)]),
+                &[waived],
+            );
+        }
+        check(&document(tool, &[json!({"state": 7})]), &[no_scan]);
+        // Of one of them nobody has said anything.
+        for none in [Value::Null, json!({}), json!({"state": null}), state("")] {
+            check(
+                &document(tool, &[state("in_triage"), none]),
+                &[&*format!(
+                    "scanned abab by {}: CVE-1=LOW CVE-2=LOW",
+                    tool.to_lowercase()
+                )],
+            );
+        }
+    }
+    // These put states on what they find.
+    for (tool, states) in [
+        ("Xray", &["in_triage", "exploitable"][..]),
+        ("owasp-depscan", &["in_triage", "exploitable"]),
+        ("grype", &["in_triage"]),
+    ] {
+        let scanned = format!("scanned abab by {}: CVE-1=LOW", tool.to_lowercase());
+        for word in states {
+            check(&document(tool, &[state(word)]), &[&*scanned]);
+            check(
+                &document(tool, &[state("not_affected"), state(word)]),
+                &[waived, &*format!("{scanned} CVE-2=LOW")],
+            );
+        }
+        check(&document(tool, &[state("triaged by hand")]), &[no_scan]);
+    }
+    check(&document("grype", &[state("exploitable")]), &[no_scan]);
 }
 
 #[test]
