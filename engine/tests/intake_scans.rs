@@ -306,3 +306,127 @@ async fn a_report_is_bound_to_the_image_with_the_configuration_it_is_about() {
         "{reason}"
     );
 }
+
+/// An index as BuildKit pushes it: an image and its attestation for each platform.
+fn built(name: &str, platforms: &[Value]) -> Content {
+    let mut all = Content::default();
+    let mut children = Vec::new();
+    for platform in platforms {
+        let image = app::image(&format!("{name} {platform}"), "any", &[]);
+        let attestation = app::image(&format!("{name} {platform} attested"), "unknown", &[]);
+        children.push(image.descriptor(&json!({"platform": platform})));
+        children.push(attestation.descriptor(&json!({
+            "platform": {"os": "unknown", "architecture": "unknown"},
+            "annotations": {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.digest()},
+        })));
+        for part in [image, attestation] {
+            all.blobs.extend(part.blobs);
+            all.manifests.extend(part.manifests);
+        }
+    }
+    let index =
+        json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": children});
+    let index = (media_type::OCI_INDEX.to_owned(), index.to_string().into());
+    all.manifests.push(index);
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_whose_image_id_is_that_of_an_index_is_of_the_image_of_its_platform() {
+    let scene = Scene::new().await;
+    let host = scene.registry.host();
+    let of = |architecture: &str| json!({"os": "linux", "architecture": architecture});
+    let arm = |variant: &str| json!({"os": "linux", "architecture": "arm", "variant": variant});
+    // What Trivy says of an image in Docker's containerd store.
+    let report = |index: &Digest, platform: Value| {
+        let named = json!({"RepoTags": [format!("{host}/team/web:1.0")], "RepoDigests": [format!("{host}/team/web@{index}")], "ImageConfig": platform});
+        trivy(index, named)
+    };
+    let content = built("web", &[of("amd64"), arm("v6"), arm("v7"), of("arm64")]);
+    let index = content.digest();
+    let [amd64, arm_v6, arm_v7, arm64] =
+        [0, 2, 4, 6].map(|at| Digest::of(&content.manifests[at].1).to_string());
+
+    // It is in no registry yet: the report keeps its word, which covers nothing of an index, and is
+    // read again when it is sent again.
+    scene.deliver("trivy", &report(&index, of("amd64"))).await;
+    assert_eq!(scene.last().await, index.to_string());
+    scene.push(&content, "team/web").await;
+    scene.deliver("trivy", &report(&index, of("amd64"))).await;
+    assert_eq!(scene.last().await, amd64);
+
+    scene
+        .pushed("1", "team/web", &index, media_type::OCI_INDEX)
+        .await;
+    let resolved = "/v1/events?type=weir.manifest.resolved&limit=1000";
+    let wanted = arm_v7.clone();
+    scene
+        .daemon
+        .until(resolved, |page| page.to_string().contains(&wanted))
+        .await;
+    let mut arm64_v8 = of("arm64");
+    arm64_v8["variant"] = json!("v8");
+    for (platform, image) in [
+        (of("amd64"), &amd64),
+        (arm("v6"), &arm_v6),
+        (arm("v7"), &arm_v7),
+        // The index does not say the variant.
+        (arm64_v8, &arm64),
+    ] {
+        scene
+            .deliver("trivy", &report(&index, platform.clone()))
+            .await;
+        assert_eq!(scene.last().await, *image, "{platform}");
+    }
+    // By its name alone: what Docker has built and not yet pushed.
+    let alone = trivy(&index, json!({"ImageConfig": of("arm64")}));
+    scene.deliver("trivy", &alone).await;
+    assert_eq!(scene.last().await, arm64);
+
+    let mut elsewhere = report(&index, of("amd64"));
+    elsewhere["Metadata"]["RepoDigests"] = json!([format!("{host}/team/web@{arm64}")]);
+    // What is in it nobody can tell.
+    let unknown = Digest::of(b"an index within");
+    let outer = Digest::of(b"the index around");
+    let pushed = json!({"specversion": "1.0", "id": "2", "source": "/test", "type": "weir.image.pushed", "data": {
+        "repository": "team/outer", "tag": "1.0", "digest": outer, "media_type": media_type::OCI_INDEX,
+        "manifests": [{"digest": unknown, "media_type": media_type::OCI_INDEX, "platform": of("amd64")}]}});
+    scene.deliver("cloudevents", &pushed).await;
+    for (report, why) in [
+        (
+            report(&index, of("s390x")),
+            "it has no image of linux/s390x".to_owned(),
+        ),
+        (
+            report(&index, of("arm")),
+            "several images in it are of linux/arm:".to_owned(),
+        ),
+        (
+            report(&index, json!({"os": "unknown", "architecture": "unknown"})),
+            "it has no image of unknown/unknown".to_owned(),
+        ),
+        (
+            report(&index, json!({"os": "linux"})),
+            "the report does not say of which platform".to_owned(),
+        ),
+        (
+            report(&index, Value::Null),
+            "the report does not say of which platform".to_owned(),
+        ),
+        (elsewhere, format!("the report names {arm64} too")),
+        (
+            trivy(&outer, json!({"ImageConfig": of("amd64")})),
+            "what is in it is not known".to_owned(),
+        ),
+    ] {
+        scene.deliver("trivy", &report).await;
+        let reason = scene.last().await;
+        let whole = format!(
+            "that is the digest of an index, as Docker's containerd image store gives it, and {why}"
+        );
+        assert!(
+            reason.contains(&whole) && reason.contains("`weir-subject-digest`"),
+            "{reason}"
+        );
+    }
+}

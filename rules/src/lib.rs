@@ -45,4 +45,6 @@ pub use frozen::ThawError;
 pub use impact::{AffectedImage, AffectedPackage, ImpactView, OverrideView};
 pub use state::{MANUAL, ScanAge, Settings, State};
 pub use step::{Command, Conclusion, Copy, Execution, Step, recheck, step};
-pub use view::{Bound, HoldView, HopView, OpenCopy, PromotionView, TagView, VerdictView};
+pub use view::{
+    Bound, HoldView, HopView, IndexView, OpenCopy, PromotionView, TagView, VerdictView,
+};

@@ -96,6 +96,7 @@ fn attested(field: &Field<'_>, subject: Digest, reported: &Image) -> Result<Imag
     }
     let mut image = Image {
         config_digest: reported.config_digest.clone(),
+        platform: reported.platform.clone(),
         manifest: (!is_another).then(|| subject.clone()),
         ..Image::default()
     };

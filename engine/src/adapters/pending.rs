@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use weir_schema::{
-    Body, Digest, Event, InputRejected, Received, RepositoryName, Tag, Timestamp, canonical,
+    Body, Digest, Event, InputRejected, Platform, Received, RepositoryName, Tag, Timestamp,
+    canonical,
 };
 
 use super::{ASSUMED, Decoded, OVERTAKEN_TAG, REPORTED_DIGEST, RESOLVED};
@@ -53,8 +54,11 @@ pub enum Need {
 /// What a report says of the image that it is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Named {
-    /// What scanners report as `ImageID`.
+    /// What scanners report as `ImageID`. Docker's containerd image store gives them the digest of the
+    /// index there, where the image came in one.
     pub config_digest: Digest,
+    /// The platform of what was scanned.
+    pub platform: Option<Platform>,
     /// Digests that the report names, the likeliest first. Each may be an index's.
     pub candidates: Vec<Digest>,
     /// Repositories that the report names.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Map;
 use weir_schema::{
-    Body, Digest, Finding, RepositoryName, ScanCompleted, ScanFailed, Scanner, Severity,
+    Body, Digest, Finding, Platform, RepositoryName, ScanCompleted, ScanFailed, Scanner, Severity,
     SeverityCounts, Tag, Timestamp,
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Report {
 pub(super) struct Image {
     /// The digest of its configuration.
     pub(super) config_digest: Option<Digest>,
+    /// Its platform.
+    pub(super) platform: Option<Platform>,
     /// Digests that it is named by, the likeliest first. Each may be an index's.
     pub(super) candidates: Vec<Digest>,
     /// Repositories that it is named by.
@@ -63,6 +65,7 @@ impl Image {
     /// Adds what else the image is named by.
     pub(super) fn add(&mut self, other: Self) {
         self.config_digest = self.config_digest.take().or(other.config_digest);
+        self.platform = self.platform.take().or(other.platform);
         self.manifest = self.manifest.take().or(other.manifest);
         add_new(&mut self.candidates, other.candidates);
         add_new(&mut self.repositories, other.repositories);
@@ -152,6 +155,7 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
         (claimed, Some(config_digest), _) => {
             let need = Need::Leaf(Named {
                 config_digest,
+                platform: image.platform,
                 candidates: image.candidates,
                 repositories: image.repositories,
                 tags: image.tags,

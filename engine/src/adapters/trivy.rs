@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use weir_schema::{Digest, Finding, Scanner};
+use weir_schema::{Digest, Finding, Platform, Scanner};
 
 use super::context::Context;
 use super::problem::Problem;
@@ -59,6 +59,19 @@ struct Metadata<'a> {
     repo_digests: Option<Vec<Cow<'a, str>>>,
     #[serde(borrow, default, rename = "OS")]
     os: Option<System<'a>>,
+    #[serde(borrow, default, rename = "ImageConfig")]
+    image_config: Option<Configuration<'a>>,
+}
+
+/// What the image's configuration says of its platform.
+#[derive(Deserialize)]
+struct Configuration<'a> {
+    #[serde(borrow, default)]
+    os: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    architecture: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    variant: Option<Cow<'a, str>>,
 }
 
 /// The operating system that was recognised.
@@ -314,6 +327,7 @@ fn image(
             .map_err(|error| Problem::field("Metadata.ImageID", error))?;
         image.config_digest = Some(id);
     }
+    image.platform = metadata.platform();
     let lists = [
         ("RepoDigests", &metadata.repo_digests),
         ("RepoTags", &metadata.repo_tags),
@@ -397,6 +411,16 @@ impl Metadata<'_> {
         let family = system.family.as_deref()?;
         let version = system.name.as_deref().unwrap_or_default();
         (!matches!(family, "" | "none" | "activestate")).then_some((family, version))
+    }
+
+    /// The platform of the image, if it is said.
+    fn platform(&self) -> Option<Platform> {
+        let configuration = self.image_config.as_ref()?;
+        Some(Platform {
+            os: some(configuration.os.as_deref())?,
+            architecture: some(configuration.architecture.as_deref())?,
+            variant: some(configuration.variant.as_deref()),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use weir_schema::{Digest, Received, RepositoryName, Tag};
 
-use super::{DaemonError, Shared, reconcile, resolver, scanned};
+use super::{DaemonError, Shared, image_id, reconcile, resolver, scanned};
 use crate::{
     adapters::{self, AdapterSettings, Decoded, Named, Need, Pending, UNKNOWN_MEDIA_TYPE},
     backoff::doubled,
@@ -263,6 +263,15 @@ async fn leaf(
     if let Some(leaf) = known {
         return of(leaf);
     }
+    let in_index = |index| {
+        let leaf = image_id::in_index(report, &index);
+        leaf.map(|leaf| (leaf, UNKNOWN_MEDIA_TYPE.to_owned()))
+    };
+    let image_id = report.config_digest.clone();
+    let index = shared.node.ask(move |state| state.index(&image_id)).await?;
+    if let Some(index) = index.clone().filter(|index| index.is_whole) {
+        return Ok(in_index(index));
+    }
     for candidate in &report.candidates {
         let wanted = candidate.clone();
         let known = shared
@@ -282,6 +291,9 @@ async fn leaf(
         {
             return of(leaf);
         }
+    }
+    if let Some(index) = image_id::told(events, &report.config_digest).or(index) {
+        return Ok(in_index(index));
     }
     let (config, claimed) = (report.config_digest.clone(), report.claimed.clone());
     let (with_config, claimed) = shared

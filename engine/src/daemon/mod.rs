@@ -17,6 +17,7 @@ mod default_registry;
 mod executor;
 mod feed;
 pub(crate) mod heard;
+mod image_id;
 mod instances;
 mod intake;
 mod leader;

@@ -3,9 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use weir_schema::{Digest, RepositoryName};
+use weir_schema::{Digest, Platform, RepositoryName};
 
 use crate::state::{DigestId, RepositoryId, Shape, State};
+
+/// What is known of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexView {
+    /// The images in it that must be scanned, with the platforms that it gives them.
+    pub images: Vec<(Digest, Option<Platform>)>,
+    /// Whether all that is in it is known.
+    pub is_whole: bool,
+}
 
 impl State {
     /// The images with this configuration: what a scanner's report is about that names no manifest.
@@ -107,6 +116,24 @@ impl State {
             let mut leaves = parts.leaves().iter().map(|leaf| leaf.digest);
             let leaf = leaves.find(|leaf| has(*leaf))?;
             Some(self.digest(leaf).clone())
+        })
+    }
+
+    /// What is known of an index; `None` if the digest is not known to be one's.
+    #[must_use]
+    pub fn index(&self, digest: &Digest) -> Option<IndexView> {
+        let id = self.digests.find(digest)?;
+        if self.manifest(id).shape != Shape::Index {
+            return None;
+        }
+        let parts = self.parts_now(id);
+        let images = parts.leaves().iter().map(|leaf| {
+            let platform = leaf.platform.map(|id| self.platforms.platform(id).clone());
+            (self.digest(leaf.digest).clone(), platform)
+        });
+        Some(IndexView {
+            images: images.collect(),
+            is_whole: parts.unknown().is_empty() && parts.invalid().is_empty(),
         })
     }
 

@@ -6,6 +6,7 @@ mod promotions;
 use serde::Serialize;
 use weir_schema::{Digest, Reason, RepositoryName, Tag, Timestamp, Verdict};
 
+pub use manifests::IndexView;
 pub use promotions::{OpenCopy, PromotionView};
 
 use crate::{
