@@ -283,6 +283,27 @@ async fn a_report_is_bound_to_the_image_with_the_configuration_it_is_about() {
     scene.deliver("trivy", &operator).await;
     assert_eq!(scene.last().await, digest.to_string());
 
+    // Of two in which it is, the report does not say which: Docker's and OCI's form of one image.
+    let oci = String::from_utf8(image.manifests[0].1.clone()).unwrap();
+    let docker = oci.replace(media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST);
+    let docker = Content {
+        blobs: image.blobs.clone(),
+        manifests: vec![(media_type::DOCKER_MANIFEST.into(), docker.into_bytes())],
+    };
+    let docker = scene.push(&docker, "team/docker").await;
+    let named = json!({"RepoDigests": [format!("{host}/team/docker@{docker}")]});
+    scene.deliver("trivy", &trivy(&config, named)).await;
+    assert_eq!(scene.last().await, docker.to_string());
+    scene.deliver("trivy", &trivy(&config, json!({}))).await;
+    let reason = scene.last().await;
+    let mut both = [digest.to_string(), docker.to_string()];
+    both.sort();
+    let both = format!(
+        "several known images have that configuration, {}: name the one that was scanned in the header `weir-subject-digest`",
+        both.join(", ")
+    );
+    assert!(reason.contains(&both), "{reason}");
+
     // An image with another configuration is none that it could be of.
     let named = json!({"RepoDigests": [format!("{host}/team/web@{digest}")]});
     let contradicting = trivy(&Digest::of(b"another image"), named);

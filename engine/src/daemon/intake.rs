@@ -25,6 +25,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest, while it goes on not answering.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// How many images are named of which a report may be: as many forms of one image as registries and
+/// builders commonly make (Docker's and OCI's, gzip and zstd).
+const IMAGES_TOLD: usize = 4;
+
 /// A delivery as it came.
 pub(crate) struct Raw<'a> {
     pub(crate) adapter: Option<&'a str>,
@@ -311,11 +315,26 @@ async fn leaf(
         // What is named is the configuration itself.
         ([only], Some(claimed)) if claimed == report.config_digest => of(only.clone()),
         (_, Some(claimed)) => of(claimed),
-        _ => Ok(Err(format!(
+        ([], None) => Ok(Err(format!(
             "no known image has the configuration {} that the report is about",
             report.config_digest
         ))),
+        (several, None) => Ok(Err(one_of(several))),
     }
+}
+
+/// Why a report is bound to none of several images with its configuration.
+fn one_of(images: &[Digest]) -> String {
+    let told = images.iter().take(IMAGES_TOLD).map(Digest::to_string);
+    let more = match images.len().saturating_sub(IMAGES_TOLD) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "several known images have that configuration, {}{more}: name the one that was scanned in the header `{}`",
+        told.collect::<Vec<_>>().join(", "),
+        adapters::SUBJECT_HEADER
+    )
 }
 
 /// The image with the report's configuration that is `digest` or below it, by the registry's word.
