@@ -9,7 +9,7 @@ use weir_schema::{Body, Digest, ManifestDeleted, Repository, RepositoryName, Tim
 use super::context::{Context, Fill, Push, numbered, optional_tag};
 use super::field::Field;
 use super::problem::Problem;
-use super::{Decoded, clip, ecr};
+use super::{Decoded, clip, ecr, ecr_home};
 
 /// Whether this is a record of CloudTrail.
 pub(super) fn is_record(record: &Field<'_>) -> bool {
@@ -36,6 +36,9 @@ pub(super) fn decode(context: &Context<'_>, record: &Field<'_>) -> Result<Vec<De
         asked: record.get("requestParameters"),
         answered: record.get("responseElements"),
     };
+    if let Some(ignored) = ecr_home::elsewhere(context, &told(record, &call)) {
+        return Ok(vec![ignored]);
+    }
     match name {
         "PutImage" => Ok(vec![put(context, &call)?]),
         "BatchDeleteImage" => deleted(context, &call),
@@ -70,6 +73,22 @@ impl<'a> Call<'a> {
             true => self.asked.get(asked),
             false => answered,
         }
+    }
+}
+
+/// The registry that a call is about. Its owner gets the record of what another account did there, and
+/// so does that account.
+fn told<'a>(record: &Field<'a>, call: &Call<'a>) -> ecr_home::Told<'a> {
+    let named = [
+        call.answered.get("registryId"),
+        call.answered.get("image").get("registryId"),
+        call.answered.get("repository").get("registryId"),
+        call.asked.get("registryId"),
+    ];
+    let named = named.into_iter().find(|one| !one.is_absent());
+    ecr_home::Told {
+        account: named.unwrap_or_else(|| record.get("recipientAccountId")),
+        region: record.get("awsRegion"),
     }
 }
 

@@ -12,7 +12,7 @@ use weir_schema::{
 use super::context::{Context, Fill, Push, optional_tag};
 use super::field::Field;
 use super::problem::Problem;
-use super::{Decoded, clip, cloudtrail, json, report};
+use super::{Decoded, clip, cloudtrail, ecr_home, json, report};
 
 /// How deep queues, topics and log files wrap each other before there is an event.
 const DEEPEST: usize = 4;
@@ -100,7 +100,15 @@ fn within(context: &Context<'_>, text: &Field<'_>, depth: usize) -> Result<Vec<D
 }
 
 fn event(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
-    let decoded = match root.get("detail-type").required()? {
+    let kind = root.get("detail-type").required()?;
+    // A scan is of a digest wherever that is, and a call says itself whose registry it is about.
+    if !kind.ends_with("Scan")
+        && !kind.ends_with("via CloudTrail")
+        && let Some(ignored) = ecr_home::elsewhere(context, &told(root))
+    {
+        return Ok(vec![ignored]);
+    }
+    let decoded = match kind {
         // Also an image that came without a push of a client, and what refers to an image.
         "ECR Image Action" | "ECR Replication Action" | "ECR Referrer Action" => {
             return action(context, root);
@@ -114,6 +122,14 @@ fn event(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Decoded>, Proble
         other => context.ignored(format!("EventBridge's `{}` changes nothing", clip(other))),
     };
     Ok(vec![decoded])
+}
+
+/// The registry that an event is of: of a replication, the one that the image came to.
+fn told<'a>(root: &Field<'a>) -> ecr_home::Told<'a> {
+    ecr_home::Told {
+        account: root.get("account"),
+        region: root.get("region"),
+    }
 }
 
 /// An image that a pull brought into a cache repository.

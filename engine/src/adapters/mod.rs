@@ -34,6 +34,7 @@ mod distribution;
 mod dockerhub;
 mod dtr;
 mod ecr;
+mod ecr_home;
 mod excerpt;
 mod field;
 mod gar;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::words::{check, check_text, digest};
+use weir_engine::adapters::AdapterSettings;
+
+use crate::words::{check, check_text, decode_with, digest, meaning};
 
 /// An event of EventBridge.
 fn bridge(kind: &str, source: &str, detail: Value) -> Value {
@@ -193,4 +195,98 @@ fn amazons_scans_of_both_kinds() {
     ] {
         check(&bridge(kind, "aws.inspector2", detail), &["ignored"]);
     }
+}
+
+#[test]
+fn an_event_of_another_account_or_region_is_none_of_the_source() {
+    let action = |kind: &str, account: &str, region: &str, detail: Value| {
+        let mut event = bridge(kind, "aws.ecr", detail);
+        event["account"] = json!(account);
+        event["region"] = json!(region);
+        event
+    };
+    let push = json!({"action-type": "PUSH", "result": "SUCCESS", "repository-name": "web", "image-tag": "1", "image-digest": digest("ab"), "manifest-media-type": "application/vnd.oci.image.manifest.v1+json"});
+    let delete = json!({"action-type": "DELETE", "result": "SUCCESS", "repository-name": "web", "image-digest": digest("ab")});
+    // awsdocs ecr-eventbridge.md: account and region are those that the image came to.
+    let replicated = json!({"action-type": "REPLICATE", "result": "SUCCESS", "repository-name": "web", "image-tag": "1", "image-digest": digest("ab"), "source-account": "222222222222", "source-region": "us-east-1"});
+    let cached = json!({"sync-status": "SUCCESS", "repository-name": "web", "image-tag": "1", "image-digest": digest("ab")});
+    let call = |registry: &str, recipient: &str, region: &str| {
+        json!({"eventSource": "ecr.amazonaws.com", "eventName": "BatchDeleteImage", "eventTime": "2018-03-18T00:00:00Z", "eventID": "1", "awsRegion": region, "recipientAccountId": recipient,
+               "requestParameters": {"repositoryName": "web", "registryId": registry, "imageIds": [{"imageDigest": digest("ab")}]},
+               "responseElements": {"imageIds": [{"imageDigest": digest("ab")}]}})
+    };
+    let (home, other) = ("111111111111", "222222222222");
+    let (here, there) = ("eu-west-1", "us-east-1");
+    let amazon = "111111111111.dkr.ecr.eu-west-1.amazonaws.com";
+    let of = |registry: Option<&str>, default_registry: Option<&str>| AdapterSettings {
+        registry: registry.map(str::to_owned),
+        default_registry: default_registry.map(str::to_owned),
+        ..AdapterSettings::default()
+    };
+    let found = |settings: &AdapterSettings, body: &Value| {
+        meaning(decode_with(&[], settings, &body.to_string())).concat()
+    };
+    let all = |account: &str, region: &str| {
+        [
+            (
+                action("ECR Image Action", account, region, push.clone()),
+                "pushed image web:1 abab",
+            ),
+            (
+                action("ECR Image Action", account, region, delete.clone()),
+                "deleted web@abab",
+            ),
+            (
+                action(
+                    "ECR Replication Action",
+                    account,
+                    region,
+                    replicated.clone(),
+                ),
+                "type? pushed image web:1 abab",
+            ),
+            (
+                action(
+                    "ECR Pull Through Cache Action",
+                    account,
+                    region,
+                    cached.clone(),
+                ),
+                "type? pushed image web:1 abab",
+            ),
+            (call(account, home, region), "deleted web@abab"),
+            (call("", account, region), "deleted web@abab"),
+        ]
+    };
+    // Whatever the registry is called that the source is.
+    for settings in [of(None, Some(amazon)), of(Some(amazon), Some(amazon))] {
+        for (body, meaning) in all(home, here) {
+            assert_eq!(found(&settings, &body), meaning, "{body}");
+        }
+        for (account, region) in [(other, here), (home, there), (other, there)] {
+            for (body, _) in all(account, region) {
+                assert_eq!(found(&settings, &body), "ignored", "{body}");
+            }
+        }
+        // What another account did in this registry.
+        assert_eq!(
+            found(&settings, &call(home, other, here)),
+            "deleted web@abab"
+        );
+    }
+    // The name of the registry tells nothing.
+    for settings in [
+        of(None, None),
+        of(None, Some("images.example")),
+        of(Some("images.example"), Some("images.example")),
+    ] {
+        for (body, meaning) in all(other, there) {
+            assert_eq!(found(&settings, &body), meaning, "{body}");
+        }
+    }
+    // What was found in an image is so wherever it is.
+    let scan = json!({"scan-status": "COMPLETE", "repository-name": "web", "image-digest": digest("ab"), "finding-severity-counts": {"HIGH": 1}});
+    let scan = action("ECR Image Scan", other, there, scan);
+    let scanned = found(&of(Some(amazon), None), &scan);
+    assert!(scanned.starts_with("scanned abab by ecr"), "{scanned}");
 }
