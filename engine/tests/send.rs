@@ -129,6 +129,34 @@ fn a_document_over_many_lines_is_one_payload() {
     assert_eq!((code, output.lines().count()), (0, 1));
 }
 
+#[test]
+fn a_dry_run_says_that_a_daemon_looks_for_the_image_of_a_configuration() {
+    let directory = TempDir::new().unwrap();
+    let [config, named] = ["c", "a"].map(|hex| format!("sha256:{}", hex.repeat(64)));
+    let report = |digests: &[&str]| {
+        let digests: Vec<_> = digests
+            .iter()
+            .map(|one| format!("r.example/web@{one}"))
+            .collect();
+        json!({"SchemaVersion": 2, "ArtifactName": "web.tar", "ArtifactType": "container_image", "Metadata": {"ImageID": config, "RepoDigests": digests},
+            "Results": [{"Target": "web (debian 12)", "Class": "os-pkgs", "Type": "debian"}]})
+        .to_string()
+    };
+    let looks =
+        format!("a daemon looks for the image that the report is about by its `ImageID` {config}");
+    for (digests, lines, otherwise) in [
+        (&[][..], 0, "it rejects it".to_owned()),
+        (&[&*named], 1, format!("it takes it for one of {named}")),
+    ] {
+        let report = file(&directory, "report.json", &report(digests));
+        let (code, output, said) = weir(directory.path(), &["send", "--dry-run"], &[&report]);
+        assert_eq!((code, output.lines().count()), (0, lines), "{said}");
+        for part in [&*looks, &*otherwise, "`weir-subject-digest`"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}
+
 /// Pushes whose source does not say whether it is an index: of a registry that is named, and of none.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_registry_has_to_be_asked_for_is_said_by_a_dry_run_and_by_the_refusal() {

@@ -11,7 +11,7 @@ use clap::Args;
 use serde::de::IgnoredAny;
 
 use super::{Access, CliError, NO};
-use crate::adapters::{self, AdapterSettings, Decoded, Delivery};
+use crate::adapters::{self, AdapterSettings, Decoded, Delivery, Need, Pending};
 
 /// Send events or raw payloads; --dry-run prints what they mean and sends nothing.
 #[derive(Debug, Args)]
@@ -163,6 +163,27 @@ impl SendArgs {
     }
 }
 
+/// Tells what a daemon looks up of an event that lacks something, and what becomes of it otherwise.
+fn tell_lookup(pending: &Pending) {
+    if let Some((what, repository)) = pending.lookup() {
+        tell!(
+            "looked up: a daemon asks the registry for the {what} in `{repository}`, and rejects this if none is configured for it: it needs {}",
+            adapters::registry_for(&repository)
+        );
+    }
+    if let Need::Leaf(report) = pending.need() {
+        let otherwise = match &report.claimed {
+            Some(claimed) => format!("takes it for one of {claimed}"),
+            None => "rejects it".to_owned(),
+        };
+        tell!(
+            "looked up: a daemon looks for the image that the report is about by its `ImageID` {}, in the log and in the registries that the report names; where that does not tell, it {otherwise}: name the image in the header `{}`",
+            report.config_digest,
+            adapters::SUBJECT_HEADER
+        );
+    }
+}
+
 fn dry_run(
     args: &SendArgs,
     headers: &[(String, String)],
@@ -176,13 +197,12 @@ fn dry_run(
     for one in decoded {
         let settled = match one {
             Decoded::NeedsResolving(pending) => {
-                if let Some((what, repository)) = pending.lookup() {
-                    tell!(
-                        "looked up: a daemon asks the registry for the {what} in `{repository}`, and rejects this if none is configured for it: it needs {}",
-                        adapters::registry_for(&repository)
-                    );
+                tell_lookup(&pending);
+                match pending.need() {
+                    // Only what a daemon knows decides whether it is rejected.
+                    Need::Leaf(report) if report.claimed.is_none() => continue,
+                    _ => pending.without_registry(),
                 }
-                pending.without_registry()
             }
             other => other,
         };
