@@ -148,8 +148,33 @@ fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
+fn first_line(text: &str) -> &str {
+    text.trim_start().lines().next().unwrap_or_default().trim()
+}
+
+/// Whether a text begins as JSON does, well written or not, or as a line of it.
+fn begins_as_json(text: &str) -> bool {
+    let line = first_line(text);
+    let value = line.trim_end_matches(',');
+    line.is_empty()
+        || line.starts_with(|first| "{[}]\"',/".contains(first))
+        || line.starts_with(QUOTATION_MARKS)
+        || serde_json::from_str::<serde::de::IgnoredAny>(value).is_ok()
+}
+
+/// What a text has in place of JSON's that went through a program for letters.
+const QUOTATION_MARKS: [char; 7] = [
+    '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',
+];
+
 /// What serde_json says, and what it most likely means.
 fn describe(text: &str, error: &serde_json::Error) -> String {
+    if !begins_as_json(text) {
+        return format!(
+            "{error}: it begins with `{}`, as a table, YAML or a log does: send the JSON alone (of a scanner, its report in JSON)",
+            clip(first_line(text))
+        );
+    }
     let line = text.lines().nth(error.line().saturating_sub(1));
     let rest = line.and_then(|line| {
         // The column counts bytes and may stand on or just after what is wrong.
@@ -162,9 +187,7 @@ fn describe(text: &str, error: &serde_json::Error) -> String {
     let rest = rest.unwrap_or_default().trim_start();
     let hint = if rest.starts_with('/') || rest.starts_with('#') {
         ": JSON has no comments"
-    } else if rest.starts_with([
-        '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',
-    ]) {
+    } else if rest.starts_with(QUOTATION_MARKS) {
         ": these are typographic quotation marks, JSON has only \""
     } else if rest.starts_with('\'') {
         ": JSON has only double quotation marks"
@@ -223,6 +246,24 @@ mod tests {
             b"<!DOCTYPE html>",
         ] {
             check(xml, &["XML", "send the JSON form"]);
+        }
+        for other in [
+            "apiVersion: v1\nkind: VulnerabilityReport\n",
+            "# a comment\nkind: Report\n",
+            "web:1.0 (alpine 3.20)\n=====\nTotal: 0\n",
+            "\u{250c}\u{2500}\u{2500}\u{2510}\n",
+            "2026-11-29T00:00:00Z INFO Detected OS\n{\"SchemaVersion\": 2}\n",
+        ] {
+            let first = other.lines().next().unwrap();
+            let begins = format!("it begins with `{first}`");
+            check(
+                other.as_bytes(),
+                &["line 1", &begins, "send the JSON alone"],
+            );
+        }
+        for of_json in ["12,", "\"a\": 1,", "]"] {
+            let problem = value(of_json.as_bytes()).unwrap_err().to_string();
+            assert!(!problem.contains("it begins"), "{problem}");
         }
         check(b"", &["EOF"]);
         check(
