@@ -156,6 +156,11 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
     for (index, ignored) in document.ignored.iter().flatten().enumerate() {
         let name = format!("ignoredMatches[{index}].appliedIgnoreRules");
         let rules = Field::root(&ignored.rules).named(&name);
+        if rules.items().next().is_none() {
+            return Err(rules.problem(
+                "a match is left out, and no rule says why: what it leaves out is not known to be absent",
+            ));
+        }
         if let Some(rule) = rules.items().find_map(|rule| sweeping(&rule)) {
             return Err(rule
                 .problem("the report is filtered: what it leaves out is not known to be absent"));

@@ -337,7 +337,8 @@ fn image(
             image.reference(context, reference, &format!("Metadata.{name}[{index}]"))?;
         }
     }
-    if image.candidates.is_empty()
+    // Where nothing tells which of them it is, a name that says another digest is one of several.
+    if (image.candidates.is_empty() || image.config_digest.is_none())
         && let Some(name) = artifact_name.filter(|name| name.contains("@sha"))
     {
         image.reference(context, name, "ArtifactName")?;

@@ -98,6 +98,48 @@ fn a_rule_that_takes_all_of_a_source_or_a_kind_of_match_is_a_filter() {
 }
 
 #[test]
+fn a_match_that_no_rule_left_out_is_a_filter_that_nobody_tells() {
+    let report = |rules: Value| {
+        json!({"matches": [], "source": {"type": "image", "target": {"userInput": "a/b", "imageID": digest("cd"), "manifestDigest": digest("ab"), "tags": [], "repoDigests": []}},
+        "distro": {"name": "debian", "version": "12", "idLike": []}, "descriptor": {"name": "grype", "version": "0.110.0"},
+        "ignoredMatches": [{"vulnerability": {"id": "CVE-1", "severity": "Critical"}, "artifact": {"name": "openssl", "version": "3", "type": "deb"}, "appliedIgnoreRules": rules}]})
+    };
+    for none in [json!([]), Value::Null, json!({})] {
+        check(
+            &report(none),
+            &[
+                "rejected `ignoredMatches[0].appliedIgnoreRules`: a match is left out, and no rule says why",
+            ],
+        );
+    }
+    check(
+        &report(json!([{"vulnerability": "CVE-1"}])),
+        &["leaf? scanned abab by grype:"],
+    );
+}
+
+#[test]
+fn a_report_whose_name_and_digests_differ_is_of_neither() {
+    let report = |name: &str, image_id: Value| {
+        json!({"SchemaVersion": 2, "ArtifactName": name, "ArtifactType": "container_image", "Metadata": {"ImageID": image_id, "RepoDigests": [format!("a/b@{}", digest("ab"))]},
+        "Results": [{"Target": "a/b (debian 12)", "Class": "os-pkgs", "Type": "debian"}]})
+    };
+    let [same, other] = ["ab", "bb"].map(|one| format!("a/b@{}", digest(one)));
+    check(
+        &report(&other, Value::Null),
+        &["rejected the report names several digests and does not say which of them was scanned"],
+    );
+    for name in [&*same, "a/b:1"] {
+        check(&report(name, Value::Null), &["scanned abab by trivy:"]);
+    }
+    // The configuration tells which of them it is.
+    check(
+        &report(&other, json!(digest("cd"))),
+        &["leaf? scanned abab by trivy:"],
+    );
+}
+
+#[test]
 fn another_program_that_writes_reports_as_grype_does_is_not_grype() {
     // xeol-io/xeol, internal/presenter/json: what is no longer maintained, in Grype's form.
     let report = |program: Value| {
