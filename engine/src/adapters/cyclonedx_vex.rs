@@ -123,6 +123,9 @@ fn check_whole(field: &Field<'_>, purl: &purl::Purl) -> Result<(), Problem> {
     }
 }
 
+/// Why a statement is refused that is about the whole of what the document is about.
+const OF_ANY_IMAGE: &str = "the whole of something that is named without the digest of an image: it could be any; name the image in the header `weir-subject-digest`";
+
 /// What the statements of a document can be about.
 struct About<'a> {
     components: BTreeMap<&'a str, (Option<String>, Option<String>)>,
@@ -262,7 +265,7 @@ impl Place {
             .map(|version| self.scope(version.as_deref()));
         let scopes: Vec<_> = scopes.collect();
         match scopes.contains(&Scope::default()) {
-            true => Err(field.problem("an image without its digest: it could be any")),
+            true => Err(field.problem(OF_ANY_IMAGE)),
             false => Ok(scopes),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use weir_engine::adapters::AdapterSettings;
+use weir_engine::adapters::{AdapterSettings, SUBJECT_HEADER};
 
 use crate::words::{check, check_with, decode_text, decode_with, digest, meaning};
 
@@ -268,6 +268,22 @@ fn what_is_stated_to_count_is_nothing_to_override_wherever_it_holds() {
     let vex = json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1, "metadata": {"component": {"type": "application", "name": "ABC", "bom-ref": "abc"}},
         "vulnerabilities": [{"id": "CVE-1", "analysis": {"state": "in_triage"}, "affects": [{"ref": "urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1#web"}]}]});
     check(&vex, &["ignored"]);
+}
+
+#[test]
+fn of_a_product_without_a_digest_nothing_is_waived_until_the_image_is_named() {
+    // CISA's case 3 among CycloneDX's examples of VEX.
+    let vex = json!({"bomFormat": "CycloneDX", "specVersion": "1.4", "version": 1, "metadata": {"component": {"type": "application", "name": "ABC", "bom-ref": "abc"}},
+        "vulnerabilities": [{"id": "CVE-1", "analysis": {"state": "not_affected"}, "affects": [{"ref": "abc"}]}]});
+    check(
+        &vex,
+        &[
+            "rejected `vulnerabilities[0].affects[0].ref`: the whole of something that is named without the digest of an image: it could be any; name the image in the header `weir-subject-digest`",
+        ],
+    );
+    let subject = digest("ab");
+    let named = [(SUBJECT_HEADER, subject.as_str())];
+    check_with(&named, &vex, &["override CVE-1 abab "]);
 }
 
 #[test]
