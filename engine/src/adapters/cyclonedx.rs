@@ -45,10 +45,11 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         return Ok(decoded);
     }
     if let Some(problem) = statements(&root, &list) {
-        return match decoded.is_empty() {
-            true => Err(problem),
-            false => Ok(decoded),
-        };
+        if decoded.is_empty() {
+            return Err(problem);
+        }
+        decoded.push(context.ignored(problem.to_string()));
+        return Ok(decoded);
     }
     if stated == 0 || is_of_image {
         let report = report(&root, image, &list)?;

@@ -153,7 +153,7 @@ fn an_sbom_with_vex_in_it_is_no_scan() {
             check(&document(tool, &[state(word)]), &[no_scan]);
             check(
                 &document(tool, &[state("not_affected"), state(word)]),
-                &[waived],
+                &[waived, "ignored"],
             );
         }
         check(&document(tool, &[json!({"state": 7})]), &[no_scan]);
