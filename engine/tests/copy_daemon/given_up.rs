@@ -14,7 +14,7 @@ use crate::support::{
     proxy::{Fault, Proxy, Request},
     registry::Registry,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use weir_engine::oci::Client;
 use weir_schema::{Digest, Tag};
 
@@ -85,6 +85,35 @@ async fn a_promotion_to_a_tag_that_is_another_than_was_known_is_given_up_and_not
         "{why}"
     );
     assert_eq!(tag(&direct, "production/web").await, Some(other));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_with_an_image_that_nobody_scans_is_given_up_at_once_and_shown() {
+    let registry = Registry::start();
+    let rules = [("ship", rule("ship", "index", "team/*", "production/{1}"))];
+    let site = Site::new(&rules, &registry.host(), &[registry.host()], "");
+    let direct = client(&registry.host());
+    let daemon = site.daemon().await;
+    let hidden = app::image("hidden", "amd64", &[]);
+    let said = json!({
+        "platform": {"os": "linux", "architecture": "amd64"},
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+    });
+    let index = app::multi_arch_with("web", &[(&hidden, said)]);
+    let digest = index.push(&direct, "team/web", Some("1.0")).await;
+    let images = ["amd64", "arm64"].map(|one| app::image("web", one, &[]).digest());
+    scanned(&daemon, &images).await;
+    pushed(&daemon, "1", "team/web", &digest).await;
+    let all = daemon
+        .until("/v1/promotions", |all| all[0]["progress"] == "failed")
+        .await;
+    assert_eq!(all[0]["attempts"], 1);
+    let why = all[0]["error"].as_str().unwrap();
+    assert!(why.contains(&hidden.digest().to_string()), "{why}");
+    assert_eq!(tag(&direct, "production/web").await, None);
+    let shown = daemon.weir(&["show", "team/web:1.0"]);
+    let page = String::from_utf8_lossy(&shown.stdout);
+    assert!(page.contains("not scanned: attestation"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
