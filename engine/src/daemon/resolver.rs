@@ -28,7 +28,7 @@ use super::{DaemonError, LONGEST_ASKED_WAIT, Shared, leader::Acting, own_event};
 use crate::{
     backoff::doubled,
     node::Trace,
-    resolve::{self, Resolved},
+    resolve::{self, ResolveError, Resolved},
 };
 
 /// The first wait before an unreadable manifest is tried again.
@@ -38,7 +38,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// So often, within some minutes, a manifest is asked for that no tag needs: signatures are pushed by
-/// digest, and a registry may tell of what it does not give yet.
+/// digest, and a registry may tell of what it does not give yet. A registry that is away says nothing
+/// of what it has: that is not counted.
 const TRIES_WITHOUT_TAG: u32 = 8;
 
 /// Lookups at a time. Each holds what it reads until it is told.
@@ -119,7 +120,7 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
             let (acting, turn) = (acting.clone(), Arc::clone(&turn));
             lookups.spawn(async move {
                 let next = look_up(&acting, &job, tries, &turn).await;
-                (job, tries, next)
+                (job, next)
             });
         }
         let open = later.len() + jobs.len() + queue.len();
@@ -142,10 +143,10 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
             },
             Some(found) = finding.join_next() => shared.look_up(found??),
             Some(done) = lookups.join_next() => {
-                let (job, tries, next) = done?;
+                let (job, next) = done?;
                 queue.end(&job);
-                if let Next::Again(wait) = next? {
-                    later.add(job, Instant::now() + wait, tries.saturating_add(1));
+                if let Next::Again(wait, tries) = next? {
+                    later.add(job, Instant::now() + wait, tries);
                 }
             }
         }
@@ -155,7 +156,8 @@ pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
 /// What becomes of a lookup.
 enum Next {
     Done,
-    Again(Duration),
+    /// After this time, as one that was tried so often.
+    Again(Duration, u32),
 }
 
 /// Looks up one manifest with all below it, and says what was found, when it is its turn: what is
@@ -194,12 +196,13 @@ async fn look_up(
             Ok(if is_whole {
                 Next::Done
             } else {
-                Next::Again(wait(tries, asked))
+                Next::Again(wait(tries, asked), tries.saturating_add(1))
             })
         }
         Err(error) if error.is_retryable() => {
             tracing::warn!(%error, repository = %job.repository, digest = %job.digest, "not resolved yet");
-            Ok(Next::Again(wait(tries, error.retry_after())))
+            let wait = wait(tries, error.retry_after());
+            Ok(Next::Again(wait, tries_after(tries, &error)))
         }
         Err(error) => {
             tracing::error!(%error, repository = %job.repository, digest = %job.digest, "cannot be resolved");
@@ -258,6 +261,15 @@ fn wait(tries: u32, asked: Option<Duration>) -> Duration {
     let back_off = doubled(FIRST_WAIT, tries, LONGEST_WAIT);
     let asked = asked.unwrap_or_default().min(LONGEST_ASKED_WAIT);
     back_off.max(asked)
+}
+
+/// How often a manifest was tried, after an error: it is not given up for one that is not of it.
+fn tries_after(tries: u32, error: &ResolveError) -> u32 {
+    let tries = tries.saturating_add(1);
+    match error {
+        ResolveError::Registry(error) if error.is_retryable() => tries.min(TRIES_WITHOUT_TAG - 1),
+        _ => tries,
+    }
 }
 
 /// What was found, as events, children before parents: as long as the thing itself is not told, no
@@ -361,6 +373,29 @@ mod tests {
         check_wanted(&[artifact, read], &of(&index), 0, false);
         // The stream's reader may be behind.
         check_wanted(&[], &of(&index), 0, true);
+    }
+
+    #[test]
+    fn a_registry_that_is_away_is_no_reason_to_give_up_what_no_tag_needs() {
+        let away = ResolveError::Registry(crate::oci::OciError::Connection {
+            registry: "r.io".into(),
+            what: "reading".into(),
+            reason: "refused".into(),
+        });
+        let missing = ResolveError::NotReadable {
+            repository: "dev/web".parse().unwrap(),
+            reference: "1".into(),
+            cause: Box::new(crate::oci::OciError::NotFound {
+                registry: "r.io".into(),
+                what: "reading".into(),
+                codes: Vec::new(),
+                message: String::new(),
+            }),
+        };
+        assert_eq!(tries_after(0, &away), 1);
+        let tries = (0..1_000).fold(0, |tries, _| tries_after(tries, &away));
+        assert!(tries < TRIES_WITHOUT_TAG);
+        assert!(tries_after(tries, &missing) >= TRIES_WITHOUT_TAG);
     }
 
     #[test]
