@@ -408,60 +408,6 @@ async fn what_is_no_daemon_is_told_by_its_address_and_answer() {
 }
 
 #[test]
-fn a_daemon_that_cannot_be_asked_is_told_with_the_cause_and_what_to_do() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let nobody = format!("http://127.0.0.1:{port}");
-    for (server, token, code, parts) in [
-        (
-            &*nobody,
-            "t",
-            3,
-            [
-                "no daemon answers at http://127.0.0.1",
-                "refused",
-                "start it with",
-            ],
-        ),
-        (
-            "http://no-such-name.invalid:1",
-            "t",
-            3,
-            ["no daemon answers", "no-such-name.invalid", "WEIR_SERVER"],
-        ),
-        (
-            "127.0.0.1:8080",
-            "t",
-            2,
-            ["`127.0.0.1:8080` is not the address", "scheme", "http://"],
-        ),
-        (
-            "localhost:8080",
-            "t",
-            2,
-            ["`localhost:8080` is not the address", "scheme", "http://"],
-        ),
-        (
-            &*nobody,
-            "two\nlines",
-            2,
-            ["the token has a line break", "--token", "WEIR_TOKEN"],
-        ),
-    ] {
-        let asked = Command::new(env!("CARGO_BIN_EXE_weir"))
-            .args(["status", "--server", server, "--token", token])
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&asked.stderr);
-        assert_eq!(asked.status.code(), Some(code), "{told}");
-        for part in parts {
-            assert!(told.contains(part), "{part}: {told}");
-        }
-    }
-}
-
-#[test]
 fn an_archive_directory_is_made_when_the_daemon_starts() {
     let directory = TempDir::new().unwrap();
     let data = a_log(directory.path());
