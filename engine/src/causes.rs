@@ -1,6 +1,6 @@
-//! What is said of an error that has causes.
+//! What is said of an error that has causes, and what is among them.
 
-use std::error::Error;
+use std::{error::Error, io};
 
 /// An error with its causes, on one line; a cause that is said already is not said again.
 pub(crate) fn said(error: &dyn Error) -> String {
@@ -14,4 +14,22 @@ pub(crate) fn said(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The first cause that `look` accepts. An `io::Error` hides what it wraps from `source`, so it
+/// is opened.
+pub(crate) fn find<T>(
+    error: &(dyn Error + 'static),
+    look: impl Fn(&(dyn Error + 'static)) -> Option<T> + Copy,
+) -> Option<T> {
+    if let Some(found) = look(error) {
+        return Some(found);
+    }
+    let inner = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+        .map(|inner| inner as &(dyn Error + 'static));
+    inner
+        .or_else(|| error.source())
+        .and_then(|cause| find(cause, look))
 }

@@ -3,7 +3,7 @@
 //! A delivery is answered for its durability only. What is wrong with its content becomes a record;
 //! a registry that got an error for it would stop sending, or send it for ever.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -24,6 +24,7 @@ use super::{Backend, Delivery, Problem, operators, server::App, webhook};
 use crate::{
     adapters::{from_binary, mark_source_only},
     aside,
+    causes::find,
     structured::{from_structured, is_structured},
 };
 
@@ -271,15 +272,15 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem
         ))
     })?;
     read.map_err(|error| {
-        let mut cause: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(error) = cause {
-            // The one cause that is the sender's; its type is not public in axum.
-            if error.to_string().contains("length limit exceeded") {
-                return Problem::too_large(format!(
-                    "the body is larger than {limit} bytes; `http.max_body_bytes` is the limit"
-                ));
-            }
-            cause = error.source();
+        // The one cause that is the sender's; its type is not public in axum.
+        let too_long = |cause: &(dyn Error + 'static)| {
+            let said = cause.to_string();
+            said.contains("length limit exceeded").then_some(())
+        };
+        if find(&error, too_long).is_some() {
+            return Problem::too_large(format!(
+                "the body is larger than {limit} bytes; `http.max_body_bytes` is the limit"
+            ));
         }
         Problem::bad_request(format!("the body broke off: {error}"))
     })

@@ -1,6 +1,6 @@
 //! What can go wrong between Weir and a registry, in words that lead to the remedy.
 
-use std::{error::Error as StdError, io, time::Duration};
+use std::{error::Error as StdError, time::Duration};
 
 use weir_schema::Digest;
 
@@ -10,6 +10,7 @@ use super::{
     leads::{self, LedToPlain},
     tls::RefusedCertificate,
 };
+use crate::causes::find;
 
 /// How registries say that a manifest or repository is not there: the codes of the distribution
 /// specification, what Harbor has for both, and what Quay has for a tag that was there once.
@@ -476,24 +477,6 @@ fn from_tls(registry: &str, asked: &str, error: rustls::Error) -> TlsFailure {
             reason: other.to_string(),
         },
     }
-}
-
-/// The first cause that `look` accepts. An `io::Error` hides what it wraps from `source`, so it
-/// is opened.
-fn find<T>(
-    error: &(dyn StdError + 'static),
-    look: impl Fn(&(dyn StdError + 'static)) -> Option<T> + Copy,
-) -> Option<T> {
-    if let Some(found) = look(error) {
-        return Some(found);
-    }
-    let inner = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref)
-        .map(|inner| inner as &(dyn StdError + 'static));
-    inner
-        .or_else(|| error.source())
-        .and_then(|cause| find(cause, look))
 }
 
 /// The last cause, which says what really happened; those before it only say where.

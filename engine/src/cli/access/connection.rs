@@ -1,13 +1,13 @@
 //! Requests to a daemon and its answers, or why there are none.
 
-use std::{io, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, header::HeaderValue};
 use serde_json::Value;
 
 use crate::{
-    causes::said,
+    causes::{find, said},
     cli::{CliError, on_one_line},
     http::TOKEN_NEEDED,
 };
@@ -58,7 +58,7 @@ impl Connection {
     pub(super) fn knock(&self, path: &str) -> Result<(), NoAnswer> {
         let answer = self.runtime.block_on(self.get(path).send());
         answer.map(drop).map_err(|error| NoAnswer {
-            nobody_listens: innermost_io(&error) == Some(io::ErrorKind::ConnectionRefused),
+            nobody_listens: find(&error, refused).is_some(),
             why: said(&error.without_url()),
         })
     }
@@ -132,6 +132,11 @@ pub(super) struct NoAnswer {
     pub(super) nobody_listens: bool,
 }
 
+fn refused(cause: &(dyn Error + 'static)) -> Option<()> {
+    let io = cause.downcast_ref::<io::Error>()?;
+    (io.kind() == io::ErrorKind::ConnectionRefused).then_some(())
+}
+
 /// Refuses what is no address of a daemon.
 fn check_address(address: &str) -> Result<(), CliError> {
     let url = Url::parse(address).ok();
@@ -154,16 +159,6 @@ fn check_token(token: &str) -> Result<(), CliError> {
                 .hint("look at --token and WEIR_TOKEN: a token is one line of plain letters, digits and signs"),
         ),
     }
-}
-
-fn innermost_io(error: &reqwest::Error) -> Option<io::ErrorKind> {
-    let mut source = std::error::Error::source(error);
-    let mut found = None;
-    while let Some(cause) = source {
-        found = cause.downcast_ref().map(io::Error::kind).or(found);
-        source = cause.source();
-    }
-    found
 }
 
 /// What to say of an answer that no daemon gives: a proxy's page, or another server's word, is none,
