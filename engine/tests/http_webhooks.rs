@@ -111,6 +111,7 @@ async fn a_delivery_without_the_proof_of_its_source_is_refused_and_leaves_no_rec
         ("/v1/intake/harbor", &[][..]),
         ("/v1/intake/harbor", &[("x-harbor-key", "of somebody else")]),
         ("/v1/intake?source=harbor", &[]),
+        ("/v1/intake/harbor?source=", &[]),
         ("/v1/intake/distribution?source=harbor", &[]),
         (
             "/v1/intake/ghcr",

@@ -115,11 +115,7 @@ fn unavailable(error: impl ToString) -> IntakeError {
 impl http::Backend for Backend {
     async fn intake(&self, delivery: Delivery) -> Result<Accepted, IntakeError> {
         let shared = &self.shared;
-        let source = if delivery.source.is_empty() {
-            delivery.adapter.clone().unwrap_or_else(|| "auto".into())
-        } else {
-            delivery.source.clone()
-        };
+        let source = delivery.source.clone();
         let trace = trace::of(&delivery.headers);
         let span = tracing::info_span!("delivery", %trace, source);
         if let Some(publisher) = &shared.publisher {

@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use weir_schema::Received;
@@ -119,6 +120,8 @@ async fn deliver_for<B: Backend>(
     let source = parameters
         .ok()
         .and_then(|parameters| parameters.0.source)
+        // No name is no other source: its proof would not be asked for.
+        .filter(|source| !source.is_empty())
         .or_else(|| adapter.clone())
         .unwrap_or_else(|| "unknown".into());
     // A source's own proof stands in for the token; a good token (an operator's) for the proof.
@@ -272,11 +275,8 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem
         ))
     })?;
     read.map_err(|error| {
-        // The one cause that is the sender's; its type is not public in axum.
-        let too_long = |cause: &(dyn Error + 'static)| {
-            let said = cause.to_string();
-            said.contains("length limit exceeded").then_some(())
-        };
+        // The one cause that is the sender's.
+        let too_long = |cause: &(dyn Error + 'static)| cause.is::<LengthLimitError>().then_some(());
         if find(&error, too_long).is_some() {
             return Problem::too_large(format!(
                 "the body is larger than {limit} bytes; `http.max_body_bytes` is the limit"
