@@ -19,7 +19,14 @@ const KEPT: usize = 8;
 /// Backtests, by number.
 #[derive(Default)]
 pub struct Jobs {
-    jobs: Mutex<BTreeMap<u64, Job>>,
+    jobs: Mutex<Numbered>,
+}
+
+#[derive(Default)]
+struct Numbered {
+    jobs: BTreeMap<u64, Job>,
+    /// The last number given: none is given twice, for somebody may still hold it.
+    last: u64,
 }
 
 /// One backtest.
@@ -86,7 +93,7 @@ impl Drop for Ends {
 }
 
 impl Jobs {
-    fn jobs(&self) -> MutexGuard<'_, BTreeMap<u64, Job>> {
+    fn jobs(&self) -> MutexGuard<'_, Numbered> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -105,7 +112,8 @@ impl Jobs {
         &self,
         work: impl FnOnce(&State) -> Result<Report, String> + Send + 'static,
     ) -> Result<u64, Busy> {
-        let mut jobs = self.jobs();
+        let mut numbered = self.jobs();
+        let Numbered { jobs, last } = &mut *numbered;
         let running = jobs.iter().find(|(_, job)| job.state.outcome().is_none());
         if let Some((number, _)) = running {
             return Err(Busy(*number));
@@ -113,7 +121,8 @@ impl Jobs {
         while jobs.len() >= KEPT {
             jobs.pop_first();
         }
-        let number = jobs.last_key_value().map_or(1, |(last, _)| last + 1);
+        *last += 1;
+        let number = *last;
         let state = Arc::new(State::default());
         let own = Ends(Arc::clone(&state));
         let work = move || {
@@ -131,8 +140,8 @@ impl Jobs {
     /// Where a backtest stands; `None` if there is no such one, or not any more.
     #[must_use]
     pub fn get(&self, number: u64) -> Option<Standing> {
-        let jobs = self.jobs();
-        let state = &jobs.get(&number)?.state;
+        let numbered = self.jobs();
+        let state = &numbered.jobs.get(&number)?.state;
         let ended = state.outcome().clone();
         Some(match ended {
             Some(Ok(report)) => Standing::Done(report),
@@ -147,13 +156,13 @@ impl Jobs {
     /// Ends a backtest and forgets it; false if there is no such one.
     pub fn remove(&self, number: u64) -> bool {
         // Its thread is waited for once others can look at theirs again.
-        let job = self.jobs().remove(&number);
+        let job = self.jobs().jobs.remove(&number);
         job.is_some()
     }
 
     /// Ends all; returns once none runs any more.
     pub fn clear(&self) {
-        let all = std::mem::take(&mut *self.jobs());
+        let all = std::mem::take(&mut self.jobs().jobs);
         drop(all);
     }
 }
@@ -188,5 +197,17 @@ mod tests {
         };
         assert!(problem.contains("broke off"), "{problem}");
         assert_eq!(jobs.begin(|_| Err("ended".into())), Ok(number + 1));
+    }
+
+    #[test]
+    fn a_number_is_not_given_again() {
+        let jobs = Jobs::default();
+        let first = jobs.begin(|_| Err("ended".into())).unwrap();
+        assert!(jobs.remove(first));
+        let second = jobs.begin(|_| Err("ended".into())).unwrap();
+        assert_ne!(first, second);
+        assert!(!jobs.remove(first), "it is of another backtest");
+        jobs.clear();
+        assert!(jobs.begin(|_| Err("ended".into())).unwrap() > second);
     }
 }
