@@ -286,33 +286,34 @@ fn is_name(pattern: &str) -> bool {
     false
 }
 
-/// Distributions of which every version of Grype has data, by its names and by their own. Of others a
-/// database may have it, and says so by its providers.
-const WITH_DATA: [&str; 23] = [
-    "almalinux",
-    "alpine",
-    "amazonlinux",
-    "amzn",
-    "azurelinux",
+/// Distributions of which every version of Grype has data, by its names and by their own, and the
+/// providers that a database has it from (anchore/vunnel); none where they are not known by name. Of
+/// others a database may have it, and says so by its providers.
+const WITH_DATA: [(&str, &[&str]); 23] = [
+    ("almalinux", &["alma", "rhel"]),
+    ("alpine", &["alpine"]),
+    ("amazonlinux", &["amazon"]),
+    ("amzn", &["amazon"]),
+    ("azurelinux", &["mariner", "azurelinux"]),
     // Not of packages: of the one program that it is.
-    "busybox",
-    "centos",
-    "chainguard",
-    "debian",
-    "mariner",
-    "ol",
-    "oraclelinux",
-    "postmarketos",
-    "raspbian",
-    "redhat",
-    "rhel",
-    "rocky",
-    "rockylinux",
-    "scientific",
-    "sles",
-    "ubuntu",
-    "windows",
-    "wolfi",
+    ("busybox", &["nvd"]),
+    ("centos", &["rhel", "centos"]),
+    ("chainguard", &["chainguard"]),
+    ("debian", &["debian"]),
+    ("mariner", &["mariner"]),
+    ("ol", &["oracle"]),
+    ("oraclelinux", &["oracle"]),
+    ("postmarketos", &["alpine", "postmarketos"]),
+    ("raspbian", &["debian", "raspbian"]),
+    ("redhat", &["rhel"]),
+    ("rhel", &["rhel"]),
+    ("rocky", &["rhel", "rocky"]),
+    ("rockylinux", &["rhel", "rocky"]),
+    ("scientific", &["rhel"]),
+    ("sles", &["sles"]),
+    ("ubuntu", &["ubuntu"]),
+    ("windows", &[]),
+    ("wolfi", &["wolfi"]),
 ];
 
 /// Distributions that Grype calls otherwise than they call themselves.
@@ -326,7 +327,7 @@ const NAMES: [(&str, &str); 4] = [
 /// Whether every version of Grype has data of a release of this distribution; none is named by those
 /// that are no releases.
 pub(super) fn has_data(name: &str, release: &str) -> bool {
-    WITH_DATA.contains(&name) && !release.is_empty()
+    WITH_DATA.iter().any(|(known, _)| *known == name) && !release.is_empty()
 }
 
 /// Refuses a report about a distribution, or a release of one, of which Grype has no data: it lists the
@@ -341,7 +342,7 @@ fn check_distro(
         return Ok(());
     };
     let name = told.to_lowercase();
-    if !WITH_DATA.contains(&&*name) {
+    let Some((_, providers)) = WITH_DATA.iter().find(|(known, _)| *known == name) else {
         return match has_provider(descriptor, &name) {
             true => Ok(()),
             false => Err(field.problem(format!(
@@ -349,10 +350,20 @@ fn check_distro(
                 clip(told)
             ))),
         };
+    };
+    if !in_system && lacks_all(descriptor, providers) {
+        return Err(descriptor.get("db").get("providers").problem(format!(
+            "not a completed scan: the database was built without data of `{}`",
+            clip(told)
+        )));
     }
     let own = NAMES.iter().find(|(of_grype, _)| *of_grype == name);
     let own = own.map_or(&*name, |(_, own)| own);
-    if !in_system && let Some(like) = is_like(distro).find(|like| *like == name || *like == own) {
+    let like = is_like(distro).find(|like| *like == name || *like == own);
+    if !in_system
+        && let Some(like) = like
+        && !is_without_os_release(distro, descriptor, own)
+    {
         return Err(distro.get("idLike").problem(format!(
             "not a completed scan: something that is like `{}` was taken for it, and Grype has no data of its releases",
             clip(like)
@@ -367,6 +378,30 @@ fn check_distro(
             clip(told)
         ))),
     }
+}
+
+/// Whether a database that names its providers has none of these.
+fn lacks_all(descriptor: &Field<'_>, wanted: &[&str]) -> bool {
+    let providers = descriptor.get("db").get("providers");
+    let mut there = providers.entries().peekable();
+    !wanted.is_empty()
+        && there.peek().is_some()
+        && !there.any(|(provider, _)| wanted.contains(&provider))
+}
+
+/// Whether the image was known by another file than `/etc/os-release`, as Busybox, CentOS 6 and Red Hat
+/// 6 are: Syft then says of a distribution that it is like itself (anchore/syft,
+/// syft/linux/identify_release.go). Who names one to Grype gets the same.
+fn is_without_os_release(distro: &Field<'_>, descriptor: &Field<'_>, own: &str) -> bool {
+    let named = descriptor.get("configuration").get("distro");
+    let is_named = named.text().is_some_and(|text| !text.is_empty());
+    let release = distro.get("version").text().unwrap_or_default();
+    let is_old = matches!(release.split('.').next(), Some("5" | "6"));
+    let mut like = is_like(distro);
+    !is_named
+        && (own == "busybox" || is_old && matches!(own, "centos" | "rhel"))
+        && like.next() == Some(own)
+        && like.next().is_none()
 }
 
 /// What a distribution says that it is like: a list, or one text in older versions.

@@ -179,7 +179,7 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
     let is_named_by_run = !image.candidates.is_empty();
     let (mut findings, mut graded) = (Vec::new(), false);
     let mut is_of_packages = false;
-    for result in results.iter().filter(|result| !is_suppressed(result)) {
+    for result in results.iter().filter(|result| counts(result)) {
         let rule_id = result.first(&["ruleId"]).text();
         let rule_id = rule_id.or_else(|| result.get("rule").get("id").text());
         let index = result.get("ruleIndex").value().as_u64();
@@ -248,6 +248,16 @@ fn check_within(elsewhere: &Field<'_>) -> Result<(), Problem> {
             "not a completed scan: results in another place than their run are not read; send them in one file, in `results` of the run",
         )),
     }
+}
+
+/// Whether a result tells of a problem that is there: not that a rule found none or was not asked
+/// (SARIF 2.1.0, 3.27.9), nor of one that an earlier run had (3.27.24).
+fn counts(result: &Field<'_>) -> bool {
+    let kind = result.get("kind").text();
+    let baseline = result.get("baselineState").text();
+    !matches!(kind, Some("pass" | "notApplicable"))
+        && baseline != Some("absent")
+        && !is_suppressed(result)
 }
 
 /// Whether a result is suppressed: one suppression that is rejected, or under review, and it is not

@@ -158,6 +158,28 @@ fn only_a_suppression_that_was_accepted_suppresses() {
 }
 
 #[test]
+fn a_result_that_tells_of_no_problem_is_no_finding() {
+    // SARIF 2.1.0, 3.27.9 and 3.27.24.
+    for (field, value, counts) in [
+        ("kind", "pass", false),
+        ("kind", "notApplicable", false),
+        ("baselineState", "absent", false),
+        ("kind", "fail", true),
+        ("kind", "review", true),
+        ("baselineState", "new", true),
+        ("baselineState", "unchanged", true),
+    ] {
+        let mut found = run("x", &[("CVE-1", score("9.8")), ("CVE-2", score("3.1"))]);
+        found["results"][0][field] = json!(value);
+        let expected = match counts {
+            true => "scanned abab by x: CVE-1=CRITICAL CVE-2=LOW",
+            false => "scanned abab by x: CVE-2=LOW",
+        };
+        check_sarif(&[found], &[expected]);
+    }
+}
+
+#[test]
 fn a_level_alone_does_not_say_how_grave_something_is() {
     // google/osv-scanner internal/output/sarif.go writes `warning` whatever it found.
     let found = run("osv-scanner", &[("CVE-2021-44228", json!({}))]);

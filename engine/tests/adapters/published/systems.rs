@@ -9,8 +9,72 @@ fn grype(distro: Value, matches: Value) -> Value {
     json!({
         "matches": matches, "distro": distro,
         "source": {"type": "image", "target": {"userInput": "a/b", "imageID": digest("cd"), "manifestDigest": digest("ab"), "tags": [], "repoDigests": []}},
-        "descriptor": {"name": "grype", "version": "0.110.0", "db": {"providers": {"alpine": {}, "secureos": {}}, "status": {"valid": true}}},
+        "descriptor": {"name": "grype", "version": "0.110.0", "db": {"providers": {"alpine": {}, "amazon": {}, "debian": {}, "nvd": {}, "rhel": {}, "secureos": {}, "ubuntu": {}}, "status": {"valid": true}}},
     })
+}
+
+#[test]
+fn a_database_that_was_built_without_a_distribution_says_nothing_of_it() {
+    // anchore/grype-db: `grype-db build --provider`.
+    let nothing = "rejected `descriptor.db.providers`: not a completed scan: the database was built without data of";
+    let report = |name: &str, providers: Value, matches: Value| {
+        let mut report = grype(
+            json!({"name": name, "version": "24.04", "idLike": []}),
+            matches,
+        );
+        report["descriptor"]["db"]["providers"] = providers;
+        report
+    };
+    let found = |kind: &str| json!([{"vulnerability": {"id": "CVE-1", "severity": "Low"}, "artifact": {"name": "x", "version": "1", "type": kind}}]);
+    let chosen = json!({"nvd": {}, "github": {}});
+    for (name, matches) in [
+        ("ubuntu", json!([])),
+        ("alpine", found("npm")),
+        ("redhat", json!([])),
+    ] {
+        check(&report(name, chosen.clone(), matches), &[nothing]);
+    }
+    check(
+        &report("ubuntu", chosen.clone(), found("deb")),
+        &["leaf? scanned abab by grype: CVE-1=LOW"],
+    );
+    for (name, providers) in [
+        ("ubuntu", json!({"ubuntu": {}})),
+        ("rockylinux", json!({"rhel": {}})),
+        ("almalinux", json!({"alma": {}})),
+        ("busybox", chosen),
+        // Older versions name none.
+        ("ubuntu", json!({})),
+        ("ubuntu", Value::Null),
+    ] {
+        check(
+            &report(name, providers, json!([])),
+            &["leaf? scanned abab by grype:"],
+        );
+    }
+}
+
+#[test]
+fn what_has_no_os_release_is_like_itself() {
+    // anchore/syft, syft/linux/identify_release.go: `IDLike: []string{name}`.
+    let like_itself = "rejected `distro.idLike`: not a completed scan: something that is like";
+    for (name, version, like, expected) in [
+        ("busybox", "1.36.1", json!(["busybox"]), "leaf? scanned"),
+        ("centos", "6", json!(["centos"]), "leaf? scanned"),
+        ("redhat", "6.10", json!(["rhel"]), "leaf? scanned"),
+        ("centos", "7", json!(["centos"]), like_itself),
+        ("redhat", "6.10", json!(["rhel", "fedora"]), like_itself),
+    ] {
+        let report = grype(
+            json!({"name": name, "version": version, "idLike": like}),
+            json!([]),
+        );
+        check(&report, &[expected]);
+        // `grype --distro busybox:1` of whatever image.
+        let mut named = report;
+        named["descriptor"]["configuration"] = json!({"distro": format!("{name}:{version}")});
+        check(&named, &[like_itself]);
+    }
 }
 
 #[test]
