@@ -76,7 +76,8 @@ pub struct ApproveArgs {
     /// Take the vote back.
     #[arg(long)]
     revoke: bool,
-    /// Not needed: a vote moves nothing by itself.
+    /// Not needed: a vote is the word that it may move, which it does at once if nothing else is
+    /// missing.
     #[arg(long)]
     confirm: bool,
     #[command(flatten)]

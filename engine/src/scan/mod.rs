@@ -17,6 +17,7 @@ mod command;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::{JoinError, JoinSet};
 use weir_schema::{
     Body, Digest, Event, Received, ScanCompleted, ScanFailed, ScanRequested, ScanStarted, Scanner,
 };
@@ -99,7 +100,7 @@ pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerErr
     let queue = WorkQueue::open(stream, QUEUE, REQUESTED, PATIENCE).await?;
     let publisher = Publisher::new(stream);
     let most = config.concurrent.max(1);
-    let mut running = tokio::task::JoinSet::new();
+    let mut running = JoinSet::new();
     let mut taken = 0;
     let mut result = Ok(());
     while result.is_ok() && config.at_most.is_none_or(|most| taken < most) {
@@ -108,7 +109,7 @@ pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerErr
             false => running.join_next().await,
         };
         if let Some(ended) = ended {
-            result = ended.unwrap_or(Ok(()));
+            result = ended.unwrap_or_else(broke_off);
             continue;
         }
         let work = match queue.next().await {
@@ -126,9 +127,15 @@ pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerErr
     }
     // Whatever ends the worker, what it is at is finished.
     while let Some(ended) = running.join_next().await {
-        result = result.and(ended.unwrap_or(Ok(())));
+        result = result.and(ended.unwrap_or_else(broke_off));
     }
     result
+}
+
+/// A scan that panicked is no reason to end: its request comes again, to this worker or another.
+fn broke_off(error: JoinError) -> Result<(), WorkerError> {
+    tracing::error!(%error, "a scan broke off, which is a fault of Weir: its request comes again");
+    Ok(())
 }
 
 /// Does one piece of work and says that it is done, once what came of it is in the stream.

@@ -127,8 +127,8 @@ impl State {
             .collect()
     }
 
-    /// The promotion of that name as it is to be carried out now; `None` if it is done, given up or
-    /// overtaken.
+    /// The promotion of that name as it is to be carried out now; `None` if it is done or
+    /// was given up; one that was overtaken says so.
     #[must_use]
     pub fn open_copy(&self, promotion_id: &str) -> Option<OpenCopy> {
         let id = promotion_number(promotion_id)?;
