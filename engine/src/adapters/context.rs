@@ -214,6 +214,7 @@ impl<'a> Context<'a> {
             platform: fill.platform,
             manifests: None,
             actor: fill.actor,
+            found_at_registry: false,
         });
         match need {
             None => self.event(own, time, body),

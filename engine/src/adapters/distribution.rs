@@ -276,6 +276,7 @@ fn pushed(
         // application's configuration from its images: the manifest itself is read instead.
         manifests: None,
         actor,
+        found_at_registry: false,
     });
     Ok(context.event(id, time, body))
 }

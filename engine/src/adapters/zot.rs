@@ -107,6 +107,7 @@ fn updated(
         platform: None,
         manifests: facts.manifests.clone(),
         actor,
+        found_at_registry: false,
     });
     Ok(vec![
         context.event(id, time, push),

@@ -135,6 +135,7 @@ impl Drift {
                 platform: None,
                 manifests: None,
                 actor: None,
+                found_at_registry: true,
             }),
             Self::TagDeleted {
                 repository, tag, ..

@@ -131,6 +131,8 @@ impl Maker {
         }
         if self.random.chance(60) {
             data["actor"] = (*self.random.pick(&ACTORS)).into();
+        } else if self.random.chance(30) {
+            data["found_at_registry"] = true.into();
         }
         self.say("weir.image.pushed", data);
     }

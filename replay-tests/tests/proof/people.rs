@@ -71,6 +71,34 @@ fn f5_who_pushed_does_not_approve_under_a_name_with_white_space() {
 }
 
 #[test]
+fn who_pushed_what_weir_found_does_not_approve_it_once_the_registry_says_who_that_was() {
+    let mut events = tell(
+        "to-staging: dev/* -> staging/{1}; approvals: 1; separate: pusher when true",
+        "
+        scan a
+        push dev/web:1 a => ?
+        push dev/web:1 a by alice
+        push dev/web:1 a by bob
+        approve dev/web@a staging/web alice
+        approve dev/web@a staging/web bob => ?",
+    )
+    .events;
+    let with_alice = events.len() - 1;
+    let mut promoted = |found: bool, votes: usize| {
+        let first = events.iter_mut().find_map(|event| match &mut event.body {
+            Body::ImagePushed(pushed) => Some(pushed),
+            _ => None,
+        });
+        first.expect("it is pushed").found_at_registry = found;
+        !replay(&events[..votes], Execution::Commands).commands.is_empty()
+    };
+    assert!(!promoted(true, with_alice), "alice pushed it");
+    assert!(promoted(true, with_alice + 1), "bob pushed it once more");
+    // The registry itself told of a push and named nobody: nobody is kept from approving.
+    assert!(promoted(false, with_alice));
+}
+
+#[test]
 fn f17_a_promotion_by_hand_skips_only_what_it_names() {
     check(
         "

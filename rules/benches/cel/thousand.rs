@@ -72,6 +72,7 @@ pub fn bench(effort: Effort) {
         platform: None,
         manifests: None,
         actor: None,
+        found_at_registry: false,
     });
     take(&mut state, &pushed);
     // One scan after another: the verdicts stay, or each changes with every scan.

@@ -386,6 +386,7 @@ pub fn push(
         platform: None,
         manifests,
         actor: Some("builder".into()),
+        found_at_registry: false,
     })
 }
 

@@ -252,6 +252,7 @@ impl State {
             binding: bound.binding,
             bound_at: bound.bound_at,
             pushed_by: bound.pushed_by.map(|actor| self.string(actor)),
+            found: bound.found,
             previous: bound.previous.map(|digest| self.digest_of(digest)),
             origin,
         }

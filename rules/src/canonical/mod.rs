@@ -48,6 +48,8 @@ struct TagDump {
     binding: u64,
     bound_at: Timestamp,
     pushed_by: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    found: bool,
     previous: Option<Digest>,
     origin: Option<OriginDump>,
 }

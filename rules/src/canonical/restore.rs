@@ -184,6 +184,7 @@ impl State {
             binding: dump.binding,
             bound_at: dump.bound_at,
             pushed_by: self.names.intern_option(dump.pushed_by.as_deref()),
+            found: dump.found,
             previous: self.restore_digest(dump.previous),
             origin,
         }

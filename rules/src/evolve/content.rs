@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use weir_schema::{Descriptor, Digest, ImagePushed, ManifestResolved, cosign, media_type};
 
-use super::Touched;
+use super::{Touched, tags::Pusher};
 use crate::state::{Child, DigestId, Facts, Index, Reads, RepositoryId, Shape, State};
 
 impl State {
@@ -27,9 +27,12 @@ impl State {
         self.present(repository, digest, touched);
         if let Some(tag) = &data.tag {
             let key = self.intern_tag(repository, tag);
-            let actor = self.names.intern_option(data.actor.as_deref());
+            let pusher = match (data.actor.as_deref(), data.found_at_registry) {
+                (None, true) => Pusher::NotYet,
+                (actor, _) => Pusher::Told(self.names.intern_option(actor)),
+            };
             self.learn_referrer_tag(tag.as_str(), digest, touched);
-            self.point(key, digest, actor, None, touched);
+            self.point(key, digest, pusher, None, touched);
         }
     }
 

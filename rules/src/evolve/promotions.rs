@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_schema::{PromotionOutcome, RepositoryName, Tag};
 
-use super::Touched;
+use super::{Touched, tags::Pusher};
 use crate::state::{
     Alarm, Bound, DigestId, MANUAL, NameId, Origin, Progress, Promoted, Promotion, Reads, State,
     TagId, Wake,
@@ -169,7 +169,7 @@ impl State {
     ) {
         self.present(self.tag_row(target).repository, digest, touched);
         let origin = self.origin_of(&promotion);
-        self.point(target, digest, None, Some(origin), touched);
+        self.point(target, digest, Pusher::Told(None), Some(origin), touched);
         self.put_promoted(target, Promoted::by(promotion));
     }
 
@@ -254,6 +254,7 @@ impl State {
                 binding: 0,
                 bound_at: self.now,
                 pushed_by: None,
+                found: false,
                 previous: None,
                 origin: None,
             }),

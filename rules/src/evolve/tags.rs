@@ -7,6 +7,15 @@ use weir_schema::{ManifestDeleted, Repository, RepositoryConfigured, TagDeleted}
 use super::Touched;
 use crate::state::{Alarm, Bound, DigestId, NameId, Origin, Progress, Reads, State, TagId};
 
+/// Who pushed what a tag comes to point at.
+#[derive(Clone, Copy)]
+pub(super) enum Pusher {
+    /// As the registry told, if it tells names.
+    Told(Option<NameId>),
+    /// Weir found it there; the registry may still tell.
+    NotYet,
+}
+
 impl State {
     pub(super) fn repository_deleted(&mut self, data: &Repository, touched: &mut Touched) {
         let repository = self.intern_repository(&data.repository);
@@ -58,7 +67,7 @@ impl State {
         &mut self,
         tag: TagId,
         digest: DigestId,
-        actor: Option<NameId>,
+        pusher: Pusher,
         origin: Option<Arc<Origin>>,
         touched: &mut Touched,
     ) {
@@ -73,6 +82,7 @@ impl State {
                 }
                 self.touch_tag(tag, touched);
             }
+            self.name_pusher(tag, pusher, touched);
             return;
         }
         self.unbind(tag, touched);
@@ -82,13 +92,30 @@ impl State {
             digest,
             binding: self.seq,
             bound_at: self.now,
-            pushed_by: actor,
+            pushed_by: match pusher {
+                Pusher::Told(name) => name,
+                Pusher::NotYet => None,
+            },
+            found: matches!(pusher, Pusher::NotYet),
             previous,
             origin,
         });
         self.manifest_mut(digest).tags.insert(tag);
         self.list_tag(tag);
         self.touch_tag(tag, touched);
+    }
+
+    /// Notes who pushed what Weir had found, once the registry says so.
+    fn name_pusher(&mut self, tag: TagId, pusher: Pusher, touched: &mut Touched) {
+        let bound = self.tags.get_mut(tag).bound.as_mut();
+        if let (Some(bound), Pusher::Told(Some(name))) = (bound, pusher)
+            && bound.found
+            && bound.origin.is_none()
+        {
+            bound.pushed_by = Some(name);
+            bound.found = false;
+            self.touch_tag(tag, touched);
+        }
     }
 
     /// Takes away what a tag pointed at and everything that hung on that.

@@ -16,7 +16,7 @@ pub(crate) use bytes::{Freezing, KINDS, Thawing};
 use crate::state::{Settings, State};
 
 /// The version of the form. It goes up with every change of what is frozen, or how.
-const VERSION: u64 = 8;
+const VERSION: u64 = 9;
 
 /// Why some bytes are no frozen state.
 #[derive(Debug, thiserror::Error)]

@@ -42,6 +42,8 @@ pub(crate) struct Bound {
     pub(crate) binding: u64,
     pub(crate) bound_at: Timestamp,
     pub(crate) pushed_by: Option<NameId>,
+    /// Weir found it there, and nobody has said yet who pushed it.
+    pub(crate) found: bool,
     pub(crate) previous: Option<DigestId>,
     pub(crate) origin: Option<Arc<Origin>>,
 }
@@ -238,7 +240,7 @@ impl State {
 }
 
 frozen!(struct Tag { repository, name, legal, bound, subjects, awaited_by, promoted });
-frozen!(struct Bound { digest, binding, bound_at, pushed_by, previous, origin });
+frozen!(struct Bound { digest, binding, bound_at, pushed_by, found, previous, origin });
 frozen!(struct Settled { binding, target, at, already_there });
 
 frozen!(struct Subject {

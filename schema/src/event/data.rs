@@ -123,6 +123,9 @@ pub struct ImagePushed {
     /// Who pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
+    /// Weir found it at the registry, whose own word, and with it who pushed, may still come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub found_at_registry: bool,
 }
 
 /// `weir.manifest.resolved`: facts about content, true for ever and in every repository.
