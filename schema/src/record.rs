@@ -15,6 +15,10 @@ use crate::{Event, EventError, Received, Timestamp};
 /// readable.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// Bytes of the longest record. What is taken and what is concluded is bounded by it, so that whatever
+/// comes has a place in the log.
+pub const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+
 /// The hash of a record, and the leaf hash of the log's Merkle tree (RFC 6962, section 2.1).
 pub type Hash = [u8; 32];
 

@@ -31,8 +31,7 @@ pub(super) const CHUNK_RECORDS: usize = 16;
 /// longer record has a chunk of its own.
 const CHUNK_BYTES: usize = 32 * 1024;
 
-/// Bytes of the longest record.
-pub const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+pub use weir_schema::record::MAX_RECORD_BYTES;
 
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 12;

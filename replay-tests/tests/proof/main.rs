@@ -6,6 +6,7 @@ mod deletion;
 mod fuzzed;
 mod generated;
 mod golden;
+mod long;
 mod overrides;
 mod people;
 mod promotion;

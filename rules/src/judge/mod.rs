@@ -65,9 +65,11 @@ impl Judgement {
         self.wake.at = Some(self.wake.at.map_or(at, |known| known.min(at)));
     }
 
-    fn finish(mut self, state: &State) -> Self {
+    fn finish(mut self, state: &State, case: &Case<'_>) -> Self {
         state.sort_reasons(&mut self.reasons);
         self.verdict = verdict(&self.reasons);
+        let target = [case.target.repository, case.target.tag];
+        state.fit(target, &mut self.reasons, &mut self.overrides);
         self
     }
 }
@@ -87,7 +89,7 @@ impl State {
         if judgement.reasons.is_empty() {
             self.judge_people(path, case, &mut judgement);
         }
-        judgement.finish(self)
+        judgement.finish(self, case)
     }
 
     /// Whether what was promoted would be promoted now: gate, expression and denies.
@@ -97,7 +99,9 @@ impl State {
         if judgement.reasons.is_empty() {
             self.judge_rules(path, case, self.now, &mut judgement);
         }
-        judgement.finish(self)
+        // A violation does not list them.
+        judgement.overrides.clear();
+        judgement.finish(self, case)
     }
 
     /// What each stage says by itself, with its name.
@@ -109,7 +113,7 @@ impl State {
         let stage = |judge: &dyn Fn(&mut Judgement)| {
             let mut judgement = Judgement::new();
             judge(&mut judgement);
-            judgement.finish(self).reasons
+            judgement.finish(self, case).reasons
         };
         [
             ("gate", stage(&|one| self.judge_gate(path, case, one))),

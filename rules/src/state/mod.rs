@@ -25,6 +25,7 @@ mod reads;
 mod reason;
 mod report;
 mod repository;
+mod room;
 mod scan;
 mod table;
 mod tag;

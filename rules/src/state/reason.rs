@@ -12,7 +12,7 @@ use crate::frozen::frozen;
 
 /// Bytes of a message that content gives to a reason. A decision is one record, and may have a reason
 /// for every image of an application.
-const LONGEST_MESSAGE: usize = 1024;
+pub(super) const LONGEST_MESSAGE: usize = 1024;
 
 /// A text out of content as a reason gives it: its beginning, where it is longer than a message.
 pub(crate) fn clipped(text: &str) -> Cow<'_, str> {
@@ -76,7 +76,7 @@ impl Obstacle {
 
 /// Reasons of a decision at most. A decision is one record, which has an end; no application has as many
 /// images, and who can push decides how many an index lists.
-const MOST_REASONS: usize = 10_000;
+pub(super) const MOST_REASONS: usize = 10_000;
 
 /// The verdict that reasons make: error over block over wait over promote.
 pub(crate) fn verdict(reasons: &[Obstacle]) -> Verdict {
@@ -128,7 +128,7 @@ impl State {
         reasons.iter().map(|one| self.reason(one)).collect()
     }
 
-    fn reason(&self, one: &Obstacle) -> Reason {
+    pub(super) fn reason(&self, one: &Obstacle) -> Reason {
         let more = one.more.as_deref().cloned().unwrap_or_default();
         Reason {
             code: one.code,

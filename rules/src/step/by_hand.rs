@@ -32,10 +32,13 @@ impl Run<'_> {
             overrides: Vec::new(),
             promotion_id: None,
             advisory: false,
-            actor: Some(request.actor.clone()),
+            actor: None,
             waived: Vec::new(),
         };
+        let mut actor = request.actor.clone();
         let Some(bound) = self.state.tag_row(source).bound.clone() else {
+            self.state.fit_by_hand(&mut [], &mut [], &mut actor);
+            decision.actor = Some(actor);
             self.conclude(Body::DecisionMade(decision));
             return;
         };
@@ -51,7 +54,10 @@ impl Run<'_> {
             target_digest: before,
         };
         let waive = request.waive.as_deref().unwrap_or_default();
-        let (reasons, waived) = self.state.judge_by_hand(&case, waive);
+        let (mut reasons, mut waived) = self.state.judge_by_hand(&case, waive);
+        self.state
+            .fit_by_hand(&mut reasons, &mut waived, &mut actor);
+        decision.actor = Some(actor);
         decision.source.digest = Some(self.state.digest(bound.digest).clone());
         decision.verdict = verdict(&reasons);
         decision.reasons = self.state.reasons(&reasons);
