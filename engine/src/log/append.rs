@@ -109,7 +109,9 @@ pub enum AppendError {
         problem: &'static str,
     },
     /// A record or value that no row can hold.
-    #[error("{what} has {bytes} bytes, at most {limit} fit into the log")]
+    #[error(
+        "{what} has {bytes} bytes, at most {limit} fit into the log, and to let it become so long is a fault of Weir; nothing acknowledged is lost: report it, with what was sent last"
+    )]
     TooLarge {
         /// Which one.
         what: String,

@@ -96,7 +96,7 @@ pub enum LedgerError {
     Append(#[from] AppendError),
     /// The log was decided otherwise than this version decides.
     #[error(
-        "record {seq} of the log is not what its inputs lead to: {problem}; it was changed, or another version of weir decided it"
+        "record {seq} of the log is not what its inputs lead to: {problem}; it was changed, or another version of weir decided it: go on with that version, or take the log of another node or a backup that `weir verify` finds whole"
     )]
     Diverged {
         /// The record.
@@ -106,7 +106,7 @@ pub enum LedgerError {
     },
     /// The time of a record goes back.
     #[error(
-        "record {seq} of the log has the time {at}, the one before it {before}: the time of a log never goes back; it was changed, or not written by weir"
+        "record {seq} of the log has the time {at}, the one before it {before}: the time of a log never goes back; it was changed, or not written by weir: take the log of another node or a backup that `weir verify` finds whole"
     )]
     Earlier {
         /// The record.
