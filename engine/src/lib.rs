@@ -22,6 +22,7 @@ pub mod daemon;
 pub mod dedup;
 pub mod demo;
 pub mod http;
+mod identifiers;
 pub mod log;
 pub mod node;
 pub mod oci;

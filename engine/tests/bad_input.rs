@@ -194,6 +194,27 @@ async fn e53_an_unknown_type_is_recorded_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_more_than_a_kibibyte_is_refused_and_recorded_as_rejected() {
+    both(async |site| {
+        let hold = json!({"hold_id": "h".repeat(1025), "actor": "ann", "reason": "r"});
+        let hold = event("1", "weir.hold.placed", hold).to_string();
+        // Who can be answered is; what came another way is in the log.
+        let address = format!("{}/v1/events", site.daemon.url());
+        let request = site.daemon.client().post(address).body(hold.clone());
+        let request = request.header("content-type", "application/cloudevents+json");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 400);
+        let problem = answer.text().await.unwrap();
+        assert!(problem.contains("`hold_id` has 1025 bytes"), "{problem}");
+        site.deliver("cloudevents", hold).await;
+        let rejected = &site.records("weir.input.rejected", 1).await[0]["data"];
+        let reason = rejected["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains("`hold_id` has 1025 bytes"), "{reason}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_leads_elsewhere_is_rejected() {
     both(async |site| {
         for (number, name) in ["team/../web", "../etc", "team//web", "/team"]

@@ -26,6 +26,7 @@ use crate::{
     adapters::{from_binary, mark_source_only},
     aside,
     causes::find,
+    identifiers,
     structured::{from_structured, is_structured},
 };
 
@@ -257,7 +258,7 @@ fn admissible(received: Received, which: &str) -> Result<Received, Problem> {
             body.kind()
         )));
     }
-    if let Some(problem) = operators::lacking(body) {
+    if let Some(problem) = operators::lacking(body).or_else(|| identifiers::too_long(body)) {
         return Err(Problem::bad_request(format!(
             "{which}: `data` of `{}`: {problem}",
             body.kind()

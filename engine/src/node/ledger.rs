@@ -21,14 +21,17 @@ use super::{
     transfer::is_unfinished,
 };
 use crate::{
+    adapters,
     dedup::Dedup,
+    identifiers,
     log::{
         AppendError, EncodedRecord, Log, LogOptions, LogReader, MAX_RECORD_BYTES, OpenError,
         Pending, ReadError, StreamPosition,
     },
 };
 
-/// Bytes of the longest event that a record can hold, with what else is in it.
+/// Bytes of the longest event that a record can hold, with what else is in it. What is concluded is
+/// bounded by the same limit, in `weir_rules`.
 const LONGEST_EVENT: usize = MAX_RECORD_BYTES - (1 << 20);
 
 /// An input on its way into the log.
@@ -307,8 +310,8 @@ impl Decider {
         let mut commands = Vec::new();
         let mut taken = Vec::with_capacity(inputs.len());
         for (number, mut input) in inputs.into_iter().enumerate() {
-            if input.received.json.len() > LONGEST_EVENT {
-                input.received = too_long(&input.received);
+            if let Some(reason) = refused(&input.received) {
+                input.received = rejection(&input.received, reason);
             }
             let at = input.at.max(self.state.now());
             if !self.dedup.is_new(&input.received.event, at) {
@@ -351,19 +354,30 @@ impl Decider {
     }
 }
 
-/// What is recorded of an event that no record can hold: that it came, and what to do.
-fn too_long(received: &Received) -> Received {
+/// Why an event is not taken, by whichever way it came.
+fn refused(received: &Received) -> Option<String> {
+    // A type that is not known may be as long as anything else.
+    let kind = || adapters::clip(received.event.body.kind());
     let bytes = received.json.len();
-    let rejected = InputRejected {
-        reason: format!(
+    if bytes > LONGEST_EVENT {
+        return Some(format!(
             "the `{}` has {bytes} bytes, and at most {LONGEST_EVENT} fit into a record of the log: send it in parts, or with less in it",
-            received.event.body.kind()
-        ),
+            kind()
+        ));
+    }
+    let problem = identifiers::too_long(&received.event.body)?;
+    Some(format!("`data` of `{}`: {problem}", kind()))
+}
+
+/// What is recorded of an event that is not taken: that it came, and what to do.
+fn rejection(received: &Received, reason: String) -> Received {
+    let rejected = InputRejected {
+        reason,
         payload_digest: Digest::of(received.json.as_bytes()),
         adapter: None,
         payload: None,
     };
-    crate::adapters::rejection("log", rejected)
+    adapters::rejection("log", rejected)
 }
 
 /// Writes what was decided, with the position of its last input and `notes` in the same batch. Nothing

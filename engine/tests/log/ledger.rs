@@ -6,10 +6,10 @@ use std::{cell::RefCell, fs, path::Path};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir_engine::log::{Kind, Log, LogOptions};
-use weir_engine::node::{At, Basis, Fold, Ledger, LedgerError, Taken, state_at};
+use weir_engine::node::{At, Basis, Fold, Incoming, Ledger, LedgerError, Taken, state_at};
 use weir_rules::{Execution, Settings};
 use weir_schema::record::{NO_HASH, hash, hex};
-use weir_schema::{Digest, Position, Record, Timestamp, canonical};
+use weir_schema::{Body, Digest, Position, Received, Record, Timestamp, canonical};
 
 use crate::history::History;
 use crate::lines::append_lines;
@@ -309,4 +309,78 @@ fn a_conclusion_that_another_version_wrote_in_more_words_is_the_same() {
         ledger.state().state_digest()
     };
     assert_eq!(digest(&other), digest(&same));
+}
+
+/// What is said, on its way into the log.
+fn said(id: &str, kind: &str, data: &Value) -> Incoming {
+    let event = json!({"specversion": "1.0", "id": id, "source": "/t", "type": kind, "data": data});
+    Incoming {
+        received: Received::from_json(event.to_string().as_bytes()).expect("an event"),
+        at: Timestamp::EPOCH,
+        position: Position::Local,
+    }
+}
+
+#[test]
+fn what_leads_to_more_than_a_record_holds_stops_no_ledger() {
+    const IMAGES: usize = 3000;
+    const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    let digest = |number: usize| format!("sha256:{number:064x}");
+    let rule = json!({"path": "ship.cel", "text": "//! from: dev/*\n//! to: prod/{1}\ntrue\n"});
+    let mut inputs = vec![said(
+        "rules",
+        "weir.rules.activated",
+        &json!({"files": [rule]}),
+    )];
+    for number in 0..IMAGES {
+        let failed = json!({"digest": digest(number), "scanner": {"name": "trivy"},
+            "reason": "\u{1}".repeat(1024)});
+        inputs.push(said(&number.to_string(), "weir.scan.failed", &failed));
+    }
+    let manifests: Vec<Value> = (0..IMAGES)
+        .map(|number| json!({"digest": digest(number), "media_type": IMAGE}))
+        .collect();
+    let pushed = json!({"repository": "dev/shop", "tag": "1", "digest": digest(IMAGES),
+        "media_type": INDEX, "manifests": manifests});
+    inputs.push(said("push", "weir.image.pushed", &pushed));
+
+    let dir = TempDir::new().expect("a directory");
+    let mut ledger = open(dir.path());
+    ledger.take(inputs, None).expect("they are taken");
+    let deleted = json!({"repository": "dev/shop", "tag": "1"});
+    let goes_on = vec![said("deleted", "weir.tag.deleted", &deleted)];
+    ledger.take(goes_on, None).expect("it is taken");
+    let state = ledger.state().state_digest();
+    drop(ledger);
+    assert_eq!(open(dir.path()).state().state_digest(), state);
+}
+
+#[test]
+fn an_event_with_a_name_that_is_too_long_is_recorded_as_rejected() {
+    let dir = TempDir::new().expect("a directory");
+    let mut ledger = open(dir.path());
+    let granted = json!({"override_id": "o".repeat(9_000_000), "vulnerability": "CVE-1",
+        "reason": "r", "actor": "ann"});
+    let granted = said("1", "weir.override.granted", &granted);
+    let (taken, _) = ledger.take(vec![granted], None).expect("it is taken");
+    assert_eq!(taken, [Taken::Recorded(1)]);
+    let mut rows = ledger.reader().range(1, None);
+    let row = rows.next().expect("a record").expect("it reads").1;
+    let Body::InputRejected(rejected) = Record::decode(&row).expect("a record").event.body else {
+        panic!("it is recorded as it came");
+    };
+    assert_eq!(
+        rejected.reason,
+        "`data` of `weir.override.granted`: `override_id` has 9000000 bytes, at most 1024 are taken: give a shorter one"
+    );
+}
+
+#[test]
+fn an_event_whose_type_is_longer_than_a_record_is_recorded_as_rejected() {
+    let dir = TempDir::new().expect("a directory");
+    let mut ledger = open(dir.path());
+    let event = said("1", &"t".repeat(17 << 20), &json!({}));
+    let (taken, _) = ledger.take(vec![event], None).expect("it is taken");
+    assert_eq!(taken, [Taken::Recorded(1)]);
 }
