@@ -6,9 +6,13 @@
 mod nats;
 mod support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use nats::Nats;
@@ -208,6 +212,83 @@ async fn a_report_too_large_for_the_stream_is_kept_by_its_digest_and_its_finding
     assert_eq!(daemon.post("/v1/intake/trivy", findings).await, 202);
     let reason = refused(&daemon).await;
     assert!(reason.contains("max_payload"), "{reason}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_set_back_and_grew_while_weir_was_stopped_is_an_error_until_accepted() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let directory = tempfile::TempDir::new().unwrap();
+    let config = config(&nats, "registry.invalid");
+    let push = |number: usize| {
+        json!({"specversion": "1.0", "id": number.to_string(), "source": "/test", "type": "weir.image.pushed",
+            "data": {"repository": "dev/web", "tag": format!("{number}"), "digest": format!("sha256:{}", "ab".repeat(32)),
+                "media_type": OCI_MANIFEST}})
+    };
+    let has = |name: &'static str| {
+        move |tags: &Value| {
+            let mut tags = tags.as_array().into_iter().flatten();
+            tags.any(|tag| tag["tag"] == name)
+        }
+    };
+    const TAGS: &str = "/v1/tags?repository=dev/web";
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    daemon.say(&[push(1)]).await;
+    daemon.until(TAGS, has("1")).await;
+    daemon.stop();
+    nats.kill();
+    let (store, older) = (nats.store(), nats.store().with_file_name("older"));
+    copy(&store, &older);
+    nats.restart();
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    daemon.say(&[push(2)]).await;
+    daemon.until(TAGS, has("2")).await;
+    let status = daemon.get("/v1/status").await;
+    let read = status["stream"]["position"].as_u64().unwrap();
+    daemon.stop();
+
+    nats.kill();
+    std::fs::remove_dir_all(&store).unwrap();
+    copy(&older, &store);
+    nats.restart();
+    // Enough to pass what was read, whatever else was said there.
+    let jetstream = nats.jetstream().await;
+    let mut last = 0;
+    for number in 100.. {
+        let body = push(number).to_string().into();
+        let sent = jetstream.publish("registry.events.weir.image.pushed", body);
+        last = sent.await.unwrap().await.unwrap().sequence;
+        if last > read {
+            break;
+        }
+    }
+    assert_eq!(last, read + 1);
+    let mut daemon = Daemon::launch(directory.path(), &config, "", &[]);
+    daemon
+        .says(&format!(
+            "has another message at {read} than was read there"
+        ))
+        .await;
+    daemon.kill();
+    let accept = format!("{config}accept_loss_through = {read}\n");
+    let daemon = Daemon::start(directory.path(), &accept, "").await;
+    daemon
+        .until(TAGS, |tags| {
+            tags.as_array().is_some_and(|tags| tags.len() == 3)
+        })
+        .await;
+    daemon.stop();
+
+    // By then the log is that of the stream again, and nothing has to be accepted.
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    daemon.say(&[push(3)]).await;
+    daemon.until(TAGS, has("3")).await;
 }
 
 /// Why the first input was refused.

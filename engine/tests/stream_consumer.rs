@@ -211,6 +211,7 @@ async fn a_stream_of_another_name_is_an_error() {
         stream: "OLD".into(),
         created: String::new(),
         sequence: 3,
+        taken_at: None,
     };
     let error = start_error(&nats.config(), Some(position)).await;
     assert!(matches!(error, ConsumeError::OtherStream { .. }), "{error}");
@@ -235,6 +236,7 @@ async fn inputs_dropped_before_they_were_read_are_an_error_until_accepted() {
         stream: "WEIR".into(),
         created: stream.created().into(),
         sequence: 3,
+        taken_at: None,
     };
     let lost = ConsumeError::Lost {
         stream: "WEIR".into(),
@@ -287,6 +289,7 @@ async fn a_stream_that_ends_before_the_log_is_an_error() {
         stream: "WEIR".into(),
         created: stream.created().into(),
         sequence: 8,
+        taken_at: None,
     };
     assert_eq!(
         start_error(&nats.config(), Some(position)).await,
@@ -362,6 +365,7 @@ async fn a_server_that_forgot_what_it_acknowledged_is_an_error() {
     publish(&stream, 4, 6).await;
     let position = StreamPosition {
         sequence: 3,
+        taken_at: None,
         ..consumer.position()
     };
     let mut consumer = Consumer::start(&stream, Some(position)).await.unwrap();
@@ -376,6 +380,88 @@ async fn a_server_that_forgot_what_it_acknowledged_is_an_error() {
             sequence: 6
         }
     );
+}
+
+/// As above, while Weir is stopped: all that is left of what was read is the position.
+#[tokio::test]
+async fn other_inputs_in_the_place_of_those_read_are_an_error_after_a_restart_until_accepted() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let mut config = nats.config();
+    let stream = Stream::open(&config).await.unwrap();
+    publish(&stream, 1, 3).await;
+    nats.kill();
+    let (store, older) = (nats.store(), nats.store().with_file_name("older"));
+    copy(&store, &older);
+    nats.restart();
+    publish(&stream, 4, 6).await;
+    let mut consumer = Consumer::start(&stream, None).await.unwrap();
+    let read_before = read(&mut consumer, 1, 6).await;
+    let position = consumer.position();
+    assert_eq!(position.taken_at, Some(read_before[5].timestamp));
+    drop(consumer);
+    // What was read is there: reading goes on, by a log of an earlier Weir too.
+    let untimed = StreamPosition {
+        taken_at: None,
+        ..position.clone()
+    };
+    for position in [&position, &untimed] {
+        let consumer = Consumer::start(&stream, Some(position.clone())).await;
+        assert!(!consumer.unwrap().left_some_out());
+    }
+
+    nats.kill();
+    std::fs::remove_dir_all(&store).unwrap();
+    copy(&older, &store);
+    nats.restart();
+    publish(&stream, 11, 19).await;
+    let rewritten = ConsumeError::Rewritten {
+        stream: "WEIR".into(),
+        sequence: 6,
+    };
+    for accepted in [0, 5] {
+        config.accept_loss_through = accepted;
+        assert_eq!(
+            start_error(&config, Some(position.clone())).await,
+            rewritten
+        );
+    }
+    // Who had read no further than what is left has missed nothing.
+    let third = StreamPosition {
+        sequence: 3,
+        taken_at: Some(read_before[2].timestamp),
+        ..position.clone()
+    };
+    let mut behind = Consumer::start(&stream, Some(third)).await.unwrap();
+    read(&mut behind, 11, 9).await;
+
+    config.accept_loss_through = 6;
+    let stream = Stream::open(&config).await.unwrap();
+    let mut consumer = Consumer::start(&stream, Some(position)).await.unwrap();
+    assert!(consumer.left_some_out() && !consumer.left_some_out());
+    read(&mut consumer, 14, 6).await;
+    let position = consumer.position();
+    config.accept_loss_through = 0;
+    let stream = Stream::open(&config).await.unwrap();
+    let mut consumer = Consumer::start(&stream, Some(position)).await.unwrap();
+    publish(&stream, 20, 20).await;
+    read(&mut consumer, 20, 1).await;
+}
+
+#[tokio::test]
+async fn a_last_message_that_has_aged_out_is_not_compared() {
+    let Some(nats) = Nats::start() else { return };
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    publish(&stream, 1, 3).await;
+    let mut consumer = Consumer::start(&stream, None).await.unwrap();
+    read(&mut consumer, 1, 3).await;
+    let made = nats.jetstream().await.get_stream("WEIR").await.unwrap();
+    made.purge().sequence(4).await.unwrap();
+    let position = consumer.position();
+    let mut consumer = Consumer::start(&stream, Some(position)).await.unwrap();
+    publish(&stream, 4, 4).await;
+    read(&mut consumer, 4, 1).await;
 }
 
 #[tokio::test]

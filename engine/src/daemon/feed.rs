@@ -56,7 +56,6 @@ pub(crate) async fn run(
     if logged.is_some_and(|logged| logged != begin.created) {
         reconcile::soon(shared, stream.name(), "the stream is another than before");
     }
-    let mut expected = begin.sequence + 1;
     let mut on_their_way: VecDeque<Batch> = VecDeque::new();
     loop {
         tell_if_slow(&mut on_their_way);
@@ -70,11 +69,8 @@ pub(crate) async fn run(
             }
             messages = consumer.next_batch(BATCH, LINGER), if on_their_way.len() <= AHEAD => {
                 let messages = messages?;
-                if let (Some(first), Some(last)) = (messages.first(), messages.last()) {
-                    if first.sequence > expected {
-                        reconcile::soon(shared, stream.name(), "inputs of the stream are lost");
-                    }
-                    expected = last.sequence + 1;
+                if consumer.left_some_out() {
+                    reconcile::soon(shared, stream.name(), "inputs of the stream are lost");
                 }
                 if let Some(batch) = hand_over(shared, stream, messages).await? {
                     on_their_way.push_back(batch);
@@ -119,6 +115,7 @@ async fn hand_over(
         stream: stream.name().to_owned(),
         created: stream.created().to_owned(),
         sequence,
+        taken_at: Some(last.timestamp),
     };
     let Reading {
         inputs,

@@ -5,16 +5,17 @@
 //!
 //! | bytes | |
 //! |---|---|
-//! | 1 | version of this form: 2 |
+//! | 1 | version of this form: 3 |
 //! | 8 | number of the batch that wrote it (`journal.rs`) |
 //! | 8 | number of records |
 //! | 32 each | the frontier of the Merkle tree: one hash for each set bit of that number |
 //! | 32 | hash of the last record |
-//! | 4, and so many | time of the last record; sequence, creation time and name of the stream, as lines |
+//! | 4, and so many | time of the last record; sequence and time of the last message, creation time and name of the stream, as lines |
 //! | 8 | sequence at which the open chunk begins; it is left out, as is the rest, if it has no records |
 //! | | the row of the open chunk (`chunk.rs`) |
 //!
-//! Version 1 had the text at its end and the open chunk in a row of its own.
+//! Version 2 had no time of the last message. Version 1 had neither that nor a number of the batch, the
+//! text at its end, and the open chunk in a row of its own.
 
 use weir_schema::Timestamp;
 use weir_schema::record::{Hash, NO_HASH};
@@ -48,6 +49,9 @@ pub struct StreamPosition {
     pub created: String,
     /// The message's sequence.
     pub sequence: u64,
+    /// When the stream took the message: tells it from another that got its sequence after the server
+    /// had lost it. `None` before the first message, and where Weir did not keep it.
+    pub taken_at: Option<Timestamp>,
 }
 
 /// The head with what is needed to append.
@@ -73,7 +77,10 @@ impl Default for Tip {
     }
 }
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// The row without the time of the last message.
+const MESSAGE_UNTIMED: u8 = 2;
 
 /// The row that version 1 wrote.
 const TEXT_LAST: u8 = 1;
@@ -119,17 +126,16 @@ impl Tip {
 
     /// Time and position, as lines.
     fn text(&self) -> String {
-        let mut text = self
-            .last_recorded_at
-            .map(|time| time.to_string())
-            .unwrap_or_default();
+        let mut text = written(self.last_recorded_at);
         if let Some(StreamPosition {
             stream,
             created,
             sequence,
+            taken_at,
         }) = &self.position
         {
-            text.push_str(&format!("\n{sequence}\n{created}\n{stream}"));
+            let taken_at = written(*taken_at);
+            text.push_str(&format!("\n{sequence}\n{taken_at}\n{created}\n{stream}"));
         }
         text
     }
@@ -138,7 +144,7 @@ impl Tip {
     pub(super) fn decode(row: &[u8]) -> Option<(Tip, Option<OpenChunk<'_>>)> {
         let (&version, row) = row.split_first()?;
         let (batch, row) = match version {
-            VERSION => {
+            VERSION | MESSAGE_UNTIMED => {
                 let (batch, row) = row.split_first_chunk::<8>()?;
                 (u64::from_be_bytes(*batch), row)
             }
@@ -171,24 +177,24 @@ impl Tip {
         let (time, position) = match text.split_once('\n') {
             None => (text, None),
             Some((time, position)) => {
-                let mut lines = position.splitn(3, '\n');
-                let sequence = lines.next()?.parse().ok()?;
-                let created = lines.next()?.to_owned();
-                let stream = lines.next()?.to_owned();
+                let (sequence, position) = position.split_once('\n')?;
+                let (taken_at, position) = match version {
+                    VERSION => position.split_once('\n')?,
+                    _ => ("", position),
+                };
+                let (created, stream) = position.split_once('\n')?;
                 (
                     time,
                     Some(StreamPosition {
-                        stream,
-                        created,
-                        sequence,
+                        stream: stream.to_owned(),
+                        created: created.to_owned(),
+                        sequence: sequence.parse().ok()?,
+                        taken_at: read(taken_at)?,
                     }),
                 )
             }
         };
-        let last_recorded_at = match time {
-            "" => None,
-            time => Some(time.parse().ok()?),
-        };
+        let last_recorded_at = read(time)?;
         let tip = Tip {
             frontier,
             previous: *previous,
@@ -197,5 +203,55 @@ impl Tip {
             batch,
         };
         Some((tip, open))
+    }
+}
+
+/// A time as a line, which is empty without one.
+fn written(time: Option<Timestamp>) -> String {
+    time.map(|time| time.to_string()).unwrap_or_default()
+}
+
+/// The time of a line; the outer `None` if it is none.
+fn read(line: &str) -> Option<Option<Timestamp>> {
+    match line {
+        "" => Some(None),
+        time => time.parse().ok().map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tip(taken_at: Option<Timestamp>) -> Tip {
+        Tip {
+            batch: 7,
+            position: Some(StreamPosition {
+                stream: "WEIR".into(),
+                created: "2026-08-21T10:00:00Z".into(),
+                sequence: 3,
+                taken_at,
+            }),
+            ..Tip::default()
+        }
+    }
+
+    #[test]
+    fn the_time_of_the_last_message_is_read_back_to_the_nanosecond() {
+        let time = "2026-08-21T10:00:01.000000007Z".parse().expect("a time");
+        for tip in [tip(Some(time)), tip(None), Tip::default()] {
+            assert_eq!(Tip::decode(&tip.encode(None)), Some((tip, None)));
+        }
+    }
+
+    #[test]
+    fn a_head_written_before_that_time_was_kept_is_read_without_it() {
+        let tip = tip(None);
+        let row = tip.encode(None);
+        let text = b"\n3\n2026-08-21T10:00:00Z\nWEIR";
+        let length = u32::try_from(text.len()).expect("short").to_be_bytes();
+        let begin = 1 + 8 + 8 + 32;
+        let older = [&[MESSAGE_UNTIMED], &row[1..begin], &length, &text[..]].concat();
+        assert_eq!(Tip::decode(&older), Some((tip, None)));
     }
 }

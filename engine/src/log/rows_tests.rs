@@ -69,6 +69,7 @@ fn at(sequence: u64) -> Option<StreamPosition> {
         stream: "WEIR".into(),
         created: "2026-08-21T10:00:00Z".into(),
         sequence,
+        taken_at: None,
     })
 }
 

@@ -404,6 +404,8 @@ impl Import {
                 stream: stream.to_string(),
                 created: created.to_string(),
                 sequence: *sequence,
+                // A record's time may be that of one before it.
+                taken_at: None,
             });
         }
         if record.event.source == Event::OWN_SOURCE {

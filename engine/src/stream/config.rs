@@ -61,8 +61,9 @@ pub struct StreamConfig {
     /// Address of the server's monitoring port, as `http://127.0.0.1:8222`. With it Weir can tell,
     /// and warns, if the server does not sync what it acknowledges.
     pub monitoring_url: Option<String>,
-    /// Goes on although the stream no longer holds inputs up to and including this sequence. Set it
-    /// to the figure that the error names once the loss is understood.
+    /// Goes on although the stream no longer holds inputs up to and including this sequence, or has
+    /// others there than were read. Set it to the figure that the error names once the loss is
+    /// understood.
     pub accept_loss_through: u64,
     /// Goes on with a stream that replaced the one in the log: the time of its creation, as the
     /// error names it. Reading starts at its first input.

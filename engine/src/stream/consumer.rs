@@ -6,7 +6,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::{
+    consumer::{AckPolicy, DeliverPolicy, pull},
+    stream::RawMessageErrorKind,
+};
 use futures_util::{FutureExt, StreamExt};
 use tokio::{sync::watch, task::unconstrained, time::Instant};
 use weir_schema::Timestamp;
@@ -80,7 +83,7 @@ pub enum ConsumeError {
     },
     /// The stream holds another message at a place that was read before.
     #[error(
-        "stream `{stream}` has another message at {sequence} than was read there: the server lost what it had acknowledged and gave its sequence to another input. Delete the stream, let Weir create it, and accept it with `stream.accept_stream_created`; where there are several nodes, first copy the log with the most records to all of them"
+        "stream `{stream}` has another message at {sequence} than was read there: the server lost what it had acknowledged and gave its sequences to other inputs, of which those up to {sequence} are not in the log. To go on without them, set `stream.accept_loss_through = {sequence}`; where there are several nodes, first copy the log with the most records to all of them: logs that differ stay different"
     )]
     Rewritten {
         /// The stream.
@@ -111,9 +114,14 @@ pub struct Consumer {
     created: String,
     /// The sequence that must come next.
     next: u64,
-    /// Time of the last message read here: proves that the stream still is what was read.
+    /// Time of the last message read, here or before a restart: proves that the stream still is what
+    /// was read.
     last_timestamp: Option<Timestamp>,
+    /// That of the last message returned.
+    returned_timestamp: Option<Timestamp>,
     accept_loss_through: u64,
+    /// See [`Self::left_some_out`].
+    left_some_out: bool,
     reconnects: watch::Receiver<u64>,
     source: Option<Source>,
     attempt: usize,
@@ -153,6 +161,7 @@ impl Consumer {
             stream: stream.name().to_owned(),
             created: stream.created().to_owned(),
             sequence: 0,
+            taken_at: None,
         });
         if position.stream != stream.name() {
             return Err(ConsumeError::OtherStream {
@@ -167,12 +176,15 @@ impl Consumer {
                 "going on with a recreated stream, as configured; what was between is lost");
             position.created = stream.created().to_owned();
             position.sequence = 0;
+            position.taken_at = None;
         }
         let mut consumer = Self {
             created: position.created,
             next: position.sequence + 1,
-            last_timestamp: None,
+            last_timestamp: position.taken_at,
+            returned_timestamp: position.taken_at,
             accept_loss_through: config.accept_loss_through,
+            left_some_out: false,
             reconnects: stream.connection.made.clone(),
             stream: stream.clone(),
             source: None,
@@ -194,7 +206,13 @@ impl Consumer {
             stream: self.stream.name().to_owned(),
             created: self.created.clone(),
             sequence: self.next - 1 - self.received.len() as u64,
+            taken_at: self.returned_timestamp,
         }
+    }
+
+    /// Whether inputs were left out since this was last asked, as the configuration accepts.
+    pub fn left_some_out(&mut self) -> bool {
+        std::mem::take(&mut self.left_some_out)
     }
 
     /// The next messages in order: as soon as there is one, with all that have arrived by then, at
@@ -222,7 +240,11 @@ impl Consumer {
             }
         }
         let count = self.received.len().min(max.max(1));
-        Ok(self.received.drain(..count).collect())
+        let batch: Vec<Message> = self.received.drain(..count).collect();
+        if let Some(last) = batch.last() {
+            self.returned_timestamp = Some(last.timestamp);
+        }
+        Ok(batch)
     }
 
     /// Waits until `received` holds a message.
@@ -325,13 +347,14 @@ impl Consumer {
     }
 
     /// Refuses to go on at `first` if that leaves out inputs that nobody agreed to lose.
-    fn check_loss(&self, first: u64) -> Result<(), ConsumeError> {
+    fn check_loss(&mut self, first: u64) -> Result<(), ConsumeError> {
         if first <= self.next {
             return Ok(());
         }
         let (from, through) = (self.next, first - 1);
         if through <= self.accept_loss_through {
             tracing::warn!(stream = %self.stream.name(), from, through, "going on without lost inputs, as configured");
+            self.left_some_out = true;
             return Ok(());
         }
         Err(ConsumeError::Lost {
@@ -339,6 +362,20 @@ impl Consumer {
             from,
             through,
         })
+    }
+
+    /// Refuses to go on after a message that was read and is another now, if nobody agreed to lose what
+    /// came in its place and before it.
+    fn check_rewritten(&mut self) -> Result<(), ConsumeError> {
+        let (stream, sequence) = (self.stream.name().to_owned(), self.next - 1);
+        if sequence > self.accept_loss_through {
+            return Err(ConsumeError::Rewritten { stream, sequence });
+        }
+        tracing::warn!(%stream, through = sequence, "going on after another message than was read, as configured; inputs up to it are lost");
+        self.left_some_out = true;
+        // It is told once, until another message is read.
+        self.last_timestamp = None;
+        Ok(())
     }
 
     /// One attempt to make a consumer on the server, after the pause that is due. Without success
@@ -364,8 +401,8 @@ impl Consumer {
 
     /// Checks the stream and makes a consumer at `next`. The inner error is one that may pass.
     async fn subscribe(&mut self) -> Result<Result<Source, String>, ConsumeError> {
-        let name = self.stream.name();
-        let connection = &self.stream.connection;
+        let of = self.stream.clone();
+        let (name, connection) = (of.name(), &of.connection);
         let info = match info(connection, name).await {
             Ok(Some(info)) => info,
             Ok(None) => {
@@ -395,19 +432,19 @@ impl Consumer {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(said(&error))),
         };
-        if let Some(read) = self.last_timestamp
-            && info.state.first_sequence < self.next
+        if info.state.first_sequence < self.next
+            && let Some(read) = self.last_timestamp
         {
             match stream.get_raw_message(self.next - 1).await {
                 Ok(message) if message.time.unix_timestamp_nanos() != read.nanos() => {
-                    return Err(ConsumeError::Rewritten {
-                        stream: name.to_owned(),
-                        sequence: self.next - 1,
-                    });
+                    self.check_rewritten()?;
                 }
                 Ok(_) => {}
-                // It may have aged out in between; then nothing can be compared.
-                Err(error) => tracing::debug!(%error, "cannot compare the last message read"),
+                // It has aged out in between; then nothing can be compared.
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+                    tracing::debug!("the last message read is no longer there to be compared");
+                }
+                Err(error) => return Ok(Err(said(&error))),
             }
         }
         let consumer = pull::Config {

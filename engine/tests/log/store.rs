@@ -17,6 +17,7 @@ fn position(sequence: u64) -> StreamPosition {
         stream: "weir".into(),
         created: "2026-08-01T08:00:00.123456789Z".into(),
         sequence,
+        taken_at: Some("2026-08-02T08:00:00.000000001Z".parse().expect("a time")),
     }
 }
 
