@@ -214,6 +214,56 @@ async fn a_report_too_large_for_the_stream_is_kept_by_its_digest_and_its_finding
     assert!(reason.contains("max_payload"), "{reason}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_too_large_for_the_streams_own_limit_is_kept_and_its_findings_are_sent() {
+    let Some(nats) = Nats::start() else { return };
+    let limited = async_nats::jetstream::stream::Config {
+        name: "WEIR".into(),
+        subjects: vec!["registry.>".into()],
+        max_message_size: 30_000,
+        ..Default::default()
+    };
+    let jetstream = nats.jetstream().await;
+    jetstream.create_stream(limited).await.unwrap();
+    let directory = tempfile::TempDir::new().unwrap();
+    let config = config(&nats, "registry.invalid");
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let leaf = format!("sha256:{}", "ab".repeat(32));
+    let large = report(&leaf, 100_000, true);
+    assert_eq!(daemon.post("/v1/intake/trivy", large.clone()).await, 202);
+    let scans = "/v1/events?type=weir.scan.completed";
+    let found = daemon
+        .until(scans, |found| found["events"][0].is_object())
+        .await;
+    let data = &found["events"][0]["event"]["data"];
+    let digest = Digest::of(large.as_bytes()).to_string();
+    assert_eq!(data["report_digest"], digest);
+
+    // What fits in no way is recorded as rejected; of an operator's own event, its sender is told.
+    let findings = report(&leaf, 20_000_000, true);
+    assert_eq!(daemon.post("/v1/intake/trivy", findings).await, 202);
+    let reason = refused(&daemon).await;
+    assert!(
+        reason.contains("30000 bytes: raise `max_msg_size` of stream `WEIR`"),
+        "{reason}"
+    );
+    let random: Vec<Value> = (0..1000)
+        .map(|number: u32| json!({"id": format!("CVE-2099-{number}"), "severity": "LOW", "package": Digest::of(&number.to_be_bytes())}))
+        .collect();
+    let event = json!({"specversion": "1.0", "id": "1", "source": "/test", "type": "weir.scan.completed",
+        "data": {"digest": leaf, "scanner": {"name": "x"}, "findings": random}});
+    let request = daemon.client().post(format!("{}/v1/events", daemon.url()));
+    let request = request.header("content-type", "application/cloudevents+json");
+    let answer = request.body(event.to_string()).send().await.unwrap();
+    let status = answer.status();
+    let told = answer.text().await.unwrap();
+    assert_eq!(status, 413, "{told}");
+    assert!(told.contains("max_msg_size"), "{told}");
+
+    let ready = daemon.client().get(format!("{}/readyz", daemon.url()));
+    assert_eq!(ready.send().await.unwrap().status(), 200);
+}
+
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-r").args([from, to]).status();
     assert!(copied.unwrap().success());

@@ -195,6 +195,52 @@ async fn a_server_that_does_not_sync_is_warned_of() {
 }
 
 #[tokio::test]
+async fn a_stream_that_takes_only_small_messages_is_warned_of() {
+    let Some(nats) = Nats::start_with("max_payload: 2MB") else {
+        return;
+    };
+    let jetstream = nats.jetstream().await;
+    let limit = async |name: &str, subjects: &str, max_message_size| {
+        let config = Config {
+            name: name.into(),
+            subjects: vec![subjects.into()],
+            max_message_size,
+            ..Config::default()
+        };
+        jetstream.create_or_update_stream(config).await.unwrap();
+    };
+    for (inputs, outputs, expected) in [
+        (-1, -1, vec![]),
+        (1 << 20, 1 << 20, vec![]),
+        (
+            30_000,
+            -1,
+            vec!["`WEIR` takes a message of at most 30000 bytes"],
+        ),
+        (
+            30_000,
+            2000,
+            vec![
+                "`WEIR` takes a message of at most 30000 bytes",
+                "`WEIR_EVENTS` takes a message of at most 2000 bytes",
+            ],
+        ),
+    ] {
+        limit("WEIR", "registry.>", inputs).await;
+        limit("WEIR_EVENTS", "weir.events.>", outputs).await;
+        let stream = Stream::open(&nats.config()).await.unwrap();
+        let warnings = stream.warnings().iter();
+        let found: Vec<&String> = warnings
+            .filter(|one| one.contains("max_msg_size"))
+            .collect();
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_server_is_told_with_the_address() {
     let config = StreamConfig {
         urls: vec!["nats://127.0.0.1:1".into()],

@@ -61,15 +61,15 @@ impl Cursor for Kept {
     }
 }
 
-/// A log of one output, larger than the server takes.
-struct Large;
+/// A log of one output, of more than so many bytes.
+struct Sized(usize);
 
-impl Outputs for Large {
+impl Outputs for Sized {
     async fn after(&self, after: u64, _: usize) -> Result<OutputBatch, BoxError> {
         if after >= 1 {
             std::future::pending::<()>().await;
         }
-        let data = "x".repeat(2 << 20);
+        let data = "x".repeat(self.0);
         let json = format!(r#"{{"id":"1","type":"weir.decision.made","data":"{data}"}}"#);
         let kind = "weir.decision.made".into();
         let outputs = vec![Output {
@@ -90,13 +90,33 @@ async fn an_output_too_large_for_the_server_is_published_as_a_reference() {
     let Some(nats) = Nats::start() else { return };
     let stream = Stream::open(&nats.config()).await.unwrap();
     let cursor = Kept::default();
-    run_until(&stream, &Large, &cursor, "log", 1).await;
+    run_until(&stream, &Sized(2 << 20), &cursor, "log", 1).await;
     let made = nats
         .jetstream()
         .await
         .get_stream("WEIR_EVENTS")
         .await
         .unwrap();
+    let message = made.get_raw_message(1).await.unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&message.payload),
+        r#"{"dataref":"/v1/events?after=0&limit=1","id":"1","type":"weir.decision.made"}"#
+    );
+}
+
+#[tokio::test]
+async fn an_output_too_large_for_the_streams_own_limit_is_published_as_a_reference() {
+    let Some(nats) = Nats::start() else { return };
+    let jetstream = nats.jetstream().await;
+    let config = async_nats::jetstream::stream::Config {
+        name: "WEIR_EVENTS".into(),
+        subjects: vec!["weir.events.>".into()],
+        max_message_size: 2000,
+        ..Default::default()
+    };
+    let made = jetstream.create_stream(config).await.unwrap();
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    run_until(&stream, &Sized(4000), &Kept::default(), "log", 1).await;
     let message = made.get_raw_message(1).await.unwrap();
     assert_eq!(
         String::from_utf8_lossy(&message.payload),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use nats::Nats;
-use weir_engine::stream::{PublishError, Publisher, Stream};
+use weir_engine::stream::{LimitOf, MessageLimit, PublishError, Publisher, Stream};
 use weir_schema::Received;
 
 fn tick(id: &str) -> Received {
@@ -65,7 +65,76 @@ async fn a_body_too_large_for_the_server_is_refused_with_the_limit() {
     let PublishError::TooLarge { size, limit } = error else {
         panic!("{error}")
     };
-    assert!(size > 2 << 20 && limit == 1 << 20, "{size} {limit}");
+    assert!(size > 2 << 20, "{size}");
+    let of_server = MessageLimit {
+        bytes: 1 << 20,
+        of: LimitOf::Server,
+    };
+    assert_eq!(limit, of_server);
+}
+
+/// Creates the stream of inputs with a limit of its own.
+async fn limit_inputs(nats: &Nats, bytes: i32) {
+    let config = async_nats::jetstream::stream::Config {
+        name: "WEIR".into(),
+        subjects: vec!["registry.>".into()],
+        max_message_size: bytes,
+        ..Default::default()
+    };
+    let jetstream = nats.jetstream().await;
+    jetstream.create_or_update_stream(config).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_too_large_for_the_streams_own_limit_is_refused_with_it_and_the_stream_goes_on() {
+    let Some(nats) = Nats::start() else { return };
+    limit_inputs(&nats, 3000).await;
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let publisher = Publisher::new(&stream);
+    let body = bytes::Bytes::from(vec![0; 4000]);
+    let publish = || publisher.publish_intake("trivy", "ci", &[], body.clone());
+    let error = publish().await.unwrap_err();
+    let of_stream = MessageLimit {
+        bytes: 3000,
+        of: LimitOf::Stream("WEIR".into()),
+    };
+    assert!(
+        matches!(&error, PublishError::TooLarge { size: 4001.., limit } if *limit == of_stream),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("max_msg_size"), "{error}");
+    assert_eq!(publisher.refusal(), None);
+
+    limit_inputs(&nats, 5000).await;
+    publish().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_too_large_for_the_streams_own_limit_is_sent_packed() {
+    let Some(nats) = Nats::start() else { return };
+    limit_inputs(&nats, -1).await;
+    let stream = Stream::open(&nats.config()).await.unwrap();
+    let publisher = Publisher::new(&stream);
+    // As small as this, and larger only by what repeats itself.
+    let padded = |id: &str| tick(&format!("{id}{}", "x".repeat(3000)));
+    publisher.publish_event(&padded("1")).await.unwrap();
+    // Also where it was limited after the stream was opened, and where that is known by then.
+    limit_inputs(&nats, 3000).await;
+    for id in ["2", "3"] {
+        publisher.publish_event(&padded(id)).await.unwrap();
+    }
+    publisher.publish_event(&tick("4")).await.unwrap();
+    let packed = async |sequence| {
+        let message = stream.message(sequence).await.unwrap().unwrap();
+        let packed = message.header("weir-encoding").is_some();
+        (packed, message.content().unwrap().into_owned())
+    };
+    for (sequence, id, is_packed) in [(1, "1", false), (2, "2", true), (3, "3", true)] {
+        let (was_packed, content) = packed(sequence).await;
+        assert_eq!(was_packed, is_packed, "{id}");
+        assert_eq!(content, padded(id).json.as_bytes());
+    }
+    assert!(!packed(4).await.0, "what fits is readable for all");
 }
 
 #[tokio::test]

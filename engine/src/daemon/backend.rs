@@ -9,7 +9,8 @@ use weir_rules::State;
 use weir_schema::Received;
 
 use super::{
-    Shared, default_registry, executor::reach, intake, oversized, reconcile, status, trace,
+    DaemonError, Shared, default_registry, executor::reach, intake, oversized, reconcile, status,
+    trace,
 };
 use crate::{
     adapters::{self, SOURCE_ONLY_HEADER},
@@ -112,6 +113,14 @@ fn unavailable(error: impl ToString) -> IntakeError {
     }
 }
 
+/// Why operators' events are not durable: whoever sends one that can never be is not to try again.
+fn not_said(error: DaemonError) -> IntakeError {
+    match error.downcast_ref::<PublishError>() {
+        Some(error @ PublishError::TooLarge { .. }) => IntakeError::TooLarge(error.to_string()),
+        _ => unavailable(error),
+    }
+}
+
 impl http::Backend for Backend {
     async fn intake(&self, delivery: Delivery) -> Result<Accepted, IntakeError> {
         let shared = &self.shared;
@@ -135,7 +144,7 @@ impl http::Backend for Backend {
                     sequence: ack.sequence,
                 },
                 Err(PublishError::TooLarge { limit, .. }) => {
-                    oversized::take(shared, &source, &delivery, limit, &trace)
+                    oversized::take(shared, &source, &delivery, &limit, &trace)
                         .instrument(span.clone())
                         .await?
                 }
@@ -185,7 +194,7 @@ impl http::Backend for Backend {
         let kinds: Vec<&str> = events.iter().map(|event| event.event.body.kind()).collect();
         tracing::info!(%trace, events = kinds.join(" "), "said");
         let said = self.shared.submit(events, Some(trace)).await;
-        let sequences = said.map_err(unavailable)?;
+        let sequences = said.map_err(not_said)?;
         Ok(sequences
             .into_iter()
             .map(|sequence| Accepted { sequence })

@@ -35,8 +35,8 @@ use crate::{
     config::Config,
     node::{Taken, Trace},
     stream::{
-        Acquired, Candidate, Escort, Lease, LeaseError, Leases, PublishError, Publisher, Stream,
-        Term, Validity,
+        Acquired, Candidate, Escort, Lease, LeaseError, Leases, MessageLimit, PublishError,
+        Publisher, Stream, Term, Validity,
     },
 };
 
@@ -109,12 +109,10 @@ pub(crate) struct Acting {
 
 /// What was said cannot be made durable, now or ever.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{size} bytes do not fit into a message of at most {limit}: raise `max_payload` of the NATS server"
-)]
+#[error("{size} bytes do not fit into {limit}: {}", .limit.remedy())]
 pub(crate) struct Unsayable {
     size: usize,
-    limit: usize,
+    limit: MessageLimit,
 }
 
 impl Unsayable {
@@ -123,7 +121,7 @@ impl Unsayable {
         let payload = Digest::of(event.json.as_bytes());
         let id = format!("rejected-{payload}");
         let kind = event.event.body.kind();
-        let rejected = oversized::rejected(kind, self.size, self.limit, payload);
+        let rejected = oversized::rejected(kind, self.size, &self.limit, payload);
         match source {
             Some(source) => adapters::rejection(source, rejected),
             None => own_event(id, Body::InputRejected(rejected)),

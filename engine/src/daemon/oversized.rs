@@ -15,15 +15,15 @@ use crate::{
     adapters,
     http::{Accepted, Delivery, IntakeError},
     log::durable,
-    stream::PublishError,
+    stream::{MessageLimit, PublishError},
 };
 
-/// Takes a delivery of more than `limit` bytes.
+/// Takes a delivery that is larger than `limit`.
 pub(crate) async fn take(
     shared: &Arc<Shared>,
     source: &str,
     delivery: &Delivery,
-    limit: usize,
+    limit: &MessageLimit,
     trace: &Arc<str>,
 ) -> Result<Accepted, IntakeError> {
     let unavailable = |error: DaemonError| IntakeError::Unavailable {
@@ -37,7 +37,7 @@ pub(crate) async fn take(
     tracing::info!(
         source,
         bytes = delivery.body.len(),
-        limit,
+        limit = limit.bytes,
         file = %kept.display(),
         "too large for the stream: kept beside the log, what it means is sent"
     );
@@ -72,7 +72,7 @@ async fn submit(
     let Some(PublishError::TooLarge { limit, .. }) = error.downcast_ref::<PublishError>() else {
         return Err(error);
     };
-    let rejected = rejected(&kind, size, *limit, payload.clone());
+    let rejected = rejected(&kind, size, limit, payload.clone());
     let sequences = shared
         .submit(
             vec![adapters::rejection(source, rejected)],
@@ -83,10 +83,16 @@ async fn submit(
 }
 
 /// What is recorded in place of an event of `size` bytes that fits into no message.
-pub(crate) fn rejected(kind: &str, size: usize, limit: usize, payload: Digest) -> InputRejected {
+pub(crate) fn rejected(
+    kind: &str,
+    size: usize,
+    limit: &MessageLimit,
+    payload: Digest,
+) -> InputRejected {
     InputRejected {
         reason: format!(
-            "the `{kind}` that it means has {size} bytes and does not fit into a message of at most {limit}: raise `max_payload` of the NATS server and send it again"
+            "the `{kind}` that it means has {size} bytes and does not fit into {limit}: {} and send it again",
+            limit.remedy()
         ),
         payload_digest: payload,
         adapter: None,

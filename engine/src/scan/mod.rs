@@ -355,7 +355,7 @@ async fn send(
     };
     tracing::info!(
         size,
-        limit,
+        limit = limit.bytes,
         "the report is too large for the stream: its findings are sent"
     );
     for event in &report.events {

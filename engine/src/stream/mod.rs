@@ -16,6 +16,7 @@ mod connection;
 mod consumer;
 mod fetch;
 mod lease;
+mod limit;
 mod message;
 mod outbox;
 mod permissions;
@@ -34,6 +35,7 @@ pub use lease::{
     Acquired, Candidate, LastRecord, Lease, LeaseError, Leases, Lost, NoTerm, TellsLast, Term,
     Validity,
 };
+pub use limit::{LimitOf, MessageLimit};
 pub use message::{Damaged, Escort, Message, Origin, Speaker};
 pub use outbox::{Cursor, Outbox, OutboxError, Output, OutputBatch, Outputs};
 pub use permissions::{Denial, NeededSubjects};

@@ -11,15 +11,25 @@ use weir_schema::Timestamp;
 
 pub(super) use crate::causes::said;
 
-use super::{ConnectError, Connection, StreamConfig, server};
+use super::{
+    ConnectError, Connection, StreamConfig,
+    limit::{MessageLimit, OwnLimit},
+    server,
+};
 
 /// The stream of inputs on a connected server. Clones share the connection.
 #[derive(Clone)]
 pub struct Stream {
     pub(super) connection: Connection,
     created: String,
+    /// What the stream takes of one message.
+    pub(super) own_limit: OwnLimit,
     warnings: Vec<String>,
 }
+
+/// A stream whose messages may have fewer bytes is warned of: a NATS server that is told nothing takes
+/// as many, and what is decided on an application of many images may have them.
+const LEAST_MESSAGE_BYTES: usize = 1 << 20;
 
 /// Why the stream cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,19 +79,30 @@ impl Stream {
     /// The stream cannot carry inputs without losing some, or the server cannot be reached.
     pub async fn open(config: &StreamConfig) -> Result<Self, OpenError> {
         let connection = Connection::open(config).await?;
-        let warnings = server::warnings(&connection).await;
-        for warning in &warnings {
-            tracing::warn!("{warning}");
-        }
+        let mut warnings = server::warnings(&connection).await;
         let info = ensure(&connection, wanted_inputs(&connection)).await?;
         check_inputs(&info, config)?;
+        warnings.extend(too_small(
+            &info,
+            &connection,
+            "what a report says may not fit, and is rejected then",
+        ));
         if config.outputs.enabled {
             let info = ensure(&connection, wanted_outputs(&connection)).await?;
             check_subjects(&info, &config.output_subjects())?;
+            warnings.extend(too_small(
+                &info,
+                &connection,
+                "a decision may not fit, and is published as a reference then",
+            ));
+        }
+        for warning in &warnings {
+            tracing::warn!("{warning}");
         }
         Ok(Self {
             connection,
             created: created(&info),
+            own_limit: OwnLimit::new(MessageLimit::of_stream(&info)),
             warnings,
         })
     }
@@ -99,7 +120,7 @@ impl Stream {
         &self.created
     }
 
-    /// What the server cannot promise, in sentences with their remedies.
+    /// What the server cannot promise and the streams may not take, in sentences with their remedies.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -315,6 +336,19 @@ fn check_inputs(info: &Info, config: &StreamConfig) -> Result<(), OpenError> {
         }
     }
     Ok(())
+}
+
+/// The warning of a stream that takes smaller messages than the server does, and only small ones.
+fn too_small(info: &Info, connection: &Connection, consequence: &str) -> Option<String> {
+    let limit = MessageLimit::of_stream(info)?;
+    let least = LEAST_MESSAGE_BYTES.min(connection.max_payload());
+    (limit.bytes < least).then(|| {
+        format!(
+            "stream `{}` takes {limit}: {consequence}; {}",
+            info.config.name,
+            limit.remedy()
+        )
+    })
 }
 
 fn check_subjects(info: &Info, wanted: &[String]) -> Result<(), OpenError> {

@@ -18,11 +18,12 @@ use weir_schema::{Digest, Received};
 use super::{
     Connection, Stream,
     connection::pause,
+    limit::MessageLimit,
     message::{
         ADAPTER, DIGEST, ENCODING, Escort, OPERATOR, READS, SETTLES, SOURCE, Speaker, TERM, TRACE,
         ZSTD, content_header, header_value, subject_of_kind, subject_token,
     },
-    provision::said,
+    provision::{info, said},
     taking::{Refusal, Taking},
 };
 
@@ -50,13 +51,13 @@ pub struct Ack {
 pub enum PublishError {
     /// The message can never be published.
     #[error(
-        "{size} bytes do not fit into a message of at most {limit}: raise `max_payload` of the NATS server, or send what it says in parts"
+        "{size} bytes do not fit into {limit}: {}, or send what it says in parts", .limit.remedy()
     )]
     TooLarge {
         /// Bytes of the message.
         size: usize,
-        /// Bytes that the server takes, headers included.
-        limit: usize,
+        /// What is taken.
+        limit: MessageLimit,
     },
     /// The stream takes no more.
     #[error(
@@ -223,7 +224,14 @@ impl Publisher {
         event: &Received,
         escort: &Escort,
     ) -> Result<Ack, PublishError> {
-        self.deliver(&self.letter(event, escort)).await
+        let own_limit = &self.stream.own_limit;
+        match self.deliver(&self.letter(event, escort)).await {
+            // It was lowered meanwhile; the event may fit packed.
+            Err(PublishError::TooLarge { limit, .. }) if own_limit.lower_to(&limit) => {
+                self.deliver(&self.letter(event, escort)).await
+            }
+            result => result,
+        }
     }
 
     /// Publishes events in order, many at a time; the results are in the order of `events`.
@@ -240,26 +248,45 @@ impl Publisher {
         deliver_all(&letters, connection, self.stream.name(), patience).await
     }
 
-    /// Bytes of an event that fit into a message, beside its headers.
+    /// Bytes of a message that is taken, as far as is known.
     fn room(&self) -> usize {
-        const HEADERS: usize = 4096;
-        let most = self.stream.connection.max_payload();
-        most.saturating_sub(HEADERS)
+        let Stream {
+            connection,
+            own_limit,
+            ..
+        } = &self.stream;
+        connection.max_payload().min(own_limit.bytes())
     }
 
+    /// An event as it fits best: as it is, or packed.
     fn letter(&self, event: &Received, escort: &Escort) -> Letter {
+        let as_it_is = self.letter_of(event, escort, event.json.clone().into(), None);
+        if as_it_is.size() <= self.room() {
+            return as_it_is;
+        }
+        match zstd::bulk::compress(event.json.as_bytes(), zstd::DEFAULT_COMPRESSION_LEVEL) {
+            Ok(packed) if packed.len() < event.json.len() => {
+                self.letter_of(event, escort, packed.into(), Some(ZSTD))
+            }
+            _ => as_it_is,
+        }
+    }
+
+    fn letter_of(
+        &self,
+        event: &Received,
+        escort: &Escort,
+        body: Bytes,
+        encoding: Option<&str>,
+    ) -> Letter {
         let subject = format!(
             "{}.events.{}",
             self.stream.connection.config.subjects,
             subject_of_kind(event.event.body.kind())
         );
         let mut headers = HeaderMap::new();
-        let mut body = Bytes::from(event.json.clone());
-        if body.len() > self.room()
-            && let Ok(packed) = zstd::bulk::compress(&body, zstd::DEFAULT_COMPRESSION_LEVEL)
-        {
-            headers.insert(ENCODING, ZSTD);
-            body = packed.into();
+        if let Some(encoding) = encoding {
+            headers.insert(ENCODING, encoding);
         }
         headers.insert(DIGEST, Digest::of(&body).to_string());
         headers.insert("Content-Type", "application/cloudevents+json");
@@ -440,7 +467,7 @@ impl Letter {
                     Ok(Ok(ack)) => return Ok(ack.into()),
                     Ok(Err(error)) => {
                         attempts.note(&error);
-                        match self.judge(&error, connection, stream) {
+                        match self.judge(&error, connection, stream).await {
                             // What refuses this attempt says nothing of an earlier one.
                             Some(PublishError::Refused { .. }) if attempts.may_be_there => {
                                 return Err(attempts.unacknowledged(stream, start.elapsed()));
@@ -484,21 +511,32 @@ impl Letter {
     }
 
     /// The final verdict on an attempt; `None` if another attempt may go through.
-    fn judge(
+    async fn judge(
         &self,
         error: &jetstream::context::PublishError,
         connection: &Connection,
         stream: &str,
     ) -> Option<PublishError> {
+        let too_large = |limit| PublishError::TooLarge {
+            size: self.size(),
+            limit,
+        };
         match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => Some(PublishError::TooLarge {
-                size: self.size(),
-                limit: connection.max_payload(),
-            }),
+            PublishErrorKind::MaxPayloadExceeded => {
+                Some(too_large(MessageLimit::of_server(connection)))
+            }
             PublishErrorKind::Other => {
                 let answer = answer(error)?;
                 if is_in_process(answer) {
                     return None;
+                }
+                if answer.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM {
+                    // The limit may be another than when the stream was opened. If it cannot be told,
+                    // or is gone by now, the next attempt will say.
+                    let info = info(connection, stream).await.ok()??;
+                    return MessageLimit::of_stream(&info)
+                        .filter(|limit| self.size() > limit.bytes)
+                        .map(too_large);
                 }
                 // 503: the server is short of something for the moment, or has no leader. Full
                 // streams are 503 too, and are told apart by their text only.
@@ -513,7 +551,10 @@ impl Letter {
         }
     }
 
+    /// Bytes of the message as it is sent, by which its size is judged.
     fn size(&self) -> usize {
+        // `NATS/1.0` before the headers and an empty line after them; each has `: ` and ends its line.
+        const FRAME: usize = 12;
         let headers: usize = self
             .headers
             .iter()
@@ -525,7 +566,7 @@ impl Letter {
                     .sum::<usize>()
             })
             .sum();
-        self.body.len() + headers
+        self.body.len() + headers + FRAME
     }
 }
 

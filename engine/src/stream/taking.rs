@@ -103,6 +103,7 @@ impl Drop for Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::{LimitOf, MessageLimit};
 
     fn full() -> Result<(), PublishError> {
         Err(PublishError::Refused {
@@ -117,7 +118,11 @@ mod tests {
         taking.attempt().ends(&full());
         let first = taking.refusal().unwrap();
         assert!(first.problem.contains("maximum bytes"), "{first:?}");
-        let too_large = PublishError::TooLarge { size: 2, limit: 1 };
+        let limit = MessageLimit {
+            bytes: 1,
+            of: LimitOf::Server,
+        };
+        let too_large = PublishError::TooLarge { size: 2, limit };
         taking.attempt().ends(&Err::<(), _>(too_large));
         taking.attempt().ends(&full());
         assert_eq!(taking.refusal(), Some(first));
