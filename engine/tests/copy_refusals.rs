@@ -284,6 +284,29 @@ async fn e33_an_immutable_target_is_a_refusal_that_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn a_tag_refused_with_403_is_told_in_the_words_of_the_registry() {
+    let scene = Scene::new(|request| {
+        let is_tag = request.method == "PUT" && request.path.ends_with("/manifests/1.0");
+        match is_tag {
+            true => Fault::Refuse(
+                "403 Forbidden",
+                r#"{"errors":[{"code":"DENIED","message":"immutable tag"}]}"#,
+            ),
+            false => Fault::None,
+        }
+    })
+    .await;
+    let error = scene.run().await.unwrap_err();
+    assert!(
+        matches!(error, CopyError::TagRefused { .. }) && !error.is_retryable(),
+        "{error}"
+    );
+    let told = error.to_string();
+    assert!(told.contains("(it says: DENIED immutable tag)"), "{told}");
+    assert!(!told.contains("a login is needed"), "{told}");
+}
+
+#[tokio::test]
 async fn a_manifest_that_is_image_and_index_at_once_is_not_copied() {
     // The registry refuses such manifests, so one is put where it keeps its content.
     let scene = Scene::new(|_| Fault::None).await;

@@ -211,6 +211,32 @@ async fn a_login_that_a_registry_calls_expired_is_renewed() {
     client.ping().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_refusal_that_gives_a_reason_is_not_taken_for_a_missing_login() {
+    let check = async |login: bool, code: &str, told: &[&str], not_told: &str| {
+        let error = json!({"errors": [{"code": code, "message": "not for you"}]}).to_string();
+        let stub = Stub::start(move |_| Reply::status(403).body(error.clone())).await;
+        let config = RegistryConfig {
+            insecure: true,
+            find_credentials: false,
+            ..quiet()
+        };
+        let config = if login { as_dev(config) } else { config };
+        let client = Client::new(&stub.host(), &config).unwrap();
+        let said = format!("(it says: {code} not for you)");
+        let error = client.start_upload("dev/web").await.unwrap_err();
+        assert_says(&error, &[said.as_str()]);
+        assert_says(&error, told);
+        assert!(!error.to_string().contains(not_told), "{error}");
+    };
+    let nobody = ["refused with 403", "asked as nobody (no login)"];
+    let (needed, denied) = ("a login is needed", "may not do this");
+    check(false, "DENIED", &nobody, needed).await;
+    check(false, "TAG_IMMUTABLE", &nobody, needed).await;
+    check(true, "TAG_IMMUTABLE", &["asked as `dev`"], denied).await;
+    check(true, "DENIED", &["`dev` may not do this"], "asked as").await;
+}
+
 /// A registry that gives tokens itself, each for one request, until it has `changed`: then it gives
 /// none and does as `later` says.
 async fn changing(changed: &Arc<AtomicBool>, later: fn(&Request) -> Reply) -> Stub {

@@ -1,7 +1,7 @@
 //! The tags at both ends: still what the decision saw, and moved last.
 
 use super::{CopyError, Plan, job::Job, tree::Root};
-use crate::oci::{OciError, Reference};
+use crate::oci::{AuthFailure, OciError, Reference};
 
 /// The source tag still points at the digest, if the plan asks for that.
 pub(super) async fn check_source(job: &Job, plan: &Plan) -> Result<(), CopyError> {
@@ -41,6 +41,15 @@ pub(super) async fn check_target(job: &Job, plan: &Plan) -> Result<bool, CopyErr
     })
 }
 
+/// Whether the registry refuses the tag for a reason of its own, and not for want of a login.
+fn is_of_tag(refusal: &OciError) -> bool {
+    match refusal {
+        OciError::Refused { .. } => true,
+        OciError::Auth(failure) => matches!(**failure, AuthFailure::Forbidden { .. }),
+        _ => false,
+    }
+}
+
 /// Points the target tag at the digest; `false` if it already did. Registries have no
 /// compare-and-set, so the look before the write leaves a moment open; it is one request long.
 pub(super) async fn set(job: &Job, plan: &Plan, root: Root) -> Result<bool, CopyError> {
@@ -71,7 +80,7 @@ pub(super) async fn set(job: &Job, plan: &Plan, root: Root) -> Result<bool, Copy
                 Err(error)
             };
         }
-        Err(CopyError::Registry(refusal @ OciError::Refused { .. })) => {
+        Err(CopyError::Registry(refusal)) if is_of_tag(&refusal) => {
             return Err(CopyError::TagRefused {
                 repository: target.name.clone(),
                 tag: plan.target_tag.clone(),

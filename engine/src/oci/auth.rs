@@ -11,13 +11,14 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{
-    RequestBuilder, Response, Url,
+    RequestBuilder, Response, StatusCode, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
 use serde::Deserialize;
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
 use super::{
+    answer::Complaint,
     challenge::{self, Challenge, TokenServer},
     config::RegistryConfig,
     credentials::{self, Credentials},
@@ -153,6 +154,7 @@ impl Auth {
             None => Err(failed(AuthFailure::LoginNeeded {
                 registry: self.registry.clone(),
                 what: what.to_owned(),
+                message: String::new(),
             })),
             Some(fresh) if sent == Some(&fresh) => Err(self.refused("the registry", String::new())),
             Some(fresh) => Ok(fresh),
@@ -163,10 +165,12 @@ impl Auth {
     pub async fn denied(
         &self,
         what: &str,
+        status: StatusCode,
         headers: &HeaderMap,
         scopes: &Scopes,
-        message: String,
+        complaint: Complaint,
     ) -> OciError {
+        let Complaint { codes, message } = complaint;
         let values = headers
             .get_all(WWW_AUTHENTICATE)
             .iter()
@@ -183,15 +187,31 @@ impl Auth {
                 _ => None,
             });
         let credentials = self.credentials().await;
-        if credentials.is_ok_and(|found| *found == Credentials::Anonymous) {
+        let is_nobody = credentials.is_ok_and(|found| *found == Credentials::Anonymous);
+        let (registry, what) = (self.registry.clone(), what.to_owned());
+        // Where it gives a reason, a login need not be what is missing: it asks for one with 401.
+        let has_reason = match is_nobody {
+            true => !message.is_empty(),
+            false => !is_of_rights(&codes),
+        };
+        if status == StatusCode::FORBIDDEN && has_reason {
+            return failed(AuthFailure::Forbidden {
+                registry,
+                what,
+                who: self.who(),
+                message,
+            });
+        }
+        if is_nobody {
             return failed(AuthFailure::LoginNeeded {
-                registry: self.registry.clone(),
-                what: what.to_owned(),
+                registry,
+                what,
+                message,
             });
         }
         failed(AuthFailure::Denied {
-            registry: self.registry.clone(),
-            what: what.to_owned(),
+            registry,
+            what,
             who: self.who(),
             scopes: asked.unwrap_or_else(|| scopes.clone()),
             message,
@@ -345,7 +365,7 @@ impl Auth {
         let text = super::answer::read(response, TOKEN_LIMIT)
             .await
             .map_err(|error| error.into_oci(&self.registry, &what))?;
-        let message = || super::answer::Complaint::of(&text).message;
+        let message = || Complaint::of(&text).message;
         let protocol = |reason: String| OciError::Protocol {
             registry: self.registry.clone(),
             what: what.clone(),
@@ -361,6 +381,7 @@ impl Auth {
                 Err(failed(AuthFailure::LoginNeeded {
                     registry: self.registry.clone(),
                     what,
+                    message: message(),
                 }))
             }
             401 | 403 => Err(self.refused_at(&at, message())),
@@ -447,6 +468,14 @@ impl Auth {
             message,
         })
     }
+}
+
+/// Whether a registry that gives these codes may do so for want of a right; also if it gives none.
+fn is_of_rights(codes: &[String]) -> bool {
+    codes.iter().all(|code| {
+        let code = code.to_ascii_uppercase();
+        ["", "DENIED", "UNAUTHORIZED", "FORBIDDEN"].contains(&&*code)
+    })
 }
 
 fn failed(failure: AuthFailure) -> OciError {

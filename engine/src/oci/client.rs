@@ -347,10 +347,10 @@ impl Client {
 
     /// The error for an answer that refuses the login, with the reason that it gives.
     async fn denied(&self, call: &Call, response: Response) -> OciError {
-        let headers = response.headers().clone();
-        let message = complaint(response).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let complaint = complaint(response).await;
         let auth = &self.inner.auth;
-        auth.denied(&call.what, &headers, &call.scopes, message)
+        auth.denied(&call.what, status, &headers, &call.scopes, complaint)
             .await
     }
 
@@ -361,7 +361,7 @@ impl Client {
             what: call.what.clone(),
             status: response.status().as_u16(),
             retry_after: answer::retry_after(response.headers()),
-            message: complaint(response).await,
+            message: complaint(response).await.message,
         }
     }
 
@@ -459,9 +459,9 @@ fn is_overload(status: StatusCode) -> bool {
 }
 
 /// What an error answer says; nothing if it does not come whole.
-async fn complaint(response: Response) -> String {
+async fn complaint(response: Response) -> Complaint {
     let text = answer::read(response, ERROR_LIMIT).await;
-    Complaint::of(&text.unwrap_or_default()).message
+    Complaint::of(&text.unwrap_or_default())
 }
 
 /// A header of `headers` as text.

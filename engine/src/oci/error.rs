@@ -236,13 +236,29 @@ pub enum TlsFailure {
 pub enum AuthFailure {
     /// It wants a login, and none is known.
     #[error(
-        "registry `{registry}`: {what}: a login is needed and none is known: give `username` and `password` in [registries.\"{registry}\"], or log in with `docker login {registry}`"
+        "registry `{registry}`: {what}: a login is needed and none is known{}: give `username` and `password` in [registries.\"{registry}\"], or log in with `docker login {registry}`", said(.message)
     )]
     LoginNeeded {
         /// The registry's name.
         registry: String,
         /// What was being done.
         what: String,
+        /// What it said.
+        message: String,
+    },
+    /// It refuses, and what it says need not be about the login: an immutable tag, a blocked address.
+    #[error(
+        "registry `{registry}`: {what}: refused with 403{}, asked as {who}: if a right is what is missing, grant it there, or give another login in [registries.\"{registry}\"]", said(.message)
+    )]
+    Forbidden {
+        /// The registry's name.
+        registry: String,
+        /// What was being done.
+        what: String,
+        /// Whose login, `nobody (no login)` without one.
+        who: String,
+        /// What it said.
+        message: String,
     },
     /// The login is wrong.
     #[error(
@@ -314,7 +330,10 @@ impl AuthFailure {
     /// Whether another login might be let in.
     pub(super) fn is_of_login(&self) -> bool {
         match self {
-            Self::LoginNeeded { .. } | Self::LoginRefused { .. } | Self::Denied { .. } => true,
+            Self::LoginNeeded { .. }
+            | Self::Forbidden { .. }
+            | Self::LoginRefused { .. }
+            | Self::Denied { .. } => true,
             Self::PlainTokenServer { .. }
             | Self::TokenServerLeadsOn { .. }
             | Self::UnknownChallenge { .. } => false,

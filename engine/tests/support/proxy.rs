@@ -41,6 +41,8 @@ pub enum Fault {
     CutAnswer(usize),
     /// The registry sees nothing; this is the answer: status line and further header lines.
     Answer(&'static str),
+    /// As [`Self::Answer`], with a body in JSON.
+    Refuse(&'static str, &'static str),
     /// It is passed on after a pause.
     Slow(Duration),
 }
@@ -156,6 +158,14 @@ async fn serve(
             drain(&mut client, length).await?;
             let answer =
                 format!("HTTP/1.1 {text}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            return client.write_all(answer.as_bytes()).await;
+        }
+        Fault::Refuse(text, body) => {
+            drain(&mut client, length).await?;
+            let answer = format!(
+                "HTTP/1.1 {text}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
             return client.write_all(answer.as_bytes()).await;
         }
         Fault::Slow(pause) => tokio::time::sleep(pause).await,
