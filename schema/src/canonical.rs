@@ -19,7 +19,7 @@ use writer::Writer;
 #[must_use]
 pub fn to_string<T: Serialize>(value: &T) -> String {
     /// What most decisions take: a text that grows is copied again and again.
-    const ROOM: usize = 768;
+    const ROOM: usize = 1024;
     let mut writer = Writer::with_room(ROOM);
     value
         .serialize(&mut writer)

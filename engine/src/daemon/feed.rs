@@ -410,8 +410,8 @@ impl Reading {
 fn event(message: &Message) -> Result<Received, String> {
     let content = message.content()?;
     let attributes = message.event_attributes();
-    let content_type = message.header("content-type");
-    if attributes.is_empty() || content_type.is_some_and(is_structured) {
+    let says_structured = || message.header("content-type").is_some_and(is_structured);
+    if attributes.is_empty() || says_structured() {
         return from_structured(&content);
     }
     adapters::from_binary(attributes, &content)

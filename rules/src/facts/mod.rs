@@ -158,7 +158,7 @@ impl<'a> CaseFacts<'a> {
         for leaf in 0..self.leaves().len() {
             if self.is_overridable(leaf) {
                 let overridden = self.sorted(leaf).overridden.iter();
-                used.extend(overridden.map(|(_, id)| self.state.text(*id).to_string()));
+                used.extend(overridden.map(|(_, id)| str::to_owned(self.state.text(*id))));
             }
         }
         used.sort_unstable();

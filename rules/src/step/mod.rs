@@ -196,7 +196,7 @@ impl Run<'_> {
     fn outcome(&self, id: u64, promotion: &Promotion, error: Option<&str>) -> PromotionOutcome {
         PromotionOutcome {
             promotion_id: promotion_id(id),
-            rule: self.state.text(promotion.rule).to_string(),
+            rule: str::to_owned(self.state.text(promotion.rule)),
             source: self.state.tag_ref(promotion.source, promotion.bound.digest),
             target: self.state.target_ref(promotion.target),
             attempts: None,
@@ -255,7 +255,7 @@ impl State {
     /// A decision of a rule, before anything is known of what it starts.
     fn decision(&self, of: &Decided<'_>, reasons: Vec<Reason>) -> weir_schema::Decision {
         weir_schema::Decision {
-            rule: self.text(of.rule).to_string(),
+            rule: str::to_owned(self.text(of.rule)),
             source: self.tag_ref(of.source, of.digest),
             target: self.target_ref(of.target),
             verdict: of.verdict,

@@ -84,7 +84,7 @@ impl State {
             repository: found.repository,
             tag: found.tag,
             digest: found.digest?,
-            rule: self.text(rule).to_string(),
+            rule: str::to_owned(self.text(rule)),
             reasons,
         })
     }

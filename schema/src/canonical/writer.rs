@@ -30,9 +30,12 @@ pub(super) struct Writer {
 impl Writer {
     /// A writer whose text may become so long before it moves.
     pub(super) fn with_room(bytes: usize) -> Self {
+        /// The fields of an event and of the objects in it that are open at a time.
+        const FIELDS: usize = 24;
         Self {
             text: Vec::with_capacity(bytes),
-            ..Self::default()
+            fields: Vec::with_capacity(FIELDS),
+            sorted: Vec::new(),
         }
     }
 
