@@ -164,9 +164,9 @@ impl State {
                 AffectedPackage {
                     override_id: by.map(|id| self.text(id).to_string()),
                     overridden_by: granted.map(|one| one.actor.clone()),
-                    package: finding.package,
-                    version: finding.version,
-                    fixed_version: finding.fixed_version,
+                    package: finding.package.map(Into::into),
+                    version: finding.version.map(Into::into),
+                    fixed_version: finding.fixed_version.map(Into::into),
                     severity: finding.severity,
                 }
             });

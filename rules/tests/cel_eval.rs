@@ -79,6 +79,41 @@ fn an_absent_field_is_an_error_and_has_says_so() {
 }
 
 #[test]
+fn a_field_that_says_nothing_is_absent_however_it_is_asked_for() {
+    let now = at("2026-08-21T10:00:00Z");
+    let mut facts = case();
+    facts.vulnerabilities = vec![finding("CVE-1", "LOW", "2026-08-20T10:00:00Z", now)];
+    for field in ["score", "package"] {
+        for operand in [
+            "vulnerabilities[0]",
+            "dyn(vulnerabilities)[0]",
+            "dyn(vulnerabilities[0])",
+            "(vulnerabilities + overridden)[0]",
+            "vulnerabilities.first()",
+            "optional.of(vulnerabilities[0])",
+            "optional.of(dyn(vulnerabilities[0]))",
+        ] {
+            let there = |field: &str| {
+                [
+                    format!("has({operand}.{field})"),
+                    format!("{operand}.?{field}.hasValue()"),
+                    format!("[?{operand}.?{field}].size() == 1"),
+                ]
+            };
+            for source in there(field) {
+                let outcome = decide(&source, &facts).outcome;
+                assert_eq!(outcome, Ok(false), "{source}");
+            }
+            for source in there("id") {
+                assert_eq!(decide(&source, &facts).outcome, Ok(true), "{source}");
+            }
+        }
+    }
+    let with_default = "vulnerabilities.all(v, v.?score.orValue(10.0) < 8.0)";
+    assert_eq!(decide(with_default, &facts).outcome, Ok(false));
+}
+
+#[test]
 fn maps_of_labels_are_read_with_and_without_default() {
     let facts = case();
     for source in [

@@ -38,6 +38,7 @@ pub use event::{
 pub use record::{Position, Record, RecordError};
 pub use repository::{RepositoryName, RepositoryNameError, registry_in, within_default};
 pub use severity::Severity;
+pub use smol_str::SmolStr;
 pub use tag::{Tag, TagError};
 pub use timestamp::{Timestamp, TimestampError};
 pub use vulnerability::vulnerability_name;

@@ -214,7 +214,7 @@ fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
         let ratings = ratings(&vulnerability.get("severity"))?;
         let ratings: Vec<_> = ratings.iter().map(rating).collect();
         Ok(Finding {
-            id: id(&vulnerability)?,
+            id: id(&vulnerability)?.into(),
             severity: report::gravest(&ratings),
             package: None,
             version: None,

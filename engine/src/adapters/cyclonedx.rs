@@ -368,15 +368,16 @@ fn findings(
         Some(word) if words_decide && word != Severity::Unknown => word,
         _ => report::gravest(&ratings),
     };
-    let finding = |package, version, fixed_version| Finding {
-        id: id.clone(),
-        severity,
-        package,
-        version,
-        fixed_version,
-        score,
-        layer: None,
-    };
+    let finding =
+        |package: Option<String>, version: Option<String>, fixed: Option<String>| Finding {
+            id: id.as_str().into(),
+            severity,
+            package: package.map(Into::into),
+            version: version.map(Into::into),
+            fixed_version: fixed.map(Into::into),
+            score,
+            layer: None,
+        };
     let affected = vulnerability.get("affects").list()?;
     let affected = affected.iter().map(|affected| {
         let reference = affected.get("ref").text().unwrap_or_default();

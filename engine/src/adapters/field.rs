@@ -5,7 +5,7 @@
 //! it is needed.
 
 use serde_json::Value;
-use weir_schema::{Digest, Timestamp};
+use weir_schema::{Digest, SmolStr, Timestamp};
 
 use super::problem::Problem;
 use super::time;
@@ -124,6 +124,11 @@ impl<'a> Field<'a> {
     /// The text as owned, for optional fields.
     pub(super) fn string(&self) -> Option<String> {
         self.text().map(str::to_owned)
+    }
+
+    /// The text, as findings keep it.
+    pub(super) fn short(&self) -> Option<SmolStr> {
+        self.text().map(SmolStr::from)
     }
 
     /// The text, which must be there.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::Value;
-use weir_schema::{Finding, Scanner};
+use weir_schema::{Finding, Scanner, SmolStr};
 
 use super::context::Context;
 use super::field::Field;
@@ -514,7 +514,7 @@ impl Vulnerability<'_> {
 }
 
 impl Artifact<'_> {
-    fn layer(&self) -> Option<String> {
+    fn layer(&self) -> Option<SmolStr> {
         let first = self.locations.get(0)?;
         some(first.get("layerID").and_then(Value::as_str))
     }

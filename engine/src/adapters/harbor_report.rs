@@ -133,15 +133,15 @@ fn finding(vulnerability: &Field<'_>) -> Result<Finding, Problem> {
     let cvss = vulnerability.get("preferred_cvss");
     let layer = vulnerability.get("layer");
     Ok(Finding {
-        id: vulnerability.get("id").required()?.to_owned(),
+        id: vulnerability.get("id").required()?.into(),
         severity: severity(vulnerability.get("severity").optional()?),
-        package: vulnerability.get("package").string(),
-        version: vulnerability.get("version").string(),
+        package: vulnerability.get("package").short(),
+        version: vulnerability.get("version").short(),
         fixed_version: vulnerability
             .first(&["fix_version", "fixed_version"])
-            .string(),
+            .short(),
         score: score(&cvss, &vulnerability.get("vendor_attributes").get("CVSS")),
-        layer: layer.first(&["digest", "diff_id"]).string(),
+        layer: layer.first(&["digest", "diff_id"]).short(),
     })
 }
 

@@ -309,8 +309,8 @@ pub(super) fn highest(scores: impl IntoIterator<Item = f64>) -> Option<f64> {
 }
 
 /// The text, unless it is empty.
-pub(super) fn some(text: Option<&str>) -> Option<String> {
+pub(super) fn some<'a, T: From<&'a str>>(text: Option<&'a str>) -> Option<T> {
     text.map(str::trim)
         .filter(|text| !text.is_empty())
-        .map(str::to_owned)
+        .map(T::from)
 }

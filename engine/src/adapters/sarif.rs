@@ -206,7 +206,7 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
         graded |= is_graded;
         let others = others_named_by_id(&finding.id, id);
         findings.extend(others.map(|id| Finding {
-            id,
+            id: id.into(),
             ..finding.clone()
         }));
         findings.push(finding);

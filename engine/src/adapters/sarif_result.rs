@@ -161,10 +161,12 @@ pub(super) fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> 
             true => said,
             false => by_level(rule, result),
         },
-        id,
-        package,
-        version: found_version.or_else(|| line(&["Installed Version", "Version"])),
-        fixed_version,
+        id: id.into(),
+        package: package.map(Into::into),
+        version: found_version
+            .or_else(|| line(&["Installed Version", "Version"]))
+            .map(Into::into),
+        fixed_version: fixed_version.map(Into::into),
         score,
         layer: None,
     };

@@ -154,11 +154,11 @@ fn image(context: &Context<'_>, report: &Field<'_>) -> Result<Image, Problem> {
 
 fn finding(vulnerability: &Field<'_>) -> Result<Finding, Problem> {
     Ok(Finding {
-        id: vulnerability.get("vulnerabilityID").required()?.to_owned(),
+        id: vulnerability.get("vulnerabilityID").required()?.into(),
         severity: severity(vulnerability.get("severity").text()),
-        package: vulnerability.get("resource").string(),
-        version: vulnerability.get("installedVersion").string(),
-        fixed_version: vulnerability.get("fixedVersion").string(),
+        package: vulnerability.get("resource").short(),
+        version: vulnerability.get("installedVersion").short(),
+        fixed_version: vulnerability.get("fixedVersion").short(),
         score: highest(vulnerability.get("score").number()),
         layer: None,
     })

@@ -400,7 +400,7 @@ impl<'a> Past<'a> {
         for seq in &seqs {
             let body = self.records.get(seq).map(|record| &record.event.body);
             if let Some(Body::ScanCompleted(scan)) = body {
-                found.extend(scan.findings.iter().flatten().map(|one| one.id.clone()));
+                found.extend(scan.findings.iter().flatten().map(|one| one.id.to_string()));
                 if scan.scanner.db_updated_at.is_none() {
                     without_database.push((*seq, scan.scanner.name.clone()));
                 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use weir_engine::adapters::{AdapterSettings, Decoded, Delivery, Need, decode};
-use weir_schema::{Body, Digest, Finding, Received, media_type};
+use weir_schema::{Body, Digest, Finding, Received, SmolStr, media_type};
 
 use crate::payload;
 
@@ -173,7 +173,7 @@ pub fn findings(decoded: Vec<Decoded>) -> Vec<String> {
         },
         _ => None,
     });
-    let text = |text: Option<String>| text.unwrap_or_default();
+    let text = |text: Option<SmolStr>| text.unwrap_or_default();
     let line = |one: Finding| {
         let package = format!("{}@{}", text(one.package), text(one.version));
         let line = format!(

@@ -90,7 +90,9 @@ fn who_pushed_what_weir_found_does_not_approve_it_once_the_registry_says_who_tha
             _ => None,
         });
         first.expect("it is pushed").found_at_registry = found;
-        !replay(&events[..votes], Execution::Commands).commands.is_empty()
+        !replay(&events[..votes], Execution::Commands)
+            .commands
+            .is_empty()
     };
     assert!(!promoted(true, with_alice), "alice pushed it");
     assert!(promoted(true, with_alice + 1), "bob pushed it once more");

@@ -27,10 +27,10 @@ fn rule(number: usize) -> RuleFile {
 
 fn scanned(digest: &Digest, findings: usize, severity: Severity) -> Body {
     let finding = |number: usize| Finding {
-        id: format!("CVE-2026-{number}"),
+        id: format!("CVE-2026-{number}").into(),
         severity,
-        package: Some("zlib".to_owned()),
-        version: Some("1.2.13".to_owned()),
+        package: Some("zlib".into()),
+        version: Some("1.2.13".into()),
         fixed_version: None,
         score: None,
         layer: None,

@@ -347,17 +347,17 @@ fn findings(random: &mut Random) -> Vec<Finding> {
     let finding = |random: &mut Random| {
         let vulnerability = random.below(VULNERABILITIES);
         Finding {
-            id: format!("CVE-{vulnerability}"),
+            id: format!("CVE-{vulnerability}").into(),
             severity: match random.below(100) {
                 0..=1 => Severity::Critical,
                 2..=20 => Severity::High,
                 21..=60 => Severity::Medium,
                 _ => Severity::Low,
             },
-            package: Some(format!("package-{}", vulnerability % 400)),
-            version: Some(format!("1.{}", vulnerability % 30)),
+            package: Some(format!("package-{}", vulnerability % 400).into()),
+            version: Some(format!("1.{}", vulnerability % 30).into()),
             fixed_version: (!vulnerability.is_multiple_of(3))
-                .then(|| format!("1.{}", vulnerability % 30 + 1)),
+                .then(|| format!("1.{}", vulnerability % 30 + 1).into()),
             score: Some((vulnerability % 99) as f64 / 10.0),
             layer: None,
         }

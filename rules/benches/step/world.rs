@@ -274,7 +274,7 @@ impl World {
 
     fn finding_of(&self, app: usize) -> Finding {
         Finding {
-            id: format!("CVE-app-{app}"),
+            id: format!("CVE-app-{app}").into(),
             severity: Severity::High,
             package: Some("openssl".into()),
             version: Some("3.0.1".into()),
@@ -328,9 +328,9 @@ pub fn resident(what: &str, count: usize, resident: impl Fn() -> f64) -> (f64, S
                 let mine = place < own;
                 let number = if mine { 1_000 + n * 50 + place } else { place };
                 Finding {
-                    id: format!("CVE-2026-{number}"),
+                    id: format!("CVE-2026-{number}").into(),
                     severity: Severity::Medium,
-                    package: Some(format!("package-{place}")),
+                    package: Some(format!("package-{place}").into()),
                     version: Some("1.2.3".into()),
                     fixed_version: Some("1.2.4".into()),
                     score: Some(5.0),

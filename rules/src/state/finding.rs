@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use weir_schema::Finding;
+use weir_schema::{Finding, SmolStr};
 
 /// The order of findings, by what makes two of them the same: id, package and version.
 pub(super) fn compare(a: &Finding, b: &Finding) -> Ordering {
@@ -11,7 +11,7 @@ pub(super) fn compare(a: &Finding, b: &Finding) -> Ordering {
 }
 
 /// What a scanner says of a finding: some write an empty text for what they do not know.
-pub(super) fn told(text: &Option<String>) -> Option<&str> {
+pub(super) fn told(text: &Option<SmolStr>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())
 }
 
@@ -28,7 +28,7 @@ pub(super) fn merge(into: &mut Finding, from: &Finding) {
 }
 
 /// What is known of two: a text before none or an empty one, the smaller of two texts.
-fn known(a: Option<String>, b: &Option<String>) -> Option<String> {
+fn known(a: Option<SmolStr>, b: &Option<SmolStr>) -> Option<SmolStr> {
     match (told(&a), told(b)) {
         (Some(_), Some(_)) => a.min(b.clone()),
         (Some(_), None) => a,

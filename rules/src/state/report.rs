@@ -1,7 +1,7 @@
 //! What scans found: each finding once, each list of findings once, and the ways from a
 //! vulnerability to the images that have it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use weir_schema::{Finding, Severity, SeverityCounts};
 
@@ -313,7 +313,7 @@ impl Reports {
     /// A finding as events have it.
     pub(crate) fn finding(&self, id: FindingId, names: &Names) -> Finding {
         let row = self.found(id);
-        let text = |id: NameId| names.text(id).to_string();
+        let text = |id: NameId| Arc::clone(names.text(id)).into();
         Finding {
             id: text(row.id),
             severity: row.severity,

@@ -6,7 +6,7 @@ fn finding(id: &str, severity: Severity, fixed: Option<&str>, score: Option<f64>
         severity,
         package: Some("openssl".into()),
         version: Some("3.0.1".into()),
-        fixed_version: fixed.map(str::to_owned),
+        fixed_version: fixed.map(Into::into),
         score,
         layer: None,
     }
@@ -71,8 +71,8 @@ fn an_empty_package_or_version_is_none() {
         ..finding("CVE-1", Severity::Low, None, None)
     };
     let empty = Finding {
-        package: Some(String::new()),
-        version: Some(String::new()),
+        package: Some("".into()),
+        version: Some("".into()),
         severity: Severity::High,
         ..absent.clone()
     };

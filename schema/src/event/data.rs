@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use smol_str::SmolStr;
 
 use crate::{Digest, RepositoryName, Severity, Tag, Timestamp, objects::OnceEach};
 
@@ -213,24 +214,24 @@ pub struct ScanStarted {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// For example `CVE-2024-3094`.
-    pub id: String,
+    pub id: SmolStr,
     /// How bad it is.
     pub severity: Severity,
     /// The package it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub package: Option<String>,
+    pub package: Option<SmolStr>,
     /// The package's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
+    pub version: Option<SmolStr>,
     /// The version that mends it; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fixed_version: Option<String>,
+    pub fixed_version: Option<SmolStr>,
     /// CVSS base score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
     /// The layer it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layer: Option<String>,
+    pub layer: Option<SmolStr>,
 }
 
 /// Numbers of findings by severity, from sources that give no more.

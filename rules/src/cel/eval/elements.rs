@@ -57,7 +57,7 @@ impl Run<'_> {
         if let Value::Optional(inner) = operand {
             let found = match inner {
                 None => None,
-                Some(inner) => self.field(node, inner, select)?,
+                Some(inner) => self.present_field(node, inner, select)?,
             };
             return Ok(Cow::Owned(optional_field(found)));
         }
@@ -76,13 +76,10 @@ impl Run<'_> {
         let operand = self.value(&select.operand, scope)?;
         let found = match operand.as_ref() {
             Value::Optional(None) => None,
-            Value::Optional(Some(inner)) => self.field(node, inner, select)?,
-            other => self.field(node, other, select)?,
+            Value::Optional(Some(inner)) => self.present_field(node, inner, select)?,
+            other => self.present_field(node, other, select)?,
         };
-        Ok(match (found, select.index) {
-            (Some(value), Some(_)) => says_something(&value),
-            (found, _) => found.is_some(),
-        })
+        Ok(found.is_some())
     }
 
     pub(super) fn optional_select(
@@ -98,9 +95,22 @@ impl Run<'_> {
         };
         // What has no fields has not this one either.
         match operand.filter(|value| matches!(value, Value::Map(_) | Value::Record(_))) {
-            Some(operand) => Ok(optional_field(self.field(node, operand, select)?)),
+            Some(operand) => Ok(optional_field(self.present_field(node, operand, select)?)),
             None => Ok(Value::NONE),
         }
+    }
+
+    /// The same, where a field that says nothing is absent, whatever type the operand was known to have:
+    /// `a.?b` is there where `has(a.b)` is true (CEL, optionals).
+    fn present_field<'v>(
+        &self,
+        node: &Node,
+        operand: &'v Value,
+        select: &Select,
+    ) -> Result<Option<Cow<'v, Value>>, Failure> {
+        let found = self.field(node, operand, select)?;
+        let is_record = matches!(operand, Value::Record(_));
+        Ok(found.filter(|value| !is_record || says_something(value)))
     }
 
     /// The field of a record or the entry of a map; `None` if it is absent.
