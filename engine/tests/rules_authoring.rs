@@ -336,4 +336,42 @@ fn a_rule_that_names_the_default_registry_is_refused_with_what_to_write() {
         code == 2 && said.contains("write `prod/**`"),
         "{code}: {said}"
     );
+    let (_, said) = start("r.example:5000/prod", "r.example:5000/prod/**");
+    assert!(
+        said.contains("write `prod/{1}`") && said.contains("write `prod/**`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_daemon_tells_what_is_wrong_with_every_file_if_one_is_no_text() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    fs::create_dir(path("rules")).unwrap();
+    fs::write(path("rules/a.cel"), b"//! about: caf\xe9\ntrue\n").unwrap();
+    fs::write(
+        path("rules/b.cel"),
+        "//! from: dev/*\n//! to: prod/{1}\n\nscan.critcal == 0\n",
+    )
+    .unwrap();
+    let config = format!(
+        "data = '{}'\nrules = '{}'\n[http]\nlisten = '127.0.0.1:1'\n",
+        path("data"),
+        path("rules")
+    );
+    fs::write(path("weir.toml"), config).unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["run", "--config", &path("weir.toml")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    for part in [
+        "a.cel: not UTF-8 text",
+        "save the file as UTF-8",
+        "b.cel:4:",
+        "critcal",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }

@@ -12,7 +12,7 @@ use super::{DaemonError, Shared, default_registry::names_default, own_event};
 use crate::{
     config::Config,
     query::{self, EventFilter},
-    rules_dir,
+    rules_dir::{self, RulesDirError},
     stream::PublishError,
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct Offered {
 
 /// Reads and checks a rule set: one with an error is refused whole.
 pub(crate) fn checked(dir: &Path, default_registry: Option<&str>) -> Result<Offered, RulesRefused> {
-    let files = rules_dir::read(dir).map_err(|error| RulesRefused(error.to_string()))?;
+    let files = read_each(dir)?;
     // A folder that is not mounted looks so: all denies would be off.
     if files.is_empty() {
         return Err(RulesRefused(format!(
@@ -55,21 +55,42 @@ pub(crate) fn checked(dir: &Path, default_registry: Option<&str>) -> Result<Offe
     })
 }
 
+/// Reads the files; where one cannot be read, what is wrong with the others is told beside it.
+fn read_each(dir: &Path) -> Result<Vec<RuleFile>, RulesRefused> {
+    let refused = |error: RulesDirError| RulesRefused(error.to_string());
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    for found in rules_dir::find(dir, rules_dir::RULES).map_err(refused)? {
+        match found.text() {
+            Ok(text) => files.push(RuleFile {
+                path: found.relative,
+                text,
+            }),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(files);
+    }
+    let others = RuleSet::load_offered(&files, &weir_rules::cel::Limits::RULES);
+    problems.extend(others.err().map(|errors| errors.to_string()));
+    Err(RulesRefused(problems.join("\n")))
+}
+
 fn load(files: &[RuleFile], default_registry: Option<&str>) -> Result<Loaded, RulesRefused> {
     let loaded = RuleSet::load_offered(files, &weir_rules::cel::Limits::RULES)
         .map_err(|errors| RulesRefused(errors.to_string()))?;
     if let Some(host) = default_registry {
         let rules = loaded.rules.rules().iter();
-        let mut named = rules.filter_map(|rule| refused_for_host(rule, host));
-        if let Some(refused) = named.next() {
-            return Err(refused);
+        let named: Vec<String> = rules.filter_map(|rule| names_host(rule, host)).collect();
+        if !named.is_empty() {
+            return Err(RulesRefused(named.join("\n")));
         }
     }
     Ok(loaded)
 }
 
-/// Refuses a rule that names the default registry.
-fn refused_for_host(rule: &Rule, host: &str) -> Option<RulesRefused> {
+/// What is wrong with a rule that names the default registry.
+fn names_host(rule: &Rule, host: &str) -> Option<String> {
     let from = rule.from.iter().flat_map(|patterns| patterns.as_slice());
     let to = match &rule.to {
         RuleTarget::Repository(template) => vec![template.as_str()],
@@ -80,7 +101,7 @@ fn refused_for_host(rule: &Rule, host: &str) -> Option<RulesRefused> {
     };
     let mut names = from.map(|one| one.as_str()).chain(to);
     let why = names.find_map(|name| names_default(name, host))?;
-    Some(RulesRefused(format!("{}: {why}", rule.path)))
+    Some(format!("{}: {why}", rule.path))
 }
 
 /// Puts the rules of the directory in force when a node begins to act.

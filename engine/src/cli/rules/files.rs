@@ -43,7 +43,7 @@ impl From<LoadError> for CliError {
 /// Reads and loads every rule below `directory`, or one rule file.
 pub fn load(directory: &Path) -> Result<LoadedDirectory, LoadError> {
     let (mut files, mut no_text) = (Vec::new(), Vec::new());
-    for found in rules_dir::find(directory, "cel").map_err(CliError::from)? {
+    for found in rules_dir::find(directory, rules_dir::RULES).map_err(CliError::from)? {
         match found.text() {
             Ok(text) => files.push(RuleFile {
                 path: found.relative,

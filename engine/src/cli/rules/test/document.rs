@@ -58,8 +58,8 @@ pub struct Case {
     #[serde(default)]
     pub unset: Vec<String>,
     /// What happens, instead of facts.
-    #[serde(default)]
-    pub history: Vec<Happening>,
+    #[serde(default, deserialize_with = "given")]
+    pub history: Option<Vec<Happening>>,
     /// Other rules of the directory that are in force in the history.
     #[serde(default)]
     pub rules: Vec<String>,
@@ -68,6 +68,13 @@ pub struct Case {
     pub of: Option<String>,
     /// What must come of it.
     pub expect: Expect,
+}
+
+/// A list that is there, if only with nothing in it: all that was in it may be commented out.
+fn given<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Happening>>, D::Error> {
+    Option::<Vec<Happening>>::deserialize(deserializer).map(|list| Some(list.unwrap_or_default()))
 }
 
 /// One thing that happens in a history.
@@ -228,12 +235,18 @@ fn located(error: &serde_yaml_ng::Error) -> String {
 fn check_shape(case: &Case) -> Result<(), String> {
     let name = &case.name;
     let has_facts = !case.set.is_empty() || !case.unset.is_empty();
-    if case.history.is_empty() && (case.of.is_some() || !case.rules.is_empty()) {
+    let has_history = case.history.is_some();
+    if case.history.as_ref().is_some_and(Vec::is_empty) {
+        return Err(format!(
+            "test `{name}`: nothing happens in its `history`: write its events, or leave it out to test by facts"
+        ));
+    }
+    if !has_history && (case.of.is_some() || !case.rules.is_empty()) {
         return Err(format!(
             "test `{name}`: `of` and `rules` belong to a `history`"
         ));
     }
-    if !case.history.is_empty() && has_facts {
+    if has_history && has_facts {
         return Err(format!(
             "test `{name}`: facts follow from the history, `set` and `unset` have no place beside it"
         ));

@@ -39,7 +39,7 @@ pub struct Outcome {
 pub fn run(in_force: &InForce<'_>, case: &Case) -> Result<Outcome, String> {
     let mut history = History::begin(in_force, case)?;
     let mut on_the_way = Vec::new();
-    for (number, happening) in (1..).zip(&case.history) {
+    for (number, happening) in (1..).zip(case.history.iter().flatten()) {
         let named = |error| format!("history, number {number}: {error}");
         match happening {
             Happening::After(text) => {

@@ -277,7 +277,7 @@ fn judge_case(
         expected: case.expect.expectation(),
         judgement,
     };
-    if case.history.is_empty() {
+    if case.history.is_none() {
         let facts = facts::of_case(rule, &document.defaults, case)?;
         return Ok(vec![last(judge::judge(rule, &facts)?)]);
     }

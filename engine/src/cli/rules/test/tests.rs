@@ -355,6 +355,14 @@ fn a_mistake_in_a_history_fails_the_case_and_says_where() {
             "of: 'a:1', expect: wait",
             "`of` and `rules` belong to a `history`",
         ),
+        (
+            "history: [], expect: promote",
+            "nothing happens in its `history`",
+        ),
+        (
+            "history: , expect: promote",
+            "nothing happens in its `history`",
+        ),
     ] {
         let outcome = run(
             RULE,
