@@ -105,8 +105,10 @@ impl<'a> Reader<'a> {
 
         let from = self.patterns("from");
         let captures = from.as_ref().map_or(0, RepositoryPatterns::least_wildcards);
-        // With a pattern that is wrong, it is not known which captures there are.
-        let from_is_wrong = self.entry("from").is_some() && from.is_none();
+        // With a pattern that is wrong, or missing where there must be one, it is not known which
+        // captures there are.
+        let must_be = kind == Kind::Promote || self.entry("from").is_some();
+        let from_is_wrong = must_be && from.is_none();
         let to = self.target(kind, (!from_is_wrong).then_some(captures));
         let tag = self.tag((!from_is_wrong).then_some(captures));
         self.target_is_elsewhere(from.as_ref(), to.as_ref(), tag.as_ref());
