@@ -115,6 +115,16 @@ pub enum CopyError {
         /// What the target has.
         found: Digest,
     },
+    /// What was put at a tag that belongs to a digest is not there, and was not when it was put anew.
+    #[error(
+        "signatures, attestations or an SBOM were put at `{repository}:{tag}` and are not there: somebody else writes that tag at the same time, or the registry does not keep it; the copy is to be tried again"
+    )]
+    ReferrersNotKept {
+        /// The target repository.
+        repository: RepositoryName,
+        /// The tag that belongs to a digest.
+        tag: Tag,
+    },
     /// Something that was copied is not at the target.
     #[error(
         "{digest} is not in `{repository}` although the registry answered that it is stored there: the copy is to be tried again; if that does not help, look into what that registry keeps"
@@ -201,6 +211,7 @@ impl CopyError {
             Self::Registry(error) => error.is_retryable(),
             Self::TargetIncomplete { .. }
             | Self::TagNotKept { .. }
+            | Self::ReferrersNotKept { .. }
             | Self::SourceAbsent { .. }
             | Self::SourceMissing { .. } => true,
             Self::Superseded { .. }

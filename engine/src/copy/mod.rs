@@ -5,7 +5,8 @@
 //!             out of what had to be scanned, or nothing is begun
 //! leaves      blobs mounted or streamed, and seen there; then the manifest, by digest
 //! indexes     deepest first, by digest
-//! referrers   signatures, attestations, SBOMs of every manifest of the tree
+//! referrers   signatures, attestations, SBOMs of every manifest of the tree; a tag of these that
+//!             other copies add to as well is written by one at a time
 //! verify      every digest at the target
 //! tag         if the target is still what the decision saw
 //! ```

@@ -12,6 +12,7 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
+use weir_schema::Tag;
 
 use super::{
     answer::{self, Answer, Complaint},
@@ -23,6 +24,7 @@ use super::{
     leads,
     limit::{Limits, Slot},
     tls,
+    turns::{Turn, Turns},
 };
 
 /// How Weir introduces itself; its own pushes are recognised by it in a registry's events.
@@ -52,6 +54,7 @@ struct Inner {
     /// How long an answer may take that is read whole.
     longest: Duration,
     lacks_referrers: Lack,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for Client {
@@ -127,6 +130,7 @@ impl Client {
                 limits: Limits::new(config),
                 longest: config.longest_answer(),
                 lacks_referrers: Lack::default(),
+                turns: Turns::default(),
             }),
         })
     }
@@ -443,6 +447,13 @@ impl Client {
             );
         }
         Ok(())
+    }
+
+    /// Waits for a turn at a tag, and has it until it is dropped: for whoever reads what the tag
+    /// holds, adds to it and writes it back, as others do who share this client. It keeps nobody
+    /// from any request.
+    pub async fn turn(&self, repository: &str, tag: &Tag) -> Turn {
+        self.inner.turns.turn(repository, tag).await
     }
 
     pub(super) fn limits(&self) -> &Limits {

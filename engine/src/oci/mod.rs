@@ -7,6 +7,7 @@
 //! manifests, blobs, lists, transfer      what is asked of a registry
 //!        client                          one request: login, limits, repetition
 //! auth  endpoint  leads  tls  limit      a token, an address, a connection, a moment
+//!        turns                           who writes a tag that others write too
 //! ```
 
 mod answer;
@@ -31,6 +32,7 @@ pub mod media_type;
 mod spelling;
 mod tls;
 mod transfer;
+mod turns;
 
 pub use blobs::{Mount, Upload};
 pub use budget::{
@@ -51,3 +53,4 @@ pub use manifests::{MANIFEST_LIMIT, ManifestHead, RawManifest, Reference};
 pub use tls::install_crypto_provider;
 pub(crate) use tls::{authorities, check_key};
 pub use transfer::{Blob, move_blob};
+pub use turns::Turn;
