@@ -8,7 +8,7 @@ use serde_json::json;
 use support::{
     app::{self, Content},
     proxy::{Fault, Proxy},
-    registry::{Access, Options, Registry, as_dev, clients, quiet},
+    registry::{Access, Options, Registry, as_dev, clients, delete_blob, quiet},
     tls::Authority,
 };
 use weir_engine::{
@@ -221,6 +221,65 @@ async fn an_application_goes_with_its_referrers_to_another_registry() {
     let before = proxy.writes();
     assert!(run(&plan, &clients).await.unwrap().already_there);
     assert_eq!(proxy.writes(), before, "a second run only looks");
+}
+
+#[tokio::test]
+async fn what_is_gone_of_the_blobs_of_manifests_that_the_target_has_is_brought_again() {
+    let (from, other) = (Registry::start(), Registry::start());
+    for to in [&from, &other] {
+        let clients = clients([(from.host(), from.config()), (to.host(), to.config())]);
+        let signed = Signed::push(&clients.get(&from.host()).unwrap(), "dev/shop").await;
+        let plan = plan(
+            &repository(&from.host(), "dev/shop"),
+            &repository(&to.host(), "prod/shop"),
+            &signed.application.digest(),
+            None,
+        );
+        run(&plan, &clients).await.unwrap();
+        let sbom = &signed.referrers[0];
+        let gone = [
+            &signed.application.blobs[0],
+            signed.application.blobs.last().unwrap(),
+            &sbom.blobs[0],
+            &signed.tags.last().unwrap().1.blobs[0],
+        ];
+        for blob in gone {
+            assert!(delete_blob(&to.host(), "prod/shop", &Digest::of(blob)).await);
+        }
+
+        let later = Plan {
+            target_tag: "2.0".parse().unwrap(),
+            ..plan
+        };
+        let done = run(&later, &clients).await.unwrap().progress;
+        assert_eq!(done.blobs_mounted + done.blobs_moved, 4);
+        assert_eq!(done.manifests_stored, 0);
+        let target = clients.get(&to.host()).unwrap();
+        signed.assert_complete(&target, "prod/shop").await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_gone_is_brought_again_in_a_tree_too_large_to_be_remembered_from_its_survey() {
+    let registry = Registry::start();
+    let clients = clients([(registry.host(), registry.config())]);
+    let client = clients.get(&registry.host()).unwrap();
+    let padding = json!({"annotations": {"padding": "x".repeat(2 << 20)}});
+    let large = app::said_by_itself(app::image("large", "s390x", &[]), &padding);
+    let platform = json!({"platform": {"os": "linux", "architecture": "s390x"}});
+    let web = app::multi_arch_with("web", &[(&large, platform)]);
+    let digest = web.push(&client, "dev/web", Some("1.0")).await;
+    let host = registry.host();
+    let plan = plan(
+        &repository(&host, "dev/web"),
+        &repository(&host, "prod/web"),
+        &digest,
+        None,
+    );
+    run(&plan, &clients).await.unwrap();
+    assert!(delete_blob(&host, "prod/web", &Digest::of(&large.blobs[1])).await);
+    run(&plan, &clients).await.unwrap();
+    assert_complete(&client, "prod/web", &web).await;
 }
 
 #[tokio::test]

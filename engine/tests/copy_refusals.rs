@@ -14,7 +14,7 @@ use std::{
 use support::{
     app::{self, Content},
     proxy::{Fault, Proxy, Request},
-    registry::{Registry, clients, delete_manifest, quiet},
+    registry::{Registry, clients, delete_blob, delete_manifest, quiet},
     stub::Stub,
 };
 use weir_engine::{
@@ -416,7 +416,7 @@ async fn blobs_that_a_target_claims_to_have_and_has_not_stop_the_copy_before_the
 }
 
 #[tokio::test]
-async fn each_blob_that_is_brought_is_looked_for_once_and_none_that_was_there() {
+async fn each_blob_is_looked_for_once_in_a_copy_and_no_manifest_is_read_again_for_that() {
     let scene = Scene::new(|_| Fault::None).await;
     let brought = scene.run().await.unwrap().progress.blobs_mounted;
     let looks = || {
@@ -428,9 +428,37 @@ async fn each_blob_that_is_brought_is_looked_for_once_and_none_that_was_there() 
     };
     assert!(brought > 0);
     assert_eq!(u64::try_from(looks()).unwrap(), brought);
+    let before = scene.proxy.seen().len();
     let again = scene.run().await.unwrap();
     assert!(again.already_there);
-    assert_eq!(u64::try_from(looks()).unwrap(), brought);
+    assert_eq!(u64::try_from(looks()).unwrap(), 2 * brought);
+    let seen = scene.proxy.seen().split_off(before);
+    let reads = seen
+        .iter()
+        .filter(|seen| seen.method == "GET" && seen.path.contains("/dev/shop/manifests/sha256:"));
+    assert_eq!(
+        u64::try_from(reads.count()).unwrap(),
+        again.progress.manifests
+    );
+}
+
+#[tokio::test]
+async fn a_layer_that_is_at_neither_end_stops_the_copy_though_its_manifest_is_at_both() {
+    let mut scene = Scene::new(|_| Fault::None).await;
+    scene.run().await.unwrap();
+    let layer = Digest::of(&scene.application.blobs[1]);
+    for path in ["dev/shop", "prod/shop"] {
+        assert!(delete_blob(&scene.registry.host(), path, &layer).await);
+    }
+    scene.plan.target_tag = "2.0".parse().unwrap();
+    let error = scene.run().await.unwrap_err();
+    assert!(
+        matches!(&error, CopyError::SourceMissing { digest, .. } if *digest == layer),
+        "{error}"
+    );
+    let tag = scene.plan.target_tag.clone();
+    let set = scene.direct.head_manifest("prod/shop", &tag.into()).await;
+    assert_eq!(set.unwrap(), None);
 }
 
 #[tokio::test]

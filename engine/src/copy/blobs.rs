@@ -8,16 +8,35 @@ use weir_schema::Digest;
 use super::{CopyError, job::Job};
 use crate::oci::{Blob, Descriptor, Manifest, Mount, OciError, media_type, move_blob};
 
-/// Brings every blob that `manifest` names into the target repository. What is not
-/// distributable stays where it is, as when it was pushed: registries ask for its address, not
-/// for the blob.
-pub(super) async fn copy_all(job: &Job, manifest: &Manifest) -> Result<(), CopyError> {
-    let blobs = manifest
-        .config
-        .iter()
-        .chain(&manifest.layers)
-        .filter(|blob| !stays(blob));
-    try_join_all(blobs.map(|blob| once(job, blob))).await?;
+/// A blob that has to be in the repository of the manifest that names it.
+pub(super) struct Needed {
+    digest: Digest,
+    size: u64,
+}
+
+/// The blobs that `manifest` needs beside it. What is not distributable stays where it is, as when
+/// it was pushed: registries ask for its address, not for the blob.
+pub(super) fn needed(manifest: &Manifest) -> Vec<Needed> {
+    let named = manifest.config.iter().chain(&manifest.layers);
+    let needed = named.filter(|blob| !stays(blob)).map(|blob| Needed {
+        digest: blob.digest.clone(),
+        size: blob.size,
+    });
+    needed.collect()
+}
+
+/// Brings the blobs of a manifest that the target has not.
+pub(super) async fn copy_all(job: &Job, blobs: &[Needed]) -> Result<(), CopyError> {
+    let copies = blobs.iter().map(|blob| once(job, blob, copy(job, blob)));
+    try_join_all(copies).await?;
+    Ok(())
+}
+
+/// Sees the blobs of a manifest that the target has, and brings those that are gone: registries keep
+/// a manifest whose blobs were deleted or lost.
+pub(super) async fn complete(job: &Job, blobs: &[Needed]) -> Result<(), CopyError> {
+    let looks = blobs.iter().map(|blob| once(job, blob, look(job, blob)));
+    try_join_all(looks).await?;
     Ok(())
 }
 
@@ -26,16 +45,30 @@ fn stays(blob: &Descriptor) -> bool {
         && blob.urls.as_ref().is_some_and(|urls| !urls.is_empty())
 }
 
-async fn once(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
+/// Does what brings a blob, unless that was done in this job.
+async fn once(
+    job: &Job,
+    blob: &Needed,
+    bring: impl Future<Output = Result<(), CopyError>>,
+) -> Result<(), CopyError> {
     let place = {
         let mut blobs = job.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(blobs.entry(blob.digest.clone()).or_default())
     };
-    place.get_or_try_init(|| copy(job, blob)).await?;
+    place.get_or_try_init(|| bring).await?;
     Ok(())
 }
 
-async fn copy(job: &Job, blob: &Descriptor) -> Result<(), CopyError> {
+async fn look(job: &Job, blob: &Needed) -> Result<(), CopyError> {
+    let target = &job.target;
+    // Asked before it is mounted: almost always it is there, and a copy that is done only looks.
+    if target.client.has_blob(&target.path, &blob.digest).await? {
+        return Ok(());
+    }
+    copy(job, blob).await
+}
+
+async fn copy(job: &Job, blob: &Needed) -> Result<(), CopyError> {
     let (source, target) = (&job.source, &job.target);
     let mut upload = None;
     if job.same_registry {
@@ -100,7 +133,7 @@ async fn verify(job: &Job, digest: &Digest) -> Result<(), CopyError> {
     })
 }
 
-async fn is_gone(job: &Job, blob: &Descriptor) -> Result<bool, OciError> {
+async fn is_gone(job: &Job, blob: &Needed) -> Result<bool, OciError> {
     let source = &job.source;
     let is_there = source.client.has_blob(&source.path, &blob.digest).await?;
     Ok(!is_there)

@@ -3,7 +3,8 @@
 //! ```text
 //! survey      read the tree at the source: every leaf is there, and none that can be run was left
 //!             out of what had to be scanned, or nothing is begun
-//! leaves      blobs mounted or streamed, and seen there; then the manifest, by digest
+//! leaves      blobs mounted or streamed, and seen there; then the manifest, by digest. Also the
+//!             blobs of a manifest that is there already
 //! indexes     deepest first, by digest
 //! referrers   signatures, attestations, SBOMs of every manifest of the tree; a tag of these that
 //!             other copies add to as well is written by one at a time

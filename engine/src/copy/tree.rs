@@ -7,7 +7,8 @@ use futures_util::future::try_join_all;
 use weir_schema::Digest;
 
 use super::{
-    CopyError, blobs,
+    CopyError,
+    blobs::{self, Needed},
     hidden::{Content, Hidden, Said},
     job::{Job, Side},
 };
@@ -16,15 +17,17 @@ use crate::oci::{
     TREE_TOO_MANY, TreeBudget,
 };
 
-/// The indexes of a tree are kept from its survey to its copy as long as that many bytes were read:
-/// more than those of any application have. Of larger trees they are fetched again.
+/// The indexes of a tree, and what its leaves need, are kept from its survey to its copy as long as
+/// that many bytes were read: more than those of any application have. Of larger trees they are
+/// fetched again.
 const KEPT_BYTES: usize = 1 << 20;
 
 /// All manifests below a root.
 pub(super) struct Tree {
     root: Root,
-    /// Everything that lists nothing. It is fetched again to be copied: it may be gone by then.
-    leaves: BTreeSet<Digest>,
+    /// Everything that lists nothing, and the blobs it needs; `None` where these are read again. It
+    /// is fetched again to be copied: it may be gone by then.
+    leaves: BTreeMap<Digest, Option<Vec<Needed>>>,
     /// The indexes, and the root where it is one, by level: the deepest last. `None` for one that
     /// is fetched again.
     indexes: Vec<BTreeMap<Digest, Option<Root>>>,
@@ -43,12 +46,17 @@ struct Child {
     said: Said,
 }
 
-/// A manifest below the root: what it lists, and itself if it is an index that is kept.
+/// A manifest below the root.
 struct Found {
-    kept: Option<Root>,
-    is_index: bool,
+    kind: Kind,
     content: Content,
     children: Vec<Child>,
+}
+
+/// What is kept of it, if anything is.
+enum Kind {
+    Index(Option<Root>),
+    Leaf(Option<Vec<Needed>>),
 }
 
 fn children(manifest: Manifest) -> Vec<Child> {
@@ -69,7 +77,7 @@ impl Tree {
     /// Every digest in it, the root among them.
     pub fn digests(&self) -> impl Iterator<Item = &Digest> {
         self.leaves
-            .iter()
+            .keys()
             .chain(self.indexes.iter().flat_map(BTreeMap::keys))
     }
 }
@@ -81,13 +89,14 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<(Tree, Hidden),
     within(job, &budget, &root)?;
     let mut tree = Tree {
         root: root.clone(),
-        leaves: BTreeSet::new(),
+        leaves: BTreeMap::new(),
         indexes: Vec::new(),
     };
     let mut hidden = Hidden::default();
     job.count(|progress| progress.manifests += 1);
     if !manifest.is_index() {
-        tree.leaves.insert(digest.clone());
+        tree.leaves
+            .insert(digest.clone(), Some(blobs::needed(&manifest)));
         return Ok((tree, hidden));
     }
     tree.indexes
@@ -115,15 +124,18 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<(Tree, Hidden),
         let mut below = Vec::new();
         for (child, found) in new.into_iter().zip(found) {
             known.insert(child.clone(), found.content);
-            if !found.is_index {
-                tree.leaves.insert(child.clone());
-                continue;
-            }
+            let kept = match found.kind {
+                Kind::Index(kept) => kept,
+                Kind::Leaf(needed) => {
+                    tree.leaves.insert(child.clone(), needed);
+                    continue;
+                }
+            };
             if tree.indexes.len() >= TREE_LEVELS {
                 return Err(limit(child, TREE_TOO_DEEP));
             }
             below.extend(found.children);
-            indexes.insert(child.clone(), found.kept);
+            indexes.insert(child.clone(), kept);
         }
         for child in &level {
             hidden.note(&child.digest, &child.said, known[&child.digest]);
@@ -140,9 +152,12 @@ pub(super) async fn survey(job: &Job, digest: &Digest) -> Result<(Tree, Hidden),
 async fn look(job: &Job, child: &Digest, budget: &TreeBudget) -> Result<Found, CopyError> {
     let (root, manifest) = fetch(job, child).await?;
     within(job, budget, &root)?;
+    let is_kept = budget.taken() <= KEPT_BYTES;
     Ok(Found {
-        kept: (manifest.is_index() && budget.taken() <= KEPT_BYTES).then_some(root),
-        is_index: manifest.is_index(),
+        kind: match manifest.is_index() {
+            true => Kind::Index(is_kept.then_some(root)),
+            false => Kind::Leaf(is_kept.then(|| blobs::needed(&manifest))),
+        },
         content: Content::of(&manifest),
         children: children(manifest),
     })
@@ -204,7 +219,9 @@ pub(super) async fn copy(job: &Job, tree: &Tree) -> Result<(), CopyError> {
         job.count(|progress| progress.manifests_done += count);
         return Ok(());
     }
-    try_join_all(tree.leaves.iter().map(|leaf| copy_leaf(job, tree, leaf))).await?;
+    let leaves = tree.leaves.iter();
+    try_join_all(leaves.map(|(leaf, needed)| copy_leaf(job, tree, leaf, needed.as_deref())))
+        .await?;
     for level in tree.indexes.iter().rev() {
         let stores = level.iter().map(|(digest, kept)| store(job, digest, kept));
         try_join_all(stores).await?;
@@ -212,10 +229,22 @@ pub(super) async fn copy(job: &Job, tree: &Tree) -> Result<(), CopyError> {
     Ok(())
 }
 
-async fn copy_leaf(job: &Job, tree: &Tree, digest: &Digest) -> Result<(), CopyError> {
+async fn copy_leaf(
+    job: &Job,
+    tree: &Tree,
+    digest: &Digest,
+    needed: Option<&[Needed]>,
+) -> Result<(), CopyError> {
     // The semaphore is never closed; if it were, all leaves at once would still be right.
     let _place = job.manifests.acquire().await.ok();
     if is_there(&job.target, digest).await? {
+        match needed {
+            Some(needed) => blobs::complete(job, needed).await?,
+            None => {
+                let (_, manifest) = fetch(job, digest).await?;
+                blobs::complete(job, &blobs::needed(&manifest)).await?;
+            }
+        }
         job.count(|progress| progress.manifests_done += 1);
         return Ok(());
     }
@@ -224,7 +253,7 @@ async fn copy_leaf(job: &Job, tree: &Tree, digest: &Digest) -> Result<(), CopyEr
     } else {
         fetch(job, digest).await?
     };
-    blobs::copy_all(job, &manifest).await?;
+    blobs::copy_all(job, &blobs::needed(&manifest)).await?;
     put(job, &root).await
 }
 

@@ -196,8 +196,16 @@ pub fn clients(configs: impl IntoIterator<Item = (String, RegistryConfig)>) -> C
 
 /// Deletes a manifest from the registry at `host`, as its own people do; false if it was not there.
 pub async fn delete_manifest(host: &str, repository: &str, digest: &Digest) -> bool {
+    delete(format!("http://{host}/v2/{repository}/manifests/{digest}")).await
+}
+
+/// The same of a blob.
+pub async fn delete_blob(host: &str, repository: &str, digest: &Digest) -> bool {
+    delete(format!("http://{host}/v2/{repository}/blobs/{digest}")).await
+}
+
+async fn delete(address: String) -> bool {
     weir_engine::oci::install_crypto_provider();
-    let address = format!("http://{host}/v2/{repository}/manifests/{digest}");
     let answer = reqwest::Client::new().delete(address).send().await.unwrap();
     match answer.status().as_u16() {
         202 => true,
