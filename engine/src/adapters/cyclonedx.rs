@@ -250,6 +250,8 @@ pub(super) fn scanner(root: &Field<'_>) -> Scanner {
 fn image(context: &Context<'_>, root: &Field<'_>) -> Result<Image, Problem> {
     let component = root.get("metadata").get("component");
     let mut image = Image::default();
+    // Trivy and Syft, whose documents Grype's are, call the image what they were told to look at.
+    image.given(component.get("name").text());
     for property in component.get("properties").items() {
         let value = property.get("value");
         match (

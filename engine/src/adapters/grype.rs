@@ -445,6 +445,7 @@ fn image(context: &Context<'_>, target: &Field<'_>) -> Result<Image, Problem> {
         image.manifest = Some(digest.clone());
         image.candidate(digest);
     }
+    image.given(target.get("userInput").text());
     for list in ["repoDigests", "tags"] {
         for reference in target.get(list).items() {
             if let Some(text) = reference.text() {

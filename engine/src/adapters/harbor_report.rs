@@ -113,6 +113,8 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Pro
             licenses: BTreeSet::new(),
             scanned_at,
             image: Image {
+                // Harbor's adapters are told the digest, and repeat it.
+                given: digest.iter().cloned().collect(),
                 manifest: digest,
                 ..Image::default()
             },

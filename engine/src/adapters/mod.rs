@@ -72,7 +72,7 @@ use weir_schema::{Body, Digest, Event, InputRejected, Received, ScanCompleted};
 pub use auth::{AuthError, WebhookAuth, verify};
 pub use cloudevents::{SOURCE_ONLY_HEADER, from_binary, mark_source_only};
 pub use pending::{Named, Need, Pending, UNKNOWN_MEDIA_TYPE, registry_for};
-pub use report::SUBJECT_HEADER;
+pub use report::{ASKED_HEADER, SUBJECT_HEADER};
 
 pub(crate) use excerpt::excerpt;
 
@@ -336,7 +336,8 @@ pub fn decode(delivery: &Delivery<'_>) -> Vec<Decoded> {
     if let Some((mut headers, body)) = detect::recorded(delivery.body) {
         // What is recorded in it cannot make a delivery prove more than it does.
         let own = delivery.headers.iter();
-        headers.extend(own.filter(|(name, _)| name == SOURCE_ONLY_HEADER).cloned());
+        let stays = |name: &str| matches!(name, SOURCE_ONLY_HEADER | ASKED_HEADER);
+        headers.extend(own.filter(|(name, _)| stays(name)).cloned());
         let recorded = Delivery {
             headers: &headers,
             body: &body,

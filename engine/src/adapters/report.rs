@@ -5,6 +5,7 @@
 //! leaf's for certain. So a report with both waits for whoever knows the index ([`Need::Leaf`]).
 
 use std::collections::BTreeSet;
+use std::mem::discriminant;
 
 use serde_json::Map;
 use weir_schema::{
@@ -48,11 +49,18 @@ pub(super) struct Image {
     pub(super) tags: Vec<(RepositoryName, Tag)>,
     /// The manifest, where the format has a field for just that.
     pub(super) manifest: Option<Digest>,
+    /// What the scanner was told to look at, where the report repeats it.
+    pub(super) given: Vec<Digest>,
 }
 
 /// The header by which a scan worker says which leaf it was asked to scan. It knows; the report
 /// may not say.
 pub const SUBJECT_HEADER: &str = "weir-subject-digest";
+
+/// The header by which a scan worker has a report judged, and which it does not send: the scanner was
+/// given the subject itself, so that a report that repeats another reference is another image's. Who
+/// else names the subject may have had an index scanned, and say which image of it was meant.
+pub const ASKED_HEADER: &str = "weir-subject-asked";
 
 impl Image {
     /// Adds a digest that the image is named by.
@@ -60,6 +68,21 @@ impl Image {
         if !self.candidates.contains(&digest) {
             self.candidates.push(digest);
         }
+    }
+
+    /// Notes a reference that the scanner was given; one without a digest, as of a file, tells nothing.
+    pub(super) fn given(&mut self, reference: Option<&str>) {
+        let digest = reference.and_then(|text| reference::split(text).digest);
+        if let Some(Ok(digest)) = digest.map(str::parse) {
+            add_new(&mut self.given, vec![digest]);
+        }
+    }
+
+    /// What the scanner was given in place of `asked`. A digest by another algorithm may be of the same.
+    fn given_instead_of(&self, asked: &Digest) -> Option<&Digest> {
+        let is_another =
+            |given: &&Digest| discriminant(*given) == discriminant(asked) && *given != asked;
+        self.given.iter().find(is_another)
     }
 
     /// Adds what else the image is named by.
@@ -70,6 +93,7 @@ impl Image {
         add_new(&mut self.candidates, other.candidates);
         add_new(&mut self.repositories, other.repositories);
         add_new(&mut self.tags, other.tags);
+        add_new(&mut self.given, other.given);
     }
 
     /// Adds what a reference `name[:tag][@digest]` says; `path` is where it stands.
@@ -145,6 +169,13 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
         }),
     };
     if let Some(digest) = context.subject()? {
+        if context.header(ASKED_HEADER).is_some()
+            && let Some(another) = image.given_instead_of(&digest)
+        {
+            return Err(Problem::meaning(format!(
+                "it reports a scan of {another}, and {digest} was asked for"
+            )));
+        }
         return Ok(context.event_with(None, scanned_at, scan(digest), extra));
     }
     let claimed = image.manifest.clone().or(match &image.candidates[..] {

@@ -278,6 +278,7 @@ fn image(context: &Context<'_>, run: &Field<'_>) -> Result<Image, Problem> {
         config_digest: properties.get("imageID").optional_digest()?,
         ..Image::default()
     };
+    image.given(properties.get("imageName").text());
     for list in ["repoDigests", "repoTags"] {
         for reference in properties.get(list).items() {
             if let Some(text) = reference.text() {
@@ -299,6 +300,7 @@ fn image_of_result(
     let text = message.text().unwrap_or_default();
     if let Some((_, rest)) = text.split_once(" found in image ") {
         let reference = rest.split(' ').next().unwrap_or_default();
+        image.given(Some(reference));
         return match reference.contains("@sha") {
             true => image.reference(context, reference, message.path()),
             false => Ok(()),
@@ -315,6 +317,7 @@ fn image_of_result(
             && reference.contains("@sha256:")
             && layer.contains(":/")
         {
+            image.given(Some(reference));
             image.reference(context, reference, name.path())?;
         }
     }
@@ -322,6 +325,7 @@ fn image_of_result(
     let uri = place.get("uri");
     if let Some(text) = uri.text().filter(|text| text.contains("@sha256_")) {
         let reference = text.replacen("@sha256_", "@sha256:", 1);
+        image.given(Some(&reference));
         image.reference(context, &reference, uri.path())?;
     }
     Ok(())

@@ -328,6 +328,7 @@ fn image(
         image.config_digest = Some(id);
     }
     image.platform = metadata.platform();
+    image.given(artifact_name);
     let lists = [
         ("RepoDigests", &metadata.repo_digests),
         ("RepoTags", &metadata.repo_tags),

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A report is read as the daemon will read it: what it would not take as a scan of the very image
-//! that was asked for is a scan that failed, with the reason.
+//! that was asked for is a scan that failed, with the reason. So is what repeats another reference than
+//! the scanner was given, which the daemon would take: a wrapper may mix up the files of two scans.
 //!
 //! The report judges, not the exit code: scanners use code 1 both for "found something" and for
 //! "could not look", and exit with 0 where they recognised nothing.
@@ -23,7 +24,7 @@ use weir_schema::{
 };
 
 use crate::{
-    adapters::{self, AdapterSettings, Decoded, SUBJECT_HEADER, mark_source_only},
+    adapters::{self, ASKED_HEADER, AdapterSettings, Decoded, SUBJECT_HEADER, mark_source_only},
     aside,
     stream::{PublishError, Publisher, Stream, Work, WorkError, WorkQueue},
 };
@@ -265,6 +266,7 @@ async fn judge_aside(config: &WorkerConfig, leaf: &Digest, ended: Ended) -> Resu
 /// The report that a command wrote, or why there is none that the daemon would take.
 fn judge(config: &WorkerConfig, leaf: &Digest, ended: Ended) -> Result<Report, String> {
     let mut headers = subject(leaf);
+    headers.push((ASKED_HEADER.to_owned(), "1".to_owned()));
     // As the stream's subject will say of it.
     mark_source_only(&mut headers);
     let decoded = adapters::decode(&adapters::Delivery {
@@ -452,5 +454,57 @@ mod tests {
             let kinds = judged(AdapterSettings::default(), &report);
             assert_eq!(kinds.unwrap(), ["weir.scan.completed"]);
         }
+    }
+
+    #[test]
+    fn a_report_that_repeats_the_reference_of_another_image_is_not_of_the_one_that_was_asked_for() {
+        let other = Digest::of(b"another");
+        let reports: [fn(&str) -> Value; 6] = [
+            |given| {
+                json!({"SchemaVersion": 2, "ArtifactName": given, "ArtifactType": "container_image", "Metadata": {"OS": {"Family": "debian", "Name": "12"}},
+                    "Results": [{"Target": "debian", "Class": "os-pkgs", "Type": "debian", "Vulnerabilities": [
+                        {"VulnerabilityID": "CVE-2099-0001", "PkgName": "zlib", "InstalledVersion": "1", "Severity": "LOW"}]}]})
+            },
+            |given| {
+                json!({"matches": [{"vulnerability": {"id": "CVE-2099-0001", "severity": "Low"}, "artifact": {"name": "zlib", "version": "1", "type": "deb"}}],
+                    "source": {"type": "image", "target": {"userInput": given, "layers": []}},
+                    "distro": {"name": "debian", "version": "12"}, "descriptor": {"name": "grype", "version": "0.80.0"}})
+            },
+            |given| {
+                json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
+                    "metadata": {"tools": [{"name": "grype"}], "component": {"type": "container", "name": given}},
+                    "components": [{"type": "library", "name": "a", "bom-ref": "a", "purl": "pkg:npm/a@1"}],
+                    "vulnerabilities": [{"id": "CVE-2099-0001", "ratings": [{"severity": "low"}], "affects": [{"ref": "a"}]}]})
+            },
+            |given| sarif("Trivy", &json!({"imageName": given}), "Package: zlib"),
+            |given| {
+                let message = format!(
+                    "A low vulnerability in deb package: zlib, version 1 was found in image {given} at: /lib"
+                );
+                sarif("Grype", &json!({}), &message)
+            },
+            |given| {
+                let digest = given.split_once('@').map(|(_, digest)| digest);
+                json!({"generated_at": "2026-01-01T00:00:00Z", "artifact": {"repository": "web", "digest": digest},
+                    "scanner": {"name": "Trivy", "vendor": "Aqua", "version": "1"}, "severity": "Low",
+                    "vulnerabilities": [{"id": "CVE-2099-0001", "package": "zlib", "version": "1", "severity": "Low"}]})
+            },
+        ];
+        for report in reports {
+            let told = told(&report(&format!("reg.example/web@{other}")));
+            let expected = format!("it reports a scan of {other}, and {} was", leaf());
+            assert!(told.contains(&expected), "{told}");
+            // Its digest is the same in each registry; what names none is taken at the worker's word.
+            for given in [&*format!("mirror.example/web@{}", leaf()), "web.tar", "web"] {
+                let kinds = judged(AdapterSettings::default(), &report(given));
+                assert_eq!(kinds.unwrap(), ["weir.scan.completed"], "{given}");
+            }
+        }
+    }
+
+    fn sarif(tool: &str, properties: &Value, message: &str) -> Value {
+        json!({"version": "2.1.0", "runs": [{"properties": properties,
+            "tool": {"driver": {"name": tool, "rules": [{"id": "CVE-2099-0001", "properties": {"security-severity": "3.0", "tags": ["vulnerability", "security", "LOW"]}}]}},
+            "results": [{"ruleId": "CVE-2099-0001", "level": "note", "message": {"text": message}}]}]})
     }
 }
