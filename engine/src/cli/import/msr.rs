@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
@@ -53,20 +53,30 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         return Err(CliError::usage(message));
     }
     check_loads(&imported)?;
+    let files: Vec<(PathBuf, &String)> = imported
+        .iter()
+        .flat_map(|policy| {
+            [
+                ("cel", policy, &policy.rule),
+                ("test.yaml", policy, &policy.test),
+            ]
+        })
+        .map(|(ending, policy, text)| (args.to.join(format!("{}.{ending}", policy.name)), text))
+        .collect();
+    if !args.force {
+        check_absent(files.iter().map(|(path, _)| path.as_path()))?;
+    }
     fs::create_dir_all(&args.to).map_err(CliError::write(&args.to))?;
-    for policy in &imported {
-        for (ending, text) in [("cel", &policy.rule), ("test.yaml", &policy.test)] {
-            let path = args.to.join(format!("{}.{ending}", policy.name));
-            let mut options = fs::OpenOptions::new();
-            options
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .create_new(!args.force);
-            let mut file = options.open(&path).map_err(CliError::write(&path))?;
-            file.write_all(text.as_bytes())
-                .map_err(CliError::write(&path))?;
-        }
+    for (path, text) in &files {
+        let mut options = fs::OpenOptions::new();
+        options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .create_new(!args.force);
+        let mut file = options.open(path).map_err(CliError::write(path))?;
+        file.write_all(text.as_bytes())
+            .map_err(CliError::write(path))?;
     }
     let mut out = std::io::stdout().lock();
     out.write_all(report(&imported, &refused).as_bytes())
@@ -77,6 +87,19 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     } else {
         ExitCode::from(1)
     })
+}
+
+/// Nothing is written where something would be in the way of a part of it.
+fn check_absent<'a>(files: impl Iterator<Item = &'a Path>) -> Result<(), CliError> {
+    // A link that leads nowhere is in the way too.
+    let there = files.filter(|path| fs::symlink_metadata(path).is_ok());
+    let there: Vec<String> = there.map(|path| format!("`{}`", path.display())).collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    let message = format!("nothing is written, these are there: {}", there.join(", "));
+    Err(CliError::usage(message)
+        .hint("replace them with --force, or name another directory with --to"))
 }
 
 impl Imported {
@@ -391,7 +414,9 @@ fn report(imported: &[Imported], refused: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_loads, import, report};
+    use std::{fs, process::ExitCode};
+
+    use super::{Args, check_loads, import, report, run};
 
     const POLICIES: &str = r#"[
       {"id": "ca5e7822-1", "enabled": true, "sourceRepository": "dev/shop", "targetRepository": "prod/shop",
@@ -486,17 +511,40 @@ mod tests {
     fn the_tests_that_come_with_imported_rules_pass() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("policies.json");
-        std::fs::write(&file, POLICIES).unwrap();
+        fs::write(&file, POLICIES).unwrap();
         let to = directory.path().join("rules");
-        let args = super::Args {
+        let args = Args {
             file,
             to: to.clone(),
             force: false,
         };
-        assert_eq!(super::run(&args).unwrap(), std::process::ExitCode::from(1));
+        assert_eq!(run(&args).unwrap(), ExitCode::from(1));
         let tested = crate::cli::rules::test::passes(&to);
         assert_eq!(tested, Ok(()));
-        let again = super::run(&args).unwrap_err().to_string();
-        assert!(again.contains("cannot write"), "{again}");
+    }
+
+    #[test]
+    fn where_one_of_the_files_is_there_none_is_written_but_by_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let [from, to] = ["policies.json", "rules"].map(|name| directory.path().join(name));
+        fs::write(&from, POLICIES).unwrap();
+        fs::create_dir(&to).unwrap();
+        // The last of them to be written.
+        let there = to.join("dev-shop-to-qa-shop.test.yaml");
+        fs::write(&there, "mine").unwrap();
+        let mut args = Args {
+            file: from,
+            to: to.clone(),
+            force: false,
+        };
+        let error = run(&args).unwrap_err();
+        let named = format!("these are there: `{}`", there.display());
+        assert!(error.message.ends_with(&named), "{error}");
+        assert!(error.hint.unwrap().contains("--force"));
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
+        args.force = true;
+        run(&args).unwrap();
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 6);
     }
 }
