@@ -3,9 +3,12 @@
 
 mod support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -47,11 +50,15 @@ impl Scene {
     }
 
     async fn daemon_of(&self, host: &str, at_start: bool) -> Daemon {
+        self.daemon_with(host, at_start, "").await
+    }
+
+    async fn daemon_with(&self, host: &str, at_start: bool, more: &str) -> Daemon {
         let rules = self.directory.path().join("rules");
         std::fs::create_dir_all(&rules).unwrap();
         std::fs::write(rules.join("to-production.cel"), RULE).unwrap();
         let config = format!(
-            "rules = \"{}\"\ndefault_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\nmax_attempts = 1\n[reconcile]\nat_start = {at_start}\n",
+            "rules = \"{}\"\ndefault_registry = \"{host}\"\n[registries.\"{host}\"]\ninsecure = true\nmax_attempts = 1\n[reconcile]\nat_start = {at_start}\n{more}",
             rules.display()
         );
         Daemon::start(self.directory.path(), &config, "").await
@@ -431,4 +438,160 @@ async fn a_registry_that_lost_all_it_had_has_deleted_nothing_unless_somebody_say
     daemon
         .until("/v1/tags", |tags| tags.as_array().unwrap().is_empty())
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_within_an_application_and_pushed_again_in_silence_is_there_again() {
+    let scene = Scene::new();
+    let application = app::application("shop", &["web"], &[]);
+    let push = || application.push(&scene.client, "team/shop", Some("1.0"));
+    push().await;
+    let daemon = scene.daemon(true).await;
+    let path = "/v1/tags?repository=team/shop";
+    let has_images = |tags: &Value| {
+        let images = tags[0]["images"].as_array();
+        images.is_some_and(|all| all.len() == 4)
+    };
+    let tags = daemon.until(path, has_images).await;
+    let child = tags[0]["images"][0]["digest"].as_str().unwrap();
+    let child: Digest = child.parse().unwrap();
+    assert!(delete_manifest(&scene.registry.host(), "team/shop", &child).await);
+    let lacks_it = |why: &Value| why.to_string().contains("manifest-deleted");
+    let why = "/v1/why?repository=team/shop&tag=1.0";
+    let gone = vec!["manifest-deleted team/shop".to_owned()];
+    assert_eq!(reconcile(&daemon, true), (gone, 0));
+    daemon.until(why, lacks_it).await;
+
+    push().await;
+    let back = vec!["pushed team/shop".to_owned()];
+    assert_eq!(reconcile(&daemon, false), (back.clone(), 0));
+    assert_eq!(reconcile(&daemon, true), (back, 0));
+    daemon.until(why, |why| !lacks_it(why)).await;
+    assert_eq!(reconcile(&daemon, true), (Vec::new(), 0));
+    let events = daemon.get("/v1/events?type=image.pushed").await;
+    let last = events["events"].as_array().unwrap().last().unwrap();
+    let data = &last["event"]["data"];
+    assert_eq!(data["digest"], json!(child));
+    assert_eq!(data["found_at_registry"], true, "{data}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_while_a_registry_answers_is_newer_than_its_answer() {
+    let scene = Scene::new();
+    let digest = |text: &str| Digest::of(text.as_bytes());
+    let [image, index] =
+        ["manifest", "index"].map(|kind| format!("application/vnd.oci.image.{kind}.v1+json"));
+    let is_slow = Arc::new(AtomicBool::new(false));
+    let stub = {
+        let is_slow = Arc::clone(&is_slow);
+        Stub::start(move |request| {
+            let name = request.path.rsplit('/').next().unwrap_or_default();
+            let at = |text: &str| {
+                Reply::status(200).header("docker-content-digest", &digest(text).to_string())
+            };
+            let reply = match &*request.path {
+                "/v2/" => return Reply::status(200),
+                "/v2/_catalog?n=1000" => return Reply::status(200).body(r#"{"repositories": []}"#),
+                "/v2/team/web/tags/list?n=1000" => {
+                    return Reply::status(200).body(r#"{"tags": []}"#);
+                }
+                _ if name.starts_with("app-") => at(name),
+                _ if matches!(name, "moved" | "back") => at("b"),
+                _ => Reply::status(404).body(r#"{"errors": [{"code": "MANIFEST_UNKNOWN"}]}"#),
+            };
+            match is_slow.load(Ordering::SeqCst) {
+                true => reply.after(Duration::from_secs(1)),
+                false => reply,
+            }
+        })
+        .await
+    };
+    let daemon = scene.daemon_of(&stub.host(), false).await;
+    let event = |id: &str, data: Value| json!({"specversion": "1.0", "id": id, "source": "/test", "type": "weir.image.pushed", "data": data});
+    let push = |id: &str, tag: &str, what: &str| {
+        event(
+            id,
+            json!({"repository": "team/web", "tag": tag, "digest": digest(what), "media_type": image}),
+        )
+    };
+    let child = |app: &str| digest(&format!("in {app}"));
+    let push_app = |id: &str, app: &str| {
+        let child = json!({"media_type": image, "digest": child(app), "platform": {"os": "linux", "architecture": "amd64"}});
+        event(
+            id,
+            json!({"repository": "team/web", "tag": app, "digest": digest(app), "media_type": index, "manifests": [child]}),
+        )
+    };
+    let before = [
+        push("1", "moved", "a"),
+        push("2", "back", "a"),
+        push("3", "gone", "a"),
+        push("4", "again", "a"),
+        push_app("5", "app-lost"),
+        push_app("6", "app-told"),
+        push_app("7", "app-proved"),
+    ];
+    daemon.say(&before).await;
+    daemon
+        .until("/v1/tags", |tags| tags.as_array().unwrap().len() == 7)
+        .await;
+    let alone = json!({"repository": "team/web", "digest": child("app-told"), "media_type": image});
+    let meanwhile = [
+        push("8", "back", "b"),
+        push("9", "back", "a"),
+        push("10", "again", "a"),
+        event("11", alone),
+        push_app("12", "app-proved"),
+    ];
+    is_slow.store(true, Ordering::SeqCst);
+    let tell = async {
+        while !stub
+            .seen()
+            .iter()
+            .any(|request| request.path.ends_with("/moved"))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        daemon.say(&meanwhile).await;
+    };
+    let look = daemon.post("/v1/reconcile?confirm=true", String::new());
+    let (status, ()) = tokio::join!(look, tell);
+    assert_eq!(status, 200);
+    let page = daemon.get("/v1/events?limit=1000").await;
+    let events = page["events"].as_array().unwrap().iter();
+    let events = events.map(|record| &record["event"]);
+    let found = events.filter(|event| event["id"].as_str().unwrap().starts_with("reconciled-"));
+    let found = found.map(|event| {
+        let data = &event["data"];
+        let what = data["tag"].as_str().or(data["digest"].as_str());
+        format!("{} {}", event["type"].as_str().unwrap(), what.unwrap())
+    });
+    let lost = format!("weir.manifest.deleted {}", child("app-lost"));
+    assert_eq!(
+        found.collect::<Vec<_>>(),
+        ["weir.image.pushed moved", "weir.tag.deleted gone", &lost]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_the_registry_cannot_answer_for_hides_no_other() {
+    let scene = Scene::new();
+    let image = app::image("web", "amd64", &[]);
+    for tag in ["1.0", "broken"] {
+        image.push(&scene.client, "team/web", Some(tag)).await;
+    }
+    let proxy = Proxy::before(scene.registry.address(), |request| {
+        match request.path.ends_with("/manifests/broken") {
+            true => Fault::Answer("500 Internal Server Error"),
+            false => Fault::None,
+        }
+    })
+    .await;
+    let daemon = scene.daemon_of(&proxy.host(), false).await;
+    let there = vec!["pushed team/web:1.0".to_owned()];
+    assert_eq!(reconcile(&daemon, true), (there, 3));
+    let told = daemon.weir(&["reconcile"]);
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    let problem = "not compared: team/web:broken: ";
+    assert!(told.contains(problem) && told.contains("500"), "{told}");
 }

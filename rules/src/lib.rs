@@ -46,5 +46,5 @@ pub use impact::{AffectedImage, AffectedPackage, ImpactView, OverrideView};
 pub use state::{MANUAL, ScanAge, Settings, State};
 pub use step::{Command, Conclusion, Copy, Execution, Step, recheck, step};
 pub use view::{
-    Bound, HoldView, HopView, IndexView, OpenCopy, PromotionView, TagView, VerdictView,
+    Bound, Held, HoldView, HopView, IndexView, OpenCopy, PromotionView, TagView, VerdictView,
 };

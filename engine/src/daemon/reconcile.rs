@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use weir_rules::pattern::RepositoryPatterns;
-use weir_schema::{Digest, Event};
+use weir_schema::{Digest, Event, Record};
 
 use super::{DaemonError, Shared, leader::Acting, own_event};
 use crate::backoff::doubled;
-use crate::reconcile::{Emptied, Known, Report, survey};
+use crate::reconcile::{Emptied, Known, Report, Told, survey};
 
 /// How long a registry that came up again has to get ready before it is asked.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -121,7 +121,10 @@ pub(crate) async fn once(
     let mut report = survey(clients, &hosts, default, only.as_ref(), &known, emptied).await;
     if confirm && !report.drift.is_empty() {
         let now = shared.node.ask(Known::of).await?;
-        report.drift.retain(|drift| drift.holds(&known, &now));
+        let told = told(shared, known.seq, now.seq).await?;
+        report
+            .drift
+            .retain(|drift| drift.holds(&known, &now, &told));
         let events = report.drift.iter().map(|drift| {
             // The same drift may come again; at the same place in the log it is the same.
             let key = Digest::of(format!("{}\n{drift}", now.seq).as_bytes()).hex();
@@ -135,6 +138,21 @@ pub(crate) async fn once(
         }
     }
     Ok(report)
+}
+
+/// What pushes were recorded after `before`, up to `last`.
+async fn told(shared: &Shared, before: u64, last: u64) -> Result<Told, DaemonError> {
+    let reader = shared.node.reader().clone();
+    let read = move || {
+        let mut told = Told::default();
+        for row in reader.range(before + 1, Some(last + 1)) {
+            let (_, record) = row.map_err(|error| error.to_string())?;
+            let record = Record::decode(&record).map_err(|error| error.to_string())?;
+            told.note(record.event.body);
+        }
+        Ok(told)
+    };
+    tokio::task::spawn_blocking(read).await?
 }
 
 /// The registries that may be asked.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt as _, stream};
 use weir_schema::{Digest, RepositoryName, Tag};
 
-use super::{AT_A_TIME, Drift, Here, Report, pushed};
+use super::{AT_A_TIME, Drift, Failed, Here, Report, others, pushed};
 use crate::oci::{OciError, RawManifest, Reference};
 
 /// What came of asking once more.
@@ -31,7 +31,8 @@ impl Here<'_> {
         &self,
         name: &RepositoryName,
         missing: Vec<(Tag, Digest)>,
-    ) -> Result<Report, OciError> {
+        failed: &mut Failed,
+    ) -> Report {
         let mut report = Report::default();
         let mut unclear = Vec::new();
         let mut answers = stream::iter(missing.into_iter().map(async |(tag, was)| {
@@ -40,25 +41,29 @@ impl Here<'_> {
         }))
         .buffer_unordered(AT_A_TIME);
         while let Some((tag, was, again)) = answers.next().await {
-            match again? {
-                Again::There(found) if found.digest == was => {}
-                Again::There(found) => {
+            match again {
+                Ok(Again::There(found)) if found.digest == was => {}
+                Ok(Again::There(found)) => {
                     let (digest, media_type) = (found.digest, found.content_type);
-                    let drift = pushed(name.clone(), tag, digest, media_type, Some(was));
+                    let drift = pushed(name.clone(), Some(tag), digest, media_type, Some(was));
                     report.drift.push(drift);
                 }
-                Again::Gone => report.drift.push(gone(name, tag, was)),
-                Again::Unclear => unclear.push((tag, was)),
+                Ok(Again::Gone) => report.drift.push(gone(name, tag, was)),
+                Ok(Again::Unclear) => unclear.push((tag, was)),
+                Err(error) => failed.note(tag, error),
             }
         }
         if unclear.is_empty() {
-            return Ok(report);
+            return report;
         }
         let listed = match self.client.listed_tags(name.path()).await {
             Ok(listed) => Some(listed.into_iter().collect()),
             Err(error) if error.is_unknown_there() => Some(BTreeSet::new()),
             Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
+            Err(error) => {
+                report.problem(&error);
+                return report;
+            }
         };
         let (gone_too, doubtful): (Vec<_>, Vec<_>) = unclear.into_iter().partition(|(tag, _)| {
             let listed = listed.as_ref();
@@ -69,13 +74,10 @@ impl Here<'_> {
             .drift
             .extend(gone_too.map(|(tag, was)| gone(name, tag, was)));
         if let Some((tag, _)) = doubtful.first() {
-            let others = match doubtful.len() - 1 {
-                0 => String::new(),
-                more => format!(" (and {more} more)"),
-            };
+            let others = others(doubtful.len());
             self.leave_open(&mut report, &format!("{name}:{tag}{others}"));
         }
-        Ok(report)
+        report
     }
 
     /// What became of a manifest within a tagged one that was not found.

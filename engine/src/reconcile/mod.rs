@@ -23,7 +23,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
-use weir_rules::{State, pattern::RepositoryPatterns};
+use weir_rules::{Held, State, pattern::RepositoryPatterns};
 use weir_schema::{
     Body, Digest, ImagePushed, ManifestDeleted, RepositoryName, Tag, TagDeleted, Timestamp,
 };
@@ -41,10 +41,29 @@ const AT_A_TIME: usize = 16;
 pub struct Known {
     /// The last record that it takes into account.
     pub seq: u64,
-    /// What each tag points at.
-    pub tags: BTreeMap<(RepositoryName, Tag), Digest>,
-    /// What tagged indexes hold.
-    pub held: BTreeSet<(RepositoryName, Digest)>,
+    /// What each tag points at, and the record at which it came to.
+    pub tags: BTreeMap<(RepositoryName, Tag), (Digest, u64)>,
+    /// What tagged indexes hold, or are to hold.
+    pub held: BTreeMap<(RepositoryName, Digest), Held>,
+}
+
+/// What pushes were recorded of while registries were looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    tags: BTreeSet<(RepositoryName, Tag)>,
+    manifests: BTreeSet<(RepositoryName, Digest)>,
+}
+
+impl Told {
+    /// Notes what an event says. Which of the same is the newer is not to be seen in the state: it
+    /// knows no second push of what a tag points at already, and none of an image within an index.
+    pub fn note(&mut self, body: Body) {
+        if let Body::ImagePushed(pushed) = body {
+            let tag = pushed.tag.map(|tag| (pushed.repository.clone(), tag));
+            self.tags.extend(tag);
+            self.manifests.insert((pushed.repository, pushed.digest));
+        }
+    }
 }
 
 impl Known {
@@ -53,7 +72,7 @@ impl Known {
     pub fn of(state: &State) -> Self {
         Self {
             seq: state.seq(),
-            tags: state.bound_tags().into_iter().collect(),
+            tags: state.tag_bindings(),
             held: state.held_manifests().into_iter().collect(),
         }
     }
@@ -63,12 +82,14 @@ impl Known {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "drift", rename_all = "kebab-case")]
 pub enum Drift {
-    /// A tag that the log does not know, or knows elsewhere.
+    /// A tag that the log does not know, or knows elsewhere. Without a tag: an image or index within a
+    /// tagged one that is there again.
     Pushed {
         /// The repository.
         repository: RepositoryName,
         /// The tag.
-        tag: Tag,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
         /// What it points at.
         digest: Digest,
         /// The media type by the registry's word.
@@ -114,6 +135,17 @@ impl Drift {
         (kind, self.repository())
     }
 
+    /// The manifest within a tagged one that it is about.
+    fn part(&self) -> Option<&Digest> {
+        match self {
+            Self::Pushed {
+                tag: None, digest, ..
+            }
+            | Self::ManifestDeleted { digest, .. } => Some(digest),
+            Self::Pushed { .. } | Self::TagDeleted { .. } => None,
+        }
+    }
+
     /// The event that tells of it.
     #[must_use]
     pub fn event(&self) -> Body {
@@ -128,7 +160,7 @@ impl Drift {
                 repository,
                 digest,
                 media_type,
-                tag: Some(tag),
+                tag,
                 size: None,
                 artifact_type: None,
                 annotations: None,
@@ -154,22 +186,31 @@ impl Drift {
         }
     }
 
-    /// Whether the log still says what it said when this was found. What was recorded in the
-    /// meantime may be newer than what the registry answered.
+    /// Whether the log still says what it said when this was found, and nothing was `told` of it. What
+    /// was recorded in the meantime may be newer than what the registry answered.
     #[must_use]
-    pub fn holds(&self, before: &Known, now: &Known) -> bool {
+    pub fn holds(&self, before: &Known, now: &Known, told: &Told) -> bool {
         match self {
             Self::Pushed {
-                repository, tag, ..
+                repository,
+                tag: Some(tag),
+                ..
             }
             | Self::TagDeleted {
                 repository, tag, ..
             } => {
                 let key = (repository.clone(), tag.clone());
-                before.tags.get(&key) == now.tags.get(&key)
+                before.tags.get(&key) == now.tags.get(&key) && !told.tags.contains(&key)
             }
-            Self::ManifestDeleted { repository, digest } => {
-                now.held.contains(&(repository.clone(), digest.clone()))
+            Self::Pushed {
+                repository,
+                tag: None,
+                digest,
+                ..
+            }
+            | Self::ManifestDeleted { repository, digest } => {
+                let key = (repository.clone(), digest.clone());
+                before.held.get(&key) == now.held.get(&key) && !told.manifests.contains(&key)
             }
         }
     }
@@ -180,14 +221,20 @@ impl fmt::Display for Drift {
         match self {
             Self::Pushed {
                 repository,
-                tag,
+                tag: None,
+                digest,
+                ..
+            } => write!(f, "{repository}@{digest} is there again"),
+            Self::Pushed {
+                repository,
+                tag: Some(tag),
                 digest,
                 was: None,
                 ..
             } => write!(f, "{repository}:{tag} is there, at {digest}"),
             Self::Pushed {
                 repository,
-                tag,
+                tag: Some(tag),
                 digest,
                 was: Some(was),
                 ..
@@ -283,15 +330,9 @@ pub async fn survey(
         report.add(found);
     }
     // Stable: within a repository the order is that of its pushes.
-    report.drift.sort_by(|a, b| match (a, b) {
-        (
-            Drift::ManifestDeleted {
-                digest: a_digest, ..
-            },
-            Drift::ManifestDeleted { digest, .. },
-        ) => (a.order(), a_digest).cmp(&(b.order(), digest)),
-        _ => a.order().cmp(&b.order()),
-    });
+    report
+        .drift
+        .sort_by(|a, b| (a.order(), a.part()).cmp(&(b.order(), b.part())));
     report
 }
 
@@ -330,7 +371,7 @@ impl Here<'_> {
     async fn survey(&self, only: Option<&RepositoryPatterns>, report: &mut Report) {
         // Each repository with its tags that are known.
         let mut repositories: BTreeMap<RepositoryName, Tags> = BTreeMap::new();
-        for ((name, tag), digest) in &self.known.tags {
+        for ((name, tag), (digest, _)) in &self.known.tags {
             if self.has(name) {
                 let tags = repositories.entry(name.clone()).or_default();
                 tags.insert(tag.clone(), Some(digest.clone()));
@@ -351,8 +392,8 @@ impl Here<'_> {
         }
         repositories.retain(|name, _| only.is_none_or(|only| only.matches(&name.to_string())));
         let held = self.known.held.iter();
-        let held = held.filter(|(name, _)| repositories.contains_key(name));
-        let held: Vec<_> = held.cloned().collect();
+        let held = held.filter(|((name, _), _)| repositories.contains_key(name));
+        let held: Vec<_> = held.map(|(part, held)| (part.clone(), *held)).collect();
         let repositories = repositories.into_iter();
         let mut answers =
             stream::iter(repositories.map(|(name, tags)| self.repository(name, tags)))
@@ -364,8 +405,9 @@ impl Here<'_> {
             }
         }
         let held = held.into_iter();
-        let mut answers = stream::iter(held.map(|(name, digest)| self.held(name, digest)))
-            .buffer_unordered(AT_A_TIME);
+        let mut answers =
+            stream::iter(held.map(|((name, digest), held)| self.held(name, digest, held)))
+                .buffer_unordered(AT_A_TIME);
         while let Some(answer) = answers.next().await {
             match answer {
                 Ok(found) => report.add(found),
@@ -422,20 +464,23 @@ impl Here<'_> {
             (tag, known, head)
         }))
         .buffer_unordered(AT_A_TIME);
-        let mut missing = Vec::new();
+        let (mut missing, mut failed) = (Vec::new(), Failed::default());
         while let Some((tag, known, head)) = answers.next().await {
-            match (head?, known) {
-                (Some(head), Some(known)) if known == head.digest => {}
-                (Some(head), known) => {
+            match (head, known) {
+                (Ok(Some(head)), Some(known)) if known == head.digest => {}
+                (Ok(Some(head)), known) => {
                     let (digest, media_type) = (head.digest, head.media_type);
-                    let drift = pushed(name.clone(), tag, digest, media_type, known);
+                    let drift = pushed(name.clone(), Some(tag), digest, media_type, known);
                     report.drift.push(drift);
                 }
-                (None, Some(was)) => missing.push((tag, was)),
-                (None, None) => {}
+                (Ok(None), Some(was)) => missing.push((tag, was)),
+                (Ok(None), None) => {}
+                (Err(error), _) => failed.note(tag, error),
             }
         }
-        report.add(self.missing_tags(&name, missing).await?);
+        report.add(self.missing_tags(&name, missing, &mut failed).await);
+        report.tags -= failed.count;
+        failed.tell(&name, &mut report);
         report.drift = self.in_order(report.drift).await;
         Ok(report)
     }
@@ -455,8 +500,10 @@ impl Here<'_> {
         let mut dated: Vec<(Option<Timestamp>, Drift)> =
             dated.buffer_unordered(AT_A_TIME).collect().await;
         let tag = |one: &Drift| match one {
-            Drift::Pushed { tag, .. } | Drift::TagDeleted { tag, .. } => tag.to_string(),
-            Drift::ManifestDeleted { digest, .. } => digest.to_string(),
+            Drift::Pushed { tag: Some(tag), .. } | Drift::TagDeleted { tag, .. } => tag.to_string(),
+            Drift::Pushed { digest, .. } | Drift::ManifestDeleted { digest, .. } => {
+                digest.to_string()
+            }
         };
         dated.sort_by(|(at, a), (bt, b)| {
             let by_time = a.order().cmp(&b.order()).then(at.cmp(bt));
@@ -466,23 +513,70 @@ impl Here<'_> {
     }
 
     /// What became of a manifest within a tagged one.
-    async fn held(&self, name: RepositoryName, digest: Digest) -> Result<Report, OciError> {
+    async fn held(
+        &self,
+        name: RepositoryName,
+        digest: Digest,
+        held: Held,
+    ) -> Result<Report, OciError> {
         let reference = Reference::Digest(digest.clone());
         let head = self.client.head_manifest(name.path(), &reference).await?;
         let mut report = Report {
             manifests: 1,
             ..Report::default()
         };
-        if head.is_none() {
-            report.add(self.missing_manifest(name, digest).await?);
+        match head {
+            Some(head) if held.is_missed => {
+                let drift = pushed(name, None, digest, head.media_type, None);
+                report.drift.push(drift);
+            }
+            None if held.is_there => report.add(self.missing_manifest(name, digest).await?),
+            Some(_) | None => {}
         }
         Ok(report)
     }
 }
 
+/// Tags of a repository that could not be asked for. The others are compared: one that a registry can
+/// never answer for would hide all else there.
+#[derive(Default)]
+struct Failed {
+    count: usize,
+    first: Option<(Tag, OciError)>,
+    again: bool,
+}
+
+impl Failed {
+    fn note(&mut self, tag: Tag, error: OciError) {
+        self.count += 1;
+        self.again |= error.is_retryable();
+        if self.first.as_ref().is_none_or(|(first, _)| tag < *first) {
+            self.first = Some((tag, error));
+        }
+    }
+
+    fn tell(self, name: &RepositoryName, report: &mut Report) {
+        if let Some((tag, error)) = self.first {
+            let others = others(self.count);
+            report.again |= self.again;
+            report
+                .problems
+                .push(format!("{name}:{tag}{others}: {error}"));
+        }
+    }
+}
+
+/// What stands behind the first of several.
+fn others(count: usize) -> String {
+    match count.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    }
+}
+
 fn pushed(
     repository: RepositoryName,
-    tag: Tag,
+    tag: Option<Tag>,
     digest: Digest,
     media_type: Option<String>,
     was: Option<Digest>,

@@ -1,7 +1,7 @@
 //! What is known of manifests: which image a report is about, and what is still to be resolved,
 //! scanned, or looked for in a registry.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_schema::{Digest, Platform, RepositoryName};
 
@@ -14,6 +14,18 @@ pub struct IndexView {
     pub images: Vec<(Digest, Option<Platform>)>,
     /// Whether all that is in it is known.
     pub is_whole: bool,
+}
+
+/// What is known of an image within tagged indexes, or of an index between them, in a repository that is
+/// to hold it. One tag may lack what a later push of another proves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// A tag holds it that lacks nothing of it.
+    pub is_there: bool,
+    /// A tag lacks it: it was deleted, and nothing says that it was pushed again.
+    pub is_missed: bool,
+    /// The last record that may say so: of its deletion, or of a push of an index that holds it.
+    pub seq: u64,
 }
 
 impl State {
@@ -148,19 +160,34 @@ impl State {
     }
 
     /// The images within tagged indexes and the indexes between them, with the repositories that
-    /// are to hold them: without what is known to be gone from there.
+    /// are to hold them: what is known to be gone from there too.
     #[must_use]
-    pub fn held_manifests(&self) -> Vec<(RepositoryName, Digest)> {
-        let mut held = BTreeSet::new();
+    pub fn held_manifests(&self) -> Vec<((RepositoryName, Digest), Held)> {
+        let mut held: BTreeMap<(RepositoryId, DigestId), Held> = BTreeMap::new();
         for (repository, bound) in self.bindings() {
             let parts = self.parts_now(bound.digest);
             let gone = self.absent(repository, bound.digest, &parts);
+            let indexes = || parts.indexes().iter().copied();
+            let pushes = [bound.digest].into_iter().chain(indexes());
+            let pushes = pushes.filter_map(|index| self.content(index).pushed(repository));
+            let last_push = pushes.max().unwrap_or_default();
             let leaves = parts.leaves().iter().map(|leaf| leaf.digest);
-            let all = leaves.chain(parts.indexes().iter().copied());
-            let there = all.filter(|part| *part != bound.digest && !gone.contains(part));
-            held.extend(there.map(|part| (repository, part)));
+            for part in leaves.chain(indexes()) {
+                if part == bound.digest {
+                    continue;
+                }
+                let deleted = self.content(part).deleted(repository).unwrap_or_default();
+                let held = held.entry((repository, part)).or_default();
+                held.is_there |= !gone.contains(&part);
+                held.is_missed |= gone.contains(&part);
+                held.seq = held.seq.max(last_push).max(deleted);
+            }
         }
-        self.named(held)
+        let held = held.into_iter().filter_map(|((repository, part), held)| {
+            let name = self.repository(repository).name.clone()?;
+            Some(((name, self.digest(part).clone()), held))
+        });
+        held.collect()
     }
 
     /// Leaves without a completed scan under some tag, each with a repository it is in. Signatures

@@ -3,10 +3,12 @@
 mod manifests;
 mod promotions;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use weir_schema::{Digest, Reason, RepositoryName, Tag, Timestamp, Verdict};
 
-pub use manifests::IndexView;
+pub use manifests::{Held, IndexView};
 pub use promotions::{OpenCopy, PromotionView};
 
 use crate::{
@@ -313,6 +315,17 @@ impl State {
         let mut tags: Vec<_> = tags.collect();
         tags.sort();
         tags
+    }
+
+    /// What each tag points at, with the record at which it came to.
+    #[must_use]
+    pub fn tag_bindings(&self) -> BTreeMap<(RepositoryName, Tag), (Digest, u64)> {
+        let tags = self.tags.existing().filter_map(|(id, _, bound)| {
+            let found = self.tag_ref(id, bound.digest);
+            let pointed = (found.digest?, bound.binding);
+            Some(((found.repository, found.tag), pointed))
+        });
+        tags.collect()
     }
 }
 
