@@ -108,7 +108,7 @@ pub struct SourceConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PromotionsConfig {
-    /// Whether this node copies. If not, decisions are made and published and somebody else acts.
+    /// Whether this node copies. If not, decisions are made and published and somebody else copies.
     pub execute: bool,
     /// How many copies run at once.
     pub concurrent: NonZeroUsize,

@@ -595,3 +595,19 @@ async fn a_tag_that_the_registry_cannot_answer_for_hides_no_other() {
     let problem = "not compared: team/web:broken: ";
     assert!(told.contains(problem) && told.contains("500"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_copying_to_others_looks_at_registries_and_asks_for_scans() {
+    let scene = Scene::new();
+    let image = app::image("web", "amd64", &[]);
+    let digest = image.push(&scene.client, "team/web", Some("1.0")).await;
+    let more = "[promotions]\nexecute = false\n[scans]\nrequest = true\n";
+    let daemon = scene.daemon_with(&scene.registry.host(), true, more).await;
+    let asked = daemon
+        .until("/v1/events?type=weir.scan.requested", |asked| {
+            asked["events"][0].is_object()
+        })
+        .await;
+    let data = &asked["events"][0]["event"]["data"];
+    assert_eq!(data["digest"], json!(digest));
+}

@@ -35,8 +35,9 @@ pub(crate) fn is_found(event: &Event) -> bool {
 pub(crate) async fn run(acting: &Acting, first: bool) -> Result<(), DaemonError> {
     let shared = &acting.shared;
     let config = &shared.config.reconcile;
-    // A node that leaves copying to others leaves speaking for the registry to them too.
-    if !shared.config.promotions.execute || hosts(shared).is_empty() {
+    // Whoever leads looks, also where it leaves copying to somebody else: nobody else records what it
+    // finds.
+    if hosts(shared).is_empty() {
         return std::future::pending().await;
     }
     let mut due = config.at_start && first;

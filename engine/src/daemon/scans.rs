@@ -29,8 +29,8 @@ const KIND: &str = "weir.scan.requested";
 /// Asks, as configured, until this node acts no longer.
 pub(crate) async fn run(acting: &Acting) -> Result<(), DaemonError> {
     let shared = &acting.shared;
-    // A node that leaves copying to others leaves asking to them too.
-    if !shared.config.scans.request || !shared.config.promotions.execute {
+    // Whoever leads asks, also where it leaves copying to somebody else: nobody else would.
+    if !shared.config.scans.request {
         return std::future::pending().await;
     }
     // Of what still lacks a scan, what was asked for.
