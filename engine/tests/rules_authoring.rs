@@ -298,28 +298,40 @@ fn names_and_problems_of_any_text_are_xml() {
     );
 }
 
+/// The exit code of a daemon that is to start with these rule files, and what it says.
+fn start_with(rules: &[(&str, &[u8])], settings: &str) -> (i32, String) {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    fs::create_dir(path("rules")).unwrap();
+    for (name, text) in rules {
+        fs::write(directory.path().join("rules").join(name), text).unwrap();
+    }
+    let config = format!(
+        "data = '{}'\nrules = '{}'\n{settings}\n[http]\nlisten = '127.0.0.1:1'\n",
+        path("data"),
+        path("rules")
+    );
+    fs::write(path("weir.toml"), config).unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["run", "--config", &path("weir.toml")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    (done.status.code().unwrap(), said)
+}
+
 #[test]
 fn a_rule_that_names_the_default_registry_is_refused_with_what_to_write() {
     let start = |to: &str, deny: &str| {
-        let directory = TempDir::new().unwrap();
-        let path = |name: &str| directory.path().join(name).display().to_string();
-        fs::create_dir(path("rules")).unwrap();
         let promote = format!("//! from: dev/*\n//! to: {to}/{{1}}\n\ntrue\n");
-        fs::write(path("rules/promote.cel"), promote).unwrap();
         let deny = format!("//! kind: deny\n//! to: {deny}\n\ntrue\n");
-        fs::write(path("rules/deny.cel"), deny).unwrap();
-        let config = format!(
-            "data = '{}'\nrules = '{}'\ndefault_registry = 'r.example:5000'\n[http]\nlisten = '127.0.0.1:1'\n",
-            path("data"),
-            path("rules")
-        );
-        fs::write(path("weir.toml"), config).unwrap();
-        let done = Command::new(env!("CARGO_BIN_EXE_weir"))
-            .args(["run", "--config", &path("weir.toml")])
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        (done.status.code().unwrap(), said)
+        start_with(
+            &[
+                ("promote.cel", promote.as_bytes()),
+                ("deny.cel", deny.as_bytes()),
+            ],
+            "default_registry = 'r.example:5000'",
+        )
     };
     // Its repositories would have two names, and the deny speak of one of them.
     let (code, said) = start("r.example:5000/prod", "prod/**");
@@ -345,27 +357,15 @@ fn a_rule_that_names_the_default_registry_is_refused_with_what_to_write() {
 
 #[test]
 fn a_daemon_tells_what_is_wrong_with_every_file_if_one_is_no_text() {
-    let directory = TempDir::new().unwrap();
-    let path = |name: &str| directory.path().join(name).display().to_string();
-    fs::create_dir(path("rules")).unwrap();
-    fs::write(path("rules/a.cel"), b"//! about: caf\xe9\ntrue\n").unwrap();
-    fs::write(
-        path("rules/b.cel"),
-        "//! from: dev/*\n//! to: prod/{1}\n\nscan.critcal == 0\n",
-    )
-    .unwrap();
-    let config = format!(
-        "data = '{}'\nrules = '{}'\n[http]\nlisten = '127.0.0.1:1'\n",
-        path("data"),
-        path("rules")
+    let misspelt = b"//! from: dev/*\n//! to: prod/{1}\n\nscan.critcal == 0\n";
+    let (code, said) = start_with(
+        &[
+            ("a.cel", b"//! about: caf\xe9\ntrue\n"),
+            ("b.cel", misspelt),
+        ],
+        "",
     );
-    fs::write(path("weir.toml"), config).unwrap();
-    let done = Command::new(env!("CARGO_BIN_EXE_weir"))
-        .args(["run", "--config", &path("weir.toml")])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert_eq!(code, 2, "{said}");
     for part in [
         "a.cel: not UTF-8 text",
         "save the file as UTF-8",

@@ -117,7 +117,8 @@ impl Work {
     /// # Errors
     /// The server was not told.
     pub async fn goes_on(&self) -> Result<(), WorkError> {
-        self.say(AckKind::Progress).await
+        let told = self.message.ack_with(AckKind::Progress).await;
+        told.map_err(|error| self.failed(&error))
     }
 
     /// Says that the work is finished; it does not come again.
@@ -125,10 +126,8 @@ impl Work {
     /// # Errors
     /// The server was not told: the work will come again.
     pub async fn finished(self) -> Result<(), WorkError> {
-        self.message.double_ack().await.map_err(|error| WorkError {
-            queue: self.message.subject.to_string(),
-            problem: error.to_string(),
-        })
+        let told = self.message.double_ack().await;
+        told.map_err(|error| self.failed(&error))
     }
 
     /// Gives the work back, to be handed out again after `pause`.
@@ -136,16 +135,16 @@ impl Work {
     /// # Errors
     /// The server was not told: the work comes again by itself.
     pub async fn given_back(self, pause: Duration) -> Result<(), WorkError> {
-        self.say(AckKind::Nak(Some(pause))).await
+        let kind = AckKind::Nak(Some(pause));
+        // Acknowledged: a worker that ends at once would end before it was sent.
+        let told = self.message.double_ack_with(kind).await;
+        told.map_err(|error| self.failed(&error))
     }
 
-    async fn say(&self, kind: AckKind) -> Result<(), WorkError> {
-        self.message
-            .ack_with(kind)
-            .await
-            .map_err(|error| WorkError {
-                queue: self.message.subject.to_string(),
-                problem: error.to_string(),
-            })
+    fn failed(&self, error: &async_nats::Error) -> WorkError {
+        WorkError {
+            queue: self.message.subject.to_string(),
+            problem: error.to_string(),
+        }
     }
 }

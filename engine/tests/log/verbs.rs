@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use weir_engine::log::index::Index;
 use weir_engine::node::{At, Ledger, state_at};
 use weir_engine::query::{self, Part, Query, QueryError};
-use weir_schema::{Body, Digest, Record, Timestamp};
+use weir_schema::{Body, Digest, Record, ScanCompleted, Timestamp};
 
 use crate::audit::{filled, records, within};
 
@@ -80,8 +80,8 @@ impl Log {
     }
 
     /// Terminal scans of some digests: of each digest and scanner, in order.
-    fn scans(&self, digests: &BTreeSet<Digest>) -> BTreeMap<(Digest, String), Vec<(u64, bool)>> {
-        let mut found: BTreeMap<(Digest, String), Vec<(u64, bool)>> = BTreeMap::new();
+    fn scans(&self, digests: &BTreeSet<Digest>) -> BTreeMap<(Digest, String), Vec<Terminal>> {
+        let mut found: BTreeMap<(Digest, String), Vec<Terminal>> = BTreeMap::new();
         for record in &self.records {
             let (about, scanner, completed) = match &record.event.body {
                 Body::ScanCompleted(scan) => {
@@ -89,23 +89,52 @@ impl Log {
                     (
                         all.cloned().collect::<BTreeSet<_>>(),
                         &scan.scanner.name,
-                        true,
+                        Some(scan),
                     )
                 }
                 Body::ScanFailed(scan) => (
                     BTreeSet::from([scan.digest.clone()]),
                     &scan.scanner.name,
-                    false,
+                    None,
                 ),
                 _ => continue,
             };
             for digest in about.intersection(digests) {
                 let scans = found.entry((digest.clone(), scanner.clone())).or_default();
-                scans.push((record.seq, completed));
+                let held = scans.iter().rev().find_map(|earlier| earlier.result);
+                scans.push(Terminal {
+                    seq: record.seq,
+                    result: completed.map(|scan| match held {
+                        Some(held) if self.is_older(scan, held) => held,
+                        _ => record.seq,
+                    }),
+                });
             }
         }
         found
     }
+
+    /// Whether a result is older than that of another record, by what both say of themselves.
+    fn is_older(&self, scan: &ScanCompleted, than: u64) -> bool {
+        let held = &self.records[than as usize - 1].event.body;
+        let Body::ScanCompleted(held) = held else {
+            panic!("record {than} is a completed scan")
+        };
+        let databases = (scan.scanner.db_updated_at, held.scanner.db_updated_at);
+        match (databases, (scan.scanned_at, held.scanned_at)) {
+            ((Some(new), Some(held)), _) if new != held => new < held,
+            (_, (Some(new), Some(held))) => new < held,
+            _ => false,
+        }
+    }
+}
+
+/// The end of a scan, and the record of the result that counts then: an older one that comes late
+/// does not; of a scan that failed there is none.
+#[derive(Clone, Copy)]
+struct Terminal {
+    seq: u64,
+    result: Option<u64>,
 }
 
 pub(crate) fn seqs_of(entries: &Value) -> BTreeSet<u64> {
@@ -207,15 +236,16 @@ fn a_life_has_all_that_happened_to_a_tag() {
             let until = ends.min().unwrap_or(u64::MAX);
             let within = log.within(digest);
             for mut scans in log.scans(&within).into_values() {
-                scans.retain(|(seq, _)| *seq < until);
+                scans.retain(|ended| ended.seq < until);
                 let before = std::iter::once(None).chain(scans.iter().map(Some));
-                for ((seq, completed), before) in scans.iter().zip(before) {
-                    let turned = before.is_none_or(|(_, before)| before != completed);
-                    if turned || triggers.contains(seq) {
-                        wanted.insert(*seq);
+                for (ended, before) in scans.iter().zip(before) {
+                    let completed = ended.result.is_some();
+                    let turned = before.is_none_or(|before| before.result.is_some() != completed);
+                    if turned || triggers.contains(&ended.seq) {
+                        wanted.insert(ended.seq);
                     }
                 }
-                wanted.extend(scans.last().map(|(seq, _)| *seq));
+                wanted.extend(scans.last().map(|ended| ended.seq));
             }
             let of_build = log.seqs(|record| match &record.event.body {
                 Body::ManifestDeleted(one) => {
@@ -347,11 +377,12 @@ fn a_lineage_has_all_that_stands_behind_a_digest() {
         let mut scans = BTreeSet::new();
         for list in log.scans(&within).values() {
             for decided in &seqs {
-                let before = list.iter().take_while(|(seq, _)| seq < decided);
-                let last = before.last().filter(|(_, completed)| *completed);
-                scans.extend(last.map(|(seq, _)| *seq));
+                let before = list.iter().take_while(|ended| ended.seq < *decided);
+                scans.extend(before.last().and_then(|ended| ended.result));
             }
-            scans.extend(list.last().map(|(seq, _)| *seq));
+            // The one that counts now, and the last.
+            scans.extend(list.last().and_then(|ended| ended.result));
+            scans.extend(list.last().map(|ended| ended.seq));
         }
         assert_eq!(seqs_of(&told["scans"]), scans, "{digest}");
         let pushes = log.seqs(|record| {
