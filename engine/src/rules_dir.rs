@@ -3,6 +3,10 @@
 //! Whoever reads rules does it here, so that what was checked is what is put in force. Rules are known
 //! by their path within the directory: the same rules have the same digest wherever they lie.
 
+mod offered;
+
+pub use offered::{Offered, Refused, load};
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -12,7 +16,7 @@ use std::{
 use weir_schema::RuleFile;
 
 /// How the name of a rule file ends.
-pub(crate) const RULES: &str = "cel";
+const RULES: &str = "cel";
 
 /// Far more than a rule has; reading stops a log file that was given by mistake.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -32,7 +36,7 @@ pub enum RulesDirError {
         source: io::Error,
     },
     /// A file is not UTF-8.
-    #[error("{}: not UTF-8 text: byte {at} is none; save the file as UTF-8", path.display())]
+    #[error("{}: not UTF-8 text: byte {at} is none", path.display())]
     Text {
         /// Which.
         path: PathBuf,
@@ -40,7 +44,7 @@ pub enum RulesDirError {
         at: usize,
     },
     /// A rule has a character by which an editor shows another text than is evaluated.
-    #[error("{}: {what} at byte {at}; remove it, or write its escape", path.display())]
+    #[error("{}: {what} at byte {at}", path.display())]
     Hidden {
         /// Which.
         path: PathBuf,
@@ -394,7 +398,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .ends_with("r.cel: not UTF-8 text: byte 2 is none; save the file as UTF-8")
+                .ends_with("r.cel: not UTF-8 text: byte 2 is none")
         );
         let error = refused("r.cel", &|path| {
             fs::write(path, vec![b' '; 1 << 21]).unwrap()

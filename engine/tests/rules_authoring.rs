@@ -367,7 +367,7 @@ fn a_daemon_tells_what_is_wrong_with_every_file_if_one_is_no_text() {
     );
     assert_eq!(code, 2, "{said}");
     for part in [
-        "a.cel: not UTF-8 text",
+        "a.cel:1:15: not UTF-8 text",
         "save the file as UTF-8",
         "b.cel:4:",
         "critcal",

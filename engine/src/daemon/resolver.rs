@@ -59,10 +59,10 @@ pub(crate) struct Job {
 /// What a state leaves to be looked up: tagged manifests of which not all is known that a report or
 /// a rule may ask. What no tag holds is found apart ([`without_tag`]).
 fn open(state: &weir_rules::State) -> Vec<Job> {
-    let tags = state.bound_tags().into_iter();
+    let tags = state.tag_bindings().into_iter();
     let open: BTreeSet<Job> = tags
-        .filter(|(_, digest)| !state.is_resolved(digest))
-        .map(|((repository, _), digest)| Job { repository, digest })
+        .filter(|(_, (digest, _))| !state.is_resolved(digest))
+        .map(|((repository, _), (digest, _))| Job { repository, digest })
         .collect();
     open.into_iter().collect()
 }

@@ -5,14 +5,14 @@ use std::{path::Path, sync::PoisonError, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use weir_rules::rule::{Loaded, Rule, RuleSet, RuleTarget};
+use weir_rules::rule::{Rule, RuleTarget};
 use weir_schema::{Body, RuleFile, RulesActivated, Timestamp};
 
 use super::{DaemonError, Shared, default_registry::names_default, own_event};
 use crate::{
     config::Config,
     query::{self, EventFilter},
-    rules_dir::{self, RulesDirError},
+    rules_dir,
     stream::PublishError,
 };
 
@@ -37,7 +37,8 @@ pub(crate) struct Offered {
 
 /// Reads and checks a rule set: one with an error is refused whole.
 pub(crate) fn checked(dir: &Path, default_registry: Option<&str>) -> Result<Offered, RulesRefused> {
-    let files = read_each(dir)?;
+    let offered = rules_dir::load(dir).map_err(|refused| RulesRefused(refused.to_string()))?;
+    let rules_dir::Offered { files, loaded } = offered;
     // A folder that is not mounted looks so: all denies would be off.
     if files.is_empty() {
         return Err(RulesRefused(format!(
@@ -45,40 +46,6 @@ pub(crate) fn checked(dir: &Path, default_registry: Option<&str>) -> Result<Offe
             dir.display()
         )));
     }
-    let loaded = load(&files, default_registry)?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(Offered {
-        digest: loaded.rules.digest(),
-        files,
-    })
-}
-
-/// Reads the files; where one cannot be read, what is wrong with the others is told beside it.
-fn read_each(dir: &Path) -> Result<Vec<RuleFile>, RulesRefused> {
-    let refused = |error: RulesDirError| RulesRefused(error.to_string());
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    for found in rules_dir::find(dir, rules_dir::RULES).map_err(refused)? {
-        match found.text() {
-            Ok(text) => files.push(RuleFile {
-                path: found.relative,
-                text,
-            }),
-            Err(error) => problems.push(error.to_string()),
-        }
-    }
-    if problems.is_empty() {
-        return Ok(files);
-    }
-    let others = RuleSet::load_offered(&files, &weir_rules::cel::Limits::RULES);
-    problems.extend(others.err().map(|errors| errors.to_string()));
-    Err(RulesRefused(problems.join("\n")))
-}
-
-fn load(files: &[RuleFile], default_registry: Option<&str>) -> Result<Loaded, RulesRefused> {
-    let loaded = RuleSet::load_offered(files, &weir_rules::cel::Limits::RULES)
-        .map_err(|errors| RulesRefused(errors.to_string()))?;
     if let Some(host) = default_registry {
         let rules = loaded.rules.rules().iter();
         let named: Vec<String> = rules.filter_map(|rule| names_host(rule, host)).collect();
@@ -86,7 +53,13 @@ fn load(files: &[RuleFile], default_registry: Option<&str>) -> Result<Loaded, Ru
             return Err(RulesRefused(named.join("\n")));
         }
     }
-    Ok(loaded)
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Offered {
+        digest: loaded.rules.digest(),
+        files,
+    })
 }
 
 /// What is wrong with a rule that names the default registry.

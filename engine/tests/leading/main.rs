@@ -13,7 +13,10 @@ mod support;
 use std::{fs, process::Command, time::Duration};
 
 use serde_json::{Value, json};
-use site::{PATIENCE, Site, TARGET, TARGET_TAG, count, equal_logs, follows, leads, puts, wait_for};
+use site::{
+    PATIENCE, Site, TARGET, TARGET_TAG, count, equal_logs, follows, leads, puts, stores_slowly,
+    wait_for,
+};
 use support::{
     app,
     daemon::Daemon,
@@ -28,14 +31,7 @@ async fn when_the_leader_is_killed_within_a_copy_another_node_completes_it() {
         return;
     };
     // The first node's copy hangs when it stores what it copied.
-    let way_of_first = site
-        .way(
-            |request| match request.method == "PUT" && request.path.starts_with(TARGET) {
-                true => Fault::Slow(Duration::from_secs(3600)),
-                false => Fault::None,
-            },
-        )
-        .await;
+    let way_of_first = site.way(stores_slowly(Duration::from_secs(3600))).await;
     let way_of_second = site.way(|_| Fault::None).await;
     let mut first = site.node("first", &way_of_first, 3, true).await;
     leads(&first).await;
@@ -124,14 +120,7 @@ async fn a_leader_that_was_stopped_for_long_does_not_act_when_it_wakes() {
     let Some(site) = Site::new().await else {
         return;
     };
-    let way_of_first = site
-        .way(
-            |request| match request.method == "PUT" && request.path.starts_with(TARGET) {
-                true => Fault::Slow(Duration::from_secs(2)),
-                false => Fault::None,
-            },
-        )
-        .await;
+    let way_of_first = site.way(stores_slowly(Duration::from_secs(2))).await;
     let way_of_second = site.way(|_| Fault::None).await;
     let first = site.node("first", &way_of_first, 3, true).await;
     let term_of_first = leads(&first).await["lease"]["term"].clone();

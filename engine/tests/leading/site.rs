@@ -199,3 +199,11 @@ pub async fn wait_for(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 pub const TARGET: &str = "/v2/production/web/manifests/";
 pub const TARGET_TAG: &str = "/v2/production/web/manifests/1.0";
+
+/// A registry that takes so long to store what is promoted.
+pub fn stores_slowly(by: Duration) -> impl Fn(&Request) -> Fault + Send + Sync + 'static {
+    move |request| match request.method == "PUT" && request.path.starts_with(TARGET) {
+        true => Fault::Slow(by),
+        false => Fault::None,
+    }
+}

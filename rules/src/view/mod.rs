@@ -305,18 +305,6 @@ impl State {
         at <= self.now || self.restless.is_empty() && !due
     }
 
-    /// What each tag points at, in order.
-    #[must_use]
-    pub fn bound_tags(&self) -> Vec<((RepositoryName, Tag), Digest)> {
-        let tags = self.tags.existing().filter_map(|(id, _, bound)| {
-            let found = self.tag_ref(id, bound.digest);
-            Some(((found.repository, found.tag), found.digest?))
-        });
-        let mut tags: Vec<_> = tags.collect();
-        tags.sort();
-        tags
-    }
-
     /// What each tag points at, with the record at which it came to.
     #[must_use]
     pub fn tag_bindings(&self) -> BTreeMap<(RepositoryName, Tag), (Digest, u64)> {

@@ -18,7 +18,6 @@ type Done = Result<(), Error>;
 const RAW: &str = "$serde_json::private::RawValue";
 
 /// A text being written.
-#[derive(Default)]
 pub(super) struct Writer {
     pub(super) text: Vec<u8>,
     /// The fields of all objects that are open, those of the innermost last.

@@ -1,24 +1,12 @@
 //! Rule files as the commands for their authors need them: messages show each path as the user would
 //! type it.
 
-use std::io::ErrorKind::NotFound;
 use std::path::Path;
 
-use weir_rules::cel::Limits;
-use weir_rules::rule::{Level, Loaded, Located, RuleErrors, RuleSet};
-use weir_schema::RuleFile;
+use weir_rules::rule::{Located, RuleErrors};
 
 use crate::cli::CliError;
-use crate::rules_dir::{self, Found, RulesDirError};
-
-/// Rules that were read and loaded.
-#[derive(Debug)]
-pub struct LoadedDirectory {
-    /// What is recorded when these rules are activated; paths are within the directory.
-    pub files: Vec<RuleFile>,
-    /// The rules and warnings. Warnings have paths as the user would type them.
-    pub loaded: Loaded,
-}
+use crate::rules_dir::{self, Offered, Refused, RulesDirError};
 
 /// Why a directory gave no rules.
 #[derive(Debug, thiserror::Error)]
@@ -40,92 +28,23 @@ impl From<LoadError> for CliError {
     }
 }
 
-/// Reads and loads every rule below `directory`, or one rule file.
-pub fn load(directory: &Path) -> Result<LoadedDirectory, LoadError> {
-    let (mut files, mut no_text) = (Vec::new(), Vec::new());
-    for found in rules_dir::find(directory, rules_dir::RULES).map_err(CliError::from)? {
-        match found.text() {
-            Ok(text) => files.push(RuleFile {
-                path: found.relative,
-                text,
-            }),
-            Err(error) => no_text.push(diagnostic(&found, error, directory.is_dir())?),
-        }
-    }
+/// Reads and loads every rule below `directory`, or one rule file. Warnings have paths as the user would
+/// type them.
+pub fn load(directory: &Path) -> Result<Offered, LoadError> {
     let shown = |mut located: Located| {
         located.path = shown_path(directory, &located.path);
         located
     };
-    match RuleSet::load_offered(&files, &Limits::RULES) {
-        Ok(Loaded { rules, warnings }) if no_text.is_empty() => {
-            let warnings = warnings.into_iter().map(shown).collect();
-            Ok(LoadedDirectory {
-                files,
-                loaded: Loaded { rules, warnings },
-            })
+    match rules_dir::load(directory) {
+        Ok(Offered { files, mut loaded }) => {
+            loaded.warnings = loaded.warnings.into_iter().map(shown).collect();
+            Ok(Offered { files, loaded })
         }
-        others => {
-            let others = others.err().map_or_else(Vec::new, |others| others.errors);
-            let mut errors: Vec<Located> = no_text.into_iter().chain(others).map(shown).collect();
-            errors.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
+        Err(Refused::Unreadable(error)) => Err(CliError::from(error).into()),
+        Err(Refused::Rules(RuleErrors { errors })) => {
+            let errors = errors.into_iter().map(shown).collect();
             Err(LoadError::Rules(RuleErrors { errors }))
         }
-    }
-}
-
-/// What is wrong with a file that holds no text of a rule, so that it stands beside what is wrong with
-/// others. Trouble of the system remains a failure.
-fn diagnostic(
-    found: &Found,
-    error: RulesDirError,
-    in_directory: bool,
-) -> Result<Located, CliError> {
-    let path = &found.relative;
-    let whole = |message: &str, help: &str| Ok(Located::of_file(path, "", message, help));
-    match error {
-        RulesDirError::Text { at, .. } => {
-            let bytes = std::fs::read(&found.path).map_err(CliError::read(&found.path))?;
-            let text = String::from_utf8_lossy(&bytes);
-            let help = Some("save the file as UTF-8".to_owned());
-            let message = "not UTF-8 text";
-            Ok(Located::new(
-                path,
-                &text,
-                at..at,
-                Level::Error,
-                message,
-                help,
-            ))
-        }
-        RulesDirError::Hidden { at, what, .. } => {
-            let whole =
-                std::fs::read_to_string(&found.path).map_err(CliError::read(&found.path))?;
-            let text = whole.strip_prefix('\u{feff}').unwrap_or(&whole);
-            let at = at - (whole.len() - text.len());
-            let help = "remove it: editors would show another text than is evaluated; in a text \
-                        write its escape, such as `\\u2028`";
-            let level = Level::Error;
-            Ok(Located::new(
-                path,
-                text,
-                at..at,
-                level,
-                what,
-                Some(help.to_owned()),
-            ))
-        }
-        RulesDirError::Large { bytes, .. } => whole(
-            &format!("{bytes} bytes are too many for a rule file"),
-            "only rules have names that end in `.cel`",
-        ),
-        RulesDirError::Special { .. } if in_directory => whole(
-            "neither a file nor a directory",
-            "only rules have names that end in `.cel`",
-        ),
-        RulesDirError::Read { source, .. } if in_directory && source.kind() == NotFound => {
-            whole("a link to nothing", "put a rule there, or remove the link")
-        }
-        other => Err(other.into()),
     }
 }
 
