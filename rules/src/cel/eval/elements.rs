@@ -100,8 +100,8 @@ impl Run<'_> {
         }
     }
 
-    /// The same, where a field that says nothing is absent, whatever type the operand was known to have:
-    /// `a.?b` is there where `has(a.b)` is true (CEL, optionals).
+    /// As [`Self::field`], but absent where it says nothing, whatever type the operand was known to
+    /// have: `a.?b` is there where `has(a.b)` is true (CEL, optionals).
     fn present_field<'v>(
         &self,
         node: &Node,
