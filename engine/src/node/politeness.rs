@@ -1,19 +1,34 @@
 //! What is not urgent takes what the rest leaves of the processors.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use thread_priority::{Error, ThreadPriority};
 
 use super::BATCH;
 
-/// How many inputs are on their way into the log. Where more than fill two batches are, what is not
-/// urgent can wait: its priority alone does not see to it, for a processor that runs an idle thread
+/// A backlog is over once there was none for so long: while one is worked off, the inputs on their way
+/// are few for a moment now and then.
+const CALM: Duration = Duration::from_millis(200);
+
+/// Whether inputs wait to get into the log. Where more than fill two batches are on their way, what is
+/// not urgent can wait: its priority alone does not see to it, for a processor that runs an idle thread
 /// does not look for work that waits for another one.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Backlog(Arc<AtomicUsize>);
+#[derive(Debug, Clone)]
+pub(super) struct Backlog(Arc<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    inputs: AtomicUsize,
+    begun: Instant,
+    /// Milliseconds after `begun` up to which there is a backlog in any case.
+    not_over_before: AtomicU64,
+}
 
 /// Inputs on their way, until it is dropped.
 #[derive(Debug)]
@@ -22,21 +37,43 @@ pub(super) struct OnTheirWay {
     inputs: usize,
 }
 
+impl Default for Backlog {
+    fn default() -> Self {
+        Self(Arc::new(Waiting {
+            inputs: AtomicUsize::new(0),
+            begun: Instant::now(),
+            not_over_before: AtomicU64::new(0),
+        }))
+    }
+}
+
 impl Backlog {
     pub(super) fn more(&self, inputs: usize) -> OnTheirWay {
-        self.0.fetch_add(inputs, Ordering::Relaxed);
+        let before = self.0.inputs.fetch_add(inputs, Ordering::Relaxed);
+        if before + inputs > 2 * BATCH {
+            let over = self.0.milliseconds() + CALM.as_millis() as u64;
+            self.0.not_over_before.store(over, Ordering::Relaxed);
+        }
         let backlog = self.clone();
         OnTheirWay { backlog, inputs }
     }
 
     pub(super) fn is_there(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 2 * BATCH
+        self.0.inputs.load(Ordering::Relaxed) > 2 * BATCH
+            || self.0.milliseconds() < self.0.not_over_before.load(Ordering::Relaxed)
+    }
+}
+
+impl Waiting {
+    fn milliseconds(&self) -> u64 {
+        self.begun.elapsed().as_millis() as u64
     }
 }
 
 impl Drop for OnTheirWay {
     fn drop(&mut self) {
-        self.backlog.0.fetch_sub(self.inputs, Ordering::Relaxed);
+        let waiting = &self.backlog.0.inputs;
+        waiting.fetch_sub(self.inputs, Ordering::Relaxed);
     }
 }
 
@@ -71,7 +108,7 @@ fn be_idle() -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BATCH, Backlog};
+    use super::{BATCH, Backlog, CALM};
 
     #[test]
     fn what_a_registry_sends_now_and_then_is_no_backlog() {
@@ -81,8 +118,14 @@ mod tests {
         let full = backlog.more(2 * BATCH);
         assert!(backlog.is_there());
         drop(few);
-        assert!(!backlog.is_there());
         drop(full);
+        assert!(
+            backlog.is_there(),
+            "few may be on their way for a moment only"
+        );
+        std::thread::sleep(CALM);
+        assert!(!backlog.is_there());
+        let _few = backlog.more(2 * BATCH);
         assert!(!backlog.is_there());
     }
 }
