@@ -76,16 +76,16 @@ pub(super) struct Writer {
     pub(super) encoder: Encoder,
     /// The row that has the head now; another than [`keys::HEAD`] in a log of format 1.
     pub(super) head_key: &'static [u8],
-    /// The last batch, if it changed nothing but the head: the journal has it, and the store gets it
-    /// with what comes next. To change a row of the store takes longer than all else in a commit but
-    /// the sync, and the next batch changes that of the head again.
-    pub(super) held: Option<Held>,
+    /// The head after the last batch: the journal has it, and the store is given it before the journal
+    /// forgets any. To change a row of the store takes long, and the next batch changes this one again.
+    pub(super) held: Option<HeldHead>,
 }
 
-/// A batch that the store has not been given yet.
-pub(super) struct Held {
+/// A head that the store has not been given yet.
+pub(super) struct HeldHead {
+    /// The batch that it is of.
     number: u64,
-    changes: Changes,
+    row: Vec<u8>,
 }
 
 /// Why nothing was appended.
@@ -159,7 +159,7 @@ impl Pending {
     /// # Errors
     /// The log has failed: the batch may or may not be there when it is opened again.
     pub fn wait(self) -> Result<(), AppendError> {
-        let waited = self.shared.commits.wait(&self.shared.journal, self.number);
+        let waited = self.shared.wait(self.number);
         waited.map_err(|error| failed(&self.shared, &error))
     }
 }
@@ -285,10 +285,12 @@ impl Log {
         changes: Changes,
     ) -> Result<Pending, AppendError> {
         match self.try_write(records, position, changes) {
-            Ok(()) => Ok(Pending {
-                shared: self.shared.clone(),
-                number: self.shared.commits.written(self.writer.visible()),
-            }),
+            Ok(rows) => {
+                let (number, visible) = (self.writer.tip.batch, self.writer.visible());
+                self.shared.commits.written(number, visible, rows);
+                let shared = self.shared.clone();
+                Ok(Pending { shared, number })
+            }
             Err(error) => {
                 let error = self.shared.commits.fail(error);
                 Err(failed(&self.shared, &error))
@@ -296,13 +298,15 @@ impl Log {
         }
     }
 
+    /// Returns the changes that the store gets once the journal is durable.
     fn try_write(
         &mut self,
         records: &[EncodedRecord],
         position: Option<StreamPosition>,
         mut changes: Changes,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Changes, StoreError> {
         let Shared { store, journal, .. } = &*self.shared;
+        let before = self.writer.tip.batch;
         let (size, previous) = (self.writer.tip.frontier.size(), self.writer.tip.previous);
         self.writer
             .lay_out(records, position, &mut changes)
@@ -316,27 +320,27 @@ impl Log {
         };
         if !journal.has_room_for(&entry) {
             // The journal is about to forget batches, which the store must have.
+            self.shared.wait(before).map_err(io::Error::other)?;
             self.writer.store_held(store, journal)?;
         }
         let appended = journal.append(&entry)?;
-        if appended == Appended::Over {
-            return Err(io::Error::other("the log takes no more").into());
+        let mut changes = entry.changes;
+        match appended {
+            Appended::Here => {
+                let head = changes.take_last(keys::HEAD);
+                self.writer.held = head.map(|row| HeldHead { number, row });
+                Ok(changes)
+            }
+            Appended::TooLong => {
+                // The store's own sync makes it durable.
+                store.apply_whole(changes)?;
+                journal.applied(number);
+                store.sync()?;
+                journal.stored(number);
+                Ok(Changes::default())
+            }
+            Appended::Over => Err(io::Error::other("the log takes no more").into()),
         }
-        let changes = entry.changes;
-        if appended == Appended::Here && changes.are_of(keys::HEAD) {
-            self.writer.held = Some(Held { number, changes });
-            return Ok(());
-        }
-        // Its head is newer than the one that was held.
-        self.writer.held = None;
-        store.apply(changes)?;
-        journal.applied(number);
-        if appended == Appended::TooLong {
-            // The store's own sync makes it durable.
-            store.sync()?;
-            journal.stored(number);
-        }
-        Ok(())
     }
 
     /// Checks that `records` follow the log, each the one before it.
@@ -383,7 +387,8 @@ impl Drop for Log {
     fn drop(&mut self) {
         let Shared { store, journal, .. } = &*self.shared;
         // The journal has it in any case.
-        if self.shared.commits.failure().is_none()
+        if self.shared.wait(self.writer.tip.batch).is_ok()
+            && self.shared.commits.failure().is_none()
             && let Err(error) = self.writer.store_held(store, journal)
         {
             tracing::warn!(%error, "cannot write the log's head to its store; the next start takes longer");
@@ -392,9 +397,11 @@ impl Drop for Log {
 }
 
 impl Writer {
-    /// Gives the store what was held back from it.
+    /// Gives the store the head that was held back from it. It must have the rows of its batch.
     fn store_held(&mut self, store: &Store, journal: &Journal) -> Result<(), StoreError> {
-        if let Some(Held { number, changes }) = self.held.take() {
+        if let Some(HeldHead { number, row }) = self.held.take() {
+            let mut changes = Changes::default();
+            changes.put(keys::HEAD, row);
             store.apply(changes)?;
             journal.applied(number);
         }

@@ -1,10 +1,12 @@
 //! Making appended batches durable, several at once where they overlap.
 //!
 //! Whoever waits for a batch syncs the journal if nobody does; one sync covers all that was written
-//! before it began. A batch becomes visible to readers, as the new head with the open chunk, only
-//! when it is durable.
+//! before it began. Then the store is given the rows, never before: what it has on disk after a crash
+//! is in the journal too, or was synced with it. A batch becomes visible to readers, as the new head
+//! with the open chunk, only when it is durable and its rows are there.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use tokio::sync::watch;
 use super::chunk::Chunk;
 use super::head::Head;
 use super::journal::Journal;
-use super::store::StoreError;
+use super::store::{Changes, Store, StoreError};
 use super::witness::{Seen, Witness};
 
 /// The end of the log as readers see it.
@@ -32,24 +34,34 @@ pub(super) struct Commits {
 }
 
 struct State {
-    /// Batches written so far, and how many of them are durable.
+    /// The last batch that is written, and the last that is durable.
     written: u64,
     durable: u64,
     syncing: bool,
     /// Why the log takes no more: the first error while writing.
     failed: Option<Arc<StoreError>>,
-    /// Ends of the batches that are written and not yet durable.
-    pending: VecDeque<(u64, Visible)>,
+    /// What is written and not yet durable.
+    pending: VecDeque<Batch>,
     visible: Visible,
     witness: Witness,
 }
 
+/// A batch that is written.
+struct Batch {
+    number: u64,
+    /// The end of the log after it.
+    visible: Visible,
+    /// The rows that the store is to be given.
+    rows: Changes,
+}
+
 impl Commits {
-    pub(super) fn new(visible: Visible, witness: Witness) -> Commits {
+    /// Of a log whose batches up to `batch` are durable.
+    pub(super) fn new(batch: u64, visible: Visible, witness: Witness) -> Commits {
         let heads = watch::Sender::new(visible.head.next_seq);
         let state = State {
-            written: 0,
-            durable: 0,
+            written: batch,
+            durable: batch,
             syncing: false,
             failed: None,
             pending: VecDeque::new(),
@@ -87,17 +99,24 @@ impl Commits {
         error
     }
 
-    /// Counts a batch that is written and not yet durable; returns how many there were so far.
-    pub(super) fn written(&self, visible: Visible) -> u64 {
+    /// Takes note of the next batch, which is in the journal and not yet durable.
+    pub(super) fn written(&self, number: u64, visible: Visible, rows: Changes) {
         let mut state = self.lock();
-        state.written += 1;
-        let number = state.written;
-        state.pending.push_back((number, visible));
-        number
+        state.written = number;
+        state.pending.push_back(Batch {
+            number,
+            visible,
+            rows,
+        });
     }
 
-    /// Returns once batch `number` is durable.
-    pub(super) fn wait(&self, journal: &Journal, number: u64) -> Result<(), Arc<StoreError>> {
+    /// Returns once batch `number` is durable, and `store` has its rows.
+    pub(super) fn wait(
+        &self,
+        journal: &Journal,
+        store: &Store,
+        number: u64,
+    ) -> Result<(), Arc<StoreError>> {
         let mut state = self.lock();
         loop {
             if state.durable >= number {
@@ -115,14 +134,18 @@ impl Commits {
             }
             state.syncing = true;
             let target = state.written;
+            let pending = state.pending.iter_mut();
+            let rows: Vec<Changes> = pending.map(|batch| mem::take(&mut batch.rows)).collect();
             drop(state);
-            let synced = journal.sync();
+            let synced = journal.sync().map_err(StoreError::from);
+            let stored =
+                synced.and_then(|()| rows.into_iter().try_for_each(|rows| store.apply(rows)));
             state = self.lock();
             state.syncing = false;
-            match synced {
+            match stored {
                 Ok(()) => self.publish(&mut state, target),
                 Err(error) => {
-                    state.failed.get_or_insert_with(|| Arc::new(error.into()));
+                    state.failed.get_or_insert_with(|| Arc::new(error));
                 }
             }
             self.changed.notify_all();
@@ -131,9 +154,8 @@ impl Commits {
 
     fn publish(&self, state: &mut State, durable: u64) {
         state.durable = durable;
-        while let Some((_, visible)) = state.pending.pop_front_if(|(number, _)| *number <= durable)
-        {
-            state.visible = visible;
+        while let Some(batch) = state.pending.pop_front_if(|batch| batch.number <= durable) {
+            state.visible = batch.visible;
         }
         let head = state.visible.head.clone();
         let seen = Seen {

@@ -2,9 +2,10 @@
 //!
 //! The store needs several writes that wait for each other to make a batch durable, and holds
 //! commits up while it tidies. So a batch is written here first, to a file that lies ready on
-//! disk, and one sync of that file is the commit. The store takes the batch too, in memory, at once
-//! or with a later one, and is synced in the background when half of the journal is full; then that
-//! half is used again. After a crash the batches that the store has not are applied once more.
+//! disk, and one sync of that file is the commit. Only then the store takes its rows, in memory and one
+//! by one, and is synced in the background, with the head that belongs to them, when half of the
+//! journal is full; then that half is used again. After a crash the batches after the store's head are
+//! applied once more, whatever it has of them.
 //!
 //! Two files of [`FILE_BYTES`] are written in turn. Entries lie one behind the other:
 //!
@@ -88,7 +89,7 @@ struct Place {
     offset: u64,
     /// The last batch in each file.
     last: [u64; 2],
-    /// The last batch that the store has, in memory at least.
+    /// The last batch that the store has with its head, in memory at least.
     applied: u64,
     /// The last batch that the store has on disk.
     stored: u64,
@@ -190,7 +191,7 @@ impl Journal {
             .inspect_err(|_| *failed = true)
     }
 
-    /// The store has the batch `number` and all before it, in memory.
+    /// The store has the batch `number` and all before it, in memory, and the head after it.
     pub(super) fn applied(&self, number: u64) {
         self.lock().applied = number;
     }

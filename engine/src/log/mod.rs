@@ -1,9 +1,9 @@
 //! The log: append-only, durable through a power cut, tamper-evident.
 //!
 //! ```text
-//! records ──> chunk (16, compressed) ─┐                   ┌─> journal ──> fdatasync ──> head visible
-//!         ──> frontier, stored hashes ├─> one atomic batch┤
-//! position, extra ─> head, values ────┘                   └─> store ──> synced now and then
+//! records ──> chunk (16, compressed) ─┐
+//!         ──> frontier, stored hashes ├─> one batch ─> journal ─> fdatasync ─> store ─> head visible
+//! position, extra ─> head, values ────┘                                          └─> synced now and then
 //! ```
 //!
 //! [`Log`] is the one writer. It checks that records are dense and chained, and returns from
@@ -73,7 +73,7 @@ use std::thread::JoinHandle;
 
 use commit::Commits;
 use journal::Journal;
-use store::Store;
+use store::{Store, StoreError};
 
 /// What the writer and the readers of an open log share.
 struct Shared {
@@ -85,6 +85,13 @@ struct Shared {
     storing: Option<JoinHandle<()>>,
     /// Released last, when no reader is left.
     _lock: directory::Lock,
+}
+
+impl Shared {
+    /// Returns once batch `number` is durable, and the store has its rows.
+    fn wait(&self, number: u64) -> Result<(), Arc<StoreError>> {
+        self.commits.wait(&self.journal, &self.store, number)
+    }
 }
 
 /// Syncs the store whenever the journal asks for it, until it ends.

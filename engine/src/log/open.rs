@@ -189,7 +189,7 @@ impl Log {
             directory::name_format(dir).map_err(on)?;
         }
         let (store, journal) = (Arc::new(store), Arc::new(journal));
-        let commits = Arc::new(Commits::new(writer.visible(), witness));
+        let commits = Arc::new(Commits::new(writer.tip.batch, writer.visible(), witness));
         let storing = {
             let (store, journal, commits) = (store.clone(), journal.clone(), commits.clone());
             thread::Builder::new()

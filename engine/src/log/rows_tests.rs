@@ -1,5 +1,7 @@
 //! What the rows of a log are, and what comes of rows that another program put into its store.
 
+use std::fs;
+
 use tempfile::TempDir;
 use weir_schema::record::NO_HASH;
 
@@ -84,15 +86,21 @@ fn killed(log: &Log, copy: &std::path::Path) -> Log {
 }
 
 #[test]
-fn a_head_that_changed_alone_goes_to_the_store_with_what_comes_next_or_at_the_end() {
+fn the_store_gets_rows_once_they_are_durable_and_the_head_at_the_end() {
     let dir = TempDir::new().expect("a directory");
     let all = chain(1, 18, "scan", NO_HASH);
+    drop(log_of(dir.path(), &all[..1]));
     let mut log = log_of(dir.path(), &[]);
-    log.append(&all[..16], at(1)).expect("it appends");
-    assert_eq!(stored_head(&log), (17, Some(1)));
-    log.append(&all[16..17], at(2)).expect("it appends");
+    assert_eq!(stored_head(&log), (2, None));
+    let pending = log.submit(&all[1..17], at(1), &[]).expect("it is written");
+    assert!(
+        begins(&log).is_empty(),
+        "a power cut might leave the rows alone"
+    );
+    pending.wait().expect("it is durable");
+    assert_eq!(begins(&log), [1]);
     log.append(&[], at(3)).expect("it appends");
-    assert_eq!(stored_head(&log), (17, Some(1)), "the journal has it");
+    assert_eq!(stored_head(&log), (2, None), "the journal has it");
     assert_eq!(log.head().position, at(3));
     assert_eq!(bytes_of(&log).len(), 17);
 
@@ -102,15 +110,49 @@ fn a_head_that_changed_alone_goes_to_the_store_with_what_comes_next_or_at_the_en
     assert_eq!(bytes_of(&killed), bytes_of(&log));
     drop(killed);
 
-    log.append_with(&all[17..], None, &[("note", b"1")])
-        .expect("it appends");
-    assert_eq!(stored_head(&log), (19, Some(3)));
-    log.append(&[], at(4)).expect("it appends");
+    let last = log.submit(&all[17..], at(4), &[("note", b"1")]);
     let reader = log.reader();
     drop(log);
+    last.expect("it is written").wait().expect("it is durable");
     let row = reader.store().get(keys::HEAD).expect("it reads");
     let (tip, _) = head::Tip::decode(&row.expect("a row")).expect("a head");
-    assert_eq!(tip.position, at(4));
+    assert_eq!((tip.next_seq(), tip.position), (19, at(4)));
+    let note = reader.meta_get("note").expect("it reads");
+    assert_eq!(note.as_deref(), Some(&b"1"[..]));
+}
+
+#[test]
+fn whatever_of_a_batch_a_crash_left_in_the_store_the_log_is_the_same() {
+    let dir = TempDir::new().expect("a directory");
+    let all = chain(1, 600, "scan", NO_HASH);
+    let mut log = log_of(dir.path(), &all[..1]);
+    for batch in all[1..].chunks(37) {
+        log.append(batch, None).expect("it appends");
+    }
+    let reader = log.reader();
+    let rows = reader.store().range(b"", b"\xff", usize::MAX);
+    let rows = rows.expect("it reads");
+    for (turn, left) in [0, 1, 2, 19, 40, rows.len()].into_iter().enumerate() {
+        let copy = dir.path().join(format!("killed-{turn}"));
+        drop(killed(&log, &copy));
+        fs::remove_dir_all(copy.join("store")).expect("it goes");
+        fs::remove_file(copy.join("witness")).expect("it goes");
+        let journal = dir.path().join("log/journal");
+        for file in ["0", "1"] {
+            fs::copy(journal.join(file), copy.join("journal").join(file)).expect("it is copied");
+        }
+        let store = Store::open(&copy.join("store"), 1 << 20).expect("it opens");
+        let mut changes = Changes::default();
+        for (key, value) in rows.iter().rev().take(left) {
+            changes.put(key, value.to_vec());
+        }
+        store.apply(changes).expect("it is written");
+        drop(store);
+        let again = Log::open(&copy, LogOptions::default()).expect("it opens");
+        assert_eq!(again.head(), log.head());
+        assert_eq!(bytes_of(&again), bytes_of(&log));
+        assert_eq!(begins(&again), begins(&log));
+    }
 }
 
 #[test]

@@ -63,9 +63,12 @@ impl Changes {
         self.0.push((key.to_vec(), None));
     }
 
-    /// Whether they set the value of `key` and do nothing else.
-    pub(super) fn are_of(&self, key: &[u8]) -> bool {
-        matches!(&self.0[..], [(changed, Some(_))] if changed == key)
+    /// Takes the last change out, if it sets the value of `key`.
+    pub(super) fn take_last(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        let last = self
+            .0
+            .pop_if(|(changed, value)| changed == key && value.is_some());
+        last.and_then(|(_, value)| value)
     }
 
     /// The length of what [`Self::encode`] adds.
@@ -193,19 +196,22 @@ impl Store {
         run(|| self.log.range(from..to).take(limit).collect())
     }
 
-    /// Writes `changes` atomically. They are durable only after the next [`Store::sync`].
+    /// Writes `changes`: atomically if they remove a row, else one after the other, so that after a
+    /// crash the first of them may be there and the others not. They are durable only after the next
+    /// [`Store::sync`].
+    ///
+    /// A batch of sled's begins and ends with a write to the disk, and each wakes all of its threads.
     pub(super) fn apply(&self, changes: Changes) -> Result<(), StoreError> {
-        let tree = &self.log;
-        // One change needs no batch, which sled begins with a write to the disk of its own.
-        if changes.0.len() == 1 {
-            return changes.0.into_iter().try_for_each(|(key, value)| {
-                run(|| match value {
-                    Some(value) => tree.insert(key, value),
-                    None => tree.remove(key),
-                })
-                .map(drop)
-            });
+        if changes.0.iter().any(|(_, value)| value.is_none()) {
+            return self.apply_whole(changes);
         }
+        let all = changes.0.into_iter();
+        let mut values = all.filter_map(|(key, value)| Some((key, value?)));
+        run(|| values.try_for_each(|(key, value)| self.log.insert(key, value).map(drop)))
+    }
+
+    /// Writes `changes` atomically. They are durable only after the next [`Store::sync`].
+    pub(super) fn apply_whole(&self, changes: Changes) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
         for (key, value) in changes.0 {
             match value {
@@ -213,7 +219,7 @@ impl Store {
                 None => batch.remove(key),
             }
         }
-        run(|| tree.apply_batch(batch))
+        run(|| self.log.apply_batch(batch))
     }
 
     /// Returns once everything applied before the call survives a power cut. After an error

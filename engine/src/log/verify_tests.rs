@@ -199,9 +199,11 @@ fn a_row_that_does_not_decompress_is_named() {
 fn an_open_chunk_that_was_changed_is_found_at_opening_or_by_a_verification() {
     let dir = TempDir::new().expect("a directory");
     let log = log_of(dir.path(), &chain(1, 20, "scan", NO_HASH));
-    let row = log.reader().store().get(keys::HEAD);
-    let row = row.expect("it reads").expect("a row");
+    let reader = log.reader();
     drop(log);
+    let row = reader.store().get(keys::HEAD);
+    let row = row.expect("it reads").expect("a row");
+    drop(reader);
     let (tip, open) = head::Tip::decode(&row).expect("it decodes");
     let (first, open) = open.expect("an open chunk");
     assert_eq!(first, 17);
