@@ -129,8 +129,9 @@ impl<'a> Object<'a> {
             self.sort();
         }
         self.writer.fields.truncate(self.first);
-        let ends = self.around + 1;
-        self.writer.text.resize(self.writer.text.len() + ends, b'}');
+        for _ in 0..=self.around {
+            self.writer.text.push(b'}');
+        }
         Ok(())
     }
 
