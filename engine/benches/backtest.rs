@@ -115,7 +115,7 @@ fn write(path: &Path, apps: usize, events: usize) -> Vec<RuleFile> {
         }
         written += 1;
         let event = Event {
-            id: written.to_string(),
+            id: written.to_string().into(),
             source: "bench".into(),
             time: Some(at),
             subject: None,

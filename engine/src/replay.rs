@@ -123,7 +123,7 @@ impl Line {
         Self::Decision {
             seq,
             at,
-            rule: decision.rule.clone(),
+            rule: decision.rule.to_string(),
             source: decision.source.clone(),
             target: decision.target.clone(),
             verdict: decision.verdict,
@@ -137,7 +137,7 @@ impl Line {
             seq,
             at,
             violation: found,
-            rule: violation.rule.clone(),
+            rule: violation.rule.to_string(),
             repository: violation.repository.to_string(),
             tag: violation.tag.to_string(),
             digest: violation.digest.clone(),

@@ -176,7 +176,7 @@ impl Teller {
             ("quiet", [duration]) => return self.quiet(parse_duration(duration)),
             ("again", []) => {
                 let mut event = self.events.last().cloned().expect("an event before");
-                event.id = format!("{}", self.events.len() + 1);
+                event.id = format!("{}", self.events.len() + 1).into();
                 event.time = Some(self.now);
                 return self.take(event);
             }

@@ -35,8 +35,8 @@ impl State {
         let repository = self.intern_repository(&made.source.repository);
         let source = self.intern_tag(repository, &made.source.tag);
         let target = self.intern_target(&Destination {
-            repository: made.target.repository.clone(),
-            tag: made.target.tag.clone(),
+            repository: made.target.repository.to_string(),
+            tag: made.target.tag.to_string(),
         });
         let Some(digest) = &made.source.digest else {
             return;

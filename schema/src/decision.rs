@@ -4,6 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::{Digest, Platform, RepositoryName, Tag, Timestamp};
 
@@ -150,7 +151,7 @@ pub struct Reason {
     pub digest: Option<Digest>,
     /// The component of the application that the manifest is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub component: Option<String>,
+    pub component: Option<SmolStr>,
     /// The platform of the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
@@ -226,9 +227,9 @@ pub struct TagRef {
 )]
 pub struct TargetRef {
     /// The repository.
-    pub repository: String,
+    pub repository: SmolStr,
     /// The tag.
-    pub tag: String,
+    pub tag: SmolStr,
 }
 
 /// `weir.decision.made`: verdict, digest, target or reasons of a subject changed.
@@ -250,7 +251,7 @@ pub struct Decision {
     /// Why, in order.
     pub reasons: Vec<Reason>,
     /// The promote rule; `manual` for a promotion by hand.
-    pub rule: String,
+    pub rule: SmolStr,
     /// The rule set in force.
     pub rules_digest: Digest,
     /// The tag judged and the digest that the verdict is bound to.
@@ -279,7 +280,7 @@ pub struct PromotionOutcome {
     /// From the decision.
     pub promotion_id: String,
     /// The rule; `manual` for a promotion by hand.
-    pub rule: String,
+    pub rule: SmolStr,
     /// What is copied.
     pub source: TagRef,
     /// Where to.
@@ -296,7 +297,7 @@ pub struct Violation {
     /// What it points at.
     pub digest: Digest,
     /// The rule that promoted it.
-    pub rule: String,
+    pub rule: SmolStr,
     /// What no longer holds; empty when cleared.
     pub reasons: Vec<Reason>,
 }

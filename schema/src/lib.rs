@@ -38,7 +38,7 @@ pub use event::{
 pub use record::{Position, Record, RecordError};
 pub use repository::{RepositoryName, RepositoryNameError, registry_in, within_default};
 pub use severity::Severity;
-pub use smol_str::SmolStr;
+pub use smol_str::{SmolStr, ToSmolStr};
 pub use tag::{Tag, TagError};
 pub use timestamp::{Timestamp, TimestampError};
 pub use vulnerability::vulnerability_name;

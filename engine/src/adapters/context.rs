@@ -140,8 +140,8 @@ impl<'a> Context<'a> {
         let own = own.filter(|id| !id.is_empty());
         let id = own.map_or_else(|| self.content_key(time, &body, meaning), str::to_owned);
         Event {
-            id,
-            source: self.source(),
+            id: id.into(),
+            source: self.source().into(),
             time,
             subject: None,
             body,

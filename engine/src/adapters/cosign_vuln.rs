@@ -145,7 +145,7 @@ fn report(context: &Context<'_>, predicate: &Field<'_>) -> Result<Report, Proble
     let database = said.get("db");
     let metadata = predicate.get("metadata");
     if report.scanner.version.is_none() {
-        report.scanner.version = said.get("version").string();
+        report.scanner.version = said.get("version").short();
     }
     if report.scanner.db_updated_at.is_none() {
         report.scanner.db_updated_at = database.first(&["lastUpdate", "version"]).time();
@@ -236,8 +236,9 @@ fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
                 .rsplit(['/', ':'])
                 .next()
                 .unwrap_or(name)
-                .to_lowercase(),
-            version: said.get("version").string(),
+                .to_lowercase()
+                .into(),
+            version: said.get("version").short(),
             db_updated_at: None,
         },
         failed: report::ungraded(&findings),

@@ -239,8 +239,12 @@ pub(super) fn scanner(root: &Field<'_>) -> Scanner {
     let tool = all.iter().find(is_dep_scan).or(all.first());
     let text = |name: &str| tool.and_then(|tool| tool.get(name).string());
     Scanner {
-        name: text("name").map_or_else(|| "cyclonedx".into(), |name| name.to_lowercase()),
-        version: text("version").filter(|version| !version.starts_with('[')),
+        name: text("name")
+            .map_or_else(|| "cyclonedx".into(), |name| name.to_lowercase())
+            .into(),
+        version: text("version")
+            .filter(|version| !version.starts_with('['))
+            .map(Into::into),
         db_updated_at: None,
     }
 }

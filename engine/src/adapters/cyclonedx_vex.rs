@@ -53,7 +53,7 @@ pub(super) fn overrides(
     let author = metadata.get("authors").items().next();
     let author = author.and_then(|author| author.get("name").string());
     let author = author.or_else(|| metadata.get("supplier").get("name").string());
-    let author = author.unwrap_or_else(|| scanner(root).name);
+    let author = author.unwrap_or_else(|| scanner(root).name.to_string());
     let about = About {
         components: components(root),
         purls: purls(root),

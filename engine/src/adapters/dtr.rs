@@ -93,8 +93,8 @@ fn repository(context: &Context<'_>, contents: &Field<'_>) -> Result<RepositoryN
 
 fn platform(contents: &Field<'_>) -> Option<Platform> {
     Some(Platform {
-        os: contents.get("os").string()?,
-        architecture: contents.get("architecture").string()?,
+        os: contents.get("os").string()?.into(),
+        architecture: contents.get("architecture").string()?.into(),
         variant: None,
     })
 }
@@ -237,7 +237,7 @@ fn scanner_updated(
         (_, Some(_)) => {
             let body = Body::ScannerUpdated(ScannerUpdated {
                 scanner: Scanner {
-                    version: contents.get("scanner_version").string(),
+                    version: contents.get("scanner_version").short(),
                     db_updated_at: updated,
                     ..scanner()
                 },

@@ -201,7 +201,7 @@ pub(super) fn report(context: &Context<'_>, body: &[u8]) -> Result<Report, Probl
     Ok(Report {
         scanner: Scanner {
             name: "grype".into(),
-            version: descriptor.get("version").string(),
+            version: descriptor.get("version").short(),
             db_updated_at: database
                 .get("built")
                 .time()

@@ -297,8 +297,13 @@ fn scanner(context: &Context<'_>, overview: &Field<'_>) -> Scanner {
     };
     let assumed = context.settings().scanner.as_deref().unwrap_or(usual);
     Scanner {
-        name: said.get("name").text().unwrap_or(assumed).to_lowercase(),
-        version: said.get("version").string(),
+        name: said
+            .get("name")
+            .text()
+            .unwrap_or(assumed)
+            .to_lowercase()
+            .into(),
+        version: said.get("version").short(),
         db_updated_at: None,
     }
 }

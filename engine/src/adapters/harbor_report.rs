@@ -42,8 +42,8 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
 fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Vec<Decoded>, Problem> {
     let said = report.get("scanner");
     let scanner = Scanner {
-        name: said.get("name").required()?.to_lowercase(),
-        version: said.get("version").string(),
+        name: said.get("name").required()?.to_lowercase().into(),
+        version: said.get("version").short(),
         db_updated_at: None,
     };
     if let Some(sbom) = ["sbom", "media_type"].iter().find_map(|name| {

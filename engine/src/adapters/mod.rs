@@ -568,8 +568,8 @@ pub fn rejection(source: &str, rejected: InputRejected) -> Received {
     };
     let key = format!("{}\n{}", rejected.payload_digest, rejected.reason);
     Received::from(Event {
-        id: Digest::of(key.as_bytes()).hex(),
-        source: format!("/intake/{name}"),
+        id: Digest::of(key.as_bytes()).hex().into(),
+        source: format!("/intake/{name}").into(),
         time: None,
         subject: None,
         body: Body::InputRejected(rejected),

@@ -167,7 +167,7 @@ impl Pending {
             Need::Digest { .. } => {
                 // The same words about a tag mean another push when it points elsewhere.
                 if self.keyed {
-                    self.event.id = format!("{}-{}", self.event.id, digest.short());
+                    self.event.id = format!("{}-{}", self.event.id, digest.short()).into();
                 }
                 json!(["digest", "media_type"])
             }
@@ -176,7 +176,7 @@ impl Pending {
             Need::Leaf(named) => {
                 // The same report was of something else as long as less was known.
                 if self.keyed {
-                    self.event.id = format!("{}-{}", self.event.id, digest.short());
+                    self.event.id = format!("{}-{}", self.event.id, digest.short()).into();
                 }
                 if let Some(claimed) = &named.claimed {
                     self.extra

@@ -92,7 +92,7 @@ fn told(context: &Context<'_>, root: &Field<'_>) -> Result<Vec<Told>, Problem> {
         let name = &scan.read.scanner.name;
         match tools.iter_mut().find(|(tool, _)| tool == name) {
             Some((_, of_tool)) => of_tool.push(scan),
-            None => tools.push((name.clone(), vec![scan])),
+            None => tools.push((name.to_string(), vec![scan])),
         }
     }
     let is_of_one_image = context.subject()?.is_some();
@@ -225,8 +225,8 @@ fn run<'a>(context: &Context<'_>, run: &Field<'a>) -> Result<Scan<'a>, Problem> 
         graded,
         read: Report {
             scanner: Scanner {
-                name: tool,
-                version: driver.first(&["version", "semanticVersion"]).string(),
+                name: tool.into(),
+                version: driver.first(&["version", "semanticVersion"]).short(),
                 db_updated_at: None,
             },
             findings,

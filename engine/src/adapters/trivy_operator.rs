@@ -95,8 +95,13 @@ fn report(context: &Context<'_>, report: &Field<'_>) -> Result<Report, Problem> 
     let said = report.get("scanner");
     Ok(Report {
         scanner: Scanner {
-            name: said.get("name").text().unwrap_or("trivy").to_lowercase(),
-            version: said.get("version").string(),
+            name: said
+                .get("name")
+                .text()
+                .unwrap_or("trivy")
+                .to_lowercase()
+                .into(),
+            version: said.get("version").short(),
             db_updated_at: None,
         },
         findings,

@@ -186,8 +186,8 @@ impl Again<'_> {
             Promoted {
                 moment: self.moment(ordinal),
                 target: weir_schema::TargetRef {
-                    repository: repository.to_owned(),
-                    tag: tag.to_owned(),
+                    repository: repository.into(),
+                    tag: tag.into(),
                 },
             }
         });
@@ -336,7 +336,7 @@ fn keep(
             continue;
         }
         let key = (
-            decision.rule.clone(),
+            decision.rule.to_string(),
             decision.source.repository.to_string(),
             decision.source.tag.to_string(),
             half(&digest),
@@ -351,7 +351,7 @@ fn keep(
     for one in concluded.violated {
         let violation = one.violation;
         let key = (
-            violation.rule,
+            violation.rule.to_string(),
             violation.repository.to_string(),
             violation.tag.to_string(),
             half(&violation.digest),

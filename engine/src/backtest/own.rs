@@ -88,7 +88,7 @@ impl Own {
         if let Some(promotion) = &decision.promotion_id {
             self.decides = true;
             let promise = Promise {
-                rule: decision.rule.clone(),
+                rule: decision.rule.to_string(),
                 digest: decision.source.digest.clone(),
                 target: decision.target.clone(),
             };
@@ -139,7 +139,7 @@ impl Own {
                     && promise.digest == outcome.source.digest
                     && promise.target == outcome.target
             }
-            None => !self.decides && self.rules.contains(&outcome.rule),
+            None => !self.decides && self.rules.contains(outcome.rule.as_str()),
         }
     }
 
@@ -159,7 +159,7 @@ impl Own {
             self.decided.remove(&outcome.promotion_id);
         }
         let copies = self.copies.entry(repository).or_default();
-        let copies = copies.entry(outcome.target.tag.clone()).or_default();
+        let copies = copies.entry(outcome.target.tag.to_string()).or_default();
         for copy in copies.iter_mut() {
             if own && copy.promotion == outcome.promotion_id {
                 copy.completed = true;
@@ -180,7 +180,7 @@ impl Own {
             }
             let repository = mark_of(&outcome.target.repository);
             if let Some(copies) = self.copies.get_mut(&repository)
-                && let Some(copies) = copies.get_mut(&outcome.target.tag)
+                && let Some(copies) = copies.get_mut(outcome.target.tag.as_str())
             {
                 copies.retain(|copy| copy.promotion != outcome.promotion_id);
             }
@@ -196,7 +196,7 @@ impl Own {
         let source = mark_of(outcome.source.repository.as_str());
         let repository = mark_of(&outcome.target.repository);
         let copies = self.copies.entry(repository).or_default();
-        let copies = copies.entry(outcome.target.tag.clone()).or_default();
+        let copies = copies.entry(outcome.target.tag.to_string()).or_default();
         if copies
             .iter()
             .any(|copy| copy.promotion == outcome.promotion_id)

@@ -112,7 +112,7 @@ fn reasons(reasons: &[Reason]) -> String {
 fn reason(reason: &Reason) -> String {
     let approvals = reason.have.zip(reason.need);
     let details = [
-        reason.component.clone(),
+        reason.component.as_deref().map(str::to_owned),
         reason.digest.as_ref().map(weir_schema::Digest::short),
         reason.clause.clone(),
         reason.deny_rule.clone(),

@@ -236,7 +236,7 @@ fn reasons(reasons: &[Reason]) -> String {
     let texts = reasons.iter().map(|reason| {
         let mut text = reason.code.to_string();
         let details = [
-            reason.component.clone(),
+            reason.component.as_deref().map(str::to_owned),
             reason.digest.as_ref().map(weir_schema::Digest::short),
             reason.clause.clone(),
             reason.deny_rule.clone(),

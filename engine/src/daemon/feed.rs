@@ -425,7 +425,7 @@ fn rejected(message: &Message, id: &str, reason: String) -> Received {
         payload: Some(adapters::excerpt(&message.payload)),
     };
     Event {
-        id: format!("rejected-{id}"),
+        id: format!("rejected-{id}").into(),
         source: Event::OWN_SOURCE.into(),
         time: None,
         subject: None,

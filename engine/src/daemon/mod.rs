@@ -175,7 +175,7 @@ impl Shared {
 pub(crate) fn own_event(id: String, body: Body) -> Received {
     let now: Timestamp = chrono::Utc::now().into();
     Event {
-        id,
+        id: id.into(),
         source: Event::OWN_SOURCE.into(),
         time: Some(now),
         subject: None,

@@ -44,7 +44,7 @@ fn output(said: Said) -> Output {
     Output {
         seq: said.seq,
         kind: said.event.event.body.kind().to_owned(),
-        id: said.event.event.id,
+        id: said.event.event.id.to_string(),
         json: said.event.json,
     }
 }

@@ -269,7 +269,7 @@ impl Story {
             if let Body::ScanCompleted(scan) = &mut event.body {
                 scan.digest = leaf.clone();
             }
-            event.id = format!("scan-of-{leaf}");
+            event.id = format!("scan-of-{leaf}").into();
             self.take(vec![event.into()])?;
         }
         Ok(())
@@ -329,7 +329,7 @@ fn decode(adapter: &str, body: &[u8]) -> Vec<Decoded> {
 
 fn own(id: &str, body: Body) -> Received {
     Event {
-        id: format!("demo-{id}"),
+        id: format!("demo-{id}").into(),
         source: Event::OWN_SOURCE.into(),
         time: Some(now()),
         subject: None,

@@ -396,6 +396,12 @@ fn tell_decision(record: u64, decision: &Decision) {
         target,
         ..
     } = decision;
+    // Most verdicts are steps on the way; what moves something, or cannot be judged, is news.
+    let is_news = matches!(verdict, Verdict::Promote | Verdict::Error);
+    if !is_news && !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let rule = rule.as_str();
     let reasons: Vec<String> = decision
         .reasons
         .iter()
@@ -406,8 +412,7 @@ fn tell_decision(record: u64, decision: &Decision) {
         "{}:{} -> {}:{}",
         source.repository, source.tag, target.repository, target.tag
     );
-    // Most verdicts are steps on the way; what moves something, or cannot be judged, is news.
-    if matches!(verdict, Verdict::Promote | Verdict::Error) {
+    if is_news {
         tracing::info!(record, rule, %verdict, reasons, "decided: {way}");
     } else {
         tracing::debug!(record, rule, %verdict, reasons, "decided: {way}");

@@ -10,7 +10,9 @@ use std::{
 };
 
 use weir_rules::{Command, Conclusion, Execution, Settings, State, step};
-use weir_schema::{Digest, Event, InputRejected, Position, Received, RecordError, Timestamp};
+use weir_schema::{
+    Digest, Event, InputRejected, Position, Received, RecordError, Timestamp, ToSmolStr as _,
+};
 
 use super::{
     Basis,
@@ -460,7 +462,7 @@ fn state_of(reader: &LogReader, basis: &Basis) -> Result<State, LedgerError> {
 /// A conclusion as the event that is recorded and published.
 pub(super) fn conclusion_event(conclusion: Conclusion, at: Timestamp) -> Event {
     Event {
-        id: conclusion.seq.to_string(),
+        id: conclusion.seq.to_smolstr(),
         source: Event::OWN_SOURCE.into(),
         time: Some(at),
         subject: None,

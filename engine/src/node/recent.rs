@@ -121,7 +121,7 @@ mod tests {
 
     fn said(seq: u64) -> Said {
         let event = Event {
-            id: seq.to_string(),
+            id: seq.to_string().into(),
             source: "test".into(),
             time: None,
             subject: None,

@@ -113,7 +113,7 @@ fn told(body: &Body, names: &Names, about: Option<(&str, &str)>) -> (&'static st
                 scan.reason
             ),
         ),
-        Body::ScannerUpdated(one) => ("scanner updated", one.scanner.name.clone()),
+        Body::ScannerUpdated(one) => ("scanner updated", one.scanner.name.to_string()),
         Body::OverrideGranted(one) => ("overridden", overridden(one)),
         Body::OverrideRevoked(one) => (
             "override revoked",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use weir_rules::State;
-use weir_schema::{Body, Digest};
+use weir_schema::{Body, Digest, TargetRef};
 
 use super::{
     QueryError,
@@ -66,7 +66,8 @@ fn places(
                 }
                 Body::ManifestResolved(facts) => (facts.digest, None),
                 Body::PromotionCompleted(done) => {
-                    let place = (done.target.repository, done.target.tag);
+                    let TargetRef { repository, tag } = done.target;
+                    let place = (repository.to_string(), tag.to_string());
                     (digest.clone(), Some(place))
                 }
                 _ => continue,

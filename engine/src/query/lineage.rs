@@ -235,7 +235,7 @@ fn promotion(
     Ok(Promotion {
         decided: record.seq,
         decided_at: record.recorded_at,
-        rule: made.rule.clone(),
+        rule: made.rule.to_string(),
         source: format!("{}:{}", made.source.repository, made.source.tag),
         target: format!("{}:{}", made.target.repository, made.target.tag),
         rules_digest: made.rules_digest.clone(),

@@ -93,7 +93,7 @@ pub(super) fn of_repository(
                 tags.extend(push.tag.map(|tag| tag.to_string()));
             }
             Body::PromotionCompleted(done) if done.target.repository == repository => {
-                tags.insert(done.target.tag);
+                tags.insert(done.target.tag.to_string());
             }
             _ => {}
         }
@@ -402,7 +402,7 @@ impl<'a> Past<'a> {
             if let Some(Body::ScanCompleted(scan)) = body {
                 found.extend(scan.findings.iter().flatten().map(|one| one.id.to_string()));
                 if scan.scanner.db_updated_at.is_none() {
-                    without_database.push((*seq, scan.scanner.name.clone()));
+                    without_database.push((*seq, scan.scanner.name.to_string()));
                 }
             }
         }

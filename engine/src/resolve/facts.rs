@@ -40,9 +40,9 @@ pub(crate) fn child(descriptor: Descriptor) -> weir_schema::Descriptor {
         media_type: descriptor.media_type,
         size: Some(descriptor.size),
         platform: descriptor.platform.map(|platform| weir_schema::Platform {
-            os: platform.os,
-            architecture: platform.architecture,
-            variant: platform.variant,
+            os: platform.os.into(),
+            architecture: platform.architecture.into(),
+            variant: platform.variant.map(Into::into),
         }),
         artifact_type: descriptor.artifact_type,
         annotations: descriptor.annotations.and_then(some),

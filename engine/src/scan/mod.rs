@@ -204,14 +204,14 @@ async fn scan(
     let scanning = config.command.start(&request.reference)?;
     let run = uuid::Uuid::new_v4();
     let say = |what: &str, body: Body| Event {
-        id: format!("{run}-{what}"),
-        source: format!("/scanners/{}", config.source),
+        id: format!("{run}-{what}").into(),
+        source: format!("/scanners/{}", config.source).into(),
         time: Some(chrono::Utc::now().into()),
         subject: None,
         body,
     };
     let scanner = Scanner {
-        name: config.scanner.clone(),
+        name: config.scanner.clone().into(),
         version: None,
         db_updated_at: None,
     };

@@ -10,7 +10,7 @@ pub fn incoming(inputs: &[Input], seed: u64) -> Vec<Incoming> {
     inputs
         .map(|(number, (at, body))| {
             let event = Event {
-                id: format!("{seed}-{number}"),
+                id: format!("{seed}-{number}").into(),
                 source: "/mixed".into(),
                 time: Some(*at),
                 subject: None,

@@ -100,7 +100,9 @@ impl Log {
                 _ => continue,
             };
             for digest in about.intersection(digests) {
-                let scans = found.entry((digest.clone(), scanner.clone())).or_default();
+                let scans = found
+                    .entry((digest.clone(), scanner.to_string()))
+                    .or_default();
                 let held = scans.iter().rev().find_map(|earlier| earlier.result);
                 scans.push(Terminal {
                     seq: record.seq,
@@ -183,9 +185,10 @@ fn tags(log: &Log) -> BTreeSet<(String, String)> {
             Body::ImagePushed(push) => {
                 Some((push.repository.to_string(), push.tag.as_ref()?.to_string()))
             }
-            Body::PromotionCompleted(done) => {
-                Some((done.target.repository.clone(), done.target.tag.clone()))
-            }
+            Body::PromotionCompleted(done) => Some((
+                done.target.repository.to_string(),
+                done.target.tag.to_string(),
+            )),
             _ => None,
         });
     pushed.collect()

@@ -64,7 +64,7 @@ impl Maker {
         if copy.target.tag.parse::<Tag>().is_ok() {
             let mut data = self.history.contents.facts(&whole, bare);
             data["repository"] = json!(repository);
-            data["tag"] = copy.target.tag.into();
+            data["tag"] = copy.target.tag.as_str().into();
             data["actor"] = "weir".into();
             self.say("weir.image.pushed", data);
         }

@@ -62,7 +62,10 @@ fn take(tags: &mut Tags, decided: &BTreeMap<String, TagRef>, body: &Body) -> Res
         Body::PromotionCompleted(done) => {
             promoted(decided, done)?;
             if let Some(digest) = &done.source.digest {
-                let target = (done.target.repository.clone(), done.target.tag.clone());
+                let target = (
+                    done.target.repository.to_string(),
+                    done.target.tag.to_string(),
+                );
                 tags.insert(target, digest.clone());
             }
         }

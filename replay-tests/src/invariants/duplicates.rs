@@ -21,7 +21,7 @@ pub(super) fn check(seed: u64) -> Result<(), String> {
                 match body {
                     Body::ImagePushed(push) => {
                         let tag = push.tag.as_ref().map(ToString::to_string);
-                        here(&push.repository) && tag.as_ref() == Some(&target.tag)
+                        here(&push.repository) && tag.as_deref() == Some(target.tag.as_str())
                     }
                     Body::PromotionCompleted(put) => put.target == *target,
                     Body::TagDeleted(gone) => {

@@ -40,7 +40,7 @@ fn note(verdicts: &mut Verdicts, seen: &Seen<'_>) {
             let subject = (
                 made.source.repository.to_string(),
                 made.source.tag.to_string(),
-                made.rule.clone(),
+                made.rule.to_string(),
             );
             let verdict = (
                 made.verdict,

@@ -24,11 +24,11 @@ pub(super) fn check(seed: u64) -> Result<(), String> {
                 }
                 Body::ScanCompleted(scan) => {
                     for covered in scan.covers.iter().flatten().chain([&scan.digest]) {
-                        good.insert((covered.clone(), scan.scanner.name.clone()), true);
+                        good.insert((covered.clone(), scan.scanner.name.to_string()), true);
                     }
                 }
                 Body::ScanFailed(scan) => {
-                    good.insert((scan.digest.clone(), scan.scanner.name.clone()), false);
+                    good.insert((scan.digest.clone(), scan.scanner.name.to_string()), false);
                 }
                 _ => {}
             }

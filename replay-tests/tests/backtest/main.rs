@@ -38,7 +38,7 @@ impl Asked {
 fn events(inputs: &[Input]) -> Vec<Event> {
     let numbered = inputs.iter().enumerate();
     let events = numbered.map(|(number, (at, body))| Event {
-        id: (number + 1).to_string(),
+        id: (number + 1).to_string().into(),
         source: "history".into(),
         time: Some(*at),
         subject: None,

@@ -370,7 +370,7 @@ fn subject(said: &Said) -> Option<Subject> {
     let digest = source.digest.clone()?;
     (decision.verdict != Verdict::Withdrawn).then(|| {
         let tag = format!("{}:{}", source.repository, source.tag);
-        (decision.rule.clone(), tag, digest)
+        (decision.rule.to_string(), tag, digest)
     })
 }
 
@@ -607,7 +607,8 @@ fn violations(old: &Side, new: &Side, on_both: &BTreeSet<Subject>, lines: &mut V
         let of = |side: &Side| -> Vec<(usize, bool)> {
             let own = side.violations.iter().filter(|(_, _, violation)| {
                 let tag = format!("{}:{}", violation.repository, violation.tag);
-                (&violation.rule, &tag, &violation.digest) == (&subject.0, &subject.1, &subject.2)
+                (&violation.rule.to_string(), &tag, &violation.digest)
+                    == (&subject.0, &subject.1, &subject.2)
             });
             own.map(|(ordinal, found, _)| (*ordinal, *found)).collect()
         };

@@ -62,7 +62,7 @@ fn fold(events: &[Body], from_snapshot: bool) -> Told {
         for one in done.conclusions {
             last.push(one.body.clone());
             let event = Received::from(Event {
-                id: one.seq.to_string(),
+                id: one.seq.to_string().into(),
                 source: Event::OWN_SOURCE.into(),
                 time: Some(Timestamp::EPOCH),
                 subject: None,

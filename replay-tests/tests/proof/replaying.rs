@@ -126,7 +126,7 @@ fn f33_what_a_fold_shows_is_what_was_decided() {
             for tag in state.tags(None) {
                 let name = format!("{}:{}", tag.repository, tag.tag);
                 for view in tag.verdicts {
-                    let decided = verdicts.get(&(name.clone(), view.rule));
+                    let decided = verdicts.get(&(name.clone(), view.rule.into()));
                     assert_eq!(decided, Some(&(view.verdict, view.reasons, view.decided)));
                     shown += 1;
                 }

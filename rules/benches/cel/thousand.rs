@@ -38,7 +38,7 @@ fn scanned(digest: &Digest, findings: usize, severity: Severity) -> Body {
     Body::ScanCompleted(ScanCompleted {
         digest: digest.clone(),
         scanner: Scanner {
-            name: "trivy".to_owned(),
+            name: "trivy".to_owned().into(),
             version: None,
             db_updated_at: None,
         },

@@ -7,7 +7,7 @@ use std::{
 
 use chrono::DateTime;
 use weir_schema::{
-    Digest, Platform, ReasonCode, RuleFile, Severity, SeverityCounts, Timestamp, Verdict,
+    Digest, Platform, ReasonCode, RuleFile, Severity, SeverityCounts, SmolStr, Timestamp, Verdict,
 };
 
 use super::{Freezing, Frozen, ThawError, Thawing, frozen};
@@ -85,6 +85,16 @@ impl Frozen for String {
     fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
         let length = usize::thaw(from)?;
         Self::from_utf8(from.bytes(length)?).map_err(|_| ThawError::Form("a text that is none"))
+    }
+}
+
+impl Frozen for SmolStr {
+    fn freeze(&self, to: &mut Freezing<'_>) {
+        freeze_text(self, to);
+    }
+
+    fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
+        String::thaw(from).map(Into::into)
     }
 }
 

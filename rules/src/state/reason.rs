@@ -133,7 +133,7 @@ impl State {
         Reason {
             code: one.code,
             digest: one.digest.map(|id| self.digest(id).clone()),
-            component: one.component.map(|id| str::to_owned(self.text(id))),
+            component: one.component.map(|id| self.text(id).clone().into()),
             platform: one.platform.map(|id| self.platforms.platform(id).clone()),
             clause: more.clause,
             deny_rule: more.deny_rule,

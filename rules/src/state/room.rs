@@ -270,7 +270,7 @@ mod tests {
             overrides: vec![String::new()],
             promotion_id: Some(format!("p{}", u64::MAX)),
             reasons: vec![Reason::new(ReasonCode::TagDeleted)],
-            rule: "r".repeat(100),
+            rule: "r".repeat(100).into(),
             rules_digest: digest(),
             source: TagRef {
                 repository: repository.parse().expect("a repository"),
@@ -278,15 +278,15 @@ mod tests {
                 digest: Some(digest()),
             },
             target: TargetRef {
-                repository,
-                tag: "t".repeat(128),
+                repository: repository.into(),
+                tag: "t".repeat(128).into(),
             },
             trigger: u64::MAX,
             verdict: Verdict::Withdrawn,
             waived: vec![Reason::new(ReasonCode::TagDeleted)],
         };
         let event = Received::from(Event {
-            id: u64::MAX.to_string(),
+            id: u64::MAX.to_string().into(),
             source: Event::OWN_SOURCE.into(),
             time: Some(latest()),
             subject: None,

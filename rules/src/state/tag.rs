@@ -233,8 +233,8 @@ impl State {
     pub(crate) fn target_ref(&self, id: TagId) -> TargetRef {
         let (repository, tag) = self.tag_texts(id);
         TargetRef {
-            repository: str::to_owned(repository),
-            tag: str::to_owned(tag),
+            repository: repository.clone().into(),
+            tag: tag.clone().into(),
         }
     }
 }

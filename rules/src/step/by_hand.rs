@@ -18,7 +18,7 @@ impl Run<'_> {
         let target = self.state.intern_repository(&request.target.repository);
         let target = self.state.intern_tag(target, &request.target.tag);
         let mut decision = Decision {
-            rule: MANUAL.to_owned(),
+            rule: MANUAL.into(),
             source: TagRef {
                 repository: request.repository.clone(),
                 tag: request.tag.clone(),
@@ -38,7 +38,7 @@ impl Run<'_> {
         let mut actor = request.actor.clone();
         let Some(bound) = self.state.tag_row(source).bound.clone() else {
             self.state.fit_by_hand(&mut [], &mut [], &mut actor);
-            decision.actor = Some(actor);
+            decision.actor = Some(actor.to_string());
             self.conclude(Body::DecisionMade(decision));
             return;
         };
@@ -57,7 +57,7 @@ impl Run<'_> {
         let (mut reasons, mut waived) = self.state.judge_by_hand(&case, waive);
         self.state
             .fit_by_hand(&mut reasons, &mut waived, &mut actor);
-        decision.actor = Some(actor);
+        decision.actor = Some(actor.to_string());
         decision.source.digest = Some(self.state.digest(bound.digest).clone());
         decision.verdict = verdict(&reasons);
         decision.reasons = self.state.reasons(&reasons);

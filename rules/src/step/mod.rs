@@ -14,7 +14,7 @@ mod recheck;
 mod subject;
 mod violations;
 
-use weir_schema::{Body, PromotionOutcome, Reason, TagRef, TargetRef, Timestamp};
+use weir_schema::{Body, PromotionOutcome, Reason, SmolStr, TagRef, TargetRef, Timestamp};
 
 pub use recheck::recheck;
 
@@ -46,7 +46,7 @@ pub struct Copy {
     /// Names it in the outcome's events.
     pub promotion_id: String,
     /// The rule; `manual` for a promotion by hand.
-    pub rule: String,
+    pub rule: SmolStr,
     /// What to copy: the digest, not the tag.
     pub source: TagRef,
     /// Where to.
@@ -196,7 +196,7 @@ impl Run<'_> {
     fn outcome(&self, id: u64, promotion: &Promotion, error: Option<&str>) -> PromotionOutcome {
         PromotionOutcome {
             promotion_id: promotion_id(id),
-            rule: str::to_owned(self.state.text(promotion.rule)),
+            rule: self.state.text(promotion.rule).clone().into(),
             source: self.state.tag_ref(promotion.source, promotion.bound.digest),
             target: self.state.target_ref(promotion.target),
             attempts: None,
@@ -255,7 +255,7 @@ impl State {
     /// A decision of a rule, before anything is known of what it starts.
     fn decision(&self, of: &Decided<'_>, reasons: Vec<Reason>) -> weir_schema::Decision {
         weir_schema::Decision {
-            rule: str::to_owned(self.text(of.rule)),
+            rule: self.text(of.rule).clone().into(),
             source: self.tag_ref(of.source, of.digest),
             target: self.target_ref(of.target),
             verdict: of.verdict,

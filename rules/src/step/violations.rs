@@ -84,7 +84,7 @@ impl State {
             repository: found.repository,
             tag: found.tag,
             digest: found.digest?,
-            rule: str::to_owned(self.text(rule)),
+            rule: self.text(rule).clone().into(),
             reasons,
         })
     }

@@ -146,7 +146,7 @@ impl State {
         let expected = self.expected_at_target(promotion);
         Copy {
             promotion_id: promotion_id(id),
-            rule: self.text(promotion.rule).to_string(),
+            rule: self.text(promotion.rule).clone().into(),
             source: self.tag_ref(promotion.source, promotion.bound.digest),
             target: self.target_ref(promotion.target),
             expected: expected.map(|digest| self.digest(digest).clone()),

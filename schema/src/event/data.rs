@@ -48,12 +48,12 @@ pub struct RepositoryConfigured {
 )]
 pub struct Platform {
     /// GOOS, for example `linux`.
-    pub os: String,
+    pub os: SmolStr,
     /// GOARCH, for example `arm64`.
-    pub architecture: String,
+    pub architecture: SmolStr,
     /// For example `v8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
+    pub variant: Option<SmolStr>,
 }
 
 impl fmt::Display for Platform {
@@ -192,10 +192,10 @@ pub struct ManifestDeleted {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scanner {
     /// For example `trivy`; what the key `scanners` of a rule names.
-    pub name: String,
+    pub name: SmolStr,
     /// The program's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
+    pub version: Option<SmolStr>,
     /// When its vulnerability database was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub db_updated_at: Option<Timestamp>,

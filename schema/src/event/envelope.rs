@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
+use smol_str::SmolStr;
 
 use super::{Body, CYCLONEDX_WAIVING, OPENVEX_WAIVING, OverrideGranted, ScanCompleted, body::Data};
 use crate::{Timestamp, canonical, digest::clip, objects};
@@ -12,9 +13,9 @@ use crate::{Timestamp, canonical, digest::clip, objects};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// Unique within the source.
-    pub id: String,
+    pub id: SmolStr,
     /// Who says so, as a URI reference.
-    pub source: String,
+    pub source: SmolStr,
     /// When it happened, by the source's clock: shown, never trusted for order.
     pub time: Option<Timestamp>,
     /// What it is about, as the source puts it.
@@ -126,8 +127,8 @@ impl Event {
         }
         let body = body(&envelope.kind, envelope.data.map_or("{}", RawValue::get))?;
         Ok(Self {
-            id: envelope.id.into_owned(),
-            source: envelope.source.into_owned(),
+            id: envelope.id.into(),
+            source: envelope.source.into(),
             time: envelope.time,
             subject: envelope.subject,
             body,

@@ -11,6 +11,8 @@ use serde::{
 };
 
 use super::{Body, Event, envelope::lacking};
+use smol_str::SmolStr;
+
 use crate::Timestamp;
 
 /// The event in a text that ends with its type. `None` if the text is not of that form, or not an
@@ -74,8 +76,8 @@ impl<'de> Visitor<'de> for Envelope<'_> {
         while let Some(field) = fields.next_key()? {
             let twice = match field {
                 Field::Specversion => version.replace(fields.next_value::<&str>()?).is_some(),
-                Field::Id => id.replace(fields.next_value::<String>()?).is_some(),
-                Field::Source => source.replace(fields.next_value::<String>()?).is_some(),
+                Field::Id => id.replace(fields.next_value::<SmolStr>()?).is_some(),
+                Field::Source => source.replace(fields.next_value::<SmolStr>()?).is_some(),
                 Field::Type => kind.replace(fields.next_value::<&str>()?).is_some(),
                 Field::Time => time
                     .replace(fields.next_value::<Option<Timestamp>>()?)
@@ -95,7 +97,7 @@ impl<'de> Visitor<'de> for Envelope<'_> {
                 return Err(A::Error::custom("a field comes twice"));
             }
         }
-        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let filled = |text: Option<SmolStr>| text.filter(|text| !text.is_empty());
         let right = kind == Some(self.kind) && version == Some("1.0");
         match (filled(id), filled(source), body) {
             (Some(id), Some(source), Some(body)) if right => Ok(Event {

@@ -8,11 +8,12 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore};
 use weir_rules::Copy;
+use weir_schema::SmolStr;
 
 /// The turns of all copies of one executor.
 pub(super) struct Lanes {
     pub(super) slots: Semaphore,
-    targets: Mutex<BTreeMap<(String, String), Arc<Lane>>>,
+    targets: Mutex<BTreeMap<(SmolStr, SmolStr), Arc<Lane>>>,
 }
 
 /// Whose turn it is at one target tag.
