@@ -220,11 +220,12 @@ impl Log {
         self.append_with(&[], None, &[(name, value)])
     }
 
-    /// Writes a batch without waiting for the disk, so that the caller can prepare the next one
-    /// while this one is made durable. Batches become durable in the order of submission.
+    /// Writes a batch, so that the caller can prepare the next one while this one is made durable.
+    /// Batches become durable in the order of submission. Waits for those before it where the journal
+    /// begins a file anew, a few times a second under load.
     ///
     /// # Errors
-    /// As [`Self::append`].
+    /// As [`Self::append`]; also where a batch before it could not be made durable.
     pub fn submit(
         &mut self,
         records: &[EncodedRecord],
@@ -257,10 +258,11 @@ impl Log {
     ) -> Result<(), AppendError> {
         self.ready()?;
         let mut changes = Changes::default();
+        // In this order: whoever looks meanwhile finds one of them.
+        changes.put(&key, value);
         if let Some(outdated) = outdated {
             changes.remove(&outdated);
         }
-        changes.put(&key, value);
         self.write(&[], None, changes)?.wait()
     }
 

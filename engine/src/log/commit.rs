@@ -6,6 +6,7 @@
 //! with the open chunk, only when it is durable and its rows are there.
 
 use std::collections::VecDeque;
+use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -44,6 +45,15 @@ struct State {
     pending: VecDeque<Batch>,
     visible: Visible,
     witness: Witness,
+}
+
+/// Gives the store the rows of batches that are durable.
+fn give(store: &Store, journal: &Journal, rows: Vec<Changes>) -> Result<(), StoreError> {
+    for rows in rows {
+        journal.gives(rows.encoded_len());
+        store.apply(rows)?;
+    }
+    Ok(())
 }
 
 /// A batch that is written.
@@ -125,6 +135,10 @@ impl Commits {
             if let Some(error) = &state.failed {
                 return Err(error.clone());
             }
+            if state.written < number {
+                let error = io::Error::other("the batch was never written");
+                return Err(Arc::new(error.into()));
+            }
             if state.syncing {
                 state = self
                     .changed
@@ -138,8 +152,7 @@ impl Commits {
             let rows: Vec<Changes> = pending.map(|batch| mem::take(&mut batch.rows)).collect();
             drop(state);
             let synced = journal.sync().map_err(StoreError::from);
-            let stored =
-                synced.and_then(|()| rows.into_iter().try_for_each(|rows| store.apply(rows)));
+            let stored = synced.and_then(|()| give(store, journal, rows));
             state = self.lock();
             state.syncing = false;
             match stored {

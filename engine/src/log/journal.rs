@@ -11,7 +11,7 @@
 //!
 //! | bytes | |
 //! |---|---|
-//! | 16 | the session: another for each time the log is opened |
+//! | 16 | the session: another each time that a file is begun |
 //! | 8 | number of the batch |
 //! | 8, 32 | number of records before it, hash of the last of them |
 //! | 4 | length of the changes |
@@ -20,6 +20,9 @@
 //!
 //! What follows the last entry of a session in a file is left from before, and has another
 //! session. Numbers are big-endian.
+//!
+//! The store is synced more often than the files change: what it writes between two syncs a power cut
+//! may leave in any part, and a hole in it, with what follows, is not seen when it is opened.
 
 use std::fs::{self, File};
 use std::io;
@@ -35,6 +38,13 @@ use super::store::Changes;
 
 /// Enough that the store is synced a few times a second at most.
 const FILE_BYTES: u64 = 4 << 20;
+
+/// So many bytes of rows that the store has got are synced at the latest; what it writes for them fits
+/// into one of its segments.
+const UNSYNCED: u64 = 1 << 20;
+
+/// The store gets no more rows while so many bytes are not synced.
+const MOST_UNSYNCED: u64 = 2 * UNSYNCED;
 
 const HEADER_BYTES: usize = 84;
 
@@ -69,10 +79,18 @@ pub(super) enum Appended {
     Over,
 }
 
+/// What a sync of the store makes durable.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    /// The last batch that the store has with its head.
+    number: u64,
+    /// Bytes of rows.
+    bytes: u64,
+}
+
 /// The open journal.
 pub(super) struct Journal {
     files: [File; 2],
-    session: Session,
     /// The entry that was written last: its memory serves the next.
     buffer: Mutex<Vec<u8>>,
     place: Mutex<Place>,
@@ -83,8 +101,9 @@ pub(super) struct Journal {
 }
 
 struct Place {
-    /// The file that is written.
+    /// The file that is written, and its session.
     active: usize,
+    session: Session,
     /// Where in it the next entry goes.
     offset: u64,
     /// The last batch in each file.
@@ -93,7 +112,9 @@ struct Place {
     applied: u64,
     /// The last batch that the store has on disk.
     stored: u64,
-    /// The store is to be synced: a file is full.
+    /// Bytes of rows that the store has got and that are not known to be on disk.
+    unsynced: u64,
+    /// The store is to be synced: a file is full, or much is not synced.
     is_due: bool,
     /// Nobody syncs the store any more.
     is_over: bool,
@@ -115,14 +136,15 @@ impl Journal {
         entries.sort_by_key(|entry| entry.number);
         let journal = Journal {
             files,
-            session: *uuid::Uuid::new_v4().as_bytes(),
             buffer: Mutex::default(),
             place: Mutex::new(Place {
                 active: 0,
+                session: new_session(),
                 offset: 0,
                 last: [0, 0],
                 applied: 0,
                 stored: 0,
+                unsynced: 0,
                 is_due: false,
                 is_over: false,
             }),
@@ -140,18 +162,11 @@ impl Journal {
     /// Writes an entry. May wait for the store: until it has, on disk, all batches of the file that is
     /// used again.
     pub(super) fn append(&self, entry: &Entry) -> io::Result<Appended> {
-        let mut buffer = self
-            .buffer
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.encode(entry, &mut buffer);
-        let bytes = &*buffer;
-        if bytes.len() as u64 > FILE_BYTES {
-            *buffer = Vec::new();
+        if entry.encoded_len() > FILE_BYTES {
             return Ok(Appended::TooLong);
         }
         let mut place = self.lock();
-        if place.offset + bytes.len() as u64 > FILE_BYTES {
+        if place.offset + entry.encoded_len() > FILE_BYTES {
             // Who waits for an entry syncs the file that is written then.
             self.sync_file(place.active)?;
             place.is_due = true;
@@ -164,8 +179,15 @@ impl Journal {
                 place = self.wait(place);
             }
             place.active = other;
+            place.session = new_session();
             place.offset = 0;
         }
+        let mut buffer = self
+            .buffer
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        encode(entry, &place.session, &mut buffer);
+        let bytes = &*buffer;
         self.files[place.active].write_all_at(bytes, place.offset)?;
         place.offset += bytes.len() as u64;
         let active = place.active;
@@ -193,46 +215,54 @@ impl Journal {
 
     /// The store has the batch `number` and all before it, in memory, and the head after it.
     pub(super) fn applied(&self, number: u64) {
-        self.lock().applied = number;
+        let mut place = self.lock();
+        place.applied = place.applied.max(number);
     }
 
-    /// The store has the batch `number` and all before it on disk.
+    /// The store is about to get so many bytes of rows. May wait for it to be synced.
+    pub(super) fn gives(&self, bytes: usize) {
+        let mut place = self.lock();
+        while place.unsynced >= MOST_UNSYNCED && !place.is_over {
+            place = self.wait(place);
+        }
+        place.unsynced += bytes as u64;
+        if place.unsynced >= UNSYNCED {
+            place.is_due = true;
+            self.moved.notify_all();
+        }
+    }
+
+    /// The store was synced: it has the batch `number` and all before it on disk.
     pub(super) fn stored(&self, number: u64) {
-        self.lock().stored = number;
+        self.synced(Due { number, bytes: 0 });
+    }
+
+    /// The store was synced, as it was due.
+    pub(super) fn synced(&self, due: Due) {
+        let mut place = self.lock();
+        place.stored = place.stored.max(due.number);
+        place.unsynced -= due.bytes;
         self.moved.notify_all();
     }
 
-    /// Waits until the store is to be synced and says up to which batch; `None` at the end.
-    pub(super) fn due(&self) -> Option<u64> {
+    /// Waits until the store is to be synced and says what will be on disk then; `None` at the end.
+    pub(super) fn due(&self) -> Option<Due> {
         let mut place = self.lock();
         while !place.is_due && !place.is_over {
             place = self.wait(place);
         }
         place.is_due = false;
-        (!place.is_over).then_some(place.applied)
+        let due = Due {
+            number: place.applied,
+            bytes: place.unsynced,
+        };
+        (!place.is_over).then_some(due)
     }
 
     /// Ends the waiting of all threads.
     pub(super) fn end(&self) {
         self.lock().is_over = true;
         self.moved.notify_all();
-    }
-
-    fn encode(&self, entry: &Entry, bytes: &mut Vec<u8>) {
-        bytes.clear();
-        bytes.reserve(HEADER_BYTES + entry.changes.encoded_len());
-        bytes.extend_from_slice(&self.session);
-        bytes.extend_from_slice(&entry.number.to_be_bytes());
-        bytes.extend_from_slice(&entry.size.to_be_bytes());
-        bytes.extend_from_slice(&entry.previous);
-        // A length beyond this is beyond that of a file, and the entry is not written.
-        let length = u32::try_from(entry.changes.encoded_len()).unwrap_or(u32::MAX);
-        bytes.extend_from_slice(&length.to_be_bytes());
-        let check = bytes.len();
-        bytes.extend_from_slice(&[0; 16]);
-        entry.changes.encode(bytes);
-        let sum = check_of(&bytes[..check], &bytes[HEADER_BYTES..]);
-        bytes[check..HEADER_BYTES].copy_from_slice(&sum);
     }
 
     fn lock(&self) -> MutexGuard<'_, Place> {
@@ -247,6 +277,27 @@ impl Journal {
             .wait(place)
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+fn new_session() -> Session {
+    *uuid::Uuid::new_v4().as_bytes()
+}
+
+fn encode(entry: &Entry, session: &Session, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    bytes.reserve(HEADER_BYTES + entry.changes.encoded_len());
+    bytes.extend_from_slice(session);
+    bytes.extend_from_slice(&entry.number.to_be_bytes());
+    bytes.extend_from_slice(&entry.size.to_be_bytes());
+    bytes.extend_from_slice(&entry.previous);
+    // A length beyond this is beyond that of a file, and the entry is not written.
+    let length = u32::try_from(entry.changes.encoded_len()).unwrap_or(u32::MAX);
+    bytes.extend_from_slice(&length.to_be_bytes());
+    let check = bytes.len();
+    bytes.extend_from_slice(&[0; 16]);
+    entry.changes.encode(bytes);
+    let sum = check_of(&bytes[..check], &bytes[HEADER_BYTES..]);
+    bytes[check..HEADER_BYTES].copy_from_slice(&sum);
 }
 
 /// Opens a file and makes sure that all of it lies on disk, so that a sync has no more to do than
@@ -311,4 +362,84 @@ fn check_of(head: &[u8], changes: &[u8]) -> [u8; 16] {
         .chain_update(changes)
         .finalize();
     hash.first_chunk::<16>().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_schema::record::NO_HASH;
+
+    use super::*;
+
+    fn entry(number: u64) -> Entry {
+        let mut changes = Changes::default();
+        changes.put(b"z", vec![number as u8; 60_000]);
+        Entry {
+            number,
+            size: 0,
+            previous: NO_HASH,
+            changes,
+        }
+    }
+
+    /// Entries of one length in a file.
+    fn entries_of_a_file() -> u64 {
+        FILE_BYTES / entry(1).encoded_len()
+    }
+
+    fn append(journal: &Journal, numbers: std::ops::RangeInclusive<u64>) {
+        for number in numbers {
+            journal.stored(number - 1);
+            let appended = journal.append(&entry(number)).expect("it is written");
+            assert_eq!(appended, Appended::Here);
+        }
+    }
+
+    fn numbers_found(dir: &Path) -> Vec<u64> {
+        let (_, entries) = Journal::open(dir).expect("it opens");
+        entries.iter().map(|entry| entry.number).collect()
+    }
+
+    #[test]
+    fn where_a_power_cut_left_a_hole_the_entries_of_an_earlier_pass_are_not_read() {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let file = dir.path().join("0");
+        let (journal, _) = Journal::open(dir.path()).expect("it opens");
+        let each = entries_of_a_file();
+        append(&journal, 1..=2 * each);
+        let earlier = fs::read(&file).expect("it reads");
+        append(&journal, 2 * each + 1..=2 * each + 5);
+        let all: Vec<u64> = (each + 1..=2 * each + 5).collect();
+        assert_eq!(numbers_found(dir.path()), all);
+
+        // The second and the third never came to the disk, those after them did.
+        let mut bytes = fs::read(&file).expect("it reads");
+        let length = entry(1).encoded_len() as usize;
+        bytes[length..3 * length].copy_from_slice(&earlier[length..3 * length]);
+        fs::write(&file, bytes).expect("it is written");
+        let before_it: Vec<u64> = (each + 1..=2 * each + 1).collect();
+        assert_eq!(numbers_found(dir.path()), before_it);
+    }
+
+    #[test]
+    fn the_store_is_due_once_much_is_not_synced_and_gets_no_more_than_that() {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let (journal, _) = Journal::open(dir.path()).expect("it opens");
+        let each = UNSYNCED as usize;
+        std::thread::scope(|scope| {
+            let giving = scope.spawn(|| {
+                for _ in 0..5 {
+                    journal.gives(each);
+                }
+            });
+            let mut seen = 0;
+            while seen < 5 * UNSYNCED {
+                let due = journal.due().expect("it goes on");
+                assert!((UNSYNCED..=MOST_UNSYNCED).contains(&due.bytes), "{due:?}");
+                seen += due.bytes;
+                journal.synced(due);
+            }
+            giving.join().expect("it ends");
+        });
+        assert_eq!(journal.lock().unsynced, 0);
+    }
 }

@@ -96,9 +96,9 @@ impl Shared {
 
 /// Syncs the store whenever the journal asks for it, until it ends.
 fn store_journal(store: &Store, journal: &Journal, commits: &Commits) {
-    while let Some(number) = journal.due() {
+    while let Some(due) = journal.due() {
         match store.sync() {
-            Ok(()) => journal.stored(number),
+            Ok(()) => journal.synced(due),
             Err(error) => {
                 // What was acknowledged is in the journal, and stays there.
                 commits.fail(error);

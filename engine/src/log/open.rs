@@ -13,7 +13,7 @@ use super::directory::{self, Found, Lock};
 use super::head::{Head, OpenChunk, Tip};
 use super::journal::{Entry, Journal};
 use super::reader::{self, ReadError};
-use super::store::{Store, StoreError};
+use super::store::{Changes, Store, StoreError};
 use super::witness::{Seen, Witness};
 use super::{Shared, dictionary, keys, store_journal, tree};
 
@@ -249,7 +249,7 @@ impl Problem {
 /// Applies what was durable in the journal only.
 fn apply_journal(store: &Store, entries: Vec<Entry>) -> Result<(), Problem> {
     let (mut tip, _) = head_of(store)?;
-    let mut applied = false;
+    let (mut applied, mut head) = (false, None);
     for entry in entries {
         if entry.number <= tip.batch {
             continue;
@@ -260,13 +260,25 @@ fn apply_journal(store: &Store, entries: Vec<Entry>) -> Result<(), Problem> {
             let cause = "its journal does not continue its store: batches are missing, or one of the two was replaced by an older copy";
             return Err(damaged(Some(tip.next_seq()), cause));
         }
-        store.apply(entry.changes)?;
-        (tip, _) = head_of(store)?;
+        let mut changes = entry.changes;
+        head = changes.take_last(keys::HEAD);
+        store.apply(changes)?;
+        tip = match &head {
+            Some(row) => tip_in(row)?.0,
+            None => head_of(store)?.0,
+        };
         if tip.batch != entry.number {
             let cause = "a batch of its journal has another head";
             return Err(damaged(Some(entry.size + 1), cause));
         }
         applied = true;
+    }
+    if let Some(row) = head {
+        // Once the rows that it tells of are on disk.
+        store.sync()?;
+        let mut changes = Changes::default();
+        changes.put(keys::HEAD, row);
+        store.apply(changes)?;
     }
     if applied {
         store.sync()?;
@@ -285,11 +297,15 @@ fn head_of(store: &Store) -> Result<(Tip, HeadRow), Problem> {
         }
     }
     let (tip, open) = match &row {
-        Some(row) => Tip::decode(row).ok_or_else(|| damaged(None, "the head cannot be read"))?,
+        Some(row) => tip_in(row)?,
         None => Default::default(),
     };
     let open = open.map(|(first, chunk)| (first, chunk.to_vec()));
     Ok((tip, HeadRow { key, open }))
+}
+
+fn tip_in(row: &[u8]) -> Result<(Tip, Option<OpenChunk<'_>>), Problem> {
+    Tip::decode(row).ok_or_else(|| damaged(None, "the head cannot be read"))
 }
 
 struct HeadRow {

@@ -192,8 +192,8 @@ impl LogReader {
         Ok(())
     }
 
-    /// A value set by [`super::Log::append_with`] or [`super::Log::meta_put`]. Unlike records it
-    /// may be seen a moment before it is durable.
+    /// A value set by [`super::Log::append_with`] or [`super::Log::meta_put`]. It may be seen a moment
+    /// before the records that came with it.
     ///
     /// # Errors
     /// The store cannot be read.

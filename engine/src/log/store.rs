@@ -196,18 +196,21 @@ impl Store {
         run(|| self.log.range(from..to).take(limit).collect())
     }
 
-    /// Writes `changes`: atomically if they remove a row, else one after the other, so that after a
-    /// crash the first of them may be there and the others not. They are durable only after the next
-    /// [`Store::sync`].
+    /// Writes `changes` one after the other: after a crash the first of them may be there and the
+    /// others not. They are durable only after the next [`Store::sync`].
     ///
     /// A batch of sled's begins and ends with a write to the disk, and each wakes all of its threads.
     pub(super) fn apply(&self, changes: Changes) -> Result<(), StoreError> {
-        if changes.0.iter().any(|(_, value)| value.is_none()) {
-            return self.apply_whole(changes);
-        }
-        let all = changes.0.into_iter();
-        let mut values = all.filter_map(|(key, value)| Some((key, value?)));
-        run(|| values.try_for_each(|(key, value)| self.log.insert(key, value).map(drop)))
+        let mut all = changes.0.into_iter();
+        run(|| {
+            all.try_for_each(|(key, value)| {
+                match value {
+                    Some(value) => self.log.insert(key, value),
+                    None => self.log.remove(key),
+                }
+                .map(drop)
+            })
+        })
     }
 
     /// Writes `changes` atomically. They are durable only after the next [`Store::sync`].
