@@ -402,9 +402,7 @@ impl Writer {
     /// Gives the store the head that was held back from it. It must have the rows of its batch.
     fn store_held(&mut self, store: &Store, journal: &Journal) -> Result<(), StoreError> {
         if let Some(HeldHead { number, row }) = self.held.take() {
-            let mut changes = Changes::default();
-            changes.put(keys::HEAD, row);
-            store.apply(changes)?;
+            store.put(keys::HEAD, row)?;
             journal.applied(number);
         }
         Ok(())

@@ -162,11 +162,12 @@ impl Journal {
     /// Writes an entry. May wait for the store: until it has, on disk, all batches of the file that is
     /// used again.
     pub(super) fn append(&self, entry: &Entry) -> io::Result<Appended> {
-        if entry.encoded_len() > FILE_BYTES {
+        let length = entry.encoded_len();
+        if length > FILE_BYTES {
             return Ok(Appended::TooLong);
         }
         let mut place = self.lock();
-        if place.offset + entry.encoded_len() > FILE_BYTES {
+        if place.offset + length > FILE_BYTES {
             // Who waits for an entry syncs the file that is written then.
             self.sync_file(place.active)?;
             place.is_due = true;
@@ -187,9 +188,8 @@ impl Journal {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         encode(entry, &place.session, &mut buffer);
-        let bytes = &*buffer;
-        self.files[place.active].write_all_at(bytes, place.offset)?;
-        place.offset += bytes.len() as u64;
+        self.files[place.active].write_all_at(&buffer, place.offset)?;
+        place.offset += length;
         let active = place.active;
         place.last[active] = entry.number;
         Ok(Appended::Here)

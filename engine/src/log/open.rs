@@ -13,7 +13,7 @@ use super::directory::{self, Found, Lock};
 use super::head::{Head, OpenChunk, Tip};
 use super::journal::{Entry, Journal};
 use super::reader::{self, ReadError};
-use super::store::{Changes, Store, StoreError};
+use super::store::{Store, StoreError};
 use super::witness::{Seen, Witness};
 use super::{Shared, dictionary, keys, store_journal, tree};
 
@@ -276,9 +276,7 @@ fn apply_journal(store: &Store, entries: Vec<Entry>) -> Result<(), Problem> {
     if let Some(row) = head {
         // Once the rows that it tells of are on disk.
         store.sync()?;
-        let mut changes = Changes::default();
-        changes.put(keys::HEAD, row);
-        store.apply(changes)?;
+        store.put(keys::HEAD, row)?;
     }
     if applied {
         store.sync()?;

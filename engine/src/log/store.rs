@@ -213,6 +213,11 @@ impl Store {
         })
     }
 
+    /// Sets one value. It is durable only after the next [`Store::sync`].
+    pub(super) fn put(&self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
+        run(|| self.log.insert(key, value).map(drop))
+    }
+
     /// Writes `changes` atomically. They are durable only after the next [`Store::sync`].
     pub(super) fn apply_whole(&self, changes: Changes) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();

@@ -172,9 +172,7 @@ fn a_row_that_does_not_decompress_is_named() {
     let with = |place: usize, value: u8| {
         let mut row = row.to_vec();
         row[place] = value;
-        let mut changes = Changes::default();
-        changes.put(&keys::chunk(33), row);
-        store.apply(changes).expect("it is written");
+        store.put(&keys::chunk(33), row).expect("it is written");
         let report = verify(&log.reader(), &[], &[], 1, |_, _| Ok(()), |_| ());
         match report.first_bad {
             Some((33, Problem::Unreadable(cause))) => cause,
@@ -224,9 +222,8 @@ fn an_open_chunk_that_was_changed_is_found_at_opening_or_by_a_verification() {
     let opened_with = |row: &[u8]| {
         let path = dir.path().join("log");
         let store = Store::open(&path.join("store"), 1 << 20).expect("it opens");
-        let mut changes = Changes::default();
-        changes.put(keys::HEAD, row.to_vec());
-        store.apply(changes).expect("it is written");
+        let put = store.put(keys::HEAD, row.to_vec());
+        put.expect("it is written");
         drop(store);
         Log::open(&path, LogOptions::default()).map_err(|error| match error {
             OpenError::Damaged { first_bad, .. } => first_bad,
