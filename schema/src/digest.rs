@@ -83,7 +83,6 @@ impl Digest {
 
     /// Does something with the whole text, which is made without an allocation.
     fn with_text<T>(&self, with: impl FnOnce(&str) -> T) -> T {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; ALGORITHM_BYTES + 2 * 64];
         let bytes = self.bytes();
         let (algorithm, hex) = text.split_at_mut(ALGORITHM_BYTES);
@@ -91,9 +90,8 @@ impl Digest {
             Self::Sha256(_) => b"sha256:",
             Self::Sha512(_) => b"sha512:",
         });
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
+        for (pair, byte) in hex.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+            *pair = [digit_of(byte >> 4), digit_of(byte & 0xf)];
         }
         let text = &text[..ALGORITHM_BYTES + 2 * bytes.len()];
         with(std::str::from_utf8(text).expect("digits are text"))
@@ -109,36 +107,42 @@ impl Digest {
 /// The length of `sha256:` and of `sha512:`.
 const ALGORITHM_BYTES: usize = 7;
 
-/// No digit.
-const NONE: u8 = 0xff;
-
-/// The value of each lower-case hexadecimal digit.
-const VALUES: [u8; 256] = {
-    let mut values = [NONE; 256];
-    let digits = b"0123456789abcdef";
-    let mut value = 0;
-    while value < digits.len() {
-        values[digits[value] as usize] = value as u8;
-        value += 1;
-    }
-    values
-};
-
 /// Appends the lower-case hexadecimal digits of a hash.
 pub(crate) fn push_hex(hash: &[u8; 32], text: &mut String) {
     Digest::Sha256(*hash).with_text(|digest| text.push_str(&digest[ALGORITHM_BYTES..]));
 }
 
-/// Fills `bytes` from hexadecimal digits; `None` where one is not a lower-case digit.
+/// Fills `bytes` from hexadecimal digits; `None` where one is not a lower-case digit. Both come in
+/// whole blocks, of 16 and 32: the compiler has a block's digits looked at side by side.
 fn from_hex(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
+    let (digits, bytes) = (digits.as_chunks::<32>(), bytes.as_chunks_mut::<16>());
+    debug_assert!(digits.1.is_empty() && bytes.1.is_empty());
     let mut seen = 0;
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-        let [high, low] = pair.map(|digit| VALUES[usize::from(digit)]);
-        seen |= high | low;
-        *byte = high << 4 | low & 0xf;
+    for (bytes, digits) in bytes.0.iter_mut().zip(digits.0) {
+        let values = digits.map(value_of);
+        seen |= values.iter().fold(0, |seen, value| seen | value);
+        for (byte, [high, low]) in bytes.iter_mut().zip(values.as_chunks::<2>().0) {
+            *byte = high << 4 | low & 0xf;
+        }
     }
     // A value has four bits, and what is none has more.
     (seen <= 0xf).then_some(())
+}
+
+/// The lower-case hexadecimal digit of a value below 16. Not a table, for the sake of the compiler.
+fn digit_of(value: u8) -> u8 {
+    match value {
+        0..10 => b'0' + value,
+        _ => b'a' - 10 + value,
+    }
+}
+
+/// The value of a lower-case hexadecimal digit; all bits for what is none.
+fn value_of(digit: u8) -> u8 {
+    let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+    let number = if number < 10 { number } else { 0xff };
+    let letter = if letter < 6 { letter + 10 } else { 0xff };
+    number & letter
 }
 
 /// The 32 bytes of 64 lower-case digits.
@@ -269,6 +273,24 @@ mod tests {
             Digest::of(b"").to_string(),
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
+    }
+
+    #[test]
+    fn only_lower_case_hexadecimal_digits_are_digits_wherever_they_stand() {
+        let digits = b"0123456789abcdef".repeat(8);
+        for (length, place) in [(64, 0), (64, 37), (64, 63), (128, 95)] {
+            for byte in 0..=127 {
+                let mut text = digits[..length].to_vec();
+                text[place] = byte;
+                let hex = String::from_utf8(text).unwrap();
+                let algorithm = if length == 64 { "sha256" } else { "sha512" };
+                let read = format!("{algorithm}:{hex}").parse::<Digest>();
+                match byte {
+                    b'0'..=b'9' | b'a'..=b'f' => assert_eq!(read.unwrap().hex(), hex),
+                    _ => assert!(matches!(read, Err(DigestError::Digits(_))), "{byte:#x}"),
+                }
+            }
+        }
     }
 
     #[test]
