@@ -208,15 +208,16 @@ impl Walk<'_> {
         Ok(true)
     }
 
-    /// Goes through a block record by record.
+    /// Goes through a block record by record, with hashes made anew by the code that made them when the
+    /// records were written.
     fn look_closely(
         &mut self,
         block: &Block,
         on_record: &mut impl FnMut(u64, &[u8]) -> Result<(), String>,
     ) -> Result<(), (u64, Problem)> {
-        for ((seq, bytes), hash) in block.records.iter().zip(&block.hashes) {
+        for (seq, bytes) in block.records.iter() {
             self.checked = seq;
-            self.check.next(self.reader, seq, bytes, hash)?;
+            self.check.next(self.reader, seq, bytes)?;
             if self.check.in_doubt() {
                 continue;
             }
@@ -297,13 +298,7 @@ impl Check {
         frontier.root()
     }
 
-    fn next(
-        &mut self,
-        reader: &LogReader,
-        seq: u64,
-        bytes: &[u8],
-        hash: &Hash,
-    ) -> Result<(), (u64, Problem)> {
+    fn next(&mut self, reader: &LogReader, seq: u64, bytes: &[u8]) -> Result<(), (u64, Problem)> {
         let (found, previous) = link_of(bytes);
         if found != Some(seq) {
             return Err((seq, Problem::Sequence { found }));
@@ -313,8 +308,8 @@ impl Check {
         if !linked {
             self.unchained = Some(seq);
         }
-        self.previous = *hash;
-        self.frontier.push(*hash, &mut self.completed);
+        self.previous = tree::leaf_hash(bytes);
+        self.frontier.push(self.previous, &mut self.completed);
         for Node { level, index, hash } in std::mem::take(&mut self.completed) {
             let first = (index << level) + 1;
             match reader.hashes(level, index, 1) {
@@ -458,17 +453,17 @@ fn read_all(
 fn read_block(reader: &LogReader, mut records: Records, end: u64) -> Block {
     let first = records.end();
     let read = reader.read(end, BLOCK_BYTES, &mut records);
-    let mut hashes: Vec<Hash> = Vec::with_capacity(records.len());
+    let hashes = tree::leaf_hashes(records.iter().map(|(_, bytes)| bytes));
     let mut first_previous = None;
     let mut is_good = true;
-    for (seq, bytes) in records.iter() {
+    let mut before: Option<&Hash> = None;
+    for ((seq, bytes), hash) in records.iter().zip(&hashes) {
         let (found, previous) = link_of(bytes);
-        match hashes.last() {
+        match before.replace(hash) {
             Some(before) => is_good &= previous.as_ref() == Some(before),
             None => first_previous = previous,
         }
         is_good &= found == Some(seq);
-        hashes.push(tree::leaf_hash(bytes));
     }
     let (whole, rest) = hashes.as_chunks::<{ TILE_WIDTH as usize }>();
     let tiles: Vec<Hash> = whole
