@@ -133,7 +133,7 @@ pub(crate) async fn are_older(shared: &Shared) -> Result<bool, DaemonError> {
     let Some(activated) = page.events.first() else {
         return Ok(false);
     };
-    let record: Value = serde_json::from_str(activated.json.get())?;
+    let record: Value = serde_json::from_str(&activated.json)?;
     let by = record["event"]["data"]["actor"].as_str();
     if by == Some(&*shared.config.node_name()) {
         return Ok(false);

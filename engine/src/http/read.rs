@@ -258,7 +258,7 @@ async fn followed<B: Backend>(
         let event = following.next().await?;
         let sent = SseEvent::default()
             .id(event.seq.to_string())
-            .data(event.json.get());
+            .data(event.json);
         Some((Ok::<_, Infallible>(sent), following))
     });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);

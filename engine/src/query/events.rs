@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::value::RawValue;
 use weir_rules::suggest::nearest;
 
 use super::{
@@ -120,9 +119,8 @@ pub fn events(index: &Index, filter: &EventFilter) -> Result<EventPage, QueryErr
 }
 
 fn logged(seq: u64, record: Vec<u8>) -> Result<Logged, QueryError> {
-    let unreadable = |problem: String| QueryError::Unavailable(format!("record {seq}: {problem}"));
-    let text = String::from_utf8(record).map_err(|error| unreadable(error.to_string()))?;
-    let json = RawValue::from_string(text).map_err(|error| unreadable(error.to_string()))?;
+    let unreadable = |error| QueryError::Unavailable(format!("record {seq}: {error}"));
+    let json = String::from_utf8(record).map_err(unreadable)?;
     Ok(Logged { seq, json })
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{
     Deserialize, Serialize,
-    ser::{SerializeStruct, Serializer},
+    ser::{Error as _, SerializeStruct, Serializer},
 };
 use serde_json::value::RawValue;
 
@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 pub struct Logged {
     /// Its sequence.
     pub seq: u64,
-    /// Its text.
-    pub json: Box<RawValue>,
+    /// Its text, which is JSON.
+    pub json: String,
 }
 
 /// Records that were asked for.
@@ -44,10 +44,14 @@ pub struct Undecided {
 
 impl Serialize for EventPage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let events: Vec<&RawValue> = self.events.iter().map(|event| &*event.json).collect();
+        let events = self
+            .events
+            .iter()
+            .map(|event| serde_json::from_str(&event.json));
+        let events: Result<Vec<&RawValue>, _> = events.collect();
         let fields = 3 + usize::from(self.undecided.is_some());
         let mut page = serializer.serialize_struct("EventPage", fields)?;
-        page.serialize_field("events", &events)?;
+        page.serialize_field("events", &events.map_err(S::Error::custom)?)?;
         page.serialize_field("through", &self.through)?;
         page.serialize_field("next", &self.next)?;
         if let Some(undecided) = &self.undecided {

@@ -294,12 +294,8 @@ fn pages(index: &Index, filter: &EventFilter) -> Vec<u64> {
         let page = query::events(index, &filter).expect("a page");
         assert!(page.events.len() <= filter.limit);
         for event in &page.events {
-            assert!(
-                event
-                    .json
-                    .get()
-                    .ends_with(&format!("\"seq\":{},\"v\":1}}", event.seq))
-            );
+            let end = format!("\"seq\":{},\"v\":1}}", event.seq);
+            assert!(event.json.ends_with(&end), "{}", event.json);
             found.push(event.seq);
         }
         match page.next {

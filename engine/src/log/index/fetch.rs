@@ -2,7 +2,7 @@
 //! the next question, and several are unpacked at a time.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use super::super::chunk::Chunk;
 use super::super::reader::{LogReader, ReadError};
@@ -16,6 +16,10 @@ const PER_THREAD: usize = 8;
 
 /// More threads than this gain little: the disk is the same.
 const MOST_THREADS: usize = 4;
+
+/// The processors there are. To ask takes longer than reading a record: files tell it.
+static PROCESSORS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// A record with its sequence.
 type Row = (u64, Vec<u8>);
@@ -76,8 +80,7 @@ impl Fetch {
         keep: bool,
         wanted: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Vec<Row>, ReadError> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads
+        let threads = PROCESSORS
             .min(MOST_THREADS)
             .min(self.to_unpack(seqs) / PER_THREAD)
             .max(1);

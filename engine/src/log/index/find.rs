@@ -455,6 +455,8 @@ struct Candidates {
     places: Option<(u64, Places)>,
     /// They are fewer than chunks.
     lie_apart: bool,
+    /// The terms say that each of them is one.
+    exact: bool,
     left: Range<u64>,
 }
 
@@ -507,14 +509,17 @@ impl Find {
 
     /// Looks at the next records; what is found is ready then, and may be nothing.
     fn look_on(&mut self) -> Result<(), ReadError> {
-        let seqs = self.next_candidates();
+        let (seqs, exact) = self.next_candidates();
         self.read_ahead = (self.read_ahead * 2).min(LONGEST_READ);
         let keep = self.looked_at < KEPT;
         self.looked_at += seqs.len() as u64;
         let plan = &self.plan;
         let fetch = &self.inner.fetch;
         // Read in the order of the log, given out in the order asked for.
-        let rows = fetch.records(&seqs, keep, &|record| plan.takes(record))?;
+        let rows = match exact {
+            true => fetch.records(&seqs, keep, &|record| plan.is_written_in(record))?,
+            false => fetch.records(&seqs, keep, &|record| plan.takes(record))?,
+        };
         self.ready.extend(rows);
         if self.newest_first {
             self.ready.make_contiguous().reverse();
@@ -523,9 +528,9 @@ impl Find {
     }
 
     /// The next sequences to look at, of as many stretches as it takes, in the order of the log: many
-    /// at once are unpacked by several threads.
-    fn next_candidates(&mut self) -> Vec<u64> {
-        let mut seqs = VecDeque::new();
+    /// at once are unpacked by several threads. And whether the terms say that each is one.
+    fn next_candidates(&mut self) -> (Vec<u64>, bool) {
+        let (mut seqs, mut exact) = (VecDeque::new(), true);
         loop {
             let Some(candidates) = &mut self.candidates else {
                 if self.next_stretch() {
@@ -540,6 +545,7 @@ impl Find {
             if seqs.len() >= most {
                 break;
             }
+            exact &= candidates.exact;
             let taken = candidates.take(most - seqs.len(), self.newest_first);
             if self.newest_first {
                 self.position = candidates.left.end;
@@ -552,7 +558,7 @@ impl Find {
                 self.candidates = None;
             }
         }
-        seqs.into()
+        (seqs.into(), exact)
     }
 
     /// Turns to the next stretch; false if there is none.
@@ -578,6 +584,7 @@ impl Find {
                 let chunks = (within.end - within.start) / CHUNK_RECORDS as u64;
                 self.candidates = Some(Candidates {
                     lie_apart: found.places.len() < chunks,
+                    exact: found.exact,
                     places: Some((first, found.places)),
                     left: within,
                 });
@@ -586,6 +593,7 @@ impl Find {
                 self.candidates = Some(Candidates {
                     places: None,
                     lie_apart: false,
+                    exact: false,
                     left: within,
                 });
             }

@@ -17,7 +17,8 @@
 //! directory `index` beside the store. A file that is missing, torn, damaged or of
 //! another history costs time: its records are looked at one by one until the file is made anew; so
 //! do all from the first that has another version on.
-//! What is found is compared with the record itself before it is given out. Deleting the directory
+//! What is found is compared with the record itself before it is given out: with all of it where the
+//! terms leave it open, else with the texts in it. Deleting the directory
 //! changes nothing but time.
 
 mod fetch;

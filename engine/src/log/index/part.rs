@@ -13,6 +13,7 @@
 //! A term is stored as the length of what its key shares with the one before and the length of the
 //! rest (four bits each, 15 and more followed by a varint), the rest, and its [`Entry`].
 
+use std::cmp::Ordering;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::{ControlFlow, Range};
@@ -52,6 +53,7 @@ pub(super) enum PartError {
 }
 
 const TORN: PartError = PartError::Damaged("it is shorter than it says");
+const UNREADABLE: PartError = PartError::Damaged("a slice of it cannot be read");
 
 /// A stored part, open for reading.
 pub(super) struct Part {
@@ -146,6 +148,23 @@ impl Part {
         Ok(())
     }
 
+    /// Shows the entry of a key, if there is one.
+    pub(super) fn look_up(
+        &self,
+        dimension: Dimension,
+        wanted: &[u8],
+        show: &mut dyn FnMut(&Entry<'_>),
+    ) -> Result<(), PartError> {
+        let mut cursor = Cursor::new(self, dimension, wanted);
+        // The keys of a slice are at least its first, and those of the next are more than this one.
+        if cursor.read_slice()?
+            && let Some(entry) = cursor.seek(wanted)?
+        {
+            show(&entry);
+        }
+        Ok(())
+    }
+
     fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), PartError> {
         bytes.resize(slice.length as usize, 0);
         self.file.read_exact_at(bytes, slice.place)?;
@@ -210,29 +229,54 @@ impl<'a> Cursor<'a> {
 
     /// Moves to the next term; false at the end.
     pub(super) fn advance(&mut self) -> Result<bool, PartError> {
-        if self.next >= self.bytes.len() {
-            let Some(slice) = self
-                .slices
-                .next()
-                .and_then(|next| self.part.slices.get(next))
-            else {
-                return Ok(false);
-            };
-            self.part.read(slice, &mut self.bytes)?;
-            (self.next, self.key) = (0, Vec::new());
+        if self.next >= self.bytes.len() && !self.read_slice()? {
+            return Ok(false);
         }
-        self.step()
-            .ok_or(PartError::Damaged("a slice of it cannot be read"))?;
+        self.step().ok_or(UNREADABLE)?;
         Ok(true)
+    }
+
+    /// Turns to the next slice; false if there is none.
+    fn read_slice(&mut self) -> Result<bool, PartError> {
+        let next = self.slices.next();
+        let Some(slice) = next.and_then(|next| self.part.slices.get(next)) else {
+            return Ok(false);
+        };
+        self.part.read(slice, &mut self.bytes)?;
+        (self.next, self.key) = (0, Vec::new());
+        Ok(true)
+    }
+
+    /// Finds a key in a slice of which no term was read yet. Keys are not put together: as long as
+    /// a key shares more with the one before than that shares with the wanted one, it is less too.
+    fn seek(&self, wanted: &[u8]) -> Result<Option<Entry<'_>>, PartError> {
+        let mut rest = &self.bytes[..];
+        let mut alike = 0;
+        while !rest.is_empty() {
+            let (shared, own) = take_key(&mut rest).ok_or(UNREADABLE)?;
+            let entry = Entry::take(&mut rest, self.part.of_group).ok_or(UNREADABLE)?;
+            match shared.cmp(&alike) {
+                Ordering::Greater => {}
+                Ordering::Less => return Ok(None),
+                Ordering::Equal => {
+                    let left = wanted.get(alike..).unwrap_or_default();
+                    match own.cmp(left) {
+                        Ordering::Less => {
+                            let same = own.iter().zip(left).take_while(|(a, b)| a == b);
+                            alike += same.count();
+                        }
+                        Ordering::Equal => return Ok(Some(entry)),
+                        Ordering::Greater => return Ok(None),
+                    }
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn step(&mut self) -> Option<()> {
         let mut rest = self.bytes.get(self.next..)?;
-        let (&lengths, after) = rest.split_first()?;
-        rest = after;
-        let shared = take_length(&mut rest, lengths >> 4)?;
-        let length = take_length(&mut rest, lengths & 15)?;
-        let own = take(&mut rest, length)?;
+        let (shared, own) = take_key(&mut rest)?;
         self.key.truncate(shared);
         self.key.extend_from_slice(own);
         self.entry = self.bytes.len() - rest.len();
@@ -260,6 +304,15 @@ fn put_lengths(bytes: &mut Vec<u8>, shared: usize, own: usize) {
             put_varint(bytes, (length - 15) as u64);
         }
     }
+}
+
+/// What a key shares with the one before, and its rest.
+fn take_key<'a>(bytes: &mut &'a [u8]) -> Option<(usize, &'a [u8])> {
+    let (&lengths, rest) = bytes.split_first()?;
+    *bytes = rest;
+    let shared = take_length(bytes, lengths >> 4)?;
+    let length = take_length(bytes, lengths & 15)?;
+    Some((shared, take(bytes, length)?))
 }
 
 fn take_length(bytes: &mut &[u8], bits: u8) -> Option<usize> {

@@ -50,11 +50,19 @@ impl Places {
 
     /// Keeps those within a range.
     pub(super) fn keep(&mut self, range: Range<u32>) {
-        for (place, word) in (0..).step_by(64).zip(self.0.iter_mut()) {
-            let from = range.start.saturating_sub(place).min(64);
-            let to = range.end.saturating_sub(place).min(64);
-            let below = |bit: u32| if bit == 64 { u64::MAX } else { (1 << bit) - 1 };
-            *word &= below(to) & !below(from);
+        let end = range.end.min(PLACES);
+        let start = range.start.min(end);
+        // The words in which the range begins and ends; it may end with the last.
+        let (first, last) = (start as usize / 64, end as usize / 64);
+        self.0[..first].fill(0);
+        if let Some(word) = self.0.get_mut(first) {
+            *word &= u64::MAX << (start % 64);
+        }
+        if let Some(word) = self.0.get_mut(last) {
+            *word &= !(u64::MAX << (end % 64));
+        }
+        if let Some(after) = self.0.get_mut(last + 1..) {
+            after.fill(0);
         }
     }
 
@@ -167,6 +175,9 @@ mod tests {
             (2..71, &[2, 70]),
             (64..64, &[]),
             (71..9001, &[71, 9000]),
+            (70..71, &[70]),
+            (9000..PLACES + 1, &[9000]),
+            (PLACES..PLACES, &[]),
         ] {
             let mut cut = any.clone();
             cut.keep(range);

@@ -14,7 +14,7 @@ use weir_schema::vulnerability_name;
 use super::part::{Part, PartError};
 use super::places::Places;
 use super::postings::{Entry, Postings};
-use super::terms::{Dimension, LONGEST_KEY, Mention, key, mentions};
+use super::terms::{Dimension, LONGEST_KEY, Mention, key, mentions_until};
 
 /// Looking for more texts than this takes as long as reading the record.
 const MOST_TEXTS: usize = 16;
@@ -157,17 +157,25 @@ impl Plan {
         let mut leaves = Vec::new();
         self.leaves(&mut leaves);
         let mut held = vec![false; leaves.len()];
-        mentions(record, |mention| {
+        mentions_until(record, |mention| {
+            let mut is_news = false;
             for (held, leaf) in held.iter_mut().zip(&leaves) {
-                *held = *held || leaf.mentioned(mention);
+                if !*held && leaf.mentioned(mention) {
+                    (*held, is_news) = (true, true);
+                }
+            }
+            match is_news && self.holds(&mut held.iter().copied()) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
         });
         self.holds(&mut held.into_iter())
     }
 
     /// Whether the texts are there that a record must have of which the condition holds. Takes a
-    /// small part of the time that reading it as JSON takes.
-    fn is_written_in(&self, record: &[u8]) -> bool {
+    /// small part of the time that reading it as JSON takes, and is enough where a segment's terms
+    /// say that the condition holds.
+    pub(super) fn is_written_in(&self, record: &[u8]) -> bool {
         // Without a backslash every text of a record is written as it is.
         memchr(b'\\', record).is_some() || self.may_hold(record)
     }
@@ -383,16 +391,13 @@ pub(super) fn look_up(
     wanted: &[u8],
     show: &mut dyn FnMut(&Entry<'_>),
 ) -> Result<(), PartError> {
-    if let Terms::Open(postings) = terms {
-        postings.get(dimension, wanted).iter().for_each(show);
-        return Ok(());
-    }
-    terms.visit(dimension, wanted, &mut |key, entry| {
-        if key == wanted {
-            show(&entry);
+    match terms {
+        Terms::Open(postings) => {
+            postings.get(dimension, wanted).iter().for_each(show);
+            Ok(())
         }
-        ControlFlow::Break(())
-    })
+        Terms::Stored(part) => part.look_up(dimension, wanted, show),
+    }
 }
 
 #[cfg(test)]

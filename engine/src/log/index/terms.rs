@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::ControlFlow;
 
 use memchr::memmem;
 use serde::de::{
@@ -93,6 +94,14 @@ pub fn terms(record: &[u8], mut found: impl FnMut(Dimension, &str)) {
 
 /// Calls `found` with everything that a record mentions; with some of it more than once.
 pub fn mentions(record: &[u8], mut found: impl FnMut(Mention<'_>)) {
+    mentions_until(record, |mention| {
+        found(mention);
+        ControlFlow::Continue(())
+    });
+}
+
+/// The same, until `found` breaks off.
+pub(super) fn mentions_until(record: &[u8], mut found: impl FnMut(Mention<'_>) -> ControlFlow<()>) {
     // Of what is not JSON there is nothing to find.
     let Ok(record) = std::str::from_utf8(record) else {
         return;
@@ -254,8 +263,16 @@ impl Field {
 }
 
 struct Walk<'a> {
-    found: &'a mut dyn FnMut(Mention<'_>),
+    found: &'a mut dyn FnMut(Mention<'_>) -> ControlFlow<()>,
     field: Field,
+}
+
+/// What ends the reading of a record of which no more is wanted.
+fn ended<E: Error>(told: ControlFlow<()>) -> Result<(), E> {
+    match told {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(E::custom("no more is wanted")),
+    }
 }
 
 /// The name of a field, as what it says of the value, without a copy of its text.
@@ -297,21 +314,17 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 }
 
 impl Walk<'_> {
-    fn text(self, text: &str) {
-        match self.field {
-            Field::Term(Dimension::Scope) if text.contains('*') => {
-                (self.found)(Mention::Term(Dimension::Pattern, text));
-            }
+    fn text<E: Error>(self, text: &str) -> Result<(), E> {
+        let mut found = |dimension, term: &str| (self.found)(Mention::Term(dimension, term));
+        ended(match self.field {
+            Field::Term(Dimension::Scope) if text.contains('*') => found(Dimension::Pattern, text),
             Field::Term(Dimension::Vulnerability) => {
-                let name = vulnerability_name(text);
-                (self.found)(Mention::Term(Dimension::Vulnerability, &name));
+                found(Dimension::Vulnerability, &vulnerability_name(text))
             }
-            Field::Term(dimension) => (self.found)(Mention::Term(dimension, text)),
-            Field::Subject if text.contains(':') => {
-                (self.found)(Mention::Term(Dimension::Digest, text));
-            }
-            _ => {}
-        }
+            Field::Term(dimension) => found(dimension, text),
+            Field::Subject if text.contains(':') => found(Dimension::Digest, text),
+            _ => ControlFlow::Continue(()),
+        })
     }
 }
 
@@ -323,12 +336,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        self.text(text);
+        self.text(text)?;
         Ok(Some(Cow::Borrowed(text)))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        self.text(text);
+        self.text(text)?;
         Ok(Some(Cow::Owned(text.to_owned())))
     }
 
@@ -382,10 +395,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
             }
         }
         if let (Some(repository), Some(tag)) = (repository, tag) {
-            found(Mention::Place {
+            ended(found(Mention::Place {
                 repository: &repository,
                 tag: &tag,
-            });
+            }))?;
         }
         Ok(None)
     }
