@@ -71,7 +71,7 @@ fn decode(source: &Source, sender: &SyncSender<Result<Decoded, BacktestError>>) 
     };
     let mut block = Block::default();
     let mut next = || match blocks.next(&mut block)? {
-        true => source.decode(&block, Reading::Whole).map(Some),
+        true => source.decode(&mut block, Reading::Whole).map(Some),
         false => Ok(None),
     };
     while let Some(decoded) = next().transpose() {

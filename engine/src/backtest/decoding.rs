@@ -79,7 +79,7 @@ impl Pipeline<'_> {
                 blocks.0 += 1;
                 blocks.0
             };
-            let decoded = self.source.decode(&block, reading);
+            let decoded = self.source.decode(&mut block, reading);
             let decoded = decoded.inspect_err(|_| self.stop())?;
             if sender.send((number, decoded)).is_err() {
                 break;

@@ -2,6 +2,7 @@
 //! memory, or a log. It is read in blocks, which any thread may decode.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom},
     path::PathBuf,
@@ -14,7 +15,7 @@ use weir_schema::{
     Body, Event, Position, RecordError, RuleFile, Timestamp, record::FORMAT_VERSION,
 };
 
-use super::{BacktestError, scope};
+use super::{BacktestError, outline::Outline, scope};
 use crate::{
     dedup::{self, Key},
     log::LogReader,
@@ -50,6 +51,8 @@ pub(super) struct Block {
     to: u64,
     /// Its lines; none of a log.
     lines: Vec<u8>,
+    /// What is known from the blocks before that the same thread decoded.
+    outline: Outline,
 }
 
 /// Something that a history says.
@@ -180,19 +183,30 @@ impl Source {
     /// Decodes a block: what is read of it.
     pub(super) fn decode(
         &self,
-        block: &Block,
+        block: &mut Block,
         reading: Reading<'_>,
     ) -> Result<Decoded, BacktestError> {
-        let Block { from, to, lines } = block;
-        let mut decoded = match (self, reading.places_from(*from)) {
-            (Self::Log(reader), places) => decode_records(reader, *from, *to, places),
-            (_, None) => decode_lines(*from, lines),
-            (_, Some(places)) => decode_lines_at(places, *from, lines),
+        let Block {
+            from,
+            to,
+            lines,
+            outline,
+        } = block;
+        let outline = matches!(reading, Reading::Outline).then_some(outline);
+        let mut decoder = Decoder {
+            outline,
+            decoded: Decoded {
+                items: Vec::with_capacity(ITEMS),
+                lines: 0,
+                end: *from,
+            },
+        };
+        match (self, reading.places_from(*from)) {
+            (Self::Log(reader), places) => decoder.records(reader, *to, places),
+            (_, None) => decoder.lines(lines),
+            (_, Some(places)) => decoder.lines_at(places, lines),
         }?;
-        if let Reading::Outline = reading {
-            decoded.items.iter_mut().for_each(Item::outline);
-        }
-        Ok(decoded)
+        Ok(decoder.decoded)
     }
 
     /// The first rule set that the history puts in force: one that loads.
@@ -206,7 +220,7 @@ impl Source {
             if !is_log && kind.find(&block.lines).is_none() {
                 continue;
             }
-            for item in self.decode(&block, Reading::Whole)?.items {
+            for item in self.decode(&mut block, Reading::Whole)?.items {
                 if let Says::Happened {
                     body: Body::RulesActivated(rules),
                     ..
@@ -262,128 +276,151 @@ impl Blocks<'_> {
     }
 }
 
-fn decode_records(
-    reader: &LogReader,
-    from: u64,
-    to: u64,
-    mut places: Option<&[u64]>,
-) -> Result<Decoded, BacktestError> {
-    let mut items = Vec::new();
-    for row in reader.range(from, Some(to)) {
-        let (seq, bytes) = row?;
-        let is_read = places.as_mut().is_none_or(|places| {
-            let next = places.split_first();
-            let here = next.filter(|(place, _)| **place == seq);
-            here.map(|(_, rest)| *places = rest).is_some()
-        });
-        if is_read && let (_, Some(says)) = record(&bytes)? {
-            items.push(Item {
-                place: seq,
-                number: Number::Record(seq),
-                says,
+/// Decodes a block.
+struct Decoder<'a> {
+    /// Leaves out what is not read.
+    outline: Option<&'a mut Outline>,
+    decoded: Decoded,
+}
+
+impl Decoder<'_> {
+    /// Decodes the records up to `to`, or those of `places` among them.
+    fn records(
+        &mut self,
+        reader: &LogReader,
+        to: u64,
+        mut places: Option<&[u64]>,
+    ) -> Result<(), BacktestError> {
+        for row in reader.range(self.decoded.end, Some(to)) {
+            let (seq, bytes) = row?;
+            let is_read = places.as_mut().is_none_or(|places| {
+                let next = places.split_first();
+                let here = next.filter(|(place, _)| **place == seq);
+                here.map(|(_, rest)| *places = rest).is_some()
             });
+            if is_read && let (_, Some(says)) = self.record(&bytes)? {
+                self.decoded.items.push(Item {
+                    place: seq,
+                    number: Number::Record(seq),
+                    says,
+                });
+            }
         }
-    }
-    Ok(Decoded {
-        items,
-        lines: 0,
-        end: to,
-    })
-}
-
-fn decode_lines(place: u64, bytes: &[u8]) -> Result<Decoded, BacktestError> {
-    let mut decoded = Decoded {
-        items: Vec::with_capacity(ITEMS),
-        lines: 0,
-        end: place,
-    };
-    match std::str::from_utf8(bytes) {
-        // Looking for a character in a text is quicker than for a byte that satisfies something.
-        Ok(text) => {
-            let mut lines = text.split_inclusive('\n');
-            lines.try_for_each(|line| decoded.line(line.as_bytes()))?;
-        }
-        Err(_) => {
-            let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-            lines.try_for_each(|line| decoded.line(line))?;
-        }
-    }
-    Ok(decoded)
-}
-
-/// Decodes the lines that begin at `places`, as far as they are among `bytes`, which begin at `place`.
-fn decode_lines_at(places: &[u64], place: u64, bytes: &[u8]) -> Result<Decoded, BacktestError> {
-    let mut decoded = Decoded {
-        items: Vec::new(),
-        lines: 0,
-        end: place,
-    };
-    for wanted in places {
-        let offset = usize::try_from(wanted - place).unwrap_or(usize::MAX);
-        let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) else {
-            break;
-        };
-        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        decoded.end = *wanted;
-        decoded.line(rest.get(..length).unwrap_or_default())?;
-    }
-    decoded.end = place + bytes.len() as u64;
-    Ok(decoded)
-}
-
-impl Item {
-    /// Lets go what it says that was found.
-    fn outline(&mut self) {
-        if let Says::Happened { body, .. } = &mut self.says
-            && let Body::ScanCompleted(scan) = body
-        {
-            scan.findings = None;
-        }
-    }
-}
-
-impl Decoded {
-    fn line(&mut self, line: &[u8]) -> Result<(), BacktestError> {
-        if let (seq, Some(says)) = says(line)? {
-            self.items.push(Item {
-                place: self.end,
-                number: seq.map_or(Number::Line(self.lines), Number::Record),
-                says,
-            });
-        }
-        self.end += line.len() as u64;
-        self.lines += 1;
+        self.decoded.end = to;
         Ok(())
     }
-}
 
-/// What a line says, and which record it is; nothing if it says nothing.
-fn says(line: &[u8]) -> Result<(Option<u64>, Option<Says>), BacktestError> {
-    // Records are canonical JSON, so these are their first fields, and not those of an event.
-    if line.starts_with(b"{\"event\":") {
-        let (seq, says) = record(line)?;
-        return Ok((Some(seq), says));
+    fn lines(&mut self, bytes: &[u8]) -> Result<(), BacktestError> {
+        match std::str::from_utf8(bytes) {
+            // Looking for a character in a text is quicker than for a byte that satisfies something.
+            Ok(text) => {
+                let mut lines = text.split_inclusive('\n');
+                lines.try_for_each(|line| self.line(line.as_bytes()))
+            }
+            Err(_) => {
+                let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+                lines.try_for_each(|line| self.line(line))
+            }
+        }
     }
-    let is_header = line.starts_with(b"{\"execution\":") && Basis::from_header(line).is_ok();
-    if is_header || line.iter().all(u8::is_ascii_whitespace) {
-        return Ok((None, None));
+
+    /// Decodes the lines that begin at `places`, as far as they are among `bytes`.
+    fn lines_at(&mut self, places: &[u64], bytes: &[u8]) -> Result<(), BacktestError> {
+        let first = self.decoded.end;
+        for wanted in places {
+            let offset = usize::try_from(wanted - first).unwrap_or(usize::MAX);
+            let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) else {
+                break;
+            };
+            let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            self.decoded.end = *wanted;
+            self.line(rest.get(..length).unwrap_or_default())?;
+        }
+        self.decoded.end = first + bytes.len() as u64;
+        Ok(())
     }
-    // As in a replay: the record's time is taken from the event.
-    let says = match event_from_structured(line) {
-        Ok(Event {
-            time: Some(at),
-            source,
-            id,
-            body,
-            ..
-        }) => Says::Happened {
-            at,
-            delivery: Some(dedup::key(&source, &id)),
-            body,
-        },
-        Ok(_) | Err(_) => Says::Rejected,
-    };
-    Ok((None, Some(says)))
+
+    fn line(&mut self, line: &[u8]) -> Result<(), BacktestError> {
+        if let (seq, Some(says)) = self.says(line)? {
+            self.decoded.items.push(Item {
+                place: self.decoded.end,
+                number: seq.map_or(Number::Line(self.decoded.lines), Number::Record),
+                says,
+            });
+        }
+        self.decoded.end += line.len() as u64;
+        self.decoded.lines += 1;
+        Ok(())
+    }
+
+    /// What a line says, and which record it is; nothing if it says nothing.
+    fn says(&mut self, line: &[u8]) -> Result<(Option<u64>, Option<Says>), BacktestError> {
+        // What ends as Weir writes it is read in one pass.
+        let line = line.trim_ascii_end();
+        // Records are canonical JSON, so these are their first fields, and not those of an event.
+        if line.starts_with(b"{\"event\":") {
+            let (seq, says) = self.record(line)?;
+            return Ok((Some(seq), says));
+        }
+        let is_header = line.starts_with(b"{\"execution\":") && Basis::from_header(line).is_ok();
+        if is_header || line.is_empty() {
+            return Ok((None, None));
+        }
+        // As in a replay: the record's time is taken from the event.
+        let says = match event_from_structured(&self.outlined(line)) {
+            Ok(Event {
+                time: Some(at),
+                source,
+                id,
+                body,
+                ..
+            }) => Says::Happened {
+                at,
+                delivery: Some(dedup::key(&source, &id)),
+                body,
+            },
+            Ok(_) | Err(_) => Says::Rejected,
+        };
+        Ok((None, Some(says)))
+    }
+
+    /// A record's sequence and what it says: nothing, for a conclusion that is drawn anew.
+    fn record(&mut self, bytes: &[u8]) -> Result<(u64, Option<Says>), BacktestError> {
+        let stored: Stored<'_> =
+            serde_json::from_slice(bytes).map_err(|error| RecordError::Form(error.to_string()))?;
+        let seq = stored.seq;
+        if stored.v != FORMAT_VERSION {
+            let version = stored.v;
+            return Err(RecordError::Version { seq, version }.into());
+        }
+        let event = stored.event.get();
+        let concluded = matches!(stored.position, Position::Step { .. });
+        // Only a decision to promote names a promotion.
+        let promotes =
+            || event.contains("\"weir.decision.made\"") && event.contains("\"promotion_id\"");
+        if concluded && !promotes() {
+            return Ok((seq, None));
+        }
+        let event = Event::from_json(&self.outlined(event.as_bytes()))
+            .map_err(|source| RecordError::Event { seq, source })?;
+        let says = if concluded {
+            Says::Concluded(event.body)
+        } else {
+            Says::Happened {
+                at: stored.recorded_at,
+                delivery: None,
+                body: event.body,
+            }
+        };
+        Ok((seq, Some(says)))
+    }
+
+    fn outlined<'a>(&mut self, event: &'a [u8]) -> Cow<'a, [u8]> {
+        match &mut self.outline {
+            Some(outline) => outline.of(event),
+            None => Cow::Borrowed(event),
+        }
+    }
 }
 
 /// A record without what only its own chain needs.
@@ -395,37 +432,6 @@ struct Stored<'a> {
     recorded_at: Timestamp,
     seq: u64,
     v: u32,
-}
-
-/// A record's sequence and what it says: nothing, for a conclusion that is drawn anew.
-fn record(bytes: &[u8]) -> Result<(u64, Option<Says>), BacktestError> {
-    let stored: Stored<'_> =
-        serde_json::from_slice(bytes).map_err(|error| RecordError::Form(error.to_string()))?;
-    let seq = stored.seq;
-    if stored.v != FORMAT_VERSION {
-        let version = stored.v;
-        return Err(RecordError::Version { seq, version }.into());
-    }
-    let event = stored.event.get();
-    let concluded = matches!(stored.position, Position::Step { .. });
-    // Only a decision to promote names a promotion.
-    let promotes =
-        || event.contains("\"weir.decision.made\"") && event.contains("\"promotion_id\"");
-    if concluded && !promotes() {
-        return Ok((seq, None));
-    }
-    let event =
-        Event::from_json(event.as_bytes()).map_err(|source| RecordError::Event { seq, source })?;
-    let says = if concluded {
-        Says::Concluded(event.body)
-    } else {
-        Says::Happened {
-            at: stored.recorded_at,
-            delivery: None,
-            body: event.body,
-        }
-    };
-    Ok((seq, Some(says)))
 }
 
 #[cfg(test)]
@@ -453,7 +459,7 @@ mod tests {
         let mut blocks = source.blocks(reading).unwrap();
         let (mut block, mut places) = (Block::default(), Vec::new());
         while blocks.next(&mut block).unwrap() {
-            let decoded = source.decode(&block, reading).unwrap();
+            let decoded = source.decode(&mut block, reading).unwrap();
             places.extend(decoded.items.iter().map(|item| item.place));
         }
         places

@@ -57,6 +57,7 @@ mod index;
 pub mod jobs;
 mod mark;
 mod markdown;
+mod outline;
 mod own;
 mod pipeline;
 mod relevant;
