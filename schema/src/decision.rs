@@ -178,6 +178,32 @@ pub struct Reason {
     pub need: Option<u32>,
 }
 
+/// On one line, for people.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.as_str())?;
+        let digest = self.digest.as_ref().map(Digest::short);
+        let details = [
+            self.component.as_deref(),
+            digest.as_deref(),
+            self.clause.as_deref(),
+            self.deny_rule.as_deref(),
+            self.hold_id.as_deref(),
+            self.message.as_deref(),
+        ];
+        for detail in details.into_iter().flatten() {
+            write!(f, " {detail}")?;
+        }
+        if let Some(until) = self.until {
+            write!(f, " until {until}")?;
+        }
+        match (self.have, self.need) {
+            (Some(have), Some(need)) => write!(f, " {have} of {need}"),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Reason {
     /// A reason without detail.
     #[must_use]
@@ -304,7 +330,24 @@ pub struct Violation {
 
 #[cfg(test)]
 mod tests {
-    use super::ReasonCode;
+    use super::{Reason, ReasonCode};
+    use crate::Digest;
+
+    #[test]
+    fn a_reason_is_told_on_one_line_with_all_that_it_has() {
+        let code = ReasonCode::ScanMissing;
+        assert_eq!(Reason::new(code).to_string(), "scan-missing");
+        let reason = Reason {
+            digest: Some(Digest::of(b"")),
+            component: Some("api".into()),
+            until: "2026-03-02T10:00:00Z".parse().ok(),
+            have: Some(1),
+            need: Some(2),
+            ..Reason::new(code)
+        };
+        let told = "scan-missing api e3b0c44298fc until 2026-03-02T10:00:00Z 1 of 2";
+        assert_eq!(reason.to_string(), told);
+    }
 
     #[test]
     fn reason_codes_are_ordered_by_their_texts() {

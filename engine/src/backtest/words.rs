@@ -105,28 +105,8 @@ fn with_reasons(text: String, why: &[Reason]) -> String {
 
 /// Reasons on one line.
 fn reasons(reasons: &[Reason]) -> String {
-    let texts: Vec<String> = reasons.iter().map(reason).collect();
+    let texts: Vec<String> = reasons.iter().map(Reason::to_string).collect();
     texts.join("; ")
-}
-
-fn reason(reason: &Reason) -> String {
-    let approvals = reason.have.zip(reason.need);
-    let details = [
-        reason.component.as_deref().map(str::to_owned),
-        reason.digest.as_ref().map(weir_schema::Digest::short),
-        reason.clause.clone(),
-        reason.deny_rule.clone(),
-        reason.hold_id.clone(),
-        reason.message.clone(),
-        reason.until.map(|until| format!("until {until}")),
-        approvals.map(|(have, need)| format!("{have} of {need}")),
-    ];
-    let mut text = reason.code.to_string();
-    for detail in details.into_iter().flatten() {
-        text.push(' ');
-        text.push_str(&detail);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -233,22 +233,6 @@ fn turns_text(character: char) -> bool {
 
 /// Reasons on one line, as people read them.
 fn reasons(reasons: &[Reason]) -> String {
-    let texts = reasons.iter().map(|reason| {
-        let mut text = reason.code.to_string();
-        let details = [
-            reason.component.as_deref().map(str::to_owned),
-            reason.digest.as_ref().map(weir_schema::Digest::short),
-            reason.clause.clone(),
-            reason.deny_rule.clone(),
-            reason.hold_id.clone(),
-            reason.message.clone(),
-            reason.until.map(|until| format!("until {until}")),
-        ];
-        for detail in details.into_iter().flatten() {
-            text.push(' ');
-            text.push_str(&detail);
-        }
-        text
-    });
-    texts.collect::<Vec<_>>().join("; ")
+    let texts: Vec<String> = reasons.iter().map(Reason::to_string).collect();
+    texts.join("; ")
 }
