@@ -67,9 +67,12 @@ pub(crate) use store::MAX_VALUE_BYTES;
 pub use verify::{Problem, VerifyReport, verify};
 pub use weir_schema::record::Hash;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+
+use weir_schema::Timestamp;
 
 use commit::Commits;
 use journal::Journal;
@@ -81,6 +84,8 @@ struct Shared {
     store: Arc<Store>,
     journal: Arc<Journal>,
     commits: Arc<Commits>,
+    /// Times of records that searches by time have begun with.
+    times: Mutex<BTreeMap<u64, Timestamp>>,
     /// Syncs the store when the journal is to be used again.
     storing: Option<JoinHandle<()>>,
     /// Released last, when no reader is left.
@@ -88,6 +93,13 @@ struct Shared {
 }
 
 impl Shared {
+    fn times(&self) -> MutexGuard<'_, BTreeMap<u64, Timestamp>> {
+        // Each time in it is whole.
+        self.times
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// Returns once batch `number` is durable, and the store has its rows.
     fn wait(&self, number: u64) -> Result<(), Arc<StoreError>> {
         self.commits.wait(&self.journal, &self.store, number)

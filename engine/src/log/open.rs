@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::append::{Log, Writer};
@@ -202,6 +202,7 @@ impl Log {
             store,
             journal,
             commits,
+            times: Mutex::default(),
             storing: Some(storing),
             _lock: lock,
         };

@@ -15,6 +15,9 @@ use super::store::{Store, StoreError};
 use super::tree::{self, Nodes};
 use super::{Shared, keys, record};
 
+/// Of one record in so many the time is kept once it was looked at.
+const TIMES_APART: u64 = 256;
+
 /// A view of a log, cheap to clone. It sees a record once it is durable.
 #[derive(Clone)]
 pub struct LogReader {
@@ -143,16 +146,33 @@ impl LogReader {
     /// # Errors
     /// A record was written and cannot be read.
     pub fn last_not_after(&self, time: Timestamp) -> Result<u64, ReadError> {
-        let (mut low, mut high) = (0, self.head().next_seq - 1);
-        while low < high {
-            let middle = low + (high - low).div_ceil(2);
-            if self.recorded_at(middle)? <= Some(time) {
-                low = middle;
-            } else {
-                high = middle - 1;
+        let end = self.head().next_seq;
+        // By powers of two, so that searches for other times, and of a longer log, begin with the same
+        // records.
+        let steps = (0..u64::BITS - end.leading_zeros())
+            .rev()
+            .map(|bit| 1 << bit);
+        let mut last = 0;
+        for step in steps {
+            if last + step < end && self.time_of(last + step)? <= Some(time) {
+                last += step;
             }
         }
-        Ok(low)
+        Ok(last)
+    }
+
+    /// As [`Self::recorded_at`]; of a record in so many it is known when it is asked for again.
+    fn time_of(&self, seq: u64) -> Result<Option<Timestamp>, ReadError> {
+        if !seq.is_multiple_of(TIMES_APART) {
+            return self.recorded_at(seq);
+        }
+        let known = self.shared.times().get(&seq).copied();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let time = self.recorded_at(seq)?;
+        self.shared.times().extend(time.map(|time| (seq, time)));
+        Ok(time)
     }
 
     /// The records from `from` on, up to but without `to`; without a `to` up to the end as it is

@@ -2,7 +2,7 @@
 //! the next question, and several are unpacked at a time.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::super::chunk::Chunk;
 use super::super::reader::{LogReader, ReadError};
@@ -14,12 +14,9 @@ const CACHE_BYTES: usize = 64 << 20;
 /// Fewer records are not worth another thread.
 const PER_THREAD: usize = 8;
 
-/// More threads than this gain little: the disk is the same.
+/// More threads than this gain little: the disk is the same. More than there are processors gain
+/// something, for they wait for it one beside the other.
 const MOST_THREADS: usize = 4;
-
-/// The processors there are. To ask takes longer than reading a record: files tell it.
-static PROCESSORS: LazyLock<usize> =
-    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// A record with its sequence.
 type Row = (u64, Vec<u8>);
@@ -80,10 +77,7 @@ impl Fetch {
         keep: bool,
         wanted: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Vec<Row>, ReadError> {
-        let threads = PROCESSORS
-            .min(MOST_THREADS)
-            .min(self.to_unpack(seqs) / PER_THREAD)
-            .max(1);
+        let threads = (self.to_unpack(seqs) / PER_THREAD).clamp(1, MOST_THREADS);
         let read = |seqs: &[u64]| self.one_by_one(seqs, keep, wanted);
         if threads == 1 {
             return read(seqs);

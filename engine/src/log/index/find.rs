@@ -19,8 +19,12 @@ const FIRST_READ: usize = 8;
 /// Records read ahead at most.
 const LONGEST_READ: usize = 1024;
 
-/// Of records that lie in a chunk each, fewer: unpacking it is for nothing if a page is full before.
+/// Of records that lie in a chunk each, fewer, unless so many are wanted or many were looked at:
+/// unpacking it is for nothing if a page is full before.
 const LONGEST_READ_APART: usize = 128;
+
+/// Of so many records that were looked at, one is read ahead at most where they lie apart.
+const LOOKED_AT_TO_AHEAD: u64 = 4;
 
 /// The chunks of the first records that a search looks at are kept for the next one; a search that
 /// goes on reads what nobody else will.
@@ -80,6 +84,7 @@ impl Index {
             candidates: None,
             ready: VecDeque::new(),
             read_ahead: FIRST_READ,
+            wanted: 0,
             looked_at: 0,
         }
     }
@@ -443,6 +448,8 @@ pub struct Find {
     candidates: Option<Candidates>,
     ready: VecDeque<(u64, Vec<u8>)>,
     read_ahead: usize,
+    /// So many are wanted, if that was said.
+    wanted: usize,
     /// Everything before is looked at; newest first, everything from there on.
     position: u64,
     looked_at: u64,
@@ -483,6 +490,7 @@ impl Find {
     /// Reads so many records ahead at first: for a page, its length.
     pub fn read_ahead(&mut self, records: usize) {
         self.read_ahead = records.clamp(1, LONGEST_READ);
+        self.wanted = self.read_ahead;
     }
 
     /// As [`Iterator::next`], and gives nothing once so many records have been looked at in all.
@@ -531,6 +539,8 @@ impl Find {
     /// at once are unpacked by several threads. And whether the terms say that each is one.
     fn next_candidates(&mut self) -> (Vec<u64>, bool) {
         let (mut seqs, mut exact) = (VecDeque::new(), true);
+        let much = usize::try_from(self.looked_at / LOOKED_AT_TO_AHEAD).unwrap_or(usize::MAX);
+        let apart = LONGEST_READ_APART.max(self.wanted).max(much);
         loop {
             let Some(candidates) = &mut self.candidates else {
                 if self.next_stretch() {
@@ -539,7 +549,7 @@ impl Find {
                 break;
             };
             let most = match candidates.lie_apart {
-                true => self.read_ahead.min(LONGEST_READ_APART),
+                true => self.read_ahead.min(apart),
                 false => self.read_ahead,
             };
             if seqs.len() >= most {

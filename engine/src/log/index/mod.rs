@@ -59,8 +59,8 @@ const GROUP: u64 = 16;
 /// ever be.
 const TOP_LEVEL: u8 = 6;
 
-/// Parts that are kept open.
-const OPEN_PARTS: usize = 128;
+/// Parts that are kept open, a file each: those of 20 million records and more.
+const OPEN_PARTS: usize = 384;
 
 /// The index of one log. Cheap to clone; clones share what is in memory.
 #[derive(Clone)]
@@ -92,6 +92,8 @@ struct Open {
 #[derive(Default)]
 struct Parts {
     open: BTreeMap<PartId, Arc<Part>>,
+    /// How many there were of each level when they were opened ahead.
+    ahead: Vec<u64>,
     /// To be made anew.
     bad: BTreeSet<PartId>,
 }
@@ -200,6 +202,7 @@ impl Index {
                 break;
             }
         }
+        inner.open_ahead(stop);
         Ok(())
     }
 
@@ -299,11 +302,34 @@ impl Inner {
         }
         let part = Arc::new(part);
         let mut parts = self.parts();
-        if parts.open.len() >= OPEN_PARTS {
-            parts.open.clear();
-        }
         parts.open.insert(id, Arc::clone(&part));
+        if parts.open.len() > OPEN_PARTS {
+            // The oldest segment: what a search from the newest on comes to last.
+            parts.open.pop_first();
+        }
         Ok(part)
+    }
+
+    /// Opens parts, the newest first, so that no question waits for it.
+    fn open_ahead(&self, stop: &dyn Fn() -> bool) {
+        let stored = self.open().stored.clone();
+        if self.parts().ahead == stored {
+            return;
+        }
+        let levels = (0..=TOP_LEVEL).zip(&stored).rev();
+        let newest_first = |(level, count): (u8, &u64)| {
+            let numbers = (0..*count).rev();
+            numbers.map(move |number| PartId { level, number })
+        };
+        for id in levels.flat_map(newest_first).take(OPEN_PARTS) {
+            if stop() {
+                return;
+            }
+            if let Err(error) = self.part(id) {
+                self.bad(id, &error);
+            }
+        }
+        self.parts().ahead = stored;
     }
 
     /// The hash of the last record of a part.
