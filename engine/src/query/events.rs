@@ -93,6 +93,9 @@ pub fn events(index: &Index, filter: &EventFilter) -> Result<EventPage, QueryErr
     let mut undecided = None;
     let begin = Instant::now();
     while events.len() < limit && (condition.is_none() || begin.elapsed() < LONGEST) {
+        if condition.is_some() {
+            find.read_ahead(ahead(limit + 1, events.len(), find.looked_at()));
+        }
         let Some(found) = find.next_within(LOOKS) else {
             break;
         };
@@ -116,6 +119,16 @@ pub fn events(index: &Index, filter: &EventFilter) -> Result<EventPage, QueryErr
         next,
         undecided,
     })
+}
+
+/// How many records to read for a page of `limit`, of which some were found among those looked at: as
+/// many as will have the rest if it goes on so.
+fn ahead(limit: usize, found: usize, looked_at: u64) -> usize {
+    let looked_at = usize::try_from(looked_at).unwrap_or(usize::MAX);
+    match found {
+        0 => limit.max(looked_at),
+        _ => (limit - found).saturating_mul(looked_at) / found + 1,
+    }
 }
 
 fn logged(seq: u64, record: Vec<u8>) -> Result<Logged, QueryError> {
@@ -192,4 +205,19 @@ pub fn groups(
         found: groups,
         undecided,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ahead;
+
+    #[test]
+    fn as_many_records_are_read_as_will_have_the_rest_of_a_page() {
+        // Nothing is known yet, or that there are few.
+        assert_eq!(ahead(51, 0, 0), 51);
+        assert_eq!(ahead(51, 0, 400), 400);
+        // One in ten, and 46 are missing; one in two, and one is.
+        assert_eq!(ahead(51, 5, 50), 461);
+        assert_eq!(ahead(51, 50, 100), 3);
+    }
 }

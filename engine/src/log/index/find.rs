@@ -487,7 +487,12 @@ impl Find {
         self.ready.is_empty() && self.candidates.is_none() && self.stretches.is_empty()
     }
 
-    /// Reads so many records ahead at first: for a page, its length.
+    /// How many records were looked at, those among them that are read ahead.
+    pub fn looked_at(&self) -> u64 {
+        self.looked_at
+    }
+
+    /// Reads so many records ahead next: for a page, its length.
     pub fn read_ahead(&mut self, records: usize) {
         self.read_ahead = records.clamp(1, LONGEST_READ);
         self.wanted = self.read_ahead;
