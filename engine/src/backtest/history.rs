@@ -206,7 +206,11 @@ impl Source {
             (_, None) => decoder.lines(lines),
             (_, Some(places)) => decoder.lines_at(places, lines),
         }?;
-        Ok(decoder.decoded)
+        let mut decoded = decoder.decoded;
+        if let Reading::Outline = reading {
+            decoded.items.iter_mut().for_each(Item::outline);
+        }
+        Ok(decoded)
     }
 
     /// The first rule set that the history puts in force: one that loads.
@@ -276,9 +280,20 @@ impl Blocks<'_> {
     }
 }
 
+impl Item {
+    /// Lets go what it says that was found.
+    fn outline(&mut self) {
+        if let Says::Happened { body, .. } = &mut self.says
+            && let Body::ScanCompleted(scan) = body
+        {
+            scan.findings = None;
+        }
+    }
+}
+
 /// Decodes a block.
 struct Decoder<'a> {
-    /// Leaves out what is not read.
+    /// Leaves out what is not read, mostly before it is.
     outline: Option<&'a mut Outline>,
     decoded: Decoded,
 }
@@ -356,14 +371,15 @@ impl Decoder<'_> {
     /// What a line says, and which record it is; nothing if it says nothing.
     fn says(&mut self, line: &[u8]) -> Result<(Option<u64>, Option<Says>), BacktestError> {
         // What ends as Weir writes it is read in one pass.
-        let line = line.trim_ascii_end();
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         // Records are canonical JSON, so these are their first fields, and not those of an event.
         if line.starts_with(b"{\"event\":") {
             let (seq, says) = self.record(line)?;
             return Ok((Some(seq), says));
         }
         let is_header = line.starts_with(b"{\"execution\":") && Basis::from_header(line).is_ok();
-        if is_header || line.is_empty() {
+        if is_header || line.iter().all(u8::is_ascii_whitespace) {
             return Ok((None, None));
         }
         // As in a replay: the record's time is taken from the event.

@@ -7,17 +7,23 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use hashbrown::HashSet;
-use memchr::{memchr, memmem::Finder};
+use memchr::{memchr, memchr2_iter, memmem::Finder};
 use weir_schema::{Finding, objects};
 
 /// Texts of findings that are kept: more than most histories have.
-const KNOWN: usize = 1 << 16;
+const KNOWN: usize = 1 << 15;
+
+/// Longer ones are read each time.
+const LONGEST: usize = 512;
+
+/// More arrays and objects before the findings may hold them deeper than an event may be.
+const MOST_OPENED: usize = 64;
 
 /// What stands before findings as Weir writes them.
 static FINDINGS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"findings\":["));
 
-/// What stands before the numbers of findings.
-static COUNTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"counts\":"));
+/// What is in the name of the numbers of findings.
+static COUNTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"counts"));
 
 /// Findings that were read.
 #[derive(Default)]
@@ -33,15 +39,18 @@ impl Outline {
     }
 
     /// `None` if it has none, or lists of them in several places, or what is counted must be compared
-    /// with them. A quote before a name is never part of a text, where it would be escaped.
+    /// with them, or names may be written otherwise. A quote before a name is never part of a text,
+    /// where it would be escaped.
     fn without_findings(&mut self, event: &[u8]) -> Option<Vec<u8>> {
         let start = FINDINGS.find(event)? + FINDINGS.needle().len();
         let (before, found) = event.split_at_checked(start)?;
         let after = self.after_findings(found)?;
-        let is_counted = [before, after]
-            .iter()
-            .any(|part| COUNTS.find(part).is_some());
-        let is_whole = !is_counted && FINDINGS.find(after).is_none();
+        let is_plain = |part: &[u8]| memchr(b'\\', part).is_none() && COUNTS.find(part).is_none();
+        let opened = memchr2_iter(b'[', b'{', before).count();
+        let is_whole = is_plain(before)
+            && is_plain(after)
+            && FINDINGS.find(after).is_none()
+            && opened <= MOST_OPENED;
         is_whole.then(|| [before, after].concat())
     }
 
@@ -67,8 +76,9 @@ impl Outline {
             return true;
         }
         let is_plain = memchr(b'[', text).is_none();
-        let is_one = is_plain && objects::from_slice::<Finding>(text).is_ok();
-        if is_one && self.known.len() < KNOWN {
+        let is_finding = |text| objects::from_str::<Finding>(text).is_ok();
+        let is_one = is_plain && str::from_utf8(text).is_ok_and(is_finding);
+        if is_one && text.len() <= LONGEST && self.known.len() < KNOWN {
             self.known.insert(text.into());
         }
         is_one
@@ -91,8 +101,8 @@ mod tests {
     }
 
     /// The event without its findings, as it means something, or nothing if it is no event.
-    fn outlined(event: &str) -> Option<Event> {
-        let mut event = Event::from_incoming(event.as_bytes()).ok()?;
+    fn outlined(event: &[u8]) -> Option<Event> {
+        let mut event = Event::from_incoming(event).ok()?;
         if let Body::ScanCompleted(scan) = &mut event.body {
             scan.findings = scan.findings.as_ref().map(|_| Vec::new());
         }
@@ -139,11 +149,34 @@ mod tests {
             scan(CRITICAL, "").replace("]", ""),
             scan(CRITICAL, "").replace(']', "}"),
             scan("", "").replace("findings", "finding"),
+            scan(CRITICAL, &counted.replace("2", "1").replace(':', " :")),
+            scan(
+                CRITICAL,
+                &counted.replace("2", "1").replace("ts", r"t\u0073"),
+            ),
+            scan("", "").replace(
+                r#""id":"1""#,
+                &format!(
+                    r#""id":"1","x":{}{{"findings":[{CRITICAL}]}}{}"#,
+                    "[".repeat(97),
+                    "]".repeat(97)
+                ),
+            ),
         ];
         let mut outline = Outline::default();
+        let mut check = |event: &[u8]| {
+            let short = outline.of(event);
+            let told = String::from_utf8_lossy(event);
+            assert_eq!(outlined(&short), outlined(event), "{told}");
+        };
         for event in cases {
-            let short = String::from_utf8(outline.of(event.as_bytes()).into_owned()).unwrap();
-            assert_eq!(outlined(&short), outlined(&event), "{event}");
+            check(event.as_bytes());
         }
+        // A field that nobody knows, in Latin-1.
+        let text = CRITICAL.replace("zlib", "z\",\"title\":\"caf?");
+        let mut event = scan(&text, "").into_bytes();
+        let place = event.iter().position(|byte| *byte == b'?').unwrap();
+        event[place] = 0xe9;
+        check(&event);
     }
 }

@@ -85,12 +85,23 @@ impl Fetch {
         let mut parts = seqs.chunks(seqs.len().div_ceil(threads));
         let own = parts.next().unwrap_or_default();
         std::thread::scope(|scope| {
-            let others: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+            let others: Vec<_> = parts
+                .map(|part| {
+                    let thread = std::thread::Builder::new();
+                    // Where the system gives none, this one does it.
+                    thread
+                        .spawn_scoped(scope, move || read(part))
+                        .map_err(|_| part)
+                })
+                .collect();
             let mut rows = read(own)?;
             for other in others {
-                let part = other.join().map_err(|_| ReadError::Store {
-                    cause: "a thread that read records panicked".to_owned(),
-                })?;
+                let part = match other {
+                    Ok(thread) => thread.join().map_err(|_| ReadError::Store {
+                        cause: "a thread that read records panicked".to_owned(),
+                    })?,
+                    Err(part) => read(part),
+                };
                 rows.extend(part?);
             }
             Ok(rows)

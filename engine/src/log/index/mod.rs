@@ -304,8 +304,9 @@ impl Inner {
         let mut parts = self.parts();
         parts.open.insert(id, Arc::clone(&part));
         if parts.open.len() > OPEN_PARTS {
-            // The oldest segment: what a search from the newest on comes to last.
-            parts.open.pop_first();
+            // The oldest of the other segments: what a search from the newest on comes to last.
+            let oldest = parts.open.keys().find(|known| **known != id).copied();
+            oldest.map(|oldest| parts.open.remove(&oldest));
         }
         Ok(part)
     }
@@ -325,8 +326,11 @@ impl Inner {
             if stop() {
                 return;
             }
-            if let Err(error) = self.part(id) {
-                self.bad(id, &error);
+            match self.part(id) {
+                Ok(_) => {}
+                // Perhaps no more files may be open: whoever asks for it tries again.
+                Err(PartError::Io(_)) => break,
+                Err(error) => self.bad(id, &error),
             }
         }
         self.parts().ahead = stored;
