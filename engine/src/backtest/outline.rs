@@ -154,13 +154,10 @@ mod tests {
                 CRITICAL,
                 &counted.replace("2", "1").replace("ts", r"t\u0073"),
             ),
-            scan("", "").replace(
-                r#""id":"1""#,
-                &format!(
-                    r#""id":"1","x":{}{{"findings":[{CRITICAL}]}}{}"#,
-                    "[".repeat(97),
-                    "]".repeat(97)
-                ),
+            format!(
+                r#"{{"data":{{"repository":"a","tag":"1"}},"id":"1","source":"/s","specversion":"1.0","type":"weir.tag.deleted","x":{}{{"findings":[{CRITICAL}]}}{}}}"#,
+                "[".repeat(97),
+                "]".repeat(97)
             ),
         ];
         let mut outline = Outline::default();
