@@ -33,9 +33,8 @@ pub fn leaf_hash(bytes: &[u8]) -> Hash {
 /// verified by what hashed them when they were written.
 #[must_use]
 pub fn leaf_hashes<'a>(records: impl IntoIterator<Item = &'a [u8]>) -> Vec<Hash> {
-    let records: Vec<&[u8]> = records.into_iter().collect();
     // Those side by side take as long as the longest of them.
-    let mut by_length: Vec<(usize, &[u8])> = records.iter().copied().enumerate().collect();
+    let mut by_length: Vec<(usize, &[u8])> = records.into_iter().enumerate().collect();
     by_length.sort_unstable_by_key(|(_, record)| record.len());
     let (places, sorted): (Vec<usize>, Vec<&[u8]>) = by_length.into_iter().unzip();
     let mut hashed = vec![Hash::default(); sorted.len()];

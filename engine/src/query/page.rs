@@ -44,14 +44,14 @@ pub struct Undecided {
 
 impl Serialize for EventPage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let events = self
-            .events
-            .iter()
-            .map(|event| serde_json::from_str(&event.json));
-        let events: Result<Vec<&RawValue>, _> = events.collect();
+        let events = self.events.iter().map(|Logged { seq, json }| {
+            let read = serde_json::from_str(json);
+            read.map_err(|error| S::Error::custom(format!("record {seq}: {error}")))
+        });
+        let events: Vec<&RawValue> = events.collect::<Result<_, _>>()?;
         let fields = 3 + usize::from(self.undecided.is_some());
         let mut page = serializer.serialize_struct("EventPage", fields)?;
-        page.serialize_field("events", &events.map_err(S::Error::custom)?)?;
+        page.serialize_field("events", &events)?;
         page.serialize_field("through", &self.through)?;
         page.serialize_field("next", &self.next)?;
         if let Some(undecided) = &self.undecided {

@@ -456,6 +456,19 @@ fn files_found_to_be_damaged_are_made_anew() {
 }
 
 #[test]
+fn an_index_of_more_parts_than_stay_open_is_asked_as_any_other() {
+    let dir = TempDir::new().expect("a directory");
+    let log = filled(dir.path());
+    let records = all(&log.reader());
+    let index = Index::with_segments(log.reader(), SEGMENT / 2);
+    index.catch_up(&no).expect("it is made");
+    assert!(files(dir.path()).len() > 384 + 100);
+    for seed in [51, 52] {
+        check(&index, &records, &searches(&records, seed, 30));
+    }
+}
+
+#[test]
 fn an_index_of_another_version_is_made_anew_unasked() {
     let dir = TempDir::new().expect("a directory");
     let log = filled(dir.path());

@@ -19,15 +19,12 @@ const FIRST_READ: usize = 8;
 /// Records read ahead at most.
 const LONGEST_READ: usize = 1024;
 
-/// Of records that lie in a chunk each, fewer, unless so many are wanted or many were looked at:
-/// unpacking it is for nothing if a page is full before.
+/// Of records that lie in a chunk each, fewer, unless more are wanted: unpacking it is for nothing if a
+/// page is full before.
 const READ_APART: usize = 128;
 
 /// And no more than so many, which may be long.
 const LONGEST_READ_APART: usize = 512;
-
-/// Of so many records that were looked at, one is read ahead at most where they lie apart.
-const LOOKED_AT_TO_AHEAD: u64 = 4;
 
 /// The chunks of the first records that a search looks at are kept for the next one; a search that
 /// goes on reads what nobody else will.
@@ -547,8 +544,7 @@ impl Find {
     /// at once are unpacked by several threads. And whether the terms say that each is one.
     fn next_candidates(&mut self) -> (Vec<u64>, bool) {
         let (mut seqs, mut exact) = (VecDeque::new(), true);
-        let much = usize::try_from(self.looked_at / LOOKED_AT_TO_AHEAD).unwrap_or(usize::MAX);
-        let apart = self.wanted.max(much).clamp(READ_APART, LONGEST_READ_APART);
+        let apart = self.wanted.clamp(READ_APART, LONGEST_READ_APART);
         loop {
             let Some(candidates) = &mut self.candidates else {
                 if self.next_stretch() {
