@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::hex;
+
 /// The digest of some content. Anything but the two registered algorithms in lower-case
 /// hexadecimal is refused: a short or masked digest is never completed by guessing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,14 +87,12 @@ impl Digest {
     fn with_text<T>(&self, with: impl FnOnce(&str) -> T) -> T {
         let mut text = [0; ALGORITHM_BYTES + 2 * 64];
         let bytes = self.bytes();
-        let (algorithm, hex) = text.split_at_mut(ALGORITHM_BYTES);
+        let (algorithm, digits) = text.split_at_mut(ALGORITHM_BYTES);
         algorithm.copy_from_slice(match self {
             Self::Sha256(_) => b"sha256:",
             Self::Sha512(_) => b"sha512:",
         });
-        for (pair, byte) in hex.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
-            *pair = [digit_of(byte >> 4), digit_of(byte & 0xf)];
-        }
+        hex::write(bytes, digits);
         let text = &text[..ALGORITHM_BYTES + 2 * bytes.len()];
         with(std::str::from_utf8(text).expect("digits are text"))
     }
@@ -112,43 +112,10 @@ pub(crate) fn push_hex(hash: &[u8; 32], text: &mut String) {
     Digest::Sha256(*hash).with_text(|digest| text.push_str(&digest[ALGORITHM_BYTES..]));
 }
 
-/// Fills `bytes` from hexadecimal digits; `None` where one is not a lower-case digit. Both come in
-/// whole blocks, of 16 and 32: the compiler has a block's digits looked at side by side.
-fn from_hex(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
-    let (digits, bytes) = (digits.as_chunks::<32>(), bytes.as_chunks_mut::<16>());
-    debug_assert!(digits.1.is_empty() && bytes.1.is_empty());
-    let mut seen = 0;
-    for (bytes, digits) in bytes.0.iter_mut().zip(digits.0) {
-        let values = digits.map(value_of);
-        seen |= values.iter().fold(0, |seen, value| seen | value);
-        for (byte, [high, low]) in bytes.iter_mut().zip(values.as_chunks::<2>().0) {
-            *byte = high << 4 | low & 0xf;
-        }
-    }
-    // A value has four bits, and what is none has more.
-    (seen <= 0xf).then_some(())
-}
-
-/// The lower-case hexadecimal digit of a value below 16. Not a table, for the sake of the compiler.
-fn digit_of(value: u8) -> u8 {
-    match value {
-        0..10 => b'0' + value,
-        _ => b'a' - 10 + value,
-    }
-}
-
-/// The value of a lower-case hexadecimal digit; all bits for what is none.
-fn value_of(digit: u8) -> u8 {
-    let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
-    let number = if number < 10 { number } else { 0xff };
-    let letter = if letter < 6 { letter + 10 } else { 0xff };
-    number & letter
-}
-
 /// The 32 bytes of 64 lower-case digits.
 pub(crate) fn hash_from_hex(digits: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    (digits.len() == 64).then(|| from_hex(digits.as_bytes(), &mut bytes))??;
+    (digits.len() == 64).then(|| hex::read(digits.as_bytes(), &mut bytes))??;
     Some(bytes)
 }
 
@@ -156,15 +123,15 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let (algorithm, expected, hex) = if let Some(hex) = text.strip_prefix("sha256:") {
-            ("sha256", 64, hex)
-        } else if let Some(hex) = text.strip_prefix("sha512:") {
-            ("sha512", 128, hex)
+        let (algorithm, expected, digits) = if let Some(digits) = text.strip_prefix("sha256:") {
+            ("sha256", 64, digits)
+        } else if let Some(digits) = text.strip_prefix("sha512:") {
+            ("sha512", 128, digits)
         } else {
             return Err(DigestError::Algorithm(clip(text)));
         };
-        if hex.len() != expected {
-            let found = hex.chars().count();
+        if digits.len() != expected {
+            let found = digits.chars().count();
             return Err(DigestError::Length {
                 text: clip(text),
                 algorithm,
@@ -175,11 +142,11 @@ impl FromStr for Digest {
         let refused = || DigestError::Digits(clip(text));
         if expected == 64 {
             let mut bytes = [0; 32];
-            from_hex(hex.as_bytes(), &mut bytes).ok_or_else(refused)?;
+            hex::read(digits.as_bytes(), &mut bytes).ok_or_else(refused)?;
             Ok(Self::Sha256(bytes))
         } else {
             let mut bytes = Box::new([0; 64]);
-            from_hex(hex.as_bytes(), bytes.as_mut_slice()).ok_or_else(refused)?;
+            hex::read(digits.as_bytes(), bytes.as_mut_slice()).ok_or_else(refused)?;
             Ok(Self::Sha512(bytes))
         }
     }

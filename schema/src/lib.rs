@@ -14,6 +14,7 @@ pub mod cosign;
 mod decision;
 mod digest;
 mod event;
+pub mod hex;
 pub mod json_schema;
 pub mod objects;
 pub mod record;
