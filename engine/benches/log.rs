@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use weir_engine::log::archive::write::archive;
 use weir_engine::log::index::Index;
-use weir_engine::log::{EncodedRecord, Log, LogOptions, Pending, verify};
+use weir_engine::log::{EncodedRecord, Log, LogOptions, Pending, dictionary_sample, verify};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -350,8 +350,13 @@ fn train(file: &Path) {
     for seed in 100..160 {
         let mut records = Records::new(seed);
         for _ in 0..60 {
-            samples.extend(records.take(4).into_iter().map(|record| record.bytes));
-            samples.push(records.rare().bytes);
+            samples.extend(
+                records
+                    .take(4)
+                    .iter()
+                    .map(|record| dictionary_sample(&record.bytes)),
+            );
+            samples.push(dictionary_sample(&records.rare().bytes));
         }
     }
     let dictionary = zstd::dict::from_samples(&samples, BYTES).expect("it trains");

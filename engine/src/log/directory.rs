@@ -9,10 +9,11 @@ use std::time::Duration;
 use super::durable::{self, sync_dir};
 
 /// What the file `format` says of a log that this version writes.
-pub(super) const FORMAT: &str = "weir log 2\n";
+pub(super) const FORMAT: &str = "weir log 3\n";
 
-/// What it says of those that it reads and goes on with: the form of the head differs.
-const FORMATS: [&str; 2] = ["weir log 1\n", FORMAT];
+/// What it says of those that it reads and goes on with: the forms of the head (in 1) and of chunks (in
+/// 1 and 2) differ.
+const FORMATS: [&str; 3] = ["weir log 1\n", "weir log 2\n", FORMAT];
 
 /// How often a lock that somebody has is tried again, and after how long.
 const LOOKS: u32 = 4;

@@ -1,7 +1,7 @@
 //! The log: append-only, durable through a power cut, tamper-evident.
 //!
 //! ```text
-//! records ──> chunk (16, compressed) ─┐
+//! records ──> chunk (5, compressed) ──┐
 //!         ──> frontier, stored hashes ├─> one batch ─> journal ─> fdatasync ─> store ─> head visible
 //! position, extra ─> head, values ────┘                                          └─> synced now and then
 //! ```
@@ -27,11 +27,11 @@
 
 mod append;
 pub mod archive;
+mod bytes;
 pub mod checkpoint;
 mod checkpoints;
 mod chunk;
 mod commit;
-mod dictionary;
 mod directory;
 pub(crate) mod durable;
 mod guard;
@@ -57,7 +57,7 @@ mod witness;
 
 pub use append::{AppendError, EncodedRecord, Log, Pending};
 pub use checkpoints::MakeError;
-pub use chunk::{MAX_RECORD_BYTES, Records};
+pub use chunk::{MAX_RECORD_BYTES, Records, dictionary_sample};
 pub use directory::{is_open, make as make_directory};
 pub use head::{Head, StreamPosition};
 pub use open::{LogOptions, OpenError};

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::append::{Log, Writer};
-use super::chunk::{Chunk, ChunkError, Encoder};
+use super::chunk::dictionary::{self, Dictionary};
+use super::chunk::{Chunk, ChunkError, Encoder, stored};
 use super::commit::Commits;
-use super::dictionary::Dictionary;
 use super::directory::{self, Found, Lock};
 use super::head::{Head, OpenChunk, Tip};
 use super::journal::{Entry, Journal};
-use super::reader::{self, ReadError};
+use super::reader::ReadError;
 use super::store::{Store, StoreError};
 use super::witness::{Seen, Witness};
-use super::{Shared, dictionary, keys, store_journal, tree};
+use super::{Shared, keys, store_journal, tree};
 
 /// How to open a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -354,9 +354,7 @@ fn load(store: &Store, seen: Option<Seen>, encoder: Encoder) -> Result<Writer, P
         let last = next_seq - 1;
         let found = match tail.get(last) {
             Some(record) => Some(tree::leaf_hash(record)),
-            None => reader::chunk_in(store, last)?
-                .get(last)
-                .map(tree::leaf_hash),
+            None => stored::at(store, last)?.get(last).map(tree::leaf_hash),
         };
         if found != Some(previous) {
             let cause = "it is not the record that was acknowledged";
@@ -387,14 +385,15 @@ fn tail(store: &Store, tip: &Tip, open: Option<OpenChunk<'_>>) -> Result<Chunk, 
     let tail = match open {
         Some((first, row)) => Chunk::decode(first, row, |_| Err(ChunkError::TooLarge))
             .map_err(|error| damaged(Some(first), &error.to_string()))?,
-        None => reader::chunk_in(store, last_seq)?,
+        None => stored::at(store, last_seq)?,
     };
     let hash = tail.get(last_seq).map(tree::leaf_hash);
     if tail.end() != next_seq || hash != Some(tip.previous) || last > Some(tail.first) {
         let cause = "the last record is not the one that the head names";
         return Err(damaged(Some(last_seq), cause));
     }
-    if tail.is_full() {
+    // An open chunk has no rows of its own yet, however many records an earlier version put in it.
+    if open.is_none() && tail.is_full() {
         return Ok(Chunk::new(next_seq));
     }
     Ok(tail)

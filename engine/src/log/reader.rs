@@ -1,6 +1,5 @@
 //! Readers: see what is durable, from any thread.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +8,14 @@ use tokio::sync::watch;
 use weir_schema::Timestamp;
 use weir_schema::record::Hash;
 
-use super::chunk::{Chunk, ChunkError, Records};
+use super::chunk::{Chunk, Records, stored};
 use super::head::Head;
 use super::store::{Store, StoreError};
 use super::tree::{self, Nodes};
 use super::{Shared, keys, record};
+
+/// What [`Range`] reads at a time.
+const RANGE_BYTES: usize = 64 << 10;
 
 /// Of one record in so many the time is kept once it was looked at.
 const TIMES_APART: u64 = 256;
@@ -86,7 +88,7 @@ impl LogReader {
             *chunk = (*tail).clone();
             return Ok(());
         }
-        find_chunk(&self.shared.store, seq, chunk).map_err(|problem| problem.at(seq))
+        stored::read(&self.shared.store, seq, chunk)
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -179,12 +181,12 @@ impl LogReader {
     /// now. The iterator ends after the first error.
     #[must_use]
     pub fn range(&self, from: u64, to: Option<u64>) -> Range {
-        let end = self.head().next_seq.min(to.unwrap_or(u64::MAX));
+        let from = from.max(1);
         Range {
-            shared: self.shared.clone(),
-            next: from.max(1),
-            end,
-            chunk: None,
+            reader: self.clone(),
+            end: self.head().next_seq.min(to.unwrap_or(u64::MAX)),
+            records: Records::new(from),
+            next: from,
         }
     }
 
@@ -201,9 +203,12 @@ impl LogReader {
             if tail.get(next).is_some() {
                 let rest = tail.iter().filter(|(seq, _)| *seq >= next);
                 rest.for_each(|(_, record)| records.push(record));
-            } else if !more_in(&self.shared.store, records)? {
-                // `next` stands within a chunk.
-                let chunk = chunk_in(&self.shared.store, next)?;
+                continue;
+            }
+            stored::read_on(&self.shared.store, to, bytes, records)?;
+            if records.end() == next {
+                // It stands within a chunk.
+                let chunk = stored::at(&self.shared.store, next)?;
                 let rest = chunk.iter().filter(|(seq, _)| *seq >= next);
                 rest.for_each(|(_, record)| records.push(record));
             }
@@ -315,33 +320,35 @@ impl Nodes for LogReader {
 
 /// Iterates over records; see [`LogReader::range`].
 pub struct Range {
-    shared: Arc<Shared>,
-    next: u64,
+    reader: LogReader,
     end: u64,
-    chunk: Option<Arc<Chunk>>,
+    /// Read ahead, some of them given out.
+    records: Records,
+    next: u64,
 }
 
 impl Iterator for Range {
     type Item = Result<(u64, Vec<u8>), ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.next >= self.end {
-                return None;
-            }
-            let seq = self.next;
-            if let Some(bytes) = self.chunk.as_ref().and_then(|chunk| chunk.get(seq)) {
-                self.next += 1;
-                return Some(Ok((seq, bytes.to_vec())));
-            }
-            match chunk_from(&self.shared, seq) {
-                Ok(chunk) => self.chunk = Some(chunk),
-                Err(error) => {
-                    self.next = self.end;
-                    return Some(Err(error));
-                }
+        if self.next >= self.end {
+            return None;
+        }
+        let seq = self.next;
+        if self.records.get(seq).is_none() {
+            self.records.begin_at(seq);
+            let read = self.reader.read(self.end, RANGE_BYTES, &mut self.records);
+            // What was read before the error comes first.
+            if let Err(error) = read
+                && self.records.is_empty()
+            {
+                self.next = self.end;
+                return Some(Err(error));
             }
         }
+        self.next += 1;
+        let bytes = self.records.get(seq).map(<[u8]>::to_vec);
+        bytes.map(|bytes| Ok((seq, bytes)))
     }
 }
 
@@ -351,107 +358,5 @@ pub(super) fn chunk_with(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadEr
     if tail.get(seq).is_some() {
         return Ok(tail);
     }
-    chunk_in(&shared.store, seq).map(Arc::new)
-}
-
-/// The same for a reader in order, of whom `seq` is mostly the first record of a chunk.
-fn chunk_from(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadError> {
-    let mut records = Records::new(seq);
-    let is_written = shared.commits.tail().get(seq).is_none();
-    match is_written && more_in(&shared.store, &mut records)? {
-        true => Ok(Arc::new(records)),
-        false => chunk_with(shared, seq),
-    }
-}
-
-/// The chunk that holds record `seq`, which must have been written, among those with rows of
-/// their own.
-pub(super) fn chunk_in(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
-    let mut chunk = Chunk::default();
-    let found = find_chunk(store, seq, &mut chunk);
-    found.map(|()| chunk).map_err(|problem| problem.at(seq))
-}
-
-fn find_chunk(store: &Store, seq: u64, chunk: &mut Chunk) -> Result<(), Unreadable> {
-    let found = store.at_or_before(&keys::chunk(seq))?;
-    let found = found.and_then(|(key, row)| Some((keys::chunk_first(&key)?, row)));
-    let (first, row) = found.ok_or(Unreadable::Missing("it"))?;
-    chunk.begin_at(first);
-    chunk.decode_more(&row, parts_of(store, first))?;
-    match seq < chunk.end() {
-        true => Ok(()),
-        false => Err(Unreadable::Missing("it")),
-    }
-}
-
-/// Adds the chunk that begins after `records`; false if none begins there.
-fn more_in(store: &Store, records: &mut Records) -> Result<bool, ReadError> {
-    let first = records.end();
-    let mut add = || {
-        let Some(row) = store.get(&keys::chunk(first))? else {
-            return Ok(false);
-        };
-        records.decode_more(&row, parts_of(store, first))?;
-        Ok(true)
-    };
-    add().map_err(|problem: Unreadable| problem.at(first))
-}
-
-/// The continuation rows of the chunk that begins at `first`.
-fn parts_of(store: &Store, first: u64) -> impl FnMut(u16) -> Result<Vec<u8>, Unreadable> {
-    move |part| {
-        let row = store.get(&keys::chunk_part(first, part))?;
-        let row = row.ok_or(Unreadable::Missing("a part of it"))?;
-        Ok(row.to_vec())
-    }
-}
-
-/// Why a chunk cannot be read.
-#[derive(Debug, thiserror::Error)]
-enum Unreadable {
-    #[error("{0} is missing")]
-    Missing(&'static str),
-    #[error(transparent)]
-    Chunk(#[from] ChunkError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Unreadable {
-    /// The error for a reader of record `seq`. After a write that found the disk full the store reads
-    /// no more either, until it is opened again: that is no damage.
-    fn at(self, seq: u64) -> ReadError {
-        match self {
-            Self::Store(StoreError::Io(error)) if error.kind() == io::ErrorKind::StorageFull => {
-                StoreError::Io(error).into()
-            }
-            other => ReadError::Damaged {
-                seq,
-                cause: other.to_string(),
-            },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ReadError, StoreError, Unreadable, io};
-
-    #[test]
-    fn a_full_disk_is_no_damage_and_any_other_problem_is() {
-        let of = |kind: io::ErrorKind| Unreadable::from(StoreError::Io(kind.into())).at(7);
-        assert!(matches!(
-            of(io::ErrorKind::StorageFull),
-            ReadError::Store { .. }
-        ));
-        for damaged in [
-            of(io::ErrorKind::InvalidData),
-            Unreadable::Missing("it").at(7),
-        ] {
-            assert!(
-                matches!(damaged, ReadError::Damaged { seq: 7, .. }),
-                "{damaged}"
-            );
-        }
-    }
+    stored::at(&shared.store, seq).map(Arc::new)
 }

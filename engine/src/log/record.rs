@@ -4,8 +4,8 @@
 //! two numbers, so the last `"previous":` in the bytes is the record's own, whatever the event
 //! contains.
 
-use weir_schema::Timestamp;
 use weir_schema::record::{Hash, parse_hex};
+use weir_schema::{Timestamp, hex};
 
 /// The sequence of a record and the hash of the one before, as the record states them.
 pub(super) fn link_of(record: &[u8]) -> (Option<u64>, Option<Hash>) {
@@ -23,15 +23,23 @@ fn link_in_form(record: &[u8]) -> Option<(u64, Hash)> {
     let rest = rest.strip_suffix(b"\",\"seq\":")?;
     let time = rest.iter().rposition(|byte| *byte == b'"')?;
     let rest = rest.get(..=time)?.strip_suffix(b"\",\"recorded_at\":\"")?;
-    let (rest, previous) = rest.split_last_chunk::<64>()?;
+    let (rest, digits) = rest.split_last_chunk::<64>()?;
+    let mut previous = [0; 32];
+    hex::read(digits, &mut previous)?;
     rest.ends_with(b",\"previous\":\"")
-        .then_some((seq, parse_hex(std::str::from_utf8(previous).ok()?)?))
+        .then_some((seq, previous))
 }
 
 fn number_at_end(text: &[u8]) -> Option<(&[u8], u64)> {
     let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit());
     let (rest, digits) = text.split_at_checked(text.len() - digits.count())?;
-    Some((rest, std::str::from_utf8(digits).ok()?.parse().ok()?))
+    digits.first()?;
+    let mut digits = digits.iter();
+    let number = digits.try_fold(0_u64, |number, digit| {
+        let digit = u64::from(digit - b'0');
+        number.checked_mul(10)?.checked_add(digit)
+    })?;
+    Some((rest, number))
 }
 
 /// The hash of the record before, as the record states it. `None` if it states none.

@@ -7,10 +7,10 @@ use weir_schema::record::NO_HASH;
 
 use super::{
     checkpoint::Checkpoint,
-    dictionary,
+    chunk::{ChunkError, Encoder, dictionary},
     key::SigningKey,
     store::Changes,
-    verify_tests::{chain, log_of},
+    verify_tests::{chain, log_of, record},
     *,
 };
 
@@ -45,16 +45,191 @@ fn bytes_of(log: &Log) -> Vec<Vec<u8>> {
 fn single_records_end_in_full_chunks() {
     let (one_by_one, at_once) = (TempDir::new(), TempDir::new());
     let (one_by_one, at_once) = (one_by_one.expect("a directory"), at_once.expect("another"));
-    let all = chain(1, 512, "scan", NO_HASH);
+    let all = chain(1, 515, "scan", NO_HASH);
     let mut log = log_of(one_by_one.path(), &[]);
     for record in &all {
         log.append(std::slice::from_ref(record), None)
             .expect("it appends");
     }
     let whole = log_of(at_once.path(), &all);
-    let full: Vec<u64> = (1..513).step_by(16).collect();
+    let full: Vec<u64> = (1..516).step_by(chunk::CHUNK_RECORDS).collect();
     assert_eq!(begins(&log), full);
     assert_eq!(begins(&whole), full);
+}
+
+#[test]
+fn chunks_end_where_they_would_without_a_long_record_among_them() {
+    let dir = TempDir::new().expect("a directory");
+    let mut log = log_of(dir.path(), &chain(1, 6, "scan", NO_HASH));
+    let long = "s".repeat(40_000);
+    let previous = log.head().previous;
+    log.append(&chain(7, 2, &long, previous), None)
+        .expect("it appends");
+    let previous = log.head().previous;
+    log.append(&chain(9, 12, "scan", previous), None)
+        .expect("it appends");
+    assert_eq!(begins(&log), [1, 6, 7, 8, 9, 11, 16]);
+    let reader = log.reader();
+    for (seq, bytes) in (1..).zip(bytes_of(&log)) {
+        assert_eq!(reader.get(seq).expect("it reads"), Some(bytes), "{seq}");
+    }
+}
+
+#[test]
+fn every_bit_of_a_row_is_checked() {
+    let records = chain(1, 5, "scan", NO_HASH);
+    let mut chunk = Records::new(1);
+    records.iter().for_each(|record| chunk.push(&record.bytes));
+    let mut encoder = Encoder::new(dictionary::builtin()).expect("an encoder");
+    let rows = chunk.encode(&mut encoder).expect("it encodes");
+    let row = &rows[0];
+    let decoded = |row: &[u8]| Records::decode(1, row, |_| Err(ChunkError::TooLarge));
+    assert_eq!(decoded(row).expect("it decodes"), chunk);
+    for place in 0..row.len() {
+        for bit in 0..8 {
+            let mut changed = row.clone();
+            changed[place] ^= 1 << bit;
+            assert!(decoded(&changed).is_err(), "bit {bit} of byte {place}");
+        }
+        assert!(decoded(&row[..place]).is_err(), "cut at {place}");
+    }
+}
+
+#[test]
+fn an_open_chunk_of_an_earlier_version_is_closed_with_all_that_is_in_it() {
+    // Sixteen records were in a full one: of ten and of fifteen it was open.
+    for count in [10, 13, 15] {
+        let dir = TempDir::new().expect("a directory");
+        let all = chain(1, 22, "scan", NO_HASH);
+        let (before, after) = all.split_at(count);
+        let log = log_of(dir.path(), before);
+        let mut chunk = Records::new(1);
+        before.iter().for_each(|record| chunk.push(&record.bytes));
+        let mut encoder = Encoder::new(dictionary::builtin()).expect("an encoder");
+        let rows = chunk.encode(&mut encoder).expect("it encodes");
+        let path = dir.path().join("log");
+        drop(log);
+        let store = Store::open(&path.join("store"), 1 << 20).expect("it opens");
+        let head = store.get(keys::HEAD).expect("it reads").expect("a head");
+        let (tip, _) = head::Tip::decode(&head).expect("it decodes");
+        let mut changes = Changes::default();
+        for first in [1, 6, 11] {
+            changes.remove(&keys::chunk(first));
+        }
+        changes.put(keys::HEAD, tip.encode(Some((1, &rows[0]))));
+        store.apply(changes).expect("it is written");
+        drop(store);
+
+        let log = log_of(dir.path(), &[]);
+        assert_eq!(bytes_of(&log).len(), count);
+        drop(log);
+        let log = log_of(dir.path(), after);
+        let wanted: Vec<Vec<u8>> = all.iter().map(|record| record.bytes.clone()).collect();
+        assert_eq!(bytes_of(&log), wanted);
+        let begins = begins(&log);
+        assert_eq!(begins.first(), Some(&1));
+        assert!(begins[1..].iter().all(|begin| begin % 5 == 1), "{begins:?}");
+    }
+}
+
+/// What is said of a row that is no chunk. Records that were there already stay.
+fn refused(row: &[u8]) -> String {
+    let mut records = Records::new(1);
+    records.push(b"before");
+    let read = records.decode_more(row, |_| Err(ChunkError::TooLarge));
+    assert_eq!(records.get(1), Some(&b"before"[..]));
+    assert_eq!(records.len(), 1);
+    read.expect_err("it is refused").to_string()
+}
+
+#[test]
+fn a_row_whose_checksum_is_right_is_checked_all_the_same() {
+    let mut encoder = Encoder::new(dictionary::builtin()).expect("an encoder");
+    let mut row_of = |records: &Records| {
+        let rows = records.encode(&mut encoder).expect("it encodes");
+        rows.concat()
+    };
+    let mut chunk = Records::new(1);
+    chunk.push(&record(1, "scan", &NO_HASH).bytes);
+    let row = row_of(&chunk);
+    let with = |place: usize, value: u8| {
+        let mut row = row.clone();
+        row[place] = value;
+        let check = crc32fast::hash(&row[5..]);
+        row[1..5].copy_from_slice(&check.to_be_bytes());
+        refused(&row)
+    };
+    assert!(with(5, row[5] ^ 1).starts_with("compressed with an unknown dictionary"));
+    assert_eq!(with(10, 1), "too large", "it asks for a continuation row");
+    assert_eq!(row[11], 1, "the number of records");
+    assert_eq!(with(11, 0), "it has no records");
+    assert_eq!(with(11, 200), "shorter than it says");
+    // Of the length of the record and of the text these are the first seven bits.
+    assert_eq!(
+        with(12, row[12] ^ 1),
+        "its records are not as long as it says"
+    );
+    assert_eq!(
+        (row[14], row[15]),
+        (1, 0),
+        "the numbers of hashes and UUIDs"
+    );
+    assert!(!with(14, 0).is_empty());
+    assert!(!with(15, 1).is_empty());
+    assert_eq!(with(16, row[16] ^ 1), "its length is wrong");
+    let impossible = [&row[..12], &[0xff, 0xff, 0xff, 0x7f], &row[14..]].concat();
+    let check = crc32fast::hash(&impossible[5..]).to_be_bytes();
+    let impossible = [&impossible[..1], &check, &impossible[5..]].concat();
+    assert_eq!(refused(&impossible), "its length is impossible");
+    assert_eq!(refused(&row_of(&Records::new(1))), "it has no records");
+    assert_eq!(refused(&[]), "shorter than it says");
+}
+
+#[test]
+fn rows_of_version_1_are_read_and_damage_to_them_is_found() {
+    let records = chain(1, 16, "scan", NO_HASH);
+    let mut wanted = Records::new(1);
+    records.iter().for_each(|record| wanted.push(&record.bytes));
+    let joined: Vec<u8> = records
+        .iter()
+        .flat_map(|record| record.bytes.clone())
+        .collect();
+    let mut row = vec![1];
+    let text = include_bytes!("chunk/dictionary/records-1.zdict");
+    row.extend(dictionary::id_of(text));
+    row.push(16);
+    row.extend(u32::try_from(joined.len()).expect("short").to_be_bytes());
+    row.extend([0, 0]);
+    for record in &records[..15] {
+        row.extend(
+            u16::try_from(record.bytes.len())
+                .expect("short")
+                .to_be_bytes(),
+        );
+    }
+    let mut packer = zstd::bulk::Compressor::with_dictionary(1, text).expect("a packer");
+    let checksum = zstd::zstd_safe::CParameter::ChecksumFlag(true);
+    packer.set_parameter(checksum).expect("it is set");
+    row.extend(packer.compress(&joined).expect("it packs"));
+    let decoded = Records::decode(1, &row, |_| Err(ChunkError::TooLarge));
+    assert_eq!(decoded.expect("it decodes"), wanted);
+
+    let with = |place: usize, value: u8| {
+        let mut row = row.clone();
+        row[place] = value;
+        refused(&row)
+    };
+    assert!(with(1, row[1] ^ 1).starts_with("compressed with an unknown dictionary"));
+    assert_eq!(with(5, 0), "shorter than it says");
+    assert!(!with(5, 15).is_empty());
+    assert_eq!(with(12, 0xff), "the lengths of its records are wrong");
+    assert_eq!(with(6, 255), "its length is impossible");
+    assert!(!with(8, row[8] ^ 1).is_empty());
+    assert!(!with(60, row[60] ^ 1).is_empty());
+    assert!(!with(row.len() - 1, row[row.len() - 1] ^ 1).is_empty());
+    for end in 0..row.len() {
+        assert!(!refused(&row[..end]).is_empty());
+    }
 }
 
 /// Where the head in the store says that the log ends, and up to where the stream is read.
@@ -98,7 +273,7 @@ fn the_store_gets_rows_once_they_are_durable_and_the_head_at_the_end() {
         "a power cut might leave the rows alone"
     );
     pending.wait().expect("it is durable");
-    assert_eq!(begins(&log), [1]);
+    assert_eq!(begins(&log), [1, 6, 11]);
     log.append(&[], at(3)).expect("it appends");
     assert_eq!(stored_head(&log), (2, None), "the journal has it");
     assert_eq!(log.head().position, at(3));
@@ -199,9 +374,10 @@ fn a_dictionary_in_the_store_serves_new_chunks_and_the_old_stay_readable() {
     let log = log_of(dir.path(), &[]);
     let wanted: Vec<Vec<u8>> = all.into_iter().map(|record| record.bytes).collect();
     assert_eq!(bytes_of(&log), wanted);
-    let last = log.reader().store().get(&keys::chunk(257));
+    let last = log.reader().store().get(&keys::chunk(256));
     let last = last.expect("it reads").expect("it is there");
-    assert_eq!(last[1..=id.len()], id);
+    // After version and checksum.
+    assert_eq!(last[5..][..id.len()], id);
 }
 
 #[test]

@@ -196,6 +196,23 @@ impl Store {
         run(|| self.log.range(from..to).take(limit).collect())
     }
 
+    /// Calls with the entries with `from <= key < to`, in key order, while it says to go on. Quicker than
+    /// to ask for one after the other.
+    pub(super) fn each<E: From<StoreError>>(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        mut call: impl FnMut(&[u8], &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut entries = self.log.range(from..to);
+        while let Some((key, value)) = run(|| entries.next().transpose())? {
+            if !call(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes `changes` one after the other: after a crash the first of them may be there and the
     /// others not. They are durable only after the next [`Store::sync`].
     ///

@@ -29,7 +29,7 @@ const FILES: [&str; 7] = [
     "store/db",
 ];
 
-const FORMATS: [&str; 2] = ["v1", "v2"];
+const FORMATS: [&str; 3] = ["v1", "v2", "v3"];
 
 fn kept(format: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -115,7 +115,7 @@ fn a_kept_data_directory_opens_to_the_same_records_and_state_and_goes_on() {
             ledger.take(history.take(size), None).expect("it goes on");
         }
         let named = fs::read_to_string(path.join("format")).expect("it is there");
-        assert_eq!(named, "weir log 2\n");
+        assert_eq!(named, "weir log 3\n");
         let ledger = Ledger::open_to_read(&path).expect("it opens");
         let report = verify(&ledger.reader(), &[], &[], 2, |_, _| Ok(()), |_| ());
         assert_eq!(report.first_bad, None, "{format}");

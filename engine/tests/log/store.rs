@@ -313,14 +313,14 @@ fn what_is_no_log_of_this_format_is_left_alone() {
     open(&dir)
         .append(&Records::new(14).take(5), None)
         .expect("it appends");
-    std::fs::write(path.join("format"), "weir log 3\n").expect("it is written");
+    std::fs::write(path.join("format"), "weir log 4\n").expect("it is written");
     match Log::open(&path, LogOptions::default()) {
         Err(error @ OpenError::OtherFormat { .. }) => {
-            assert!(error.to_string().contains("`weir log 3`"), "{error}");
+            assert!(error.to_string().contains("`weir log 4`"), "{error}");
         }
         other => panic!("expected another format, got {:?}", other.err()),
     }
-    std::fs::write(path.join("format"), "weir log 2\n").expect("it is written");
+    std::fs::write(path.join("format"), "weir log 3\n").expect("it is written");
     assert_eq!(check_whole(&open(&dir).reader()).len(), 5);
 }
 

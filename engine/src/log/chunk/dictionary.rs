@@ -10,33 +10,42 @@ use std::sync::{OnceLock, RwLock};
 use sha2::{Digest, Sha256};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
-/// The level: higher ones cost several times the processor time for a few per cent.
-const LEVEL: i32 = 1;
+/// The level. Of a text of a few records the third costs as much as the first, and what it makes is
+/// read quicker; higher ones cost several times the processor time for a few per cent.
+const LEVEL: i32 = 3;
 
 /// Trained on canonical records of registry events (see `README.md` beside the file).
-pub(super) const BUILTIN: &[u8] = include_bytes!("dictionary/records-1.zdict");
+const BUILTIN: &[u8] = include_bytes!("dictionary/records-2.zdict");
+
+/// What rows were compressed with before hashes and UUIDs were taken out of them.
+const WITH_IDENTIFIERS: &[u8] = include_bytes!("dictionary/records-1.zdict");
 
 /// What a dictionary is known by in a row.
-pub(super) type DictionaryId = [u8; 4];
+pub(in crate::log) type DictionaryId = [u8; 4];
 
 /// A dictionary made ready for both directions.
-pub(super) struct Dictionary {
-    pub(super) id: DictionaryId,
-    pub(super) encoder: EncoderDictionary<'static>,
-    pub(super) decoder: DecoderDictionary<'static>,
+pub(in crate::log) struct Dictionary {
+    pub(in crate::log) id: DictionaryId,
+    pub(in crate::log) encoder: EncoderDictionary<'static>,
+    pub(in crate::log) decoder: DecoderDictionary<'static>,
 }
 
 /// The dictionary of this program.
-pub(super) fn builtin() -> &'static Dictionary {
-    static DICTIONARY: OnceLock<&'static Dictionary> = OnceLock::new();
-    DICTIONARY.get_or_init(|| register(BUILTIN))
+pub(in crate::log) fn builtin() -> &'static Dictionary {
+    builtins()[0]
+}
+
+/// The dictionary that rows are written with, and the one before it.
+fn builtins() -> &'static [&'static Dictionary; 2] {
+    static DICTIONARIES: OnceLock<[&'static Dictionary; 2]> = OnceLock::new();
+    DICTIONARIES.get_or_init(|| [register(BUILTIN), register(WITH_IDENTIFIERS)])
 }
 
 /// The dictionary of that id, if this program or a store opened by it has it.
-pub(super) fn find(id: DictionaryId) -> Option<&'static Dictionary> {
-    let builtin = builtin();
-    if builtin.id == id {
-        return Some(builtin);
+pub(in crate::log) fn find(id: DictionaryId) -> Option<&'static Dictionary> {
+    let known = builtins().iter().find(|known| known.id == id);
+    if let Some(known) = known {
+        return Some(known);
     }
     // A panic while the lock is held cannot leave the map half changed.
     registered()
@@ -48,7 +57,7 @@ pub(super) fn find(id: DictionaryId) -> Option<&'static Dictionary> {
 
 /// Makes a dictionary known. It is kept until the program ends: dictionaries are few, and rows
 /// are decoded on many threads.
-pub(super) fn register(bytes: &[u8]) -> &'static Dictionary {
+pub(in crate::log) fn register(bytes: &[u8]) -> &'static Dictionary {
     let id = id_of(bytes);
     let mut known = registered()
         .write()
@@ -63,7 +72,7 @@ pub(super) fn register(bytes: &[u8]) -> &'static Dictionary {
 }
 
 /// The id of a dictionary: the first four bytes of its SHA-256.
-pub(super) fn id_of(bytes: &[u8]) -> DictionaryId {
+pub(in crate::log) fn id_of(bytes: &[u8]) -> DictionaryId {
     let hash = Sha256::digest(bytes);
     [hash[0], hash[1], hash[2], hash[3]]
 }

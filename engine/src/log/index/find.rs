@@ -524,7 +524,8 @@ impl Find {
     fn look_on(&mut self) -> Result<(), ReadError> {
         let (seqs, exact) = self.next_candidates();
         self.read_ahead = (self.read_ahead * 2).min(LONGEST_READ);
-        let keep = self.looked_at < KEPT;
+        // The next question is mostly about the same page; nobody reads all of a long list twice.
+        let keep = self.wanted > 0 && self.looked_at < KEPT;
         self.looked_at += seqs.len() as u64;
         let plan = &self.plan;
         let fetch = &self.inner.fetch;

@@ -22,8 +22,9 @@ use std::path::Path;
 
 use weir_schema::record::Hash;
 
-use super::postings::{Entry, put_varint, take, take_array, take_varint};
+use super::postings::Entry;
 use super::terms::Dimension;
+use crate::log::bytes::{put_varint, take, take_array, take_varint};
 
 /// Where a slice ends: it is read as a whole to find one term in it.
 const SLICE_BYTES: usize = 4 * 1024;

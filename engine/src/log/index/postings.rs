@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::places::Places;
 use super::terms::{Dimension, key};
+use crate::log::bytes::{put_varint, take, take_array, take_varint};
 
 /// A list of more places is kept as bits: they take no more room and are joined at once.
 const LONGEST_LIST: usize = 8192;
@@ -181,39 +182,6 @@ impl<'a> Entry<'a> {
         let gaps = take(bytes, length)?;
         Some(Entry::Gaps { records, gaps })
     }
-}
-
-pub(super) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-pub(super) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-pub(super) fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(taken)
-}
-
-pub(super) fn take_array<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(taken)
 }
 
 #[cfg(test)]
