@@ -12,7 +12,7 @@
 //! | 32 | hash of the last record |
 //! | 4, and so many | time of the last record; sequence and time of the last message, creation time and name of the stream, as lines |
 //! | 8 | sequence at which the open chunk begins; it is left out, as is the rest, if it has no records |
-//! | | the row of the open chunk (`chunk.rs`) |
+//! | | the row of the open chunk (`chunk/row.rs`) |
 //!
 //! Version 2 had no time of the last message. Version 1 had neither that nor a number of the batch, the
 //! text at its end, and the open chunk in a row of its own.

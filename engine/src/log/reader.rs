@@ -14,8 +14,9 @@ use super::store::{Store, StoreError};
 use super::tree::{self, Nodes};
 use super::{Shared, keys, record};
 
-/// What [`Range`] reads at a time.
-const RANGE_BYTES: usize = 64 << 10;
+/// What [`Range`] reads first, about a chunk, and at most at a time.
+const FIRST_BYTES: usize = 2 << 10;
+const MOST_BYTES: usize = 64 << 10;
 
 /// Of one record in so many the time is kept once it was looked at.
 const TIMES_APART: u64 = 256;
@@ -187,6 +188,7 @@ impl LogReader {
             end: self.head().next_seq.min(to.unwrap_or(u64::MAX)),
             records: Records::new(from),
             next: from,
+            ahead: FIRST_BYTES,
         }
     }
 
@@ -205,13 +207,15 @@ impl LogReader {
                 rest.for_each(|(_, record)| records.push(record));
                 continue;
             }
-            stored::read_on(&self.shared.store, to, bytes, records)?;
-            if records.end() == next {
-                // It stands within a chunk.
-                let chunk = stored::at(&self.shared.store, next)?;
-                let rest = chunk.iter().filter(|(seq, _)| *seq >= next);
-                rest.for_each(|(_, record)| records.push(record));
+            let read = stored::read_on(&self.shared.store, to, bytes, records);
+            if records.end() > next {
+                read?;
+                continue;
             }
+            // It stands within a chunk, and what is wrong may be only behind that.
+            let chunk = stored::at(&self.shared.store, next)?;
+            let rest = chunk.iter().filter(|(seq, _)| *seq >= next);
+            rest.for_each(|(_, record)| records.push(record));
         }
         records.truncate(to);
         Ok(())
@@ -325,6 +329,8 @@ pub struct Range {
     /// Read ahead, some of them given out.
     records: Records,
     next: u64,
+    /// So many bytes are read next.
+    ahead: usize,
 }
 
 impl Iterator for Range {
@@ -337,7 +343,8 @@ impl Iterator for Range {
         let seq = self.next;
         if self.records.get(seq).is_none() {
             self.records.begin_at(seq);
-            let read = self.reader.read(self.end, RANGE_BYTES, &mut self.records);
+            let read = self.reader.read(self.end, self.ahead, &mut self.records);
+            self.ahead = (2 * self.ahead).min(MOST_BYTES);
             // What was read before the error comes first.
             if let Err(error) = read
                 && self.records.is_empty()

@@ -76,6 +76,120 @@ fn chunks_end_where_they_would_without_a_long_record_among_them() {
 }
 
 #[test]
+fn a_damaged_long_record_hides_none_beside_it_nor_does_it_stop_the_log() {
+    let dir = TempDir::new().expect("a directory");
+    let log = log_of(dir.path(), &chain(1, 5, "scan", NO_HASH));
+    let previous = log.head().previous;
+    drop(log);
+    drop(log_of(
+        dir.path(),
+        &chain(6, 1, &"s".repeat(40_000), previous),
+    ));
+    let log = log_of(dir.path(), &[]);
+    let previous = log.head().previous;
+    drop(log);
+    let log = log_of(dir.path(), &chain(7, 4, "scan", previous));
+    assert_eq!(begins(&log), [1, 6, 7]);
+    let row = log.reader().store().get(&keys::chunk(6));
+    let mut row = row.expect("it reads").expect("it is there").to_vec();
+    let last = row.len() - 1;
+    row[last] ^= 1;
+    put(&log, [(keys::chunk(6).to_vec(), row)]);
+    drop(log);
+
+    let log = log_of(dir.path(), &[]);
+    let reader = log.reader();
+    for seq in [1, 5, 7, 8, 10] {
+        assert!(reader.get(seq).expect("it reads").is_some(), "{seq}");
+    }
+    let named = |error: ReadError| error.seq();
+    assert_eq!(reader.get(6).map_err(named), Err(Some(6)));
+    let mut rows = reader.range(2, None).map(|row| row.map_err(named));
+    let before: Vec<_> = rows
+        .by_ref()
+        .take(4)
+        .map(|row| row.map(|(seq, _)| seq))
+        .collect();
+    assert_eq!(before, [Ok(2), Ok(3), Ok(4), Ok(5)]);
+    assert_eq!(rows.next(), Some(Err(Some(6))));
+    assert_eq!(rows.next(), None);
+}
+
+#[test]
+fn a_record_of_many_rows_is_read_from_all_of_them() {
+    // Letters in no order, and no digits: hardly anything is to be compressed.
+    let mut seed = 7_u64;
+    let mut letters = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'!' + ((seed >> 33) % 90) as u8)
+    };
+    let text: String = (0..400_000).map(|_| letters()).collect();
+    let text = text.replace(['"', '\\'], " ");
+    let dir = TempDir::new().expect("a directory");
+    let log = log_of(dir.path(), &chain(1, 3, &text, NO_HASH));
+    let part = |part| keys::chunk_part(2, part);
+    let row = log.reader().store().get(&part(2)).expect("it reads");
+    let row = row.expect("there are several").to_vec();
+    assert_eq!(row.len(), MAX_VALUE_BYTES);
+    for (seq, bytes) in (1..).zip(bytes_of(&log)) {
+        assert_eq!(log.reader().get(seq).expect("it reads"), Some(bytes));
+    }
+    let read = || log.reader().get(2).map_err(|error| error.to_string());
+    for changed in [
+        row[1..].to_vec(),
+        [&[7], &row[1..]].concat(),
+        vec![7; row.len()],
+    ] {
+        put(&log, [(part(2), changed)]);
+        assert!(read().is_err_and(|told| told.contains("its checksum is wrong")));
+    }
+    let mut changes = Changes::default();
+    changes.remove(&part(2));
+    log.reader().store().apply(changes).expect("it is written");
+    assert!(read().is_err_and(|told| told.contains("a part of it is missing")));
+    put(&log, [(part(2), row)]);
+    assert_eq!(bytes_of(&log).len(), 3);
+}
+
+#[test]
+fn a_full_chunk_of_an_earlier_version_that_ends_elsewhere_is_gone_on_with() {
+    let dir = TempDir::new().expect("a directory");
+    let all = chain(1, 23, "scan", NO_HASH);
+    let log = log_of(dir.path(), &all[..16]);
+    let mut chunk = Records::new(1);
+    all[..16]
+        .iter()
+        .for_each(|record| chunk.push(&record.bytes));
+    let mut encoder = Encoder::new(dictionary::builtin()).expect("an encoder");
+    let rows = chunk.encode(&mut encoder).expect("it encodes");
+    drop(log);
+    let path = dir.path().join("log");
+    let store = Store::open(&path.join("store"), 1 << 20).expect("it opens");
+    let head = store.get(keys::HEAD).expect("it reads").expect("a head");
+    let (tip, _) = head::Tip::decode(&head).expect("it decodes");
+    let mut changes = Changes::default();
+    for first in [6, 11] {
+        changes.remove(&keys::chunk(first));
+    }
+    changes.put(&keys::chunk(1), rows[0].clone());
+    changes.put(keys::HEAD, tip.encode(None));
+    store.apply(changes).expect("it is written");
+    drop(store);
+
+    let wanted: Vec<Vec<u8>> = all.iter().map(|record| record.bytes.clone()).collect();
+    let mut log = log_of(dir.path(), &[]);
+    assert_eq!(bytes_of(&log), wanted[..16]);
+    log.append(&all[16..17], None).expect("it appends");
+    let log_after = killed(&log, &dir.path().join("killed"));
+    assert_eq!(bytes_of(&log_after), wanted[..17]);
+    drop((log, log_after));
+    let log = log_of(dir.path(), &all[17..]);
+    assert_eq!(bytes_of(&log), wanted);
+    let report = verify(&log.reader(), &[], &[], 1, |_, _| Ok(()), |_| ());
+    assert_eq!(report.first_bad, None);
+}
+
+#[test]
 fn every_bit_of_a_row_is_checked() {
     let records = chain(1, 5, "scan", NO_HASH);
     let mut chunk = Records::new(1);

@@ -208,6 +208,8 @@ pub fn text_of(records: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn together(apart: &Apart, length: usize) -> Option<Vec<u8>> {
@@ -280,6 +282,66 @@ mod tests {
             );
         }
         assert_eq!(taken(&[0xff, 0xfe]).1, 0);
+    }
+
+    /// The same, one byte after the other.
+    fn taken_slowly(text: &[u8]) -> (usize, usize) {
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let (mut at, mut hashes, mut uuids) = (0, BTreeSet::new(), 0);
+        while at < text.len() {
+            let rest = &text[at..];
+            let hash = rest.get(..64).filter(|hash| hash.iter().all(is_digit));
+            let uuid = rest.get(..36).filter(|uuid| {
+                let mut places = uuid.iter().enumerate();
+                places.all(|(place, byte)| match place {
+                    8 | 13 | 18 | 23 => *byte == b'-',
+                    _ => is_digit(byte),
+                })
+            });
+            at += match (hash, uuid) {
+                (Some(hash), _) => {
+                    hashes.insert(hash.to_vec());
+                    64
+                }
+                (None, Some(_)) => {
+                    uuids += 1;
+                    36
+                }
+                (None, None) => 1,
+            };
+        }
+        (hashes.len(), uuids)
+    }
+
+    #[test]
+    fn what_is_taken_out_of_any_text_is_what_a_slow_search_finds() {
+        let mut seed = 7_u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        for _ in 0..3000 {
+            let mut text = Vec::new();
+            for _ in 0..random(12) {
+                let digits = (0..[8, 36, 63, 64, 65, 130][random(6) as usize])
+                    .map(|_| b"0123456789abcdef"[random(16) as usize]);
+                let digits: Vec<u8> = digits.collect();
+                match random(6) {
+                    0 => text.extend(UUID.as_bytes()),
+                    1 => text.extend(&UUID.as_bytes()[..random(36) as usize]),
+                    2 => text
+                        .extend([b"-", b"g", &[1][..], &[2], &[0xff], b"--"][random(6) as usize]),
+                    _ => text.extend(digits),
+                }
+            }
+            let (_, hashes, uuids) = taken(&text);
+            assert_eq!(
+                (hashes, uuids),
+                taken_slowly(&text),
+                "{}",
+                text.escape_ascii()
+            );
+        }
     }
 
     #[test]

@@ -103,8 +103,8 @@ impl Records {
 
     /// Whether no further record belongs into a chunk of these.
     pub(super) fn is_full(&self) -> bool {
-        let ends_group = (self.end() - 1).is_multiple_of(CHUNK_RECORDS as u64);
-        !self.is_empty() && (ends_group || self.joined.len() >= CHUNK_BYTES)
+        let ends_group = || (self.end() - 1).is_multiple_of(CHUNK_RECORDS as u64);
+        !self.is_empty() && (ends_group() || self.joined.len() >= CHUNK_BYTES)
     }
 
     /// Adds a record.

@@ -47,8 +47,12 @@ const WITH_IDENTIFIERS: u8 = 1;
 /// Version and checksum.
 const SEAL_BYTES: usize = 5;
 
-/// A thread keeps the room for a text of a chunk that is full, not for that of a longer record.
-const KEPT_BYTES: usize = 2 * CHUNK_BYTES;
+/// Where the number of records stands: after version, checksum, dictionary and number of rows.
+const COUNT_PLACE: usize = SEAL_BYTES + size_of::<DictionaryId>() + 2;
+
+/// What compresses or decompresses keeps the room for a text of a chunk that is full, not for that of a
+/// longer record.
+const KEPT_BYTES: usize = 3 * CHUNK_BYTES;
 
 impl Records {
     /// The rows to store, the first with the header.
@@ -78,6 +82,7 @@ impl Records {
         row[seal_end..seal_end + 2].copy_from_slice(&parts.to_be_bytes());
         let check = crc32fast::hash(&row[SEAL_BYTES..]);
         row[1..SEAL_BYTES].copy_from_slice(&check.to_be_bytes());
+        encoder.keep_little();
         match parts {
             0 => Ok(vec![row]),
             _ => Ok(row.chunks(MAX_VALUE_BYTES).map(<[u8]>::to_vec).collect()),
@@ -242,6 +247,15 @@ impl Header {
     }
 }
 
+/// How many records a row says that it has, if it says so.
+pub(super) fn records_in(row: &[u8]) -> Option<u64> {
+    match *row.first()? {
+        VERSION => take_varint(&mut row.get(COUNT_PLACE..)?),
+        WITH_IDENTIFIERS => row.get(5).map(|count| u64::from(*count)),
+        _ => None,
+    }
+}
+
 /// Why a chunk cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::log) enum ChunkError {
@@ -299,6 +313,14 @@ impl Encoder {
             .compress_to_buffer(&self.apart.text, &mut self.packed)
             .map_err(ChunkError::Compress)?;
         Ok((&self.apart, &self.packed))
+    }
+
+    /// Gives the room back that a long record took.
+    fn keep_little(&mut self) {
+        if self.apart.text.capacity() > KEPT_BYTES || self.packed.capacity() > KEPT_BYTES {
+            self.apart = Apart::default();
+            self.packed = Vec::new();
+        }
     }
 }
 

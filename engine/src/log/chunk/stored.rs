@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{CHUNK_RECORDS, Chunk, ChunkError, Records};
+use super::{CHUNK_RECORDS, Chunk, ChunkError, Records, row};
 use crate::log::keys;
 use crate::log::reader::ReadError;
 use crate::log::store::{Store, StoreError};
@@ -17,13 +17,14 @@ pub(in crate::log) fn at(store: &Store, seq: u64) -> Result<Chunk, ReadError> {
 /// The same into the memory of `chunk`.
 pub(in crate::log) fn read(store: &Store, seq: u64, chunk: &mut Chunk) -> Result<(), ReadError> {
     let mut read = || {
-        let first = seq - (seq - 1) % CHUNK_RECORDS as u64;
-        if let Some(row) = store.get(&keys::chunk(first))? {
+        let place = seq.checked_sub(1).ok_or(Unreadable::Missing("it"))?;
+        let first = seq - place % CHUNK_RECORDS as u64;
+        // What is wrong with a row of other records is told to whoever reads these.
+        if let Ok(Some(row)) = store.get(&keys::chunk(first))
+            && row::records_in(&row).is_some_and(|count| seq - first < count)
+        {
             chunk.begin_at(first);
-            chunk.decode_more(&row, parts_of(store, first))?;
-            if seq < chunk.end() {
-                return Ok(());
-            }
+            return Ok(chunk.decode_more(&row, parts_of(store, first))?);
         }
         // It begins elsewhere: those before it were long, or an earlier version wrote it.
         let found = store.at_or_before(&keys::chunk(seq))?;

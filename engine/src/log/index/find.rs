@@ -26,8 +26,8 @@ const READ_APART: usize = 128;
 /// And no more than so many, which may be long.
 const LONGEST_READ_APART: usize = 512;
 
-/// The chunks of the first records that a search looks at are kept for the next one; a search that
-/// goes on reads what nobody else will.
+/// The chunks of the first records that a search for a page looks at are kept for the next one; a search
+/// that goes on, or for all there are, reads what nobody else will.
 const KEPT: u64 = 4096;
 
 /// What is searched for.
