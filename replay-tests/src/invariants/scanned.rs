@@ -1,5 +1,6 @@
 //! No application is promoted by a rule before every image in it has a completed scan at an earlier
-//! record, not followed by a failure of the only scanners that completed.
+//! record, not followed by a failure of the only scanners that completed: one of each scanner that the
+//! rule names, if it names any.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,13 +52,19 @@ pub(super) fn check(seed: u64) -> Result<(), String> {
                 if required.is_empty() {
                     return Err(format!("`{name}` has no image and was promoted"));
                 }
+                let rule = seen.after.rules().rule(&made.rule);
+                let named = rule.map_or(&[][..], |rule| &rule.scanners);
                 for image in required {
-                    let standing = good
+                    let image_digest = digest(&image);
+                    let by: BTreeSet<&str> = good
                         .iter()
-                        .any(|((scanned, _), good)| *good && *scanned == digest(&image));
-                    if !standing {
+                        .filter(|((scanned, _), good)| **good && *scanned == image_digest)
+                        .map(|((_, scanner), _)| scanner.as_str())
+                        .collect();
+                    let all_named = named.iter().all(|name| by.contains(name.as_str()));
+                    if by.is_empty() || !all_named {
                         return Err(format!(
-                            "`{name}` was promoted before `{image}` was scanned"
+                            "`{name}` was promoted before `{image}` was scanned by all that count"
                         ));
                     }
                 }
