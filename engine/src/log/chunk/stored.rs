@@ -24,7 +24,7 @@ pub(in crate::log) fn read(store: &Store, seq: u64, chunk: &mut Chunk) -> Result
             && row::records_in(&row).is_some_and(|count| seq - first < count)
         {
             chunk.begin_at(first);
-            return Ok(chunk.decode_more(&row, parts_of(store, first))?);
+            return chunk.decode_more(&row, parts_of(store, first));
         }
         // It begins elsewhere: those before it were long, or an earlier version wrote it.
         let found = store.at_or_before(&keys::chunk(seq))?;
