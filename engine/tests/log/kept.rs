@@ -127,6 +127,24 @@ fn a_kept_data_directory_opens_to_the_same_records_and_state_and_goes_on() {
     );
 }
 
+#[test]
+fn a_kept_journal_leads_to_the_same_records_if_the_store_has_none_of_them() {
+    // As a power cut may leave it: the journal is durable before the store. Format 1 had none.
+    for format in ["v2", "v3"] {
+        let dir = TempDir::new().expect("a directory");
+        let path = dir.path().join("log");
+        fs::create_dir_all(path.join("journal")).expect("it is made");
+        for name in ["format", "journal/0", "journal/1"] {
+            fs::write(path.join(name), unpacked(format, name)).expect("it is written");
+        }
+        drop(open(&path));
+        let ledger = Ledger::open_to_read(&path).expect("it opens");
+        assert_eq!(told(&ledger), comes_to(), "{format}");
+        let report = verify(&ledger.reader(), &[], &[], 1, |_, _| Ok(()), |_| ());
+        assert_eq!(report.first_bad, None, "{format}");
+    }
+}
+
 fn open(path: &Path) -> Ledger {
     let settings = Settings {
         bundle_repositories: Some("bundles/*".parse().expect("patterns")),

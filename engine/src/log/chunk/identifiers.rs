@@ -17,6 +17,8 @@ use std::mem;
 
 use weir_schema::hex;
 
+use crate::log::bytes::{take, take_array};
+
 const MARK: u8 = 1;
 const MARK_ITSELF: u8 = 0;
 const NEXT_UUID: u8 = 1;
@@ -154,7 +156,7 @@ pub(super) fn put_together(
     let (mut next_hash, mut next_uuid) = (hashes.iter(), uuids.iter());
     while let Some(place) = memchr::memchr(MARK, text) {
         copy(take(&mut text, place)?, &mut into)?;
-        let what = take(&mut text, 2)?[1];
+        let [_mark, what] = *take_array(&mut text)?;
         match what {
             MARK_ITSELF => copy(&[MARK], &mut into)?,
             NEXT_UUID => {
@@ -181,13 +183,6 @@ pub(super) fn put_together(
     }
     copy(text, &mut into)?;
     into.is_empty().then_some(())
-}
-
-/// The first bytes, which are left out from then on.
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
-    let (first, rest) = bytes.split_at_checked(count)?;
-    *bytes = rest;
-    Some(first)
 }
 
 /// Copies bytes to the first of `into`, which are left out from then on.

@@ -47,8 +47,8 @@ const WITH_IDENTIFIERS: u8 = 1;
 /// Version and checksum.
 const SEAL_BYTES: usize = 5;
 
-/// Where the number of records stands: after version, checksum, dictionary and number of rows.
-const COUNT_PLACE: usize = SEAL_BYTES + size_of::<DictionaryId>() + 2;
+/// Where the number of continuation rows stands.
+const PARTS_PLACE: usize = SEAL_BYTES + size_of::<DictionaryId>();
 
 /// What compresses or decompresses keeps the room for a text of a chunk that is full, not for that of a
 /// longer record.
@@ -78,8 +78,7 @@ impl Records {
         row.extend_from_slice(packed);
         let parts = row.len().div_ceil(MAX_VALUE_BYTES) - 1;
         let parts = u16::try_from(parts).map_err(|_| ChunkError::TooLarge)?;
-        let seal_end = SEAL_BYTES + size_of::<DictionaryId>();
-        row[seal_end..seal_end + 2].copy_from_slice(&parts.to_be_bytes());
+        row[PARTS_PLACE..PARTS_PLACE + 2].copy_from_slice(&parts.to_be_bytes());
         let check = crc32fast::hash(&row[SEAL_BYTES..]);
         row[1..SEAL_BYTES].copy_from_slice(&check.to_be_bytes());
         encoder.keep_little();
@@ -227,32 +226,42 @@ struct Body<'a> {
     packed: &'a [u8],
 }
 
-/// What must be known of a row before its continuation rows are read.
-struct Header {
+/// What is known of a row before its continuation rows are read, and before it is known to be whole.
+pub(super) struct Header {
     version: u8,
     parts: u16,
+    /// How many records it says that it has.
+    pub(super) records: u64,
 }
 
 impl Header {
-    fn read(row: &[u8]) -> Result<Header, ChunkError> {
-        let version = *row.first().ok_or(SHORT)?;
-        let place = match version {
-            VERSION => 9,
-            WITH_IDENTIFIERS => 10,
+    pub(super) fn read(row: &[u8]) -> Result<Header, ChunkError> {
+        let (&version, rest) = row.split_first().ok_or(SHORT)?;
+        let numbers = match version {
+            VERSION => Self::numbers(row),
+            WITH_IDENTIFIERS => Self::numbers_with_identifiers(rest),
             newer => return Err(ChunkError::Version(newer)),
         };
-        let parts = row.get(place..).and_then(<[u8]>::first_chunk);
-        let parts = u16::from_be_bytes(*parts.ok_or(SHORT)?);
-        Ok(Header { version, parts })
+        let (parts, records) = numbers.ok_or(SHORT)?;
+        Ok(Header {
+            version,
+            parts,
+            records,
+        })
     }
-}
 
-/// How many records a row says that it has, if it says so.
-pub(super) fn records_in(row: &[u8]) -> Option<u64> {
-    match *row.first()? {
-        VERSION => take_varint(&mut row.get(COUNT_PLACE..)?),
-        WITH_IDENTIFIERS => row.get(5).map(|count| u64::from(*count)),
-        _ => None,
+    fn numbers(row: &[u8]) -> Option<(u16, u64)> {
+        let mut rest = row.get(PARTS_PLACE..)?;
+        let parts = u16::from_be_bytes(*take_array(&mut rest)?);
+        Some((parts, take_varint(&mut rest)?))
+    }
+
+    fn numbers_with_identifiers(mut rest: &[u8]) -> Option<(u16, u64)> {
+        let _dictionary: &DictionaryId = take_array(&mut rest)?;
+        let [records] = *take_array(&mut rest)?;
+        let _joined_bytes: &[u8; 4] = take_array(&mut rest)?;
+        let parts = u16::from_be_bytes(*take_array(&mut rest)?);
+        Some((parts, u64::from(records)))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::{CHUNK_RECORDS, Chunk, ChunkError, Records, row};
+use super::row::Header;
+use super::{CHUNK_RECORDS, Chunk, ChunkError, Records};
 use crate::log::keys;
 use crate::log::reader::ReadError;
 use crate::log::store::{Store, StoreError};
@@ -21,7 +22,7 @@ pub(in crate::log) fn read(store: &Store, seq: u64, chunk: &mut Chunk) -> Result
         let first = seq - place % CHUNK_RECORDS as u64;
         // What is wrong with a row of other records is told to whoever reads these.
         if let Ok(Some(row)) = store.get(&keys::chunk(first))
-            && row::records_in(&row).is_some_and(|count| seq - first < count)
+            && Header::read(&row).is_ok_and(|header| seq - first < header.records)
         {
             chunk.begin_at(first);
             return chunk.decode_more(&row, parts_of(store, first));
