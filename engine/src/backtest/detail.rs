@@ -5,26 +5,25 @@
 //! own (see [`Relevant`]). If that does not lead to the promotions that the whole history led to, the
 //! whole history is folded once more.
 
-use std::{collections::BTreeMap, thread};
+use std::{
+    sync::{Arc, mpsc::sync_channel},
+    thread,
+};
 
-use hashbrown::HashMap;
-use weir_rules::{Explanation, MANUAL, State};
-use weir_schema::{Decision, TagRef, Verdict};
+use weir_schema::{Decision, TagRef};
 
 use super::{
     BacktestError,
-    clauses::clauses,
-    compare::{Comparison, Found, Half, Names, Seen, half},
-    decoding::in_order,
-    given::{Batch, Input},
+    compare::{Comparison, Found, Seen, Which},
+    given::Batch,
     history::Reading,
     index::Index,
     mark::mark_of,
-    pipeline::Pipeline,
+    pipeline::{Pipeline, WAITING, panicked, start},
     relevant::Relevant,
-    report::{Clause, Decided, Difference, Kind, Moment, Outcome, Promoted, Violation},
-    retelling::Retelling,
-    side::{Concluded, Side},
+    report::{Decided, Difference, Kind, Moment, Outcome, Promoted},
+    retelling::retell,
+    watching::{Kept, Watching},
 };
 
 /// What is folded, and by what.
@@ -49,9 +48,8 @@ impl Again<'_> {
             );
             kept = self.fold(found, &Relevant::All)?;
         }
-        let [old, new] = kept;
-        let sides = old.into_iter().zip(new);
-        let differences = found.iter().zip(sides);
+        let [old, new] = &kept;
+        let differences = found.iter().zip(old.iter().zip(new));
         Ok(differences
             .map(|(one, (old, new))| self.difference(one, old, new))
             .collect())
@@ -64,28 +62,35 @@ impl Again<'_> {
         Relevant::to(comparison.linked(own, &index.links), index)
     }
 
-    /// Folds what is relevant on both sides; keeps what they say of each of `found`.
+    /// Folds what is relevant on both sides, each on a thread of its own; keeps what they say of
+    /// each of `found`.
     fn fold(&self, found: &[Found], relevant: &Relevant) -> Result<[Vec<Kept>; 2], BacktestError> {
-        let mut watching = Watching::new(self, found);
-        let mut watch = |batch: Batch| {
-            for (ordinal, input) in (batch.first..).zip(&batch.inputs) {
-                if let Some(moment) = self.index.moment(ordinal) {
-                    watching.take(ordinal, moment, input);
-                }
-            }
-        };
+        let pipeline = self.pipeline;
         let places = relevant.places(self.index);
-        let mut retelling = Retelling::of(self.index, places.len());
         thread::scope(|scope| {
-            let (decoders, decoded) = self.pipeline.start_decoding(scope, Reading::At(&places))?;
-            in_order(decoded, |block| {
-                retelling.take(block, &mut watch)?;
-                Ok(!self.pipeline.watch.is_stopped())
+            let watch = |which: Which| {
+                let side = pipeline.side(which, None);
+                let names = &self.comparison.names;
+                let mut watching = Watching::new(side, which, found, self.index, names);
+                let (sender, batches) = sync_channel::<Arc<Batch>>(WAITING);
+                let work = move || {
+                    batches.iter().for_each(|batch| watching.take(&batch));
+                    watching.kept
+                };
+                start(which.thread(), scope, work).map(|thread| (sender, thread))
+            };
+            let ((to_old, old), (to_new, new)) = (watch(Which::Old)?, watch(Which::New)?);
+            let (decoders, decoded) = pipeline.start_decoding(scope, Reading::At(&places))?;
+            retell(self.index, places.len(), decoded, |batch, _| {
+                let batch = Arc::new(batch);
+                let heard = [&to_old, &to_new].map(|side| side.send(Arc::clone(&batch)).is_ok());
+                heard == [true, true] && !pipeline.watch.is_stopped()
             })?;
-            self.pipeline.join(decoders)
-        })?;
-        retelling.finish(&mut watch)?;
-        Ok(watching.kept)
+            // Whoever folds hears that this was all.
+            drop((to_old, to_new));
+            pipeline.join(decoders)?;
+            Ok([old.join().map_err(panicked)?, new.join().map_err(panicked)?])
+        })
     }
 
     /// Whether the promotions are those that the whole history led to.
@@ -112,19 +117,18 @@ impl Again<'_> {
             .iter()
             .zip(old.iter().zip(new))
             .all(|(one, (old, new))| {
-                of_violations(one.kind) || led(one.old.as_ref(), old) && led(one.new.as_ref(), new)
+                one.kind.is_of_violations()
+                    || led(one.old.as_ref(), old) && led(one.new.as_ref(), new)
             })
     }
 
-    fn difference(&self, one: &Found, old: Kept, new: Kept) -> Difference {
+    fn difference(&self, one: &Found, old: &Kept, new: &Kept) -> Difference {
         let names = &self.comparison.names;
         let seen = one.new.as_ref().or(one.old.as_ref());
         let rule = seen.map_or(String::new(), |seen| {
             names.text(seen.subject.rule).to_owned()
         });
-        let digest = [&old, &new]
-            .into_iter()
-            .find_map(|kept| kept.digest.clone());
+        let digest = [old, new].into_iter().find_map(|kept| kept.digest.clone());
         let source = seen.and_then(|seen| {
             let (repository, tag) = names.texts_of(seen.subject.source);
             Some(TagRef {
@@ -133,13 +137,16 @@ impl Again<'_> {
                 digest,
             })
         });
-        let side = |seen: Option<&Seen>, kept| {
-            let mut outcome = self.outcome(one, seen, kept);
+        let side = |seen: Option<&Seen>, kept: &Kept, there: &Kept| {
+            let mut outcome = self.outcome(one, seen, kept, there);
             let own = seen.map(|seen| names.text(seen.subject.rule));
             outcome.rule = own.filter(|own| *own != rule).map(str::to_owned);
             outcome
         };
-        let (old, new) = (side(one.old.as_ref(), old), side(one.new.as_ref(), new));
+        let (old, new) = (
+            side(one.old.as_ref(), old, new),
+            side(one.new.as_ref(), new, old),
+        );
         Difference {
             kind: one.kind,
             moment: self.moment(one.ordinal),
@@ -156,7 +163,7 @@ impl Again<'_> {
         moment.expect("what was decided was decided at an input")
     }
 
-    fn outcome(&self, one: &Found, seen: Option<&Seen>, kept: Kept) -> Outcome {
+    fn outcome(&self, one: &Found, seen: Option<&Seen>, kept: &Kept, there: &Kept) -> Outcome {
         let decided = |(ordinal, decision): &(u32, Decision)| Decided {
             moment: self.moment(*ordinal),
             verdict: decision.verdict,
@@ -191,7 +198,7 @@ impl Again<'_> {
                 },
             }
         });
-        let explanation = kept.explanation.map(|explanation| {
+        let explanation = kept.explanation.as_ref().map(|explanation| {
             let mut explanation = serde_json::to_value(explanation).unwrap_or_default();
             // The record of a fold of its own: `decided` says which of the history it was.
             if let Some(object) = explanation.as_object_mut() {
@@ -199,14 +206,15 @@ impl Again<'_> {
             }
             explanation
         });
+        let absent = kept.absent.as_ref();
         Outcome {
             rule: None,
             decided: then,
-            absent: kept.absent,
+            absent: absent.map(|absent| absent.told(there.came_by.as_ref())),
             promoted,
             last,
-            violations: kept.violations,
-            clauses: kept.clauses,
+            violations: kept.violations.clone(),
+            clauses: kept.clauses.clone(),
             explanation,
         }
     }
@@ -214,212 +222,4 @@ impl Again<'_> {
 
 fn promotes(decision: &Decision) -> bool {
     decision.promotion_id.is_some()
-}
-
-fn of_violations(kind: Kind) -> bool {
-    matches!(kind, Kind::Violated | Kind::NoLongerViolated)
-}
-
-/// What is kept of a subject on one side.
-#[derive(Debug, Default)]
-struct Kept {
-    digest: Option<weir_schema::Digest>,
-    decisions: Vec<(u32, Decision)>,
-    violations: Vec<Violation>,
-    explanation: Option<Explanation>,
-    clauses: Vec<Clause>,
-    absent: Option<String>,
-}
-
-/// A rule, a repository, a tag, the half of a digest, and the input of a binding.
-type Wanted = (String, String, String, Half, u32);
-
-/// Both sides, watched for what they say of some subjects.
-struct Watching<'a> {
-    found: &'a [Found],
-    names: &'a Names,
-    sides: [Side; 2],
-    /// By subject, which of those found it is.
-    wanted: [HashMap<Wanted, Vec<usize>>; 2],
-    /// When each is explained.
-    due: BTreeMap<u32, Vec<usize>>,
-    kept: [Vec<Kept>; 2],
-}
-
-impl<'a> Watching<'a> {
-    fn new(again: &Again<'a>, found: &'a [Found]) -> Self {
-        let names = &again.comparison.names;
-        let mut wanted = [HashMap::new(), HashMap::new()];
-        let mut due: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for (place, one) in found.iter().enumerate() {
-            due.entry(one.ordinal).or_default().push(place);
-            for (wanted, seen) in wanted.iter_mut().zip([&one.old, &one.new]) {
-                if let Some(seen) = seen {
-                    let key: &mut Vec<usize> = wanted.entry(wanted_of(names, seen)).or_default();
-                    key.push(place);
-                }
-            }
-        }
-        let kept = || found.iter().map(|_| Kept::default()).collect();
-        Self {
-            found,
-            names,
-            sides: again
-                .pipeline
-                .in_force
-                .map(|rules| Side::new(again.pipeline.settings.clone(), rules.clone(), None)),
-            wanted,
-            due,
-            kept: [kept(), kept()],
-        }
-    }
-
-    fn take(&mut self, ordinal: u32, moment: Moment, input: &Input) {
-        let due = self.due.remove(&ordinal);
-        for (which, side) in self.sides.iter_mut().enumerate() {
-            // What is explained is explained as of its time.
-            if due.is_none() && side.pass(input) {
-                continue;
-            }
-            let mut concluded = Concluded::default();
-            side.input(input, &mut concluded);
-            keep(
-                &self.wanted[which],
-                &mut self.kept[which],
-                concluded,
-                moment,
-            );
-        }
-        for place in due.into_iter().flatten() {
-            let one = &self.found[place];
-            for (which, other) in [(0, 1), (1, 0)] {
-                let own = [&one.old, &one.new][which].as_ref();
-                let Some(seen) = own.or([&one.old, &one.new][other].as_ref()) else {
-                    continue;
-                };
-                let (here, there) = (self.sides[which].state(), self.sides[other].state());
-                let kept = &mut self.kept[which][place];
-                if of_violations(one.kind) {
-                    explain_promoted(self.names, seen, here, kept);
-                } else {
-                    explain(self.names, seen, here, there, kept);
-                }
-            }
-        }
-    }
-}
-
-fn wanted_of(names: &Names, seen: &Seen) -> Wanted {
-    let (repository, tag) = names.texts_of(seen.subject.source);
-    (
-        names.text(seen.subject.rule).to_owned(),
-        repository.to_owned(),
-        tag.to_owned(),
-        seen.subject.digest,
-        seen.binding,
-    )
-}
-
-/// Keeps what was concluded on what is wanted.
-fn keep(
-    wanted: &HashMap<Wanted, Vec<usize>>,
-    kept: &mut [Kept],
-    concluded: Concluded,
-    moment: Moment,
-) {
-    for one in concluded.decided {
-        let decision = one.decision;
-        let Some(digest) = decision.source.digest.clone() else {
-            continue;
-        };
-        if decision.verdict == Verdict::Withdrawn {
-            continue;
-        }
-        let key = (
-            decision.rule.to_string(),
-            decision.source.repository.to_string(),
-            decision.source.tag.to_string(),
-            half(&digest),
-            one.binding,
-        );
-        for place in wanted.get(&key).into_iter().flatten() {
-            let kept = &mut kept[*place];
-            kept.digest = Some(digest.clone());
-            kept.decisions.push((one.ordinal, decision.clone()));
-        }
-    }
-    for one in concluded.violated {
-        let violation = one.violation;
-        let key = (
-            violation.rule.to_string(),
-            violation.repository.to_string(),
-            violation.tag.to_string(),
-            half(&violation.digest),
-            0,
-        );
-        for place in wanted.get(&key).into_iter().flatten() {
-            let kept = &mut kept[*place];
-            kept.digest = Some(violation.digest.clone());
-            kept.violations.push(Violation {
-                moment,
-                found: one.found,
-                reasons: violation.reasons.clone(),
-            });
-        }
-    }
-}
-
-/// Explains what a promoted tag came from, as it is judged now.
-fn explain_promoted(names: &Names, seen: &Seen, here: &State, kept: &mut Kept) {
-    let (repository, tag) = names.texts_of(seen.subject.source);
-    let came_by = here
-        .tag(repository, tag)
-        .and_then(|tag| tag.lineage.into_iter().next_back());
-    let Some(hop) = came_by else {
-        return;
-    };
-    let Some((repository, tag)) = hop.source.rsplit_once(':') else {
-        return;
-    };
-    let bound = here.binding(repository, tag);
-    if bound.is_some_and(|(digest, _)| half(digest) == seen.subject.digest)
-        && let Some(explanation) = here.explain(repository, tag, Some(&hop.rule)).pop()
-    {
-        let last = kept.violations.last().filter(|last| last.found);
-        let reasons = last.map_or(&[][..], |last| &last.reasons);
-        kept.clauses = clauses(&explanation, reasons, here.rules());
-        kept.explanation = Some(explanation);
-    }
-}
-
-/// Explains a subject, or why there is none: `there` is the other side's state.
-fn explain(names: &Names, seen: &Seen, here: &State, there: &State, kept: &mut Kept) {
-    let (repository, tag) = names.texts_of(seen.subject.source);
-    let rule = names.text(seen.subject.rule);
-    let bound = here.binding(repository, tag);
-    if bound.is_some_and(|(digest, _)| half(digest) == seen.subject.digest) {
-        kept.explanation = here.explain(repository, tag, Some(rule)).pop();
-        if let Some(explanation) = &kept.explanation {
-            let last = kept.decisions.last();
-            let reasons = last.map_or(&[][..], |(_, decision)| &decision.reasons);
-            kept.clauses = clauses(explanation, reasons, here.rules());
-        }
-        if kept.decisions.is_empty() {
-            kept.absent = Some(match (&kept.explanation, here.rules().rule(rule)) {
-                (None, _) if rule == MANUAL => "nobody asked for it".to_owned(),
-                (None, None) => format!("no rule `{rule}` is in force"),
-                (None, Some(_)) => format!("the rule `{rule}` does not take it"),
-                (Some(_), _) => "the tag came to it at another time and was judged then".to_owned(),
-            });
-        }
-        return;
-    }
-    let came_by = there
-        .tag(repository, tag)
-        .and_then(|tag| tag.lineage.into_iter().next_back());
-    kept.absent = Some(match (bound, came_by) {
-        (Some((digest, _)), _) => format!("the tag points at {} instead", digest.short()),
-        (None, Some(hop)) => format!("`{}` did not promote {} to it", hop.rule, hop.source),
-        (None, None) => "there is no such tag".to_owned(),
-    });
 }

@@ -16,13 +16,9 @@ use crate::dedup::Dedup;
 
 /// What a record gives.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are events: a box for each would cost more than the room"
-)]
 pub(super) enum Given {
-    /// Something happened.
-    Event(Body),
+    /// Something happened. (In a box, for of most of a history only the time passes.)
+    Event(Box<Body>),
     /// The history put rules in force.
     Rules(Vec<RuleFile>),
     /// Time passes.
@@ -42,6 +38,17 @@ pub(super) struct Batch {
     /// The ordinal of the first, from 1: at 0 the sides begin.
     pub(super) first: u32,
     pub(super) inputs: Vec<Input>,
+}
+
+impl Batch {
+    /// The ordinal of the first input after these.
+    pub(super) fn next(&self) -> u32 {
+        let inputs = u32::try_from(self.inputs.len());
+        let next = inputs
+            .ok()
+            .and_then(|inputs| self.first.checked_add(inputs));
+        next.expect("fewer than 2^32 inputs fit in memory")
+    }
 }
 
 /// Makes inputs of what a history says.
@@ -234,9 +241,9 @@ fn nothing(about: &About) -> Input {
 pub(super) fn give(how: How, body: Body) -> Given {
     match (how, body) {
         (How::NotAtAll, _) => Given::Nothing,
-        (How::Content, Body::ImagePushed(push)) => Given::Event(content(push)),
+        (How::Content, Body::ImagePushed(push)) => Given::Event(Box::new(content(push))),
         (_, Body::RulesActivated(rules)) => Given::Rules(rules.files),
-        (_, body) => Given::Event(body),
+        (_, body) => Given::Event(Box::new(body)),
     }
 }
 

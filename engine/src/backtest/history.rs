@@ -2,7 +2,6 @@
 //! memory, or a log. It is read in blocks, which any thread may decode.
 
 use std::{
-    borrow::Cow,
     fs::File,
     io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom},
     path::PathBuf,
@@ -15,7 +14,7 @@ use weir_schema::{
     Body, Event, Position, RecordError, RuleFile, Timestamp, record::FORMAT_VERSION,
 };
 
-use super::{BacktestError, outline::Outline, scope};
+use super::{BacktestError, findings::Findings, scope};
 use crate::{
     dedup::{self, Key},
     log::LogReader,
@@ -52,7 +51,7 @@ pub(super) struct Block {
     /// Its lines; none of a log.
     lines: Vec<u8>,
     /// What is known from the blocks before that the same thread decoded.
-    outline: Outline,
+    findings: Findings,
 }
 
 /// Something that a history says.
@@ -99,7 +98,8 @@ pub(super) struct Decoded {
 pub(super) enum Reading<'a> {
     /// Everything.
     Whole,
-    /// Everything, but for what scans found: whoever asks what events are about has no use for it.
+    /// Everything, but for what scans found and what images are annotated with: whoever asks what
+    /// events are about has no use for it.
     Outline,
     /// What stands at these places, in their order.
     At(&'a [u64]),
@@ -190,11 +190,11 @@ impl Source {
             from,
             to,
             lines,
-            outline,
+            findings,
         } = block;
-        let outline = matches!(reading, Reading::Outline).then_some(outline);
         let mut decoder = Decoder {
-            outline,
+            findings,
+            outline: matches!(reading, Reading::Outline),
             decoded: Decoded {
                 items: Vec::with_capacity(ITEMS),
                 lines: 0,
@@ -206,11 +206,7 @@ impl Source {
             (_, None) => decoder.lines(lines),
             (_, Some(places)) => decoder.lines_at(places, lines),
         }?;
-        let mut decoded = decoder.decoded;
-        if let Reading::Outline = reading {
-            decoded.items.iter_mut().for_each(Item::outline);
-        }
-        Ok(decoded)
+        Ok(decoder.decoded)
     }
 
     /// The first rule set that the history puts in force: one that loads.
@@ -280,21 +276,11 @@ impl Blocks<'_> {
     }
 }
 
-impl Item {
-    /// Lets go what it says that was found.
-    fn outline(&mut self) {
-        if let Says::Happened { body, .. } = &mut self.says
-            && let Body::ScanCompleted(scan) = body
-        {
-            scan.findings = None;
-        }
-    }
-}
-
 /// Decodes a block.
 struct Decoder<'a> {
-    /// Leaves out what is not read, mostly before it is.
-    outline: Option<&'a mut Outline>,
+    findings: &'a mut Findings,
+    /// Only what events are about is wanted.
+    outline: bool,
     decoded: Decoded,
 }
 
@@ -383,7 +369,7 @@ impl Decoder<'_> {
             return Ok((None, None));
         }
         // As in a replay: the record's time is taken from the event.
-        let says = match event_from_structured(&self.outlined(line)) {
+        let says = match self.event(line, event_from_structured) {
             Ok(Event {
                 time: Some(at),
                 source,
@@ -417,7 +403,8 @@ impl Decoder<'_> {
         if concluded && !promotes() {
             return Ok((seq, None));
         }
-        let event = Event::from_json(&self.outlined(event.as_bytes()))
+        let event = self
+            .event(event.as_bytes(), Event::from_json)
             .map_err(|source| RecordError::Event { seq, source })?;
         let says = if concluded {
             Says::Concluded(event.body)
@@ -431,11 +418,37 @@ impl Decoder<'_> {
         Ok((seq, Some(says)))
     }
 
-    fn outlined<'a>(&mut self, event: &'a [u8]) -> Cow<'a, [u8]> {
-        match &mut self.outline {
-            Some(outline) => outline.of(event),
-            None => Cow::Borrowed(event),
+    /// Reads an event apart from what it found.
+    fn event<E>(
+        &mut self,
+        text: &[u8],
+        read: impl FnOnce(&[u8]) -> Result<Event, E>,
+    ) -> Result<Event, E> {
+        let apart = self.findings.apart(text);
+        let mut event = read(&apart.event)?;
+        if !self.outline {
+            apart.put_into(&mut event);
+        } else {
+            outline(&mut event.body);
         }
+        Ok(event)
+    }
+}
+
+/// Lets go, where it was read, what tells nothing of what an event is about.
+fn outline(body: &mut Body) {
+    let (annotations, manifests) = match body {
+        Body::ScanCompleted(scan) => {
+            scan.findings = None;
+            return;
+        }
+        Body::ImagePushed(push) => (&mut push.annotations, &mut push.manifests),
+        Body::ManifestResolved(facts) => (&mut facts.annotations, &mut facts.manifests),
+        _ => return,
+    };
+    *annotations = None;
+    for descriptor in manifests.iter_mut().flatten() {
+        descriptor.annotations = None;
     }
 }
 

@@ -51,13 +51,13 @@ mod clauses;
 mod compare;
 mod decoding;
 mod detail;
+mod findings;
 mod given;
 mod history;
 mod index;
 pub mod jobs;
 mod mark;
 mod markdown;
-mod outline;
 mod own;
 mod pipeline;
 mod relevant;
@@ -65,6 +65,7 @@ mod report;
 mod retelling;
 mod scope;
 mod side;
+mod watching;
 pub mod words;
 
 use std::{

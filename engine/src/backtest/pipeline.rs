@@ -21,7 +21,7 @@ use weir_schema::{Body, RuleFile, Timestamp};
 
 use super::{
     BacktestError, Watch,
-    compare::{Comparison, Range},
+    compare::{Comparison, Range, Which},
     decoding::in_order,
     given::{Batch, Giver},
     history::{Decoded, Reading, Source},
@@ -29,7 +29,7 @@ use super::{
     mark::Mark,
     relevant::Relevant,
     report::{ChangedRule, History},
-    retelling::Retelling,
+    retelling::retell,
     scope::{Scope, changes},
     side::{Concluded, InForce, Side},
 };
@@ -200,17 +200,9 @@ impl Pipeline<'_> {
             of: 2 * end,
         };
         let tell = |decoded, folding: &Folding| {
-            let mut retelling = Retelling::of(index, places.len());
-            let (mut done, mut goes_on) = (0, true);
-            in_order(decoded, |block| {
-                done = block.end;
-                retelling.take(block, |batch| goes_on &= folding.take(batch, done))?;
-                Ok(goes_on)
-            })?;
-            match goes_on && !self.is_stopped() {
-                true => retelling.finish(|batch| goes_on &= folding.take(batch, done)),
-                false => Ok(()),
-            }
+            retell(index, places.len(), decoded, |batch, done| {
+                folding.take(batch, done) && !self.is_stopped()
+            })
         };
         let ((), comparison) = self.compared(Reading::At(&places), &progress, tell)?;
         Ok(comparison)
@@ -236,12 +228,12 @@ impl Pipeline<'_> {
             let (decoders, decoded) = self.start_decoding(scope, reading)?;
             let teller = start("tell", scope, move || tell(decoded, &folding))?;
             let mut concluded = Vec::new();
-            let sides = [("old rules", old_batches), ("new rules", new_batches)];
-            for ((name, batches), rules) in sides.into_iter().zip(self.in_force) {
-                let within = narrowed.then(|| Arc::clone(&self.scope));
-                let side = Side::new(self.settings.clone(), rules.clone(), within);
+            for (which, batches) in Which::BOTH.into_iter().zip([old_batches, new_batches]) {
+                let side = self.side(which, narrowed.then(|| Arc::clone(&self.scope)));
                 let (sender, receiver) = sync_channel(WAITING);
-                start(name, scope, move || fold_side(side, batches, &sender))?;
+                start(which.thread(), scope, move || {
+                    fold_side(side, batches, &sender)
+                })?;
                 concluded.push(receiver);
             }
             let mut comparison = Comparison::new(Arc::clone(&self.scope), self.range);
@@ -251,6 +243,12 @@ impl Pipeline<'_> {
             self.join(decoders)?;
             Ok((teller.join().map_err(panicked)??, comparison))
         })
+    }
+
+    /// A side before the first input.
+    pub(super) fn side(&self, which: Which, scope: Option<Arc<Scope>>) -> Side {
+        let rules = self.in_force[which as usize].clone();
+        Side::new(self.settings.clone(), rules, scope)
     }
 
     /// Whether something that is given reaches beyond the scope; notes what rules it puts in force.

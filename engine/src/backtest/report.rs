@@ -125,6 +125,11 @@ impl Kind {
         !matches!(self, Self::OtherRule | Self::OtherReasons)
     }
 
+    /// Whether it is of what was promoted before and is in violation now.
+    pub(super) fn is_of_violations(self) -> bool {
+        matches!(self, Self::Violated | Self::NoLongerViolated)
+    }
+
     /// Whether it shows in what was promoted, refused or is in violation in the end. These are
     /// listed first.
     pub(super) fn has_an_effect(self) -> bool {

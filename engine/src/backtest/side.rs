@@ -85,8 +85,10 @@ pub(super) struct Side {
     in_force: InForce,
     /// Set where only a part of the registry is folded.
     scope: Option<Arc<Scope>>,
-    /// The record of each input, by ordinal.
-    records: Vec<u64>,
+    /// The ordinal of the next input; at 0 the side begins.
+    next: u32,
+    /// The first record and the ordinal of each input that was not passed.
+    taken: Vec<(u64, u32)>,
 }
 
 impl Side {
@@ -95,7 +97,8 @@ impl Side {
             state: State::new(settings),
             in_force,
             scope,
-            records: Vec::new(),
+            next: 0,
+            taken: Vec::new(),
         }
     }
 
@@ -118,21 +121,20 @@ impl Side {
     /// The state's time stays what it was.
     pub(super) fn pass(&mut self, input: &Input) -> bool {
         let passes = matches!(input.given, Given::Nothing)
-            && !self.records.is_empty()
+            && self.next > 0
             && self.state.is_at_rest(input.at);
         if passes {
-            self.records.push(self.state.seq() + 1);
+            self.next = self.next.saturating_add(1);
         }
         passes
     }
 
     /// Takes one input.
     pub(super) fn input(&mut self, input: &Input, concluded: &mut Concluded) {
-        if self.records.is_empty() {
+        if self.next == 0 {
             match self.in_force.beginning() {
                 Some(body) => self.step(input.at, &body, concluded),
-                // The place of the beginning is kept all the same.
-                None => self.records.push(0),
+                None => self.next = 1,
             }
         }
         let body = match (&input.given, &self.scope) {
@@ -143,9 +145,10 @@ impl Side {
     }
 
     fn step(&mut self, at: Timestamp, body: &Body, concluded: &mut Concluded) {
-        let ordinal = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        let ordinal = self.next;
         let taken = step(&mut self.state, at, body, Execution::AtOnce);
-        self.records.push(taken.seq);
+        self.next = ordinal.saturating_add(1);
+        self.taken.push((taken.seq, ordinal));
         for conclusion in taken.conclusions {
             match conclusion.body {
                 Body::DecisionMade(decision) => {
@@ -179,8 +182,9 @@ impl Side {
             .binding(source.repository.as_str(), source.tag.as_str())
         {
             Some((digest, record)) if Some(digest) == source.digest.as_ref() => {
-                let after = self.records.partition_point(|begun| *begun <= record);
-                u32::try_from(after.saturating_sub(1)).unwrap_or(u32::MAX)
+                let after = self.taken.partition_point(|(first, _)| *first <= record);
+                let by = after.checked_sub(1).and_then(|at| self.taken.get(at));
+                by.map_or(0, |(_, ordinal)| *ordinal)
             }
             // It was moved on within the step.
             _ => ordinal,

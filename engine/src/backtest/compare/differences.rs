@@ -34,6 +34,16 @@ pub(in super::super) struct Seen {
     pub(in super::super) all: Vec<(Place, u32)>,
 }
 
+impl Found {
+    /// The subject as a side has it.
+    pub(in super::super) fn seen(&self, which: Which) -> Option<&Seen> {
+        match which {
+            Which::Old => self.old.as_ref(),
+            Which::New => self.new.as_ref(),
+        }
+    }
+}
+
 /// The differences between two tracks.
 pub(super) fn differences(
     (old_key, old): (Key, &Track),

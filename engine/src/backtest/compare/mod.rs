@@ -15,10 +15,11 @@ use weir_schema::{Decision, Timestamp, Verdict};
 
 pub(super) use differences::{Found, Seen};
 pub(super) use names::{Half, Names, half};
+pub(super) use tracks::Which;
 
 use differences::{differences, match_up};
 use names::{Name, Place};
-use tracks::{Apart, Key, Pair, Subject, Track, Which, alike};
+use tracks::{Apart, Key, Pair, Subject, Track, alike};
 
 use super::{
     index::Index,

@@ -53,6 +53,27 @@ pub(in super::super) enum Which {
     New,
 }
 
+impl Which {
+    /// Both, the old one first.
+    pub(in super::super) const BOTH: [Self; 2] = [Self::Old, Self::New];
+
+    /// The other one.
+    pub(in super::super) fn other(self) -> Self {
+        match self {
+            Self::Old => Self::New,
+            Self::New => Self::Old,
+        }
+    }
+
+    /// The name of the thread that folds it.
+    pub(in super::super) fn thread(self) -> &'static str {
+        match self {
+            Self::Old => "old rules",
+            Self::New => "new rules",
+        }
+    }
+}
+
 /// Whether two decisions say the same.
 pub(super) fn alike(one: &Decision, other: &Decision) -> bool {
     one.verdict == other.verdict
