@@ -312,17 +312,13 @@ impl Decoder<'_> {
     }
 
     fn lines(&mut self, bytes: &[u8]) -> Result<(), BacktestError> {
-        match std::str::from_utf8(bytes) {
-            // Looking for a character in a text is quicker than for a byte that satisfies something.
-            Ok(text) => {
-                let mut lines = text.split_inclusive('\n');
-                lines.try_for_each(|line| self.line(line.as_bytes()))
-            }
-            Err(_) => {
-                let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-                lines.try_for_each(|line| self.line(line))
-            }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let line = first_line(rest);
+            self.line(line)?;
+            rest = rest.get(line.len()..).unwrap_or_default();
         }
+        Ok(())
     }
 
     /// Decodes the lines that begin at `places`, as far as they are among `bytes`.
@@ -333,9 +329,8 @@ impl Decoder<'_> {
             let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) else {
                 break;
             };
-            let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
             self.decoded.end = *wanted;
-            self.line(rest.get(..length).unwrap_or_default())?;
+            self.line(first_line(rest))?;
         }
         self.decoded.end = first + bytes.len() as u64;
         Ok(())
@@ -433,6 +428,12 @@ impl Decoder<'_> {
         }
         Ok(event)
     }
+}
+
+/// A text up to the end of its first line, with what ends it.
+fn first_line(text: &[u8]) -> &[u8] {
+    let length = memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
+    text.get(..length).unwrap_or_default()
 }
 
 /// Lets go, where it was read, what tells nothing of what an event is about.

@@ -127,3 +127,99 @@ impl<'a> Retelling<'a> {
 fn changed() -> BacktestError {
     io::Error::other("the history was changed while it was read").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use weir_schema::{Body, Timestamp};
+
+    use super::*;
+    use crate::backtest::{
+        history::{Item, Number},
+        index::How,
+        report::Moment,
+    };
+
+    const INPUTS_TOLD: u64 = 20_000;
+
+    /// Inputs a byte apart.
+    fn index() -> Index {
+        let at = Timestamp::EPOCH;
+        let about = |place| About {
+            moment: Moment { seq: place, at },
+            place,
+            how: How::Whole,
+            repository: 0,
+            digest: 0,
+        };
+        let mut index = Index::default();
+        index.inputs.extend((0..INPUTS_TOLD).map(about));
+        index
+    }
+
+    /// What was read at some places, in blocks.
+    fn blocks(places: &[u64]) -> Vec<Decoded> {
+        let item = |place: &u64| Item {
+            place: *place,
+            number: Number::Record(*place),
+            says: Says::Happened {
+                at: Timestamp::EPOCH,
+                delivery: None,
+                body: Body::ClockTicked,
+            },
+        };
+        let block = |places: &[u64]| Decoded {
+            items: places.iter().map(item).collect(),
+            lines: 0,
+            end: places.last().map_or(0, |last| last + 1),
+        };
+        places.chunks(50).map(block).collect()
+    }
+
+    #[test]
+    fn each_input_is_told_once_and_in_its_order() {
+        let index = index();
+        for (from, to, step) in [
+            (0, 9_000, 7),
+            (0, 20_000, 1),
+            (19_999, 20_000, 1),
+            (0, 0, 1),
+        ] {
+            let places: Vec<u64> = (from..to).step_by(step).collect();
+            let (sender, decoded) = sync_channel(1_000);
+            for (number, block) in (1..).zip(blocks(&places)) {
+                sender.send((number, block)).unwrap();
+            }
+            drop(sender);
+            let (mut next, mut given) = (1, Vec::new());
+            retell(&index, places.len(), decoded, |batch, _| {
+                assert_eq!(batch.first, next);
+                assert!(batch.inputs.len() <= INPUTS);
+                next = batch.next();
+                for (ordinal, input) in (batch.first..).zip(&batch.inputs) {
+                    if let Given::Event(_) = input.given {
+                        given.push(u64::from(ordinal) - 1);
+                    }
+                }
+                true
+            })
+            .unwrap();
+            assert_eq!(u64::from(next), INPUTS_TOLD + 1);
+            assert_eq!(given, places);
+        }
+    }
+
+    #[test]
+    fn a_history_that_is_not_what_it_was_is_told_as_such() {
+        for (wanted, places) in [(3, vec![1, 5]), (1, vec![1, 5]), (1, vec![INPUTS_TOLD])] {
+            let (sender, decoded) = sync_channel(1);
+            for block in blocks(&places) {
+                sender.send((1, block)).unwrap();
+            }
+            drop(sender);
+            let told = retell(&index(), wanted, decoded, |_, _| true);
+            assert!(told.is_err_and(|error| error.to_string().contains("changed")));
+        }
+    }
+}
