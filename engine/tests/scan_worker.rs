@@ -331,7 +331,16 @@ async fn nobody_is_asked_to_scan_what_refers_to_an_image() {
             tags.as_array().is_some_and(|all| all.len() == 5)
         })
         .await;
-    // What is asked last is asked after all that was known before.
+    let asked = |events: &Value| {
+        let events = events["events"].as_array().into_iter().flatten();
+        let digests = events.map(|event| event["event"]["data"]["digest"].clone());
+        digests.collect::<Vec<_>>()
+    };
+    let requested = "/v1/events?type=weir.scan.requested";
+    daemon
+        .until(requested, |events| asked(events).contains(&json!(digest)))
+        .await;
+    // Once it is asked for what came later, all that was known with the image has been asked for.
     let other = app::image("other", "amd64", &[]);
     let other = other.push(&scene.client, "team/other", Some("1.0")).await;
     assert_eq!(
@@ -340,15 +349,8 @@ async fn nobody_is_asked_to_scan_what_refers_to_an_image() {
             .await,
         200
     );
-    let asked = |events: &Value| {
-        let events = events["events"].as_array().into_iter().flatten();
-        let digests = events.map(|event| event["event"]["data"]["digest"].clone());
-        digests.collect::<Vec<_>>()
-    };
     let events = daemon
-        .until("/v1/events?type=weir.scan.requested", |events| {
-            asked(events).contains(&json!(other))
-        })
+        .until(requested, |events| asked(events).contains(&json!(other)))
         .await;
     let mut expected = vec![json!(digest), json!(other)];
     let mut asked = asked(&events);
