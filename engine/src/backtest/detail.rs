@@ -19,7 +19,7 @@ use super::{
     history::Reading,
     index::Index,
     mark::mark_of,
-    pipeline::{Pipeline, WAITING, panicked, start},
+    pipeline::{Pipeline, WAITING, all_take, panicked, start, thread_of},
     relevant::Relevant,
     report::{Decided, Difference, Kind, Moment, Outcome, Promoted},
     retelling::retell,
@@ -77,18 +77,19 @@ impl Again<'_> {
                     batches.iter().for_each(|batch| watching.take(&batch));
                     watching.kept
                 };
-                start(which.thread(), scope, work).map(|thread| (sender, thread))
+                start(thread_of(which), scope, work).map(|thread| (sender, thread))
             };
             let ((to_old, old), (to_new, new)) = (watch(Which::Old)?, watch(Which::New)?);
             let (decoders, decoded) = pipeline.start_decoding(scope, Reading::At(&places))?;
-            retell(self.index, places.len(), decoded, |batch, _| {
-                let batch = Arc::new(batch);
-                let heard = [&to_old, &to_new].map(|side| side.send(Arc::clone(&batch)).is_ok());
-                heard == [true, true] && !pipeline.watch.is_stopped()
-            })?;
+            let sides = [to_old, to_new];
+            let told = retell(self.index, places.len(), decoded, |batch, _| {
+                all_take(&sides, &Arc::new(batch)) && !pipeline.watch.is_stopped()
+            });
             // Whoever folds hears that this was all.
-            drop((to_old, to_new));
+            drop(sides);
+            // Where decoding failed it is told why, and not that something is missing.
             pipeline.join(decoders)?;
+            told?;
             Ok([old.join().map_err(panicked)?, new.join().map_err(panicked)?])
         })
     }

@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use memchr::{memchr, memchr2_iter, memmem::Finder};
 use weir_schema::{Body, Event, Finding, objects};
 
-/// Bytes of texts of lists that are kept, and of texts of findings: more than most histories have.
-const KEPT: usize = 4 << 20;
+/// Bytes that lists may take that are kept, and single findings, of each thread that decodes.
+const KEPT: usize = 8 << 20;
 
 /// More arrays and objects before the findings may hold them deeper than an event may be.
 const MOST_OPENED: usize = 64;
@@ -26,12 +26,14 @@ static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"findings
 /// What is in the name of the numbers of findings.
 static COUNTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"counts"));
 
-/// What is in the name of data that may have findings which are not to be seen.
-static ENCODED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"base64"));
+/// The name of data that may have findings which are not to be seen. An event with it anywhere is read
+/// in another way.
+static ENCODED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"data_base64"));
 
-/// What was read, by its text.
+/// What was read lately, by its text.
 struct Known<T> {
     by_text: HashMap<Box<[u8]>, T>,
+    /// What it takes.
     bytes: usize,
 }
 
@@ -43,13 +45,13 @@ pub(super) struct Findings {
 }
 
 /// An event, and what it lists apart from it.
-pub(super) struct Apart<'a> {
+pub(super) struct Unlisted<'a> {
     /// With an empty list where it lists something apart.
     pub(super) event: Cow<'a, [u8]>,
     listed: Option<Arc<[Finding]>>,
 }
 
-impl Apart<'_> {
+impl Unlisted<'_> {
     /// Puts what was listed into the event that was read.
     pub(super) fn put_into(&self, event: &mut Event) {
         // It is what the event's own scan found if that has a list, for there is no other.
@@ -64,13 +66,13 @@ impl Apart<'_> {
 
 impl Findings {
     /// The event apart from what it found, or as it is where that takes more than knowing texts.
-    pub(super) fn apart<'a>(&mut self, event: &'a [u8]) -> Apart<'a> {
+    pub(super) fn apart<'a>(&mut self, event: &'a [u8]) -> Unlisted<'a> {
         match self.split(event) {
-            Some((event, listed)) => Apart {
+            Some((event, listed)) => Unlisted {
                 event: Cow::Owned(event),
                 listed: Some(listed),
             },
-            None => Apart {
+            None => Unlisted {
                 event: Cow::Borrowed(event),
                 listed: None,
             },
@@ -105,7 +107,8 @@ impl Findings {
         let (findings, end) = self.read(text)?;
         let findings: Arc<[Finding]> = findings.into();
         if end.len() == rest.len() {
-            self.lists.keep(list, &findings);
+            let bytes = size_of_val(&*findings);
+            self.lists.keep(list, &findings, bytes);
         }
         Some((findings, end))
     }
@@ -132,21 +135,28 @@ impl Findings {
         if let Some(known) = self.single.by_text.get(text) {
             return Some(known.clone());
         }
-        if memchr(b'[', text).is_some() {
+        if memchr(b'[', text).is_some() || ENCODED.find(text).is_some() {
             return None;
         }
         let finding = objects::from_str(str::from_utf8(text).ok()?).ok()?;
-        self.single.keep(text, &finding);
+        self.single.keep(text, &finding, size_of::<Finding>());
         Some(finding)
     }
 }
 
 impl<T: Clone> Known<T> {
-    fn keep(&mut self, text: &[u8], what: &T) {
-        if self.bytes + text.len() <= KEPT {
-            self.bytes += text.len();
-            self.by_text.insert(text.into(), what.clone());
+    /// Keeps something that takes so many bytes beside its text; when there is no more room, lets
+    /// all go that was kept before.
+    fn keep(&mut self, text: &[u8], what: &T, bytes: usize) {
+        let bytes = bytes + text.len();
+        if bytes > KEPT {
+            return;
         }
+        if self.bytes + bytes > KEPT {
+            *self = Self::default();
+        }
+        self.bytes += bytes;
+        self.by_text.insert(text.into(), what.clone());
     }
 }
 
@@ -201,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_takes_no_more_than_it_may() {
+        let mut known = Known::default();
+        for number in 0_u32..1_000 {
+            known.keep(&number.to_be_bytes(), &number, KEPT / 100);
+            assert!(known.bytes <= KEPT && known.by_text.len() <= 100);
+            assert!(known.by_text.contains_key(&number.to_be_bytes()[..]));
+        }
+        known.keep(b"long", &0, KEPT);
+        assert!(!known.by_text.contains_key(&b"long"[..]));
+    }
+
+    #[test]
     fn an_event_read_apart_from_them_is_the_same_and_none_becomes_one() {
         let text = r#"{"id":"CVE-2","package":"a}],\"findings\":[{","severity":"LOW"}"#;
         let nested = r#"{"id":"CVE-2","more":{"a":1},"severity":"LOW"}"#;
@@ -231,6 +253,8 @@ mod tests {
                 &format!(r#" :[],"more":{{"findings":[{CRITICAL}]}}"#),
             ),
             encoded(&format!(r#""more":{{"findings":[{CRITICAL}]}}"#)),
+            scan(&CRITICAL.replace("zlib", "data_base64"), "")
+                .replace(r#""id":"1""#, r#""id":"1","x":1,"x":2"#),
             scan(CRITICAL, "").replace("scan.completed", "tag.deleted"),
             scan(CRITICAL, "").replace("]", ""),
             scan(CRITICAL, "").replace(']', "}"),
@@ -249,12 +273,16 @@ mod tests {
         let mut findings = Findings::default();
         let mut check = |event: &[u8]| {
             let told = String::from_utf8_lossy(event);
-            let whole = event_from_structured(event).ok();
-            for _ in 0..2 {
-                let apart = findings.apart(event);
-                let mut read = event_from_structured(&apart.event).ok();
-                read.iter_mut().for_each(|event| apart.put_into(event));
-                assert_eq!(read, whole, "{told}");
+            let incoming = |text: &[u8]| event_from_structured(text).ok();
+            let recorded = |text: &[u8]| Event::from_json(text).ok();
+            for read in [&incoming as &dyn Fn(&[u8]) -> _, &recorded] {
+                let whole = read(event);
+                for _ in 0..2 {
+                    let apart = findings.apart(event);
+                    let mut event = read(&apart.event);
+                    event.iter_mut().for_each(|event| apart.put_into(event));
+                    assert_eq!(event, whole, "{told}");
+                }
             }
         };
         for event in cases {

@@ -17,7 +17,8 @@ use crate::dedup::Dedup;
 /// What a record gives.
 #[derive(Debug, Clone)]
 pub(super) enum Given {
-    /// Something happened. (In a box, for of most of a history only the time passes.)
+    /// Something happened. (In a box: where little of a history matters, of most inputs only the
+    /// time does.)
     Event(Box<Body>),
     /// The history put rules in force.
     Rules(Vec<RuleFile>),

@@ -417,14 +417,18 @@ impl Decoder<'_> {
     fn event<E>(
         &mut self,
         text: &[u8],
-        read: impl FnOnce(&[u8]) -> Result<Event, E>,
+        read: impl Fn(&[u8]) -> Result<Event, E>,
     ) -> Result<Event, E> {
         let apart = self.findings.apart(text);
-        let mut event = read(&apart.event)?;
-        if !self.outline {
-            apart.put_into(&mut event);
-        } else {
+        // What is wrong is told with the place where it stands.
+        let mut event = match read(&apart.event) {
+            Err(_) => return read(text),
+            Ok(event) => event,
+        };
+        if self.outline {
             outline(&mut event.body);
+        } else {
+            apart.put_into(&mut event);
         }
         Ok(event)
     }

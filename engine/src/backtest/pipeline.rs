@@ -110,11 +110,7 @@ impl Folding {
     /// Hands over a batch; says whether somebody takes it.
     fn take(&self, batch: Batch, done: u64) -> bool {
         let shared = Arc::new(Shared { batch, done });
-        let folded = self.sides.iter();
-        folded
-            .map(|side| side.send(Arc::clone(&shared)))
-            .all(|sent| sent.is_ok())
-            && self.comparing.send(shared).is_ok()
+        all_take(&self.sides, &shared) && self.comparing.send(shared).is_ok()
     }
 }
 
@@ -231,7 +227,7 @@ impl Pipeline<'_> {
             for (which, batches) in Which::BOTH.into_iter().zip([old_batches, new_batches]) {
                 let side = self.side(which, narrowed.then(|| Arc::clone(&self.scope)));
                 let (sender, receiver) = sync_channel(WAITING);
-                start(which.thread(), scope, move || {
+                start(thread_of(which), scope, move || {
                     fold_side(side, batches, &sender)
                 })?;
                 concluded.push(receiver);
@@ -308,6 +304,20 @@ impl Pipeline<'_> {
                 break;
             }
         }
+    }
+}
+
+/// Hands something to both sides; says whether both take it.
+pub(super) fn all_take<T>(sides: &[Sends<Arc<T>>; 2], what: &Arc<T>) -> bool {
+    let mut sent = sides.iter().map(|side| side.send(Arc::clone(what)));
+    sent.all(|sent| sent.is_ok())
+}
+
+/// The name of the thread that folds a side.
+pub(super) fn thread_of(which: Which) -> &'static str {
+    match which {
+        Which::Old => "old rules",
+        Which::New => "new rules",
     }
 }
 

@@ -125,7 +125,7 @@ impl Kind {
         !matches!(self, Self::OtherRule | Self::OtherReasons)
     }
 
-    /// Whether it is of what was promoted before and is in violation now.
+    /// Whether it is of what was promoted, and in violation then on one side only.
     pub(super) fn is_of_violations(self) -> bool {
         matches!(self, Self::Violated | Self::NoLongerViolated)
     }

@@ -1,6 +1,6 @@
 //! One side, watched for what it says of the subjects that are listed.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 use weir_rules::{Explanation, HopView, MANUAL, State};
@@ -32,7 +32,7 @@ pub(super) struct Kept {
 #[derive(Debug)]
 pub(super) enum Absent {
     /// For what it is there.
-    Because(Cow<'static, str>),
+    Because(String),
     /// Its tag is not there: the other side knows how it would have come.
     NoTag,
 }
@@ -57,7 +57,7 @@ impl Absent {
     /// The same in words; `there` is how the tag came to what it points at on the other side.
     pub(super) fn told(&self, there: Option<&HopView>) -> String {
         match (self, there) {
-            (Self::Because(reason), _) => reason.clone().into_owned(),
+            (Self::Because(reason), _) => reason.clone(),
             (Self::NoTag, Some(hop)) => {
                 format!("`{}` did not promote {} to it", hop.rule, hop.source)
             }
@@ -219,7 +219,7 @@ fn explain(names: &Names, seen: &Seen, here: &State, kept: &mut Kept) {
     };
     if half(digest) != seen.subject.digest {
         let instead = format!("the tag points at {} instead", digest.short());
-        kept.absent = Some(Absent::Because(instead.into()));
+        kept.absent = Some(Absent::Because(instead));
         return;
     }
     kept.explanation = here.explain(repository, tag, Some(rule)).pop();
@@ -230,10 +230,10 @@ fn explain(names: &Names, seen: &Seen, here: &State, kept: &mut Kept) {
     }
     if kept.decisions.is_empty() {
         let reason = match (&kept.explanation, here.rules().rule(rule)) {
-            (None, _) if rule == MANUAL => "nobody asked for it".into(),
-            (None, None) => format!("no rule `{rule}` is in force").into(),
-            (None, Some(_)) => format!("the rule `{rule}` does not take it").into(),
-            (Some(_), _) => "the tag came to it at another time and was judged then".into(),
+            (None, _) if rule == MANUAL => "nobody asked for it".to_owned(),
+            (None, None) => format!("no rule `{rule}` is in force"),
+            (None, Some(_)) => format!("the rule `{rule}` does not take it"),
+            (Some(_), _) => "the tag came to it at another time and was judged then".to_owned(),
         };
         kept.absent = Some(Absent::Because(reason));
     }

@@ -64,14 +64,6 @@ impl Which {
             Self::New => Self::Old,
         }
     }
-
-    /// The name of the thread that folds it.
-    pub(in super::super) fn thread(self) -> &'static str {
-        match self {
-            Self::Old => "old rules",
-            Self::New => "new rules",
-        }
-    }
 }
 
 /// Whether two decisions say the same.
