@@ -52,6 +52,11 @@ pub(super) struct Unlisted<'a> {
 }
 
 impl Unlisted<'_> {
+    /// Whether something is listed apart.
+    pub(super) fn is_shorter(&self) -> bool {
+        self.listed.is_some()
+    }
+
     /// Puts what was listed into the event that was read.
     pub(super) fn put_into(&self, event: &mut Event) {
         // It is what the event's own scan found if that has a list, for there is no other.

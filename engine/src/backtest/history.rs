@@ -420,10 +420,10 @@ impl Decoder<'_> {
         read: impl Fn(&[u8]) -> Result<Event, E>,
     ) -> Result<Event, E> {
         let apart = self.findings.apart(text);
-        // What is wrong is told with the place where it stands.
         let mut event = match read(&apart.event) {
-            Err(_) => return read(text),
-            Ok(event) => event,
+            // What is wrong is told with the place where it stands.
+            Err(_) if apart.is_shorter() => return read(text),
+            read => read?,
         };
         if self.outline {
             outline(&mut event.body);
