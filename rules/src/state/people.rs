@@ -133,11 +133,13 @@ impl Overrides {
         self.by_id.iter().map(|(id, one)| (*id, one))
     }
 
-    /// The overrides for a vulnerability that may hold in a repository, by the order of their ids.
-    pub(crate) fn of<'a>(
+    /// The overrides for a vulnerability that are in force and may hold in a repository, by the order
+    /// of their ids. What has expired counts for nothing, listed or not.
+    fn of<'a>(
         &'a self,
         vulnerability: NameId,
         source: &'a str,
+        now: Timestamp,
     ) -> impl Iterator<Item = (NameId, &'a Override)> {
         let granted = self.by_vulnerability.get(&vulnerability);
         let source = granted.map(|_| hash_of(source));
@@ -146,6 +148,7 @@ impl Overrides {
             .flatten()
             .filter(move |granted| granted.only.is_none() || granted.only == source)
             .filter_map(|granted| Some((granted.id, self.by_id.get(&granted.id)?)))
+            .filter(move |(_, one)| one.is_in_force(now))
     }
 }
 
@@ -242,10 +245,9 @@ impl State {
     ) -> Option<NameId> {
         let found = self.reports.found(finding);
         let source = &self.repository(source).text;
-        let mut granted = self.overrides.of(found.id, source);
+        let mut granted = self.overrides.of(found.id, source, self.now);
         let first = granted.find(|(_, one)| {
-            one.is_in_force(self.now)
-                && one.covers_package(found, &self.names)
+            one.covers_package(found, &self.names)
                 && one.covers_repository(source)
                 && one.digest.is_none_or(|digest| above.includes(digest))
         });
@@ -277,5 +279,62 @@ impl Frozen for ScopePattern {
 
     fn thaw(from: &mut Thawing<'_>) -> Result<Self, ThawError> {
         String::thaw(from).map(|text| Self::new(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::Settings;
+
+    fn seconds(seconds: i64) -> Timestamp {
+        Timestamp::EPOCH.saturating_add(TimeDelta::seconds(seconds))
+    }
+
+    /// A state with one override that ends, and the vulnerability that it is for.
+    fn state_with_one() -> (State, NameId, NameId) {
+        let mut state = State::new(Settings::default());
+        let (id, vulnerability) = (state.names.intern("o1"), state.names.intern("CVE-1"));
+        state.put_override(
+            id,
+            Override {
+                vulnerability,
+                reason: "known".to_owned(),
+                actor: "ann".to_owned(),
+                repository: None,
+                digest: None,
+                package: None,
+                expires_at: Some(seconds(1_000)),
+                status: None,
+            },
+        );
+        (state, id, vulnerability)
+    }
+
+    #[test]
+    fn an_override_counts_for_nothing_from_its_end_on_though_it_is_still_listed() {
+        let (state, id, vulnerability) = state_with_one();
+        let at = |now| {
+            let found = state.overrides.of(vulnerability, "dev/web", now);
+            found.map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert_eq!(at(seconds(999)), [id]);
+        assert_eq!(at(seconds(1_000)), []);
+    }
+
+    #[test]
+    fn an_override_that_has_expired_is_listed_no_longer() {
+        let (mut state, id, vulnerability) = state_with_one();
+        state.override_expired(id);
+        assert!(state.overrides.by_vulnerability.is_empty());
+        // For all who ask, it has not gone: that it was there can be told.
+        assert!(
+            state
+                .overrides
+                .get(id)
+                .is_some_and(|one| one.vulnerability == vulnerability)
+        );
     }
 }
