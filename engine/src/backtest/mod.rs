@@ -9,7 +9,8 @@
 //!
 //! Where the change can touch only a part of the registry (see `scope.rs`) the history is first read
 //! without folding it; then what matters to that part is decoded again and folded, and of everything
-//! else only the time passes. Decisions elsewhere come out alike and are not made, nor counted.
+//! else only the time passes. Decisions elsewhere come out alike and are not made, nor counted. Where
+//! that part is most of the history, all of it is folded, in one reading.
 //!
 //! Both sides are folded by the core's `step`, from the first record on, with promotions that
 //! complete at once, so that they differ by rules only.
@@ -245,8 +246,8 @@ pub fn run(
     let folded = loop {
         match pipeline.fold()? {
             Some(folded) => break folded,
-            // The history put rules in force, or moved something, that the change reaches beyond
-            // what was thought.
+            // The history put rules in force, or moved something, by which the change reaches beyond
+            // what was thought; or that is most of it.
             None => {
                 pipeline.scope = Arc::new(Scope::Everything);
                 stopped.store(false, Ordering::Relaxed);

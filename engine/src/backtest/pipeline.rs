@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use weir_rules::Settings;
 use weir_schema::{Body, RuleFile, Timestamp};
 
@@ -40,6 +40,10 @@ pub(super) const WAITING: usize = 4;
 
 /// What the core's deepest recursion takes, with room to spare; the node's thread has the same.
 const STACK: usize = 16 << 20;
+
+/// So many inputs are read before it is looked whether most are in the scope: a few hundredths of a
+/// second, and enough for the events of any registry to be mixed as they are.
+const SAMPLE: usize = 20_000;
 
 /// A fold of both sides.
 pub(super) struct Pipeline<'a> {
@@ -115,7 +119,7 @@ impl Folding {
 }
 
 impl Pipeline<'_> {
-    /// Folds the history, or what matters of it; `None` if more than the scope has to be folded.
+    /// Folds the history, or what matters of it; `None` if everything is to be folded instead.
     pub(super) fn fold(&self) -> Result<Option<Folded>, BacktestError> {
         match *self.scope {
             Scope::Everything => self.fold_everything().map(Some),
@@ -159,26 +163,45 @@ impl Pipeline<'_> {
         })
     }
 
-    /// Reads the history without folding it; `None` if something in it reaches beyond the scope.
+    /// Reads the history without folding it; `None` if something in it reaches beyond the scope, or
+    /// most of it is in the scope, so that to read it twice would cost more than it saves.
     fn survey(&self) -> Result<Option<Surveyed>, BacktestError> {
         let end = self.source.end()?;
         let mut giver = Giver::new(self.rules.iter().cloned());
         let mut surveyed = Surveyed::default();
-        let mut beyond = false;
+        let (mut whole, mut sampled) = (false, false);
         thread::scope(|scope| {
             let (decoders, decoded) = self.start_decoding(scope, Reading::Outline)?;
             in_order(decoded, |block| {
                 giver.look_at(&block, |body| {
-                    beyond |= self.reaches_beyond(body, &mut surveyed);
+                    whole |= self.reaches_beyond(body, &mut surveyed);
                 });
+                if !sampled && giver.index.inputs.len() >= SAMPLE {
+                    sampled = true;
+                    whole |= self.touches_most(&giver.index);
+                }
                 self.watch.folded(block.end, 2 * end);
-                Ok(!beyond && !self.watch.is_stopped())
+                Ok(!whole && !self.watch.is_stopped())
             })?;
             self.join(decoders)
         })?;
         giver.finish();
         (surveyed.index, surveyed.history) = (giver.index, giver.history);
-        Ok((!beyond).then_some(surveyed))
+        Ok((!whole).then_some(surveyed))
+    }
+
+    /// Whether most inputs that are about a repository are about one in the scope.
+    fn touches_most(&self, index: &Index) -> bool {
+        let mut inside: HashMap<Mark, bool> = HashMap::new();
+        let (mut here, mut all) = (0_usize, 0_usize);
+        for about in &index.inputs {
+            if let Some(name) = index.repositories.get(&about.repository) {
+                let known = inside.entry(about.repository);
+                all += 1;
+                here += usize::from(*known.or_insert_with(|| self.scope.contains(name)));
+            }
+        }
+        2 * here > all
     }
 
     /// Folds what matters to the scope.

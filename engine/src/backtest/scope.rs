@@ -66,7 +66,7 @@ pub(super) fn changes(old: &[RuleFile], new: &[RuleFile]) -> Vec<ChangedRule> {
 /// Repositories that a change can touch.
 #[derive(Debug, Clone)]
 pub(super) enum Scope {
-    /// All.
+    /// All: where more is touched than was thought, or so much that it is quicker not to tell.
     Everything,
     /// Those between which these rules promote.
     Of(Reaches),
@@ -122,9 +122,6 @@ impl Scope {
             open.extend::<Vec<Reach>>(linked);
             rest = others;
             reaches.push(reach);
-        }
-        if rest.is_empty() && !reaches.is_empty() {
-            return Self::Everything;
         }
         Self::Of(Reaches {
             reaches,

@@ -2,8 +2,9 @@
 //! answer is that of two whole folds.
 
 use serde_json::json;
+use weir_engine::backtest::Report;
 use weir_replay_tests::{content::digest, random::Random, rule_text::rule_files};
-use weir_schema::{Event, Timestamp};
+use weir_schema::{Body, Event, RuleFile, Timestamp};
 
 use crate::{Asked, compare, events, file, generated::seeds, run, slow, slow::Input};
 
@@ -149,4 +150,62 @@ fn a_deny_rule_touches_what_it_speaks_of() {
 fn a_rule_between_teams_links_them() {
     let across = "\n across: blue/prod/* -> red/dev/{1}; tag: {tag}-blue when true";
     check(&format!("{RULES}{across}"), false);
+}
+
+/// What each team asks for, harder.
+fn harder(rules: &str) -> String {
+    rules.replace("scan.critical == 0", "scan.total == 0")
+}
+
+#[test]
+fn rules_that_all_change_touch_no_more_than_they_speak_of() {
+    let of_red: String = RULES
+        .lines()
+        .filter(|line| line.trim().starts_with("red"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let (old, new) = (rule_files(&of_red), rule_files(&harder(&of_red)));
+    for seed in seeds(25) {
+        let inputs = history(seed, false);
+        let report = told_as_if_everything_were_folded(&inputs, &old, &new);
+        assert!(
+            report
+                .repositories
+                .iter()
+                .all(|pattern| pattern.starts_with("red/"))
+        );
+    }
+}
+
+#[test]
+fn where_most_of_a_long_history_is_touched_all_of_it_is_folded() {
+    let (old, new) = (rule_files(RULES), rule_files(&harder(RULES)));
+    let mut inputs = history(1, false);
+    let short = told_as_if_everything_were_folded(&inputs, &old, &new);
+    assert!(!short.repositories.contains(&"**".to_owned()));
+
+    let (last, _) = inputs[inputs.len() - 1];
+    inputs.extend((1..=20_000).map(|seconds| {
+        let at = last.saturating_add(chrono::TimeDelta::seconds(seconds));
+        (at, Body::ClockTicked)
+    }));
+    let long = told_as_if_everything_were_folded(&inputs, &old, &new);
+    assert_eq!(long.repositories, ["**"]);
+    assert_eq!(long.differences, short.differences);
+}
+
+fn told_as_if_everything_were_folded(
+    inputs: &[Input],
+    old: &[RuleFile],
+    new: &[RuleFile],
+) -> Report {
+    let asked = Asked {
+        old: Some(old.to_vec()),
+        new: new.to_vec(),
+    };
+    let slow = slow::compare(inputs, Some(old), new);
+    let report = run(&file(&events(inputs)), &asked);
+    let numbers: Vec<u64> = (1..=inputs.len() as u64).collect();
+    compare(&report, &numbers, &slow).unwrap_or_else(|problem| panic!("{problem}"));
+    report
 }
