@@ -144,13 +144,18 @@ fn a_dry_run_says_that_a_daemon_looks_for_the_image_of_a_configuration() {
     };
     let looks =
         format!("a daemon looks for the image that the report is about by its `ImageID` {config}");
-    for (digests, lines, otherwise) in [
-        (&[][..], 0, "it rejects it".to_owned()),
-        (&[&*named], 1, format!("it takes it for one of {named}")),
+    for (digests, kind, otherwise) in [
+        (&[][..], "weir.input.rejected", "it rejects it".to_owned()),
+        (
+            &[&*named],
+            "weir.scan.completed",
+            format!("it takes it for one of {named}"),
+        ),
     ] {
         let report = file(&directory, "report.json", &report(digests));
         let (code, output, said) = weir(directory.path(), &["send", "--dry-run"], &[&report]);
-        assert_eq!((code, output.lines().count()), (0, lines), "{said}");
+        let event: Value = serde_json::from_str(&output).unwrap();
+        assert_eq!((code, event["type"].as_str()), (0, Some(kind)), "{said}");
         for part in [&*looks, &*otherwise, "`weir-subject-digest`"] {
             assert!(said.contains(part), "{said}");
         }

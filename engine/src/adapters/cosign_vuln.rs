@@ -187,34 +187,41 @@ fn ratings<'a>(severity: &Field<'a>) -> Result<Vec<Field<'a>>, Problem> {
     }
 }
 
-/// What one rating says: its `score` is a word, a number or a vector.
-fn rating(rating: &Field<'_>) -> Rating {
+/// What one rating says: its `score` is a word, a number or a vector. How likely it is that somebody uses
+/// a vulnerability (EPSS) is none of how grave it is.
+fn rating(rating: &Field<'_>) -> Option<Rating> {
+    let method = rating.get("method").text().unwrap_or_default();
+    if method.to_lowercase().contains("epss") {
+        return None;
+    }
     let score = rating.get("score");
     let vector = || report::score_of_vector(None, score.text()?);
-    Rating {
+    Some(Rating {
         word: severity(score.text()),
+        is_unknown: score.text().is_some_and(report::says_unknown),
         score: score.number().or_else(vector).and_then(report::score),
-    }
+    })
 }
 
-/// The identifier: beside the rest in the example of in-toto's specification, within `vulnerability` in
-/// its text.
-fn id(vulnerability: &Field<'_>) -> Result<String, Problem> {
-    let within = vulnerability.get("vulnerability").get("id");
-    let id = match within.is_absent() {
-        true => vulnerability.get("id"),
+/// What is said of a vulnerability: beside the rest in the example of in-toto's specification, within
+/// `vulnerability` in its text.
+fn said<'a>(vulnerability: &Field<'a>, name: &str) -> Field<'a> {
+    let within = vulnerability.get("vulnerability").get(name);
+    match within.is_absent() {
+        true => vulnerability.get(name),
         false => within,
-    };
-    id.required().map(str::to_owned)
+    }
 }
 
 /// The list of in-toto's `vulns` predicate.
 fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
+    let mut is_graded = false;
     let findings = result.items().map(|vulnerability| {
-        let ratings = ratings(&vulnerability.get("severity"))?;
-        let ratings: Vec<_> = ratings.iter().map(rating).collect();
+        let ratings = ratings(&self::said(&vulnerability, "severity"))?;
+        let ratings: Vec<_> = ratings.iter().filter_map(rating).collect();
+        is_graded |= ratings.iter().any(Rating::tells);
         Ok(Finding {
-            id: id(&vulnerability)?.into(),
+            id: self::said(&vulnerability, "id").required()?.into(),
             severity: report::gravest(&ratings),
             package: None,
             version: None,
@@ -241,7 +248,7 @@ fn listed(said: &Field<'_>, result: &Field<'_>) -> Result<Report, Problem> {
             version: said.get("version").short(),
             db_updated_at: None,
         },
-        failed: report::ungraded(&findings),
+        failed: (!is_graded && !findings.is_empty()).then_some(report::UNGRADED),
         findings,
         licenses: BTreeSet::new(),
         scanned_at: None,

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use weir_schema::{CYCLONEDX_WAIVING, Digest, Finding, Scanner, Severity};
 
 use super::context::Context;
@@ -26,7 +27,7 @@ use super::{Decoded, clip, grype, json, systems};
 /// Decodes a document.
 pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let body = json::value(context.body())?;
-    let root = Field::root(&body);
+    let root = document(&body);
     let image = image(context, &root)?;
     let list: Vec<_> = root.get("vulnerabilities").items().collect();
     if list.is_empty() {
@@ -60,6 +61,16 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
         ));
     }
     Ok(decoded)
+}
+
+/// The document in a body: what Amazon Inspector answers to `ScanSbom` has it in `sbom`.
+fn document(body: &Value) -> Field<'_> {
+    let root = Field::root(body);
+    let within = root.get("sbom");
+    match within.get("bomFormat").is_absent() {
+        true => root,
+        false => within,
+    }
 }
 
 /// Reads a document that is the result of a scan.
@@ -145,16 +156,25 @@ fn report(root: &Field<'_>, image: Image, list: &[Field<'_>]) -> Result<Report, 
     let components = components(root);
     let scanner = scanner(root);
     let words_decide = WITH_WORDS_FIRST.contains(&scanner.name.as_str());
-    let mut findings = Vec::new();
+    // Where they know nothing Trivy writes no rating.
+    let (mut findings, mut is_graded) = (Vec::new(), words_decide);
     for vulnerability in list {
-        findings.extend(self::findings(vulnerability, &components, words_decide)?);
+        let ratings = ratings(vulnerability, words_decide)?;
+        is_graded |= ratings.iter().any(Rating::tells);
+        let severity = severity_of(&ratings, words_decide);
+        findings.extend(self::findings(
+            vulnerability,
+            &components,
+            severity,
+            &ratings,
+        )?);
     }
     check_image(root, &scanner)?;
     check_system(root, &scanner, list)?;
     let licenses = all_components(root).into_iter();
     let licenses = licenses.flat_map(|component| licenses_of(&component));
     Ok(Report {
-        failed: report::ungraded(&findings),
+        failed: (!is_graded).then_some(report::UNGRADED),
         scanner,
         findings,
         licenses: licenses.collect(),
@@ -249,8 +269,12 @@ pub(super) fn scanner(root: &Field<'_>) -> Scanner {
     }
 }
 
+/// Tools whose documents Syft writes. It calls an image that it was given by a tag by repository and tag,
+/// as name and version (anchore/syft, syft/source/stereoscopesource/image_source.go, `Describe`).
+const BY_SYFT: [&str; 2] = ["grype", "syft"];
+
 /// What the document says of the image: Trivy in properties and the package URL, Grype as the
-/// component's version.
+/// component's version, or its name and version.
 fn image(context: &Context<'_>, root: &Field<'_>) -> Result<Image, Problem> {
     let component = root.get("metadata").get("component");
     let mut image = Image::default();
@@ -293,6 +317,11 @@ fn image(context: &Context<'_>, root: &Field<'_>) -> Result<Image, Problem> {
             .parse()
             .map_err(|error| version.problem(error))?;
         image.candidate(digest);
+    } else if component.get("type").text() == Some("container")
+        && let (Some(name), Some(tag)) = (component.get("name").text(), version.text())
+        && BY_SYFT.contains(&scanner(root).name.as_str())
+    {
+        image.reference(context, &format!("{name}:{tag}"), version.path())?;
     }
     Ok(image)
 }
@@ -343,8 +372,26 @@ fn package(component: &Field<'_>) -> (Option<String>, Option<String>) {
     (name, version)
 }
 
+/// What the ratings of a vulnerability say.
+fn ratings(vulnerability: &Field<'_>, words_decide: bool) -> Result<Vec<Rating>, Problem> {
+    let list = vulnerability.get("ratings").list()?;
+    list.iter()
+        .map(|one| rating(one, words_decide))
+        .collect::<Result<_, _>>()
+}
+
+/// How grave a vulnerability is by its ratings. `words_decide` if scores count only where no rating has
+/// a word.
+fn severity_of(ratings: &[Rating], words_decide: bool) -> Severity {
+    let word = ratings.iter().map(|rating| rating.word).max();
+    match word {
+        Some(word) if words_decide && word != Severity::Unknown => word,
+        _ => report::gravest(ratings),
+    }
+}
+
 /// What one rating says: a word, and a score of CVSS or that of its vector.
-fn rating(rating: &Field<'_>) -> Result<Rating, Problem> {
+fn rating(rating: &Field<'_>, words_decide: bool) -> Result<Rating, Problem> {
     let method = rating.get("method").text();
     let vector = || report::score_of_vector(method, rating.get("vector").text()?);
     // EPSS and others are ratings of another kind, with a `method` of their own.
@@ -352,28 +399,29 @@ fn rating(rating: &Field<'_>) -> Result<Rating, Problem> {
     let score = is_cvss
         .then(|| rating.get("score").number().or_else(vector))
         .flatten();
+    let said = rating.get("severity");
+    let word = said.optional()?;
     Ok(Rating {
-        word: severity(rating.get("severity").optional()?),
+        word: match word {
+            // Grype's `Negligible` (anchore/grype, grype/presenter/cyclonedx/vulnerability.go). Others
+            // say it of what is no rating of how grave something is, as EPSS.
+            Some("none") if words_decide => Severity::Negligible,
+            word => severity(word),
+        },
+        is_unknown: word.is_some_and(report::says_unknown),
         score: score.and_then(report::score),
     })
 }
 
-/// A vulnerability in each package that it affects. `words_decide` if scores count only where no rating
-/// has a word.
+/// A vulnerability in each package that it affects.
 fn findings(
     vulnerability: &Field<'_>,
     components: &BTreeMap<&str, (Option<String>, Option<String>)>,
-    words_decide: bool,
+    severity: Severity,
+    ratings: &[Rating],
 ) -> Result<Vec<Finding>, Problem> {
     let id = vulnerability.get("id").required()?.to_owned();
-    let ratings = vulnerability.get("ratings").list()?;
-    let ratings: Vec<_> = ratings.iter().map(rating).collect::<Result<_, _>>()?;
     let score = highest(ratings.iter().filter_map(|rating| rating.score));
-    let word = ratings.iter().map(|rating| rating.word).max();
-    let severity = match word {
-        Some(word) if words_decide && word != Severity::Unknown => word,
-        _ => report::gravest(&ratings),
-    };
     let finding =
         |package: Option<String>, version: Option<String>, fixed: Option<String>| Finding {
             id: id.as_str().into(),

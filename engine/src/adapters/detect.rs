@@ -174,7 +174,7 @@ fn by_shape(shape: &Shape<'_>) -> Option<&'static str> {
         "trivy"
     } else if is_of_event_grid(&text("eventType")) && (has("data") || has("topic")) {
         "acr"
-    } else if has("bomFormat") {
+    } else if has("bomFormat") || shape.holds_sbom() {
         "cyclonedx"
     } else if has("runs") {
         "sarif"
@@ -277,6 +277,12 @@ impl Shape<'_> {
             || ["\"package_type\"", "\"ecosystem\"", "\"package_version\""]
                 .into_iter()
                 .any(|field| package.contains(field))
+    }
+
+    /// Whether it is Amazon Inspector's answer to `ScanSbom`.
+    fn holds_sbom(&self) -> bool {
+        let sbom = self.get("sbom").map(RawValue::get).unwrap_or_default();
+        sbom.contains("\"bomFormat\"")
     }
 
     fn is_harbor_report(&self) -> bool {

@@ -33,10 +33,14 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     let repository = context
         .own_repository_named(&path)
         .map_err(|error| name.problem(error))?;
-    let actor = root.get("userContext").get("id").string().or_else(|| {
-        let user = root.get("source").text()?.strip_prefix("jfrog/")?;
-        (!user.is_empty()).then(|| user.to_owned())
-    });
+    let actor = match root.get("userContext").get("id").text() {
+        None => root
+            .get("source")
+            .text()
+            .and_then(|text| text.strip_prefix("jfrog/")),
+        id => id,
+    };
+    let actor = actor.and_then(user).map(str::to_owned);
     let tag = data.get("tag");
     let by_digest = tag.text().and_then(folder_digest);
     let event = match (root.get("event_type").required()?, by_digest) {
@@ -89,6 +93,22 @@ pub(super) fn decode(context: &Context<'_>) -> Result<Vec<Decoded>, Problem> {
     };
     Ok(vec![event])
 }
+
+/// The user that a text names: the subject of a token names one below a service, `jffe@ID/users/NAME`;
+/// a service alone, as `jfrt@ID`, is nobody.
+fn user(text: &str) -> Option<&str> {
+    let name = text.rsplit_once("/users/").map_or(text, |(_, name)| name);
+    let is_service = |(service, id): (&str, &str)| {
+        service.starts_with("jf")
+            && id.len() == SERVICE_ID_DIGITS
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let is_nobody = name.is_empty() || name.split_once('@').is_some_and(is_service);
+    (!is_nobody).then_some(name)
+}
+
+/// JFrog's services are numbered by ULIDs.
+const SERVICE_ID_DIGITS: usize = 26;
 
 /// The image's whole name: `image_name` may be its last part alone, and the path `NAME/TAG/FILE` has
 /// the folders before it.

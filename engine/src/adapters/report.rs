@@ -284,7 +284,16 @@ pub(super) fn severity_of_score(score: f64) -> Severity {
 pub(super) struct Rating {
     /// What it says in words; [`Severity::Unknown`] where it says nothing.
     pub(super) word: Severity,
+    /// It says in words that it does not know.
+    pub(super) is_unknown: bool,
     pub(super) score: Option<f64>,
+}
+
+impl Rating {
+    /// Whether it says anything.
+    pub(super) fn tells(&self) -> bool {
+        self.word != Severity::Unknown || self.is_unknown || self.score.is_some()
+    }
 }
 
 /// The gravest of several ratings, each by its word, else by its score: which of them is wrong is not
@@ -314,19 +323,20 @@ pub(super) fn score_of_vector(method: Option<&str>, vector: &str) -> Option<f64>
 }
 
 /// Why a scan counts as failed that says of none of its findings how grave it is: whatever a rule
-/// asks of the severities, it would answer.
-pub(super) fn ungraded(findings: &[Finding]) -> Option<&'static str> {
-    let is_graded =
-        |finding: &Finding| finding.severity != Severity::Unknown || finding.score.is_some();
-    (!findings.is_empty() && !findings.iter().any(is_graded)).then_some(
-        "none of the vulnerabilities that it found has a severity, a score, or a CVSS vector",
-    )
-}
+/// asks of the severities, it would answer. That it is not known is said by a word for that.
+pub(super) const UNGRADED: &str =
+    "none of the vulnerabilities that it found has a severity, a score, or a CVSS vector";
 
 /// The severity that a word means; [`Severity::Unknown`] where there is none.
 pub(super) fn severity(word: Option<&str>) -> Severity {
     let Ok(severity) = word.unwrap_or_default().parse();
     severity
+}
+
+/// Whether a word says that nobody knows how grave it is, whatever else is there: another that is not
+/// known, as roxctl's `IMPORTANT`, is as if there were none.
+pub(super) fn says_unknown(word: &str) -> bool {
+    ["unknown", "unspecified"].contains(&word.to_lowercase().as_str())
 }
 
 /// Keeps a score if it is one that CVSS has.

@@ -9,7 +9,7 @@ use weir_schema::{Finding, Severity};
 
 use super::field::Field;
 use super::purl;
-use super::report::{highest, severity, severity_of_score};
+use super::report::{highest, says_unknown, severity, severity_of_score};
 
 /// Whether a result is of something else than a vulnerability: Trivy's secrets, misconfigurations and
 /// licences, Snyk's licences, violations of roxctl's policies.
@@ -145,7 +145,7 @@ pub(super) fn finding(id: &str, rule: Option<&Rule<'_>>, result: &Field<'_>) -> 
         true => said.max(score.map_or(Severity::Unknown, severity_of_score)),
         false => said,
     };
-    let is_graded = said != Severity::Unknown || score.is_some() || word.is_some_and(says_nothing);
+    let is_graded = said != Severity::Unknown || score.is_some() || word.is_some_and(says_unknown);
     let fixed_version = line(&["Fixed Version", "Fixed version", "Fix Version"]);
     let status = line(&["Status"]);
     let status = status
@@ -303,7 +303,7 @@ fn title(rule: Option<&Field<'_>>) -> Severity {
 fn said_severity(rule: Option<&Field<'_>>, word: Option<&str>, score: Option<f64>) -> Severity {
     if let Some(word) = word {
         match severity(Some(word)) {
-            Severity::Unknown if says_nothing(word) => return Severity::Unknown,
+            Severity::Unknown if says_unknown(word) => return Severity::Unknown,
             Severity::Unknown => {}
             said => return said,
         }
@@ -318,12 +318,6 @@ fn said_severity(rule: Option<&Field<'_>>, word: Option<&str>, score: Option<f64
         Some(said) => said,
         None => score.map_or(Severity::Unknown, severity_of_score),
     }
-}
-
-/// Whether a word says that nobody knows how grave it is, whatever else is there: another that is not
-/// known, as roxctl's `IMPORTANT`, is as if there were none.
-fn says_nothing(word: &str) -> bool {
-    ["unknown", "unspecified"].contains(&word.to_lowercase().as_str())
 }
 
 /// The severity that a level stands for at least, where nothing else is said of one among others: an

@@ -198,11 +198,7 @@ fn dry_run(
         let settled = match one {
             Decoded::NeedsResolving(pending) => {
                 tell_lookup(&pending);
-                match pending.need() {
-                    // Only what a daemon knows decides whether it is rejected.
-                    Need::Leaf(report) if report.claimed.is_none() => continue,
-                    _ => pending.without_registry(),
-                }
+                pending.without_registry()
             }
             other => other,
         };

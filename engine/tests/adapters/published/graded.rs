@@ -327,3 +327,108 @@ fn a_statement_about_a_systems_package_does_not_reach_one_of_that_name_of_anothe
         &["override CVE-1 abab npm@8.1.3-r0"],
     );
 }
+
+#[test]
+fn grypes_cyclonedx_says_none_of_what_is_negligible() {
+    // anchore/grype grype/presenter/cyclonedx/vulnerability.go, `cdxSeverityFromGrypeSeverity`.
+    let image = json!({"type": "container", "name": "web", "version": digest("ab")});
+    let rated = |tool: &str, ratings: Value| {
+        let mut document = cyclonedx(image.clone(), json!([{"id": "CVE-1", "ratings": ratings}]));
+        document["metadata"]["tools"] = json!([{"name": tool}]);
+        document
+    };
+    let none = json!({"severity": "none"});
+    let scored = json!({"severity": "none", "method": "CVSSv31", "score": 7.5});
+    for ratings in [json!([none]), json!([scored])] {
+        check(
+            &rated("grype", ratings),
+            &["scanned abab by grype: CVE-1=NEGLIGIBLE"],
+        );
+    }
+    // Others say it beside what is no severity.
+    let likely = json!({"severity": "none", "method": "other", "score": 0.9});
+    let high = json!({"severity": "high", "method": "CVSSv31", "score": 7.5});
+    check(
+        &rated("cyclonedx sbom api", json!([likely, high])),
+        &["scanned abab by cyclonedx sbom api: CVE-1=HIGH"],
+    );
+}
+
+#[test]
+fn that_a_severity_is_not_known_is_said_by_a_word_and_by_trivy_with_no_rating() {
+    let image = json!({"type": "container", "name": "web", "version": digest("ab")});
+    for (tool, ratings, expected) in [
+        ("trivy", json!([]), "scanned abab by trivy: CVE-1=UNKNOWN"),
+        (
+            "osv-scanner",
+            json!([{"severity": "unknown"}]),
+            "scanned abab by osv-scanner: CVE-1=UNKNOWN",
+        ),
+        ("osv-scanner", json!([]), "scan failed abab none"),
+        (
+            "osv-scanner",
+            json!([{"severity": "important"}]),
+            "scan failed abab none",
+        ),
+    ] {
+        let mut document = cyclonedx(image.clone(), json!([{"id": "CVE-1", "ratings": ratings}]));
+        document["metadata"]["tools"] = json!([{"name": tool}]);
+        check(&document, &[expected]);
+    }
+}
+
+#[test]
+fn the_two_forms_of_in_totos_vulns_say_the_same() {
+    // in-toto/attestation spec/predicates/vuln.md: the text has all within `vulnerability`, the example
+    // beside each other.
+    let attested = |result: Value| {
+        json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://in-toto.io/attestation/vulns/v0.1", "subject": [{"name": "a", "digest": {"sha256": "ab".repeat(32)}}],
+        "predicate": {"scanner": {"uri": "pkg:github/x/y", "result": result}, "metadata": {"scanFinishedOn": "2026-01-01T00:00:01Z"}}})
+    };
+    let within = json!({"vulnerability": {"id": "CVE-1", "severity": {"method": "nvd", "score": "critical"}}});
+    let beside = json!({"id": "CVE-2", "severity": [{"method": "nvd", "score": "low"}]});
+    check(
+        &attested(json!([within, beside])),
+        &["scanned abab by y: CVE-1=CRITICAL CVE-2=LOW"],
+    );
+    // How likely it is that somebody uses it is not how grave it is.
+    let likely = json!({"id": "CVE-3", "severity": [{"method": "epss", "score": "0.2"}]});
+    check(
+        &attested(json!([beside, likely])),
+        &["scanned abab by y: CVE-2=LOW CVE-3=UNKNOWN"],
+    );
+    check(&attested(json!([likely])), &["scan failed abab none"]);
+}
+
+#[test]
+fn an_image_that_grype_was_given_by_a_tag_is_asked_for_by_it() {
+    // anchore/syft syft/source/stereoscopesource/image_source.go, `Describe`.
+    let image = json!({"type": "container", "name": "r.example:5000/team/web", "version": "1.0"});
+    let mut document = cyclonedx(
+        image,
+        json!([{"id": "CVE-1", "ratings": [{"severity": "high"}]}]),
+    );
+    check(
+        &document,
+        &["rejected the report does not say which image was scanned"],
+    );
+    document["metadata"]["tools"] =
+        json!({"components": [{"name": "grype", "version": "0.104.1"}]});
+    check(&document, &["resolve r.example:5000/team/web:1.0"]);
+}
+
+#[test]
+fn inspectors_answer_has_the_document_within() {
+    // AWS, Amazon Inspector Scan API, `ScanSbom`.
+    let sbom = cyclonedx(
+        json!({"type": "container", "name": "web", "version": digest("ab")}),
+        json!([{"id": "CVE-1", "ratings": [{"severity": "high"}]}]),
+    );
+    check(
+        &json!({"status": "SBOM parsed successfully, 1 vulnerabilities found", "sbom": sbom}),
+        &["scanned abab by osv-scanner: CVE-1=HIGH"],
+    );
+    let mut none = sbom;
+    none["vulnerabilities"] = json!([]);
+    check(&json!({"sbom": none}), &["rejected an SBOM is not a scan"]);
+}

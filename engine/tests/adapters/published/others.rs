@@ -1,8 +1,8 @@
 //! Google, GitHub, Docker Hub, Quay, Artifactory, Nexus, zot, DTR.
 
 use serde_json::{Value, json};
-use weir_engine::adapters::AdapterSettings;
-use weir_schema::media_type;
+use weir_engine::adapters::{AdapterSettings, Decoded};
+use weir_schema::{Body, media_type};
 
 use super::base64;
 use crate::words::{check, check_text, check_with, decode_with, digest, meaning};
@@ -192,14 +192,6 @@ fn artifactory_keeps_images_in_folders() {
         &push("foo/bar/test-image/v1.0.0/manifest.json", "test-image"),
         &["type? pushed image test-repo/foo/bar/test-image:v1.0.0 abab"],
     );
-    // keel-hq/keel pkg/http/jfrog_webhook_trigger_test.go: who pushed stands in the source.
-    let mut by_source = push("web/v1.0.0/manifest.json", "web");
-    by_source["source"] = json!("jfrog/user@example.com");
-    let decoded = decode_with(&[], &AdapterSettings::default(), &by_source.to_string());
-    assert!(
-        format!("{decoded:?}").contains("user@example.com"),
-        "{decoded:?}"
-    );
     check(
         &push("test-image/latest/manifest.json", "test-image"),
         &["type? pushed image test-repo/test-image:v1.0.0 abab"],
@@ -216,6 +208,40 @@ fn artifactory_keeps_images_in_folders() {
         &json!({"event_type": "nonsense", "domain": "docker"}),
         &["rejected `data.image_name` is missing"],
     );
+}
+
+#[test]
+fn artifactory_names_who_pushed_and_the_service_that_tells_of_it_in_one_field() {
+    let mut push = json!({"domain": "docker", "event_type": "deleted", "data": {"tag": "v1", "path": "web/v1/manifest.json", "repo_key": "test-repo", "image_name": "web"}});
+    for (source, user, actor) in [
+        // keel-hq/keel pkg/http/jfrog_webhook_trigger_test.go.
+        ("jfrog/user@example.com", None, Some("user@example.com")),
+        // Captured in akuity/kargo, pull request 4498.
+        ("jfrog/jfrt@01jzq1wpac4msw1djjwqwh09w0", None, None),
+        (
+            "jfrog/jfrt@01jzq1wpac4msw1djjwqwh09w0",
+            Some("ann"),
+            Some("ann"),
+        ),
+        // JFrog's documentation: the subject of a token.
+        (
+            "jfrog/jfrt@01h9mspg5atsp402qqxm071zjv",
+            Some("jffe@01h9mspg5atsp402qqxm071zjv/users/admin"),
+            Some("admin"),
+        ),
+    ] {
+        push["source"] = json!(source);
+        push["userContext"] = json!({"id": user});
+        let [Decoded::Event(event)] =
+            &decode_with(&[], &AdapterSettings::default(), &push.to_string())[..]
+        else {
+            panic!("{push} is an event");
+        };
+        let Body::TagDeleted(deleted) = &event.event.body else {
+            panic!("{event:?}");
+        };
+        assert_eq!(deleted.actor.as_deref(), actor, "{push}");
+    }
 }
 
 #[test]
