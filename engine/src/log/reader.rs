@@ -136,15 +136,10 @@ impl LogReader {
         let Some(bytes) = self.get(seq)? else {
             return Ok(None);
         };
-        let time = record::recorded_at_of(&bytes).ok_or_else(|| ReadError::Damaged {
-            seq,
-            cause: "it has no time".to_owned(),
-        })?;
-        Ok(Some(time))
+        time_in(seq, &bytes).map(Some)
     }
 
-    /// The last record that is not after `time`, 0 if all are: by binary search, as times never
-    /// decrease.
+    /// The last record that is not after `time`, 0 if all are: times never decrease.
     ///
     /// # Errors
     /// A record was written and cannot be read.
@@ -154,14 +149,50 @@ impl LogReader {
         // records.
         let steps = (0..u64::BITS - end.leading_zeros())
             .rev()
-            .map(|bit| 1 << bit);
+            .map(|bit| 1 << bit)
+            .take_while(|step| *step >= TIMES_APART);
         let mut last = 0;
         for step in steps {
             if last + step < end && self.time_of(last + step)? <= Some(time) {
                 last += step;
             }
         }
-        Ok(last)
+        self.last_between(last, end.min(last + TIMES_APART), time)
+    }
+
+    /// The last record that is not after `time`: `low`, or one between it and `high`, which is after it
+    /// or the end. Looked for where it is if times pass evenly, and in the middle in turn.
+    fn last_between(&self, low: u64, high: u64, time: Timestamp) -> Result<u64, ReadError> {
+        let (mut low, mut high) = (low, high);
+        // At the end another record may stand by now.
+        let after = self.time_of(high)?.filter(|at| *at > time);
+        let mut times = (self.time_of(low)?, after);
+        let mut evenly = true;
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            let guess = match times {
+                (Some(first), Some(last)) if evenly => {
+                    let passed = time.nanos() - first.nanos();
+                    let part = i128::from(high - low) * passed / (last.nanos() - first.nanos());
+                    low + u64::try_from(part).unwrap_or(0)
+                }
+                _ => middle,
+            };
+            evenly = !evenly;
+            let chunk = self.chunk(guess.clamp(low + 1, high - 1))?;
+            for (seq, record) in chunk.iter() {
+                if seq <= low || seq >= high {
+                    continue;
+                }
+                let at = time_in(seq, record)?;
+                if at > time {
+                    (high, times.1) = (seq, Some(at));
+                    break;
+                }
+                (low, times.0) = (seq, Some(at));
+            }
+        }
+        Ok(low)
     }
 
     /// As [`Self::recorded_at`]; of a record in so many it is known when it is asked for again.
@@ -366,4 +397,12 @@ pub(super) fn chunk_with(shared: &Shared, seq: u64) -> Result<Arc<Chunk>, ReadEr
         return Ok(tail);
     }
     stored::at(&shared.store, seq).map(Arc::new)
+}
+
+/// The time of a record.
+fn time_in(seq: u64, record: &[u8]) -> Result<Timestamp, ReadError> {
+    record::recorded_at_of(record).ok_or_else(|| ReadError::Damaged {
+        seq,
+        cause: "it has no time".to_owned(),
+    })
 }

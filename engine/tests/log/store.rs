@@ -7,6 +7,8 @@ use tempfile::TempDir;
 use weir_engine::log::{
     AppendError, EncodedRecord, Head, Log, LogOptions, OpenError, StreamPosition,
 };
+use weir_schema::Timestamp;
+use weir_schema::record::{NO_HASH, hex};
 
 fn open(dir: &TempDir) -> Log {
     Log::open(&dir.path().join("log"), LogOptions::default()).expect("the log opens")
@@ -487,4 +489,57 @@ fn a_log_longer_than_its_journal_is_whole_at_every_moment() {
     drop(log);
     let log = open(&dir);
     assert_eq!(check_whole(&again.reader()), check_whole(&log.reader()));
+}
+
+/// Records with these times, in seconds.
+fn timed(times: impl IntoIterator<Item = u64>) -> Vec<EncodedRecord> {
+    let mut previous = NO_HASH;
+    let numbered = (1..).zip(times);
+    let records = numbered.map(|(seq, seconds)| {
+        let (at, hash) = (time(seconds), hex(&previous));
+        let text = format!(
+            r#"{{"event":{{"data":{{}},"id":"{seq}","source":"/s","specversion":"1.0","type":"weir.clock.ticked"}},"position":{{"from":"clock"}},"previous":"{hash}","recorded_at":"{at}","seq":{seq},"v":1}}"#
+        );
+        let record = EncodedRecord::new(seq, text.into_bytes());
+        previous = record.hash;
+        record
+    });
+    records.collect()
+}
+
+fn time(seconds: u64) -> Timestamp {
+    Timestamp::from_nanos(i128::from(seconds) * 1_000_000_000).expect("a time")
+}
+
+#[test]
+fn the_last_record_that_is_not_after_a_time_is_found_however_time_passes() {
+    const COUNT: u64 = 1_300;
+    let evenly: fn(u64) -> u64 = |place| 1_000 + place;
+    let in_steps = |place| 1_000 + place / 300 * 1_000_000;
+    let standing_still = |_| 1_000;
+    let ever_faster = |place| 1_000 + (1_u64 << (place / 40));
+    let with_a_year_between = |place| 1_000 + place + place / 700 * 31_536_000;
+    for passes in [
+        evenly,
+        in_steps,
+        standing_still,
+        ever_faster,
+        with_a_year_between,
+    ] {
+        let dir = TempDir::new().expect("a directory");
+        let mut log = open(&dir);
+        let times: Vec<u64> = (0..COUNT).map(passes).collect();
+        log.append(&timed(times.iter().copied()), None)
+            .expect("it appends");
+        let reader = log.reader();
+        let mut asked: Vec<u64> = times.iter().flat_map(|at| [at - 1, *at, at + 1]).collect();
+        asked.extend([0, 1 << 33]);
+        asked.sort_unstable();
+        asked.dedup();
+        for seconds in asked {
+            let wanted = times.iter().filter(|at| **at <= seconds).count() as u64;
+            let found = reader.last_not_after(time(seconds)).expect("it reads");
+            assert_eq!(found, wanted, "at {seconds}");
+        }
+    }
 }
