@@ -89,16 +89,11 @@ type Selected = Option<Arc<BTreeSet<String>>>;
 /// What an expression is called in messages.
 const NAME: &str = "where";
 
-/// The parts of a record that a condition may read, each made when it is read.
-#[derive(serde::Deserialize)]
+/// The parts of a record that a condition may read, each read when it is asked for.
 struct Parts<'a> {
-    #[serde(borrow)]
-    event: &'a RawValue,
-    recorded_at: Timestamp,
     seq: u64,
-    #[serde(skip)]
-    selected: Selected,
-    #[serde(skip)]
+    record: &'a [u8],
+    selected: &'a Selected,
     made: [OnceCell<Result<Value, FactError>>; 4],
 }
 
@@ -183,10 +178,13 @@ impl Condition {
     ///
     /// # Errors
     /// What is in the way of an answer, with its place in the expression.
-    fn test(&self, record: &[u8]) -> Result<bool, String> {
-        let mut parts: Parts<'_> =
-            serde_json::from_slice(record).map_err(|error| format!("unreadable: {error}"))?;
-        parts.selected.clone_from(&self.selected);
+    fn test(&self, seq: u64, record: &[u8]) -> Result<bool, String> {
+        let parts = Parts {
+            seq,
+            record,
+            selected: &self.selected,
+            made: Default::default(),
+        };
         match self.program.decide(&parts).outcome {
             Ok(holds) => Ok(holds),
             Err(error) if error.absent => Ok(false),
@@ -197,7 +195,7 @@ impl Condition {
     /// Whether it holds of the record `seq`; where that is not known it is noted in `unknown`, and
     /// the record is left out.
     pub(super) fn holds(&self, seq: u64, record: &[u8], unknown: &mut Option<Undecided>) -> bool {
-        self.test(record).unwrap_or_else(|problem| {
+        self.test(seq, record).unwrap_or_else(|problem| {
             let known = unknown.get_or_insert(Undecided {
                 count: 0,
                 seq,
@@ -221,7 +219,68 @@ fn data(json: Option<&RawValue>, selected: &Selected) -> Result<Value, FactError
     Ok(Value::from_json(&data.map_err(unreadable)?))
 }
 
+/// Reads what an object has at the end of a way of names, and there these keys of an object.
+struct Way<'a>(&'a [&'a str], Keys<'a>);
+
+impl<'de> DeserializeSeed<'de> for Way<'_> {
+    type Value = Option<serde_json::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        match self.0 {
+            [] => self.1.deserialize(json).map(Some),
+            _ => json.deserialize_map(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Way<'_> {
+    type Value = Option<serde_json::Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let Way([name, rest @ ..], keys) = self else {
+            return Ok(None);
+        };
+        let mut read = None;
+        while let Some(is_it) = entries.next_key_seed(Named(|key: &str| key == *name))? {
+            if is_it {
+                read = entries.next_value_seed(Way(rest, keys))?;
+            } else {
+                entries.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Reads a key, and makes of it what is wanted.
+struct Named<F>(F);
+
+impl<'de, T, F: FnOnce(&str) -> T> DeserializeSeed<'de> for Named<F> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<T, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<T, F: FnOnce(&str) -> T> Visitor<'_> for Named<F> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        Ok((self.0)(text))
+    }
+}
+
 /// Reads these keys of an object.
+#[derive(Clone, Copy)]
 struct Keys<'a>(&'a BTreeSet<String>);
 
 impl<'de> DeserializeSeed<'de> for Keys<'_> {
@@ -241,9 +300,9 @@ impl<'de> Visitor<'de> for Keys<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut read = serde_json::Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            if self.0.contains(&key) {
-                read.insert(key, entries.next_value()?);
+        while let Some(key) = entries.next_key_seed(Named(|key: &str| self.0.get(key)))? {
+            if let Some(key) = key {
+                read.insert(key.clone(), entries.next_value()?);
             } else {
                 entries.next_value::<IgnoredAny>()?;
             }
@@ -259,26 +318,52 @@ fn unreadable(error: serde_json::Error) -> FactError {
 }
 
 impl Parts<'_> {
+    fn recorded_at(&self) -> Result<Timestamp, FactError> {
+        #[derive(serde::Deserialize)]
+        struct Record {
+            recorded_at: Timestamp,
+        }
+        let record: Record = serde_json::from_slice(self.record).map_err(unreadable)?;
+        Ok(record.recorded_at)
+    }
+
     fn event(&self) -> Result<Arc<EventParts>, FactError> {
-        let mut event: EventParts = serde_json::from_str(self.event.get()).map_err(unreadable)?;
-        event.selected.clone_from(&self.selected);
+        #[derive(serde::Deserialize)]
+        struct Record {
+            event: EventParts,
+        }
+        let record: Record = serde_json::from_slice(self.record).map_err(unreadable)?;
+        let mut event = record.event;
+        event.selected.clone_from(self.selected);
         Ok(Arc::new(event))
     }
 
     fn data(&self) -> Result<Value, FactError> {
+        // In one reading, where only keys of an object are wanted.
+        if let Some(keys) = self.selected {
+            let mut reader = serde_json::Deserializer::from_slice(self.record);
+            if let Ok(Some(data)) = Way(&["event", "data"], Keys(keys)).deserialize(&mut reader) {
+                return Ok(Value::from_json(&data));
+            }
+        }
         #[derive(serde::Deserialize)]
         struct Event<'a> {
             #[serde(borrow, default)]
             data: Option<&'a RawValue>,
         }
-        let event: Event<'_> = serde_json::from_str(self.event.get()).map_err(unreadable)?;
-        data(event.data, &self.selected)
+        #[derive(serde::Deserialize)]
+        struct Record<'a> {
+            #[serde(borrow)]
+            event: Event<'a>,
+        }
+        let record: Record<'_> = serde_json::from_slice(self.record).map_err(unreadable)?;
+        data(record.event.data, self.selected)
     }
 
     fn make(&self, index: u16) -> Result<Value, FactError> {
         Ok(match index {
             0 => Value::Int(i64::try_from(self.seq).unwrap_or(i64::MAX)),
-            1 => Value::Timestamp(self.recorded_at),
+            1 => Value::Timestamp(self.recorded_at()?),
             2 => Value::Record(self.event()?),
             _ => self.data()?,
         })
@@ -333,7 +418,7 @@ mod tests {
         let test = |text: &str| {
             Condition::compile(text)
                 .unwrap_or_else(|error| panic!("{error}"))
-                .test(RECORD.as_bytes())
+                .test(5, RECORD.as_bytes())
         };
         let holds = |text: &str| test(text).unwrap();
         assert!(holds(
@@ -415,7 +500,7 @@ mod tests {
     fn what_else_an_event_says_changes_no_answer() {
         let holds = |text: &str, data: &str| {
             let record = RECORD.replace(r#""size":7"#, data);
-            Condition::compile(text).unwrap().test(record.as_bytes())
+            Condition::compile(text).unwrap().test(5, record.as_bytes())
         };
         for data in [r#""size":7"#, r#""a":[{"size":1}],"size":7,"z":{"size":2}"#] {
             assert_eq!(
