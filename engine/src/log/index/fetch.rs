@@ -21,6 +21,9 @@ const MOST_THREADS: usize = 4;
 /// A record with its sequence.
 type Row = (u64, Vec<u8>);
 
+/// A chunk, if it is unpacked already.
+type Known = Option<Arc<Chunk>>;
+
 /// Reads records of one log.
 pub(super) struct Fetch {
     reader: LogReader,
@@ -77,10 +80,12 @@ impl Fetch {
         keep: bool,
         wanted: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Vec<Row>, ReadError> {
-        let threads = (self.to_unpack(seqs) / PER_THREAD).clamp(1, MOST_THREADS);
-        let read = |seqs: &[u64]| self.one_by_one(seqs, keep, wanted);
+        let seqs = self.known(seqs);
+        let to_unpack = seqs.iter().filter(|(_, known)| known.is_none()).count();
+        let threads = (to_unpack / PER_THREAD).clamp(1, MOST_THREADS);
+        let read = |seqs: &[(u64, Known)]| self.one_by_one(seqs, keep, wanted);
         if threads == 1 {
-            return read(seqs);
+            return read(&seqs);
         }
         let mut parts = seqs.chunks(seqs.len().div_ceil(threads));
         let own = parts.next().unwrap_or_default();
@@ -108,18 +113,15 @@ impl Fetch {
         })
     }
 
-    /// How many of these sequences are in no chunk that is unpacked already, as far as that
-    /// matters.
-    fn to_unpack(&self, seqs: &[u64]) -> usize {
-        let enough = PER_THREAD * MOST_THREADS;
+    /// Each sequence with its chunk, if that is unpacked already.
+    fn known(&self, seqs: &[u64]) -> Vec<(u64, Known)> {
         let mut chunks = self.lock();
-        let missing = seqs.iter().filter(|seq| chunks.get(**seq).is_none());
-        missing.take(enough).count()
+        seqs.iter().map(|seq| (*seq, chunks.get(*seq))).collect()
     }
 
     fn one_by_one(
         &self,
-        seqs: &[u64],
+        seqs: &[(u64, Known)],
         keep: bool,
         wanted: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Vec<Row>, ReadError> {
@@ -131,24 +133,19 @@ impl Fetch {
                 rows.push((seq, record.to_vec()));
             }
         };
-        if keep {
-            for &seq in seqs {
-                take(seq, &*self.chunk(seq)?);
-            }
-            return Ok(rows);
-        }
         // What is not kept is unpacked into the same memory again and again.
         let mut chunk = Chunk::default();
-        for &seq in seqs {
-            if chunk.get(seq).is_none() {
-                let known = self.lock().get(seq);
-                if let Some(known) = known {
-                    take(seq, &known);
-                    continue;
+        for (seq, known) in seqs {
+            match known {
+                Some(known) => take(*seq, known),
+                None if keep => take(*seq, &*self.chunk(*seq)?),
+                None => {
+                    if chunk.get(*seq).is_none() {
+                        self.reader.chunk_into(*seq, &mut chunk)?;
+                    }
+                    take(*seq, &chunk);
                 }
-                self.reader.chunk_into(seq, &mut chunk)?;
             }
-            take(seq, &chunk);
         }
         Ok(rows)
     }

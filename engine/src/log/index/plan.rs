@@ -292,11 +292,11 @@ impl Plan {
                 found
             }
             Plan::All(plans) => {
-                let mut common = Found {
-                    places: Places::first(count),
-                    exact: true,
+                let Some((first, others)) = plans.split_first() else {
+                    return Plan::Any.find(terms, count);
                 };
-                for plan in plans {
+                let mut common = first.find(terms, count)?;
+                for plan in others {
                     if common.places.is_empty() {
                         break;
                     }
