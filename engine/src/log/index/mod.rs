@@ -22,6 +22,7 @@
 //! changes nothing but time.
 
 mod fetch;
+mod filter;
 mod find;
 mod known;
 mod part;
@@ -296,7 +297,8 @@ impl Inner {
         if let Some(part) = self.parts().open.get(&id) {
             return Ok(Arc::clone(part));
         }
-        let part = Part::open(&path(&self.dir, id), id, self.segment_records)?;
+        let asked_first = !self.is_in_group(id);
+        let part = Part::open(&path(&self.dir, id), id, self.segment_records, asked_first)?;
         if self.bound(id).ok() != Some(Some(part.bound)) {
             return Err(PartError::Damaged("it is of another history"));
         }
@@ -309,6 +311,13 @@ impl Inner {
             oldest.map(|oldest| parts.open.remove(&oldest));
         }
         Ok(part)
+    }
+
+    /// Whether a part is in a group that is stored.
+    fn is_in_group(&self, id: PartId) -> bool {
+        let open = self.open();
+        let groups = open.stored.get(usize::from(id.level) + 1);
+        groups.is_some_and(|groups| id.number / GROUP < *groups)
     }
 
     /// Opens parts, the newest first, so that no question waits for it.
@@ -420,9 +429,15 @@ impl Inner {
                     }
                     number
                 };
-                self.write_group(PartId { level, number })?;
+                let group = PartId { level, number };
+                self.write_group(group)?;
                 if let Some(stored) = self.open().stored.get_mut(usize::from(level)) {
                     *stored = number + 1;
+                }
+                // They are asked after the group now, and opened anew without their filters.
+                let mut parts = self.parts();
+                for child in children(group) {
+                    parts.open.remove(&child);
                 }
             }
         }
@@ -455,12 +470,8 @@ impl Inner {
 
     /// Writes a group from its parts. If one of them cannot be used, both are noted.
     fn write_group(&self, id: PartId) -> Result<(), IndexError> {
-        let children = (0..GROUP).map(|child| PartId {
-            level: id.level - 1,
-            number: id.number * GROUP + child,
-        });
         let mut parts = Vec::new();
-        for child in children {
+        for child in children(id) {
             match self.part(child) {
                 Ok(part) => parts.push(part),
                 Err(error) => {
@@ -553,6 +564,14 @@ fn merge(parts: &[Arc<Part>], dimension: Dimension, writer: &mut Writer<'_>) -> 
             .add(dimension, &least, &entry)
             .map_err(Merge::Write)?;
     }
+}
+
+/// The parts of a group.
+fn children(group: PartId) -> impl Iterator<Item = PartId> {
+    (0..GROUP).map(move |child| PartId {
+        level: group.level - 1,
+        number: group.number * GROUP + child,
+    })
 }
 
 fn path(dir: &Path, PartId { level, number }: PartId) -> PathBuf {

@@ -5,10 +5,11 @@
 //!
 //! | bytes | |
 //! |---|---|
-//! | 24 | `weir index 5` and a line feed, level (u8), records in a segment (u16, 0 is 65,536), number (u64) |
+//! | 24 | `weir index 6` and a line feed, level (u8), records in a segment (u16, 0 is 65,536), number (u64) |
 //! | | slices: runs of terms in the order of dimension and key |
+//! | | filter of the terms, of a segment or a group of segments (`filter.rs`) |
 //! | | directory: dimension (u8), first key, place, length and CRC-32 (u32) of each slice |
-//! | 56 | place (u64), length (u64) and CRC-32 of the directory, hash of the last record (32), CRC-32 of all before in the directory and these 56 bytes |
+//! | 64 | place (u64), length (u64) and CRC-32 of the directory, length and CRC-32 of the filter (u32), hash of the last record (32), CRC-32 of these bytes |
 //!
 //! A term is stored as the length of what its key shares with the one before and the length of the
 //! rest (four bits each, 15 and more followed by a varint), the rest, and its [`Entry`].
@@ -22,18 +23,23 @@ use std::path::Path;
 
 use weir_schema::record::Hash;
 
+use super::filter::{Filter, TermHash};
 use super::postings::Entry;
 use super::terms::Dimension;
 use crate::log::bytes::{put_varint, take, take_array, take_varint};
 
 /// Where a slice ends: it is read as a whole to find one term in it.
-const SLICE_BYTES: usize = 4 * 1024;
+const SLICE_BYTES: usize = 2 * 1024;
 
 /// The number goes up when this form changes, and when other terms are found in a record: by a new
 /// dimension, or a known type's new field that is one.
-const MAGIC: &[u8; 13] = b"weir index 5\n";
+const MAGIC: &[u8; 13] = b"weir index 6\n";
 const HEADER_BYTES: usize = 24;
-const TRAILER_BYTES: usize = 56;
+const TRAILER_BYTES: usize = 64;
+
+/// Parts above this level have no filter: of those that are in no other there are few, and it would
+/// take 16 MB and more.
+const FILTERED_LEVELS: u8 = 1;
 
 /// Which part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +66,7 @@ const UNREADABLE: PartError = PartError::Damaged("a slice of it cannot be read")
 pub(super) struct Part {
     file: File,
     of_group: bool,
+    filter: Option<Filter>,
     slices: Vec<Slice>,
     /// The hash of the last record in it, which ties it to one history.
     pub(super) bound: Hash,
@@ -88,8 +95,15 @@ fn header(id: PartId, segment_records: u32) -> [u8; HEADER_BYTES] {
 }
 
 impl Part {
-    /// Opens a part and checks all of it but its slices, which are checked when they are read.
-    pub(super) fn open(path: &Path, id: PartId, segment_records: u32) -> Result<Part, PartError> {
+    /// Opens a part and checks all of it but its slices, which are checked when they are read. Its
+    /// filter is read only if it is `asked_first`: another is looked into where a group of it has said
+    /// that the term is there.
+    pub(super) fn open(
+        path: &Path,
+        id: PartId,
+        segment_records: u32,
+        asked_first: bool,
+    ) -> Result<Part, PartError> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let mut start = [0; HEADER_BYTES];
@@ -105,11 +119,15 @@ impl Part {
             let place = u64::from_be_bytes(*take_array(&mut rest)?);
             let size = u64::from_be_bytes(*take_array(&mut rest)?);
             let checksum = u32::from_be_bytes(*take_array(&mut rest)?);
+            let filter = (
+                u32::from_be_bytes(*take_array(&mut rest)?),
+                u32::from_be_bytes(*take_array(&mut rest)?),
+            );
             let bound: Hash = *take_array(&mut rest)?;
             let of_trailer = u32::from_be_bytes(*take_array(&mut rest)?);
-            Some((place, size, checksum, bound, of_trailer))
+            Some((place, size, checksum, filter, bound, of_trailer))
         };
-        let (place, size, checksum, bound, of_trailer) = fields().ok_or(TORN)?;
+        let (place, size, checksum, filter, bound, of_trailer) = fields().ok_or(TORN)?;
         let (told, _) = trailer.split_at(TRAILER_BYTES - 4);
         if crc32fast::hash(told) != of_trailer || place.checked_add(size) != Some(at) {
             return Err(PartError::Damaged("its end is not what was written"));
@@ -121,9 +139,14 @@ impl Part {
         }
         let slices =
             slices(&directory).ok_or(PartError::Damaged("its directory cannot be read"))?;
+        let filter = match filter {
+            (1.., _) if asked_first => Some(read_filter(&file, place, filter)?),
+            _ => None,
+        };
         Ok(Part {
             file,
             of_group: id.level > 0,
+            filter,
             slices,
             bound,
         })
@@ -156,6 +179,10 @@ impl Part {
         wanted: &[u8],
         show: &mut dyn FnMut(&Entry<'_>),
     ) -> Result<(), PartError> {
+        let may_have = |filter: &Filter| filter.may_have(TermHash::of(dimension, wanted));
+        if !self.filter.as_ref().is_none_or(may_have) {
+            return Ok(());
+        }
         let mut cursor = Cursor::new(self, dimension, wanted);
         // The keys of a slice are at least its first, and those of the next are more than this one.
         if cursor.read_slice()?
@@ -174,6 +201,22 @@ impl Part {
         }
         Ok(())
     }
+}
+
+/// The filter that ends before the directory, by its length and checksum.
+fn read_filter(
+    file: &File,
+    directory: u64,
+    (length, checksum): (u32, u32),
+) -> Result<Filter, PartError> {
+    const OTHER: PartError = PartError::Damaged("its filter is not what was written");
+    let place = directory.checked_sub(length.into()).ok_or(OTHER)?;
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, place)?;
+    if crc32fast::hash(&bytes) != checksum {
+        return Err(OTHER);
+    }
+    Filter::read(&bytes).ok_or(OTHER)
 }
 
 /// The slices that a directory lists.
@@ -335,6 +378,8 @@ pub(super) struct Writer<'a> {
     path: &'a Path,
     out: BufWriter<File>,
     place: u64,
+    /// All terms, if there is to be a filter of them.
+    terms: Option<Vec<TermHash>>,
     slice: Vec<u8>,
     dimension: u8,
     /// The first key of the slice, and the last.
@@ -351,6 +396,7 @@ impl<'a> Writer<'a> {
             path,
             out,
             place: HEADER_BYTES as u64,
+            terms: (id.level <= FILTERED_LEVELS).then(Vec::new),
             slice: Vec::new(),
             dimension: 0,
             first: Vec::new(),
@@ -381,17 +427,27 @@ impl<'a> Writer<'a> {
         entry.put(&mut self.slice);
         self.last.clear();
         self.last.extend_from_slice(key);
+        if let Some(terms) = &mut self.terms {
+            terms.push(TermHash::of(dimension, key));
+        }
         Ok(())
     }
 
     /// Makes the part of that name, whole or not at all. `bound` is the hash of its last record.
     pub(super) fn finish(mut self, bound: Hash) -> io::Result<()> {
         self.end_slice()?;
+        let filter = Filter::of(self.terms.as_deref().unwrap_or_default()).bytes();
+        self.out.write_all(&filter)?;
         self.out.write_all(&self.directory)?;
+        let place = self.place + filter.len() as u64;
+        // INVARIANT: a group has less than 2^32 bits of terms: 2^20 records.
+        let filter_bytes = u32::try_from(filter.len()).unwrap_or(u32::MAX);
         let mut trailer = [
-            &self.place.to_be_bytes()[..],
+            &place.to_be_bytes()[..],
             &(self.directory.len() as u64).to_be_bytes(),
             &crc32fast::hash(&self.directory).to_be_bytes(),
+            &filter_bytes.to_be_bytes(),
+            &crc32fast::hash(&filter).to_be_bytes(),
             &bound,
         ]
         .concat();
