@@ -1,8 +1,9 @@
 //! Reading records here and there: unpacked chunks are kept for a while, for neighbours and for
 //! the next question, and several are unpacked at a time.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use hashbrown::HashMap;
 
 use super::super::chunk::Chunk;
 use super::super::reader::{LogReader, ReadError};
@@ -31,32 +32,30 @@ pub(super) struct Fetch {
 }
 
 /// Two generations: what is used again moves to the younger, and the older goes when the younger
-/// is full.
+/// is full. Each has the chunks by the records in them.
 #[derive(Default)]
 struct Chunks {
-    young: BTreeMap<u64, Arc<Chunk>>,
-    old: BTreeMap<u64, Arc<Chunk>>,
+    young: HashMap<u64, Arc<Chunk>>,
+    old: HashMap<u64, Arc<Chunk>>,
     young_bytes: usize,
 }
 
 impl Chunks {
     fn get(&mut self, seq: u64) -> Option<Arc<Chunk>> {
-        let holds = |chunks: &BTreeMap<u64, Arc<Chunk>>| {
-            let (_, chunk) = chunks.range(..=seq).next_back()?;
-            (seq < chunk.end()).then(|| Arc::clone(chunk))
-        };
-        if let Some(chunk) = holds(&self.young) {
-            return Some(chunk);
+        if let Some(chunk) = self.young.get(&seq) {
+            return Some(Arc::clone(chunk));
         }
-        let chunk = holds(&self.old)?;
+        let chunk = Arc::clone(self.old.get(&seq)?);
         self.put(Arc::clone(&chunk));
         Some(chunk)
     }
 
     fn put(&mut self, chunk: Arc<Chunk>) {
         self.young_bytes += chunk.bytes();
-        // The last chunk of the log grows: a younger one of the same beginning has more in it.
-        self.young.insert(chunk.first, chunk);
+        // The last chunk of the log grows: a younger one of the same records has more in it.
+        for (seq, _) in chunk.iter() {
+            self.young.insert(seq, Arc::clone(&chunk));
+        }
         if self.young_bytes > CACHE_BYTES / 2 {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
