@@ -58,11 +58,14 @@ async fn files_and_lines_are_sent_in_order_and_once() {
     let accepted = |arguments: &[&str], files: &[&Path]| {
         let (code, _, said) = weir(&data, arguments, files);
         assert_eq!(code, 0, "{said}");
-        said.matches("accepted at").count()
+        ["accepted at", "came before"].map(|words| said.matches(words).count())
     };
-    assert_eq!(accepted(&["send", "--lines"], &[&lines]), 2);
-    assert_eq!(accepted(&["send"], &[&one, &again]), 2);
-    assert_eq!(accepted(&["send", "--lines"], &[&lines, &one]), 3);
+    assert_eq!(accepted(&["send", "--lines"], &[&lines]), [2, 0]);
+    assert_eq!(accepted(&["send"], &[&one, &again]), [2, 0]);
+    assert_eq!(accepted(&["send", "--lines"], &[&lines, &one]), [0, 3]);
+    let metrics = daemon.client().get(format!("{}/metrics", daemon.url()));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("\nweir_inputs_repeated 3\n"), "{metrics}");
     let (_, log, _) = weir(
         &data,
         &["log", "--type", "weir.scan.failed", "--output", "jsonl"],

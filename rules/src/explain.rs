@@ -6,7 +6,7 @@ use serde::Serialize;
 use weir_schema::{Platform, Reason, ReasonCode, Verdict};
 
 use crate::{
-    cel,
+    Class, cel,
     facts::{Case, CaseFacts},
     gate::Parts,
     needs::Needs,
@@ -156,6 +156,18 @@ impl State {
                 self.explain_case(path, &self.case_now(path, id, bound, &destination))
             })
             .collect()
+    }
+
+    /// The promote rules in force that lead from a tag's repository and do not take what it points at,
+    /// for its class; and the class.
+    #[must_use]
+    pub fn not_taken_for_class(&self, repository: &str, tag: &str) -> Option<(Class, Vec<&Rule>)> {
+        let tag = self.tag_row(self.find_tag(repository, tag)?);
+        let class = self.class(tag.repository, tag.bound.as_ref()?.digest);
+        let paths = self.repository(tag.repository).paths.iter();
+        let rules = paths.map(|path| &*path.rule.rule);
+        let others = rules.filter(|rule| !rule.classes.contains(&class));
+        Some((class, others.collect()))
     }
 
     fn explain_case(&self, path: &Path, case: &Case<'_>) -> Explanation {

@@ -76,7 +76,12 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
                     )),
                 })?;
         // With a stream this is the place in it; the record comes when the stream is read.
-        tell!("accepted at {}", answer["sequence"]);
+        match answer["repeated"].as_bool() {
+            Some(true) => tell!(
+                "{place} came before, by its source and id: it is not recorded again and changes nothing; what is to count once more needs an id of its own, or another `--source`"
+            ),
+            _ => tell!("accepted at {}", answer["sequence"]),
+        }
         // It is on record as it came, and of no effect.
         for reason in &rejected {
             tell!("rejected: {place}: {reason}");

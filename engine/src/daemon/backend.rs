@@ -140,9 +140,7 @@ impl http::Backend for Backend {
                 .instrument(span.clone())
                 .await;
             let accepted = match sent {
-                Ok(ack) => Accepted {
-                    sequence: ack.sequence,
-                },
+                Ok(ack) => ack.into(),
                 Err(PublishError::TooLarge { limit, .. }) => {
                     oversized::take(shared, &source, &delivery, &limit, &trace)
                         .instrument(span.clone())
@@ -167,16 +165,14 @@ impl http::Backend for Backend {
         if events.is_empty() {
             return Ok(Accepted {
                 sequence: shared.node.reader().head().next_seq - 1,
+                repeated: false,
             });
         }
         let recorded = shared.record(events, Some(trace)).await;
-        let sequence = recorded
-            .map_err(unavailable)?
-            .last()
-            .copied()
-            .unwrap_or_default();
-        span.in_scope(|| tracing::info!(record = sequence, "accepted"));
-        Ok(Accepted { sequence })
+        let accepted = Accepted::all(&recorded.map_err(unavailable)?);
+        let Accepted { sequence, repeated } = accepted;
+        span.in_scope(|| tracing::info!(record = sequence, repeated, "accepted"));
+        Ok(accepted)
     }
 
     async fn publish(&self, events: Vec<Received>) -> Result<Vec<Accepted>, IntakeError> {
@@ -194,11 +190,7 @@ impl http::Backend for Backend {
         let kinds: Vec<&str> = events.iter().map(|event| event.event.body.kind()).collect();
         tracing::info!(%trace, events = kinds.join(" "), "said");
         let said = self.shared.submit(events, Some(trace)).await;
-        let sequences = said.map_err(not_said)?;
-        Ok(sequences
-            .into_iter()
-            .map(|sequence| Accepted { sequence })
-            .collect())
+        said.map_err(not_said)
     }
 
     async fn events(&self, filter: &EventFilter) -> Result<EventPage, QueryError> {

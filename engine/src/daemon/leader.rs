@@ -33,6 +33,7 @@ use super::{
 use crate::{
     adapters,
     config::Config,
+    http::Accepted,
     node::{Taken, Trace},
     stream::{
         Acquired, Candidate, Escort, Lease, LeaseError, Leases, MessageLimit, PublishError,
@@ -149,8 +150,8 @@ impl Acting {
         trace: &Trace,
     ) -> Result<u64, DaemonError> {
         let Some(publisher) = &self.shared.publisher else {
-            let sequences = self.shared.record(events, trace.clone()).await?;
-            return Ok(sequences.last().copied().unwrap_or_default());
+            let accepted = self.shared.record(events, trace.clone()).await?;
+            return Ok(accepted.last().map_or(0, |last| last.sequence));
         };
         let escort = self.escort(trace);
         let mut last = 0;
@@ -474,7 +475,7 @@ impl Shared {
         &self,
         events: Vec<Received>,
         trace: Trace,
-    ) -> Result<Vec<u64>, DaemonError> {
+    ) -> Result<Vec<Accepted>, DaemonError> {
         let jobs: Vec<resolver::Job> = events
             .iter()
             .filter_map(|event| resolver::job(&event.event))
@@ -486,8 +487,14 @@ impl Shared {
         Ok(taken
             .into_iter()
             .map(|taken| match taken {
-                Taken::Recorded(seq) => seq,
-                Taken::Repeated => last,
+                Taken::Recorded(sequence) => Accepted {
+                    sequence,
+                    repeated: false,
+                },
+                Taken::Repeated => Accepted {
+                    sequence: last,
+                    repeated: true,
+                },
             })
             .collect())
     }

@@ -55,7 +55,7 @@ pub use rules::RulesRefused;
 use crate::{
     backtest::jobs::Jobs,
     config::Config,
-    http::Server,
+    http::{Accepted, Server},
     log::LogOptions,
     node::{IDLE, Ledger, Node, Order, TERM, Trace},
     oci::Clients,
@@ -142,7 +142,7 @@ impl Shared {
         &self,
         events: Vec<Received>,
         trace: Trace,
-    ) -> Result<Vec<u64>, DaemonError> {
+    ) -> Result<Vec<Accepted>, DaemonError> {
         let Some(publisher) = &self.publisher else {
             return self.record(events, trace).await;
         };
@@ -150,11 +150,12 @@ impl Shared {
             trace: trace.as_deref().map(str::to_owned),
             ..Escort::default()
         };
-        let mut sequences = Vec::with_capacity(events.len());
+        let mut accepted = Vec::with_capacity(events.len());
         for event in &events {
-            sequences.push(publisher.publish_escorted(event, &escort).await?.sequence);
+            let ack = publisher.publish_escorted(event, &escort).await?;
+            accepted.push(ack.into());
         }
-        Ok(sequences)
+        Ok(accepted)
     }
 
     /// Returns once the message `sequence` of the stream is in the log.

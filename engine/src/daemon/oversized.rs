@@ -47,13 +47,12 @@ pub(crate) async fn take(
     let events = intake::events(shared, source, decoded)
         .await
         .map_err(unavailable)?;
-    let mut sequence = 0;
+    let mut accepted = Vec::with_capacity(events.len());
     for event in events {
-        sequence = submit(shared, source, &digest, event, trace)
-            .await
-            .map_err(unavailable)?;
+        let one = submit(shared, source, &digest, event, trace).await;
+        accepted.extend(one.map_err(unavailable)?);
     }
-    Ok(Accepted { sequence })
+    Ok(Accepted::all(&accepted))
 }
 
 /// Publishes an event; one that is too large itself is recorded as rejected.
@@ -63,23 +62,20 @@ async fn submit(
     payload: &Digest,
     event: Received,
     trace: &Arc<str>,
-) -> Result<u64, DaemonError> {
+) -> Result<Vec<Accepted>, DaemonError> {
     let (kind, size) = (event.event.body.kind().to_owned(), event.json.len());
     let error = match shared.submit(vec![event], Some(Arc::clone(trace))).await {
-        Ok(sequences) => return Ok(sequences.last().copied().unwrap_or_default()),
+        Ok(accepted) => return Ok(accepted),
         Err(error) => error,
     };
     let Some(PublishError::TooLarge { limit, .. }) = error.downcast_ref::<PublishError>() else {
         return Err(error);
     };
     let rejected = rejected(&kind, size, limit, payload.clone());
-    let sequences = shared
-        .submit(
-            vec![adapters::rejection(source, rejected)],
-            Some(Arc::clone(trace)),
-        )
-        .await?;
-    Ok(sequences.last().copied().unwrap_or_default())
+    let rejection = adapters::rejection(source, rejected);
+    shared
+        .submit(vec![rejection], Some(Arc::clone(trace)))
+        .await
 }
 
 /// What is recorded in place of an event of `size` bytes that fits into no message.

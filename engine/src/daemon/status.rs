@@ -130,6 +130,11 @@ impl Metrics {
 async fn of_log(shared: &Shared, metrics: &mut Metrics) {
     let records = shared.node.reader().head().next_seq - 1;
     metrics.counter("weir_records", "Records in the log.", records);
+    metrics.counter(
+        "weir_inputs_repeated",
+        "Inputs that came before, by source and id, and were dropped since the start.",
+        shared.node.repeated(),
+    );
     if let Some(rejected) = rejected(shared).await {
         metrics.counter(
             "weir_inputs_rejected",

@@ -9,6 +9,7 @@ use weir_schema::Received;
 use crate::{
     backtest::{Question, jobs::Standing},
     query::{EventFilter, EventPage, Query, QueryError},
+    stream::Ack,
 };
 
 /// The raw body of a registry's or scanner's delivery.
@@ -27,8 +28,30 @@ pub struct Delivery {
 /// A delivery is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
-    /// Where it is kept: the sequence in the stream, or of the record.
+    /// Where it is kept: the sequence in the stream, or of the record. Of what came before, where that
+    /// is, or a place after it.
     pub sequence: u64,
+    /// The same came before, by its source and id: nothing is kept of it again.
+    pub repeated: bool,
+}
+
+impl Accepted {
+    /// Of several parts of a delivery: the last, and whether all of them came before.
+    pub(crate) fn all(parts: &[Self]) -> Self {
+        Self {
+            sequence: parts.last().map_or(0, |last| last.sequence),
+            repeated: !parts.is_empty() && parts.iter().all(|one| one.repeated),
+        }
+    }
+}
+
+impl From<Ack> for Accepted {
+    fn from(ack: Ack) -> Self {
+        Self {
+            sequence: ack.sequence,
+            repeated: ack.duplicate,
+        }
+    }
 }
 
 /// Why a delivery is not durable.

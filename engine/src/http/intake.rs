@@ -156,11 +156,17 @@ async fn deliver_for<B: Backend>(
         body,
     };
     let accepted = app.backend.intake(delivery).await?;
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(json!({ "sequence": accepted.sequence })),
-    )
-        .into_response())
+    let answer = answer("sequence", accepted.sequence.into(), accepted.repeated);
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// What is answered to who sent something: where it is, and whether all of it came before.
+fn answer(place: &str, at: Value, repeated: bool) -> Value {
+    let mut answer = json!({ place: at });
+    if repeated {
+        answer["repeated"] = true.into();
+    }
+    answer
 }
 
 /// `POST /v1/events`: CloudEvents of operators, one or a batch, structured or binary.
@@ -193,9 +199,10 @@ pub(super) async fn publish<B: Backend>(
         read.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??;
     let accepted = app.backend.publish(events).await?;
     let sequences: Vec<u64> = accepted.iter().map(|accepted| accepted.sequence).collect();
+    let repeated = !accepted.is_empty() && accepted.iter().all(|accepted| accepted.repeated);
     Ok(Json(match (single, sequences.as_slice()) {
-        (true, [sequence]) => json!({ "sequence": sequence }),
-        _ => json!({ "sequences": sequences }),
+        (true, [sequence]) => answer("sequence", (*sequence).into(), repeated),
+        _ => answer("sequences", sequences.into(), repeated),
     }))
 }
 

@@ -28,7 +28,10 @@ mod transfer;
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -154,6 +157,7 @@ pub struct Node {
     index: Index,
     backlog: Backlog,
     archive: Option<Archiving>,
+    repeated: Arc<AtomicU64>,
 }
 
 impl Node {
@@ -180,12 +184,16 @@ impl Node {
             )?,
             Indexer::start(index.clone(), backlog.clone())?,
         );
+        let repeated = Arc::new(AtomicU64::new(0));
         let (decider, log) = ledger.into_parts();
         let committer = Committer::start(log, orders, recent.clone(), inputs.downgrade())?;
         let thread = thread::Builder::new()
             .name("node".into())
             .stack_size(16 << 20)
-            .spawn(move || run(decider, beside, waiting, committer))?;
+            .spawn({
+                let repeated = Arc::clone(&repeated);
+                move || run(decider, beside, waiting, committer, &repeated)
+            })?;
         let node = Self {
             inputs,
             reader,
@@ -193,8 +201,15 @@ impl Node {
             index,
             backlog,
             archive,
+            repeated,
         };
         Ok((node, thread))
+    }
+
+    /// How many inputs came before, by source and id, and were dropped since the node began.
+    #[must_use]
+    pub fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
     }
 
     /// A handle for reading the log.
@@ -380,6 +395,7 @@ fn run(
     beside: (Keeper, Indexer),
     mut waiting: mpsc::Receiver<Input>,
     mut committer: Committer,
+    repeated: &AtomicU64,
 ) -> Result<(), AppendError> {
     let mut later: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     let mut noted_at = Instant::now();
@@ -411,6 +427,8 @@ fn run(
         };
         let activates = batch.activates_rules();
         let decided = decider.decide(batch.inputs);
+        let came_before = decided.taken.iter().filter(|one| **one == Taken::Repeated);
+        repeated.fetch_add(came_before.count() as u64, Ordering::Relaxed);
         let flight = Flight {
             decided,
             activated: activates.then(|| Activated::of(decider.state())),

@@ -294,11 +294,32 @@ fn why(
             true => "nothing promotes it".to_owned(),
             false => format!("it is taken by {}", others.join(", ")),
         };
+        let class = for_its_class(state, repository, tag, rule);
         return Err(QueryError::NotFound(format!(
-            "no promote rule{which} in force takes `{repository}:{tag}`: {then}"
+            "no promote rule{which} in force takes `{repository}:{tag}`: {then}{class}"
         )));
     }
     json(&found)
+}
+
+/// Which rules would take a tag if what it points at were of another class; empty if none.
+fn for_its_class(state: &State, repository: &str, tag: &str, rule: Option<&str>) -> String {
+    let Some((class, rules)) = state.not_taken_for_class(repository, tag) else {
+        return String::new();
+    };
+    let asked = rules
+        .iter()
+        .filter(|one| rule.is_none_or(|name| one.name == name));
+    let takes: Vec<String> = asked
+        .map(|rule| {
+            let classes: Vec<&str> = rule.classes.iter().map(|class| class.as_str()).collect();
+            format!("`{}` takes `class: {}`", rule.name, classes.join(", "))
+        })
+        .collect();
+    match takes.is_empty() {
+        true => String::new(),
+        false => format!("; it is of class `{class}`, and {}", takes.join(", ")),
+    }
 }
 
 fn show(state: &State, repository: &str, tag: Option<&str>) -> Result<Value, QueryError> {

@@ -27,6 +27,7 @@ impl Fake {
         self.log.send_modify(|log| log.push(event));
         Accepted {
             sequence: self.log.borrow().len() as u64,
+            repeated: false,
         }
     }
 }
@@ -44,6 +45,7 @@ impl Backend for Fake {
         deliveries.push(delivery);
         Ok(Accepted {
             sequence: deliveries.len() as u64,
+            repeated: false,
         })
     }
 

@@ -134,6 +134,34 @@ fn of_a_tag_that_is_there_and_that_no_rule_takes_nothing_else_is_meant() {
 }
 
 #[test]
+fn of_a_tag_that_a_rule_does_not_take_for_its_class_both_classes_are_told() {
+    let dir = TempDir::new().expect("a directory");
+    let text = "//! rule: apps\n//! from: dev/*\n//! to: prod/{1}\n//! class: app, index\n\ntrue\n";
+    let rules = json!({"files": [{"path": "apps.cel", "text": text}]});
+    let events = vec![("weir.rules.activated", rules), crate::scanned::push()];
+    let ledger = crate::scanned::log(&dir, events);
+    let told = |rule: Option<&str>| {
+        let why = Query::Why {
+            repository: "dev/web".into(),
+            tag: "1".into(),
+            rule: rule.map(str::to_owned),
+            at: None,
+        };
+        let answer = query::of_state(ledger.state(), &ledger.reader(), &why);
+        answer.expect_err("it is not taken").to_string()
+    };
+    let classes = "it is of class `image`, and `apps` takes `class: app, index`";
+    for rule in [None, Some("apps")] {
+        let told = told(rule);
+        assert!(
+            told.ends_with(&format!("nothing promotes it; {classes}")),
+            "{told}"
+        );
+    }
+    assert!(told(Some("other")).ends_with("nothing promotes it"));
+}
+
+#[test]
 fn of_what_came_later_than_is_asked_about_it_is_told_when() {
     let dir = TempDir::new().expect("a directory");
     let tick = ("weir.clock.ticked", json!({}));

@@ -46,9 +46,10 @@ pub(super) fn schemas() -> Map<String, Value> {
     );
     object(
         "Accepted",
-        "The place in the stream, or the record; of a batch one each.",
+        "The place in the stream, or the record; of a batch one each. Of what came before, by its source and id, that place or a later one.",
         &[],
-        json!({"sequence": number(), "sequences": list(number())}),
+        json!({"sequence": number(), "sequences": list(number()),
+            "repeated": {"type": "boolean", "description": "True where all of it came before: it is not kept again, and changes nothing."}}),
     );
     object(
         "Record",

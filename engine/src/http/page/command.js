@@ -22,7 +22,8 @@ export const line = (...words) => ["weir", ...words.map(quoted)].join(" ");
 
 /** What commands that move something ask for: this page leaves it to whoever runs them. */
 export const confirming = () => el("p", { class: "quiet" },
-  "What could move something only shows what it would do until ", el("code", null, "--confirm"), " is added.");
+  "What could move something only shows what it would do until ", el("code", null, "--confirm"),
+  " is added; a vote (", el("code", null, "weir approve"), ") is the word that it may move, and counts at once.");
 
 /** A command with a button that copies it, and what it is for. */
 export function command(about, text) {
