@@ -3,15 +3,15 @@
 //! Unlike a decision, which names the first stage that objects, this goes through all of them.
 
 use serde::Serialize;
-use weir_schema::{Platform, Reason, ReasonCode, Verdict};
+use weir_schema::{Platform, Reason, ReasonCode, Severity as FindingSeverity, Verdict};
 
 use crate::{
     Class, cel,
     facts::{Case, CaseFacts},
-    gate::Parts,
+    gate::{Leaf, Parts},
     needs::Needs,
     rule::{Rule, Separate, Severity},
-    state::{DigestId, NameId, Path, State},
+    state::{DigestId, Found, NameId, Path, State},
     view::PromotionView,
 };
 
@@ -53,6 +53,11 @@ pub struct Explanation {
     pub left_out: Vec<LeftOut>,
     /// The rule's expression with the value of each part.
     pub expression: cel::Explanation,
+    /// The gravest of the findings that count, no more than [`GRAVEST`], where the rule or a deny rule that
+    /// objects asks for what was found.
+    pub gravest: Vec<Counted>,
+    /// How many count.
+    pub counted: usize,
     /// Deny rules that look at this source and target.
     pub denies: Vec<Deny>,
     /// Overrides that keep findings from counting.
@@ -91,6 +96,35 @@ pub struct Image {
     pub scanners: Vec<String>,
     /// Findings before overrides, by severity, the worst first.
     pub findings: [u64; 6],
+}
+
+/// The variables that tell of findings.
+const FOUND_IN: [&str; 3] = ["scan", "images", "vulnerabilities"];
+
+/// So many findings that count are told one by one.
+pub const GRAVEST: usize = 10;
+
+/// A finding that counts: no override keeps it from that.
+#[derive(Debug, Serialize)]
+pub struct Counted {
+    /// The vulnerability.
+    pub id: String,
+    /// How grave it is.
+    pub severity: FindingSeverity,
+    /// In which package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The version that is repaired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed_version: Option<String>,
+    /// The image that it is in, by its digest.
+    pub image: String,
+    /// The component that this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
 }
 
 /// Something in the bundle that is not scanned.
@@ -182,10 +216,13 @@ impl State {
         });
         let in_force = self.matching_denies(case).into_iter();
         let in_force = in_force.map(|deny| &*deny.rule);
+        let asks_for_findings = |rule: &Rule| FOUND_IN.iter().any(|name| rule.program.reads(name));
+        let mut asked = asks_for_findings(rule);
         let denies = in_force.chain(self.warning_denies(case)).map(|rule| {
             let objects = !matches!(rule.program.decide(&any_scanner).outcome, Ok(false));
             let only_warns = rule.severity == Severity::Warn;
             let tells = objects && rule.message.is_some();
+            asked |= objects && asks_for_findings(rule);
             Deny {
                 denies: objects && !only_warns,
                 warns: objects && only_warns,
@@ -214,7 +251,14 @@ impl State {
                 },
             })
         });
+        let denies = denies.collect();
+        let (gravest, counted) = facts.gravest(if asked { GRAVEST } else { 0 });
+        let gravest = gravest.into_iter();
         Explanation {
+            gravest: gravest
+                .map(|(leaf, found)| self.counted(leaf, found))
+                .collect(),
+            counted,
             rule: rule.name.clone(),
             severity: rule.severity.as_str(),
             about: rule.about.clone(),
@@ -233,7 +277,7 @@ impl State {
             images: self.images_of(&case.parts, case.scanners),
             left_out: self.left_out_of(case.bound.digest),
             expression: rule.program.explain(&facts),
-            denies: denies.collect(),
+            denies,
             overrides: facts.overrides_used(),
             promotions: self.promotions_of(&rule.name, case.source),
         }
@@ -253,6 +297,19 @@ impl State {
                     && rule.denies(&source, &target)
                     && rule.classes.contains(&class)
             })
+    }
+
+    fn counted(&self, leaf: &Leaf, found: &Found) -> Counted {
+        let text = |id: NameId| self.text(id).to_string();
+        Counted {
+            id: text(found.id),
+            severity: found.severity,
+            package: found.package.map(text),
+            version: found.version.map(text),
+            fixed_version: found.fixed_version.map(text),
+            image: self.digest(leaf.digest).to_string(),
+            component: leaf.component.map(text),
+        }
     }
 
     pub(crate) fn images_of(&self, parts: &Parts, scanners: &[NameId]) -> Vec<Image> {

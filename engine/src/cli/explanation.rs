@@ -136,6 +136,53 @@ fn values_of_rule(one: &Value, say: &mut impl FnMut(String)) {
         say("  values".to_owned());
         values(&one["expression"], 2, say);
     }
+    if one["verdict"] != "promote" && each(&one["stages"]).any(counts) {
+        gravest(one, say);
+    }
+}
+
+/// Whether a stage objects by what an expression says: it may be for what was found.
+fn counts(stage: &Value) -> bool {
+    stage["stage"] == "rule" && each(&stage["reasons"]).next().is_some()
+}
+
+/// The findings that count, the gravest first, each with where it is.
+fn gravest(one: &Value, say: &mut impl FnMut(String)) {
+    let told: Vec<&Value> = each(&one["gravest"]).collect();
+    if told.is_empty() {
+        return;
+    }
+    say("  findings that count".to_owned());
+    for finding in &told {
+        let mut line = format!(
+            "    {:<10} {}",
+            text(&finding["severity"]),
+            text(&finding["id"])
+        );
+        for (before, name) in [
+            (" ", "package"),
+            ("@", "version"),
+            ("  fixed in ", "fixed_version"),
+        ] {
+            if let Some(text) = finding[name].as_str() {
+                let _ = write!(line, "{before}{text}");
+            }
+        }
+        if each(&one["images"]).nth(1).is_some() {
+            let component = finding["component"].as_str().map(str::to_owned);
+            let image = component.unwrap_or_else(|| short(text(&finding["image"])));
+            let _ = write!(line, "  in {image}");
+        }
+        say(line);
+    }
+    let all = one["counted"].as_u64().unwrap_or_default();
+    let more = all.saturating_sub(told.len() as u64);
+    if more > 0 {
+        say(format!(
+            "    and {more} more: `weir eval --at {} vulnerabilities`",
+            text(&one["source"])
+        ));
+    }
 }
 
 /// What people said that counts, or does not.
@@ -350,6 +397,35 @@ mod tests {
                 "",
             ]
         );
+    }
+
+    #[test]
+    fn the_gravest_findings_are_told_where_the_rule_objects() {
+        let finding = |id: &str, component: &str| {
+            json!({"id": id, "severity": "CRITICAL", "package": "openssl", "version": "3.0.1",
+                "fixed_version": "3.0.2", "image": "sha256:34", "component": component})
+        };
+        let one = |verdict: &str| {
+            told(&json!({
+                "verdict": verdict,
+                "images": [{"digest": "sha256:34", "component": "api"}, {"digest": "sha256:56", "component": "web"}],
+                "stages": [{"stage": "rule", "reasons": [{"code": "clause-false", "clause": "scan.high == 0"}]}],
+                "gravest": [finding("CVE-1", "api"), {"id": "CVE-2", "severity": "LOW", "image": "sha256:56"}],
+                "counted": 7,
+            }))
+        };
+        let told = one("block");
+        let begins = told.iter().position(|line| line == "  findings that count");
+        assert_eq!(
+            told[begins.expect("they are told") + 1..],
+            [
+                "    CRITICAL   CVE-1 openssl@3.0.1  fixed in 3.0.2  in api",
+                "    LOW        CVE-2  in 56",
+                "    and 5 more: `weir eval --at dev/web:1 vulnerabilities`",
+                "",
+            ]
+        );
+        assert!(!one("promote").contains(&"  findings that count".to_owned()));
     }
 
     #[test]

@@ -162,6 +162,42 @@ fn of_a_tag_that_a_rule_does_not_take_for_its_class_both_classes_are_told() {
 }
 
 #[test]
+fn the_findings_that_count_are_told_the_gravest_first_and_none_that_is_overridden() {
+    let dir = TempDir::new().expect("a directory");
+    let text = "//! rule: clean\n//! from: dev/*\n//! to: prod/{1}\n\nscan.critical == 0\n";
+    let rules = json!({"files": [{"path": "clean.cel", "text": text}]});
+    let (kind, push) = crate::scanned::push();
+    let finding =
+        |id: &str, severity: &str| json!({"id": id, "severity": severity, "package": "p"});
+    let scan = json!({
+        "digest": push["digest"], "scanner": {"name": "trivy"},
+        "findings": [finding("CVE-1", "LOW"), finding("CVE-2", "CRITICAL"), finding("CVE-3", "CRITICAL"), finding("CVE-4", "HIGH")],
+    });
+    let granted =
+        json!({"override_id": "o1", "vulnerability": "CVE-2", "actor": "ann", "reason": "known"});
+    let ledger = crate::scanned::log(
+        &dir,
+        vec![
+            ("weir.rules.activated", rules),
+            (kind, push),
+            ("weir.scan.completed", scan),
+            ("weir.override.granted", granted),
+        ],
+    );
+    let why = Query::Why {
+        repository: "dev/web".into(),
+        tag: "1".into(),
+        rule: None,
+        at: None,
+    };
+    let answer = query::of_state(ledger.state(), &ledger.reader(), &why).expect("it is explained");
+    let told = answer[0]["gravest"].as_array().expect("findings");
+    let ids: Vec<&str> = told.iter().filter_map(|one| one["id"].as_str()).collect();
+    assert_eq!(ids, ["CVE-3", "CVE-4", "CVE-1"]);
+    assert_eq!(answer[0]["counted"], 3);
+}
+
+#[test]
 fn of_what_came_later_than_is_asked_about_it_is_told_when() {
     let dir = TempDir::new().expect("a directory");
     let tick = ("weir.clock.ticked", json!({}));

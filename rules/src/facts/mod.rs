@@ -15,8 +15,8 @@ use crate::{
     cel::{FactError, Facts, Record, Value, facts::variable},
     gate::{Leaf, Parts},
     state::{
-        Bound, DigestId, FindingId, NameId, Reads, ReportId, RepositoryId, State, TagId, Tally,
-        Vote,
+        Bound, DigestId, FindingId, Found, NameId, Reads, ReportId, RepositoryId, State, TagId,
+        Tally, Vote,
     },
 };
 
@@ -164,6 +164,30 @@ impl<'a> CaseFacts<'a> {
         used.sort_unstable();
         used.dedup();
         used
+    }
+
+    /// The findings that count, each with its leaf: the gravest first, at most so many; and how many
+    /// there are.
+    pub(crate) fn gravest(&self, most: usize) -> (Vec<(&Leaf, &Found)>, usize) {
+        let leaves = self.leaves().iter().enumerate();
+        let mut all: Vec<(&Leaf, &Found)> = leaves
+            .flat_map(|(place, leaf)| {
+                let counted = self.counted(place).iter();
+                counted.map(move |id| (leaf, self.state.reports.found(*id)))
+            })
+            .collect();
+        let text = |found: &Found| self.state.text(found.id);
+        // Of those that are as grave, the order of the leaves.
+        all.sort_by(|(_, a), (_, b)| {
+            let score = |found: &Found| found.score.unwrap_or_default();
+            b.severity
+                .cmp(&a.severity)
+                .then_with(|| score(b).total_cmp(&score(a)))
+                .then_with(|| text(a).cmp(text(b)))
+        });
+        let count = all.len();
+        all.truncate(most);
+        (all, count)
     }
 
     fn leaves(&self) -> &[Leaf] {

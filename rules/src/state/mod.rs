@@ -48,7 +48,7 @@ pub(crate) use people::{Hold, Override, ScopePattern, Vote};
 pub(crate) use promotion::{Hop, Origin, Progress, Promoted, Promotion, Way};
 pub(crate) use reads::Reads;
 pub(crate) use reason::{More, Obstacle, clipped, verdict};
-pub(crate) use report::Reports;
+pub(crate) use report::{Found, Reports};
 pub(crate) use repository::{Path, RuleInForce, speaks_of_target};
 pub use scan::ScanAge;
 pub(crate) use scan::{Attempt, Completed, Held, ScannerState, Worked};

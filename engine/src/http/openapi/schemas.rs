@@ -135,6 +135,15 @@ pub(super) fn schemas() -> Map<String, Value> {
         json!({"rule": text(), "target": text(), "verdict": verdict(), "reasons": list(json!({"type": "object"})), "decided": number()}),
     );
     object(
+        "Counted",
+        "A finding that counts, of the gravest.",
+        &["id", "severity", "image"],
+        json!({
+            "id": text(), "severity": text(), "package": maybe(text()), "version": maybe(text()),
+            "fixed_version": maybe(text()), "image": text(), "component": maybe(text()),
+        }),
+    );
+    object(
         "Explanation",
         "Why a tag is or is not promoted under a rule.",
         &[
@@ -151,6 +160,8 @@ pub(super) fn schemas() -> Map<String, Value> {
             "images",
             "left_out",
             "expression",
+            "gravest",
+            "counted",
             "denies",
             "overrides",
         ],
@@ -161,6 +172,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "stages": list(json!({"type": "object"})), "images": list(reference("ImageView")),
             "left_out": list(json!({"type": "object"})),
             "expression": {"type": "object", "description": "The expression with the value of each part."},
+            "gravest": list(reference("Counted")), "counted": number(),
             "denies": list(json!({"type": "object"})), "overrides": list(text()),
             "uncounted": list(json!({"type": "object"})), "needs": list(text()),
             "promotions": list(json!({"type": "object"})),

@@ -5,7 +5,7 @@ import { el, facts, table } from "./dom.js";
 import { remedies } from "./remedies.js";
 import { tagOf, to, toTag } from "./route.js";
 import { tree } from "./tree.js";
-import { imageName, reason, tagLink, time, verdict } from "./words.js";
+import { imageName, reason, tagLink, time, verdict, vulnerabilityLink } from "./words.js";
 
 /** An explanation, as of `at`: what is missing first, then everything that was looked at. */
 export function explanation(one, at) {
@@ -30,6 +30,7 @@ export function explanation(one, at) {
       `The vote of ${vote.actor} does not count: ${vote.why === "rule-owner" ? "the rule's owner" : `the ${vote.why}`} may not approve.`)),
     el("details", { open: objects(one) || null }, el("summary", null, "The rule's expression, with its values"),
       tree(one.expression)),
+    gravest(one),
     one.denies.map((deny) => denial(deny)),
     commands.length > 0 && el("details", { open: true }, el("summary", null, "What could be done"),
       commands.map(([about, text]) => command(about, text)), confirming()));
@@ -71,6 +72,18 @@ function named(why, images) {
 /** Whether the rule's own expression is what stands in the way. */
 const objects = (one) => one.verdict !== "promote"
   && one.stages.some(({ stage, reasons }) => stage === "rule" && reasons.some((why) => !why.deny_rule));
+
+/** The findings that count, the gravest first, where an expression may object to them. */
+function gravest(one) {
+  const asked = one.stages.some(({ stage, reasons }) => stage === "rule" && reasons.length > 0);
+  if (one.verdict === "promote" || !asked || one.gravest.length === 0) return null;
+  const more = one.counted - one.gravest.length;
+  const caption = more > 0 ? `Findings that count, the gravest of ${one.counted}` : "Findings that count";
+  return table(caption, ["Severity", "Vulnerability", "Package", "Fixed in", "Image"], one.gravest.map((found) => [
+    found.severity, vulnerabilityLink(found.id),
+    [found.package, found.version].filter(Boolean).join("@"), found.fixed_version,
+    imageName(one.images.find((image) => image.digest === found.image) ?? { role: found.image })]));
+}
 
 function denial(deny) {
   const word = deny.denies ? "denies" : deny.warns ? "warns" : "ok";
