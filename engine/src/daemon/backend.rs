@@ -140,7 +140,11 @@ impl http::Backend for Backend {
                 .instrument(span.clone())
                 .await;
             let accepted = match sent {
-                Ok(ack) => ack.into(),
+                // Whether it came before shows when it is read.
+                Ok(ack) => Accepted {
+                    sequence: ack.sequence,
+                    repeated: false,
+                },
                 Err(PublishError::TooLarge { limit, .. }) => {
                     oversized::take(shared, &source, &delivery, &limit, &trace)
                         .instrument(span.clone())

@@ -132,7 +132,7 @@ async fn of_log(shared: &Shared, metrics: &mut Metrics) {
     metrics.counter("weir_records", "Records in the log.", records);
     metrics.counter(
         "weir_inputs_repeated",
-        "Inputs that came before, by source and id, and were dropped since the start.",
+        "Inputs that this node dropped since its start, as they came before by source and id.",
         shared.node.repeated(),
     );
     if let Some(rejected) = rejected(shared).await {

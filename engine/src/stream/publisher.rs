@@ -42,7 +42,8 @@ pub struct Publisher {
 pub struct Ack {
     /// Its sequence; for a duplicate that of the first.
     pub sequence: u64,
-    /// The same id was published before, within the duplicate window.
+    /// The same id was published before, within the duplicate window, and not by an attempt that
+    /// nobody answered.
     pub duplicate: bool,
 }
 
@@ -464,7 +465,17 @@ impl Letter {
             if connected.is_ok() {
                 let attempt = async { self.send(connection, stream).await?.await };
                 match tokio::time::timeout(left(), attempt).await {
-                    Ok(Ok(ack)) => return Ok(ack.into()),
+                    Ok(Ok(ack)) => {
+                        let Ack {
+                            sequence,
+                            duplicate,
+                        } = ack.into();
+                        return Ok(Ack {
+                            sequence,
+                            // An attempt of ours may be what came before.
+                            duplicate: duplicate && !attempts.may_be_there,
+                        });
+                    }
                     Ok(Err(error)) => {
                         attempts.note(&error);
                         match self.judge(&error, connection, stream).await {
