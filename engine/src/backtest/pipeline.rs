@@ -190,11 +190,12 @@ impl Pipeline<'_> {
         Ok((!whole).then_some(surveyed))
     }
 
-    /// Whether most inputs that are about a repository are about one in the scope.
+    /// Whether most of the first inputs that are about a repository are about one in the scope.
     fn touches_most(&self, index: &Index) -> bool {
         let mut inside: HashMap<Mark, bool> = HashMap::new();
         let (mut here, mut all) = (0_usize, 0_usize);
-        for about in &index.inputs {
+        // However the history is cut into blocks.
+        for about in index.inputs.iter().take(SAMPLE) {
             if let Some(name) = index.repositories.get(&about.repository) {
                 let known = inside.entry(about.repository);
                 all += 1;

@@ -233,7 +233,8 @@ fn failure(error: BacktestError) -> CliError {
 struct Bar<'a>(&'a ProgressBar);
 
 impl Watch for Bar<'_> {
-    fn folded(&self, done: u64, _of: u64) {
+    fn folded(&self, done: u64, of: u64) {
+        self.0.set_length(of);
         self.0.set_position(done);
     }
 }
