@@ -53,8 +53,8 @@ pub struct Explanation {
     pub left_out: Vec<LeftOut>,
     /// The rule's expression with the value of each part.
     pub expression: cel::Explanation,
-    /// The gravest of the findings that count, no more than [`GRAVEST`], where the rule or a deny rule that
-    /// objects asks for what was found.
+    /// The gravest of the findings that count, no more than [`GRAVEST`], where the rule or a deny rule asks
+    /// for what was found, and objects.
     pub gravest: Vec<Counted>,
     /// How many count.
     pub counted: usize,
@@ -217,7 +217,8 @@ impl State {
         let in_force = self.matching_denies(case).into_iter();
         let in_force = in_force.map(|deny| &*deny.rule);
         let asks_for_findings = |rule: &Rule| FOUND_IN.iter().any(|name| rule.program.reads(name));
-        let mut asked = asks_for_findings(rule);
+        let holds = matches!(rule.program.decide(&facts).outcome, Ok(true));
+        let mut asked = !holds && asks_for_findings(rule);
         let denies = in_force.chain(self.warning_denies(case)).map(|rule| {
             let objects = !matches!(rule.program.decide(&any_scanner).outcome, Ok(false));
             let only_warns = rule.severity == Severity::Warn;

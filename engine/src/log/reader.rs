@@ -1,5 +1,6 @@
 //! Readers: see what is durable, from any thread.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -316,7 +317,10 @@ impl LogReader {
     /// # Errors
     /// The file system does not say.
     pub fn size_on_disk(&self) -> Result<u64, ReadError> {
-        Ok(self.shared.store.size_on_disk()?)
+        // The newest records lie in the journal alone, which has its length from the beginning.
+        let mut journal = fs::read_dir(self.shared.dir.join("journal")).map_err(StoreError::Io)?;
+        let journal = journal.try_fold(0, |sum, file| Ok(sum + file?.metadata()?.len()));
+        Ok(self.shared.store.size_on_disk()? + journal.map_err(StoreError::Io)?)
     }
 }
 

@@ -262,11 +262,9 @@ impl Store {
             .inspect_err(|_| *failed = true)
     }
 
-    /// The size of the store's files. sled's own answer stays what it was when the store was opened.
+    /// The size of the store's files.
     pub(super) fn size_on_disk(&self) -> Result<u64, StoreError> {
-        let mut files = fs::read_dir(&self.dir)?;
-        let bytes = files.try_fold(0, |sum, file| Ok(sum + file?.metadata()?.len()));
-        bytes.map_err(StoreError::Io)
+        run(|| self.db.size_on_disk())
     }
 
     fn refuse_blobs(&self) -> Result<(), StoreError> {

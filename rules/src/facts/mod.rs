@@ -169,6 +169,11 @@ impl<'a> CaseFacts<'a> {
     /// The findings that count, each with its leaf: the gravest first, at most so many; and how many
     /// there are.
     pub(crate) fn gravest(&self, most: usize) -> (Vec<(&Leaf, &Found)>, usize) {
+        let count = (0..self.leaves().len()).map(|leaf| self.counted(leaf).len());
+        let count = count.sum();
+        if most == 0 {
+            return (Vec::new(), count);
+        }
         let leaves = self.leaves().iter().enumerate();
         let mut all: Vec<(&Leaf, &Found)> = leaves
             .flat_map(|(place, leaf)| {
@@ -185,7 +190,6 @@ impl<'a> CaseFacts<'a> {
                 .then_with(|| score(b).total_cmp(&score(a)))
                 .then_with(|| text(a).cmp(text(b)))
         });
-        let count = all.len();
         all.truncate(most);
         (all, count)
     }

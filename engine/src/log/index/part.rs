@@ -8,7 +8,7 @@
 //! | 24 | `weir index 6` and a line feed, level (u8), records in a segment (u16, 0 is 65,536), number (u64) |
 //! | | slices: runs of terms in the order of dimension and key |
 //! | | filter of the terms, of a segment or a group of segments (`filter.rs`) |
-//! | | directory: dimension (u8), first key, place, length and CRC-32 (u32) of each slice |
+//! | | directory: dimension (u8), first key, length and CRC-32 (u32) of each slice |
 //! | 64 | place (u64), length (u64) and CRC-32 of the directory, length and CRC-32 of the filter (u32), hash of the last record (32), CRC-32 of these bytes |
 //!
 //! A term is stored as the length of what its key shares with the one before and the length of the
@@ -440,8 +440,7 @@ impl<'a> Writer<'a> {
         self.out.write_all(&filter)?;
         self.out.write_all(&self.directory)?;
         let place = self.place + filter.len() as u64;
-        // INVARIANT: a group has less than 2^32 bits of terms: 2^20 records.
-        let filter_bytes = u32::try_from(filter.len()).unwrap_or(u32::MAX);
+        let filter_bytes = u32::try_from(filter.len()).map_err(io::Error::other)?;
         let mut trailer = [
             &place.to_be_bytes()[..],
             &(self.directory.len() as u64).to_be_bytes(),
