@@ -66,6 +66,7 @@ fn main() {
         }
     }
     if wanted("--long") {
+        settle();
         long(total, rounds);
     }
     if wanted("--ledger") {
@@ -184,6 +185,12 @@ fn source_bytes(batch: usize) -> Vec<u8> {
         .iter()
         .flat_map(|record| [&[0; 16][..], &record.bytes].concat())
         .collect()
+}
+
+/// Waits until the disk has what the parts before left to be written: it is not the log's to wait for.
+fn settle() {
+    let synced = std::process::Command::new("sync").status();
+    assert!(synced.expect("sync runs").success());
 }
 
 /// Size, reading, verification and opening of a long log.
