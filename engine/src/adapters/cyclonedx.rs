@@ -76,7 +76,7 @@ fn document(body: &Value) -> Field<'_> {
 /// Reads a document that is the result of a scan.
 pub(super) fn scan(context: &Context<'_>, body: &[u8]) -> Result<Report, Problem> {
     let body = json::value(body)?;
-    let root = Field::root(&body);
+    let root = document(&body);
     let list: Vec<_> = root.get("vulnerabilities").items().collect();
     if list.is_empty() {
         return Err(Problem::meaning(

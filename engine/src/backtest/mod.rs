@@ -10,7 +10,7 @@
 //! Where the change can touch only a part of the registry (see `scope.rs`) the history is first read
 //! without folding it; then what matters to that part is decoded again and folded, and of everything
 //! else only the time passes. Decisions elsewhere come out alike and are not made, nor counted. Where
-//! that part is most of the history, all of it is folded, in one reading.
+//! that part is most of what the history begins with, all of it is folded, in one reading.
 //!
 //! Both sides are folded by the core's `step`, from the first record on, with promotions that
 //! complete at once, so that they differ by rules only.

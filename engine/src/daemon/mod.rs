@@ -153,7 +153,10 @@ impl Shared {
         let mut accepted = Vec::with_capacity(events.len());
         for event in &events {
             let ack = publisher.publish_escorted(event, &escort).await?;
-            accepted.push(ack.into());
+            accepted.push(Accepted {
+                sequence: ack.sequence,
+                repeated: ack.duplicate,
+            });
         }
         Ok(accepted)
     }

@@ -9,7 +9,6 @@ use weir_schema::Received;
 use crate::{
     backtest::{Question, jobs::Standing},
     query::{EventFilter, EventPage, Query, QueryError},
-    stream::Ack,
 };
 
 /// The raw body of a registry's or scanner's delivery.
@@ -41,15 +40,6 @@ impl Accepted {
         Self {
             sequence: parts.last().map_or(0, |last| last.sequence),
             repeated: !parts.is_empty() && parts.iter().all(|one| one.repeated),
-        }
-    }
-}
-
-impl From<Ack> for Accepted {
-    fn from(ack: Ack) -> Self {
-        Self {
-            sequence: ack.sequence,
-            repeated: ack.duplicate,
         }
     }
 }
