@@ -36,6 +36,64 @@ fn a_program_knows_what_it_reads() {
 }
 
 #[test]
+fn a_program_knows_what_it_requires_of_a_map() {
+    let environment = Environment::of([
+        ("data", Type::map(Type::String, Type::Dyn)),
+        ("other", Type::map(Type::String, Type::Dyn)),
+    ]);
+    let required = |text: &str, path: &[&str]| {
+        let compiled = Program::compile_predicate(text, &environment, &Limits::RULES);
+        let (program, _) = compiled.unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        let keys = program.required(path).into_iter();
+        let keys = keys.map(|(key, text)| match text {
+            Some(text) => format!("{key}: {text}"),
+            None => key.to_owned(),
+        });
+        keys.collect::<Vec<_>>()
+    };
+    for (text, keys) in [
+        ("has(data.size) && data.size > 3000", &["size"][..]),
+        (
+            "data.verdict == 'block' && 'x' == data['rule']",
+            &["rule: x", "verdict: block"],
+        ),
+        ("data.a != 'x' && 3 < data.b", &["a", "b"]),
+        ("data.source.repository == 'x'", &["source"]),
+        (
+            "data.names.startsWith('x') && data.a.matches('x')",
+            &["a", "names"],
+        ),
+        ("data.tags.exists(tag, tag == data.tag)", &["tags"]),
+        ("!('x' in data.tags)", &["tags"]),
+        ("data.a == 'x' && has(data.a) && data.a == 'y'", &["a: x"]),
+        ("data.a == 3 && data.a == 'x'", &["a: x"]),
+        ("data.a ? data.b : data.c", &["a"]),
+        ("has(data.a.b) && has(data.c)", &["a", "c"]),
+    ] {
+        assert_eq!(required(text, &["data"]), keys, "{text}");
+    }
+    assert_eq!(
+        required("other.data.x == 'y' && other.z == 'z'", &["other", "data"]),
+        ["x: y"]
+    );
+    for text in [
+        "data.a == 'x' || data.b == 'y'",
+        "!has(data.a)",
+        "data.?a.orValue('x') == 'x'",
+        "data[?'a'].hasValue()",
+        "data['a' + other.x] == 'x'",
+        "other.data.x == 'y'",
+        "has(data.a) ? data.a == 'x' : true",
+        "1 / other.x == data.a",
+        "data == other && 'a' in data",
+        "data.exists(key, key == 'a')",
+        "other.?data.x.orValue('x') == 'x'",
+    ] {
+        assert_eq!(required(text, &["data"]), [""; 0], "{text}");
+    }
+}
+
+#[test]
 fn a_program_knows_which_keys_of_a_map_it_selects() {
     let environment = Environment::of([
         ("data", Type::map(Type::String, Type::Dyn)),

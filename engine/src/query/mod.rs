@@ -31,6 +31,7 @@ mod past;
 mod promotions;
 mod question;
 mod search;
+mod selecting;
 
 use serde_json::{Value, json};
 use weir_rules::{State, pattern::RepositoryPatterns};

@@ -38,6 +38,7 @@ mod re2;
 mod record;
 mod reference;
 mod regexp;
+mod required;
 mod scan;
 mod selected;
 mod time;
