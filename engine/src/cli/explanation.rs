@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use self::values::values;
-use super::why::{short, text};
+use super::why::{short, text, trouble};
 
 /// An explanation as people read it.
 #[must_use]
@@ -215,15 +215,15 @@ fn copies(one: &Value, say: &mut impl FnMut(String)) {
         say(format!(
             "  {:<16} {id} {}",
             "promotion",
-            match (text(&open["progress"]), text(&open["error"])) {
-                ("decided", _) => match text(&open["waits_for"]) {
-                    "" => "is decided; the copy has not begun".to_owned(),
-                    lacking => format!("is decided and waits: {lacking}"),
-                },
-                ("started", "") => "is being copied".to_owned(),
-                ("started", error) => format!("is being copied again: {error}"),
-                (_, error) =>
-                    format!("was given up: {error}; try again with `weir retry {id} --confirm`"),
+            match (text(&open["progress"]), &*trouble(open)) {
+                ("failed", error) => format!(
+                    "was given up: {error}; once that is mended, `weir retry {id} --confirm` tries again"
+                ),
+                (_, waits) if open["waits_for"].is_string() =>
+                    format!("is decided and waits: {waits}"),
+                ("decided", _) => "is decided; the copy has not begun".to_owned(),
+                (_, "") => "is being copied".to_owned(),
+                (_, error) => format!("could not be copied and is tried again: {error}"),
             }
         ));
     }

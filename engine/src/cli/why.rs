@@ -247,7 +247,7 @@ fn progress(one: &Value) -> String {
 }
 
 /// What it waits for; or what went wrong last, and when it is tried again.
-fn trouble(one: &Value) -> String {
+pub(super) fn trouble(one: &Value) -> String {
     let copy = &one["copy"];
     if let Some(lacking) = one["waits_for"].as_str() {
         return lacking.to_owned();

@@ -44,6 +44,13 @@ impl Backend {
             copies: Arc::new(Semaphore::new(1)),
         }
     }
+
+    /// Adds to each promotion of a list what this node knows of it besides: how its copy fares, or
+    /// what it waits for.
+    fn complete_promotions(&self, promotions: &mut Value) {
+        self.shared.running.complete(promotions);
+        reach::complete(&self.shared, promotions);
+    }
 }
 
 /// Lets whoever asks go once its request is dropped.
@@ -249,13 +256,10 @@ impl http::Backend for Backend {
         let completed = move || query::complete(&index, &asked, said);
         let mut value = in_turn(&self.turns, completed).await?;
         match query {
-            Query::Promotions(_) => {
-                self.shared.running.complete(&mut value);
-                reach::complete(&self.shared, &mut value);
-            }
+            Query::Promotions(_) => self.complete_promotions(&mut value),
             Query::Why { .. } => {
                 for one in value.as_array_mut().into_iter().flatten() {
-                    reach::complete(&self.shared, &mut one["promotions"]);
+                    self.complete_promotions(&mut one["promotions"]);
                 }
             }
             Query::Status => status::complete(&self.shared, &mut value).await,

@@ -160,7 +160,7 @@ async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by
     let page = String::from_utf8_lossy(&why.stdout);
     assert_eq!(why.status.code(), Some(1), "{page}");
     let told = format!("{id} was given up: ");
-    let remedy = format!("try again with `weir retry {id} --confirm`");
+    let remedy = format!("once that is mended, `weir retry {id} --confirm` tries again");
     assert!(
         page.contains(&told) && page.contains("answered 503") && page.contains(&remedy),
         "{page}"
@@ -228,6 +228,39 @@ async fn a_promotion_that_was_given_up_is_shown_and_goes_through_when_retried_by
         finished.status.code(),
         Some(2),
         "what is done is not retried"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_fails_is_told_of_with_its_next_try_by_whoever_asks_why() {
+    let ship = rule("ship", "image", "team/*", "production/{1}");
+    let Refusing {
+        site: _site,
+        direct,
+        daemon,
+        broken: _broken,
+        _registries,
+    } = refusing(ship, 20).await;
+    let digest = app::image("web", "amd64", &[])
+        .push(&direct, "team/web", Some("1.0"))
+        .await;
+    scanned(&daemon, std::slice::from_ref(&digest)).await;
+    pushed(&daemon, "1", "team/web", &digest).await;
+    let why = daemon
+        .until("/v1/why?repository=team/web&tag=1.0", |all| {
+            all[0]["promotions"][0]["copy"]["retry_at"].is_string()
+        })
+        .await;
+    let copy = &why[0]["promotions"][0]["copy"];
+    let error = copy["error"].as_str().unwrap();
+    assert!(error.contains("answered 503"), "{why}");
+    let shown = daemon.weir(&["why", "team/web:1.0"]);
+    let page = String::from_utf8_lossy(&shown.stdout);
+    assert!(
+        page.contains("could not be copied and is tried again: ")
+            && page.contains("answered 503")
+            && page.contains("again at 20"),
+        "{page}"
     );
 }
 

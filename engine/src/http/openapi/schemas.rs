@@ -175,7 +175,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "gravest": list(reference("Counted")), "counted": number(),
             "denies": list(json!({"type": "object"})), "overrides": list(text()),
             "uncounted": list(json!({"type": "object"})), "needs": list(text()),
-            "promotions": list(json!({"type": "object"})),
+            "promotions": list(reference("PromotionView")),
         }),
     );
     object(

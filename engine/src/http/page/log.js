@@ -19,6 +19,8 @@ const FIELDS = [
   ["type", "Type", "decision.made, scan.*"],
   ["repository", "Repository", "dev/**"],
   ["tag", "Tag", "1.4.0"],
+  ["digest", "Digest", "its first eight digits"],
+  ["app", "Application", "dev/shop:1.4.0"],
   ["actor", "Actor", "ann"],
   ["rule", "Rule", "to-staging"],
   ["vulnerability", "Vulnerability", "CVE-2024-3094"],
@@ -29,7 +31,7 @@ const FIELDS = [
   ["where", "Where (CEL)", "data.findings.exists(f, f.score > 9.0)"],
 ];
 /** Filters that links of other views give. */
-const OTHERS = ["app", "digest", "override", "hold", "before"];
+const OTHERS = ["override", "hold", "before"];
 
 /** The view: all filters of `/v1/events`, `cursor` of an older page, and `follow`. */
 export async function log(parameters, signal) {

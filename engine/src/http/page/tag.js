@@ -14,9 +14,7 @@ export async function tag(parameters, signal) {
   const { repository, tag: name, at } = parameters;
   const asked = { repository, tag: name, at };
   const questions = ["show", "why", "history"].map((question) => ask(question, asked, signal));
-  // How a copy fares is known of now, and nowhere else.
-  const copies = at ? [] : ask("promotions", { repository, tag: name }, signal);
-  const [shown, why, life, open] = await Promise.all([...questions, copies].map(settled));
+  const [shown, why, life] = await Promise.all(questions.map(settled));
   const top = [
     el("h1", null, `${repository}:${name}`),
     past("tag", asked),
@@ -29,7 +27,7 @@ export async function tag(parameters, signal) {
     ...top,
     el("section", { "aria-labelledby": "why" }, el("h2", { id: "why" }, "Why"),
       why.problem?.status === 404 && !shown.problem ? noRule(why.problem)
-        : told(why, (all) => all.map((one) => explanation(faring(one, open.answer ?? []), at)))),
+        : told(why, (all) => all.map((one) => explanation(one, at)))),
     el("section", { "aria-labelledby": "images" }, el("h2", { id: "images" }, "What is in it"),
       told(shown, (one) => contents(one))),
     el("section", { "aria-labelledby": "life" }, el("h2", { id: "life" }, "Its life"),
@@ -44,12 +42,6 @@ export async function tag(parameters, signal) {
 function elsewhere(repository) {
   const part = repository.split("/").at(-1);
   return el("p", null, el("a", { href: to("overview", { repository: part }) }, `Repositories with ${part} in their name`));
-}
-
-/** An answer whose promotions also say how their copies fare. */
-function faring(one, open) {
-  const copied = (promotion) => open.find((other) => other.promotion_id === promotion.promotion_id) ?? promotion;
-  return { ...one, promotions: one.promotions.map(copied) };
 }
 
 /** The tag is there, and nothing is asked about it: no rule takes it, and the answer says so. */
