@@ -2,7 +2,7 @@
 
 use weir_replay_tests::{check, recorded::replay, story::tell};
 use weir_rules::Execution;
-use weir_schema::{Body, Event};
+use weir_schema::{Body, Event, ReasonCode};
 
 use crate::{CHAIN, CLEAN, SHIP};
 
@@ -181,6 +181,29 @@ fn e18_new_findings_in_what_was_promoted_are_a_violation_and_undo_nothing() {
         scan a                  => promote dev/web:2@a -> staging/web:2; cleared staging/web:1@a
         ",
     );
+}
+
+#[test]
+fn a_violation_is_shown_with_what_no_longer_holds_now() {
+    let story = "
+        scan a
+        push dev/web:1 a        => promote dev/web:1@a -> staging/web:1
+        scan a CVE-1:CRITICAL   => violation staging/web:1@a: clause-false `scan.critical == 0`
+        fail a
+        activate nothing        => withdrawn dev/web:1@a: rule-removed
+        ";
+    let told = tell(CLEAN, story);
+    assert_eq!(told.differs, [0; 0], "{}", told.transcript);
+    let shown = |events: usize| {
+        let state = replay(&told.events[..events], Execution::AtOnce).state;
+        let tag = state.tag("staging/web", "1").expect("it is there");
+        let reasons = tag.violation.into_iter().flatten();
+        reasons.map(|reason| reason.code).collect::<Vec<_>>()
+    };
+    let all = told.events.len();
+    assert_eq!(shown(all - 2), [ReasonCode::ClauseFalse]);
+    assert_eq!(shown(all - 1), [ReasonCode::ScanFailed]);
+    assert_eq!(shown(all), [ReasonCode::ClauseFalse], "as it was found");
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Run<'_> {
 
 impl State {
     /// What would be said of what a tag was promoted as; `None` without the rule.
-    fn judge_promoted(&self, target: TagId, parts: Parts) -> Option<Judgement> {
+    pub(crate) fn judge_promoted(&self, target: TagId, parts: Parts) -> Option<Judgement> {
         let promoted: &Promoted = self.tag_row(target).promoted.as_ref()?;
         let repository = self.tag_row(promoted.source).repository;
         let path = self.path(repository, promoted.rule)?;

@@ -41,7 +41,7 @@ pub struct TagView {
     pub lineage: Vec<HopView>,
     /// The verdict under each rule.
     pub verdicts: Vec<VerdictView>,
-    /// What no longer holds of a promoted tag.
+    /// What no longer holds of a promoted tag, as it would be said now.
     pub violation: Option<Vec<Reason>>,
 }
 
@@ -247,10 +247,6 @@ impl State {
         let unknown = parts.unknown().iter();
         let mut unknown: Vec<_> = unknown.map(|id| self.digest(*id).to_string()).collect();
         unknown.sort_unstable();
-        let violation = tag
-            .promoted
-            .as_ref()
-            .and_then(|known| known.violation.as_deref());
         Some(TagView {
             repository: self.repository(tag.repository).text.to_string(),
             tag: self.text(tag.name).to_string(),
@@ -263,8 +259,20 @@ impl State {
             unknown,
             lineage: self.hops(bound),
             verdicts,
-            violation: violation.map(|reasons| self.reasons(reasons)),
+            violation: self.violation_now(id),
         })
+    }
+
+    /// What no longer holds of what a tag was promoted as. While a violation lasts no record tells that
+    /// something else holds no longer than when it was found.
+    fn violation_now(&self, id: TagId) -> Option<Vec<Reason>> {
+        let promoted = self.tag_row(id).promoted.as_ref()?;
+        let found = promoted.violation.as_deref()?;
+        let parts = self.parts_now(promoted.bound.digest);
+        let now = self.judge_promoted(id, parts).map(|now| now.reasons);
+        // Without its rule nothing is said anew.
+        let said = now.as_deref().filter(|now| !now.is_empty());
+        Some(self.reasons(said.unwrap_or(found)))
     }
 
     fn verdict_view(&self, subject: &Subject) -> VerdictView {
