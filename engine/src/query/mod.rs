@@ -386,12 +386,29 @@ fn lineage_of(index: &Index, text: &str, end: u64, when: &str) -> Result<Value, 
     json(&lineage::lineage(index, &digest, end)?)
 }
 
-/// The moment that is meant, as the user says it: a sequence, a time, a date, an age.
-fn moment(at: &str) -> Result<At, QueryError> {
+/// The moment that is meant, as the user says it: a sequence, a time, a date, an age. What was not yet is
+/// not known: a moment is no later than the last record or now.
+fn moment(reader: &LogReader, at: &str) -> Result<At, QueryError> {
     let now: Timestamp = chrono::Utc::now().into();
-    match at.parse() {
-        Ok(at) => Ok(at),
-        Err(_) => Ok(At::Time(time("at", at, now)?)),
+    let moment = match at.parse() {
+        Ok(at) => at,
+        Err(_) => At::Time(time("at", at, now)?),
+    };
+    let last = reader.head().next_seq - 1;
+    match moment {
+        At::Seq(seq) if seq > last => {
+            let beyond = LedgerError::Beyond { seq, last };
+            Err(QueryError::NotFound(beyond.to_string()))
+        }
+        // A clock elsewhere may be ahead of this one.
+        At::Time(time)
+            if time > now && reader.recorded_at(last)?.is_none_or(|last| time > last) =>
+        {
+            Err(QueryError::NotFound(format!(
+                "`at` is `{at}`, which is still to come: leave it out to be told how it is now"
+            )))
+        }
+        moment => Ok(moment),
     }
 }
 
@@ -399,11 +416,7 @@ fn moment(at: &str) -> Result<At, QueryError> {
 /// concluded from it.
 fn end_of(reader: &LogReader, at: &str) -> Result<u64, QueryError> {
     let last = reader.head().next_seq - 1;
-    let seq = match moment(at)? {
-        At::Seq(seq) if seq > last => {
-            let beyond = LedgerError::Beyond { seq, last };
-            return Err(QueryError::NotFound(beyond.to_string()));
-        }
+    let seq = match moment(reader, at)? {
         At::Seq(seq) => seq,
         At::Time(time) => reader.last_not_after(time)?,
     };
@@ -438,7 +451,7 @@ fn state_of_tag(
 
 /// The state of everything at a moment.
 fn past_state(reader: &LogReader, at: &str) -> Result<State, QueryError> {
-    state_at(reader, moment(at)?).map_err(|error| match error {
+    state_at(reader, moment(reader, at)?).map_err(|error| match error {
         LedgerError::Beyond { .. } => QueryError::NotFound(error.to_string()),
         _ => QueryError::Unavailable(error.to_string()),
     })

@@ -264,6 +264,10 @@ fn wrong_questions_are_told_where_they_are_wrong() {
         &["there is no record 99999999"],
     );
     told(
+        &["show", "dev/web:1.0", "--at", "2100-01-01"],
+        &["`at` is `2100-01-01`, which is still to come"],
+    );
+    told(
         &["show", "dev/web:1.0", "--at", "soon"],
         &["`at` is `soon`"],
     );
