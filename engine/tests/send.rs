@@ -102,6 +102,43 @@ async fn what_cannot_be_read_is_recorded_and_said_to_be_rejected() {
     assert_eq!(count.trim(), "1");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_may_not_say_is_said_to_be_rejected() {
+    let directory = TempDir::new().unwrap();
+    let tokens = "token = 'main'\nintake_token = 'hook'";
+    let vexed = "[sources.vexed.settings]\nvex = true\n";
+    let daemon = Daemon::start(directory.path(), vexed, tokens).await;
+    let granted = json!({
+        "specversion": "1.0", "id": "1", "source": "/tests", "type": "weir.override.granted",
+        "data": {"override_id": "o", "vulnerability": "CVE-1", "reason": "r", "actor": "a"},
+    });
+    let granted = file(&directory, "granted.json", &granted.to_string());
+    let waiver = json!({
+        "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://vex.example/1",
+        "author": "ann", "timestamp": "2026-08-21T10:00:00Z", "version": 1,
+        "statements": [{
+            "vulnerability": {"name": "CVE-2026-1"}, "status": "not_affected",
+            "justification": "component_not_present",
+            "products": [{"@id": format!("pkg:oci/web@sha256%3A{}", "a".repeat(64))}],
+        }],
+    });
+    let waiver = file(&directory, "waiver.json", &waiver.to_string());
+    let data = daemon.data();
+    let check = |file: &Path, token: &str, source: &str, code: i32, rejected: &str| {
+        let arguments = ["send", "--token", token, "--source", source];
+        let (ended, _, said) = weir(&data, &arguments, &[file]);
+        assert!(said.contains("accepted at"), "{said}");
+        assert_eq!(ended, code, "{said}");
+        assert_eq!(said.contains("rejected: "), !rejected.is_empty(), "{said}");
+        assert!(said.contains(rejected), "{said}");
+    };
+    check(&granted, "hook", "ci", 1, "is for operators to say");
+    check(&granted, "main", "ci", 0, "");
+    check(&waiver, "hook", "ci", 1, "a waiver");
+    check(&waiver, "hook", "vexed", 0, "");
+    check(&waiver, "main", "ci", 0, "");
+}
+
 #[test]
 fn lines_that_are_not_said_to_be_such_are_refused_before_anything_is_sent() {
     let directory = TempDir::new().unwrap();

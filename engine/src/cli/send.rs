@@ -9,9 +9,10 @@ use std::{
 
 use clap::Args;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::{Access, CliError, NO};
-use crate::adapters::{self, AdapterSettings, Decoded, Delivery, Need, Pending};
+use crate::adapters::{self, AdapterSettings, Decoded, Delivery, Need, Pending, mark_source_only};
 
 /// Send events or raw payloads; --dry-run prints what they mean and sends nothing.
 #[derive(Debug, Args)]
@@ -57,24 +58,16 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
     let daemon = args.access.running()?;
     let mut all_read = true;
     for (sent, payload) in payloads.into_iter().enumerate() {
-        let rejected = decoded(args, &headers, &payload)
-            .into_iter()
-            .filter_map(|one| match one {
-                Decoded::Rejected(rejected) => Some(rejected.reason),
-                _ => None,
-            });
-        let rejected: Vec<String> = rejected.collect();
-        let Payload { place, body } = payload;
+        let Payload { place, body } = &payload;
         let (adapter, source) = (args.adapter.as_deref(), args.source.as_deref());
-        let answer =
-            daemon
-                .deliver(adapter, source, &headers, body)
-                .map_err(|error| match sent {
-                    0 => error,
-                    _ => error.hint(format!(
-                        "{sent} before {place} are accepted; sending all again does no harm"
-                    )),
-                })?;
+        let answer = daemon
+            .deliver(adapter, source, &headers, body.clone())
+            .map_err(|error| match sent {
+                0 => error,
+                _ => error.hint(format!(
+                    "{sent} before {place} are accepted; sending all again does no harm"
+                )),
+            })?;
         // With a stream this is the place in it; the record comes when the stream is read.
         match answer["repeated"].as_bool() {
             Some(true) => tell!(
@@ -83,10 +76,12 @@ pub fn run(args: &SendArgs) -> Result<ExitCode, CliError> {
             _ => tell!("accepted at {}", answer["sequence"]),
         }
         // It is on record as it came, and of no effect.
-        for reason in &rejected {
-            tell!("rejected: {place}: {reason}");
+        for one in decoded(args, &headers, &payload, &answer["source_only"]) {
+            if let Decoded::Rejected(rejected) = one {
+                tell!("rejected: {place}: {}", rejected.reason);
+                all_read = false;
+            }
         }
-        all_read &= rejected.is_empty();
     }
     Ok(match all_read {
         true => ExitCode::SUCCESS,
@@ -108,15 +103,29 @@ pub(super) fn check_adapter(adapter: &str) -> Result<(), CliError> {
         .hint(format!("adapters: {}", names.join(", "))))
 }
 
-/// What a payload means, without asking anybody.
-fn decoded(args: &SendArgs, headers: &[(String, String)], payload: &Payload) -> Vec<Decoded> {
+/// What a payload means, without asking anybody; `source_only` is what a daemon answered of a delivery
+/// that proved no more than its source, and else null.
+fn decoded(
+    args: &SendArgs,
+    headers: &[(String, String)],
+    payload: &Payload,
+    source_only: &Value,
+) -> Vec<Decoded> {
+    let mut headers = headers.to_vec();
+    if source_only.is_object() {
+        mark_source_only(&mut headers);
+    }
+    let settings = AdapterSettings {
+        vex: source_only["may_waive"] == true,
+        ..AdapterSettings::default()
+    };
     adapters::decode(&Delivery {
         adapter: args.adapter.as_deref(),
         source: args.source.as_deref().unwrap_or_default(),
         delivery_id: None,
-        headers,
+        headers: &headers,
         body: &payload.body,
-        settings: &AdapterSettings::default(),
+        settings: &settings,
     })
 }
 
@@ -197,7 +206,7 @@ fn dry_run(
     let source = args.source.as_deref().unwrap_or_default();
     let decoded = payloads
         .iter()
-        .flat_map(|payload| decoded(args, headers, payload));
+        .flat_map(|payload| decoded(args, headers, payload, &Value::Null));
     let mut output = io::stdout().lock();
     for one in decoded {
         let settled = match one {

@@ -186,6 +186,10 @@ impl http::Backend for Backend {
         Ok(accepted)
     }
 
+    fn may_waive(&self, source: &str) -> bool {
+        self.shared.reads.now().of(source).vex
+    }
+
     async fn publish(&self, events: Vec<Received>) -> Result<Vec<Accepted>, IntakeError> {
         if let Some(host) = &self.shared.config.default_registry {
             let mut events = events.iter();

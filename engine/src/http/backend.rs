@@ -71,6 +71,9 @@ pub trait Backend: Send + Sync + 'static {
         delivery: Delivery,
     ) -> impl Future<Output = Result<Accepted, IntakeError>> + Send;
 
+    /// Whether waivers count that a source sends and proves no more by than that it is that source.
+    fn may_waive(&self, source: &str) -> bool;
+
     /// Makes operators' events durable, in order, and returns the place of each.
     fn publish(
         &self,

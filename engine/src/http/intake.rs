@@ -146,9 +146,11 @@ async fn deliver_for<B: Backend>(
     }
     let mut headers = content_headers(headers);
     headers.retain(|(name, _)| !app.proofs.is_secret(name));
-    if !by_token && (proved || !app.admission.is_open()) {
+    let source_only = !by_token && (proved || !app.admission.is_open());
+    if source_only {
         mark_source_only(&mut headers);
     }
+    let may_waive = source_only.then(|| app.backend.may_waive(&source));
     let delivery = Delivery {
         adapter,
         source,
@@ -156,7 +158,10 @@ async fn deliver_for<B: Backend>(
         body,
     };
     let accepted = app.backend.intake(delivery).await?;
-    let answer = answer("sequence", accepted.sequence.into(), accepted.repeated);
+    let mut answer = answer("sequence", accepted.sequence.into(), accepted.repeated);
+    if let Some(may_waive) = may_waive {
+        answer["source_only"] = json!({ "may_waive": may_waive });
+    }
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 

@@ -1,6 +1,11 @@
 //! What can be read: records as pages or followed live, and the engine's answers.
 
-use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -78,7 +83,13 @@ impl EventParameters {
             count: false,
             by: None,
         };
+        let mut known: BTreeSet<String> = BTreeSet::new();
         for (name, value) in given {
+            if !EventFilter::takes_several(&name) && !known.insert(name.clone()) {
+                return Err(Problem::bad_request(format!(
+                    "`{name}` is given twice, and takes one value"
+                )));
+            }
             match &*name {
                 "follow" => read.follow = switch(&name, &value)?,
                 "count" => read.count = switch(&name, &value)?,
@@ -90,6 +101,26 @@ impl EventParameters {
             }
         }
         checked(read.filter.limit)?;
+        let answers = [
+            ("by", read.by.is_some()),
+            ("count", read.count),
+            ("follow", read.follow),
+        ];
+        let mut asked = answers.iter().filter(|(_, is_asked)| *is_asked);
+        if let (Some((one, _)), Some((other, _))) = (asked.next(), asked.next()) {
+            return Err(Problem::bad_request(format!(
+                "`{one}` and `{other}` ask for different answers: leave one of them out"
+            )));
+        }
+        let goes_elsewhere = ["order", "cursor", "before", "limit"];
+        let elsewhere = goes_elsewhere
+            .into_iter()
+            .find(|name| known.contains(*name));
+        if let Some(name) = elsewhere.filter(|_| read.follow) {
+            return Err(Problem::bad_request(format!(
+                "`follow` goes forward from `after` and does not end: leave out `{name}`"
+            )));
+        }
         Ok(read)
     }
 }
@@ -217,11 +248,6 @@ async fn events<B: Backend>(
             .into_response());
     }
     if asked.follow {
-        if filter.newest_first || filter.cursor.is_some() {
-            return Err(Problem::bad_request(
-                "`follow` goes forward from `after`: leave out `order` and `cursor`",
-            ));
-        }
         // A browser that reconnects says what it saw last.
         if let Some(last) = headers.get("last-event-id") {
             filter.after = last

@@ -80,6 +80,11 @@ impl EventFilter {
         TEXTS.iter().map(|(name, _)| *name).chain(OTHERS)
     }
 
+    /// Whether a filter of this name may come more than once.
+    pub(crate) fn takes_several(name: &str) -> bool {
+        TEXTS.iter().any(|(known, _)| *known == name)
+    }
+
     /// Takes one filter by its name. A filter by texts may come more than once.
     ///
     /// # Errors

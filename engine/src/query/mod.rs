@@ -30,6 +30,7 @@ mod page;
 mod past;
 mod promotions;
 mod question;
+pub(crate) mod rules;
 mod search;
 mod selecting;
 
@@ -223,7 +224,7 @@ pub fn of_state(state: &State, reader: &LogReader, query: &Query) -> Result<Valu
         Query::Impact { vulnerability, .. } => json(&state.impact(vulnerability)),
         Query::Overrides { .. } => json(&state.overrides()),
         Query::Promotions(filter) => json(&promotions::promotions(state, filter)?),
-        Query::Rules => rules(state),
+        Query::Rules => Ok(rules::in_force(state)),
         Query::Status => status::of_log(state, reader),
         Query::History { .. }
         | Query::Lineage { .. }
@@ -335,25 +336,6 @@ fn show(state: &State, repository: &str, tag: Option<&str>) -> Result<Value, Que
 
 fn no_tag(repository: &str, tag: &str) -> QueryError {
     QueryError::NoTag(format!("there is no tag `{repository}:{tag}`"))
-}
-
-fn rules(state: &State) -> Result<Value, QueryError> {
-    let rules = state.rules().rules().iter().map(|rule| {
-        json!({
-            "rule": rule.name,
-            "path": rule.path,
-            "kind": rule.kind.as_str(),
-            "severity": rule.severity.as_str(),
-            "about": rule.about,
-            "expression": rule.expression_text,
-        })
-    });
-    let rules: Vec<Value> = rules.collect();
-    Ok(json!({
-        "rules": rules,
-        "rules_digest": format!("sha256:{}", weir_schema::record::hex(&state.rules().digest())),
-        "refused": state.rules_refused(),
-    }))
 }
 
 /// How it is said that something was recorded in the time that is asked about.

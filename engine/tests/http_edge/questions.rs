@@ -47,6 +47,20 @@ async fn questions_that_make_no_sense_are_told_what_is_wrong() {
         ("/v1/events?order=up", "`newest` or `oldest`"),
         ("/v1/events?follow=maybe", "`true` or `false`"),
         ("/v1/events?follow=true&order=newest", "goes forward"),
+        ("/v1/events?follow=true&before=5", "leave out `before`"),
+        (
+            "/v1/events?count=true&where=a&where=b",
+            "`where` is given twice, and takes one value",
+        ),
+        ("/v1/events?by=actor&by=type", "`by` is given twice"),
+        (
+            "/v1/events?count=true&by=actor",
+            "`by` and `count` ask for different answers",
+        ),
+        (
+            "/v1/events?count=true&follow=true",
+            "`count` and `follow` ask for different answers",
+        ),
         (
             "/v1/overrides?soon=1d",
             "there is no parameter `soon`; it takes `expiring` or `at`",

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
-use weir_rules::rule::{Rule, RuleTarget, ScanRequirement, Separate};
+use weir_rules::rule::Rule;
 
 use super::{Output, files};
 use crate::cli::CliError;
+use crate::query::rules::{described, from, to};
 
 /// Lists the rules of a directory.
 #[derive(Debug, clap::Args)]
@@ -32,12 +33,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             writeln!(out, "{}", table(rules.iter().map(AsRef::as_ref))).map_err(CliError::output)?
         }
         Output::Json => {
-            let described: Vec<Value> = rules.iter().map(|rule| describe(rule)).collect();
+            let described: Vec<Value> = rules.iter().map(|rule| described(rule)).collect();
             writeln!(out, "{}", json!({ "rules": described })).map_err(CliError::output)?;
         }
         Output::Jsonl => {
             for rule in rules {
-                writeln!(out, "{}", describe(rule)).map_err(CliError::output)?;
+                writeln!(out, "{}", described(rule)).map_err(CliError::output)?;
             }
         }
     }
@@ -59,56 +60,4 @@ fn table<'a>(rules: impl Iterator<Item = &'a Rule>) -> Table {
         ]);
     }
     table
-}
-
-fn describe(rule: &Rule) -> Value {
-    json!({
-        "rule": rule.name,
-        "path": rule.path,
-        "kind": rule.kind.as_str(),
-        "severity": rule.severity.as_str(),
-        "from": from(rule),
-        "to": to(rule),
-        "tag": rule.tag.as_str(),
-        "class": rule.classes,
-        "about": rule.about,
-        "owner": rule.owner,
-        "link": rule.link,
-        "scan": scan(rule.scan),
-        "scanners": rule.scanners,
-        "soak": rule.soak.map(|soak| format!("{}s", soak.as_seconds_f64())),
-        "approvals": rule.approvals,
-        "separate": rule.separate.iter().map(|who| separate(*who)).collect::<Vec<_>>(),
-        "window": rule.window.as_ref().map(ToString::to_string),
-        "message": rule.message.as_ref().map(|message| message.as_str()),
-        "expression": rule.expression_text,
-    })
-}
-
-fn scan(scan: ScanRequirement) -> &'static str {
-    match scan {
-        ScanRequirement::Required => "required",
-        ScanRequirement::NotRequired => "not-required",
-    }
-}
-
-fn separate(separate: Separate) -> &'static str {
-    match separate {
-        Separate::Pusher => "pusher",
-        Separate::RuleOwner => "rule-owner",
-    }
-}
-
-fn from(rule: &Rule) -> String {
-    rule.from
-        .as_ref()
-        .map_or_else(|| "**".to_owned(), ToString::to_string)
-}
-
-fn to(rule: &Rule) -> String {
-    match &rule.to {
-        RuleTarget::Repository(template) => format!("{template}:{}", rule.tag),
-        RuleTarget::Matching(patterns) => patterns.to_string(),
-        RuleTarget::Any => "**".to_owned(),
-    }
 }

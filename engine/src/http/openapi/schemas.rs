@@ -49,7 +49,9 @@ pub(super) fn schemas() -> Map<String, Value> {
         "The place in the stream, or the record; of a batch one each. Of what came before, by its source and id, that place or a later one.",
         &[],
         json!({"sequence": number(), "sequences": list(number()),
-            "repeated": {"type": "boolean", "description": "True where it is known that all of it came before: it is not kept again, and changes nothing. Of a delivery into a stream it is not known yet."}}),
+            "repeated": {"type": "boolean", "description": "True where it is known that all of it came before: it is not kept again, and changes nothing. Of a delivery into a stream it is not known yet."},
+            "source_only": {"type": "object", "properties": {"may_waive": {"type": "boolean"}}, "required": ["may_waive"],
+                "description": "Of a delivery that proves no more than which source sent it: operators' events in it are rejected, and so are waivers where the source may not waive."}}),
     );
     object(
         "Record",

@@ -31,11 +31,15 @@ const FIELDS = [
   ["where", "Where (CEL)", "data.findings.exists(f, f.score > 9.0)"],
 ];
 /** Filters that links of other views give. */
-const OTHERS = ["override", "hold", "before"];
+const OTHERS = ["override", "hold", "after", "before"];
 
-/** The view: all filters of `/v1/events`, `cursor` of an older page, and `follow`. */
+/** What would ask for something else than a page of the newest. */
+const ELSEWHERE = ["count", "by", "order", "limit"];
+
+/** The view: the filters of `/v1/events`, `cursor` of an older page, and `follow`. */
 export async function log(parameters, signal) {
-  const { cursor, follow: follows, ...filters } = parameters;
+  const { cursor, follow: follows, ...rest } = parameters;
+  const filters = Object.fromEntries(Object.entries(rest).filter(([name]) => !ELSEWHERE.includes(name)));
   const asked = ask("events", { ...filters, cursor, order: "newest", limit: PAGE }, signal);
   return [
     el("h1", null, "Log"),

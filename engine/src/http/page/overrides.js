@@ -8,7 +8,7 @@ import { settled, told } from "./problem.js";
 import { to } from "./route.js";
 import { digest, distance, time, verdict, vulnerabilityLink } from "./words.js";
 
-const HEADERS = ["Override", "Vulnerability", "Where", "Granted", "By", "Ends", "Decisions", "Reason"];
+const HEADERS = ["Override", "Vulnerability", "Where", "Granted", "Ends", "Decisions", "Reason"];
 
 /** The view: `expiring` as `14d`, as of `at`. */
 export async function overrides(parameters, signal) {
@@ -31,7 +31,8 @@ export async function overrides(parameters, signal) {
 function cells(one, at) {
   return [
     el("a", { href: to("log", { override: one.override_id }) }, one.override_id),
-    vulnerabilityLink(one.vulnerability, at), scope(one.scope), time(one.granted_at), one.actor, ends(one, at),
+    vulnerabilityLink(one.vulnerability, at), scope(one.scope), [time(one.granted_at), " by ", one.actor],
+    ends(one, at),
     one.decisions, one.reason,
   ];
 }

@@ -12,6 +12,7 @@ import { explanation } from "./why.js";
 /** The view of `repository` and `tag`, as of `at`. */
 export async function tag(parameters, signal) {
   const { repository, tag: name, at } = parameters;
+  if (!repository || !name) return noTag(repository);
   const asked = { repository, tag: name, at };
   const questions = ["show", "why", "history"].map((question) => ask(question, asked, signal));
   const [shown, why, life] = await Promise.all(questions.map(settled));
@@ -35,6 +36,16 @@ export async function tag(parameters, signal) {
     el("section", { "aria-labelledby": "shell" }, el("h2", { id: "shell" }, "In a shell"),
       ["why", "show", "history"].map((word) =>
         command(null, line(word, `${repository}:${name}`, ...(at ? ["--at", at] : []))))),
+  ];
+}
+
+/** The address names no tag. */
+function noTag(repository) {
+  return [
+    el("h1", null, "No tag is named"),
+    el("p", null, "The address of a tag names its repository and the tag, as ",
+      el("code", null, toTag("dev/web", "1.0")), "."),
+    repository ? elsewhere(repository) : el("p", null, el("a", { href: to("overview") }, "All repositories")),
   ];
 }
 

@@ -5,7 +5,7 @@ import { el, facts, table } from "./dom.js";
 import { remedies } from "./remedies.js";
 import { tagOf, to, toTag } from "./route.js";
 import { tree } from "./tree.js";
-import { imageName, reason, tagLink, time, verdict, vulnerabilityLink } from "./words.js";
+import { imageName, link, reason, tagLink, time, verdict, vulnerabilityLink } from "./words.js";
 
 /** An explanation, as of `at`: what is missing first, then everything that was looked at. */
 export function explanation(one, at) {
@@ -102,10 +102,4 @@ function promotion(open) {
   return el("p", { class: progress === "failed" || trouble ? "problem" : "note" },
     el("a", { href: to("promotions") }, `Promotion ${id}`), ` ${words}`, trouble && `: ${trouble}`,
     copy?.retry_at && [". Again at ", time(copy.retry_at)]);
-}
-
-/** A link of a rule's header, if it leads to a web page. */
-function link(text) {
-  const web = /^https?:\/\//.test(text ?? "");
-  return web ? el("a", { href: text, rel: "noreferrer noopener" }, text) : text;
 }

@@ -87,3 +87,9 @@ export function findings(counts) {
 
 /** Many words with the number before them: `1 rule`, `2 rules`. */
 export const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+
+/** A link of a rule's header, if it leads to a web page. */
+export function link(text) {
+  const web = /^https?:\/\//.test(text ?? "");
+  return web ? el("a", { href: text, rel: "noreferrer noopener" }, text) : text;
+}
