@@ -2,13 +2,17 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use support::{
     app::{self, Content},
     proxy::{Fault, Proxy},
-    registry::{Access, Options, Registry, as_dev, clients, delete_blob, quiet},
+    registry::{Access, Options, Registry, as_dev, clients, delete_blob, delete_manifest, quiet},
     tls::Authority,
 };
 use weir_engine::{
@@ -328,6 +332,61 @@ async fn a_large_blob_is_streamed_and_a_broken_download_goes_on_where_it_broke()
 }
 
 #[tokio::test]
+async fn a_large_blob_may_take_longer_than_a_registry_may_be_silent() {
+    let (from, to) = (Registry::start(), Registry::start());
+    let proxy = Proxy::before(to.address(), |request| match &*request.method {
+        "PUT" if request.path.contains("/blobs/") => Fault::SlowUpload(Duration::from_millis(60)),
+        _ => Fault::None,
+    })
+    .await;
+    let impatient = RegistryConfig {
+        idle_timeout_seconds: NonZeroU64::MIN,
+        max_attempts: NonZeroU32::MIN,
+        ..to.config()
+    };
+    let clients = clients([(from.host(), from.config()), (proxy.host(), impatient)]);
+    let image = app::image("large", "amd64", &[20_000_000]);
+    let source = clients.get(&from.host()).unwrap();
+    let digest = image.push(&source, "dev/large", Some("1.0")).await;
+    let plan = plan(
+        &repository(&from.host(), "dev/large"),
+        &repository(&proxy.host(), "prod/large"),
+        &digest,
+        None,
+    );
+    let began = Instant::now();
+    run(&plan, &clients).await.unwrap();
+    assert!(began.elapsed() > Duration::from_secs(2), "it was slow");
+    let target = Client::new(&to.host(), &to.config()).unwrap();
+    assert_complete(&target, "prod/large", &image).await;
+}
+
+#[tokio::test]
+async fn a_list_of_which_nothing_is_left_at_the_source_stops_no_copy() {
+    let registry = Registry::start();
+    let host = registry.host();
+    let clients = clients([(registry.host(), registry.config())]);
+    let client = clients.get(&registry.host()).unwrap();
+    let web = app::image("web", "amd64", &[]);
+    let digest = web.push(&client, "dev/web", Some("1.0")).await;
+    let sbom = app::referrer(&web.descriptor(&json!({})), "application/spdx+json", "sbom");
+    let gone = sbom.push(&client, "dev/web", None).await;
+    let list = app::referrer_list(&[(&sbom, "application/spdx+json")]);
+    let tag = fallback_tag(&digest).unwrap();
+    list.push(&client, "dev/web", Some(tag.as_str())).await;
+    assert!(delete_manifest(&host, "dev/web", &gone).await);
+    let plan = plan(
+        &repository(&host, "dev/web"),
+        &repository(&host, "prod/web"),
+        &digest,
+        None,
+    );
+    let done = run(&plan, &clients).await.unwrap();
+    assert_eq!(done.lost_referrers, [gone]);
+    assert_complete(&client, "prod/web", &web).await;
+}
+
+#[tokio::test]
 async fn what_is_not_distributable_stays_where_it_is() {
     let registry = Registry::start();
     let clients = clients([(registry.host(), registry.config())]);
@@ -555,6 +614,6 @@ async fn one_place_at_a_time_is_enough() {
         &digest,
         None,
     );
-    let done = tokio::time::timeout(std::time::Duration::from_secs(60), run(&plan, &clients)).await;
+    let done = tokio::time::timeout(Duration::from_secs(60), run(&plan, &clients)).await;
     assert!(done.expect("no deadlock").unwrap().progress.bytes_moved > 3_000_000);
 }

@@ -334,6 +334,54 @@ async fn a_manifest_that_is_image_and_index_at_once_is_not_copied() {
 }
 
 #[tokio::test]
+async fn where_nothing_is_mounted_the_bytes_are_moved() {
+    for refused in ["405 Method Not Allowed", "403 Forbidden", "404 Not Found"] {
+        let scene = Scene::new(move |request| match request.path.contains("mount=") {
+            true => Fault::Answer(refused),
+            false => Fault::None,
+        })
+        .await;
+        let done = scene.run().await.unwrap().progress;
+        assert!(done.blobs_moved > 0 && done.blobs_mounted == 0, "{refused}");
+        assert_eq!(scene.target().await, Some(scene.plan.digest.clone()));
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_a_registry_forgot_begins_again() {
+    let forgotten = AtomicBool::new(false);
+    let scene = Scene::new(move |request| match &*request.method {
+        "POST" if request.path.contains("mount=") => Fault::Answer("405 Method Not Allowed"),
+        "PUT" if request.path.contains("/uploads/") && !forgotten.swap(true, Ordering::SeqCst) => {
+            Fault::Refuse(
+                "404 Not Found",
+                r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"blob upload unknown to registry"}]}"#,
+            )
+        }
+        _ => Fault::None,
+    })
+    .await;
+    scene.run().await.unwrap();
+    assert_eq!(scene.target().await, Some(scene.plan.digest.clone()));
+}
+
+#[tokio::test]
+async fn a_404_in_which_no_registry_speaks_is_tried_again() {
+    for method in ["POST", "PUT"] {
+        let scene = Scene::new(move |request| match &*request.method {
+            "POST" if request.path.contains("mount=") => Fault::Answer("405 Method Not Allowed"),
+            asked if asked == method => Fault::Answer("404 Not Found"),
+            _ => Fault::None,
+        })
+        .await;
+        let error = scene.run().await.unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+        assert!(error.to_string().contains("not found"), "{error}");
+        assert_eq!(scene.target().await, None);
+    }
+}
+
+#[tokio::test]
 async fn a_registry_that_asks_for_patience_gets_it() {
     let scene = Scene::new(|request| match request.number {
         5 | 20 => Fault::Answer("429 Too Many Requests\r\nRetry-After: 1"),

@@ -155,6 +155,39 @@ async fn a_mount_that_is_declined_becomes_an_upload_on_the_session_given() {
 }
 
 #[tokio::test]
+async fn where_an_upload_leads_is_told_without_what_may_be_secret() {
+    let said = async |location: fn(&str) -> String, status: u16| {
+        let (stub, client) = stub(quiet(), move |request| match &*request.method {
+            "POST" => Reply::status(202).header("location", &location(&request.host)),
+            _ => Reply::status(status),
+        })
+        .await;
+        let upload = client.start_upload("dev/web").await.unwrap();
+        let digest = Digest::of(b"");
+        let sent = client.finish_upload(upload, &digest, Vec::new().into());
+        let error = sent.await.unwrap_err().to_string();
+        assert!(
+            !error.contains("hunter2") && !error.contains("s3cret"),
+            "{error}"
+        );
+        (error, stub)
+    };
+    let (error, _) = said(
+        |host| format!("http://bob:hunter2@{host}/up?sig=s3cret"),
+        500,
+    )
+    .await;
+    assert!(error.contains("answered 500"), "{error}");
+    let (error, _) = said(|_| "http://bob:hunter2@[/up?sig=s3cret".to_owned(), 500).await;
+    assert!(error.contains("it leads on to `[/up`"), "{error}");
+    // Relative to what was asked for.
+    let (_, stub) = said(|_| "one?state=s3cret".to_owned(), 400).await;
+    let paths = stub.seen().into_iter().map(|request| request.path);
+    let sent = paths.filter(|path| path.starts_with("/v2/dev/web/blobs/uploads/one?state="));
+    assert_eq!(sent.count(), 1);
+}
+
+#[tokio::test]
 async fn a_registry_may_be_reached_elsewhere_than_its_name_says() {
     let registry = Registry::start();
     let config = RegistryConfig {

@@ -23,6 +23,7 @@ use weir_engine::{
     oci::{AuthFailure, Client, OciError, RegistryConfig},
     secret::Secret,
 };
+use weir_schema::Digest;
 
 fn assert_says(error: &OciError, parts: &[&str]) {
     for part in parts {
@@ -413,4 +414,42 @@ async fn a_login_is_not_sent_on_to_where_a_token_server_leads() {
         assert!(!error.to_string().contains("secret"), "{error}");
     }
     assert_eq!(elsewhere.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn a_login_is_not_given_to_whoever_a_registry_leads_to() {
+    let digest = Digest::of(b"blob");
+    for kind in ["Basic realm=\"elsewhere\"", "Bearer"] {
+        // It asks for a login as the registry would, and names itself for a token server.
+        let elsewhere = Stub::start(move |request| {
+            let realm = format!("Bearer realm=\"http://{}/token\"", request.host);
+            let challenge = if kind == "Bearer" { &*realm } else { kind };
+            Reply::status(401).header("www-authenticate", challenge)
+        })
+        .await;
+        let host = elsewhere.host();
+        let stub = Stub::start(move |request| match &request.authorization {
+            None => Reply::status(401).header("www-authenticate", "Basic realm=\"here\""),
+            Some(_) if request.path.contains("/blobs/") => {
+                Reply::status(307).header("location", &format!("http://{host}/store?sig=s3cret"))
+            }
+            Some(_) => Reply::status(200),
+        })
+        .await;
+        let client = let_in(&stub.host()).await;
+        let error = client.get_blob("dev/web", &digest, 1024).await.unwrap_err();
+        assert!(
+            error.is_retryable(),
+            "the registry gives another address: {error}"
+        );
+        let text = error.to_string();
+        let place = format!("at `http://{}/store`, where it leads", elsewhere.host());
+        assert!(text.contains(&place) && !text.contains("s3cret"), "{text}");
+        let seen = elsewhere.seen();
+        assert!(!seen.is_empty());
+        for request in seen {
+            assert_eq!(request.authorization, None, "{request:?}");
+            assert!(!request.path.starts_with("/token"), "{request:?}");
+        }
+    }
 }

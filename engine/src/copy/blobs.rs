@@ -72,17 +72,21 @@ async fn copy(job: &Job, blob: &Needed) -> Result<(), CopyError> {
     let (source, target) = (&job.source, &job.target);
     let mut upload = None;
     if job.same_registry {
-        match target
-            .client
+        let client = &target.client;
+        match client
             .mount_blob(&target.path, &blob.digest, &source.path)
-            .await?
+            .await
         {
-            Mount::Done => {
+            Ok(Mount::Done) => {
                 verify(job, &blob.digest).await?;
                 job.count(|progress| progress.blobs_mounted += 1);
                 return Ok(());
             }
-            Mount::Declined(opened) => upload = Some(opened),
+            Ok(Mount::Declined(opened)) => upload = Some(opened),
+            Err(error) if error.is_retryable() => return Err(error.into()),
+            // Some registries mount nothing, and some logins may read and write and not do both at
+            // once: what is in the way of the bytes too is told of them.
+            Err(error) => tracing::debug!(%error, "not mounted, so moved"),
         }
     }
     if target.client.has_blob(&target.path, &blob.digest).await? {

@@ -202,13 +202,17 @@ impl CopyError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Registry(OciError::Refused { codes, .. }) => {
-                // Something the manifest names vanished between our looking and its storing.
-                codes
-                    .iter()
-                    .any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UPLOAD_UNKNOWN")
+            // Something the manifest names vanished between our looking and its storing.
+            Self::Registry(OciError::Refused { codes, .. })
+                if codes.iter().any(|code| code == "MANIFEST_BLOB_UNKNOWN") =>
+            {
+                true
             }
+            // A registry says what it does not know; an ingress that does not reach it just says 404.
+            Self::Registry(OciError::NotFound { codes, .. }) if codes.is_empty() => true,
             Self::Registry(error) => error.is_retryable(),
+            // Not there for the moment, as the source may be.
+            Self::TargetMoved { found: None, .. } => true,
             Self::TargetIncomplete { .. }
             | Self::TagNotKept { .. }
             | Self::ReferrersNotKept { .. }

@@ -92,7 +92,7 @@ async fn copy_for(job: &Job, subject: &Digest) -> Result<Copied, CopyError> {
             complete,
         };
         put_lacking(job, &tag, wanted).await?;
-    } else if listed.fallback.is_some() {
+    } else if listed.fallback.is_some() && copied.lost.is_empty() {
         // The tag holds something else than a list; it goes along as what it is.
         copied.copied.extend(copy_tagged(job, &tag).await?);
     }

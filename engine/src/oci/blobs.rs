@@ -155,20 +155,33 @@ impl Client {
         let location = text(headers, "location").ok_or_else(|| {
             self.protocol(&call.what, "an upload was opened, but it has no address")
         })?;
+        // Of an address within the registry the client knows where it begins; one without a slash begins
+        // at what was asked for.
+        let location = match location.contains("://") || location.starts_with('/') {
+            true => location.to_owned(),
+            false => beside(&call.path, location),
+        };
         Ok(Upload {
             repository: repository.to_owned(),
-            location: location.to_owned(),
-            elsewhere: host_of(location)
+            elsewhere: host_of(&location)
                 .filter(|host| *host != self.authority())
                 .map(str::to_owned),
+            location,
         })
     }
 }
 
-/// The host that an address names, with its port; `None` of one without.
+/// An address relative to the path that was asked for (RFC 3986, section 5.2).
+fn beside(path: &str, location: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    let within = path.rsplit_once('/').map_or("", |(within, _)| within);
+    format!("{within}/{location}")
+}
+
+/// The host that an address names, with its port and without a login; `None` of one without.
 fn host_of(location: &str) -> Option<&str> {
     let (_, rest) = location.split_once("://")?;
-    rest.split(['/', '?']).next()
+    rest.split(['/', '?']).next()?.rsplit('@').next()
 }
 
 pub(super) fn blob_call(method: Method, doing: &str, repository: &str, digest: &Digest) -> Call {

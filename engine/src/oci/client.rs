@@ -20,6 +20,7 @@ use super::{
     config::RegistryConfig,
     endpoint::{Endpoint, is_loopback},
     error::{OciError, TlsFailure, from_transport, innermost},
+    flow::Flow,
     lack::Lack,
     leads,
     limit::{Limits, Slot},
@@ -48,6 +49,9 @@ struct Inner {
     registry: String,
     config: RegistryConfig,
     http: reqwest::Client,
+    /// For requests with a stream for a body: the library counts the time that the body takes as
+    /// silence, so that this one does not count it at all.
+    streaming: reqwest::Client,
     endpoint: Endpoint,
     auth: Auth,
     limits: Limits,
@@ -61,6 +65,17 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Client").field(&self.inner.registry).finish()
     }
+}
+
+/// How long a request may take.
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    /// Its answer has come whole within this time, however it trickles.
+    Whole(Duration),
+    /// As long as its answer goes on to come.
+    Pieces,
+    /// As long as the caller lets it: a stream is sent.
+    Sent,
 }
 
 /// One request, which may be sent several times.
@@ -101,17 +116,19 @@ impl Client {
     pub fn new(registry: &str, config: &RegistryConfig) -> Result<Self, OciError> {
         let endpoint = Endpoint::new(registry, config);
         let tls = tls::client_config(registry, config)?;
-        let http = |redirects: Policy| {
-            let mut builder = reqwest::Client::builder()
+        let builder = |redirects: Policy| {
+            let builder = reqwest::Client::builder()
                 .user_agent(USER_AGENT)
                 .tls_backend_preconfigured(tls.clone())
                 .redirect(redirects)
                 .connect_timeout(CONNECT_TIMEOUT)
-                .pool_idle_timeout(IDLE_TIMEOUT)
-                .read_timeout(config.idle_timeout());
-            if is_loopback(endpoint.host()) {
-                builder = builder.no_proxy();
+                .pool_idle_timeout(IDLE_TIMEOUT);
+            match is_loopback(endpoint.host()) {
+                true => builder.no_proxy(),
+                false => builder,
             }
+        };
+        let built = |builder: reqwest::ClientBuilder| {
             builder.build().map_err(|error| {
                 Box::new(TlsFailure::Handshake {
                     registry: registry.to_owned(),
@@ -119,10 +136,13 @@ impl Client {
                 })
             })
         };
+        let http =
+            |redirects: Policy| built(builder(redirects).read_timeout(config.idle_timeout()));
         Ok(Self {
             inner: Arc::new(Inner {
                 registry: registry.to_owned(),
                 config: config.clone(),
+                streaming: built(builder(leads::redirects(config)))?,
                 // The login goes in the body too, where no library takes it out on the way.
                 auth: Auth::new(registry, config, http(Policy::none())?),
                 http: http(leads::redirects(config))?,
@@ -196,7 +216,8 @@ impl Client {
     /// for callers that hold a slot.
     pub(super) async fn answer_once(&self, call: &Call, limit: usize) -> Result<Answer, OciError> {
         let body = || Some(call.body.clone().into());
-        let response = self.send(call, body, Some(self.inner.longest)).await?;
+        let patience = Patience::Whole(self.inner.longest);
+        let response = self.send(call, body, patience).await?;
         self.read(call, response, limit).await
     }
 
@@ -224,44 +245,55 @@ impl Client {
         let mut retry = self.inner.limits.retry();
         loop {
             let body = || Some(call.body.clone().into());
-            match self.send(call, body, None).await {
+            match self.send(call, body, Patience::Pieces).await {
                 Ok(response) => return Ok(response),
                 Err(error) => retry.after(error).await?,
             }
         }
     }
 
-    /// Sends `call` once with `body` instead of its own. A stream can be sent only once: if the
-    /// registry wants another login first, that is made, and the error says to try again. The
-    /// caller holds a slot.
+    /// Sends `call` once with `body` instead of its own, which tells `flow` how it goes on. A stream can
+    /// be sent only once: if the registry wants another login first, that is made, and the error says
+    /// to try again. The caller holds a slot.
     pub(super) async fn send_stream(
         &self,
         call: &Call,
         body: reqwest::Body,
+        flow: &Flow,
         _slot: &Slot,
     ) -> Result<Answer, OciError> {
         let mut body = Some(body);
-        let response = self.send(call, || body.take(), None).await?;
-        self.read(call, response, ERROR_LIMIT).await
+        let answered = async {
+            let response = self.send(call, || body.take(), Patience::Sent).await?;
+            self.read(call, response, ERROR_LIMIT).await
+        };
+        let idle = self.inner.config.idle_timeout();
+        tokio::select! {
+            answer = answered => answer,
+            silent = flow.silence(idle, self.inner.longest) => Err(OciError::Connection {
+                registry: self.registry().to_owned(),
+                what: call.what.clone(),
+                reason: format!("no answer in time: silent for {} s", silent.as_secs()),
+            }),
+        }
     }
 
     /// One try, and another if it is refused and there is another login by now. Overload and server
-    /// errors are errors; every other status is for the caller to judge. The body must have come
-    /// within `longest` of the request, however it trickles.
+    /// errors are errors; every other status is for the caller to judge.
     async fn send(
         &self,
         call: &Call,
         mut body: impl FnMut() -> Option<reqwest::Body>,
-        longest: Option<Duration>,
+        patience: Patience,
     ) -> Result<Response, OciError> {
         let auth = &self.inner.auth;
         let used = auth.known();
-        match self.send_known(call, &mut body, longest).await {
+        match self.send_known(call, &mut body, patience).await {
             Err(OciError::Auth(failure)) if failure.is_of_login() => {
                 if !auth.renew(used.as_ref()).await? {
                     return Err(OciError::Auth(failure));
                 }
-                self.send_known(call, &mut body, longest).await
+                self.send_known(call, &mut body, patience).await
             }
             ended => ended,
         }
@@ -272,11 +304,12 @@ impl Client {
         &self,
         call: &Call,
         body: &mut impl FnMut() -> Option<reqwest::Body>,
-        longest: Option<Duration>,
+        patience: Patience,
     ) -> Result<Response, OciError> {
         let inner = &*self.inner;
         let url = self.url(call).await?;
-        let ours = url.origin() == inner.endpoint.base(&inner.http).await?.origin();
+        let home = inner.endpoint.base(&inner.http).await?.origin();
+        let ours = url.origin() == home;
         // A login is shown to the registry alone, wherever it may have sent us.
         let mut login = None;
         // Why there is none, although the registry asked for one before: by now it may ask for
@@ -298,18 +331,23 @@ impl Client {
                 });
             };
             inner.limits.pace().await;
-            let request = self.request(call, &url, login.as_ref(), longest);
+            let request = self.request(call, &url, login.as_ref(), patience);
             let response = request.body(body).send().await.map_err(|error| {
                 from_transport(self.registry(), inner.endpoint.host(), &call.what, &error)
             })?;
+            let at_home = response.url().origin() == home;
             // What anybody is answered may be less than what the login is for.
             if let Some(error) = lacking.take()
-                && response.status() != StatusCode::UNAUTHORIZED
+                && !(at_home && response.status() == StatusCode::UNAUTHORIZED)
             {
                 return Err(error);
             }
             match response.status() {
-                StatusCode::UNAUTHORIZED if ours && !challenged => {
+                // Whoever the registry leads to may not ask for its login.
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !at_home => {
+                    return Err(self.refused_elsewhere(call, response).await);
+                }
+                StatusCode::UNAUTHORIZED if !challenged => {
                     challenged = true;
                     let headers = response.headers().clone();
                     // Read to the end, so that the connection can be used again.
@@ -318,8 +356,9 @@ impl Client {
                     let answer = auth.answer(&call.what, &headers, &call.scopes, sent);
                     login = Some(answer.await?);
                 }
-                StatusCode::UNAUTHORIZED if ours => return Err(self.denied(call, response).await),
-                StatusCode::FORBIDDEN => return Err(self.denied(call, response).await),
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    return Err(self.denied(call, response).await);
+                }
                 status if is_overload(status) => {
                     return Err(self.overloaded(call, response).await);
                 }
@@ -333,9 +372,12 @@ impl Client {
         call: &Call,
         url: &Url,
         login: Option<&HeaderValue>,
-        longest: Option<Duration>,
+        patience: Patience,
     ) -> RequestBuilder {
-        let http = &self.inner.http;
+        let http = match patience {
+            Patience::Whole(_) | Patience::Pieces => &self.inner.http,
+            Patience::Sent => &self.inner.streaming,
+        };
         let mut request = http.request(call.method.clone(), url.clone());
         for (name, value) in &call.headers {
             request = request.header(name, value);
@@ -343,7 +385,7 @@ impl Client {
         if let Some(login) = login {
             request = request.header(AUTHORIZATION, login);
         }
-        if let Some(longest) = longest {
+        if let Patience::Whole(longest) = patience {
             request = request.timeout(longest);
         }
         request
@@ -356,6 +398,19 @@ impl Client {
         let auth = &self.inner.auth;
         auth.denied(&call.what, status, &headers, &call.scopes, complaint)
             .await
+    }
+
+    /// The error for an answer of a host that the registry leads to, which refuses what it was sent for.
+    /// What it is sent for is in its address, and that may be out of date: the registry gives another.
+    async fn refused_elsewhere(&self, call: &Call, response: Response) -> OciError {
+        let place = leads::shown(response.url());
+        OciError::Unavailable {
+            registry: self.registry().to_owned(),
+            what: format!("{} at `{place}`, where it leads", call.what),
+            status: response.status().as_u16(),
+            retry_after: answer::retry_after(response.headers()),
+            message: complaint(response).await.message,
+        }
     }
 
     /// The error for an answer that may be another one later.
@@ -371,9 +426,12 @@ impl Client {
 
     async fn url(&self, call: &Call) -> Result<Url, OciError> {
         let base = self.inner.endpoint.base(&self.inner.http).await?;
-        let mut url = base
-            .join(&call.path)
-            .map_err(|error| self.protocol(&call.what, format!("`{}`: {error}", call.path)))?;
+        let mut url = base.join(&call.path).map_err(|error| {
+            // What follows may be secret.
+            let path = call.path.split(['?', '#']).next().unwrap_or_default();
+            let path = path.rsplit('@').next().unwrap_or_default();
+            self.protocol(&call.what, format!("it leads on to `{path}`: {error}"))
+        })?;
         // Behind a proxy that ends TLS, a registry may give its own addresses as plain HTTP.
         if url.scheme() == "http" && base.scheme() == "https" && url.host() == base.host() {
             // An error would mean that the base's own scheme is none.

@@ -21,6 +21,9 @@ const UNKNOWN: [&str; 4] = [
     "TAG_EXPIRED",
 ];
 
+/// How registries say that they do not know an upload: it was cleaned up, or they began anew.
+const LOST_UPLOAD: [&str; 2] = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"];
+
 /// A request to a registry that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OciError {
@@ -377,10 +380,12 @@ impl OciError {
             // A wrong digest may be a proxy's half answer.
             Self::Connection { .. } | Self::Unavailable { .. } | Self::WrongDigest { .. } => true,
             Self::Tls(failure) => matches!(**failure, TlsFailure::Handshake { .. }),
+            // An upload that the registry no longer knows begins again.
+            Self::NotFound { codes, .. } | Self::Refused { codes, .. } => {
+                codes.iter().any(|code| LOST_UPLOAD.contains(&&**code))
+            }
             Self::Auth(_)
             | Self::Credentials(_)
-            | Self::NotFound { .. }
-            | Self::Refused { .. }
             | Self::TooLarge { .. }
             | Self::ListTooLong { .. }
             | Self::Protocol { .. } => false,

@@ -110,7 +110,9 @@ impl Retry<'_> {
             Some(asked) if asked > self.limits.max_backoff => return Err(error),
             Some(asked) => {
                 self.limits.hold(asked);
-                sleep(asked + jitter(FIRST_PAUSE)).await;
+                // What it asks for is the least.
+                let own = pause(self.attempt, self.limits.max_backoff);
+                sleep((asked + jitter(FIRST_PAUSE)).max(own)).await;
             }
             None => sleep(pause(self.attempt, self.limits.max_backoff)).await,
         }
@@ -188,6 +190,18 @@ mod tests {
             message: String::new(),
             retry_after: retry_after.map(Duration::from_secs),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_registry_asks_for_is_the_least_that_it_gets() {
+        let limits = Limits::new(&RegistryConfig::default());
+        let began = Instant::now();
+        limits
+            .retry_from(3)
+            .after(unavailable(Some(0)))
+            .await
+            .unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(400));
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,6 +23,7 @@ mod credentials;
 mod descriptor;
 mod endpoint;
 mod error;
+mod flow;
 mod lack;
 mod leads;
 mod limit;

@@ -19,6 +19,7 @@ use super::{
     blobs::{Upload, blob_call, finish_call},
     client::{Client, ERROR_LIMIT, text},
     error::{OciError, innermost},
+    flow::Flow,
     limit::{Retry, Slot},
 };
 
@@ -82,10 +83,12 @@ async fn stream_blob(
 ) -> Result<(), OciError> {
     let failure = Arc::new(Mutex::new(None));
     let download = Download::open(source, blob, Arc::clone(&lane.source)).await?;
-    let body = reqwest::Body::wrap_stream(download.into_stream(Arc::clone(&failure), progress));
+    let flow = Flow::new();
+    let stream = download.into_stream(Arc::clone(&failure), flow.clone(), progress);
+    let body = reqwest::Body::wrap_stream(stream);
     let call =
         finish_call(&upload, &blob.digest).header(CONTENT_LENGTH, HeaderValue::from(blob.size));
-    let answer = target.send_stream(&call, body, &lane.target).await;
+    let answer = target.send_stream(&call, body, &flow, &lane.target).await;
     // If the download failed, the upload's failure is only its echo.
     if let Some(cause) = failure
         .lock()
@@ -282,12 +285,19 @@ impl Download {
     fn into_stream(
         self,
         failure: Arc<Mutex<Option<OciError>>>,
+        flow: Flow,
         progress: impl Fn(u64) + Send + Sync + 'static,
     ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
         try_unfold((self, progress), move |(mut download, progress)| {
-            let failure = Arc::clone(&failure);
+            let (failure, flow) = (Arc::clone(&failure), flow.clone());
             async move {
-                match download.next().await {
+                flow.asks();
+                let next = download.next().await;
+                match &next {
+                    Ok(Some(_)) if download.offset < download.blob.size => flow.has_more(),
+                    Ok(_) | Err(_) => flow.ends(),
+                }
+                match next {
                     Ok(Some(piece)) => {
                         progress(u64::try_from(piece.len()).unwrap_or(u64::MAX));
                         Ok(Some((piece, (download, progress))))

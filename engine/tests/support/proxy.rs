@@ -45,7 +45,12 @@ pub enum Fault {
     Refuse(&'static str, &'static str),
     /// It is passed on after a pause.
     Slow(Duration),
+    /// Its body is passed on in pieces, with a pause after each.
+    SlowUpload(Duration),
 }
+
+/// Bytes of a piece of a slow upload.
+const PIECE: u64 = 256 << 10;
 
 type Decide = dyn Fn(&Request) -> Fault + Send + Sync;
 
@@ -184,11 +189,13 @@ async fn serve(
         length
     };
     let (mut from, mut to) = client.split();
-    copy(
-        &mut (&mut from).take(u64::try_from(up).unwrap()),
-        &mut upstream,
-    )
-    .await?;
+    let mut body = (&mut from).take(u64::try_from(up).unwrap());
+    if let Fault::SlowUpload(pause) = fault {
+        while copy(&mut (&mut body).take(PIECE), &mut upstream).await? > 0 {
+            tokio::time::sleep(pause).await;
+        }
+    }
+    copy(&mut body, &mut upstream).await?;
     match fault {
         Fault::CutUpload(_) => {}
         Fault::CutAfter => {

@@ -191,10 +191,10 @@ fn is_last(config: &Config, in_a_row: u32) -> bool {
 
 /// How long to wait after the `in_a_row`th failure.
 fn pause(error: &CopyError, in_a_row: u32) -> Duration {
-    let wait = match error.retry_after() {
-        Some(asked) => asked.min(LONGEST_ASKED_WAIT),
-        None => doubled(FIRST_WAIT, in_a_row.saturating_sub(1), LONGEST_WAIT),
-    };
+    let asked = error.retry_after().unwrap_or_default();
+    // What a registry asks for is the least: one that always asks for a second has trouble all the same.
+    let own = doubled(FIRST_WAIT, in_a_row.saturating_sub(1), LONGEST_WAIT);
+    let wait = asked.min(LONGEST_ASKED_WAIT).max(own);
     wait + jitter(Duration::from_millis(999))
 }
 
@@ -231,6 +231,8 @@ mod tests {
     #[test]
     fn a_copy_is_tried_again_when_the_registry_asked_for_it() {
         check(1, Some(7), 7);
+        check(1, Some(0), 2);
+        check(6, Some(1), 64);
         check(4, Some(301), 301);
         check(1, Some(3600), 3600);
         check(1, Some(u64::MAX), 3600);
