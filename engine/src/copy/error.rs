@@ -238,6 +238,12 @@ impl CopyError {
         }
     }
 
+    /// Whether the source tag was not at the digest that was judged.
+    #[must_use]
+    pub fn is_of_source_tag(&self) -> bool {
+        matches!(self, Self::Superseded { .. } | Self::SourceAbsent { .. })
+    }
+
     /// Whether the source tag moved on: then what it points at now is decided on its own.
     #[must_use]
     pub fn is_superseded(&self) -> bool {

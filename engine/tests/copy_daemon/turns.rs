@@ -49,6 +49,39 @@ async fn a_source_tag_that_is_not_there_for_a_moment_is_waited_for() {
 
 /// zot sends each event on its own, so that a later push may be told of before an earlier one.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_behind_for_a_moment_supersedes_nothing() {
+    let registry = Registry::start();
+    let asked = AtomicUsize::new(0);
+    let before: &str = app::image("before", "amd64", &[])
+        .digest()
+        .to_string()
+        .leak();
+    let behind: &str = format!("200 OK\r\nDocker-Content-Digest: {before}\r\nContent-Type: application/vnd.oci.image.manifest.v1+json").leak();
+    let proxy = Proxy::before(registry.address(), move |request| {
+        let looks = request.method == "HEAD" && request.path.ends_with("/team/web/manifests/1.0");
+        match looks && asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            true => Fault::Answer(behind),
+            false => Fault::None,
+        }
+    })
+    .await;
+    let rules = [("ship", rule("ship", "image", "team/*", "production/{1}"))];
+    let site = Site::new(&rules, &proxy.host(), &[proxy.host()], "");
+    let direct = client(&registry.host());
+    let daemon = site.daemon().await;
+    let image = app::image("web", "amd64", &[]);
+    let digest = image.push(&direct, "team/web", Some("1.0")).await;
+    scanned(&daemon, std::slice::from_ref(&digest)).await;
+    pushed(&daemon, "1", "team/web", &digest).await;
+    daemon.until("/v1/promotions", is_idle).await;
+    assert_eq!(tag(&direct, "production/web").await, Some(digest));
+    let events = promotion_events(&daemon).await;
+    assert_eq!(kinds(&events), ["started", "started", "completed"]);
+    let why = events["events"][1]["event"]["data"]["error"].as_str();
+    assert!(why.is_some_and(|why| why.contains(before)), "{events}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_the_registry_has_at_another_build_is_judged_for_that_build() {
     let registry = Registry::start();
     let site = Site::of_images_to_staging(&registry);

@@ -77,8 +77,8 @@ struct Try {
 /// A try that failed, before the next.
 struct Failed {
     why: String,
-    /// The source tag was not there: nothing is copied before it is.
-    is_absent: bool,
+    /// The source tag was not what was judged: nothing is copied before it is.
+    looks_again: bool,
     wait: Duration,
 }
 
@@ -95,8 +95,8 @@ async fn begin(teller: &Teller<'_>, before: Option<Failed>) -> Result<Option<Try
         teller.failed(open.this_attempt(), why).await?;
         return Ok(None);
     }
-    let is_absent = before.as_ref().is_some_and(|failed| failed.is_absent);
-    let Some(plan) = plan(&open, is_absent) else {
+    let looks_again = before.as_ref().is_some_and(|failed| failed.looks_again);
+    let Some(plan) = plan(&open, looks_again) else {
         return Ok(None);
     };
     // A copy that was under way when the node ended goes on with the same try.
@@ -156,7 +156,14 @@ async fn settle(
         Err(CopyError::Stopped) => return Ok(None),
         Err(error) => error,
     };
-    if !error.is_retryable() || is_last(&shared.config, this.in_a_row) {
+    let may_pass = error.is_retryable() || error.is_superseded() && teller.is_judged().await?;
+    let is_over = !may_pass || is_last(&shared.config, this.in_a_row);
+    if error.is_of_source_tag() && (is_over || this.in_a_row == 1) {
+        // No event told of it, or none yet: what the tag is at now is to be judged.
+        let source = teller.order.source.repository.as_str();
+        reconcile::soon(shared, source, &error.to_string());
+    }
+    if is_over {
         tracing::error!(promotion, attempt, %error, "not promoted");
         let why = if error.is_superseded() {
             weir_rules::SUPERSEDED.to_owned()
@@ -164,11 +171,6 @@ async fn settle(
             error.to_string()
         };
         teller.failed(attempt, why).await?;
-        // No event told of it, or none yet: what the tag is at now is to be judged.
-        if error.is_superseded() || matches!(error, CopyError::SourceAbsent { .. }) {
-            let source = teller.order.source.repository.as_str();
-            reconcile::soon(shared, source, &error.to_string());
-        }
         return Ok(None);
     }
     let wait = pause(&error, this.in_a_row);
@@ -178,7 +180,7 @@ async fn settle(
     shared.running.waits(promotion, why.clone(), retry_at);
     Ok(Some(Failed {
         why,
-        is_absent: matches!(error, CopyError::SourceAbsent { .. }),
+        looks_again: error.is_of_source_tag(),
         wait,
     }))
 }
@@ -198,12 +200,12 @@ fn pause(error: &CopyError, in_a_row: u32) -> Duration {
     wait + jitter(Duration::from_millis(999))
 }
 
-fn plan(open: &OpenCopy, is_absent: bool) -> Option<Plan> {
+fn plan(open: &OpenCopy, looks_again: bool) -> Option<Plan> {
     let order = &open.copy;
     Some(Plan {
         digest: order.source.digest.clone()?,
         source: order.source.repository.clone(),
-        source_tag: (!open.begun || is_absent).then(|| order.source.tag.clone()),
+        source_tag: (!open.begun || looks_again).then(|| order.source.tag.clone()),
         target: order.target.repository.parse().ok()?,
         target_tag: order.target.tag.parse().ok()?,
         expected: order.expected.clone(),

@@ -1,6 +1,6 @@
 //! What the executor says of a copy: that a try begins, and how the promotion ended.
 
-use weir_rules::{Copy, OpenCopy};
+use weir_rules::{Copy, OpenCopy, State};
 use weir_schema::{Body, PromotionOutcome};
 
 use crate::{
@@ -21,6 +21,18 @@ impl Teller<'_> {
         let id = self.order.promotion_id.clone();
         let node = &self.acting.shared.node;
         Ok(node.ask(move |state| state.open_copy(&id)).await?)
+    }
+
+    /// Whether the source tag is at what was judged, as far as the log knows. A registry that says
+    /// otherwise may have moved it since, or answer from a part that is behind.
+    pub(super) async fn is_judged(&self) -> Result<bool, DaemonError> {
+        let source = self.order.source.clone();
+        let node = &self.acting.shared.node;
+        let is_judged = move |state: &State| {
+            let bound = state.binding(source.repository.as_str(), source.tag.as_str());
+            bound.is_some_and(|(digest, _)| Some(digest) == source.digest.as_ref())
+        };
+        Ok(node.ask(is_judged).await?)
     }
 
     /// A try begins; with what ended the one before.
