@@ -110,7 +110,7 @@ pub struct SourceConfig {
 pub struct PromotionsConfig {
     /// Whether this node copies. If not, decisions are made and published and somebody else copies.
     pub execute: bool,
-    /// How many copies run at once.
+    /// How many copies run at once between two registries.
     pub concurrent: NonZeroUsize,
     /// How often a copy is tried before it is given up; it can be asked for by hand then.
     pub attempts: NonZeroU32,

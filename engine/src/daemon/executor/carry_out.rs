@@ -46,10 +46,11 @@ pub(super) async fn carry_out(
         order,
         trace,
     };
+    let road = lanes.road(order);
     let mut before = None;
     loop {
         let turn = place.turn().await;
-        let Ok(slot) = lanes.slots.acquire().await else {
+        let Ok(slot) = road.acquire().await else {
             return Ok(());
         };
         let Some(this) = begin(&teller, before.take()).await? else {

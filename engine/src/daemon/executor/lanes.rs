@@ -1,5 +1,6 @@
-//! Who copies when: so many at once, and to each target tag one after the other in the order of their
-//! decisions, or a later one would find there what it does not expect and an earlier one undo it.
+//! Who copies when: so many at once from one registry to another, so that one that is silent holds up no
+//! other; and to each target tag one after the other in the order of their decisions, or a later one
+//! would find there what it does not expect and an earlier one undo it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,11 +9,13 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore};
 use weir_rules::Copy;
-use weir_schema::SmolStr;
+use weir_schema::{RepositoryName, SmolStr};
 
 /// The turns of all copies of one executor.
 pub(super) struct Lanes {
-    pub(super) slots: Semaphore,
+    concurrent: usize,
+    /// The places between two registries.
+    roads: Mutex<BTreeMap<[SmolStr; 2], Arc<Semaphore>>>,
     targets: Mutex<BTreeMap<(SmolStr, SmolStr), Arc<Lane>>>,
 }
 
@@ -42,12 +45,24 @@ pub(super) struct Turn {
 }
 
 impl Lanes {
-    /// So many copies at once, and at least one.
+    /// So many copies at once between two registries, and at least one.
     pub(super) fn new(concurrent: usize) -> Self {
         Self {
-            slots: Semaphore::new(concurrent.clamp(1, Semaphore::MAX_PERMITS)),
+            concurrent: concurrent.clamp(1, Semaphore::MAX_PERMITS),
+            roads: Mutex::default(),
             targets: Mutex::default(),
         }
+    }
+
+    /// The places between a promotion's registries.
+    pub(super) fn road(&self, order: &Copy) -> Arc<Semaphore> {
+        let source = order.source.repository.registry().unwrap_or_default();
+        let target = order.target.repository.parse::<RepositoryName>().ok();
+        let target = target.as_ref().and_then(RepositoryName::registry);
+        let ends = [source, target.unwrap_or_default()].map(SmolStr::from);
+        let mut roads = self.roads.lock().unwrap_or_else(PoisonError::into_inner);
+        let road = roads.entry(ends);
+        Arc::clone(road.or_insert_with(|| Arc::new(Semaphore::new(self.concurrent))))
     }
 
     /// Lines a promotion up. Who begins to act does so with all that are open before any of them takes
@@ -143,6 +158,21 @@ mod tests {
         });
         futures_util::future::join_all(each).await;
         assert_eq!(*taken.lock().unwrap(), [7, 9, 12]);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_copy_between_other_registries() {
+        let lanes = Lanes::new(1);
+        let away = |number, target: &str| {
+            let mut order = order(number, "1");
+            order.target.repository = target.into();
+            order
+        };
+        let silent = lanes.road(&away(1, "a.example/web"));
+        let _held = silent.try_acquire().unwrap();
+        assert!(lanes.road(&away(2, "a.example/api")).try_acquire().is_err());
+        assert!(lanes.road(&away(3, "b.example/web")).try_acquire().is_ok());
+        assert!(lanes.road(&order(4, "1")).try_acquire().is_ok());
     }
 
     #[tokio::test]
