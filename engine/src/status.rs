@@ -66,7 +66,7 @@ pub(crate) fn at_once(state: &State, reader: &LogReader) -> Result<Value, QueryE
         "holds": state.holds(),
         "violations": state.violations(),
         "lookups": {"deliveries": open.len(), "manifests": null},
-        "outputs": {"published_through": published},
+        "outputs": head.position.as_ref().map(|_| json!({"published_through": published})),
         "sources": sources,
     }))
 }

@@ -248,15 +248,21 @@ fn groups(
     mut out: impl Write,
 ) -> Result<(), Ended> {
     let by = by.to_owned();
-    let kinds = filter.kinds.clone();
     let answer = source.ask(&Query::Groups {
-        filter,
+        filter: filter.clone(),
         by: by.clone(),
     })?;
     warn_of(&answer["undecided"]);
     let groups = answer["groups"].as_array().cloned().unwrap_or_default();
     if groups.is_empty() {
-        hint_of_types(source, &kinds)?;
+        hint_of_types(source, &filter.kinds)?;
+        let found = source.ask(&Query::Count(filter))?;
+        if found["count"].as_u64().is_some_and(|found| found > 0) {
+            tell!(
+                "hint: of {} records that are found none says a {by}",
+                found["count"]
+            );
+        }
     }
     match form {
         Form::Json => writeln!(out, "{answer}")?,
@@ -288,7 +294,6 @@ fn records(
     mut filter: EventFilter,
     mut printer: Printer<impl Write>,
 ) -> Result<(), Ended> {
-    printer.begin()?;
     let limit = args
         .limit
         .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
@@ -333,6 +338,10 @@ fn records(
             }
             page => page?,
         };
+        // A question that cannot be answered has no heading.
+        if !began {
+            printer.begin()?;
+        }
         (began, lost) = (true, false);
         note(&mut undecided, page.undecided);
         if args.follow {

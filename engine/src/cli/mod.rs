@@ -38,7 +38,7 @@ mod status;
 mod transfer;
 mod why;
 
-use std::process::ExitCode;
+use std::{io::ErrorKind, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
@@ -144,7 +144,11 @@ impl Cli {
             Command::Export(args) => transfer::export(&args),
             Command::Demo(args) => crate::demo::run(&args.data, &mut std::io::stdout().lock())
                 .map(|()| ExitCode::SUCCESS)
-                .map_err(CliError::outside),
+                .map_err(|error| match error.downcast::<std::io::Error>() {
+                    Ok(error) if error.kind() == ErrorKind::BrokenPipe => CliError::output(*error),
+                    Ok(error) => CliError::outside(error),
+                    Err(error) => CliError::outside(error),
+                }),
             Command::Verify(args) => integrity::verify_log(&args),
             Command::Checkpoint(args) => integrity::checkpoint(&args),
             Command::Proof(args) => proof::run(&args),

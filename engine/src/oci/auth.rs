@@ -388,7 +388,7 @@ impl Auth {
             400 if matches!(credentials, Credentials::Identity(_)) => {
                 Err(self.refused_at(&at, message()))
             }
-            429 | 500..=599 => Err(OciError::Unavailable {
+            408 | 425 | 429 | 500..=599 => Err(OciError::Unavailable {
                 registry: self.registry.clone(),
                 message: message(),
                 what,

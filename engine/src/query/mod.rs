@@ -372,10 +372,13 @@ fn lineage_of(index: &Index, text: &str, end: u64, when: &str) -> Result<Value, 
 /// not known: a moment is no later than the last record or now.
 fn moment(reader: &LogReader, at: &str) -> Result<At, QueryError> {
     let now: Timestamp = chrono::Utc::now().into();
-    let moment = match at.parse() {
-        Ok(at) => at,
-        Err(_) => At::Time(time("at", at, now)?),
-    };
+    let moment =
+        match at.parse() {
+            Ok(at) => at,
+            Err(_) => At::Time(time("at", at, now).map_err(|error| {
+                QueryError::Invalid(format!("{error}, or the number of a record"))
+            })?),
+        };
     let last = reader.head().next_seq - 1;
     match moment {
         At::Seq(seq) if seq > last => {

@@ -209,6 +209,11 @@ fn wrong_questions_are_told_where_they_are_wrong() {
         let (_, hint) = said(dir, &["log", "--type", kind, "--actor", "nobody"], 0);
         assert_eq!(hint.contains(&expected), is_none, "{hint}");
     }
+    let scans = ["log", "--type", "scan.completed", "--by", "repository"];
+    let (_, hint) = said(dir, &scans, 0);
+    assert!(hint.contains("none says a repository"), "{hint}");
+    let (heading, _) = said(dir, &["log", "--app", "dev/none:1.0", "--output", "csv"], 2);
+    assert_eq!(heading, "", "of a question that is wrong");
     told(&["log", "--where", "seq + 1"], &["where:1:"]);
     told(&["log", "--where", "data.x && ("], &["where:1:1"]);
     told(

@@ -61,8 +61,9 @@ function records(page, filters, live, signal) {
   if (live) follow(filters, page.through, signal, (more) => prepend(body, more), say);
   return [
     said,
-    page.undecided && el("p", { class: "note" },
-      `${many(page.undecided.count, "record")} left out, for which the expression errs; of record ${page.undecided.seq}: ${page.undecided.problem}`),
+    page.undecided && el("div", { class: "note" },
+      `${many(page.undecided.count, "record")} left out, for which the expression errs; of record ${page.undecided.seq}:`,
+      el("pre", null, page.undecided.problem)),
     page.events.length === 0 && !live && el("p", null, page.next ? "Nothing was found so far." : "Nothing is recorded that meets this."),
     (page.events.length > 0 || live) && el("table", { class: "log" },
       el("caption", null, "The newest first; a record's number opens it"),
