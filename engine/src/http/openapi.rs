@@ -30,6 +30,8 @@ enum Schema {
     Text,
     /// A value of any form.
     Any,
+    /// A list of names.
+    Names,
     One(&'static str),
     List(&'static str),
     OneOrList(&'static str),
@@ -64,6 +66,8 @@ const fn may(name: &'static str, about: &'static str, example: &'static str) -> 
 }
 
 const JSON: &str = "application/json";
+const EVENT: &str = "application/cloudevents+json";
+const EVENTS: &str = "application/cloudevents-batch+json";
 
 const REPOSITORY: Parameter = must("repository", "The repository.", "dev/shop");
 const TAG: Parameter = must("tag", "The tag.", "1.4.0");
@@ -175,7 +179,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
         "/v1/events",
         "Records events: one, or a batch, as CloudEvents in structured or binary mode. What only Weir concludes is refused.",
         &[],
-        Some(("application/cloudevents+json", Schema::OneOrList("Event"))),
+        Some((EVENT, Schema::OneOrList("Event"))),
         200,
         Schema::One("Accepted"),
     ),
@@ -186,7 +190,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
             may("after", "Only those behind this one.", "dev/shop"),
             LIMIT,
         ],
-        Schema::Any,
+        Schema::Names,
     ),
     asked(
         "/v1/tags",
@@ -225,7 +229,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
             RULE,
             AT,
         ],
-        Schema::Any,
+        Schema::One("Value"),
     ),
     asked(
         "/v1/history",
@@ -250,7 +254,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
         "/v1/impact",
         "Which tags hold a vulnerability, and through which images.",
         &[must("vulnerability", "Its name.", "CVE-2099-0001"), AT],
-        Schema::Any,
+        Schema::List("Impact"),
     ),
     asked(
         "/v1/overrides",
@@ -259,7 +263,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
             may("expiring", "Only those that end within this time.", "14d"),
             AT,
         ],
-        Schema::Any,
+        Schema::List("Override"),
     ),
     filtered(
         OF_DECISIONS,
@@ -303,7 +307,7 @@ pub(super) const OPERATIONS: [Operation; 27] = [
         &[may("confirm", "Record the differences as events.", "false")],
         None,
         200,
-        Schema::Any,
+        Schema::One("Reconciled"),
     ),
     told(
         "/v1/backtests",
@@ -524,8 +528,16 @@ fn describe(operation: &Operation) -> Value {
         },
     });
     if let Some((media_type, body)) = operation.body {
-        described["requestBody"] =
-            json!({"required": true, "content": { media_type: {"schema": schema(body)} }});
+        let forms = match media_type {
+            // Told apart by what they are, whatever they are called.
+            EVENT => &[EVENT, EVENTS, JSON][..],
+            _ => &[media_type],
+        };
+        let content = forms
+            .iter()
+            .map(|form| ((*form).to_owned(), json!({"schema": schema(body)})));
+        let content: Map<String, Value> = content.collect();
+        described["requestBody"] = json!({"required": true, "content": content});
     }
     described
 }
@@ -544,6 +556,7 @@ fn schema(of: Schema) -> Value {
     match of {
         Schema::Text => json!({"type": "string"}),
         Schema::Any => json!({}),
+        Schema::Names => json!({"type": "array", "items": {"type": "string"}}),
         Schema::One(name) => one(name),
         Schema::List(name) => list(name),
         Schema::OneOrList(name) => json!({"oneOf": [one(name), list(name)]}),

@@ -115,9 +115,9 @@ pub(super) fn schemas() -> Map<String, Value> {
             "repository": text(), "tag": text(), "digest": text(),
             "class": {"enum": ["app", "index", "image", "artifact"]},
             "pushed_at": time(), "pushed_by": maybe(text()),
-            "images": list(reference("ImageView")), "left_out": list(json!({"type": "object"})), "unknown": list(text()),
-            "lineage": list(json!({"type": "object"})), "verdicts": list(reference("VerdictView")),
-            "violation": maybe(list(json!({"type": "object"}))),
+            "images": list(reference("ImageView")), "left_out": list(reference("LeftOut")), "unknown": list(text()),
+            "lineage": list(reference("Hop")), "verdicts": list(reference("VerdictView")),
+            "violation": maybe(list(reference("Reason"))),
         }),
     );
     object(
@@ -134,7 +134,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         "VerdictView",
         "The verdict under a rule.",
         &["rule", "target", "verdict", "reasons", "decided"],
-        json!({"rule": text(), "target": text(), "verdict": verdict(), "reasons": list(json!({"type": "object"})), "decided": number()}),
+        json!({"rule": text(), "target": text(), "verdict": verdict(), "reasons": list(reference("Reason")), "decided": number()}),
     );
     object(
         "Counted",
@@ -170,13 +170,13 @@ pub(super) fn schemas() -> Map<String, Value> {
         json!({
             "rule": text(), "severity": {"enum": ["enforce", "warn", "off"]},
             "about": text(), "owner": text(), "link": text(), "source": text(), "digest": text(), "class": text(), "target": text(),
-            "verdict": verdict(), "decided": number(), "reasons": list(json!({"type": "object"})),
-            "stages": list(json!({"type": "object"})), "images": list(reference("ImageView")),
-            "left_out": list(json!({"type": "object"})),
+            "verdict": verdict(), "decided": number(), "reasons": list(reference("Reason")),
+            "stages": list(reference("Stage")), "images": list(reference("ImageView")),
+            "left_out": list(reference("LeftOut")),
             "expression": {"type": "object", "description": "The expression with the value of each part."},
             "gravest": list(reference("Counted")), "counted": number(),
-            "denies": list(json!({"type": "object"})), "overrides": list(text()),
-            "uncounted": list(json!({"type": "object"})), "needs": list(text()),
+            "denies": list(reference("Deny")), "overrides": list(text()),
+            "uncounted": list(reference("Uncounted")), "needs": list(text()),
             "promotions": list(reference("PromotionView")),
         }),
     );
@@ -231,7 +231,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "decided_at",
         ],
         json!({
-            "promotion_id": text(), "rule": text(), "source": {"type": "object"}, "target": {"type": "object"},
+            "promotion_id": text(), "rule": text(), "source": reference("TagRef"), "target": reference("TargetRef"),
             "progress": {"enum": ["decided", "started", "failed"]}, "attempts": number(),
             "error": maybe(text()), "decided_at": time(),
             "waits_for": {"type": "string", "description": "What must be configured before it is carried out."},
@@ -239,10 +239,117 @@ pub(super) fn schemas() -> Map<String, Value> {
         }),
     );
     object(
+        "Rule",
+        "All that a rule says: its header by the names that it has there, and its expression.",
+        &[
+            "rule",
+            "path",
+            "kind",
+            "severity",
+            "from",
+            "to",
+            "expression",
+        ],
+        json!({
+            "rule": text(), "path": text(), "kind": {"enum": ["promote", "deny"]}, "severity": {"enum": ["enforce", "warn", "off"]},
+            "from": text(), "to": text(), "tag": text(), "class": list(text()), "about": maybe(text()), "owner": maybe(text()),
+            "link": maybe(text()), "scan": {"enum": ["required", "not-required"]}, "scanners": list(text()), "soak": maybe(text()),
+            "approvals": number(), "separate": list(text()), "window": maybe(text()), "message": maybe(text()), "expression": text(),
+        }),
+    );
+    object(
+        "LeftOut",
+        "What is in an index and needs no scan.",
+        &["digest", "why"],
+        json!({"digest": text(), "why": text()}),
+    );
+    object(
+        "Hop",
+        "A promotion by which a tag came to what it points at.",
+        &["rule", "source", "at"],
+        json!({"rule": text(), "source": text(), "at": time()}),
+    );
+    object(
+        "Stage",
+        "What objects at one stage of the judgement.",
+        &["stage", "reasons"],
+        json!({"stage": {"enum": ["gate", "rule", "target", "people and time"]}, "reasons": list(reference("Reason"))}),
+    );
+    object(
+        "Deny",
+        "A deny rule that looks at the promotion, and what it says.",
+        &["rule", "denies", "warns", "expression"],
+        json!({
+            "rule": text(), "denies": {"type": "boolean"}, "warns": {"type": "boolean"}, "message": text(),
+            "about": text(), "owner": text(), "link": text(),
+            "expression": {"type": "object", "description": "The expression with the value of each part."},
+        }),
+    );
+    object(
+        "Uncounted",
+        "A vote that does not count.",
+        &["actor", "why"],
+        json!({"actor": text(), "why": {"enum": ["pusher", "rule-owner"]}}),
+    );
+    object(
+        "Override",
+        "An override that was granted and not revoked.",
+        &[
+            "override_id",
+            "vulnerability",
+            "granted",
+            "granted_at",
+            "in_force",
+            "decisions",
+        ],
+        json!({
+            "override_id": text(), "vulnerability": text(), "scope": {"type": "object"}, "status": maybe(text()), "actor": maybe(text()),
+            "reason": maybe(text()), "granted": number(), "granted_at": time(), "expires_at": maybe(time()),
+            "in_force": {"type": "boolean"}, "decisions": number(),
+        }),
+    );
+    object(
+        "Impact",
+        "A tag that holds the vulnerability, and the images in it that have it.",
+        &[
+            "repository",
+            "tag",
+            "digest",
+            "class",
+            "counts",
+            "images",
+            "lineage",
+            "pushed_at",
+        ],
+        json!({
+            "repository": text(), "tag": text(), "digest": text(), "class": text(), "pushed_at": time(), "lineage": list(reference("Hop")),
+            "counts": {"type": "boolean", "description": "Whether it counts anywhere in it: nothing keeps it from that."},
+            "images": list(json!({"type": "object", "required": ["digest", "findings"], "properties": {
+                "digest": text(), "component": maybe(text()), "platform": {}, "first_seen": time(), "scanners": list(text()),
+                "findings": list(json!({"type": "object"})),
+            }})),
+        }),
+    );
+    object(
+        "Value",
+        "The value of an expression.",
+        &["value", "warnings"],
+        json!({"value": {}, "warnings": list(text())}),
+    );
+    object(
+        "Reconciled",
+        "What the registries have otherwise than the log.",
+        &["drift", "problems", "tags", "manifests", "confirmed"],
+        json!({
+            "drift": list(json!({"type": "object"})), "problems": list(text()), "tags": number(), "manifests": number(),
+            "confirmed": {"type": "boolean"},
+        }),
+    );
+    object(
         "RulesInForce",
         "The rules in force.",
         &["rules", "rules_digest", "refused"],
-        json!({"rules": list(json!({"type": "object"})), "rules_digest": text(), "refused": {}}),
+        json!({"rules": list(reference("Rule")), "rules_digest": text(), "refused": maybe(text())}),
     );
     object(
         "Status",
