@@ -16,7 +16,7 @@ use crate::{
     aside,
     log::StreamPosition,
     node::{Incoming, Landing, Messages, Stopped, TERM, Trace},
-    stream::{Consumer, Message, Origin, Speaker, Stream, Term},
+    stream::{Consumer, Message, Origin, Settled, Speaker, Stream, Term},
     structured::{from_structured, is_structured},
 };
 
@@ -53,8 +53,10 @@ pub(crate) async fn run(
     let logged = after.as_ref().map(|after| after.created.clone());
     let mut consumer = Consumer::start(stream, after).await?;
     let begin = consumer.position();
-    if logged.is_some_and(|logged| logged != begin.created) {
+    let mut left = Vec::new();
+    if let Some(logged) = logged.filter(|logged| *logged != begin.created) {
         reconcile::soon(shared, stream.name(), "the stream is another than before");
+        left = leave_behind(shared, &logged);
     }
     let mut on_their_way: VecDeque<Batch> = VecDeque::new();
     loop {
@@ -71,8 +73,9 @@ pub(crate) async fn run(
                 let messages = messages?;
                 if consumer.left_some_out() {
                     reconcile::soon(shared, stream.name(), "inputs of the stream are lost");
+                    left = leave_behind(shared, stream.created());
                 }
-                if let Some(batch) = hand_over(shared, stream, messages).await? {
+                if let Some(batch) = hand_over(shared, stream, messages, &mut left).await? {
                     on_their_way.push_back(batch);
                 }
             }
@@ -100,11 +103,23 @@ fn tell_if_slow(on_their_way: &mut VecDeque<Batch>) {
     }
 }
 
-/// Decodes messages and hands them to the node.
+/// A value that the log keeps, under its name.
+type Note = (&'static str, Vec<u8>);
+
+/// What is open was in the stream created at `created`, and something else may be at its place by now.
+/// Returns what is to be kept of that with the next batch.
+fn leave_behind(shared: &Shared, created: &str) -> Vec<Note> {
+    let open = shared.lookups.leave_behind(created);
+    shared.asker.send(lookups::Job::Earlier);
+    vec![(lookups::OPEN, open), shared.reads.leave_behind()]
+}
+
+/// Decodes messages and hands them to the node, with what is `left` to be kept beside them.
 async fn hand_over(
     shared: &Arc<Shared>,
     stream: &Stream,
     messages: Vec<Message>,
+    left: &mut Vec<Note>,
 ) -> Result<Option<Batch>, DaemonError> {
     let Some(last) = messages.last() else {
         return Ok(None);
@@ -126,7 +141,7 @@ async fn hand_over(
         said,
         ..
     } = Reading::new(shared, stream).through(messages).await?;
-    let mut notes = Vec::new();
+    let mut notes = std::mem::take(left);
     let opened: Vec<u64> = open.iter().map(|open| open.sequence).collect();
     if let Some(all) = shared.lookups.change(&opened, &settled) {
         notes.push((lookups::OPEN, all));
@@ -164,7 +179,7 @@ async fn hand_over(
 fn follow_up(shared: &Shared, batch: Batch) {
     shared.look_up(batch.jobs);
     for sequence in batch.opened {
-        shared.asker.send(sequence);
+        shared.asker.send(lookups::Job::Open(sequence));
     }
     shared.read.send_replace(batch.sequence);
 }
@@ -205,7 +220,7 @@ struct Reading {
     inputs: Vec<Incoming>,
     traces: Vec<Trace>,
     open: Vec<lookups::Open>,
-    settled: Vec<u64>,
+    settled: Vec<Settled>,
     fence: Option<Term>,
     reads: Arc<SourceSettings>,
     /// What was put in force by these messages, and where.

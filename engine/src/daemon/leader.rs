@@ -37,7 +37,7 @@ use crate::{
     node::{Taken, Trace},
     stream::{
         Acquired, Candidate, Escort, Lease, LeaseError, Leases, MessageLimit, PublishError,
-        Publisher, Stream, Term, Validity,
+        Publisher, Settled, Stream, Term, Validity,
     },
 };
 
@@ -172,7 +172,7 @@ impl Acting {
         events: Vec<Received>,
         source: Option<&str>,
         trace: &Trace,
-        settles: Option<u64>,
+        settles: Option<Settled>,
     ) -> Result<(), DaemonError> {
         let Some(publisher) = &self.shared.publisher else {
             return self.say(events, trace).await.map(drop);
@@ -180,7 +180,7 @@ impl Acting {
         let mut escort = self.escort(trace);
         let count = events.len();
         for (place, event) in events.iter().enumerate() {
-            escort.settles = settles.filter(|_| place + 1 == count);
+            escort.settles = settles.clone().filter(|_| place + 1 == count);
             let Err(unsayable) = self.publish(publisher, event, &escort).await else {
                 continue;
             };

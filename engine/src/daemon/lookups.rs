@@ -9,19 +9,19 @@ mod queue;
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
-use weir_schema::Received;
+use weir_schema::{Body, Digest, InputRejected, Received};
 
 pub(crate) use self::open::Lookups;
 use self::queue::{Queue, Turn};
 use super::{
     DaemonError, Shared, feed, intake,
     leader::{Acting, Unsayable},
-    resolver,
+    own_event, resolver,
 };
 use crate::{
     adapters::{self, Pending},
     node::Trace,
-    stream::Stream,
+    stream::{Settled, Stream},
 };
 
 /// Where the log keeps the sequences of open deliveries.
@@ -29,6 +29,15 @@ pub(crate) const OPEN: &str = "open-lookups";
 
 /// How long to wait before a delivery is read or told again that could not be.
 const PAUSE: Duration = Duration::from_secs(10);
+
+/// What there is to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// The delivery at this sequence is open.
+    Open(u64),
+    /// What was open is at its place in the stream no longer: [`Lookups::leave_behind`].
+    Earlier,
+}
 
 /// A delivery that lacks something.
 #[derive(Debug)]
@@ -57,26 +66,32 @@ pub(crate) async fn run(acting: &Acting, stream: &Arc<Stream>) -> Result<(), Dae
         queue.add(sequence, Instant::now());
     }
     let mut asking = JoinSet::new();
+    let mut earlier = JoinSet::new();
+    earlier.spawn(reject_earlier(acting.clone()));
     loop {
         while let Some(turn) = queue.begin(Instant::now()) {
             let (acting, stream) = (acting.clone(), Arc::clone(stream));
             asking.spawn(async move {
                 match read(&acting.shared, &stream, turn.sequence).await? {
                     Some(Ok(open)) => ask(&acting, open, &turn).await,
-                    Some(Err(rejected)) => reject(&acting, rejected, turn.sequence).await,
-                    None => forget(&acting.shared, turn.sequence).await,
+                    Some(Err(rejected)) => reject(&acting, rejected, turn.sequence.into()).await,
+                    None => {
+                        let gone = gone(stream.created(), turn.sequence, GONE);
+                        reject(&acting, gone, turn.sequence.into()).await;
+                    }
                 }
                 Ok::<_, DaemonError>(turn.sequence)
             });
         }
         tokio::select! {
-            sequence = coming.recv() => {
-                let Some(sequence) = sequence else {
-                    // Another run has taken over from this one.
-                    return std::future::pending().await;
-                };
-                queue.add(sequence, Instant::now());
-            }
+            job = coming.recv() => match job {
+                Some(Job::Open(sequence)) => queue.add(sequence, Instant::now()),
+                Some(Job::Earlier) => {
+                    earlier.spawn(reject_earlier(acting.clone()));
+                }
+                // Another run has taken over from this one.
+                None => return std::future::pending().await,
+            },
             Some(done) = asking.join_next() => queue.end(done??),
         }
     }
@@ -101,27 +116,61 @@ async fn read(
     }
 }
 
-/// Lets go of a delivery that is gone: there is nothing to be said by which others would know.
-async fn forget(shared: &Shared, sequence: u64) {
+/// Why a delivery is rejected that the stream holds no longer.
+const GONE: &str = "it waited for an answer of its registry, and the stream no longer holds it: it was purged, or was there for longer than the stream keeps anything (`max_age`); see that the registry answers, and send it again";
+
+/// Why a delivery is rejected that may be another at its place in the stream.
+const EARLIER: &str = "it waited for an answer of its registry when the stream was made anew or lost inputs, and is not there to be read again: send it again";
+
+/// The rejection of a delivery of which nothing is left but its place in the stream created at `created`.
+fn gone(created: &str, sequence: u64, reason: &str) -> Rejected {
     tracing::warn!(
         sequence,
-        "a delivery that was to be looked up is no longer in the stream"
+        stream_created = created,
+        "a delivery is rejected: {reason}"
     );
-    if let Some(open) = shared.lookups.change(&[], &[sequence]) {
-        // A node that stops asks again when it starts.
-        let _ = shared.node.note(OPEN, open).await;
+    let rejected = InputRejected {
+        reason: format!(
+            "the delivery at {sequence} of the stream created at {created} is lost: {reason}"
+        ),
+        // Of what is left of the payload.
+        payload_digest: Digest::of(b""),
+        adapter: None,
+        payload: None,
+    };
+    // The same whoever says it.
+    let id = format!("rejected-{created}-{sequence}");
+    Rejected {
+        source: String::new(),
+        event: own_event(id, Body::InputRejected(rejected)),
+        trace: None,
+    }
+}
+
+/// Rejects the deliveries that were left behind.
+async fn reject_earlier(acting: Acting) {
+    for (created, sequence) in acting.shared.lookups.earlier() {
+        let gone = gone(&created, sequence, EARLIER);
+        let created = Some(created);
+        reject(&acting, gone, Settled { sequence, created }).await;
     }
 }
 
 /// Says that a delivery is rejected, for as long as it takes.
-async fn reject(acting: &Acting, rejected: Rejected, sequence: u64) {
+async fn reject(acting: &Acting, rejected: Rejected, settles: Settled) {
     let Rejected {
         source,
         event,
         trace,
     } = rejected;
+    let sequence = settles.sequence;
     while let Err(error) = acting
-        .say_found(vec![event.clone()], Some(&source), &trace, Some(sequence))
+        .say_found(
+            vec![event.clone()],
+            Some(&source),
+            &trace,
+            Some(settles.clone()),
+        )
         .await
     {
         tracing::error!(%error, sequence, "that a delivery is rejected could not be said; trying again");
@@ -136,7 +185,7 @@ async fn ask(acting: &Acting, open: Open, turn: &Turn) {
     let sequence = open.sequence;
     let count = open.pending.len();
     for (place, one) in open.pending.into_iter().enumerate() {
-        let settles = (place + 1 == count).then_some(sequence);
+        let settles = (place + 1 == count).then(|| Settled::from(sequence));
         loop {
             let found = match turn.patience {
                 Some(patience) => {
@@ -150,7 +199,8 @@ async fn ask(acting: &Acting, open: Open, turn: &Turn) {
             let said = match found {
                 Ok(events) => {
                     let source = Some(&*open.source);
-                    resolver::say_in_parts(acting, events, source, &open.trace, settles).await
+                    resolver::say_in_parts(acting, events, source, &open.trace, settles.clone())
+                        .await
                 }
                 Err(error) => Err(error),
             };

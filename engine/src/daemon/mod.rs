@@ -99,8 +99,8 @@ pub(crate) struct Shared {
     pub(crate) executor: Slot<Order>,
     /// Who looks up manifests.
     pub(crate) resolver: Slot<resolver::Job>,
-    /// Who finds out what deliveries lack, by their sequences in the stream.
-    pub(crate) asker: Slot<u64>,
+    /// Who finds out what deliveries lack.
+    pub(crate) asker: Slot<lookups::Job>,
     /// Manifests that wait to be looked up.
     pub(crate) manifests_open: AtomicUsize,
     /// Rules that were refused, shown until others are taken.
@@ -317,7 +317,11 @@ fn share(
 ) -> Result<Shared, DaemonError> {
     let default_registry = config.default_registry.clone().unwrap_or_default();
     let reader = node.reader();
-    let head = reader.head();
+    let position = reader.head().position.clone();
+    let position = position.filter(|at| {
+        let present = stream.as_ref().map(|stream| stream.created());
+        present.is_none_or(|present| at.created == present)
+    });
     let fence = reader.meta_get(TERM)?.and_then(|kept| {
         let text = String::from_utf8(kept).ok()?;
         text.parse().ok()
@@ -342,7 +346,8 @@ fn share(
         refused: Mutex::new(None),
         reload: Arc::clone(&signals.reload),
         lookups: lookups::Lookups::of(reader)?,
-        read: watch::Sender::new(head.position.as_ref().map_or(0, |at| at.sequence)),
+        // Of a stream that was made anew nothing is read yet.
+        read: watch::Sender::new(position.map_or(0, |at| at.sequence)),
         broker_clock: broker_clock::BrokerClock::default(),
         fence: watch::Sender::new(fence),
         standing: watch::Sender::new(standing),

@@ -29,6 +29,7 @@ use crate::{
     backoff::doubled,
     node::Trace,
     resolve::{self, ResolveError, Resolved},
+    stream::Settled,
 };
 
 /// The first wait before an unreadable manifest is tried again.
@@ -220,11 +221,11 @@ pub(crate) async fn say_in_parts(
     events: Vec<Received>,
     source: Option<&str>,
     trace: &Trace,
-    settles: Option<u64>,
+    settles: Option<Settled>,
 ) -> Result<(), DaemonError> {
     let mut parts = parts(events).into_iter().peekable();
     while let Some(part) = parts.next() {
-        let settles = settles.filter(|_| parts.peek().is_none());
+        let settles = settles.clone().filter(|_| parts.peek().is_none());
         acting.say_found(part, source, trace, settles).await?;
     }
     Ok(())

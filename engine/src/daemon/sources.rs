@@ -189,6 +189,14 @@ impl InForce {
         notes
     }
 
+    /// Lets go of how was read what is open: none of it will be read again. Returns what is to be kept,
+    /// under which name.
+    pub(crate) fn leave_behind(&self) -> (&'static str, Vec<u8>) {
+        let mut before = self.before();
+        before.clear();
+        (READ_BEFORE, kept(&mut before))
+    }
+
     fn before(&self) -> MutexGuard<'_, Vec<Before>> {
         self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -267,6 +275,13 @@ mod tests {
         assert_eq!(of.at(11), Some(reading("b.io")));
         assert_eq!(change(&of, &[], None), [READ_BEFORE]);
         assert_eq!(of.before().len(), 0);
+        // What is at the places of another stream is read by what was said in that.
+        assert_eq!(
+            change(&of, &[(30, "d.io")], Some(22)),
+            [READ_BY, READ_BEFORE]
+        );
+        assert_eq!(of.leave_behind(), (READ_BEFORE, b"[]".to_vec()));
+        assert_eq!(of.at(3), Some(reading("d.io")));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use weir_schema::Timestamp;
 
-use super::{Message, OpenError, Stream, provision::said};
+use super::{
+    Message, OpenError, Stream,
+    provision::{created, said},
+};
 
 impl Stream {
     /// The message at `sequence`; `None` if the stream does not hold it any more.
@@ -22,6 +25,10 @@ impl Stream {
             .get_stream(self.name())
             .await
             .map_err(|error| failed(said(&error)))?;
+        // Another stream has other messages there.
+        if created(inputs.cached_info()) != self.created() {
+            return Err(failed("it was recreated".into()));
+        }
         let found = match inputs.get_raw_message(sequence).await {
             Ok(found) => found,
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {

@@ -1,6 +1,6 @@
 //! A message of the stream of inputs, and the subjects and headers by which it is known.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
@@ -46,12 +46,53 @@ pub(super) const OPERATOR: &str = "operator";
 pub struct Escort {
     /// The term of the leader that says it; `None` for what anybody may say.
     pub term: Option<Term>,
-    /// The sequence of the message that it completes.
-    pub settles: Option<u64>,
+    /// The message that it completes.
+    pub settles: Option<Settled>,
     /// The delivery that it follows from.
     pub trace: Option<String>,
     /// How deliveries are read from here on: said by a new leader.
     pub reads: Option<String>,
+}
+
+/// A message whose delivery lacks nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Its sequence.
+    pub sequence: u64,
+    /// When the stream was created that held it, if the present one does not.
+    pub created: Option<String>,
+}
+
+impl From<u64> for Settled {
+    fn from(sequence: u64) -> Self {
+        Self {
+            sequence,
+            created: None,
+        }
+    }
+}
+
+impl fmt::Display for Settled {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.sequence)?;
+        match &self.created {
+            Some(created) => write!(formatter, " {created}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Settled {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (sequence, created) = match text.split_once(' ') {
+            Some((sequence, created)) => (sequence, Some(created.to_owned())),
+            None => (text, None),
+        };
+        let sequence = sequence.parse()?;
+        Ok(Self { sequence, created })
+    }
 }
 
 /// Who speaks in a delivery. Known by the subject alone.
@@ -457,17 +498,23 @@ mod tests {
     fn what_travels_with_a_message_is_read_or_left_out() {
         let headers = [
             ("Weir-Term", "7-12"),
+            ("Weir-Settles", "7"),
             ("Weir-Trace", "ab"),
             ("Weir-Reads", "{}"),
         ];
         let found = message("registry.events.a", &headers).escort("registry");
         let expected = Escort {
             term: "7-12".parse().ok(),
-            settles: None,
+            settles: Some(7.into()),
             trace: Some("ab".into()),
             reads: Some("{}".into()),
         };
         assert_eq!(found, expected);
+        let of_earlier = [("Weir-Settles", "7 2026-03-02T00:00:00Z")];
+        let settles = message("registry.events.a", &of_earlier).escort("registry");
+        let settles = settles.settles.unwrap();
+        assert_eq!(settles.created.as_deref(), Some("2026-03-02T00:00:00Z"));
+        assert_eq!(settles.to_string(), of_earlier[0].1);
         let spoilt = [("Weir-Term", "x"), ("Weir-Settles", "-1")];
         let spoilt = message("registry.events.a", &spoilt);
         assert_eq!(spoilt.escort("registry"), Escort::default());

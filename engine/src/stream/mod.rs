@@ -36,7 +36,7 @@ pub use lease::{
     Validity,
 };
 pub use limit::{LimitOf, MessageLimit};
-pub use message::{Damaged, Escort, Message, Origin, Speaker};
+pub use message::{Damaged, Escort, Message, Origin, Settled, Speaker};
 pub use outbox::{Cursor, Outbox, OutboxError, Output, OutputBatch, Outputs};
 pub use permissions::{Denial, NeededSubjects};
 pub use provision::{OpenError, Stream};

@@ -296,9 +296,9 @@ impl Publisher {
             headers.insert(TERM, term.to_string());
             id = format!("{id}.{term}");
         }
-        if let Some(sequence) = escort.settles {
-            headers.insert(SETTLES, sequence.to_string());
-            id = format!("{id}.settles-{sequence}");
+        if let Some(settled) = &escort.settles {
+            headers.insert(SETTLES, settled.to_string());
+            id = format!("{id}.settles-{settled}");
         }
         if let Some(trace) = &escort.trace {
             headers.insert(TRACE, header_value(trace));

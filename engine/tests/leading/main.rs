@@ -1,6 +1,7 @@
 //! Several real nodes on one stream: one of them acts, another takes over when it dies, is stopped
 //! for long, or gives up, and all of them come to the same log.
 
+mod lookups;
 #[path = "../support/nats.rs"]
 #[expect(dead_code, reason = "each test file uses a part of it")]
 mod nats;
