@@ -40,6 +40,7 @@ pub(crate) fn at_once(state: &State, reader: &LogReader) -> Result<Value, QueryE
             "lag": null,
             "connected": false,
             "denied": [],
+            "unread": null,
         })
     });
     Ok(json!({

@@ -97,6 +97,9 @@ fn page(status: &Value) -> String {
             format!("NATS does not permit this node {}", text(denied)),
         );
     }
+    if let Some(unread) = status["stream"]["unread"].as_str() {
+        line("  NOT READ", unread.to_owned());
+    }
     if !status["lease"].is_null() {
         line("lease", lease(&status["lease"]));
     }
@@ -242,7 +245,7 @@ mod tests {
             "archive": {"directory": "/archive", "problem": "it holds more"},
             "state_digest": "sha256:00",
             "rules": {"count": 1, "rules_digest": "sha256:11", "refused": "a.cel:1:2: no"},
-            "stream": {"name": "WEIR", "position": 5, "last": 9, "lag": 4, "connected": false, "denied": ["to publish on `a.>`"]},
+            "stream": {"name": "WEIR", "position": 5, "last": 9, "lag": 4, "connected": false, "denied": ["to publish on `a.>`"], "unread": "the stream is not read"},
             "lease": {"standing": "follows", "holder": "b", "holder_executes": true},
             "promotions": {"open": 1, "failed": 2, "execute": false},
             "holds": [{"hold_id": "h", "actor": "ann", "reason": "freeze", "repository": "prod/**"}],
@@ -255,6 +258,7 @@ mod tests {
             "archive     /archive\n            NOT ARCHIVED: it holds more",
             "4 behind, NOT CONNECTED",
             "  denied    NATS does not permit this node to publish on `a.>`",
+            "  NOT READ  the stream is not read",
             "held by b; this node follows",
             "1 open, 2 failed; this node copies nothing",
             "h by ann: freeze  repository prod/**",

@@ -9,7 +9,8 @@
 //! All nodes that read the stream compute the same; the one that holds the lease acts. The first
 //! thing it says carries its term, and from there on every node drops what an earlier leader still
 //! has to say. Once it has read that back it knows all that was done before it, and resumes what is
-//! open. Its acts end, with time to spare, before the server can give the lease to another. Without
+//! open. Who cannot read for longer than a lease lasts gives it up, and does not try before it reads again:
+//! others may. Its acts end, with time to spare, before the server can give the lease to another. Without
 //! a stream there is one node, and it always acts.
 
 use std::{
@@ -315,6 +316,7 @@ async fn lead(
     };
     let done = tokio::select! {
         _lost = lease.lost() => Ok(true),
+        () = unread(shared, stream) => Ok(true),
         done = acts => done.map(|()| true),
         () = ended(stop) => Ok(false),
     };
@@ -327,6 +329,19 @@ async fn lead(
     shared.manifests_open.store(0, Ordering::Relaxed);
     lease.release().await;
     done
+}
+
+/// Returns once this node has not been able to read the stream for longer than a lease lasts.
+async fn unread(shared: &Shared, stream: &Stream) {
+    loop {
+        if let Some(obstacle) = stream.obstacle()
+            && obstacle.outlasts(shared.lease_time())
+        {
+            tracing::error!("{obstacle}; this node gives up the lease, for one that reads");
+            return;
+        }
+        tokio::time::sleep(TRY).await;
+    }
 }
 
 /// Says that a new term has begun, and waits until all that was said before is in the state.
@@ -385,7 +400,7 @@ async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> Box<Lease
     let mut leases: Option<Leases> = None;
     let mut told = String::new();
     loop {
-        let standing = match behind(shared, stream).await {
+        let standing = match readable(shared, stream).await {
             Ok(behind) if behind > MOST_BEHIND => {
                 Standing::Unknown("it has yet to read what is in the stream".into())
             }
@@ -416,6 +431,14 @@ async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> Box<Lease
         }
         shared.standing.send_replace(standing);
         tokio::time::sleep(TRY).await;
+    }
+}
+
+/// How many messages of the stream are not in the log, where it can be read.
+async fn readable(shared: &Shared, stream: &Stream) -> Result<u64, String> {
+    match stream.obstacle() {
+        Some(obstacle) => Err(obstacle.to_string()),
+        None => behind(shared, stream).await,
     }
 }
 

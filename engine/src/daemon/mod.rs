@@ -168,6 +168,12 @@ impl Shared {
         let _ = read.wait_for(|read| *read >= sequence).await;
     }
 
+    /// How long a node leads that does not answer.
+    pub(crate) fn lease_time(&self) -> Duration {
+        let stream = self.config.stream.as_ref();
+        Duration::from_secs(stream.map_or(0, |stream| stream.lease.ttl_seconds))
+    }
+
     /// The bucket of the lease, for messages.
     pub(crate) fn lease_bucket(&self) -> &str {
         let stream = self.config.stream.as_ref();

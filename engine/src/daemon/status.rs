@@ -46,6 +46,7 @@ pub(super) async fn complete(shared: &Shared, status: &mut Value) {
             "lag": last.map(|last| last.saturating_sub(position)),
             "connected": stream.connection().is_connected(),
             "denied": denied(&stream.connection().denied()),
+            "unread": unread(shared),
         });
     } else {
         status["outputs"] = Value::Null;
@@ -56,17 +57,25 @@ fn denied(denials: &[Denial]) -> Vec<String> {
     denials.iter().map(ToString::to_string).collect()
 }
 
-/// What is not permitted to this node and keeps it from reading what is in the stream.
+/// What has kept this node from reading the stream for longer than a node that does not answer leads.
+fn unread(shared: &Shared) -> Option<String> {
+    let obstacle = shared.stream.as_ref()?.obstacle()?;
+    let stands = obstacle.outlasts(shared.lease_time());
+    stands.then(|| obstacle.to_string())
+}
+
+/// What keeps this node from reading what is in the stream: what is not permitted to it is told at once.
 pub(super) async fn kept_from_reading(shared: &Shared) -> Option<String> {
     let denied = denied(&shared.stream.as_ref()?.connection().denied_to_read());
+    let unread = unread(shared);
     if denied.is_empty() {
-        return None;
+        return unread;
     }
     let position = *shared.read.borrow();
     let waits = last_sequence(shared)
         .await
         .is_none_or(|last| last > position);
-    waits.then(|| {
+    (waits || unread.is_some()).then(|| {
         format!(
             "the stream is not read: NATS does not permit this node {}",
             denied.join(", ")

@@ -29,6 +29,8 @@ const PULL_BYTES: usize = 32 << 20;
 const BATCH_BYTES: usize = 16 << 20;
 /// A server that is silent for twice this long has lost the consumer.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A consumer that lasts for so long is heard: one whose pulls the server does not take is lost before.
+const HEARD: Duration = Duration::from_secs(3);
 /// How long a pull stays open at the server.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
@@ -136,6 +138,7 @@ struct Source {
     messages: pull::Stream,
     /// Deliveries so far: the next one has this number plus one, or some were lost on the way.
     delivered: u64,
+    made: Instant,
 }
 
 /// What came of receiving one message.
@@ -230,7 +233,13 @@ impl Consumer {
         if self.received.is_empty() {
             // An error is only met when nothing waits to be returned before it.
             match tokio::time::timeout(max_wait, self.receive_first()).await {
-                Err(_elapsed) => return Ok(Vec::new()),
+                Err(_elapsed) => {
+                    let source = self.source.as_ref();
+                    if source.is_some_and(|source| source.made.elapsed() > HEARD) {
+                        self.stream.unread.ends();
+                    }
+                    return Ok(Vec::new());
+                }
                 Ok(Err(error)) => {
                     self.ended = true;
                     self.source = None;
@@ -272,6 +281,7 @@ impl Consumer {
                     }
                     Receipt::Broken(why) => {
                         tracing::debug!(%why, "making the consumer anew");
+                        self.stream.unread.fails(why);
                         self.source = None;
                     }
                 },
@@ -336,6 +346,7 @@ impl Consumer {
         }
         self.next = sequence + 1;
         self.last_timestamp = Some(timestamp);
+        self.stream.unread.ends();
         let message = message.message;
         Ok(Receipt::Message(Message {
             subject: message.subject,
@@ -394,6 +405,7 @@ impl Consumer {
             }
             Err(problem) => {
                 tracing::warn!(stream = %self.stream.name(), %problem, "cannot read the stream; trying again");
+                self.stream.unread.fails(problem);
             }
         }
         Ok(())
@@ -476,6 +488,7 @@ impl Consumer {
             Ok(messages) => Ok(Source {
                 messages,
                 delivered: 0,
+                made: Instant::now(),
             }),
             Err(error) => Err(said(&error)),
         })

@@ -25,6 +25,7 @@ mod publisher;
 mod server;
 mod service;
 mod taking;
+mod unread;
 mod work;
 
 pub use announce::AnnounceError;
@@ -43,4 +44,5 @@ pub use provision::{OpenError, Stream};
 pub use publisher::{Ack, PublishError, Publisher};
 pub use service::{Asked, Service, ServiceError};
 pub use taking::Refusal;
+pub use unread::Obstacle;
 pub use work::{Work, WorkError, WorkQueue};

@@ -15,6 +15,7 @@ use super::{
     ConnectError, Connection, StreamConfig,
     limit::{MessageLimit, OwnLimit},
     server,
+    unread::{Obstacle, Unread},
 };
 
 /// The stream of inputs on a connected server. Clones share the connection.
@@ -24,6 +25,8 @@ pub struct Stream {
     created: String,
     /// What the stream takes of one message.
     pub(super) own_limit: OwnLimit,
+    /// Whether its consumer can read it.
+    pub(super) unread: Unread,
     warnings: Vec<String>,
 }
 
@@ -103,6 +106,7 @@ impl Stream {
             connection,
             created: created(&info),
             own_limit: OwnLimit::new(MessageLimit::of_stream(&info)),
+            unread: Unread::default(),
             warnings,
         })
     }
@@ -124,6 +128,12 @@ impl Stream {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What keeps a [`Consumer`](super::Consumer) of this stream or a clone from reading, if something does.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        self.unread.obstacle()
     }
 
     /// The connection that the stream is reached by.

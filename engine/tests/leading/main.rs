@@ -298,3 +298,83 @@ async fn a_lease_is_given_up_at_a_stop_and_taken_up_again_after_a_crash() {
     leads(&second).await;
     second.stop();
 }
+
+/// The names of the stream's consumers.
+async fn consumers(site: &Site) -> Vec<String> {
+    use futures_util::TryStreamExt as _;
+    let stream = site.nats.jetstream().await.get_stream("WEIR").await;
+    stream
+        .unwrap()
+        .consumer_names()
+        .try_collect()
+        .await
+        .unwrap()
+}
+
+/// Takes the room of a consumer that is not `kept` for one of its own, however fast a node makes it anew.
+async fn take_room(site: &Site, kept: &str) {
+    let client = async_nats::connect(site.nats.url()).await.unwrap();
+    let config = json!({"durable_name": "other", "ack_policy": "none"});
+    let create = json!({"stream_name": "WEIR", "config": config}).to_string();
+    loop {
+        for name in consumers(site).await.iter().filter(|name| *name != kept) {
+            let delete = format!("$JS.API.CONSUMER.DELETE.WEIR.{name}");
+            client.publish(delete, "".into()).await.unwrap();
+        }
+        let subject = "$JS.API.CONSUMER.DURABLE.CREATE.WEIR.other";
+        let answer = client.request(subject, create.clone().into()).await;
+        let answer: Value = serde_json::from_slice(&answer.unwrap().payload).unwrap();
+        if answer["error"].is_null() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_cannot_read_gives_way_to_a_node_that_can() {
+    let Some(site) = Site::new().await else {
+        return;
+    };
+    let jetstream = site.nats.jetstream().await;
+    let limited = async_nats::jetstream::stream::Config {
+        name: "WEIR".into(),
+        subjects: vec!["registry.intake.>".into(), "registry.events.>".into()],
+        max_consumers: 2,
+        ..Default::default()
+    };
+    let limited = jetstream.create_stream(limited).await.unwrap();
+    let way = site.way(|_| Fault::None).await;
+    let first = site.node("first", &way, 3, true).await;
+    leads(&first).await;
+    let of_first = consumers(&site).await;
+    let second = site.node("second", &way, 3, true).await;
+    follows(&second, "first").await;
+    let all = consumers(&site).await;
+    let of_second = all.iter().find(|name| !of_first.contains(name));
+    take_room(&site, of_second.unwrap()).await;
+
+    leads(&second).await;
+    let refused = "maximum consumers limit reached";
+    let tells = |status: &Value| {
+        let unread = status["stream"]["unread"].as_str();
+        unread.is_some_and(|unread| unread.contains(refused))
+    };
+    let status = first.until("/v1/status", tells).await;
+    assert_eq!(status["lease"]["standing"], "unknown", "{status:#}");
+    let readiness = async || {
+        let answer = first.client().get(format!("{}/readyz", first.url()));
+        let answer = answer.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (code, told) = readiness().await;
+    assert_eq!(code, 503, "{told}");
+    assert!(
+        told.contains("is not read since") && told.contains(refused),
+        "{told}"
+    );
+
+    limited.delete_consumer("other").await.unwrap();
+    follows(&first, "second").await;
+    assert_eq!(readiness().await.0, 200);
+    equal_logs(&site, vec![first, second]).await;
+}
