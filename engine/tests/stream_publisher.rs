@@ -163,6 +163,7 @@ enum Answer {
     Nothing,
     InProcess,
     Full,
+    NoRoom,
     Stored,
 }
 
@@ -187,6 +188,9 @@ async fn published_to(answers: &'static [Answer]) -> Option<Result<(), PublishEr
                     }
                     Answer::Full => {
                         r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"WEIR","seq":0}"#
+                    }
+                    Answer::NoRoom => {
+                        r#"{"error":{"code":503,"err_code":10023,"description":"insufficient resources"},"stream":"WEIR","seq":0}"#
                     }
                     Answer::Stored => r#"{"stream":"WEIR","seq":1,"duplicate":true}"#,
                 };
@@ -230,6 +234,21 @@ async fn a_refusal_after_an_attempt_that_nobody_decided_says_that_it_may_be_on_r
         let told = published.unwrap_err().to_string();
         assert!(told.contains("maximum bytes exceeded"), "{told}");
         assert_eq!(told.contains("may be on record"), may_be, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_room_is_not_asked_again_and_is_told_with_what_makes_it() {
+    let Some(published) = published_to(&[Answer::NoRoom]).await else {
+        return;
+    };
+    let told = published.unwrap_err().to_string();
+    for part in [
+        "insufficient resources",
+        "nothing was stored",
+        "max_file_store",
+    ] {
+        assert!(told.contains(part), "{told}");
     }
 }
 

@@ -60,15 +60,15 @@ pub enum PublishError {
         /// What is taken.
         limit: MessageLimit,
     },
-    /// The stream takes no more.
-    #[error(
-        "stream `{stream}` refuses the message: {problem}; if it is full, raise its limits with `nats stream edit`"
-    )]
+    /// The stream takes no more: the message is not in it.
+    #[error("stream `{stream}` refuses the message: {problem}; nothing was stored; {remedy}")]
     Refused {
         /// The stream.
         stream: String,
         /// What the server says.
         problem: String,
+        /// Where whoever runs the server should look.
+        remedy: &'static str,
     },
     /// There was no connection in time. The message was never sent.
     #[error("not connected to NATS for {waited:.1?}: nothing was sent to stream `{stream}`")]
@@ -114,7 +114,8 @@ impl PublishError {
     /// Where whoever runs the server should look.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
-            Self::TooLarge { .. } | Self::Refused { .. } => FULL,
+            Self::TooLarge { .. } => FULL,
+            Self::Refused { remedy, .. } => remedy,
             Self::NotConnected { .. } => "see whether the NATS server runs and is reached",
             Self::Unacknowledged { .. } => SILENT,
         }
@@ -122,7 +123,10 @@ impl PublishError {
 }
 
 /// Where to look when a stream refuses what is published.
-const FULL: &str = "see to the stream's limits and the disk of the NATS server";
+pub(super) const FULL: &str = "see to the stream's limits (`nats stream edit`) and the disk of the NATS server";
+
+/// Where to look when the server has no room, whatever the stream's limits.
+const NO_ROOM: &str = "make room in the JetStream store: raise `max_file_store` of the NATS server (`max_memory_store` for a stream in memory), or the storage of its account, and see to its disk";
 
 /// Where to look when nothing acknowledges what is published.
 pub(super) const SILENT: &str = "see whether the stream's leader answers (`nats stream info`), and to the log of the NATS server";
@@ -389,13 +393,20 @@ impl Attempts {
     }
 
     fn unacknowledged(self, stream: &str, waited: Duration) -> PublishError {
-        PublishError::Unacknowledged {
-            stream: stream.to_owned(),
-            waited,
-            attempts: self.made,
-            problem: self
-                .problem
-                .unwrap_or_else(|| "it does not answer".to_owned()),
+        let stream = stream.to_owned();
+        match self.problem {
+            // Each of them was answered, by a refusal.
+            Some(problem) if !self.may_be_there => PublishError::Refused {
+                stream,
+                problem,
+                remedy: SILENT,
+            },
+            problem => PublishError::Unacknowledged {
+                stream,
+                waited,
+                attempts: self.made,
+                problem: problem.unwrap_or_else(|| "it does not answer".to_owned()),
+            },
         }
     }
 }
@@ -549,13 +560,19 @@ impl Letter {
                         .filter(|limit| self.size() > limit.bytes)
                         .map(too_large);
                 }
-                // 503: the server is short of something for the moment, or has no leader. Full
-                // streams are 503 too, and are told apart by their text only.
-                (answer.code() != 503 || said(error).contains("exceeded")).then(|| {
-                    PublishError::Refused {
-                        stream: stream.to_owned(),
-                        problem: said(error),
+                // Other 503: the server has no leader, or is short of something for the moment.
+                let remedy = match answer.error_code() {
+                    ErrorCode::INSUFFICIENT_RESOURCES | ErrorCode::STORAGE_RESOURCES_EXCEEDED => {
+                        NO_ROOM
                     }
+                    ErrorCode::STREAM_STORE_FAILED => FULL,
+                    _ if answer.code() != 503 => FULL,
+                    _ => return None,
+                };
+                Some(PublishError::Refused {
+                    stream: stream.to_owned(),
+                    problem: said(error),
+                    remedy,
                 })
             }
             _ => None,

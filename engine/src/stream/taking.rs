@@ -103,12 +103,13 @@ impl Drop for Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::{LimitOf, MessageLimit};
+    use crate::stream::{LimitOf, MessageLimit, publisher::FULL};
 
     fn full() -> Result<(), PublishError> {
         Err(PublishError::Refused {
             stream: "registry".into(),
             problem: "maximum bytes exceeded".into(),
+            remedy: FULL,
         })
     }
 
@@ -143,7 +144,7 @@ mod tests {
             attempts: 3,
             problem: "timed out".into(),
         };
-        assert!(remedy_of(full().unwrap_err()).contains("limits and the disk"));
+        assert!(remedy_of(full().unwrap_err()).contains("the stream's limits"));
         assert!(remedy_of(unanswered).contains("leader answers"));
     }
 
