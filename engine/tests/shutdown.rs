@@ -87,6 +87,22 @@ async fn a_daemon_that_is_stopped_under_load_has_all_that_it_accepted() {
     assert!(count > 90, "{count} events accepted");
 }
 
+#[test]
+fn a_daemon_that_still_waits_for_nats_ends_when_it_is_told_to() {
+    let directory = TempDir::new().unwrap();
+    // Nobody listens at that port.
+    let config = "[stream]\nurls = [\"nats://127.0.0.1:1\"]\nconnect_wait_seconds = 3600\n";
+    let daemon = Daemon::launch(directory.path(), config, "", &[]);
+    let began = Instant::now();
+    while !daemon.log().contains("no NATS server answers") {
+        assert!(began.elapsed() < SOON, "{}", daemon.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let began = Instant::now();
+    daemon.stop();
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_under_way_does_not_delay_the_end_and_is_completed_after_the_next_start() {
     weir_engine::oci::install_crypto_provider();

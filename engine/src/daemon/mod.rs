@@ -215,8 +215,15 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     Server::check(&config.http).await?;
     let ledger = opened(&config).await?;
     let position = ledger.reader().head().position.clone();
+    let mut stop = signals.stop.clone();
     let stream = match &config.stream {
-        Some(stream) => Some(Arc::new(Stream::open(stream).await?)),
+        Some(stream) => tokio::select! {
+            opened = Stream::open(stream) => Some(Arc::new(opened?)),
+            () = ended(&mut stop) => {
+                tracing::info!("stopping");
+                return Ok(());
+            }
+        },
         None => None,
     };
     let server = bind(&config).await?;
@@ -226,7 +233,6 @@ pub async fn run(config: Config, signals: Signals) -> Result<(), DaemonError> {
     let shared = Arc::new(share(config, &node, stream, &address, &signals)?);
     let mut parts = Parts::start(&shared, ordered, position, server).await?;
     tracing::info!(%address, data = %shared.config.data.display(), "weir is running");
-    let mut stop = signals.stop;
     let result = tokio::select! {
         () = ended(&mut stop) => Ok(()),
         ended = parts.ended_early() => ended,

@@ -123,7 +123,8 @@ impl PublishError {
 }
 
 /// Where to look when a stream refuses what is published.
-pub(super) const FULL: &str = "see to the stream's limits (`nats stream edit`) and the disk of the NATS server";
+pub(super) const FULL: &str =
+    "see to the stream's limits (`nats stream edit`) and the disk of the NATS server";
 
 /// Where to look when the server has no room, whatever the stream's limits.
 const NO_ROOM: &str = "make room in the JetStream store: raise `max_file_store` of the NATS server (`max_memory_store` for a stream in memory), or the storage of its account, and see to its disk";
