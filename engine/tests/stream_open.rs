@@ -253,3 +253,35 @@ async fn no_server_is_told_with_the_address() {
         "{error}"
     );
 }
+
+/// Of a NATS cluster of two the server numbered `own`, 0 or 1.
+fn one_of_two(ports: [u16; 2], own: usize) -> Option<Nats> {
+    let [first, second] = ports;
+    Nats::start_with(&format!(
+        "server_name: n{own}\ncluster {{ name: c, listen: \"127.0.0.1:{}\", routes: [\"nats-route://127.0.0.1:{first}\", \"nats-route://127.0.0.1:{second}\"] }}",
+        ports[own]
+    ))
+}
+
+#[tokio::test]
+async fn a_jetstream_without_a_leader_is_waited_for() {
+    let ports = [nats::free_port(), nats::free_port()];
+    let Some(first) = one_of_two(ports, 0) else {
+        return;
+    };
+    let mut config = first.config();
+    config.connect_wait_seconds = 4;
+    let began = std::time::Instant::now();
+    let told = open_error(&config).await;
+    assert!(
+        told.contains("see whether JetStream has a leader"),
+        "{told}"
+    );
+    assert!(began.elapsed() > Duration::from_secs(3), "{told}");
+
+    config.connect_wait_seconds = 60;
+    let opening = tokio::spawn(async move { Stream::open(&config).await.map(drop) });
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let _second = one_of_two(ports, 1);
+    opening.await.unwrap().unwrap();
+}

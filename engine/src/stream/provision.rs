@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    ErrorCode,
-    context::{CreateStreamErrorKind, GetStreamErrorKind},
+    self, ErrorCode,
+    context::{CreateStreamErrorKind, GetStreamError, GetStreamErrorKind},
     stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType},
 };
+use tokio::time::Instant;
 use weir_schema::Timestamp;
 
 pub(super) use crate::causes::said;
 
 use super::{
     ConnectError, Connection, StreamConfig,
+    connection::pause,
     limit::{MessageLimit, OwnLimit},
     server,
     unread::{Obstacle, Unread},
@@ -62,7 +64,19 @@ pub enum OpenError {
         /// The stream in the way.
         owner: String,
     },
-    /// The server refuses, or does not answer.
+    /// JetStream does not answer, or says that it cannot yet.
+    #[error(
+        "cannot {doing} stream `{stream}`: {problem}; see whether JetStream has a leader: more than half of the servers of a NATS cluster must run (`nats server report jetstream`)"
+    )]
+    NotYet {
+        /// What was asked.
+        doing: &'static str,
+        /// The stream.
+        stream: String,
+        /// What was met.
+        problem: String,
+    },
+    /// The server refuses.
     #[error("cannot {doing} stream `{stream}`: {problem}")]
     Server {
         /// What was asked.
@@ -76,14 +90,17 @@ pub enum OpenError {
 
 impl Stream {
     /// Connects, and creates or checks the stream of inputs and, if enabled, that of outputs.
-    /// Warns in the log of what the server cannot promise.
+    /// Warns in the log of what the server cannot promise. Tries again for `connect_wait_seconds` while
+    /// JetStream does not answer.
     ///
     /// # Errors
     /// The stream cannot carry inputs without losing some, or the server cannot be reached.
     pub async fn open(config: &StreamConfig) -> Result<Self, OpenError> {
+        let patience = Duration::from_secs(config.connect_wait_seconds);
+        let until = Instant::now() + patience;
         let connection = Connection::open(config).await?;
         let mut warnings = server::warnings(&connection).await;
-        let info = ensure(&connection, wanted_inputs(&connection)).await?;
+        let info = ensure_until(until, &connection, wanted_inputs(&connection)).await?;
         check_inputs(&info, config)?;
         warnings.extend(too_small(
             &info,
@@ -91,7 +108,7 @@ impl Stream {
             "what a report says may not fit, and is rejected then",
         ));
         if config.outputs.enabled {
-            let info = ensure(&connection, wanted_outputs(&connection)).await?;
+            let info = ensure_until(until, &connection, wanted_outputs(&connection)).await?;
             check_subjects(&info, &config.output_subjects())?;
             warnings.extend(too_small(
                 &info,
@@ -164,6 +181,12 @@ pub(super) fn created(info: &Info) -> String {
 
 /// The stream's present state; `None` if there is no such stream.
 pub(super) async fn info(connection: &Connection, name: &str) -> Result<Option<Info>, String> {
+    look_up(connection, name)
+        .await
+        .map_err(|error| said(&error))
+}
+
+async fn look_up(connection: &Connection, name: &str) -> Result<Option<Info>, GetStreamError> {
     match connection.jetstream.get_stream(name).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
@@ -172,7 +195,7 @@ pub(super) async fn info(connection: &Connection, name: &str) -> Result<Option<I
             {
                 Ok(None)
             }
-            _ => Err(said(&error)),
+            _ => Err(error),
         },
     }
 }
@@ -185,13 +208,55 @@ fn failed(doing: &'static str, stream: &str, problem: impl Into<String>) -> Open
     }
 }
 
+/// As [`ensure`], again and again while JetStream does not answer.
+async fn ensure_until(
+    until: Instant,
+    connection: &Connection,
+    wanted: Config,
+) -> Result<Info, OpenError> {
+    let mut attempt = 0;
+    loop {
+        let pause = pause(attempt);
+        match ensure(connection, wanted.clone()).await {
+            Err(error @ OpenError::NotYet { .. }) if Instant::now() + pause < until => {
+                tracing::warn!("{error}; trying again");
+            }
+            done => return done,
+        }
+        tokio::time::sleep(pause).await;
+        attempt += 1;
+    }
+}
+
+/// Whether an answer says that JetStream cannot yet, and not that it has no room.
+fn is_not_yet(answer: &jetstream::Error) -> bool {
+    answer.code() == 503
+        && !matches!(
+            answer.error_code(),
+            ErrorCode::INSUFFICIENT_RESOURCES | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+        )
+}
+
 /// The stream as it is, once it is there: it is created if it is missing.
 pub(super) async fn ensure(connection: &Connection, wanted: Config) -> Result<Info, OpenError> {
     let name = wanted.name.clone();
-    match info(connection, &name).await {
+    let not_yet = |doing, problem| OpenError::NotYet {
+        doing,
+        stream: name.clone(),
+        problem,
+    };
+    match look_up(connection, &name).await {
         Ok(Some(info)) => return Ok(info),
         Ok(None) => {}
-        Err(problem) => return Err(failed("read", &name, problem)),
+        Err(error) => {
+            return Err(match error.kind() {
+                GetStreamErrorKind::Request => not_yet("read", said(&error)),
+                GetStreamErrorKind::JetStream(answer) if is_not_yet(&answer) => {
+                    not_yet("read", said(&error))
+                }
+                _ => failed("read", &name, said(&error)),
+            });
+        }
     }
     let subjects = wanted.subjects.clone();
     let error = match connection.jetstream.create_stream(wanted).await {
@@ -216,7 +281,15 @@ pub(super) async fn ensure(connection: &Connection, wanted: Config) -> Result<In
             return Ok(info);
         }
     }
-    Err(failed("create", &name, said(&error)))
+    Err(match error.kind() {
+        CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable => {
+            not_yet("create", said(&error))
+        }
+        CreateStreamErrorKind::JetStream(answer) if is_not_yet(&answer) => {
+            not_yet("create", said(&error))
+        }
+        _ => failed("create", &name, said(&error)),
+    })
 }
 
 /// The stream that takes one of `subjects`, for people.

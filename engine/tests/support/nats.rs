@@ -124,7 +124,7 @@ impl Drop for Nats {
 
 /// A port that nobody has, and that nobody gets who does not ask for it by number, so that it is still
 /// free when the server is started again: those that the system hands out begin at 32768.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     use std::hash::{BuildHasher, RandomState};
     loop {
         let random = RandomState::new().hash_one(std::process::id());
