@@ -39,6 +39,7 @@ pub(crate) fn at_once(state: &State, reader: &LogReader) -> Result<Value, QueryE
             "last": null,
             "lag": null,
             "connected": false,
+            "refused": null,
             "denied": [],
             "unread": null,
         })

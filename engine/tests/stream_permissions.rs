@@ -123,3 +123,45 @@ async fn a_node_that_is_not_permitted_to_read_the_stream_says_so_and_is_not_read
         "{told}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_changed_is_told_and_read_again() {
+    let users = |password: &str| format!("authorization {{ user: weir, password: {password} }}");
+    let Some(mut nats) = Nats::start_with(&users("first")) else {
+        return;
+    };
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("password");
+    fs::write(&file, "first\n").unwrap();
+    let config = format!(
+        "[stream]\nurls = [{:?}]\nuser = \"weir\"\npassword_file = {file:?}\n",
+        nats.url()
+    );
+    let daemon = Daemon::start(directory.path(), &config, "").await;
+    let refuses = "NATS refuses the credentials";
+    let refused = |status: &Value| {
+        let told = status["stream"]["refused"].as_str();
+        told.is_some_and(|told| told.contains(refuses))
+    };
+    let is_let_in = |status: &Value| {
+        status["stream"]["refused"].is_null() && status["stream"]["connected"] == true
+    };
+    daemon.until("/v1/status", is_let_in).await;
+    nats.configure(&users("second"));
+    nats.restart();
+    daemon.until("/v1/status", refused).await;
+    let (code, told) = ready(&daemon).await;
+    assert_eq!(code, 503, "{told}");
+    assert!(
+        told.contains(refuses) && told.contains("password_file"),
+        "{told}"
+    );
+    assert_eq!(daemon.log().matches(refuses).count(), 1, "{}", daemon.log());
+
+    fs::write(&file, "second\n").unwrap();
+    daemon.until("/v1/status", is_let_in).await;
+    daemon
+        .post("/v1/intake/cloudevents?source=dev", push().to_string())
+        .await;
+    assert_eq!(ready(&daemon).await.0, 200);
+}

@@ -91,6 +91,9 @@ fn page(status: &Value) -> String {
             stream(&status["stream"], status["running"] == true),
         );
     }
+    if let Some(refused) = status["stream"]["refused"].as_str() {
+        line("  refused", refused.to_owned());
+    }
     for denied in status["stream"]["denied"].as_array().into_iter().flatten() {
         line(
             "  denied",
@@ -245,7 +248,7 @@ mod tests {
             "archive": {"directory": "/archive", "problem": "it holds more"},
             "state_digest": "sha256:00",
             "rules": {"count": 1, "rules_digest": "sha256:11", "refused": "a.cel:1:2: no"},
-            "stream": {"name": "WEIR", "position": 5, "last": 9, "lag": 4, "connected": false, "denied": ["to publish on `a.>`"], "unread": "the stream is not read"},
+            "stream": {"name": "WEIR", "position": 5, "last": 9, "lag": 4, "connected": false, "refused": "NATS refuses", "denied": ["to publish on `a.>`"], "unread": "the stream is not read"},
             "lease": {"standing": "follows", "holder": "b", "holder_executes": true},
             "promotions": {"open": 1, "failed": 2, "execute": false},
             "holds": [{"hold_id": "h", "actor": "ann", "reason": "freeze", "repository": "prod/**"}],
@@ -258,6 +261,7 @@ mod tests {
             "archive     /archive\n            NOT ARCHIVED: it holds more",
             "4 behind, NOT CONNECTED",
             "  denied    NATS does not permit this node to publish on `a.>`",
+            "  refused   NATS refuses",
             "  NOT READ  the stream is not read",
             "held by b; this node follows",
             "1 open, 2 failed; this node copies nothing",

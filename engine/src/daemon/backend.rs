@@ -307,6 +307,9 @@ impl http::Backend for Backend {
         if let Some(stream) = &self.shared.stream
             && !stream.connection().is_connected()
         {
+            if let Some(refused) = stream.connection().refused() {
+                return Err(format!("nothing can be made durable: {refused}"));
+            }
             return Err("not connected to NATS: nothing can be made durable".to_owned());
         }
         let publisher = self.shared.publisher.as_ref();

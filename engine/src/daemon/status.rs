@@ -45,6 +45,7 @@ pub(super) async fn complete(shared: &Shared, status: &mut Value) {
             "last": last,
             "lag": last.map(|last| last.saturating_sub(position)),
             "connected": stream.connection().is_connected(),
+            "refused": stream.connection().refused(),
             "denied": denied(&stream.connection().denied()),
             "unread": unread(shared),
         });

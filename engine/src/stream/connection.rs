@@ -1,8 +1,13 @@
 //! The connection to the NATS servers: one client that reconnects by itself, for good.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerError, jetstream};
+use async_nats::{
+    Auth, AuthError, ClientError, ConnectErrorKind, ConnectOptions, Event, ServerError, jetstream,
+};
 use tokio::{sync::watch, time::Instant};
 
 use super::{Denial, StreamConfig, StreamConfigError, config::Credentials, permissions::Denied};
@@ -27,7 +32,35 @@ pub struct Connection {
     pub(super) made: watch::Receiver<u64>,
     pub(super) config: Arc<StreamConfig>,
     denied: Denied,
+    refused: Refused,
 }
+
+/// Why the server does not let this node in, as far as the last attempt to connect told. Clones share it.
+#[derive(Clone, Default)]
+struct Refused(Arc<Mutex<Option<String>>>);
+
+impl Refused {
+    fn get(&self) -> Option<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Takes in what the last attempt told; what is new is said.
+    fn set(&self, why: Option<String>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &why
+            && known.as_ref() != Some(why)
+        {
+            tracing::error!("{why}");
+        }
+        *known = why;
+    }
+}
+
+/// What a server says to wrong credentials, for people.
+const REFUSED: &str = "NATS refuses the credentials: put right `stream.user` and `password`, `token`, `nkey_file` or `creds_file`, or the server's users; a `password_file` or `token_file` is read again at each attempt";
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +119,8 @@ impl Connection {
         config.check()?;
         let (made_in, made) = watch::channel(0);
         let denied = Denied::new(config);
-        let options = options(config, made_in, denied.clone()).await?;
+        let refused = Refused::default();
+        let options = options(config, made_in, denied.clone(), refused.clone()).await?;
         let urls = config.urls.join(", ");
         let patience = Duration::from_secs(config.connect_wait_seconds);
         let start = Instant::now();
@@ -146,6 +180,7 @@ impl Connection {
             made,
             config: Arc::new(config.clone()),
             denied,
+            refused,
         })
     }
 
@@ -159,6 +194,12 @@ impl Connection {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// Why the server does not let this node in, with what to do, if it said so last.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        self.refused.get()
     }
 
     /// Returns once the connection stands.
@@ -252,21 +293,29 @@ async fn options(
     config: &StreamConfig,
     made: watch::Sender<u64>,
     denied: Denied,
+    refused: Refused,
 ) -> Result<ConnectOptions, StreamConfigError> {
     let made = Arc::new(made);
-    let mut options = ConnectOptions::new()
+    let credentials = config.credentials()?;
+    let options = match credentials {
+        Credentials::Password { .. } | Credentials::Token(_) => {
+            let (config, refused) = (config.clone(), refused.clone());
+            ConnectOptions::with_auth_callback(move |_| {
+                let read = read_again(&config, &refused);
+                async move { read }
+            })
+        }
+        _ => ConnectOptions::new(),
+    };
+    let mut options = options
         .name("weir")
         .reconnect_delay_callback(pause)
         .event_callback(move |event| {
-            let (made, denied) = (Arc::clone(&made), denied.clone());
-            async move { on_event(&event, &made, &denied) }
+            let (made, denied, refused) = (Arc::clone(&made), denied.clone(), refused.clone());
+            async move { on_event(&event, &made, &denied, &refused) }
         });
-    options = match config.credentials()? {
-        Credentials::None => options,
-        Credentials::Password { user, password } => {
-            options.user_and_password(user, password.reveal().to_owned())
-        }
-        Credentials::Token(token) => options.token(token.reveal().to_owned()),
+    options = match credentials {
+        Credentials::None | Credentials::Password { .. } | Credentials::Token(_) => options,
         Credentials::Nkey(seed) => options.nkey(seed.reveal().to_owned()),
         Credentials::Creds(path) => {
             options
@@ -290,19 +339,49 @@ async fn options(
     Ok(options)
 }
 
-fn on_event(event: &Event, made: &watch::Sender<u64>, denied: &Denied) {
+/// The credentials as their files have them at an attempt to connect: who renews them need not restart.
+fn read_again(config: &StreamConfig, refused: &Refused) -> Result<Auth, AuthError> {
+    let mut auth = Auth::new();
+    match config.credentials() {
+        Ok(Credentials::Password { user, password }) => {
+            auth.username = Some(user);
+            auth.password = Some(password.reveal().to_owned());
+        }
+        Ok(Credentials::Token(token)) => auth.token = Some(token.reveal().to_owned()),
+        Ok(_) => {}
+        Err(error) => {
+            refused.set(Some(format!("no credentials for NATS: {error}")));
+            return Err(AuthError::new(error.to_string()));
+        }
+    }
+    Ok(auth)
+}
+
+fn on_event(event: &Event, made: &watch::Sender<u64>, denied: &Denied, refused: &Refused) {
     match event {
         Event::Connected => {
+            refused.set(None);
             denied.begins_anew();
             made.send_modify(|count| *count += 1);
             tracing::debug!("connection to NATS made");
         }
         Event::Disconnected => tracing::warn!("connection to NATS lost; reconnecting"),
         Event::ServerError(ServerError::AuthorizationViolation) => {
-            tracing::error!("NATS refuses the credentials");
+            refused.set(Some(REFUSED.to_owned()));
         }
+        Event::ClientError(ClientError::Other(said)) => on_failed_attempt(said, refused),
         Event::ServerError(ServerError::Other(said)) => denied.note(said),
         other => tracing::info!(event = %other, "NATS client"),
+    }
+}
+
+/// Takes in that an attempt to connect again failed; of the cause the client gives no more than its kind.
+fn on_failed_attempt(said: &str, refused: &Refused) {
+    if *said == ConnectErrorKind::AuthorizationViolation.to_string() {
+        refused.set(Some(REFUSED.to_owned()));
+    } else if *said != ConnectErrorKind::Authentication.to_string() {
+        refused.set(None);
+        tracing::debug!(said, "no connection to NATS yet");
     }
 }
 

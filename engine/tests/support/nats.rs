@@ -33,7 +33,19 @@ impl Nats {
         };
         println!("{}", String::from_utf8_lossy(&version.stdout).trim());
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let port = free_port();
+        let mut nats = Self {
+            port: free_port(),
+            directory,
+            child: None,
+        };
+        nats.configure(lines);
+        nats.restart();
+        Some(nats)
+    }
+
+    /// Writes its configuration, for the next start.
+    pub fn configure(&self, lines: &str) {
+        let (directory, port) = (&self.directory, self.port);
         let store = directory.path().join("store");
         let jetstream =
             format!("store_dir: {store:?}, max_file_store: 4GB, max_memory_store: 256MB");
@@ -44,13 +56,6 @@ impl Nats {
         };
         let config = format!("server_name: weir_test\nlisten: 127.0.0.1:{port}\n{lines}\n");
         std::fs::write(directory.path().join("nats.conf"), config).expect("the configuration");
-        let mut nats = Self {
-            port,
-            directory,
-            child: None,
-        };
-        nats.restart();
-        Some(nats)
     }
 
     /// Where clients connect.
