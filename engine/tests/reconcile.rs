@@ -611,3 +611,22 @@ async fn who_leaves_copying_to_others_looks_at_registries_and_asks_for_scans() {
     let data = &asked["events"][0]["event"]["data"];
     assert_eq!(data["digest"], json!(digest));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_answers_for_is_not_told_as_reconciled() {
+    let directory = tempfile::TempDir::new().unwrap();
+    // Nobody listens at that port.
+    let config = "default_registry = \"127.0.0.1:1\"\n[registries.\"127.0.0.1:1\"]\ninsecure = true\nmax_attempts = 1\n[reconcile]\nat_start = true\n";
+    let daemon = Daemon::start(directory.path(), config, "").await;
+    let asks = "not reconciled: ";
+    daemon.says(asks).await;
+    // It is told again when it is asked again.
+    while daemon.log().matches(asks).count() < 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(
+        !daemon.log().contains("reconciled tags="),
+        "{}",
+        daemon.log()
+    );
+}

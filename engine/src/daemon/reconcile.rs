@@ -92,10 +92,14 @@ fn tell(report: &Report) {
     for problem in &report.problems {
         tracing::warn!("not reconciled: {problem}");
     }
+    if report.tags == 0 && !report.problems.is_empty() {
+        return;
+    }
     tracing::info!(
         tags = report.tags,
         manifests = report.manifests,
         drift = report.drift.len(),
+        not_asked = report.problems.len(),
         "reconciled"
     );
 }
