@@ -247,6 +247,14 @@ async fn a_report_too_large_for_the_streams_own_limit_is_kept_and_its_findings_a
         reason.contains("30000 bytes: raise `max_msg_size` of stream `WEIR`"),
         "{reason}"
     );
+    daemon
+        .says("does not fit into a message of at most 30000")
+        .await;
+    assert!(
+        !daemon.log().contains("what it means is sent"),
+        "{}",
+        daemon.log()
+    );
     let random: Vec<Value> = (0..1000)
         .map(|number: u32| json!({"id": format!("CVE-2099-{number}"), "severity": "LOW", "package": Digest::of(&number.to_be_bytes())}))
         .collect();

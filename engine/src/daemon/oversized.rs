@@ -39,7 +39,7 @@ pub(crate) async fn take(
         bytes = delivery.body.len(),
         limit = limit.bytes,
         file = %kept.display(),
-        "too large for the stream: kept beside the log, what it means is sent"
+        "too large for the stream: kept beside the log"
     );
     let decoded = intake::decode_aside(shared, source, digest.to_string(), delivery)
         .await
@@ -72,6 +72,7 @@ async fn submit(
         return Err(error);
     };
     let rejected = rejected(&kind, size, limit, payload.clone());
+    tracing::warn!(source, %payload, reason = rejected.reason, "rejected");
     let rejection = adapters::rejection(source, rejected);
     shared
         .submit(vec![rejection], Some(Arc::clone(trace)))
