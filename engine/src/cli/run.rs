@@ -9,6 +9,7 @@ use std::{
 
 use clap::Args;
 use tokio::sync::{Notify, watch};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::CliError;
 use crate::{
@@ -150,14 +151,26 @@ pub(super) async fn wait_for_signal() {
 fn mistaken(filter: &str) -> Option<&str> {
     let mut parts = filter.split(',').map(str::trim);
     parts.find(|part| {
-        let is_level = part
-            .parse::<tracing_subscriber::filter::LevelFilter>()
-            .is_ok();
+        let is_level = part.parse::<LevelFilter>().is_ok();
         !part.is_empty()
             && !is_level
             && !part.contains(['=', '[', ':'])
             && !part.starts_with("weir")
     })
+}
+
+/// What is logged of libraries where nobody names them: NATS's client tells each event that we tell.
+const QUIET: &str = "async_nats=warn,sled=warn";
+
+/// The filter that somebody chose; `None` if it is none.
+fn filter(chosen: &str) -> Option<EnvFilter> {
+    let filter = EnvFilter::try_new(chosen).ok()?;
+    // Who wants to hear little is not to hear more of them.
+    if filter.max_level_hint() <= Some(LevelFilter::WARN) {
+        return Some(filter);
+    }
+    // What comes later counts.
+    EnvFilter::try_new(format!("{QUIET},{chosen}")).ok()
 }
 
 pub(super) fn start_logging(json: bool) {
@@ -166,8 +179,9 @@ pub(super) fn start_logging(json: bool) {
             "weir: `WEIR_LOG`: `{part}` is no level (error, warn, info, debug, trace), so it names a part of the program, and nothing else is logged"
         );
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,async_nats=warn,sled=warn"));
+    let chosen = std::env::var("WEIR_LOG").ok();
+    let filter = chosen.as_deref().and_then(filter);
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("info,{QUIET}")));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -183,7 +197,7 @@ pub(super) fn start_logging(json: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::mistaken;
+    use super::{filter, mistaken};
 
     #[test]
     fn a_word_that_is_no_level_is_told() {
@@ -199,5 +213,14 @@ mod tests {
         }
         assert_eq!(mistaken("verbose"), Some("verbose"));
         assert_eq!(mistaken("weir_engine=debug, inf"), Some("inf"));
+    }
+
+    #[test]
+    fn libraries_are_heard_as_far_as_they_are_named() {
+        let directives = |chosen: &str| filter(chosen).unwrap().to_string();
+        assert!(directives("info").contains("async_nats=warn"));
+        assert!(directives("debug,async_nats=info").contains("async_nats=info"));
+        assert_eq!(directives("error"), "error");
+        assert!(filter("a=b=c").is_none());
     }
 }
