@@ -116,6 +116,11 @@ async fn a_node_that_is_not_permitted_to_read_the_stream_says_so_and_is_not_read
         "{}",
         daemon.log()
     );
+    // The consumer that it may make, and not ask, is none that reads.
+    let unread = |status: &Value| status["stream"]["unread"].is_string();
+    daemon.until("/v1/status", unread).await;
+    let gave_up = |status: &Value| status["lease"]["standing"] == "unknown";
+    daemon.until("/v1/status", gave_up).await;
     let (code, told) = ready(&daemon).await;
     assert_eq!(code, 503, "{told}");
     assert!(
