@@ -5,7 +5,7 @@ mod support;
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -451,5 +451,38 @@ async fn a_login_is_not_given_to_whoever_a_registry_leads_to() {
             assert_eq!(request.authorization, None, "{request:?}");
             assert!(!request.path.starts_with("/token"), "{request:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_not_given_to_whoever_leads_back_to_the_registry() {
+    // An upload is led to it, and it leads back to where a login is asked for.
+    let home: Arc<OnceLock<String>> = Arc::default();
+    let back = Arc::clone(&home);
+    let elsewhere = Stub::start(move |_| {
+        let place = format!("http://{}/v2/dev/web/blobs/uploads/1", back.get().unwrap());
+        Reply::status(307).header("location", &place)
+    })
+    .await;
+    let host = elsewhere.host();
+    let registry = Stub::start(move |request| match &request.authorization {
+        None => Reply::status(401).header("www-authenticate", "Basic realm=\"here\""),
+        Some(_) if request.method == "POST" => {
+            Reply::status(202).header("location", &format!("http://{host}/upload"))
+        }
+        Some(_) => Reply::status(200),
+    })
+    .await;
+    home.set(registry.host()).unwrap();
+    let client = let_in(&registry.host()).await;
+    let upload = client.start_upload("dev/web").await.unwrap();
+    let digest = Digest::of(b"blob");
+    let sent = client.finish_upload(upload, &digest, b"blob".to_vec().into());
+    let error = sent.await.unwrap_err();
+    assert!(error.to_string().contains("answered 401"), "{error}");
+    let seen = elsewhere.seen();
+    assert!(!seen.is_empty());
+    for request in seen {
+        assert_eq!(request.authorization, None, "{request:?}");
     }
 }

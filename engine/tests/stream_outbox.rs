@@ -272,7 +272,8 @@ async fn how_far_a_log_is_published_is_read_from_its_last_message() {
         .subscribe("$JS.API.STREAM.MSG.GET.>")
         .await
         .unwrap();
-    requests.client().flush().await.unwrap();
+    // Once this is answered the server knows of the subscription.
+    requests.query_account().await.unwrap();
     // What its last chunk says that was there before.
     let one = Outbox::new(&stream, "one").published().await;
     assert_eq!(one, Ok(1536));

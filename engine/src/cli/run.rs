@@ -164,13 +164,15 @@ const QUIET: &str = "async_nats=warn,sled=warn";
 
 /// The filter that somebody chose; `None` if it is none.
 fn filter(chosen: &str) -> Option<EnvFilter> {
-    let filter = EnvFilter::try_new(chosen).ok()?;
-    // Who wants to hear little is not to hear more of them.
-    if filter.max_level_hint() <= Some(LevelFilter::WARN) {
-        return Some(filter);
+    let levels = chosen.split(',').map(str::trim);
+    let mut all = levels.filter_map(|part| part.parse::<LevelFilter>().ok());
+    // Who wants to hear little of all is not to hear more of them. What comes later counts.
+    match all.next_back() {
+        Some(level) if level > LevelFilter::WARN => {
+            EnvFilter::try_new(format!("{QUIET},{chosen}")).ok()
+        }
+        _ => EnvFilter::try_new(chosen).ok(),
     }
-    // What comes later counts.
-    EnvFilter::try_new(format!("{QUIET},{chosen}")).ok()
 }
 
 pub(super) fn start_logging(json: bool) {
@@ -220,7 +222,9 @@ mod tests {
         let directives = |chosen: &str| filter(chosen).unwrap().to_string();
         assert!(directives("info").contains("async_nats=warn"));
         assert!(directives("debug,async_nats=info").contains("async_nats=info"));
-        assert_eq!(directives("error"), "error");
+        for chosen in ["error", "error,weir_engine=info", "weir_engine=debug"] {
+            assert!(!directives(chosen).contains("async_nats"), "{chosen}");
+        }
         assert!(filter("a=b=c").is_none());
     }
 }

@@ -143,7 +143,7 @@ async fn hand_over(
     } = Reading::new(shared, stream).through(messages).await?;
     let mut notes = std::mem::take(left);
     let opened: Vec<u64> = open.iter().map(|open| open.sequence).collect();
-    if let Some(all) = shared.lookups.change(&opened, &settled) {
+    if let Some(all) = shared.lookups.change(&opened, &settled, stream.created()) {
         notes.push((lookups::OPEN, all));
     }
     notes.extend(shared.reads.change(said, shared.lookups.first()));

@@ -437,8 +437,8 @@ async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> Box<Lease
 /// How many messages of the stream are not in the log, where it can be read.
 async fn readable(shared: &Shared, stream: &Stream) -> Result<u64, String> {
     match stream.obstacle() {
-        Some(obstacle) => Err(obstacle.to_string()),
-        None => behind(shared, stream).await,
+        Some(obstacle) if obstacle.outlasts(shared.lease_time()) => Err(obstacle.to_string()),
+        _ => behind(shared, stream).await,
     }
 }
 

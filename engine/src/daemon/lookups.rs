@@ -87,12 +87,14 @@ pub(crate) async fn run(acting: &Acting, stream: &Arc<Stream>) -> Result<(), Dae
             job = coming.recv() => match job {
                 Some(Job::Open(sequence)) => queue.add(sequence, Instant::now()),
                 Some(Job::Earlier) => {
+                    queue.leave();
                     earlier.spawn(reject_earlier(acting.clone()));
                 }
                 // Another run has taken over from this one.
                 None => return std::future::pending().await,
             },
             Some(done) = asking.join_next() => queue.end(done??),
+            Some(done) = earlier.join_next() => done?,
         }
     }
 }

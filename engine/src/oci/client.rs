@@ -335,7 +335,8 @@ impl Client {
             let response = request.body(body).send().await.map_err(|error| {
                 from_transport(self.registry(), inner.endpoint.host(), &call.what, &error)
             })?;
-            let at_home = response.url().origin() == home;
+            // A login that was answered here would be sent to where the request began.
+            let at_home = ours && response.url().origin() == home;
             // What anybody is answered may be less than what the login is for.
             if let Some(error) = lacking.take()
                 && !(at_home && response.status() == StatusCode::UNAUTHORIZED)

@@ -12,6 +12,15 @@ use tokio::time::{Instant, sleep_until};
 #[derive(Debug, Clone)]
 pub(super) struct Flow(Arc<Mutex<Turn>>);
 
+/// Ends a flow when it is dropped.
+pub(super) struct Ends(Flow);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.ends();
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Turn {
     /// The source's, whose own request says when it takes too long.
@@ -23,8 +32,9 @@ enum Turn {
 }
 
 impl Flow {
+    /// Before the target asks for anything: the connection and the login have ends of their own.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Turn::Target(Instant::now()))))
+        Self(Arc::new(Mutex::new(Turn::Source)))
     }
 
     fn turn(&self, turn: Turn) {
@@ -44,6 +54,11 @@ impl Flow {
     /// There is no more.
     pub(super) fn ends(&self) {
         self.turn(Turn::Answer(Instant::now()));
+    }
+
+    /// Sees to it that there is an end when nobody asks any more, whatever became of the bytes.
+    pub(super) fn ends_with(&self) -> Ends {
+        Ends(self.clone())
     }
 
     /// Returns once the target takes nothing for `idle`, or gives no answer to the whole for `longest`
@@ -88,7 +103,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_target_is_silent_when_it_takes_nothing_and_not_for_how_long_all_takes() {
-        assert_eq!(silent_after(async |_| {}).await, 60);
+        assert_eq!(silent_after(async |flow: &Flow| flow.has_more()).await, 60);
         let slow = async |flow: &Flow| {
             for _ in 0..10 {
                 tokio::time::sleep(Duration::from_secs(50)).await;
@@ -112,5 +127,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_target_that_has_all_may_take_longer_to_answer() {
         assert_eq!(silent_after(async |flow: &Flow| flow.ends()).await, 120);
+        let is_dropped = async |flow: &Flow| drop(flow.ends_with());
+        assert_eq!(silent_after(is_dropped).await, 120);
     }
 }

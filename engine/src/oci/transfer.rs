@@ -288,29 +288,33 @@ impl Download {
         flow: Flow,
         progress: impl Fn(u64) + Send + Sync + 'static,
     ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
-        try_unfold((self, progress), move |(mut download, progress)| {
-            let (failure, flow) = (Arc::clone(&failure), flow.clone());
-            async move {
-                flow.asks();
-                let next = download.next().await;
-                match &next {
-                    Ok(Some(_)) if download.offset < download.blob.size => flow.has_more(),
-                    Ok(_) | Err(_) => flow.ends(),
-                }
-                match next {
-                    Ok(Some(piece)) => {
-                        progress(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-                        Ok(Some((piece, (download, progress))))
+        let ends = flow.ends_with();
+        try_unfold(
+            (self, progress, ends),
+            move |(mut download, progress, ends)| {
+                let (failure, flow) = (Arc::clone(&failure), flow.clone());
+                async move {
+                    flow.asks();
+                    let next = download.next().await;
+                    match &next {
+                        Ok(Some(_)) if download.offset < download.blob.size => flow.has_more(),
+                        Ok(_) | Err(_) => flow.ends(),
                     }
-                    Ok(None) => Ok(None),
-                    Err(error) => {
-                        let text = error.to_string();
-                        *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                        Err(std::io::Error::other(text))
+                    match next {
+                        Ok(Some(piece)) => {
+                            progress(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                            Ok(Some((piece, (download, progress, ends))))
+                        }
+                        Ok(None) => Ok(None),
+                        Err(error) => {
+                            let text = error.to_string();
+                            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                            Err(std::io::Error::other(text))
+                        }
                     }
                 }
-            }
-        })
+            },
+        )
     }
 }
 

@@ -228,7 +228,11 @@ impl Condition {
 /// are canonical JSON, so both are written in one way.
 fn required(program: &Program) -> Vec<Finder<'static>> {
     let paths = [&["data"][..], &["event", "data"], &["event"]];
-    let parts = paths.into_iter().flat_map(|path| program.required(path));
+    let parts = paths.into_iter().flat_map(|path| {
+        let required = program.required(path).into_iter();
+        // An event without data has empty ones.
+        required.filter(move |(key, _)| *path != ["event"] || *key != "data")
+    });
     let written = parts.filter_map(|(key, text)| {
         let key = plain(key)?;
         Some(match text.map(plain) {
@@ -247,14 +251,15 @@ fn plain(text: &str) -> Option<&str> {
     text.bytes().all(plain).then_some(text)
 }
 
-/// An event's data, or what is selected of it.
+/// An event's data, or what is selected of it. What is no object, as other types may have, has no fields.
 fn data(json: Option<&RawValue>, selected: &Selected) -> Result<Value, FactError> {
     let json = json.map_or("{}", RawValue::get);
     let data = match selected {
         Some(keys) if json.starts_with('{') => {
             Keys(keys).deserialize(&mut serde_json::Deserializer::from_str(json))
         }
-        _ => serde_json::from_str(json),
+        _ if json.starts_with('{') => serde_json::from_str(json),
+        _ => Ok(serde_json::Map::new().into()),
     };
     Ok(Value::from_json(&data.map_err(unreadable)?))
 }
@@ -481,6 +486,9 @@ mod tests {
             r#""note":"\"tag\":\"x\"","ü":"é""#,
             r#""tag":["x"]"#,
             r#""tag":{"x":1}"#,
+            // In place of all data, and of none.
+            "3",
+            "",
         ];
         for text in [
             "data.tag == 'x'",
@@ -496,6 +504,8 @@ mod tests {
             "event.subject != 'x' && has(event.time)",
             "event.type == 'weir.x' && !has(data.tag)",
             "data.tag != 'x'",
+            "!('tag' in event.data) && event.type == 'weir.x'",
+            "event.data.size() == 0",
             "'x' in data.tag",
             "data.a.exists(e, e.tag == 'x')",
             "data.repository.endsWith('web') && data.findings[0].id == 'CVE-1'",
@@ -506,7 +516,14 @@ mod tests {
                 ..Condition::compile(text).unwrap()
             };
             for data in data {
-                let record = RECORD.replace(r#""size":7"#, data);
+                let record = match data {
+                    "3" | "" => {
+                        let (_, after) = RECORD.split_once("},").unwrap();
+                        let data = if data == "3" { r#""data":3,"# } else { "" };
+                        format!(r#"{{"event":{{{data}{after}"#)
+                    }
+                    data => RECORD.replace(r#""size":7"#, data),
+                };
                 assert_eq!(
                     quick.test(5, record.as_bytes()),
                     whole.test(5, record.as_bytes()),

@@ -219,7 +219,8 @@ impl Consumer {
     }
 
     /// The next messages in order: as soon as there is one, with all that have arrived by then, at
-    /// most `max`. Empty if none came within `max_wait`, also while the server is away.
+    /// most `max`. Empty if none came within `max_wait`, also while the server is away; an attempt to reach it
+    /// may take some seconds longer.
     ///
     /// Safe to cancel: what was received and not returned comes with the next call.
     ///
@@ -232,20 +233,20 @@ impl Consumer {
     ) -> Result<Vec<Message>, ConsumeError> {
         if self.received.is_empty() {
             // An error is only met when nothing waits to be returned before it.
-            match tokio::time::timeout(max_wait, self.receive_first()).await {
-                Err(_elapsed) => {
+            match self.receive_first(Instant::now() + max_wait).await {
+                Ok(true) => self.receive_ready(max),
+                Ok(false) => {
                     let source = self.source.as_ref();
                     if source.is_some_and(|source| source.made.elapsed() > HEARD) {
                         self.stream.unread.ends();
                     }
                     return Ok(Vec::new());
                 }
-                Ok(Err(error)) => {
+                Err(error) => {
                     self.ended = true;
                     self.source = None;
                     return Err(error);
                 }
-                Ok(Ok(())) => self.receive_ready(max),
             }
         }
         let count = self.received.len().min(max.max(1));
@@ -256,8 +257,10 @@ impl Consumer {
         Ok(batch)
     }
 
-    /// Waits until `received` holds a message.
-    async fn receive_first(&mut self) -> Result<(), ConsumeError> {
+    /// Waits until `received` holds a message, or it is `until`: then `false`. An attempt to make a
+    /// consumer may take longer: each of its requests has an end of its own, and what it met would
+    /// not be known of one that is cut short.
+    async fn receive_first(&mut self, until: Instant) -> Result<bool, ConsumeError> {
         if self.ended {
             return Err(ConsumeError::Ended {
                 stream: self.stream.name().to_owned(),
@@ -265,6 +268,10 @@ impl Consumer {
         }
         loop {
             let Some(source) = &mut self.source else {
+                if self.not_before > until {
+                    tokio::time::sleep_until(until).await;
+                    return Ok(false);
+                }
                 self.connect().await?;
                 continue;
             };
@@ -277,7 +284,7 @@ impl Consumer {
                 item = source.messages.next() => match self.accept(item)? {
                     Receipt::Message(message) => {
                         self.received.push_back(message);
-                        return Ok(());
+                        return Ok(true);
                     }
                     Receipt::Broken(why) => {
                         tracing::debug!(%why, "making the consumer anew");
@@ -285,6 +292,7 @@ impl Consumer {
                         self.source = None;
                     }
                 },
+                () = tokio::time::sleep_until(until) => return Ok(false),
             }
         }
     }

@@ -60,14 +60,19 @@ impl Lookups {
     /// What does not fit into a value of the log is forgotten, the oldest first, and that is only
     /// told: each node reads the stream in batches of its own, so a record of it would be at another
     /// place in each of their logs. The node that acts rejects the oldest long before.
-    pub(crate) fn change(&self, opened: &[u64], settled: &[Settled]) -> Option<Vec<u8>> {
+    pub(crate) fn change(
+        &self,
+        opened: &[u64],
+        settled: &[Settled],
+        created: &str,
+    ) -> Option<Vec<u8>> {
         if opened.is_empty() && settled.is_empty() {
             return None;
         }
         let mut open = self.lock();
         open.present.extend(opened);
         for one in settled {
-            open.remove(one);
+            open.remove(one, created);
         }
         Some(kept(&mut open))
     }
@@ -112,13 +117,17 @@ impl All {
         self.present.len() + self.earlier.values().map(BTreeSet::len).sum::<usize>()
     }
 
-    fn remove(&mut self, settled: &Settled) {
-        let Some(created) = &settled.created else {
+    /// `present` is when the present stream was created: who lost nothing of it has at its place what
+    /// another node left behind.
+    fn remove(&mut self, settled: &Settled, present: &str) {
+        let Some(created) = settled.created.as_deref() else {
             self.present.remove(&settled.sequence);
             return;
         };
-        if let Some(earlier) = self.earlier.get_mut(created) {
-            earlier.remove(&settled.sequence);
+        let left = self.earlier.get_mut(created);
+        let was_left = left.is_some_and(|left| left.remove(&settled.sequence));
+        if !was_left && created == present {
+            self.present.remove(&settled.sequence);
         }
         self.earlier.retain(|_, earlier| !earlier.is_empty());
     }
@@ -216,6 +225,9 @@ fn encode(open: &mut All) -> (Vec<u8>, Vec<u64>) {
 mod tests {
     use super::*;
 
+    /// When the present stream was created.
+    const NOW: &str = "now";
+
     fn present(present: BTreeSet<u64>) -> All {
         All {
             present,
@@ -255,31 +267,43 @@ mod tests {
     #[test]
     fn what_is_settled_is_no_longer_open() {
         let lookups = Lookups::default();
-        assert_eq!(lookups.change(&[], &[]), None);
-        lookups.change(&[3, 5], &[]);
-        lookups.change(&[7], &[3.into(), 7.into()]);
+        assert_eq!(lookups.change(&[], &[], NOW), None);
+        lookups.change(&[3, 5], &[], NOW);
+        lookups.change(&[7], &[3.into(), 7.into()], NOW);
         assert_eq!(lookups.all(), BTreeSet::from([5]));
     }
 
     #[test]
     fn what_is_left_behind_is_settled_by_its_own_stream() {
         let lookups = Lookups::default();
-        lookups.change(&[3, 5], &[]);
+        lookups.change(&[3, 5], &[], NOW);
         let kept = lookups.leave_behind("one");
         assert_eq!(decode(&kept).unwrap(), *lookups.lock());
-        lookups.change(&[5], &[]);
+        lookups.change(&[5], &[], NOW);
         assert_eq!((lookups.len(), lookups.first()), (3, Some(5)));
-        lookups.change(&[], &[5.into()]);
+        lookups.change(&[], &[5.into()], NOW);
         let left = [("one".to_owned(), 3), ("one".to_owned(), 5)];
         assert_eq!(lookups.earlier(), left);
         let settled = |sequence| Settled {
             sequence,
             created: Some("one".into()),
         };
-        lookups.change(&[], &[settled(3)]);
+        lookups.change(&[], &[settled(3)], NOW);
         assert_eq!(lookups.earlier(), left[1..]);
-        let kept = lookups.change(&[], &[settled(5)]).unwrap();
+        let kept = lookups.change(&[], &[settled(5)], NOW).unwrap();
         assert_eq!(decode(&kept).unwrap(), All::default());
+    }
+
+    #[test]
+    fn what_another_node_left_behind_of_the_same_stream_is_settled_at_its_place() {
+        let lookups = Lookups::default();
+        lookups.change(&[3, 5], &[], NOW);
+        let settled = Settled {
+            sequence: 3,
+            created: Some(NOW.into()),
+        };
+        lookups.change(&[], &[settled], NOW);
+        assert_eq!(lookups.all(), BTreeSet::from([5]));
     }
 
     #[test]
@@ -287,7 +311,7 @@ mod tests {
         let mut open = present((0..30_000).map(|n| n * 100).collect());
         let all = Lookups(Mutex::new(std::mem::take(&mut open)));
         all.leave_behind("one");
-        all.change(&Vec::from_iter(0..30_000), &[]);
+        all.change(&Vec::from_iter(0..30_000), &[], NOW);
         assert_eq!(all.all().len(), 30_000);
         assert!((1..30_000).contains(&all.earlier().len()));
     }

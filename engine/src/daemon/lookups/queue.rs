@@ -59,6 +59,11 @@ impl Queue {
         })
     }
 
+    /// Lets go of those that wait: they are not to be read again.
+    pub(super) fn leave(&mut self) {
+        self.waiting.clear();
+    }
+
     pub(super) fn end(&mut self, sequence: u64) {
         self.under_way.remove(&sequence);
     }
