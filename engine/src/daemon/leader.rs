@@ -316,7 +316,7 @@ async fn lead(
     };
     let done = tokio::select! {
         _lost = lease.lost() => Ok(true),
-        () = unread(shared, stream) => Ok(true),
+        () = unread(shared) => Ok(true),
         done = acts => done.map(|()| true),
         () = ended(stop) => Ok(false),
     };
@@ -332,11 +332,9 @@ async fn lead(
 }
 
 /// Returns once this node has not been able to read the stream for longer than a lease lasts.
-async fn unread(shared: &Shared, stream: &Stream) {
+async fn unread(shared: &Shared) {
     loop {
-        if let Some(obstacle) = stream.obstacle()
-            && obstacle.outlasts(shared.lease_time())
-        {
+        if let Some(obstacle) = shared.unread() {
             tracing::error!("{obstacle}; this node gives up the lease, for one that reads");
             return;
         }
@@ -436,9 +434,9 @@ async fn acquire(shared: &Shared, stream: &Stream, who: &Candidate) -> Box<Lease
 
 /// How many messages of the stream are not in the log, where it can be read.
 async fn readable(shared: &Shared, stream: &Stream) -> Result<u64, String> {
-    match stream.obstacle() {
-        Some(obstacle) if obstacle.outlasts(shared.lease_time()) => Err(obstacle.to_string()),
-        _ => behind(shared, stream).await,
+    match shared.unread() {
+        Some(obstacle) => Err(obstacle.to_string()),
+        None => behind(shared, stream).await,
     }
 }
 

@@ -59,7 +59,7 @@ use crate::{
     log::LogOptions,
     node::{IDLE, Ledger, Node, Order, TERM, Trace},
     oci::Clients,
-    stream::{Escort, Publisher, Stream, Term},
+    stream::{Escort, Obstacle, Publisher, Stream, Term},
 };
 use agreement::Agreement;
 use leader::Standing;
@@ -168,10 +168,13 @@ impl Shared {
         let _ = read.wait_for(|read| *read >= sequence).await;
     }
 
-    /// How long a node leads that does not answer.
-    pub(crate) fn lease_time(&self) -> Duration {
-        let stream = self.config.stream.as_ref();
-        Duration::from_secs(stream.map_or(0, |stream| stream.lease.ttl_seconds))
+    /// What has kept this node from reading the stream for longer than a node that does not answer leads.
+    pub(crate) fn unread(&self) -> Option<Obstacle> {
+        let lease_time = self.config.stream.as_ref()?.lease.ttl_seconds;
+        let obstacle = self.stream.as_ref()?.obstacle()?;
+        obstacle
+            .outlasts(Duration::from_secs(lease_time))
+            .then_some(obstacle)
     }
 
     /// The bucket of the lease, for messages.

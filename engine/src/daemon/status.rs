@@ -47,7 +47,7 @@ pub(super) async fn complete(shared: &Shared, status: &mut Value) {
             "connected": stream.connection().is_connected(),
             "refused": stream.connection().refused(),
             "denied": denied(&stream.connection().denied()),
-            "unread": unread(shared),
+            "unread": shared.unread().map(|obstacle| obstacle.to_string()),
         });
     } else {
         status["outputs"] = Value::Null;
@@ -58,17 +58,10 @@ fn denied(denials: &[Denial]) -> Vec<String> {
     denials.iter().map(ToString::to_string).collect()
 }
 
-/// What has kept this node from reading the stream for longer than a node that does not answer leads.
-fn unread(shared: &Shared) -> Option<String> {
-    let obstacle = shared.stream.as_ref()?.obstacle()?;
-    let stands = obstacle.outlasts(shared.lease_time());
-    stands.then(|| obstacle.to_string())
-}
-
 /// What keeps this node from reading what is in the stream: what is not permitted to it is told at once.
 pub(super) async fn kept_from_reading(shared: &Shared) -> Option<String> {
     let denied = denied(&shared.stream.as_ref()?.connection().denied_to_read());
-    let unread = unread(shared);
+    let unread = shared.unread().map(|obstacle| obstacle.to_string());
     if denied.is_empty() {
         return unread;
     }

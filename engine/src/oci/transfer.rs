@@ -296,9 +296,10 @@ impl Download {
                 async move {
                     flow.asks();
                     let next = download.next().await;
-                    match &next {
-                        Ok(Some(_)) if download.offset < download.blob.size => flow.has_more(),
-                        Ok(_) | Err(_) => flow.ends(),
+                    if download.offset < download.blob.size {
+                        flow.has_more();
+                    } else {
+                        flow.ends();
                     }
                     match next {
                         Ok(Some(piece)) => {

@@ -235,9 +235,9 @@ fn required(program: &Program) -> Vec<Finder<'static>> {
     });
     let written = parts.filter_map(|(key, text)| {
         let key = plain(key)?;
-        Some(match text.map(plain) {
-            Some(Some(text)) => format!("\"{key}\":\"{text}\""),
-            Some(None) | None => format!("\"{key}\":"),
+        Some(match text.and_then(plain) {
+            Some(text) => format!("\"{key}\":\"{text}\""),
+            None => format!("\"{key}\":"),
         })
     });
     written

@@ -56,12 +56,18 @@ fn retry(daemon: &Daemon, id: &str) {
     assert!(done.status.success(), "{talk}");
 }
 
-/// An image whose promotion is given up, and the promotions then.
-async fn given_up(daemon: &Daemon, direct: &Client) -> (Digest, Value) {
+/// An image that is to be promoted.
+async fn decided(daemon: &Daemon, direct: &Client) -> Digest {
     let image = app::image("web", "amd64", &[]);
     let digest = image.push(direct, "team/web", Some("1.0")).await;
     scanned(daemon, std::slice::from_ref(&digest)).await;
     pushed(daemon, "1", "team/web", &digest).await;
+    digest
+}
+
+/// An image whose promotion is given up, and the promotions then.
+async fn given_up(daemon: &Daemon, direct: &Client) -> (Digest, Value) {
+    let digest = decided(daemon, direct).await;
     let all = daemon
         .until("/v1/promotions", |all| all[0]["progress"] == "failed")
         .await;
@@ -241,11 +247,7 @@ async fn a_copy_that_fails_is_told_of_with_its_next_try_by_whoever_asks_why() {
         broken: _broken,
         _registries,
     } = refusing(ship, 20).await;
-    let digest = app::image("web", "amd64", &[])
-        .push(&direct, "team/web", Some("1.0"))
-        .await;
-    scanned(&daemon, std::slice::from_ref(&digest)).await;
-    pushed(&daemon, "1", "team/web", &digest).await;
+    decided(&daemon, &direct).await;
     let why = daemon
         .until("/v1/why?repository=team/web&tag=1.0", |all| {
             all[0]["promotions"][0]["copy"]["retry_at"].is_string()
