@@ -2,8 +2,8 @@
 //! sides, and their decisions and explanations are kept.
 //!
 //! What matters to a subject is what happened in the repositories that promotions link with its
-//! own (see [`Relevant`]). If that does not lead to the promotions that the whole history led to, the
-//! whole history is folded once more.
+//! own (see [`Relevant`]), up to the last that was said of it. If that does not lead to the
+//! promotions that the whole history led to, all of it up to there is folded once more.
 
 use std::{
     sync::{Arc, mpsc::sync_channel},
@@ -39,14 +39,15 @@ impl Again<'_> {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        let mut kept = self.fold(found, &self.relevant(found))?;
+        let last = found.iter().map(Found::last).max().unwrap_or(0);
+        let mut kept = self.fold(found, &self.relevant(found, last), last)?;
         let led = self.leads_there(found, &kept);
         debug_assert!(led, "what matters to the differences is all that does");
         if !led {
             tracing::warn!(
                 "more mattered to the differences than was thought: all is folded again"
             );
-            kept = self.fold(found, &Relevant::All)?;
+            kept = self.fold(found, &Relevant::All, last)?;
         }
         let [old, new] = &kept;
         let differences = found.iter().zip(old.iter().zip(new));
@@ -55,18 +56,24 @@ impl Again<'_> {
             .collect())
     }
 
-    fn relevant(&self, found: &[Found]) -> Relevant {
+    fn relevant(&self, found: &[Found], last: u32) -> Relevant {
         let (index, comparison) = (self.index, self.comparison);
         let seen = found.iter().flat_map(|one| one.old.iter().chain(&one.new));
         let own = seen.map(|seen| mark_of(comparison.names.texts_of(seen.subject.source).0));
-        Relevant::to(comparison.linked(own, &index.links), index)
+        Relevant::to(comparison.linked(own, &index.links), index, last)
     }
 
-    /// Folds what is relevant on both sides, each on a thread of its own; keeps what they say of
-    /// each of `found`.
-    fn fold(&self, found: &[Found], relevant: &Relevant) -> Result<[Vec<Kept>; 2], BacktestError> {
+    /// Folds what is relevant up to the ordinal `last` on both sides, each on a thread of its own;
+    /// keeps what they say of each of `found`.
+    fn fold(
+        &self,
+        found: &[Found],
+        relevant: &Relevant,
+        last: u32,
+    ) -> Result<[Vec<Kept>; 2], BacktestError> {
         let pipeline = self.pipeline;
-        let places = relevant.places(self.index);
+        let places = relevant.places(self.index, last);
+        let inputs = self.index.up_to(last);
         thread::scope(|scope| {
             let watch = |which: Which| {
                 let side = pipeline.side(which, None);
@@ -82,7 +89,7 @@ impl Again<'_> {
             let ((to_old, old), (to_new, new)) = (watch(Which::Old)?, watch(Which::New)?);
             let (decoders, decoded) = pipeline.start_decoding(scope, Reading::At(&places))?;
             let sides = [to_old, to_new];
-            let told = retell(self.index, places.len(), decoded, |batch, _| {
+            let told = retell(inputs, places.len(), decoded, |batch, _| {
                 all_take(&sides, &Arc::new(batch)) && !pipeline.watch.is_stopped()
             });
             // Whoever folds hears that this was all.

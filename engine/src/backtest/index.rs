@@ -38,7 +38,7 @@ pub(super) struct About {
 pub(super) struct Index {
     /// By ordinal, from 1.
     pub(super) inputs: Vec<About>,
-    /// What else inputs are about: repositories, digests covered or referred to.
+    /// What else inputs are about, in their order: repositories, digests covered or referred to.
     pub(super) also: Vec<(Mark, u32)>,
     pub(super) children: Children,
     /// The names of repositories.
@@ -61,6 +61,17 @@ impl Index {
     /// The moment of an ordinal.
     pub(super) fn moment(&self, ordinal: u32) -> Option<Moment> {
         self.about(ordinal).map(|about| about.moment)
+    }
+
+    /// The last ordinal; 0 if there is none.
+    pub(super) fn last(&self) -> u32 {
+        u32::try_from(self.inputs.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The inputs up to an ordinal.
+    pub(super) fn up_to(&self, last: u32) -> &[About] {
+        let length = self.inputs.len().min(last as usize);
+        self.inputs.get(..length).unwrap_or_default()
     }
 
     pub(super) fn about(&self, ordinal: u32) -> Option<&About> {

@@ -213,14 +213,15 @@ impl Pipeline<'_> {
         let names = index.repositories.iter();
         let inside = names.filter(|(_, name)| self.scope.contains(name));
         let repositories: HashSet<Mark> = inside.map(|(mark, _)| *mark).collect();
-        let places = Relevant::to(repositories, index).places(index);
+        let last = index.last();
+        let places = Relevant::to(repositories, index, last).places(index, last);
         let end = self.source.end()?;
         let progress = Progress {
             before: end,
             of: 2 * end,
         };
         let tell = |decoded, folding: &Folding| {
-            retell(index, places.len(), decoded, |batch, done| {
+            retell(index.up_to(last), places.len(), decoded, |batch, done| {
                 folding.take(batch, done) && !self.is_stopped()
             })
         };

@@ -20,13 +20,14 @@ pub(super) enum Relevant {
 }
 
 impl Relevant {
-    /// What matters to `repositories`.
-    pub(super) fn to(repositories: HashSet<Mark>, index: &Index) -> Self {
+    /// What matters to `repositories` up to the ordinal `last`.
+    pub(super) fn to(repositories: HashSet<Mark>, index: &Index, last: u32) -> Self {
         let here = |about: &&About| about.digest != 0 && repositories.contains(&about.repository);
-        let pushed = index.inputs.iter().filter(here);
+        let pushed = index.up_to(last).iter().filter(here);
         let mut open: Vec<Mark> = pushed.map(|about| about.digest).collect();
         let mut referring: HashMap<Mark, Vec<u32>> = HashMap::new();
-        for (mark, ordinal) in &index.also {
+        let also = index.also.iter();
+        for (mark, ordinal) in also.take_while(|(_, ordinal)| *ordinal <= last) {
             referring.entry(*mark).or_default().push(*ordinal);
         }
         let of_repositories = repositories.iter().filter_map(|one| referring.get(one));
@@ -74,9 +75,9 @@ impl Relevant {
         }
     }
 
-    /// Where they are to be read again, in order.
-    pub(super) fn places(&self, index: &Index) -> Vec<u64> {
-        let numbered = (1..).zip(&index.inputs);
+    /// Where those up to the ordinal `last` are to be read again, in order.
+    pub(super) fn places(&self, index: &Index, last: u32) -> Vec<u64> {
+        let numbered = (1..).zip(index.up_to(last));
         let wanted = numbered.filter(|(ordinal, about)| self.has(*ordinal, about));
         wanted.map(|(_, about)| about.place).collect()
     }

@@ -7,7 +7,7 @@ use super::{
     decoding::in_order,
     given::{Batch, Given, Input, give},
     history::{Decoded, Says},
-    index::{About, Index},
+    index::About,
 };
 
 /// Inputs of a batch at most: a history may be long and little of it matter.
@@ -17,16 +17,16 @@ const INPUTS: usize = 4096;
 /// that matters, and many take memory.
 const BLOCKS: usize = 4;
 
-/// Hands over in batches what is read again, `wanted` inputs, with how far the history is read then;
-/// ends early if `hand_over` says that nobody listens.
+/// Hands over `inputs` in batches, `wanted` of them as they are read again, with how far the history
+/// is read then; ends early if `hand_over` says that nobody listens.
 pub(super) fn retell(
-    index: &Index,
+    inputs: &[About],
     wanted: usize,
     decoded: Receiver<(u64, Decoded)>,
     mut hand_over: impl FnMut(Batch, u64) -> bool,
 ) -> Result<(), BacktestError> {
     let mut retelling = Retelling {
-        index,
+        inputs,
         wanted,
         batch: Batch {
             first: 1,
@@ -46,10 +46,10 @@ pub(super) fn retell(
     }
 }
 
-/// Makes the inputs that the index tells of out of those that were read again; at all others only
-/// time passes.
+/// Makes inputs of what was read again; at all others only time passes.
 struct Retelling<'a> {
-    index: &'a Index,
+    /// What all are about, from the first on.
+    inputs: &'a [About],
     /// How many inputs are still to be read again.
     wanted: usize,
     /// What was told and not handed over.
@@ -94,7 +94,7 @@ impl<'a> Retelling<'a> {
 
     /// What the next input is about.
     fn next(&self) -> Option<&'a About> {
-        self.index.about(self.batch.next())
+        self.inputs.get(self.batch.next() as usize - 1)
     }
 
     /// Time passes up to a place.
@@ -144,7 +144,7 @@ mod tests {
     const INPUTS_TOLD: u64 = 20_000;
 
     /// Inputs a byte apart.
-    fn index() -> Index {
+    fn inputs() -> Vec<About> {
         let at = Timestamp::EPOCH;
         let about = |place| About {
             moment: Moment { seq: place, at },
@@ -153,9 +153,7 @@ mod tests {
             repository: 0,
             digest: 0,
         };
-        let mut index = Index::default();
-        index.inputs.extend((0..INPUTS_TOLD).map(about));
-        index
+        (0..INPUTS_TOLD).map(about).collect()
     }
 
     /// What was read at some places, in blocks.
@@ -179,7 +177,7 @@ mod tests {
 
     #[test]
     fn each_input_is_told_once_and_in_its_order() {
-        let index = index();
+        let inputs = inputs();
         for (from, to, step) in [
             (0, 9_000, 7),
             (0, 20_000, 1),
@@ -193,7 +191,7 @@ mod tests {
             }
             drop(sender);
             let (mut next, mut given) = (1, Vec::new());
-            retell(&index, places.len(), decoded, |batch, _| {
+            retell(&inputs, places.len(), decoded, |batch, _| {
                 assert_eq!(batch.first, next);
                 assert!(batch.inputs.len() <= INPUTS);
                 next = batch.next();
@@ -218,7 +216,7 @@ mod tests {
                 sender.send((1, block)).unwrap();
             }
             drop(sender);
-            let told = retell(&index(), wanted, decoded, |_, _| true);
+            let told = retell(&inputs(), wanted, decoded, |_, _| true);
             assert!(told.is_err_and(|error| error.to_string().contains("changed")));
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_engine::backtest::Kind;
+use weir_engine::backtest::{self, Kind, Unwatched};
 use weir_replay_tests::{
     generate::{History, mean, other_rules, recorded},
     random::Random,
@@ -125,6 +125,29 @@ fn a_backtest_comes_to_what_two_folds_come_to() {
         let numbers: Vec<u64> = (1..=history.inputs.len() as u64).collect();
         if let Err(problem) = compare(&report, &numbers, &slow) {
             panic!("{problem}\n\n{}", again(seed, "a_backtest_comes"));
+        }
+    }
+}
+
+#[test]
+fn a_difference_is_told_alike_however_few_are_listed() {
+    for seed in seeds(60) {
+        let history = history(seed);
+        let asked = asked(&history, seed);
+        let source = file(&events(&history.inputs));
+        let whole = run(&source, &asked);
+        // After the last that was said of those that are listed nothing is folded for them.
+        for limit in [1, 4] {
+            let mut question = asked.question();
+            question.limit = limit;
+            let report = backtest::run(&source, &question, &Unwatched).expect("it runs");
+            let first: Vec<_> = whole.differences.iter().take(limit).cloned().collect();
+            assert_eq!(
+                report.differences,
+                first,
+                "{limit}; {}",
+                again(seed, "a_difference_is_told_alike")
+            );
         }
     }
 }

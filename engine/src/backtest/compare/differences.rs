@@ -32,6 +32,8 @@ pub(in super::super) struct Seen {
     pub(in super::super) promoted: Option<(Place, u32)>,
     /// Everywhere it was promoted to.
     pub(in super::super) all: Vec<(Place, u32)>,
+    /// The input of the last that was said of it.
+    pub(in super::super) last: u32,
 }
 
 impl Found {
@@ -41,6 +43,12 @@ impl Found {
             Which::Old => self.old.as_ref(),
             Which::New => self.new.as_ref(),
         }
+    }
+
+    /// The last input of which a side says something of it.
+    pub(in super::super) fn last(&self) -> u32 {
+        let sides = [&self.old, &self.new].into_iter().flatten();
+        sides.map(|seen| seen.last).fold(self.ordinal, u32::max)
     }
 }
 
@@ -210,7 +218,7 @@ fn other_rules(
                     kind: Kind::OtherRule,
                     ordinal: before.since.max(after.since),
                     old: Some(track.seen(key, promoted)),
-                    new: Some(track.seen(other_key, promoted)),
+                    new: after.new.map(|other| other.seen(other_key, promoted)),
                 });
             }
             _ => alone(key, track, &before, Which::Old, found),

@@ -332,17 +332,18 @@ impl Comparison {
                 .iter()
                 .chain(new)
                 .filter(|one| !old.contains(one) || !new.contains(one));
-            let seen = Seen {
+            let seen = |side: &[(u32, bool)]| Seen {
                 subject: *subject,
                 binding: 0,
                 promoted: None,
                 all: Vec::new(),
+                last: side.last().map_or(0, |(ordinal, _)| *ordinal),
             };
             found.push(Found {
                 kind,
                 ordinal: differing.map(|(ordinal, _)| *ordinal).min().unwrap_or(0),
-                old: Some(seen.clone()),
-                new: Some(seen),
+                old: Some(seen(old)),
+                new: Some(seen(new)),
             });
         }
     }

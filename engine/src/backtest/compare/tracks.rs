@@ -25,6 +25,8 @@ pub(in super::super) struct Track {
     pub(in super::super) promoted: Vec<(Place, u32)>,
     /// The last target that was found to hold the digest already, whoever had brought it.
     already_there: Option<Place>,
+    /// The input of the last decision.
+    last: u32,
 }
 
 /// Two tracks that part.
@@ -83,6 +85,7 @@ impl Track {
     pub(super) fn take(&mut self, decision: &Decision, target: Place, ordinal: u32) {
         self.verdict = Some(decision.verdict);
         self.advisory = decision.advisory;
+        self.last = ordinal;
         // What is there already is not promoted once more.
         let promotes = decision.promotion_id.is_some();
         if promotes && !self.went_to(target) {
@@ -109,6 +112,7 @@ impl Track {
             binding,
             promoted,
             all: self.promoted.clone(),
+            last: self.last,
         }
     }
 
