@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::super::chunk::CHUNK_RECORDS;
 use super::super::reader::ReadError;
 use super::part::PartId;
-use super::places::Places;
+use super::places::{PLACES, Places};
 use super::plan::{Found, Plan, Terms, look_up};
 use super::postings::Entry;
 use super::terms::{Dimension, LONGEST_KEY, key, terms};
@@ -241,24 +241,23 @@ impl Inner {
             let open = self.open();
             if open.stored.first() == Some(&id.number) {
                 let terms = Terms::Open(&open.postings);
-                let found = plan.find(&terms, self.segment_records);
+                let found = plan.find(&terms, &self.places(within));
                 return match found {
-                    Ok(found) => Looked::Here(self.kept(found, within)),
+                    Ok(found) => Looked::Here(found),
                     Err(_) => Looked::Unknown,
                 };
             }
             // It was stored meanwhile.
         }
-        let count = if id.level == 0 {
-            self.segment_records
-        } else {
-            GROUP as u32
+        let places = match id.level {
+            0 => self.places(within),
+            _ => 0..GROUP as u32,
         };
         let found = self
             .part(id)
-            .and_then(|part| plan.find(&Terms::Stored(&part), count));
+            .and_then(|part| plan.find(&Terms::Stored(&part), &places));
         match found {
-            Ok(found) if id.level == 0 => Looked::Here(self.kept(found, within)),
+            Ok(found) if id.level == 0 => Looked::Here(found),
             Ok(found) => Looked::Below(self.children(id, within, Some(&found.places))),
             Err(error) => {
                 self.bad(id, &error);
@@ -294,12 +293,11 @@ impl Inner {
             .collect()
     }
 
-    /// Keeps the places of a segment that are within a range.
-    fn kept(&self, mut found: Found, within: &Range<u64>) -> Found {
+    /// The places of a range of sequences in its segment.
+    fn places(&self, within: &Range<u64>) -> Range<u32> {
         let first = u32::from(self.place(within.start));
         let last = u32::from(self.place(within.end - 1));
-        found.places.keep(first..last + 1);
-        found
+        first..last + 1
     }
 
     /// The sequences of places in the segment of a range.
@@ -362,7 +360,7 @@ impl Inner {
     ) -> bool {
         self.add_terms(stretch, dimension, groups, &|entry| {
             let mut own = Places::none();
-            entry.add_to(&mut own);
+            entry.add_to(&mut own, &(0..PLACES));
             own.common(places)
         })
     }

@@ -28,17 +28,20 @@ impl Places {
         Places { few, many: None }
     }
 
-    /// The first `count` places.
-    pub(super) fn first(count: u32) -> Places {
+    /// All places within a range.
+    pub(super) fn all(within: &Range<u32>) -> Places {
         let mut all = Places::none();
-        all.bits().fill(u64::MAX);
-        all.keep(0..count);
+        for (word, bits) in all.bits().iter_mut().enumerate() {
+            *bits = bits_within(word, within);
+        }
         all
     }
 
     pub(super) fn insert(&mut self, place: u16) {
         if self.many.is_some() || self.few.len() >= FEW {
             self.bits()[usize::from(place) / 64] |= 1 << (place % 64);
+        } else if self.few.last().is_none_or(|last| *last < place) {
+            self.few.push(place);
         } else if let Err(at) = self.few.binary_search(&place) {
             self.few.insert(at, place);
         }
@@ -93,28 +96,6 @@ impl Places {
                     *word &= other;
                 }
             }
-        }
-    }
-
-    /// Keeps those within a range.
-    pub(super) fn keep(&mut self, range: Range<u32>) {
-        let end = range.end.min(PLACES);
-        let start = range.start.min(end);
-        let Some(words) = &mut self.many else {
-            let is_within = |place: &u16| (start..end).contains(&u32::from(*place));
-            return self.few.retain(is_within);
-        };
-        // The words in which the range begins and ends; it may end with the last.
-        let (first, last) = (start as usize / 64, end as usize / 64);
-        words[..first].fill(0);
-        if let Some(word) = words.get_mut(first) {
-            *word &= u64::MAX << (start % 64);
-        }
-        if let Some(word) = words.get_mut(last) {
-            *word &= !(u64::MAX << (end % 64));
-        }
-        if let Some(after) = words.get_mut(last + 1..) {
-            after.fill(0);
         }
     }
 
@@ -195,6 +176,15 @@ impl Places {
     }
 }
 
+/// Which of the places from `64 * word` on are within a range, as bits.
+pub(super) fn bits_within(word: usize, range: &Range<u32>) -> u64 {
+    let below = |end: u32| match (end as usize).saturating_sub(64 * word) {
+        some @ 0..64 => !(u64::MAX << some),
+        _ => u64::MAX,
+    };
+    below(range.end) & !below(range.start)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_joined_met_and_cut() {
+    fn sets_are_joined_and_met() {
         let (a, b) = (&[1, 2, 70, 9000], &[2, 70, 71]);
         for (a, b) in [
             (of(a), of(b)),
@@ -266,19 +256,6 @@ mod tests {
             let mut any = a.clone();
             any.add(&b);
             assert_eq!(forward(&any), [1, 2, 70, 71, 9000]);
-            for (range, wanted) in [
-                (0..PLACES, &[1, 2, 70, 71, 9000][..]),
-                (2..71, &[2, 70]),
-                (64..64, &[]),
-                (71..9001, &[71, 9000]),
-                (70..71, &[70]),
-                (9000..PLACES + 1, &[9000]),
-                (PLACES..PLACES, &[]),
-            ] {
-                let mut cut = any.clone();
-                cut.keep(range);
-                assert_eq!(forward(&cut), wanted);
-            }
         }
     }
 
@@ -306,9 +283,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_places_are_all_up_to_a_number() {
-        assert_eq!(Places::first(130).len(), 130);
-        assert!(Places::first(130).contains(129) && !Places::first(130).contains(130));
-        assert_eq!(Places::first(PLACES).len(), u64::from(PLACES));
+    fn all_places_of_a_range_are_those_within_it() {
+        for range in [
+            0..0,
+            0..1,
+            0..130,
+            63..64,
+            64..65,
+            63..129,
+            1..PLACES,
+            0..PLACES,
+            PLACES - 1..PLACES,
+        ] {
+            let all = Places::all(&range);
+            assert!(forward(&all).into_iter().eq(range.clone()), "{range:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use memchr::{memchr, memmem};
@@ -274,18 +274,18 @@ pub(super) struct Found {
 }
 
 impl Plan {
-    /// Where records are of which the condition can hold, among the first `count` places.
-    pub(super) fn find(&self, terms: &Terms<'_>, count: u32) -> Result<Found, PartError> {
+    /// Where records are of which the condition can hold, among the places `within` a range.
+    pub(super) fn find(&self, terms: &Terms<'_>, within: &Range<u32>) -> Result<Found, PartError> {
         Ok(match self {
             Plan::Any => Found {
-                places: Places::first(count),
+                places: Places::all(within),
                 exact: true,
             },
-            Plan::Has(dimension, test) => test.find(*dimension, terms)?,
+            Plan::Has(dimension, test) => test.find(*dimension, terms, within)?,
             Plan::Place { repository, tag } => {
-                let mut found = tag.find(Dimension::Tag, terms)?;
+                let mut found = tag.find(Dimension::Tag, terms, within)?;
                 if !found.places.is_empty() {
-                    let of_repository = repository.find(Dimension::Repository, terms)?;
+                    let of_repository = repository.find(Dimension::Repository, terms, within)?;
                     found.places.meet(&of_repository.places);
                 }
                 found.exact = false;
@@ -293,14 +293,14 @@ impl Plan {
             }
             Plan::All(plans) => {
                 let Some((first, others)) = plans.split_first() else {
-                    return Plan::Any.find(terms, count);
+                    return Plan::Any.find(terms, within);
                 };
-                let mut common = first.find(terms, count)?;
+                let mut common = first.find(terms, within)?;
                 for plan in others {
                     if common.places.is_empty() {
                         break;
                     }
-                    let found = plan.find(terms, count)?;
+                    let found = plan.find(terms, within)?;
                     common.places.meet(&found.places);
                     common.exact &= found.exact;
                 }
@@ -312,7 +312,7 @@ impl Plan {
                     exact: true,
                 };
                 for plan in plans {
-                    let found = plan.find(terms, count)?;
+                    let found = plan.find(terms, within)?;
                     any.places.add(&found.places);
                     any.exact &= found.exact;
                 }
@@ -337,21 +337,26 @@ impl Plan {
 }
 
 impl Test {
-    fn find(&self, dimension: Dimension, terms: &Terms<'_>) -> Result<Found, PartError> {
+    fn find(
+        &self,
+        dimension: Dimension,
+        terms: &Terms<'_>,
+        within: &Range<u32>,
+    ) -> Result<Found, PartError> {
         let mut places = Places::none();
         let mut exact = dimension != Dimension::Digest;
         match self {
             Test::Is(wanted) => {
                 for term in wanted {
                     look_up(terms, dimension, &key(dimension, term), &mut |entry| {
-                        entry.add_to(&mut places);
+                        entry.add_to(&mut places, within);
                     })?;
                 }
             }
             Test::Digest(begins) => {
                 for begin in begins {
                     look_up(terms, dimension, &key(dimension, begin), &mut |entry| {
-                        entry.add_to(&mut places);
+                        entry.add_to(&mut places, within);
                     })?;
                 }
             }
@@ -367,12 +372,12 @@ impl Test {
                     match std::str::from_utf8(key) {
                         Ok(term) if key.len() < LONGEST_KEY => {
                             if passes(term) {
-                                entry.add_to(&mut places);
+                                entry.add_to(&mut places, within);
                             }
                         }
                         // Of a term that was cut the record itself must tell.
                         _ => {
-                            entry.add_to(&mut places);
+                            entry.add_to(&mut places, within);
                             exact = false;
                         }
                     }

@@ -1,11 +1,11 @@
 //! The terms of one segment with the places of the records that have them.
 
-use std::sync::OnceLock;
+use std::{ops::Range, sync::OnceLock};
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::places::Places;
+use super::places::{Places, bits_within};
 use super::terms::{Dimension, key};
 use crate::log::bytes::{put_varint, take, take_array, take_varint};
 
@@ -107,25 +107,37 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Adds the places, or the children, to a set.
-    pub(super) fn add_to(&self, set: &mut Places) {
+    /// Adds the places, or the children, that are `within` a range to a set.
+    pub(super) fn add_to(&self, set: &mut Places, within: &Range<u32>) {
         match *self {
-            Entry::Places(places) => places.iter().for_each(|place| set.insert(*place)),
-            Entry::Place(place) => set.insert(place),
+            Entry::Places(places) => {
+                let before = |end: u32| places.partition_point(|place| u32::from(*place) < end);
+                let (first, end) = (before(within.start), before(within.end));
+                let places = places.get(first..end).unwrap_or_default();
+                places.iter().for_each(|place| set.insert(*place));
+            }
+            Entry::Place(place) if within.contains(&u32::from(place)) => set.insert(place),
+            Entry::Place(_) => {}
             Entry::Gaps { mut gaps, .. } => {
                 let mut place = 0_u32;
                 while let Some(gap) = take_varint(&mut gaps) {
-                    place = place.wrapping_add(gap as u32);
-                    set.insert(place as u16);
+                    place = place.saturating_add(gap as u32);
+                    if place >= within.end {
+                        break;
+                    }
+                    if place >= within.start {
+                        set.insert(place as u16);
+                    }
                 }
             }
             Entry::Bits { bits, .. } => {
                 let (words, _) = bits.as_chunks::<8>();
-                for (word, bits) in words.iter().enumerate() {
-                    set.insert_word(word, u64::from_le_bytes(*bits));
-                }
+                let words = words.iter().map(|word| u64::from_le_bytes(*word));
+                insert_words(set, words, within);
             }
-            Entry::Children { mask, .. } => set.insert_word(0, u64::from(mask)),
+            Entry::Children { mask, .. } => {
+                insert_words(set, std::iter::once(u64::from(mask)), within);
+            }
         }
     }
 
@@ -184,8 +196,18 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// Adds the places that words of bits say, the first of them from place 0 on.
+fn insert_words(set: &mut Places, words: impl Iterator<Item = u64>, within: &Range<u32>) {
+    let first = within.start as usize / 64;
+    let last = within.end.div_ceil(64) as usize;
+    for (word, bits) in words.enumerate().take(last).skip(first) {
+        set.insert_word(word, bits & bits_within(word, within));
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::places::PLACES;
     use super::*;
 
     #[test]
@@ -206,11 +228,21 @@ mod tests {
             let mut rest = &bytes[..];
             let entry = Entry::take(&mut rest, false).expect("it reads");
             assert_eq!(entry.records(), places.len() as u64);
-            let (mut found, mut wanted) = (Places::none(), Places::none());
-            entry.add_to(&mut found);
-            places.iter().for_each(|place| wanted.insert(*place));
-            let all = wanted.len();
-            assert_eq!((found.len(), found.common(&wanted)), (all, all));
+            for within in [0..PLACES, 0..1, 64..4096, 1000..1001, 7..PLACES - 1, 9..9] {
+                let among = places.iter().filter(|at| within.contains(&u32::from(**at)));
+                let mut wanted = Places::none();
+                among.for_each(|place| wanted.insert(*place));
+                let all = wanted.len();
+                for entry in [entry, Entry::Places(&places)] {
+                    let mut found = Places::none();
+                    entry.add_to(&mut found, &within);
+                    assert_eq!(
+                        (found.len(), found.common(&wanted)),
+                        (all, all),
+                        "{within:?}"
+                    );
+                }
+            }
             assert_eq!(rest, [7]);
             for cut in [0, 1, bytes.len() - 2] {
                 assert!(Entry::take(&mut &bytes[..cut], false).is_none());
