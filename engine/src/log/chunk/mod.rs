@@ -68,6 +68,12 @@ impl Records {
         self.joined.len()
     }
 
+    /// The sequence of the first record.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// The sequence after the last record.
     #[must_use]
     pub fn end(&self) -> u64 {

@@ -4,8 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
-use super::super::chunk::Chunk;
+use super::super::chunk::{CHUNK_RECORDS, Chunk};
 use super::super::reader::{LogReader, ReadError};
 
 /// Memory for unpacked chunks. The newest tens of thousands of records fit, and most questions are
@@ -32,29 +33,45 @@ pub(super) struct Fetch {
 }
 
 /// Two generations: what is used again moves to the younger, and the older goes when the younger
-/// is full. Each has the chunks by the records in them.
+/// is full.
 #[derive(Default)]
 struct Chunks {
-    young: HashMap<u64, Arc<Chunk>>,
-    old: HashMap<u64, Arc<Chunk>>,
+    young: Groups,
+    old: Groups,
     young_bytes: usize,
+}
+
+/// Chunks by the groups of records in them. Mostly a group is a chunk; records that are long have one
+/// each, and an old log has larger ones.
+type Groups = HashMap<u64, SmallVec<[Arc<Chunk>; 1]>>;
+
+/// The group of a record.
+fn group(seq: u64) -> u64 {
+    seq.saturating_sub(1) / CHUNK_RECORDS as u64
+}
+
+fn among(groups: &Groups, seq: u64) -> Option<&Arc<Chunk>> {
+    let chunks = groups.get(&group(seq))?;
+    chunks.iter().find(|chunk| chunk.get(seq).is_some())
 }
 
 impl Chunks {
     fn get(&mut self, seq: u64) -> Option<Arc<Chunk>> {
-        if let Some(chunk) = self.young.get(&seq) {
+        if let Some(chunk) = among(&self.young, seq) {
             return Some(Arc::clone(chunk));
         }
-        let chunk = Arc::clone(self.old.get(&seq)?);
+        let chunk = Arc::clone(among(&self.old, seq)?);
         self.put(Arc::clone(&chunk));
         Some(chunk)
     }
 
     fn put(&mut self, chunk: Arc<Chunk>) {
         self.young_bytes += chunk.bytes();
-        // The last chunk of the log grows: a younger one of the same records has more in it.
-        for (seq, _) in chunk.iter() {
-            self.young.insert(seq, Arc::clone(&chunk));
+        for group in group(chunk.first())..=group(chunk.end().saturating_sub(1)) {
+            let chunks = self.young.entry(group).or_default();
+            // The last chunk of the log grows: the younger one has more in it.
+            chunks.retain(|known| known.first() != chunk.first());
+            chunks.push(Arc::clone(&chunk));
         }
         if self.young_bytes > CACHE_BYTES / 2 {
             self.old = std::mem::take(&mut self.young);
@@ -163,5 +180,32 @@ impl Fetch {
         self.chunks
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::chunk::Records;
+
+    /// A chunk of so many records from `first` on, each of which is its sequence.
+    fn chunk(first: u64, records: u64) -> Arc<Chunk> {
+        let mut chunk = Records::new(first);
+        (first..first + records).for_each(|seq| chunk.push(&seq.to_be_bytes()));
+        Arc::new(chunk)
+    }
+
+    #[test]
+    fn every_record_of_a_chunk_is_found_by_its_sequence() {
+        // Full; one of a few, that grew; two in a group; over the end of several groups.
+        let all = [(1, 5), (6, 2), (6, 4), (11, 1), (12, 4), (16, 14)];
+        let mut chunks = Chunks::default();
+        all.iter()
+            .for_each(|(first, records)| chunks.put(chunk(*first, *records)));
+        for seq in (1..10).chain(11..30) {
+            let found = chunks.get(seq).expect("it is kept");
+            assert_eq!(found.get(seq), Some(&seq.to_be_bytes()[..]));
+        }
+        assert!(chunks.get(0).is_none() && chunks.get(10).is_none() && chunks.get(30).is_none());
     }
 }

@@ -132,11 +132,15 @@ impl<'a> Entry<'a> {
             }
             Entry::Bits { bits, .. } => {
                 let (words, _) = bits.as_chunks::<8>();
-                let words = words.iter().map(|word| u64::from_le_bytes(*word));
-                insert_words(set, words, within);
+                let first = within.start as usize / 64;
+                let last = within.end.div_ceil(64) as usize;
+                for (word, bits) in words.iter().enumerate().take(last).skip(first) {
+                    let bits = u64::from_le_bytes(*bits) & bits_within(word, within);
+                    set.insert_word(word, bits);
+                }
             }
             Entry::Children { mask, .. } => {
-                insert_words(set, std::iter::once(u64::from(mask)), within);
+                set.insert_word(0, u64::from(mask) & bits_within(0, within));
             }
         }
     }
@@ -193,15 +197,6 @@ impl<'a> Entry<'a> {
         let length = usize::try_from(take_varint(bytes)?).ok()?;
         let gaps = take(bytes, length)?;
         Some(Entry::Gaps { records, gaps })
-    }
-}
-
-/// Adds the places that words of bits say, the first of them from place 0 on.
-fn insert_words(set: &mut Places, words: impl Iterator<Item = u64>, within: &Range<u32>) {
-    let first = within.start as usize / 64;
-    let last = within.end.div_ceil(64) as usize;
-    for (word, bits) in words.enumerate().take(last).skip(first) {
-        set.insert_word(word, bits & bits_within(word, within));
     }
 }
 
