@@ -81,6 +81,7 @@ fn plan(from: &str, to: &str, path: &str, digest: &Digest) -> Plan {
         target: format!("{to}/{path}").parse().unwrap(),
         target_tag: "1.0".parse().unwrap(),
         expected: None,
+        known_referrers: Default::default(),
     }
 }
 

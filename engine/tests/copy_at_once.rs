@@ -80,6 +80,7 @@ impl Scene {
             target: format!("{host}/prod/web").parse().unwrap(),
             target_tag: tag.parse().unwrap(),
             expected: None,
+            known_referrers: Default::default(),
         };
         copy::run(&plan, &self.clients, Arc::new(|_| {})).await
     }

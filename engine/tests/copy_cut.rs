@@ -145,6 +145,7 @@ impl Scene {
             target: format!("{}/{path}", proxy.host()).parse().unwrap(),
             target_tag: "1.0".parse().unwrap(),
             expected: Some(old.clone()),
+            known_referrers: Default::default(),
         };
         let first = copy::run(&plan, &cut_off, Arc::new(|_| {})).await;
         armed.store(false, Ordering::SeqCst);

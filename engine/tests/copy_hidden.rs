@@ -47,6 +47,7 @@ impl Scene {
             target: repository(to),
             target_tag: tag_of(content),
             expected: None,
+            known_referrers: Default::default(),
         };
         copy::run(&plan, &self.clients, Arc::new(|_| {})).await
     }

@@ -37,6 +37,7 @@ async fn moving_256_mib_takes_less_than_64() {
         target: format!("{}/prod/large", to.host()).parse().unwrap(),
         target_tag: "1.0".parse().unwrap(),
         expected: None,
+        known_referrers: Default::default(),
     };
     let outcome = copy::run(&plan, &clients, Arc::new(|_| {})).await.unwrap();
     assert!(outcome.progress.bytes_moved > 256 << 20);

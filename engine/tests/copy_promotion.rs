@@ -38,6 +38,7 @@ fn plan(
         target: target.clone(),
         target_tag: "1.0".parse().unwrap(),
         expected: expected.cloned(),
+        known_referrers: Default::default(),
     }
 }
 

@@ -59,6 +59,7 @@ impl Scene {
             target: format!("{}/prod/shop", proxy.host()).parse().unwrap(),
             target_tag: "1.0".parse().unwrap(),
             expected: None,
+            known_referrers: Default::default(),
         };
         Self {
             clients: clients([(proxy.host(), config)]),

@@ -1,10 +1,20 @@
 //! Cosign's tags, which say by their name what a signature, attestation or SBOM is about:
 //! `sha256-HEX.sig`, `.att`, `.sbom`.
 
-use crate::Digest;
+use crate::{Digest, Tag};
 
 /// What follows the digest in such a tag.
 pub const ENDINGS: [&str; 3] = [".sig", ".att", ".sbom"];
+
+/// The tags of what is about a manifest; none for a digest other than SHA-256.
+#[must_use]
+pub fn tags_of(digest: &Digest) -> Vec<Tag> {
+    let Digest::Sha256(_) = digest else {
+        return Vec::new();
+    };
+    let tags = ENDINGS.map(|ending| format!("sha256-{}{ending}", digest.hex()).parse());
+    tags.into_iter().flatten().collect()
+}
 
 /// The manifest that what is under `tag` is about, if it is one of cosign's tags.
 #[must_use]
@@ -24,10 +34,17 @@ mod tests {
     fn only_cosigns_tags_say_what_they_are_about() {
         let signed = Digest::of(b"signed");
         let hex = signed.hex();
-        for ending in ENDINGS {
-            let tag = format!("sha256-{hex}{ending}");
-            assert_eq!(subject_of_tag(&tag).as_ref(), Some(&signed), "{tag}");
+        let tags = tags_of(&signed);
+        assert_eq!(tags.len(), ENDINGS.len());
+        for tag in tags {
+            assert_eq!(
+                subject_of_tag(tag.as_str()).as_ref(),
+                Some(&signed),
+                "{tag}"
+            );
         }
+        let longer = format!("sha512:{}", "0".repeat(128)).parse().unwrap();
+        assert_eq!(tags_of(&longer), []);
         for other in [
             format!("sha256-{hex}"),
             format!("sha256-{hex}sig"),

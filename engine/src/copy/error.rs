@@ -115,6 +115,17 @@ pub enum CopyError {
         /// What the target has.
         found: Digest,
     },
+    /// A signature, attestation or SBOM that was pushed is not in the source repository: deleted without
+    /// a word, or not for the moment.
+    #[error(
+        "`{repository}:{tag}` was pushed there and is not there: the copy would be without it; if it is gone for good, `weir reconcile --confirm` records that"
+    )]
+    ReferrerAbsent {
+        /// The source repository.
+        repository: RepositoryName,
+        /// The tag that belongs to a digest.
+        tag: Tag,
+    },
     /// What was put at a tag that belongs to a digest is not there, and was not when it was put anew.
     #[error(
         "signatures, attestations or an SBOM were put at `{repository}:{tag}` and are not there: somebody else writes that tag at the same time, or the registry does not keep it; the copy is to be tried again"
@@ -216,6 +227,7 @@ impl CopyError {
             Self::TargetIncomplete { .. }
             | Self::TagNotKept { .. }
             | Self::ReferrersNotKept { .. }
+            | Self::ReferrerAbsent { .. }
             | Self::SourceAbsent { .. }
             | Self::SourceMissing { .. } => true,
             Self::Superseded { .. }
@@ -242,6 +254,13 @@ impl CopyError {
     #[must_use]
     pub fn is_of_source_tag(&self) -> bool {
         matches!(self, Self::Superseded { .. } | Self::SourceAbsent { .. })
+    }
+
+    /// Whether the source repository has not the tags that the log knows of: no event told of that, or
+    /// none yet.
+    #[must_use]
+    pub fn is_of_source_tags(&self) -> bool {
+        self.is_of_source_tag() || matches!(self, Self::ReferrerAbsent { .. })
     }
 
     /// Whether the source tag moved on: then what it points at now is decided on its own.

@@ -1,7 +1,7 @@
 //! What every step of one copy needs: the two sides, and the counters.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Job {
     pub same_registry: bool,
     /// Both sides are the same repository, so there is nothing to copy but the tag.
     pub same_repository: bool,
+    /// See [`Plan`].
+    pub known_referrers: BTreeSet<Tag>,
     /// Each blob is brought once, however many manifests name it.
     pub blobs: Mutex<BTreeMap<Digest, Arc<OnceCell<()>>>>,
     /// How many manifests are worked on at a time: their bytes are held meanwhile.
@@ -74,6 +76,7 @@ impl Job {
             same_registry,
             source,
             target,
+            known_referrers: plan.known_referrers.clone(),
             blobs: Mutex::default(),
             manifests: Semaphore::new(MANIFESTS_AT_A_TIME),
             may_act,

@@ -24,7 +24,7 @@ mod referrers;
 mod tag;
 mod tree;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use weir_schema::{Digest, RepositoryName, Tag};
 
@@ -50,6 +50,9 @@ pub struct Plan {
     pub target_tag: Tag,
     /// What the target tag pointed at when the decision was made; `None` if there was none.
     pub expected: Option<Digest>,
+    /// Tags of signatures, attestations and SBOMs that the source is known to have: where one is not
+    /// there, it is for a moment, and the copy would be without it.
+    pub known_referrers: BTreeSet<Tag>,
 }
 
 /// How far a copy has come; every number only grows.

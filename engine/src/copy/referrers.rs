@@ -195,6 +195,12 @@ async fn put_lacking(job: &Job, tag: &Tag, wanted: Wanted<'_>) -> Result<(), Cop
 /// Copies what the tag holds, if there is such a tag, and sets it at the target.
 async fn copy_tagged(job: &Job, tag: &Tag) -> Result<Vec<Digest>, CopyError> {
     let Some(digest) = job.source.look(tag).await? else {
+        if job.known_referrers.contains(tag) {
+            return Err(CopyError::ReferrerAbsent {
+                repository: job.source.name.clone(),
+                tag: tag.clone(),
+            });
+        }
         return Ok(Vec::new());
     };
     let tree = copy_tree(job, &digest).await?;

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_rules::{State, cel, rule::RuleSet};
-use weir_schema::{Body, Digest, PromotionOutcome, Record, TargetRef, cosign, media_type};
+use weir_schema::{Body, Digest, PromotionOutcome, Record, Tag, TargetRef, cosign, media_type};
 
 use super::{
     QueryError,
@@ -459,8 +459,8 @@ impl<'a> Past<'a> {
 
     /// Adds what refers to a digest, by its subject or by cosign's tags, and what that is.
     fn add_referrers(&mut self, digest: &Digest) -> Result<(), QueryError> {
-        let tags = cosign::ENDINGS.map(|ending| format!("sha256-{}{ending}", digest.hex()));
-        let by_tag = Plan::Has(Dimension::Tag, Test::Is(tags.into())).and(types(&["image.pushed"]));
+        let tags = cosign::tags_of(digest).iter().map(Tag::to_string).collect();
+        let by_tag = Plan::Has(Dimension::Tag, Test::Is(tags)).and(types(&["image.pushed"]));
         let by_subject =
             Plan::has(Dimension::Digest, &digest.to_string()).and(types(&["manifest.resolved"]));
         let mut referrers = BTreeSet::new();

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_schema::{Digest, Platform, RepositoryName};
+use weir_schema::{Digest, Platform, RepositoryName, Tag, cosign};
 
 use crate::state::{DigestId, RepositoryId, Shape, State};
 
@@ -147,6 +147,28 @@ impl State {
             images: images.collect(),
             is_whole: parts.unknown().is_empty() && parts.invalid().is_empty(),
         })
+    }
+
+    /// The tags in a repository under which cosign keeps what is about a manifest or anything in it.
+    /// Costs what is in it.
+    #[must_use]
+    pub fn cosign_tags(&self, repository: &RepositoryName, digest: &Digest) -> BTreeSet<Tag> {
+        let (mut tags, mut seen) = (BTreeSet::new(), BTreeSet::new());
+        let mut open: Vec<DigestId> = self.digests.find(digest).into_iter().collect();
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let children = self.manifest(id).children().into_iter().flatten();
+            open.extend(children.map(|child| child.digest));
+            let is_there = |tag: &Tag| self.binding(repository.as_str(), tag.as_str()).is_some();
+            tags.extend(
+                cosign::tags_of(self.digest(id))
+                    .into_iter()
+                    .filter(is_there),
+            );
+        }
+        tags
     }
 
     /// A repository in which a digest is, by a tag that holds it.

@@ -1,8 +1,9 @@
 //! One promotion, from its order to its outcome: tried until it is done, given up or no longer open.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use weir_rules::{Copy, OpenCopy};
+use weir_schema::Tag;
 
 use super::{
     lanes::{Lanes, Place},
@@ -97,7 +98,8 @@ async fn begin(teller: &Teller<'_>, before: Option<Failed>) -> Result<Option<Try
         return Ok(None);
     }
     let looks_again = before.as_ref().is_some_and(|failed| failed.looks_again);
-    let Some(plan) = plan(&open, looks_again) else {
+    let known_referrers = teller.known_referrers().await?;
+    let Some(plan) = plan(&open, looks_again, known_referrers) else {
         return Ok(None);
     };
     // A copy that was under way when the node ended goes on with the same try.
@@ -159,8 +161,8 @@ async fn settle(
     };
     let may_pass = error.is_retryable() || error.is_superseded() && teller.is_judged().await?;
     let is_over = !may_pass || is_last(&shared.config, this.in_a_row);
-    if error.is_of_source_tag() && (is_over || this.in_a_row == 1) {
-        // No event told of it, or none yet: what the tag is at now is to be judged.
+    if error.is_of_source_tags() && (is_over || this.in_a_row == 1) {
+        // No event told of it, or none yet: what is there now is to be judged.
         let source = teller.order.source.repository.as_str();
         reconcile::soon(shared, source, &error.to_string());
     }
@@ -201,7 +203,7 @@ fn pause(error: &CopyError, in_a_row: u32) -> Duration {
     wait + jitter(Duration::from_millis(999))
 }
 
-fn plan(open: &OpenCopy, looks_again: bool) -> Option<Plan> {
+fn plan(open: &OpenCopy, looks_again: bool, known_referrers: BTreeSet<Tag>) -> Option<Plan> {
     let order = &open.copy;
     Some(Plan {
         digest: order.source.digest.clone()?,
@@ -210,6 +212,7 @@ fn plan(open: &OpenCopy, looks_again: bool) -> Option<Plan> {
         target: order.target.repository.parse().ok()?,
         target_tag: order.target.tag.parse().ok()?,
         expected: order.expected.clone(),
+        known_referrers,
     })
 }
 

@@ -1,7 +1,9 @@
 //! What the executor says of a copy: that a try begins, and how the promotion ended.
 
+use std::collections::BTreeSet;
+
 use weir_rules::{Copy, OpenCopy, State};
-use weir_schema::{Body, PromotionOutcome};
+use weir_schema::{Body, PromotionOutcome, Tag};
 
 use crate::{
     daemon::{DaemonError, leader::Acting, own_event},
@@ -33,6 +35,17 @@ impl Teller<'_> {
             bound.is_some_and(|(digest, _)| Some(digest) == source.digest.as_ref())
         };
         Ok(node.ask(is_judged).await?)
+    }
+
+    /// The tags of signatures, attestations and SBOMs that the log knows in the source repository.
+    pub(super) async fn known_referrers(&self) -> Result<BTreeSet<Tag>, DaemonError> {
+        let source = self.order.source.clone();
+        let node = &self.acting.shared.node;
+        let known = move |state: &State| {
+            let digest = source.digest.as_ref();
+            digest.map(|digest| state.cosign_tags(&source.repository, digest))
+        };
+        Ok(node.ask(known).await?.unwrap_or_default())
     }
 
     /// A try begins; with what ended the one before.
