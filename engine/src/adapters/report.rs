@@ -58,8 +58,8 @@ pub(super) struct Image {
 pub const SUBJECT_HEADER: &str = "weir-subject-digest";
 
 /// The header by which a scan worker has a report judged, and which it does not send: the scanner was
-/// given the subject itself, so that a report that repeats another reference is another image's. Who
-/// else names the subject may have had an index scanned, and say which image of it was meant.
+/// given the subject itself, so that a report that names another digest is another image's. Who else
+/// names the subject may have had an index scanned, and say which image of it was meant.
 pub const ASKED_HEADER: &str = "weir-subject-asked";
 
 impl Image {
@@ -78,11 +78,16 @@ impl Image {
         }
     }
 
-    /// What the scanner was given in place of `asked`. A digest by another algorithm may be of the same.
-    fn given_instead_of(&self, asked: &Digest) -> Option<&Digest> {
-        let is_another =
-            |given: &&Digest| discriminant(*given) == discriminant(asked) && *given != asked;
-        self.given.iter().find(is_another)
+    /// What was scanned in place of `asked`: what the scanner was given or, where that names no digest,
+    /// what the report names the image by. A digest by another algorithm may be of the same.
+    fn scanned_instead_of(&self, asked: &Digest) -> Option<&Digest> {
+        let names = match self.given.is_empty() {
+            true if self.candidates.contains(asked) => return None,
+            true => &self.candidates,
+            false => &self.given,
+        };
+        let is_another = |one: &&Digest| discriminant(*one) == discriminant(asked) && *one != asked;
+        names.iter().find(is_another)
     }
 
     /// Adds what else the image is named by.
@@ -170,7 +175,7 @@ pub(super) fn completed(context: &Context<'_>, report: Report) -> Result<Decoded
     };
     if let Some(digest) = context.subject()? {
         if context.header(ASKED_HEADER).is_some()
-            && let Some(another) = image.given_instead_of(&digest)
+            && let Some(another) = image.scanned_instead_of(&digest)
         {
             return Err(Problem::meaning(format!(
                 "it reports a scan of {another}, and {digest} was asked for"

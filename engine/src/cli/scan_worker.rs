@@ -86,11 +86,16 @@ pub fn run(args: &ScanWorkerArgs) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Runtime::new().map_err(CliError::outside)?;
     runtime.block_on(async {
         let stream = Stream::open(&stream).await.map_err(CliError::outside)?;
-        tokio::select! {
-            done = scan::work(&stream, config) => done.map_err(CliError::outside)?,
-            // What is not finished goes to another worker.
-            () = super::run::wait_for_signal() => {}
-        }
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let signal = tokio::spawn(async move {
+            super::run::wait_for_signal().await;
+            let _nobody_works = stop.send(true);
+            // As long as it is told to end, somebody says so.
+            std::future::pending::<()>().await;
+        });
+        let done = scan::work(&stream, config, stopped).await;
+        signal.abort();
+        done.map_err(CliError::outside)?;
         Ok(ExitCode::SUCCESS)
     })
 }

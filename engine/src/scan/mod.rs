@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A report is read as the daemon will read it: what it would not take as a scan of the very image
-//! that was asked for is a scan that failed, with the reason. So is what repeats another reference than
-//! the scanner was given, which the daemon would take: a wrapper may mix up the files of two scans.
+//! that was asked for is a scan that failed, with the reason. So is what names another image than the
+//! scanner was given, which the daemon would take: a wrapper may mix up the files of two scans, or leave
+//! the digest out of what it scans.
 //!
 //! The report judges, not the exit code: scanners use code 1 both for "found something" and for
 //! "could not look", and exit with 0 where they recognised nothing.
@@ -18,7 +19,10 @@ mod command;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::{JoinError, JoinSet};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 use weir_schema::{
     Body, Digest, Event, Received, ScanCompleted, ScanFailed, ScanRequested, ScanStarted, Scanner,
 };
@@ -61,6 +65,9 @@ pub struct WorkerConfig {
     pub at_most: Option<usize>,
 }
 
+/// How often a scan is begun: what ends its worker each time shall not end all workers for ever.
+const MOST_BEGUN: u64 = 10;
+
 /// After what time a request is handed out again whose worker could not run its scanner.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -84,6 +91,19 @@ enum ScanError {
     /// The scanner was not started.
     #[error(transparent)]
     Start(#[from] CommandError),
+    /// The worker is told to end.
+    #[error("told to end")]
+    Stopped,
+}
+
+/// Becomes true when the worker is to end.
+type Stop = watch::Receiver<bool>;
+
+async fn stopped(stop: &mut Stop) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left to say so.
+        std::future::pending().await
+    }
 }
 
 /// How long a scan is left to a worker that says nothing of it; then another worker gets it.
@@ -93,18 +113,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// before its patience is over.
 const WORD_EVERY: Duration = Duration::from_secs(PATIENCE.as_secs() / 4);
 
-/// Works until it is stopped from outside, or has done `at_most` scans.
+/// Works until `stop` says to end, or it has done `at_most` scans. A scan that is under way then is given
+/// back, for another worker to do.
 ///
 /// # Errors
 /// If the queue cannot be opened, or the scanner cannot be started.
-pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerError> {
+pub async fn work(
+    stream: &Stream,
+    config: WorkerConfig,
+    mut stop: Stop,
+) -> Result<(), WorkerError> {
     let queue = WorkQueue::open(stream, QUEUE, REQUESTED, PATIENCE).await?;
     let publisher = Publisher::new(stream);
     let most = config.concurrent.max(1);
     let mut running = JoinSet::new();
     let mut taken = 0;
     let mut result = Ok(());
-    while result.is_ok() && config.at_most.is_none_or(|most| taken < most) {
+    while result.is_ok() && !*stop.borrow() && config.at_most.is_none_or(|most| taken < most) {
         let ended = match running.len() < most {
             true => running.try_join_next(),
             false => running.join_next().await,
@@ -113,7 +138,11 @@ pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerErr
             result = ended.unwrap_or_else(broke_off);
             continue;
         }
-        let work = match queue.next().await {
+        let next = tokio::select! {
+            next = queue.next() => next,
+            () = stopped(&mut stop) => break,
+        };
+        let work = match next {
             Ok(Some(work)) => work,
             Ok(None) => continue,
             Err(error) => {
@@ -123,10 +152,10 @@ pub async fn work(stream: &Stream, config: WorkerConfig) -> Result<(), WorkerErr
             }
         };
         taken += 1;
-        let (publisher, config) = (publisher.clone(), config.clone());
-        running.spawn(async move { carry_out(&publisher, &config, work).await });
+        let (publisher, config, stop) = (publisher.clone(), config.clone(), stop.clone());
+        running.spawn(async move { carry_out(&publisher, &config, work, stop).await });
     }
-    // Whatever ends the worker, what it is at is finished.
+    // Whatever ends the worker, what it is at is finished or given back.
     while let Some(ended) = running.join_next().await {
         result = result.and(ended.unwrap_or_else(broke_off));
     }
@@ -147,6 +176,7 @@ async fn carry_out(
     publisher: &Publisher,
     config: &WorkerConfig,
     work: Work,
+    mut stop: Stop,
 ) -> Result<(), WorkerError> {
     let request = match requested(work.payload()) {
         Ok(request) => request,
@@ -156,11 +186,18 @@ async fn carry_out(
             return Ok(());
         }
     };
-    let scan = scan(publisher, config, &request);
+    let begun_before = work.handed_out().saturating_sub(1);
+    let scan = async {
+        match begun_before {
+            0..MOST_BEGUN => scan(publisher, config, &request).await,
+            _ => give_up(publisher, config, &request).await,
+        }
+    };
     tokio::pin!(scan);
     let told = loop {
         tokio::select! {
             told = &mut scan => break told,
+            () = stopped(&mut stop) => break Err(ScanError::Stopped),
             () = tokio::time::sleep(WORD_EVERY) => {
                 if let Err(error) = work.goes_on().await {
                     tracing::warn!(%error, "another worker may get the same scan");
@@ -177,6 +214,12 @@ async fn carry_out(
         // Not finished: it comes again, to this worker or another.
         Err(ScanError::Publish(error)) => {
             tracing::error!(%error, leaf = %request.digest, "what the scanner said was not sent");
+        }
+        Err(ScanError::Stopped) => {
+            tracing::info!(leaf = %request.digest, "given back");
+            if let Err(error) = work.given_back(Duration::ZERO).await {
+                tracing::warn!(%error, "it comes again a little later");
+            }
         }
         Err(ScanError::Start(error)) => {
             if let Err(error) = work.given_back(PAUSE).await {
@@ -202,26 +245,13 @@ async fn scan(
     request: &ScanRequested,
 ) -> Result<(), ScanError> {
     let scanning = config.command.start(&request.reference)?;
-    let run = uuid::Uuid::new_v4();
-    let say = |what: &str, body: Body| Event {
-        id: format!("{run}-{what}").into(),
-        source: format!("/scanners/{}", config.source).into(),
-        time: Some(chrono::Utc::now().into()),
-        subject: None,
-        body,
-    };
-    let scanner = Scanner {
-        name: config.scanner.clone().into(),
-        version: None,
-        db_updated_at: None,
-    };
+    let words = Words::of(config);
+    let scanner = words.scanner.clone();
     let started = Body::ScanStarted(ScanStarted {
         digest: request.digest.clone(),
         scanner: scanner.clone(),
     });
-    publisher
-        .publish_event(&say("started", started).into())
-        .await?;
+    words.say(publisher, "started", started).await?;
     tracing::info!(reference = request.reference, "scanning");
     let reason = match scanning.ended(config.timeout, LARGEST_REPORT).await {
         Ok(ended) => match judge_aside(config, &request.digest, ended).await {
@@ -237,15 +267,67 @@ async fn scan(
         Err(error) => error.to_string(),
     };
     tracing::error!(reference = request.reference, reason, "not scanned");
-    let failed = Body::ScanFailed(ScanFailed {
-        digest: request.digest.clone(),
-        scanner,
-        reason,
-    });
-    publisher
-        .publish_event(&say("failed", failed).into())
-        .await?;
-    Ok(())
+    Ok(words.failed(publisher, request, reason).await?)
+}
+
+/// Says that a scan has failed which never came to its end.
+async fn give_up(
+    publisher: &Publisher,
+    config: &WorkerConfig,
+    request: &ScanRequested,
+) -> Result<(), ScanError> {
+    let reason = format!(
+        "it was begun {MOST_BEGUN} times and never came to its end: each time its worker was ended, or could not run the scanner; what is wrong there is in the workers' logs"
+    );
+    tracing::error!(reference = request.reference, reason, "not scanned");
+    let words = Words::of(config);
+    Ok(words.failed(publisher, request, reason).await?)
+}
+
+/// What a worker says of one scan.
+struct Words {
+    run: uuid::Uuid,
+    source: String,
+    scanner: Scanner,
+}
+
+impl Words {
+    fn of(config: &WorkerConfig) -> Self {
+        Self {
+            run: uuid::Uuid::new_v4(),
+            source: format!("/scanners/{}", config.source),
+            scanner: Scanner {
+                name: config.scanner.clone().into(),
+                version: None,
+                db_updated_at: None,
+            },
+        }
+    }
+
+    async fn say(&self, publisher: &Publisher, what: &str, body: Body) -> Result<(), PublishError> {
+        let event = Event {
+            id: format!("{}-{what}", self.run).into(),
+            source: self.source.as_str().into(),
+            time: Some(chrono::Utc::now().into()),
+            subject: None,
+            body,
+        };
+        publisher.publish_event(&event.into()).await.map(|_| ())
+    }
+
+    async fn failed(
+        &self,
+        publisher: &Publisher,
+        request: &ScanRequested,
+        reason: String,
+    ) -> Result<(), PublishError> {
+        let failed = Body::ScanFailed(ScanFailed {
+            digest: request.digest.clone(),
+            scanner: self.scanner.clone(),
+            reason,
+        });
+        self.say(publisher, "failed", failed).await
+    }
 }
 
 /// A report that completes a scan.
@@ -499,6 +581,30 @@ mod tests {
                 let kinds = judged(AdapterSettings::default(), &report(given));
                 assert_eq!(kinds.unwrap(), ["weir.scan.completed"], "{given}");
             }
+        }
+    }
+
+    #[test]
+    fn a_report_that_names_its_image_by_another_digest_is_not_of_the_one_that_was_asked_for() {
+        let trivy = |named: &str| {
+            json!({"SchemaVersion": 2, "ArtifactName": "web:latest", "ArtifactType": "container_image",
+                "Metadata": {"OS": {"Family": "debian", "Name": "12"}, "RepoTags": ["web:latest"], "RepoDigests": [named]},
+                "Results": [{"Target": "debian", "Class": "os-pkgs", "Type": "debian"}]})
+        };
+        let grype = |named: &str| {
+            json!({"matches": [], "source": {"type": "image", "target": {"userInput": "web:latest", "repoDigests": [named], "layers": []}},
+                "distro": {"name": "debian", "version": "12"}, "descriptor": {"name": "grype", "version": "0.80.0"}})
+        };
+        let other = Digest::of(b"another");
+        for report in [&trivy as &dyn Fn(&str) -> Value, &grype] {
+            let told = told(&report(&format!("reg.example/web@{other}")));
+            let expected = format!("it reports a scan of {other}, and {} was", leaf());
+            assert!(told.contains(&expected), "{told}");
+            let kinds = judged(
+                AdapterSettings::default(),
+                &report(&format!("web@{}", leaf())),
+            );
+            assert_eq!(kinds.unwrap(), ["weir.scan.completed"]);
         }
     }
 

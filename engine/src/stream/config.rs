@@ -208,7 +208,10 @@ impl StreamConfig {
         if let Some(url) = self.urls.iter().find(|url| !is_server(url)) {
             return value(
                 "urls",
-                format!("`{url}` is no NATS server: write `nats://host:4222` or `tls://host:4222`"),
+                format!(
+                    "`{}` is no NATS server: write `nats://host:4222` or `tls://host:4222`",
+                    without_login(url)
+                ),
             );
         }
         for (key, name) in [
@@ -366,6 +369,15 @@ fn is_server(url: &str) -> bool {
     parsed.is_ok_and(|server| !server.is_websocket() && !server.host().is_empty())
 }
 
+/// The address of a server, to be shown: it may have a user and a password in it, or a token.
+pub(super) fn without_login(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}"),
+        None => url.to_owned(),
+    }
+}
+
 fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
@@ -423,6 +435,11 @@ mod tests {
         check("stram = 'A'", "unknown field `stram`");
         check("[lease]\nttl = 3", "unknown field `ttl`");
         check("urls = []", "at least one server");
+        check(
+            "urls = [\"ftp://me:hunter2@h\"]",
+            "`ftp://***@h` is no NATS server",
+        );
+        check("urls = [\"me:p@ss@h h\"]", "`://***@h h` is no NATS server");
         check(
             "urls = ['nats://a:4222', 'http://b:4222']",
             "`stream.urls`: `http://b:4222` is no NATS server",

@@ -10,7 +10,11 @@ use async_nats::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use super::{Denial, StreamConfig, StreamConfigError, config::Credentials, permissions::Denied};
+use super::{
+    Denial, StreamConfig, StreamConfigError,
+    config::{Credentials, without_login},
+    permissions::Denied,
+};
 use crate::backoff::doubled;
 
 /// How long one request to JetStream may take before it counts as lost and is repeated.
@@ -121,7 +125,8 @@ impl Connection {
         let denied = Denied::new(config);
         let refused = Refused::default();
         let options = options(config, made_in, denied.clone(), refused.clone()).await?;
-        let urls = config.urls.join(", ");
+        let urls: Vec<String> = config.urls.iter().map(|url| without_login(url)).collect();
+        let urls = urls.join(", ");
         let patience = Duration::from_secs(config.connect_wait_seconds);
         let start = Instant::now();
         let mut attempt = 0;

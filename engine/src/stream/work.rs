@@ -12,8 +12,9 @@ use futures_util::StreamExt as _;
 
 use super::{Stream, message::subject_of_kind, provision::said};
 
-/// How often a piece of work is handed out. What kills its worker shall not kill all of them.
-const MOST_DELIVERIES: i64 = 3;
+/// How often a piece of work is handed out: until somebody finishes it. A queue with a limit would drop
+/// it without a word.
+const DELIVERIES: i64 = -1;
 
 /// How long one request for work waits at the server.
 const WAIT: Duration = Duration::from_secs(30);
@@ -67,13 +68,24 @@ impl WorkQueue {
             ack_policy: AckPolicy::Explicit,
             deliver_policy: DeliverPolicy::All,
             ack_wait: patience,
-            max_deliver: MOST_DELIVERIES,
+            max_deliver: DELIVERIES,
             ..pull::Config::default()
         };
-        let consumer = inputs
-            .get_or_create_consumer(name, config)
+        let mut consumer = inputs
+            .get_or_create_consumer(name, config.clone())
             .await
             .map_err(|error| failed(said(&error)))?;
+        // Made by an older version, or by hand.
+        if consumer.cached_info().config.max_deliver != DELIVERIES {
+            match inputs.create_consumer(config).await {
+                Ok(changed) => consumer = changed,
+                Err(error) => tracing::warn!(
+                    queue = name,
+                    error = said(&error),
+                    "what was handed out too often is lost: set the consumer's `max_deliver` to -1"
+                ),
+            }
+        }
         Ok(Self {
             consumer,
             name: name.to_owned(),
@@ -110,6 +122,13 @@ impl Work {
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         &self.message.payload
+    }
+
+    /// How often it was handed out, this time included.
+    #[must_use]
+    pub fn handed_out(&self) -> u64 {
+        let delivered = self.message.info().map_or(1, |info| info.delivered);
+        u64::try_from(delivered).unwrap_or(1)
     }
 
     /// Says that the work goes on, so that nobody else gets it.

@@ -230,6 +230,66 @@ fn e35_a_target_named_by_the_day_is_free_on_the_next() {
     );
 }
 
+#[test]
+fn whatever_objects_to_a_target_named_by_the_day_may_not_object_the_day_after() {
+    let by_day = "to-archive: dev/* -> archive-{time:%Y%m%d}/{1}";
+    let next = "promote dev/web:1@a -> archive-20260303/web:1";
+    let check_day = |rule: &str, history: &str, objection: &str| {
+        let history = format!(
+            "
+            {history}
+            scan a
+            push dev/web:1 a        => {objection}
+            wait 1h
+            wait 1d                 => {next}
+            "
+        );
+        check(rule, &history);
+    };
+    check_day(
+        &format!("{by_day} when true"),
+        "hold h in archive-20260302/*",
+        "wait dev/web:1@a: held h",
+    );
+    check_day(
+        &format!("{by_day}; approvals: 1 when true"),
+        "approve dev/web@a archive-20260303/web alice",
+        "wait dev/web:1@a: approval-missing 0/1",
+    );
+    for expression in [
+        "approvals.size() == 1",
+        "target.repository != \"archive-20260302/web\"",
+        "!target.immutable_tags",
+    ] {
+        check_day(
+            &format!("{by_day} when {expression}"),
+            "
+            immutable archive-20260302/web
+            approve dev/web@a archive-20260303/web alice
+            ",
+            &format!("block dev/web:1@a: clause-false `{expression}`"),
+        );
+    }
+    check(
+        "to-archive: dev/* -> archive/{1}; tag: 1{time:%e} when true",
+        "
+        scan a
+        push dev/web:1 a            => block dev/web:1@a: bad-tag
+        wait 1d
+        wait 7d                     => promote dev/web:1@a -> archive/web:110
+        ",
+    );
+    check(
+        "again: dev/* -> dev/{1}; tag: t{time:%Y%m%d} when true",
+        "
+        scan a
+        push dev/web:t20260302 a    => block dev/web:t20260302@a: loop
+        wait 1d                     => promote dev/web:t20260302@a -> dev/web:t20260303
+                                    => block dev/web:t20260303@a: loop
+        ",
+    );
+}
+
 /// No record comes but the ticks that are asked for.
 #[test]
 fn what_hangs_on_the_hour_is_looked_at_again_on_a_quiet_system() {

@@ -77,8 +77,12 @@ impl CaseFacts<'_> {
                 list(all)
             }
             variable::OVERRIDDEN => list(self.overridden_findings()),
-            variable::TARGET => handle(target::TYPE, 0),
+            variable::TARGET => {
+                self.asks_for_target.set(true);
+                handle(target::TYPE, 0)
+            }
             variable::APPROVALS => {
+                self.asks_for_target.set(true);
                 self.note(Reads::APPROVALS);
                 list(handles(approval::TYPE, self.votes().len()))
             }

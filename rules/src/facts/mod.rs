@@ -61,6 +61,8 @@ pub(crate) struct CaseFacts<'a> {
     referrers: OnceCell<Vec<Referrer>>,
     values: [OnceCell<Value>; VARIABLES],
     reads: Cell<Reads>,
+    /// Whether anything was asked that hangs on which target it is.
+    asks_for_target: Cell<bool>,
 }
 
 /// How many variables there are.
@@ -132,6 +134,7 @@ impl<'a> CaseFacts<'a> {
             referrers: OnceCell::new(),
             values: Default::default(),
             reads: Cell::new(Reads::NOTHING),
+            asks_for_target: Cell::new(false),
         }
     }
 
@@ -146,6 +149,11 @@ impl<'a> CaseFacts<'a> {
     /// What was looked at.
     pub(crate) fn reads(&self) -> Reads {
         self.reads.get()
+    }
+
+    /// Whether anything was asked that hangs on which target it is.
+    pub(crate) fn asks_for_target(&self) -> bool {
+        self.asks_for_target.get()
     }
 
     fn note(&self, reads: Reads) {

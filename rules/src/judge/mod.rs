@@ -34,6 +34,8 @@ pub(crate) struct Judgement {
     pub(crate) reads: Reads,
     /// Whether a reason's text says what time it is.
     pub(crate) tells_time: bool,
+    /// Whether an expression asked what hangs on which target it is.
+    pub(crate) asks_for_target: bool,
     /// Once gate, expression and denies have no objection: what that rests on, and when it may
     /// change. It is what a promotion is held to afterwards.
     pub(crate) holds_on: Option<(Wake, Reads)>,
@@ -48,6 +50,7 @@ impl Judgement {
             wake: Wake::default(),
             reads: Reads::NOTHING,
             tells_time: false,
+            asks_for_target: false,
             holds_on: None,
         }
     }
@@ -59,6 +62,12 @@ impl Judgement {
             NextChange::At(at) => self.wake_at(at),
             NextChange::EveryRecord => self.wake.restless = true,
         }
+    }
+
+    /// Takes in what was asked of facts.
+    fn rest_on_facts(&mut self, facts: &CaseFacts<'_>) {
+        self.reads = self.reads.and(facts.reads());
+        self.asks_for_target |= facts.asks_for_target();
     }
 
     fn wake_at(&mut self, at: Timestamp) {
@@ -161,14 +170,14 @@ impl State {
             objections(&path.rule, &evaluation, &mut judgement.reasons);
         }
         judgement.overrides = facts.overrides_used();
-        judgement.reads = judgement.reads.and(facts.reads());
+        judgement.rest_on_facts(&facts);
         let facts = if case.scanners.is_empty() {
             facts
         } else {
             CaseFacts::by_any_scanner(self, case)
         };
         self.judge_denies(case, &facts, said_at, judgement);
-        judgement.reads = judgement.reads.and(facts.reads());
+        judgement.rest_on_facts(&facts);
     }
 
     /// The deny rules that match source, class and target, in the order of the rule set.

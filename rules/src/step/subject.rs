@@ -296,7 +296,7 @@ impl State {
         if let Some((known, judgement)) = same {
             let destination = self.destination(path, key.0, bound, self.now);
             let (renamed, _) = judge(self.target_at(&destination), known.decided_at);
-            if says_the_same(known, &renamed, advisory) {
+            if says_the_same(known, &renamed, advisory) || is_no_tag_either(known, &renamed) {
                 return Some(Outcome::Same(judgement));
             }
         }
@@ -386,6 +386,15 @@ fn says_the_same(known: &Subject, judgement: &Judgement, advisory: bool) -> bool
         && (judgement.verdict != Verdict::Promote || advisory)
 }
 
+/// Whether a name is as little a tag as the one before: the reason tells it, and is no other one.
+fn is_no_tag_either(known: &Subject, renamed: &Judgement) -> bool {
+    let is_no_tag = |reasons: &[Obstacle]| {
+        let codes = reasons.iter().map(|reason| reason.code);
+        codes.eq([ReasonCode::BadTag])
+    };
+    is_no_tag(&known.reasons) && is_no_tag(&renamed.reasons)
+}
+
 /// Whether what objects is a target whose name tells the time: under a later one it may not.
 fn hangs_on_a_name(rule: &RuleInForce, judgement: &Judgement) -> bool {
     if !rule.timed {
@@ -393,11 +402,14 @@ fn hangs_on_a_name(rule: &RuleInForce, judgement: &Judgement) -> bool {
     }
     let repository_is_timed = matches!(&rule.rule.to, RuleTarget::Repository(to) if to.uses_time());
     let at_target = |code| match code {
-        ReasonCode::TargetImmutable | ReasonCode::TargetNewer => true,
-        ReasonCode::Denied => repository_is_timed,
+        ReasonCode::TargetImmutable
+        | ReasonCode::TargetNewer
+        | ReasonCode::BadTag
+        | ReasonCode::Loop => true,
+        ReasonCode::Denied | ReasonCode::Held | ReasonCode::ApprovalMissing => repository_is_timed,
         _ => false,
     };
-    let of_rule = judgement.holds_on.is_none() && judgement.reads.meets(Reads::TARGET);
+    let of_rule = judgement.holds_on.is_none() && judgement.asks_for_target;
     of_rule
         || judgement
             .reasons
