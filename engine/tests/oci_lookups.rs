@@ -316,3 +316,20 @@ async fn what_was_pushed_by_digest_while_its_registry_was_away_is_looked_up_afte
         "what was read is not read again: {again:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_is_on_record_though_its_sender_hangs_up_while_the_registry_is_silent() {
+    let silent = Duration::from_secs(300);
+    let registry = Stub::start(move |_: &Request| Reply::status(404).after(silent)).await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let daemon = daemon(directory.path(), &registry, &holding(Vec::new()).await).await;
+    let path = format!("{}/v1/intake/quay?source=quay", daemon.url());
+    let said = json!({"name": "shop", "repository": "dev/shop", "namespace": "dev",
+        "docker_url": format!("{}/dev/shop", registry.host()), "updated_tags": ["1.0"]});
+    let request = daemon.client().post(path).body(said.to_string());
+    let sent = request.timeout(Duration::from_millis(500)).send().await;
+    assert!(sent.is_err_and(|error| error.is_timeout()));
+    let rejected = records(&daemon, "weir.input.rejected", 1).await;
+    let reason = rejected[0]["event"]["data"]["reason"].as_str().unwrap();
+    assert!(reason.contains("gave no answer for 8 s"), "{reason}");
+}

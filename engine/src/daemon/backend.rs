@@ -128,62 +128,70 @@ fn not_said(error: DaemonError) -> IntakeError {
     }
 }
 
+/// Makes a delivery durable: in the stream or, where there is none, on record.
+async fn take(shared: Arc<Shared>, delivery: Delivery) -> Result<Accepted, IntakeError> {
+    let shared = &shared;
+    let source = delivery.source.clone();
+    let trace = trace::of(&delivery.headers);
+    let span = tracing::info_span!("delivery", %trace, source);
+    if let Some(publisher) = &shared.publisher {
+        let adapter = delivery.adapter.as_deref().unwrap_or("auto");
+        let escort = Escort {
+            trace: Some(trace.to_string()),
+            ..Escort::default()
+        };
+        let speaker = speaker(shared, &source, &delivery).await?;
+        let (headers, body) = (&delivery.headers, delivery.body.clone());
+        let sent = publisher
+            .publish_delivery(adapter, &source, speaker, headers, body, &escort)
+            .instrument(span.clone())
+            .await;
+        let accepted = match sent {
+            // Whether it came before shows when it is read.
+            Ok(ack) => Accepted {
+                sequence: ack.sequence,
+                repeated: false,
+            },
+            Err(PublishError::TooLarge { limit, .. }) => {
+                oversized::take(shared, &source, &delivery, &limit, &trace)
+                    .instrument(span.clone())
+                    .await?
+            }
+            Err(error) => return Err(unavailable(error)),
+        };
+        let sequence = accepted.sequence;
+        span.in_scope(|| tracing::info!(adapter, sequence, "accepted"));
+        return Ok(accepted);
+    }
+    shared.heard.note(&source, chrono::Utc::now().into());
+    let id = uuid::Uuid::new_v4().to_string();
+    let decoded = intake::decode_aside(shared, &source, id, &delivery)
+        .instrument(span.clone())
+        .await
+        .map_err(unavailable)?;
+    let events = intake::events(shared, &source, decoded)
+        .instrument(span.clone())
+        .await
+        .map_err(unavailable)?;
+    if events.is_empty() {
+        return Ok(Accepted {
+            sequence: shared.node.reader().head().next_seq - 1,
+            repeated: false,
+        });
+    }
+    let recorded = shared.record(events, Some(trace)).await;
+    let accepted = Accepted::all(&recorded.map_err(unavailable)?);
+    let Accepted { sequence, repeated } = accepted;
+    span.in_scope(|| tracing::info!(record = sequence, repeated, "accepted"));
+    Ok(accepted)
+}
+
 impl http::Backend for Backend {
     async fn intake(&self, delivery: Delivery) -> Result<Accepted, IntakeError> {
-        let shared = &self.shared;
-        let source = delivery.source.clone();
-        let trace = trace::of(&delivery.headers);
-        let span = tracing::info_span!("delivery", %trace, source);
-        if let Some(publisher) = &shared.publisher {
-            let adapter = delivery.adapter.as_deref().unwrap_or("auto");
-            let escort = Escort {
-                trace: Some(trace.to_string()),
-                ..Escort::default()
-            };
-            let speaker = speaker(shared, &source, &delivery).await?;
-            let (headers, body) = (&delivery.headers, delivery.body.clone());
-            let sent = publisher
-                .publish_delivery(adapter, &source, speaker, headers, body, &escort)
-                .instrument(span.clone())
-                .await;
-            let accepted = match sent {
-                // Whether it came before shows when it is read.
-                Ok(ack) => Accepted {
-                    sequence: ack.sequence,
-                    repeated: false,
-                },
-                Err(PublishError::TooLarge { limit, .. }) => {
-                    oversized::take(shared, &source, &delivery, &limit, &trace)
-                        .instrument(span.clone())
-                        .await?
-                }
-                Err(error) => return Err(unavailable(error)),
-            };
-            let sequence = accepted.sequence;
-            span.in_scope(|| tracing::info!(adapter, sequence, "accepted"));
-            return Ok(accepted);
-        }
-        shared.heard.note(&source, chrono::Utc::now().into());
-        let id = uuid::Uuid::new_v4().to_string();
-        let decoded = intake::decode_aside(shared, &source, id, &delivery)
-            .instrument(span.clone())
-            .await
-            .map_err(unavailable)?;
-        let events = intake::events(shared, &source, decoded)
-            .instrument(span.clone())
-            .await
-            .map_err(unavailable)?;
-        if events.is_empty() {
-            return Ok(Accepted {
-                sequence: shared.node.reader().head().next_seq - 1,
-                repeated: false,
-            });
-        }
-        let recorded = shared.record(events, Some(trace)).await;
-        let accepted = Accepted::all(&recorded.map_err(unavailable)?);
-        let Accepted { sequence, repeated } = accepted;
-        span.in_scope(|| tracing::info!(record = sequence, repeated, "accepted"));
-        Ok(accepted)
+        // Whoever hangs up while a registry is asked has delivered all the same.
+        let taken = tokio::spawn(take(Arc::clone(&self.shared), delivery));
+        let taken = taken.await.map_err(DaemonError::from);
+        taken.map_err(unavailable)?
     }
 
     fn may_waive(&self, source: &str) -> bool {

@@ -19,6 +19,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 /// How long it is asked again while a sender waits for the answer to its delivery.
 pub(crate) const IMPATIENCE: Duration = Duration::from_secs(2);
 
+/// How long an answer may take that is on its way when patience is over.
+const GRACE: Duration = Duration::from_secs(6);
+
 /// How long after a registry did not answer it is asked again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -217,7 +220,11 @@ where
     let mut failures = 0;
     loop {
         let pause = doubled(FIRST_PAUSE, failures, LONGEST_PAUSE);
-        match ask().await {
+        let Ok(answer) = tokio::time::timeout_at(until + GRACE, ask()).await else {
+            let waited = (patience + GRACE).as_secs();
+            return Err(format!("the registry gave no answer for {waited} s"));
+        };
+        match answer {
             Ok(found) => return Ok(found),
             Err(error) if error.is_retryable() && tokio::time::Instant::now() + pause < until => {
                 tracing::debug!(%error, ?pause, "asking again");
