@@ -205,7 +205,7 @@ pub enum ConfigError {
     /// The `[http]` table cannot be used.
     #[error("{0}")]
     Http(String),
-    /// The tables of sources are more than the nodes of a stream can tell each other.
+    /// The tables of sources cannot be used, or are more than the nodes of a stream can tell each other.
     #[error("{0}")]
     Sources(String),
     /// The `[stream]` table cannot be used.
@@ -226,7 +226,14 @@ impl Config {
         )?;
         self.check_registries()?;
         let tokens = self.http.tokens();
-        tokens.map_err(|error| ConfigError::Http(error.to_string()))?;
+        let (token, _) = tokens.map_err(|error| ConfigError::Http(error.to_string()))?;
+        for (name, source) in &self.sources {
+            let auth = source.auth.as_ref();
+            if let Some((key, problem)) = auth.and_then(|auth| auth.problem(token.as_ref())) {
+                let problem = format!("`sources.{name}.auth.{key}`: {problem}");
+                return Err(ConfigError::Sources(problem));
+            }
+        }
         self.http.check().map_err(ConfigError::Http)?;
         if let Some(stream) = &self.stream {
             stream.check()?;

@@ -194,6 +194,16 @@ fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
     check(&[], &sets, 30, "127.0.0.1:3");
 }
 
+#[test]
+fn a_text_may_look_like_something_else() {
+    let variables = [("WEIR_HTTP__TOKEN", "12345678"), ("WEIR_NODE", "true")];
+    let config = load("", &variables, &["data=7"]).unwrap();
+    let token = config.http.token.map(|token| token.reveal().to_owned());
+    assert_eq!(token.as_deref(), Some("12345678"));
+    assert_eq!(config.node.as_deref(), Some("true"));
+    assert_eq!(config.data.to_str(), Some("7"));
+}
+
 /// Every key of the sample, set by a variable and by a flag, over a file that says otherwise.
 #[test]
 fn every_key_can_be_given_by_a_variable_and_by_a_flag() {

@@ -11,6 +11,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use nats::Nats;
@@ -309,6 +310,67 @@ async fn a_request_whose_scanner_cannot_be_started_is_left_to_another_worker() {
         .await;
     let failed = daemon.get("/v1/events?type=weir.scan.failed").await;
     assert_eq!(failed["events"], json!([]));
+}
+
+/// Begins a scan that does not end, and tells the worker to end; returns once it has.
+fn begin_and_end(scene: &Scene) {
+    let begun = scene.directory.path().join("begun");
+    let scanner = scene.directory.path().join("slow");
+    let script = format!("#!/bin/sh\ntouch {}\nsleep 600\n", begun.display());
+    fs::write(&scanner, script).unwrap();
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["scan-worker", "--nats", &scene.nats.url(), "--exec"])
+        .arg(format!("sh {} {{reference}}", scanner.display()))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let since = Instant::now();
+    while !begun.exists() {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "no scan was begun"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fs::remove_file(&begun).unwrap();
+    let worker_id = worker.id().to_string();
+    let told = Command::new("kill").args(["-TERM", &worker_id]).status();
+    assert!(told.unwrap().success() && worker.wait().unwrap().success());
+}
+
+/// What is recorded of an image's scan after so many workers were ended at it, and one was not.
+async fn after_ends(ends: usize, kind: &str) -> Option<Value> {
+    let scene = Scene::new()?;
+    let image = app::image("web", "amd64", &[]);
+    image.push(&scene.client, "team/web", Some("1.0")).await;
+    let daemon = scene.daemon().await;
+    for _ in 0..ends {
+        begin_and_end(&scene);
+    }
+    // At once, and not when the patience with a worker is over.
+    scene.work(1);
+    let is_one = |events: &Value| {
+        let events = events["events"].as_array();
+        events.is_some_and(|all| all.len() == 1)
+    };
+    let events = format!("/v1/events?type=weir.scan.{kind}");
+    let events = daemon.until(&events, is_one).await;
+    let data = events["events"][0]["event"]["data"].clone();
+    assert_eq!(data["digest"], json!(image.digest()));
+    Some(data)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_whose_worker_is_ended_is_done_by_the_next() {
+    after_ends(4, "completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_ends_each_worker_has_failed_and_says_so() {
+    if let Some(data) = after_ends(10, "failed").await {
+        let reason = data["reason"].as_str().unwrap();
+        assert!(reason.contains("begun 10 times"), "{reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,6 +65,34 @@ pub enum WebhookAuth {
     },
 }
 
+impl WebhookAuth {
+    /// What is wrong with it, with the key; `operators` is the token of those who operate.
+    pub(crate) fn problem(&self, operators: Option<&Secret>) -> Option<(&'static str, String)> {
+        let (key, secret) = match self {
+            Self::Header { value, .. } | Self::Query { value, .. } => ("value", value),
+            Self::Bearer { token } => ("token", token),
+            Self::Basic { password, .. } => ("password", password),
+            Self::Github { secret } | Self::Jfrog { secret } | Self::Nexus { secret } => {
+                ("secret", secret)
+            }
+        };
+        if let Self::Header { name, .. } = self
+            && name.parse::<axum::http::HeaderName>().is_err()
+        {
+            return Some(("name", format!("`{name}` is no name of a header")));
+        }
+        let is_operators = operators.is_some_and(|token| {
+            let given = secret.reveal();
+            let given = after_scheme(given, "bearer").unwrap_or(given);
+            same(given.as_bytes(), token.reveal())
+        });
+        is_operators.then(|| {
+            let problem = "it is `http.token` as well: whoever may send events could do everything; make another";
+            (key, problem.to_owned())
+        })
+    }
+}
+
 /// A secret that is none lets everybody in.
 fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
     let secret = Secret::deserialize(deserializer)?;

@@ -77,9 +77,12 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode, CliError> {
     } else {
         let mut out = BufWriter::new(File::create_new(&args.file).map_err(failed())?);
         let exported = node::export_from(&reader, args.from, &mut out, progress);
-        out.flush()
-            .and_then(|()| out.get_ref().sync_all())
-            .map_err(failed())?;
+        let written = out.flush().and_then(|()| out.get_ref().sync_all());
+        // A part of an export cannot be told from a whole one of a shorter log.
+        if exported.is_err() || written.is_err() {
+            let _left = std::fs::remove_file(&args.file);
+        }
+        written.map_err(failed())?;
         exported
     };
     bar.finish_and_clear();
@@ -157,6 +160,8 @@ fn sources_in(path: &Path) -> Result<Vec<Source<'static>>, CliError> {
         return Ok(files.into_iter().map(Source::Archive).collect());
     }
     if path.extension().is_some_and(|extension| extension == "zst") {
+        // What is not there was mistyped, and is no archive that is damaged.
+        File::open(path).map_err(CliError::read(path))?;
         return Ok(vec![Source::Archive(path.to_owned())]);
     }
     let file = File::open(path).map_err(CliError::read(path))?;

@@ -36,6 +36,8 @@ struct Override {
     place: String,
     /// What it sets.
     table: Table,
+    /// The same with the value as a text, where it can be one.
+    as_text: Option<Table>,
     /// The value as it was given, for messages.
     value: String,
 }
@@ -89,12 +91,25 @@ impl Config {
             overrides.push(flag(set)?);
         }
         for one in overrides {
-            merge(&mut table, one.table);
             // After each, so that the one at fault is named.
-            let read: Result<Self, toml::de::Error> = Value::Table(table.clone()).try_into();
+            let with = |one: Table| -> Result<(Table, Self), toml::de::Error> {
+                let mut table = table.clone();
+                merge(&mut table, one);
+                let config = Value::Table(table.clone()).try_into()?;
+                Ok((table, config))
+            };
+            let read = with(one.table.clone()).or_else(|error| {
+                let is_text = error.message().trim().ends_with(" string");
+                let as_text = one.as_text.filter(|_| is_text);
+                as_text.map_or(Err(error.clone()), |text| with(text).map_err(|_| error))
+            });
             match read {
-                Ok(config) => steps.push((one.place, config)),
+                Ok((merged, config)) => {
+                    table = merged;
+                    steps.push((one.place, config));
+                }
                 Err(error) => {
+                    merge(&mut table, one.table);
                     let problem = unquoted_host(&error, &table)
                         .or_else(|| no_list(&error, &one.value))
                         .unwrap_or_else(|| problem(&error));
@@ -147,6 +162,7 @@ fn variable(name: &str, value: &str) -> Result<Option<Override>, ConfigError> {
         Some(table) => Ok(Some(Override {
             place,
             table,
+            as_text: text_setting(&key, value),
             value: value.to_owned(),
         })),
         None => Err(ConfigError::Form {
@@ -165,6 +181,7 @@ fn flag(text: &str) -> Result<Override, ConfigError> {
         Some(table) => Ok(Override {
             place,
             table,
+            as_text: text_setting(key.trim(), value),
             value: value.to_owned(),
         }),
         None => Err(ConfigError::Form {
@@ -178,8 +195,12 @@ fn flag(text: &str) -> Result<Override, ConfigError> {
 /// A table with one value in it. A value that is none in TOML is a text.
 fn setting(key: &str, value: &str) -> Option<Table> {
     let as_it_is = toml::from_str(&format!("{key} = {value}"));
-    let as_text = || toml::from_str(&format!("{key} = {}", Value::from(value)));
-    as_it_is.or_else(|_| as_text()).ok()
+    as_it_is.ok().or_else(|| text_setting(key, value))
+}
+
+/// The same with the value as a text, whatever it looks like: a password may be digits.
+fn text_setting(key: &str, value: &str) -> Option<Table> {
+    toml::from_str(&format!("{key} = {}", Value::from(value))).ok()
 }
 
 fn merge(into: &mut Table, from: Table) {

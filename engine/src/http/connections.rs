@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 
 /// Connections at a time; more wait to be accepted. Half of the descriptors that a process usually has:
 /// the log, the registries and NATS need some too.
-const MOST: usize = 512;
+pub(super) const MOST: usize = 512;
 
 /// How long a connection may take to send the head of a request, and be idle before the next.
 const HEAD: Duration = Duration::from_secs(30);
@@ -68,6 +68,9 @@ async fn accept(
     tokio::net::TcpStream,
     Option<tokio::sync::OwnedSemaphorePermit>,
 )> {
+    if places.available_permits() == 0 {
+        tracing::warn!("{MOST} connections are open: the next waits until one of them ends");
+    }
     // Nobody closes the semaphore.
     let place = Arc::clone(places).acquire_owned().await.ok();
     let (stream, _) = listener.accept().await?;

@@ -12,7 +12,7 @@ use axum::{
 use bytes::Bytes;
 use reqwest::Url;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
 use super::{
@@ -36,6 +36,7 @@ impl Questions {
             backend: Arc::new(backend),
             // Nothing is followed here, which is all that would have to be ended.
             stopped: watch::channel(false).1,
+            followers: Arc::new(Semaphore::new(0)),
         };
         Self {
             router: read::questions(reading),

@@ -24,15 +24,18 @@ use futures_util::stream;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::{Backend, Problem, promotions, server::App};
+use super::{Backend, Problem, connections, promotions, server::App};
 use crate::query::{EventFilter, Logged, PAGE, Part, Query};
 
 /// Records in a page at most; the command line asks a daemon for as many.
 pub(crate) const LARGEST_PAGE: usize = 1000;
 /// How often a silent stream of events shows that it is alive; below the idle limits of proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Seconds after which who wants to follow may ask again.
+const RETRY_FOLLOWING: u64 = 30;
 
 type Asked<T> = Result<Parameters<T>, QueryRejection>;
 
@@ -41,7 +44,13 @@ pub(super) struct Reading<B> {
     pub(super) backend: Arc<B>,
     /// Becomes true when the server is to end, and with it what is followed.
     pub(super) stopped: watch::Receiver<bool>,
+    /// Places for those who follow.
+    pub(super) followers: Arc<Semaphore>,
 }
+
+/// Readers that may follow at a time, each with a connection that does not end: half of all that there
+/// may be, so that deliveries and probes have the others.
+pub(super) const MOST_FOLLOWERS: usize = connections::MOST / 2;
 
 /// All questions that log and state answer, in a router with whatever state.
 pub(super) fn questions<B: Backend, S>(reading: Reading<B>) -> Router<S> {
@@ -256,7 +265,13 @@ async fn events<B: Backend>(
                 .and_then(|last| last.parse().ok())
                 .ok_or_else(|| Problem::bad_request("`last-event-id` is no sequence"))?;
         }
-        return followed(reading, filter).await;
+        let place = Arc::clone(&reading.followers).try_acquire_owned();
+        let place = place.map_err(|_| {
+            tracing::warn!("{MOST_FOLLOWERS} readers follow: no more are taken");
+            let why = format!("{MOST_FOLLOWERS} readers follow already: come back later");
+            Problem::unavailable(why, RETRY_FOLLOWING)
+        })?;
+        return followed(reading, filter, place).await;
     }
     Ok(Json(reading.backend.events(&filter).await?).into_response())
 }
@@ -266,11 +281,13 @@ struct Following<B> {
     reading: Arc<Reading<B>>,
     filter: EventFilter,
     ready: VecDeque<Logged>,
+    _place: OwnedSemaphorePermit,
 }
 
 async fn followed<B: Backend>(
     reading: Arc<Reading<B>>,
     filter: EventFilter,
+    place: OwnedSemaphorePermit,
 ) -> Result<Response, Problem> {
     // A question that makes no sense is told before the stream begins.
     let page = reading.backend.events(&filter).await?;
@@ -278,6 +295,7 @@ async fn followed<B: Backend>(
         reading,
         filter,
         ready: page.events.into(),
+        _place: place,
     };
     following.filter.after = page.through.max(following.filter.after);
     let events = stream::unfold(following, async |mut following| {

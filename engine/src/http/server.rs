@@ -14,12 +14,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 
 use super::{
     Admission, Backend, HttpConfig, HttpConfigError, ListenError, Metrics, Problem, backtests,
     check_listen, connections, intake, openapi, page,
-    read::{self, Reading},
+    read::{self, MOST_FOLLOWERS, Reading},
     reconcile, webhook,
 };
 use crate::adapters::WebhookAuth;
@@ -124,6 +127,7 @@ impl Server {
         let reading = Reading {
             backend: Arc::clone(&backend),
             stopped,
+            followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
         };
         let app = Arc::new(App {
             backend,

@@ -241,6 +241,33 @@ async fn events_are_followed_live_and_from_where_a_reader_was() {
 }
 
 #[tokio::test]
+async fn readers_that_follow_leave_room_for_deliveries_and_probes() {
+    let server = start(|_| {}).await;
+    let follow = async || server.get("/v1/events?follow=true").await;
+    let mut followers = Vec::new();
+    for _ in 0..256 {
+        let follower = follow().await;
+        assert_eq!(follower.status(), 200);
+        followers.push(follower);
+    }
+    let refused = follow().await;
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let why = refused.text().await.unwrap();
+    assert!(why.contains("256 readers follow already"), "{why}");
+    assert_eq!(server.get("/healthz").await.status(), 200);
+
+    followers.pop();
+    let again = async {
+        while follow().await.status() != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(10), again).await;
+    in_time.expect("a place is free again");
+}
+
+#[tokio::test]
 async fn the_end_of_the_server_ends_readers_that_follow() {
     let mut server = start(|_| {}).await;
     let mut response = server.get("/v1/events?follow=true").await;
