@@ -51,6 +51,8 @@ pub(super) struct Image {
     pub(super) manifest: Option<Digest>,
     /// What the scanner was told to look at, where the report repeats it.
     pub(super) given: Vec<Digest>,
+    /// What references name it by. (Scanners make up a manifest for an image in a file, and its digest.)
+    pub(super) named: Vec<Digest>,
 }
 
 /// The header by which a scan worker says which leaf it was asked to scan. It knows; the report
@@ -79,11 +81,11 @@ impl Image {
     }
 
     /// What was scanned in place of `asked`: what the scanner was given or, where that names no digest,
-    /// what the report names the image by. A digest by another algorithm may be of the same.
+    /// what references name the image by. A digest by another algorithm may be of the same.
     fn scanned_instead_of(&self, asked: &Digest) -> Option<&Digest> {
         let names = match self.given.is_empty() {
-            true if self.candidates.contains(asked) => return None,
-            true => &self.candidates,
+            true if self.named.contains(asked) => return None,
+            true => &self.named,
             false => &self.given,
         };
         let is_another = |one: &&Digest| discriminant(*one) == discriminant(asked) && *one != asked;
@@ -99,6 +101,7 @@ impl Image {
         add_new(&mut self.repositories, other.repositories);
         add_new(&mut self.tags, other.tags);
         add_new(&mut self.given, other.given);
+        add_new(&mut self.named, other.named);
     }
 
     /// Adds what a reference `name[:tag][@digest]` says; `path` is where it stands.
@@ -110,9 +113,10 @@ impl Image {
     ) -> Result<(), Problem> {
         let reference = reference::split(text);
         if let Some(digest) = reference.digest {
-            let digest = digest
+            let digest: Digest = digest
                 .parse()
                 .map_err(|error| Problem::field(path, error))?;
+            add_new(&mut self.named, vec![digest.clone()]);
             self.candidate(digest);
         }
         // Scanners call files and directories by the same field: what is no name is no name.

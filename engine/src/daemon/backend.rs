@@ -31,7 +31,12 @@ pub(crate) struct Backend {
     turns: Arc<Semaphore>,
     /// For a copy of the whole state, which has the size of the state: one at a time.
     copies: Arc<Semaphore>,
+    /// For deliveries: each is held in memory until it is durable, also when its sender has gone.
+    deliveries: Arc<Semaphore>,
 }
+
+/// Deliveries at a time.
+const DELIVERIES: usize = 512;
 
 /// Questions to the log at a time.
 const TURNS: usize = 16;
@@ -42,6 +47,7 @@ impl Backend {
             shared,
             turns: Arc::new(Semaphore::new(TURNS)),
             copies: Arc::new(Semaphore::new(1)),
+            deliveries: Arc::new(Semaphore::new(DELIVERIES)),
         }
     }
 
@@ -188,8 +194,15 @@ async fn take(shared: Arc<Shared>, delivery: Delivery) -> Result<Accepted, Intak
 
 impl http::Backend for Backend {
     async fn intake(&self, delivery: Delivery) -> Result<Accepted, IntakeError> {
+        let place = Arc::clone(&self.deliveries).try_acquire_owned();
+        let place = place.map_err(|_| unavailable(format!("{DELIVERIES} are taken already")))?;
         // Whoever hangs up while a registry is asked has delivered all the same.
-        let taken = tokio::spawn(take(Arc::clone(&self.shared), delivery));
+        let shared = Arc::clone(&self.shared);
+        let taken = tokio::spawn(async move {
+            let taken = take(shared, delivery).await;
+            drop(place);
+            taken
+        });
         let taken = taken.await.map_err(DaemonError::from);
         taken.map_err(unavailable)?
     }

@@ -20,7 +20,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) const IMPATIENCE: Duration = Duration::from_secs(2);
 
 /// How long an answer may take that is on its way when patience is over.
-const GRACE: Duration = Duration::from_secs(6);
+const GRACE: Duration = Duration::from_secs(18);
 
 /// How long after a registry did not answer it is asked again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -222,7 +222,9 @@ where
         let pause = doubled(FIRST_PAUSE, failures, LONGEST_PAUSE);
         let Ok(answer) = tokio::time::timeout_at(until + GRACE, ask()).await else {
             let waited = (patience + GRACE).as_secs();
-            return Err(format!("the registry gave no answer for {waited} s"));
+            return Err(format!(
+                "there was no answer from the registry within {waited} s"
+            ));
         };
         match answer {
             Ok(found) => return Ok(found),

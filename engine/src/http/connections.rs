@@ -32,7 +32,13 @@ pub(super) async fn serve(listener: TcpListener, router: Router, end: impl Futur
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD);
     let mut end = pin!(end);
+    let mut was_full = false;
     loop {
+        let is_full = places.available_permits() == 0;
+        if is_full && !was_full {
+            tracing::warn!("{MOST} connections are open: the next waits until one of them ends");
+        }
+        was_full = is_full;
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
             () = &mut end => break,
@@ -68,9 +74,6 @@ async fn accept(
     tokio::net::TcpStream,
     Option<tokio::sync::OwnedSemaphorePermit>,
 )> {
-    if places.available_permits() == 0 {
-        tracing::warn!("{MOST} connections are open: the next waits until one of them ends");
-    }
     // Nobody closes the semaphore.
     let place = Arc::clone(places).acquire_owned().await.ok();
     let (stream, _) = listener.accept().await?;

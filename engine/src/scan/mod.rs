@@ -178,8 +178,8 @@ async fn carry_out(
     work: Work,
     mut stop: Stop,
 ) -> Result<(), WorkerError> {
-    let request = match requested(work.payload()) {
-        Ok(request) => request,
+    let (id, request) = match requested(work.payload()) {
+        Ok(requested) => requested,
         Err(problem) => {
             tracing::error!(problem, "not a request for a scan");
             let _told = work.finished().await;
@@ -189,15 +189,14 @@ async fn carry_out(
     let begun_before = work.handed_out().saturating_sub(1);
     let scan = async {
         match begun_before {
-            0..MOST_BEGUN => scan(publisher, config, &request).await,
-            _ => give_up(publisher, config, &request).await,
+            0..MOST_BEGUN => scan(publisher, config, &request, &mut stop).await,
+            _ => give_up(publisher, config, &id, &request).await,
         }
     };
     tokio::pin!(scan);
     let told = loop {
         tokio::select! {
             told = &mut scan => break told,
-            () = stopped(&mut stop) => break Err(ScanError::Stopped),
             () = tokio::time::sleep(WORD_EVERY) => {
                 if let Err(error) = work.goes_on().await {
                     tracing::warn!(%error, "another worker may get the same scan");
@@ -231,10 +230,11 @@ async fn carry_out(
     Ok(())
 }
 
-fn requested(payload: &[u8]) -> Result<ScanRequested, String> {
+/// The request, and the id of its event.
+fn requested(payload: &[u8]) -> Result<(String, ScanRequested), String> {
     let received = Received::from_json(payload).map_err(|error| error.to_string())?;
     match received.event.body {
-        Body::ScanRequested(request) => Ok(request),
+        Body::ScanRequested(request) => Ok((received.event.id.to_string(), request)),
         other => Err(format!("it is `{}`", other.kind())),
     }
 }
@@ -243,6 +243,7 @@ async fn scan(
     publisher: &Publisher,
     config: &WorkerConfig,
     request: &ScanRequested,
+    stop: &mut Stop,
 ) -> Result<(), ScanError> {
     let scanning = config.command.start(&request.reference)?;
     let words = Words::of(config);
@@ -253,7 +254,13 @@ async fn scan(
     });
     words.say(publisher, "started", started).await?;
     tracing::info!(reference = request.reference, "scanning");
-    let reason = match scanning.ended(config.timeout, LARGEST_REPORT).await {
+    // Once it has ended, what it says is said.
+    let ended = tokio::select! {
+        biased;
+        ended = scanning.ended(config.timeout, LARGEST_REPORT) => ended,
+        () = stopped(stop) => return Err(ScanError::Stopped),
+    };
+    let reason = match ended {
         Ok(ended) => match judge_aside(config, &request.digest, ended).await {
             Ok(report) => match send(publisher, config, &request.digest, report).await {
                 // Nor would what another scan of the same image finds.
@@ -270,23 +277,29 @@ async fn scan(
     Ok(words.failed(publisher, request, reason).await?)
 }
 
-/// Says that a scan has failed which never came to its end.
+/// Says that a scan has failed which never came to its end; once, however often that is said of the
+/// request `id`.
 async fn give_up(
     publisher: &Publisher,
     config: &WorkerConfig,
+    id: &str,
     request: &ScanRequested,
 ) -> Result<(), ScanError> {
     let reason = format!(
-        "it was begun {MOST_BEGUN} times and never came to its end: each time its worker was ended, or could not run the scanner; what is wrong there is in the workers' logs"
+        "it was begun {MOST_BEGUN} times and never came to its end: each time its worker was ended, could not run the scanner, or could not say what came of it; the workers' logs tell which"
     );
     tracing::error!(reference = request.reference, reason, "not scanned");
-    let words = Words::of(config);
+    let words = Words {
+        run: format!("given-up-{id}"),
+        ..Words::of(config)
+    };
     Ok(words.failed(publisher, request, reason).await?)
 }
 
 /// What a worker says of one scan.
 struct Words {
-    run: uuid::Uuid,
+    /// What the ids of its events begin with.
+    run: String,
     source: String,
     scanner: Scanner,
 }
@@ -294,7 +307,7 @@ struct Words {
 impl Words {
     fn of(config: &WorkerConfig) -> Self {
         Self {
-            run: uuid::Uuid::new_v4(),
+            run: uuid::Uuid::new_v4().to_string(),
             source: format!("/scanners/{}", config.source),
             scanner: Scanner {
                 name: config.scanner.clone().into(),
@@ -591,10 +604,12 @@ mod tests {
                 "Metadata": {"OS": {"Family": "debian", "Name": "12"}, "RepoTags": ["web:latest"], "RepoDigests": [named]},
                 "Results": [{"Target": "debian", "Class": "os-pkgs", "Type": "debian"}]})
         };
-        let grype = |named: &str| {
-            json!({"matches": [], "source": {"type": "image", "target": {"userInput": "web:latest", "repoDigests": [named], "layers": []}},
+        let grype_of = |given: &str, named: &[&str]| {
+            let target = json!({"userInput": given, "manifestDigest": Digest::of(b"made up"), "repoDigests": named, "layers": []});
+            json!({"matches": [], "source": {"type": "image", "target": target},
                 "distro": {"name": "debian", "version": "12"}, "descriptor": {"name": "grype", "version": "0.80.0"}})
         };
+        let grype = |named: &str| grype_of("web:latest", &[named]);
         let other = Digest::of(b"another");
         for report in [&trivy as &dyn Fn(&str) -> Value, &grype] {
             let told = told(&report(&format!("reg.example/web@{other}")));
@@ -606,6 +621,9 @@ mod tests {
             );
             assert_eq!(kinds.unwrap(), ["weir.scan.completed"]);
         }
+        // Of an image in a file it makes up the manifest.
+        let kinds = judged(AdapterSettings::default(), &grype_of("web.tar", &[]));
+        assert_eq!(kinds.unwrap(), ["weir.scan.completed"]);
     }
 
     fn sarif(tool: &str, properties: &Value, message: &str) -> Value {

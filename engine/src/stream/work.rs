@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{
     AckKind,
-    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    consumer::{AckPolicy, DeliverPolicy, FromConsumer as _, PullConsumer, pull},
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -72,12 +72,19 @@ impl WorkQueue {
             ..pull::Config::default()
         };
         let mut consumer = inputs
-            .get_or_create_consumer(name, config.clone())
+            .get_or_create_consumer(name, config)
             .await
             .map_err(|error| failed(said(&error)))?;
-        // Made by an older version, or by hand.
-        if consumer.cached_info().config.max_deliver != DELIVERIES {
-            match inputs.create_consumer(config).await {
+        // Made by an older version, or by hand: the rest of it is as somebody wants it.
+        let found = consumer.cached_info().config.clone();
+        if found.max_deliver != DELIVERIES
+            && let Ok(found) = pull::Config::try_from_consumer_config(found)
+        {
+            let changed = pull::Config {
+                max_deliver: DELIVERIES,
+                ..found
+            };
+            match inputs.create_consumer(changed).await {
                 Ok(changed) => consumer = changed,
                 Err(error) => tracing::warn!(
                     queue = name,

@@ -296,7 +296,7 @@ impl State {
         if let Some((known, judgement)) = same {
             let destination = self.destination(path, key.0, bound, self.now);
             let (renamed, _) = judge(self.target_at(&destination), known.decided_at);
-            if says_the_same(known, &renamed, advisory) || is_no_tag_either(known, &renamed) {
+            if says_the_same(known, &renamed, advisory) || objects_as_before(known, &renamed) {
                 return Some(Outcome::Same(judgement));
             }
         }
@@ -386,13 +386,16 @@ fn says_the_same(known: &Subject, judgement: &Judgement, advisory: bool) -> bool
         && (judgement.verdict != Verdict::Promote || advisory)
 }
 
-/// Whether a name is as little a tag as the one before: the reason tells it, and is no other one.
-fn is_no_tag_either(known: &Subject, renamed: &Judgement) -> bool {
-    let is_no_tag = |reasons: &[Obstacle]| {
-        let codes = reasons.iter().map(|reason| reason.code);
-        codes.eq([ReasonCode::BadTag])
+/// Whether what is said under another name is the same but for that name, which some reasons tell.
+fn objects_as_before(known: &Subject, renamed: &Judgement) -> bool {
+    let as_before = |(one, other): (&Obstacle, &Obstacle)| match one.code {
+        ReasonCode::BadTag | ReasonCode::RuleError => one.code == other.code,
+        _ => one == other,
     };
-    is_no_tag(&known.reasons) && is_no_tag(&renamed.reasons)
+    known.verdict == renamed.verdict
+        && known.verdict != Verdict::Promote
+        && known.reasons.len() == renamed.reasons.len()
+        && known.reasons.iter().zip(&renamed.reasons).all(as_before)
 }
 
 /// Whether what objects is a target whose name tells the time: under a later one it may not.
