@@ -90,8 +90,6 @@ pub fn run(args: &ScanWorkerArgs) -> Result<ExitCode, CliError> {
         let signal = tokio::spawn(async move {
             super::run::wait_for_signal().await;
             let _nobody_works = stop.send(true);
-            // As long as it is told to end, somebody says so.
-            std::future::pending::<()>().await;
         });
         let done = scan::work(&stream, config, stopped).await;
         signal.abort();
